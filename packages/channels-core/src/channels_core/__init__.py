@@ -1,0 +1,7 @@
+"""Consumers, routing and the channel layer interface of Channels for Django."""
+
+from importlib.metadata import version
+
+__all__ = ["__version__"]
+
+__version__ = version("channels-core")
