@@ -1,0 +1,42 @@
+"""The names of channels and groups, and what to say of a bad one."""
+
+import re
+
+__all__ = ["CHANNEL_NAME", "GROUP_NAME", "explain_invalid_name", "local_prefix"]
+
+# ASCII: `\d` and `\w` would otherwise take digits and letters of every script, which other
+# layers refuse.
+GROUP_NAME = re.compile(r"^[a-zA-Z\d\-_.]+$", re.ASCII)
+CHANNEL_NAME = re.compile(r"^[a-zA-Z\d\-_.]+(\![\d\w\-_.]*)?$", re.ASCII)
+
+_ALLOWED = re.compile(r"[a-zA-Z\d\-_.]", re.ASCII)
+
+
+def explain_invalid_name(name: object, *, limit: int, channel: bool) -> str:
+    """Say what is wrong with a name that its pattern or its length refuses.
+
+    Args:
+        name: What was given as a name.
+        limit: The number of characters from which on a name is too long.
+        channel: Whether one `!` (the mark of a process-specific channel) is allowed.
+    """
+    if not isinstance(name, str):
+        return f"it is a {type(name).__name__}, not a str: {name!r:.100}"
+    if not name:
+        return "it is empty"
+    if len(name) >= limit:
+        return f"it has {len(name)} characters: {name!r}"
+    marks = 0
+    for position, character in enumerate(name):
+        if channel and character == "!" and position and not marks:
+            marks = 1
+        elif not _ALLOWED.match(character):
+            return f"character {position + 1} is {character!r}: {name!r} ({len(name)} characters)"
+    # A subclass of the layer may set a stricter pattern than ours.
+    return f"it does not match the layer's pattern: {name!r}"
+
+
+def local_prefix(name: str) -> str:
+    """Return a process-specific name up to and with its `!`, and any other name whole."""
+    prefix, mark, _ = name.partition("!")
+    return prefix + mark

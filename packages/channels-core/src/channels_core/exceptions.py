@@ -1,0 +1,106 @@
+"""The exceptions of Channels: errors under one base, and signals that steer a consumer."""
+
+__all__ = [
+    "AcceptConnection",
+    "ChannelFull",
+    "ChannelsError",
+    "ConnectionStateError",
+    "ConsumerSignal",
+    "DenyConnection",
+    "InvalidChannelLayerError",
+    "InvalidFrame",
+    "MessageTooLarge",
+    "RequestAborted",
+    "RequestTimeout",
+    "RouteNotFound",
+    "StopConsumer",
+]
+
+
+class ChannelsError(Exception):
+    """Base of every error that Channels raises of its own."""
+
+
+class RequestAborted(ChannelsError):
+    """The client left while its request was still being read."""
+
+
+class RequestTimeout(RequestAborted):
+    """The client took too long to send its request."""
+
+
+class InvalidChannelLayerError(ChannelsError, ValueError):
+    """A channel layer is missing, misconfigured or lacks what was asked of it."""
+
+
+class ChannelFull(ChannelsError):
+    """A channel holds as many messages as its capacity allows."""
+
+
+class MessageTooLarge(ChannelsError):
+    """A message is larger than its channel layer carries."""
+
+
+class RouteNotFound(ChannelsError, ValueError):
+    """No route, channel or protocol of a router matches a connection.
+
+    It is a `ValueError` because that is what programs expect from a router called bare.
+    """
+
+
+class ConnectionStateError(ChannelsError, RuntimeError):
+    """A message was sent in a state of the connection that does not allow it.
+
+    Raised for a frame before the handshake was accepted, a second accept, and a frame after the
+    consumer itself closed the connection. A frame after the *client* left is no error.
+    """
+
+
+class InvalidFrame(ChannelsError, ValueError):
+    """A client sent a frame that its consumer cannot read.
+
+    `ProtocolTypeRouter` answers it with one warning line; a consumer driven bare raises it.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        """Name the fault and the close code for it.
+
+        Args:
+            message: What was expected and what came, without the frame's content.
+            code: RFC 6455 close code: 1003 (unsupported data), 1007 (invalid payload) or
+                1009 (too big).
+        """
+        super().__init__(message)
+        self.code = code
+
+
+class ConsumerSignal(Exception):  # noqa: N818 - not an error: it steers the consumer
+    """Base of the exceptions by which a handler tells its consumer what to do."""
+
+
+class StopConsumer(ConsumerSignal):
+    """End this connection's consumer, with its clean-up, without an error."""
+
+
+class AcceptConnection(ConsumerSignal):
+    """Accept the WebSocket handshake; raised in `connect`."""
+
+
+class DenyConnection(ConsumerSignal):
+    """Refuse the WebSocket handshake; raised in `connect`."""
+
+    def __init__(
+        self, code: int | None = None, reason: str | None = None, status: int | None = None
+    ) -> None:
+        """Say how to refuse; with no argument the server answers as it does by itself (403).
+
+        Args:
+            code: Close code for servers that pass one on before the handshake.
+            reason: Close reason, and the body of the HTTP response where `status` is sent.
+            status: HTTP status to answer with, where the server offers the
+                `websocket.http.response` extension.
+        """
+        super().__init__(code, reason, status)
+        self.code = code
+        self.reason = reason
+        self.status = status

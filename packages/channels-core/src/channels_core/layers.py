@@ -1,0 +1,378 @@
+"""The interface of a channel layer, and the layers that the settings configure."""
+
+import asyncio
+import fnmatch
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
+from django.core.signals import setting_changed
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from channels_core import DEFAULT_CHANNEL_LAYER
+from channels_core._names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
+from channels_core.exceptions import InvalidChannelLayerError
+from channels_core.typing import ChannelMessage, Message
+
+__all__ = [
+    "BaseChannelLayer",
+    "ChannelLayerManager",
+    "channel_layers",
+    "get_channel_layer",
+]
+
+Capacities: TypeAlias = (
+    Mapping[str | re.Pattern[str], int] | Iterable[tuple[str | re.Pattern[str], int]]
+)
+
+
+class BaseChannelLayer(ABC):
+    """The base of channel layers: names, capacities and calls from synchronous code.
+
+    A layer delivers each message at most once, in the order in which one sender sent it to one
+    channel. Its methods may be called from any thread and any event loop: nothing of a layer
+    may belong to the loop that used it first.
+
+    A layer may also have `forget_channel(channel)`, a coroutine method that drops what waits in
+    a channel and all its group memberships; consumers call it, where it exists, when their
+    connection has ended.
+
+    Source: the channel layer specification of Channels.
+    """
+
+    MAX_NAME_LENGTH: ClassVar[int] = 100
+
+    channel_name_regex = CHANNEL_NAME
+    group_name_regex = GROUP_NAME
+    invalid_name_error = (
+        "{} name must be a non-empty str of less than {} characters, only ASCII letters, digits, "
+        "hyphens, underscores and periods, but {}"
+    )
+
+    #: What the layer can do beyond sending and receiving: `groups`, `flush`.
+    extensions: ClassVar[list[str]] = []
+
+    def __init__(
+        self,
+        expiry: int = 60,
+        capacity: int = 100,
+        channel_capacity: Capacities | None = None,
+    ) -> None:
+        """Take the limits which every layer has.
+
+        Args:
+            expiry: Seconds after which an undelivered message is dropped.
+            capacity: Messages that a channel holds before it is full.
+            channel_capacity: Capacities of the channels whose name matches a glob (`"http.*"`)
+                or a compiled pattern; the first match counts.
+        """
+        self.expiry = expiry
+        self.capacity = capacity
+        self.channel_capacity = self.compile_capacities(channel_capacity or {})
+
+    def compile_capacities(self, channel_capacity: Capacities) -> list[tuple[re.Pattern[str], int]]:
+        """Turn globs into compiled patterns.
+
+        Args:
+            channel_capacity: As in the constructor, or the result of an earlier call.
+        """
+        pairs = channel_capacity.items() if isinstance(channel_capacity, Mapping) else channel_capacity
+        return [
+            (re.compile(fnmatch.translate(key)) if isinstance(key, str) else key, capacity)
+            for key, capacity in pairs
+        ]
+
+    def get_capacity(self, channel: str) -> int:
+        """Return how many messages a channel holds before it is full."""
+        for pattern, capacity in self.channel_capacity:
+            if pattern.match(channel):
+                return capacity
+        return self.capacity
+
+    # Names
+
+    def match_type_and_length(self, name: object) -> bool:
+        """Tell whether a name is a str of an allowed length."""
+        return isinstance(name, str) and len(name) < self.MAX_NAME_LENGTH
+
+    def require_valid_channel_name(self, name: str, receive: bool = False) -> bool:
+        """Check the name of a channel.
+
+        Args:
+            name: The name to check.
+            receive: Whether the name is one to receive from, where a layer reads all channels
+                of a process at once: a process-specific name then ends at its `!`.
+
+        Returns:
+            True.
+
+        Raises:
+            TypeError: The name is not valid; the text shows it, its length and the character
+                that is not allowed.
+        """
+        # First, since `match_type_and_length` is for subclasses to override and this is hot.
+        if not (self.match_type_and_length(name) and self.channel_name_regex.fullmatch(name)):
+            raise TypeError(self._explain("Channel", name, channel=True))
+        if receive and "!" in name and not name.endswith("!"):
+            raise TypeError(
+                f"A process-specific channel name to receive from ends at its '!', but got {name!r}"
+            )
+        return True
+
+    def require_valid_group_name(self, name: str) -> bool:
+        """Check the name of a group.
+
+        Returns:
+            True.
+
+        Raises:
+            TypeError: The name is not valid; the text shows it, its length and the character
+                that is not allowed.
+        """
+        if not (self.match_type_and_length(name) and self.group_name_regex.fullmatch(name)):
+            raise TypeError(self._explain("Group", name, channel=False))
+        return True
+
+    def _explain(self, kind: str, name: object, *, channel: bool) -> str:
+        fault = explain_invalid_name(name, limit=self.MAX_NAME_LENGTH, channel=channel)
+        return self.invalid_name_error.format(kind, self.MAX_NAME_LENGTH, fault)
+
+    def valid_channel_names(self, names: Iterable[str], receive: bool = False) -> bool:
+        """Check the names of several channels, each as `require_valid_channel_name` does."""
+        for name in names:
+            self.require_valid_channel_name(name, receive=receive)
+        return True
+
+    def valid_channel_name(self, channel_name: str, receive: bool = False) -> bool:
+        """Check the name of a channel, under the name that earlier releases used."""
+        return self.require_valid_channel_name(channel_name, receive=receive)
+
+    def valid_group_name(self, group_name: str) -> bool:
+        """Check the name of a group, under the name that earlier releases used."""
+        return self.require_valid_group_name(group_name)
+
+    def non_local_name(self, name: str) -> str:
+        """Return a process-specific name up to and with its `!`, and any other name whole."""
+        return local_prefix(name)
+
+    # What a layer implements
+
+    @abstractmethod
+    async def send(self, channel: str, message: Message) -> None:
+        """Send a message to a channel.
+
+        Raises:
+            ChannelFull: The channel holds as many messages as its capacity allows.
+        """
+
+    @abstractmethod
+    async def receive(self, channel: str) -> ChannelMessage:
+        """Wait for the next message of a channel; a cancelled call loses none."""
+
+    @abstractmethod
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """Return a new process-specific channel name that nobody can guess."""
+
+    # The optional extensions: a layer that lists one in `extensions` overrides its methods.
+
+    async def flush(self) -> None:
+        """Drop all messages and groups (extension `flush`)."""
+        raise self._lacks("flush")
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add a channel to a group, or renew its membership (extension `groups`)."""
+        raise self._lacks("groups")
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Remove a channel from a group; it is no error if it is none of its (`groups`)."""
+        raise self._lacks("groups")
+
+    async def group_send(self, group: str, message: Message) -> None:
+        """Send a message to every channel of a group that has room for it (`groups`)."""
+        raise self._lacks("groups")
+
+    def _lacks(self, extension: str) -> NotImplementedError:
+        return NotImplementedError(f"{type(self).__name__} does not offer {extension!r}")
+
+    # From synchronous code
+
+    def send_sync(self, channel: str, message: Message) -> None:
+        """Send a message to a channel from synchronous code; see `send`."""
+        self._run(self.send, channel, message)
+
+    def group_add_sync(self, group: str, channel: str) -> None:
+        """Add a channel to a group from synchronous code; see `group_add`."""
+        self._run(self.group_add, group, channel)
+
+    def group_discard_sync(self, group: str, channel: str) -> None:
+        """Remove a channel from a group from synchronous code; see `group_discard`."""
+        self._run(self.group_discard, group, channel)
+
+    def group_send_sync(self, group: str, message: Message) -> None:
+        """Send a message to a group from synchronous code; see `group_send`."""
+        self._run(self.group_send, group, message)
+
+    def send_on_commit(self, channel: str, message: Message, using: str | None = None) -> None:
+        """Send to a channel once the open database transaction has been committed.
+
+        Args:
+            channel: The channel's name, checked at once.
+            message: The message, as it is at the time of this call.
+            using: Alias of the database; the default one if None.
+
+        Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
+        """
+        self.require_valid_channel_name(channel)
+        transaction.on_commit(partial(self.send_sync, channel, dict(message)), using=using)
+
+    def group_send_on_commit(self, group: str, message: Message, using: str | None = None) -> None:
+        """Send to a group once the open database transaction has been committed.
+
+        Args:
+            group: The group's name, checked at once.
+            message: The message, as it is at the time of this call.
+            using: Alias of the database; the default one if None.
+
+        Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
+        """
+        self.require_valid_group_name(group)
+        transaction.on_commit(partial(self.group_send_sync, group, dict(message)), using=using)
+
+    def _run(self, method: Callable[..., Any], *args: object) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            # The wanted case: no event loop runs in this thread.
+            async_to_sync(method)(*args)
+        else:
+            name = method.__name__
+            raise SynchronousOnlyOperation(
+                f"{name}_sync() would block the event loop of this thread; await {name}() instead"
+            )
+
+
+class ChannelLayerManager:
+    """The configured channel layers by alias, each built when it is first asked for.
+
+    A change of `CHANNEL_LAYERS` through Django's `override_settings` drops them all.
+    """
+
+    def __init__(self) -> None:
+        """Start with no layer built."""
+        self.backends: dict[str, BaseChannelLayer] = {}
+        # Reentrant: a backend's constructor may ask for another layer.
+        self._lock = threading.RLock()
+        setting_changed.connect(self._reset_backends)
+
+    def _reset_backends(self, *, setting: str, **kwargs: object) -> None:
+        if setting == "CHANNEL_LAYERS":
+            self.backends = {}
+
+    @property
+    def configs(self) -> dict[str, dict[str, Any]]:
+        """The `CHANNEL_LAYERS` setting; empty if it is not set."""
+        configs: dict[str, dict[str, Any]] = getattr(settings, "CHANNEL_LAYERS", {})
+        return configs
+
+    def make_backend(self, name: str) -> BaseChannelLayer:
+        """Build the layer of an alias from its `CONFIG`.
+
+        Raises:
+            InvalidChannelLayerError: There is no such alias, it names no `BACKEND`, or the
+                backend cannot be imported or constructed.
+        """
+        return self._make_backend(name, self._config(name).get("CONFIG", {}))
+
+    def make_test_backend(self, name: str) -> BaseChannelLayer:
+        """Build the layer of an alias from its `TEST_CONFIG`.
+
+        Raises:
+            InvalidChannelLayerError: As in `make_backend`, or there is no `TEST_CONFIG`.
+        """
+        config = self._config(name)
+        if "TEST_CONFIG" not in config:
+            raise InvalidChannelLayerError(f"No TEST_CONFIG specified for channel layer {name!r}")
+        return self._make_backend(name, config["TEST_CONFIG"])
+
+    def _config(self, name: str) -> dict[str, Any]:
+        try:
+            return self.configs[name]
+        except KeyError:
+            raise InvalidChannelLayerError(
+                f"CHANNEL_LAYERS has no alias {name!r}; it has {sorted(self.configs)}"
+            ) from None
+
+    def _make_backend(self, name: str, config: dict[str, Any]) -> BaseChannelLayer:
+        try:
+            path = self.configs[name]["BACKEND"]
+        except KeyError:
+            raise InvalidChannelLayerError(
+                f"No BACKEND specified for channel layer {name!r}"
+            ) from None
+        try:
+            backend_class = import_string(path)
+        except ImportError as error:
+            raise InvalidChannelLayerError(
+                f"Cannot import BACKEND {path!r} specified for channel layer {name!r}: {error}"
+            ) from error
+        try:
+            backend: BaseChannelLayer = backend_class(**config)
+        except Exception as error:
+            raise InvalidChannelLayerError(
+                f"Cannot construct BACKEND {path!r} specified for channel layer {name!r}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return backend
+
+    def __getitem__(self, key: str) -> BaseChannelLayer:
+        """Return the layer of an alias, built on first use.
+
+        Raises:
+            InvalidChannelLayerError: As in `make_backend`.
+        """
+        try:
+            return self.backends[key]
+        except KeyError:
+            with self._lock:
+                if key not in self.backends:
+                    self.backends[key] = self.make_backend(key)
+                return self.backends[key]
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether an alias is configured, or was set."""
+        return key in self.backends or key in self.configs
+
+    def set(self, key: str, layer: BaseChannelLayer | None) -> BaseChannelLayer | None:
+        """Put a layer in the place of an alias, for tests.
+
+        Args:
+            key: The alias.
+            layer: The layer; None takes the present one away, so that the next use builds anew.
+
+        Returns:
+            The layer that was there, or None.
+        """
+        with self._lock:
+            old = self.backends.pop(key, None)
+            if layer is not None:
+                self.backends[key] = layer
+        return old
+
+
+channel_layers = ChannelLayerManager()
+
+
+def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> BaseChannelLayer | None:
+    """Return the layer of an alias, or None if it is not configured.
+
+    Raises:
+        InvalidChannelLayerError: It is configured, but cannot be imported or constructed.
+    """
+    return channel_layers[alias] if alias in channel_layers else None
