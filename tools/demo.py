@@ -1,0 +1,114 @@
+"""Serve the example site with Daphne on 127.0.0.1, at the port that PORT names (8000 by default).
+
+The site's database is made or brought up to date first. Ctrl-C, or a SIGTERM, ends the server and
+then this program, with exit code 0.
+"""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+__all__ = ["main"]
+
+HOST: Final = "127.0.0.1"
+SITE: Final = Path(__file__).resolve().parent.parent / "examples" / "chat"
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SECONDS_TO_STOP: Final = 10
+
+
+def main() -> int:
+    """Serve until told to stop, and return the exit code."""
+    stop = threading.Event()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    port = read_port(os.environ.get("PORT") or "8000")
+    for name in ("channels", "daphne"):
+        if find_spec(name) is None:
+            sys.exit(f"{name} is not installed for {sys.executable}: run `make demo`.")
+    require_free(port)
+    if (code := run(stop, "manage.py", "migrate", "--verbosity", "0")) or stop.is_set():
+        return code
+    daphne = ("-m", "daphne", "--bind", HOST, "--port", str(port), "--verbosity", "0")
+    return run(stop, *daphne, "--access-log", "-", "chatsite.asgi:application", port=port)
+
+
+def read_port(text: str) -> int:
+    """Return the number of the port, or end with what is wrong with it."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535):
+        sys.exit(f"PORT is a whole number from 1 to 65535, not {text!r}.")
+    return int(text[:6])
+
+
+def require_free(port: int) -> None:
+    """End with the reason where nothing can be served at the port."""
+    with socket.socket() as probe:
+        # Like the server: a connection that was closed a moment ago does not hold the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen()
+        except OSError as error:
+            advice = f"Free it, or choose another one: make demo PORT={port % 65535 + 1}"
+            sys.exit(f"Port {port} of {HOST} cannot be used ({error.strerror}). {advice}")
+
+
+def run(stop: threading.Event, *arguments: str, port: int | None = None) -> int:
+    """Run Python in the folder of the site until it ends or is to stop, and return the exit code.
+
+    With a port, print the site's address as soon as it answers there.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=SITE,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "chatsite.settings"},
+        # Out of the terminal's foreground: Ctrl-C reaches this program alone, which then ends the
+        # other one in order. Otherwise both would be told, and the other one twice.
+        process_group=0,
+    )
+    announced = port is None
+    try:
+        while process.poll() is None and not stop.wait(0.1):
+            if not announced and port is not None and answers(port):
+                announced = True
+                print(f"The chat is at http://{HOST}:{port}/", "- Ctrl-C ends it.", flush=True)
+        if stop.is_set():
+            return 0
+        if port is not None:
+            print(f"The server ended by itself, code {process.returncode}.", file=sys.stderr)
+        return process.returncode or (port is not None)
+    finally:
+        finish(process)
+
+
+def answers(port: int) -> bool:
+    """Tell whether the site answers a request."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    """Leave no child behind: ask it to end, and make it end where it does not."""
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
