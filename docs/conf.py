@@ -1,0 +1,30 @@
+"""How Sphinx builds these pages: `make docs`, warnings as errors, nothing fetched."""
+
+from importlib.metadata import version as version_of
+
+project = "Channels"
+author = "The Channels contributors"
+copyright = author  # noqa: A001 (the name that Sphinx reads)
+release = version_of("channels")
+version = release.rpartition(".")[0]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "snippets"]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# The docstrings have Google's sections and the three that suit ASGI.
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Scope", "Messages", "Source"]
+# Their single backticks mean code.
+default_role = "code"
+
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+
+html_theme = "furo"
+html_title = f"Channels {release}"

@@ -1,0 +1,100 @@
+"""Programs that serve the example site, started for real and told to end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+__all__ = ["ROOT", "SITE", "Served", "demo", "environment", "free_port", "uvicorn"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SITE: Final = ROOT / "examples" / "chat"
+
+
+def free_port() -> int:
+    """Return a port at which nothing is served at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(database: Path) -> dict[str, str]:
+    """Return this process's environment, without its settings and with a database of its own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
+    inherited.pop("DJANGO_SETTINGS_MODULE", None)
+    return inherited | {"CHAT_DATABASE": str(database), "PYTHONUNBUFFERED": "1"}
+
+
+class Served:
+    """A server program: a context in which it serves, at an address that stays its own."""
+
+    def __init__(
+        self, command: Callable[[int], list[str]], env: dict[str, str], announces: str
+    ) -> None:
+        """Take what to start and the words by which it says that it serves."""
+        self.port = free_port()
+        self.host = f"127.0.0.1:{self.port}"
+        self.origin = f"http://{self.host}"
+        self.output: list[str] = []
+        self._command = command(self.port)
+        self._env = env | {"PORT": str(self.port)}
+        self._announces = announces
+
+    def start(self) -> None:
+        """Return when it serves."""
+        self.process = subprocess.Popen(
+            self._command,
+            cwd=SITE,
+            env=self._env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            if self._announces in line:
+                return
+        raise AssertionError(f"it ended before it served: {''.join(self.output)}")
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal, and return the exit code when it has ended."""
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate()
+        self.output.append(rest)
+        return self.process.returncode
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.returncode is None:
+            self.stop()
+
+
+def demo(folder: Path) -> Served:
+    """Return `tools/demo.py`, with its database in the folder."""
+    command = [sys.executable, str(ROOT / "tools" / "demo.py")]
+    return Served(lambda port: command, environment(folder / "db.sqlite3"), "The chat is at ")
+
+
+def uvicorn(folder: Path) -> Served:
+    """Return Uvicorn with the same site, on the database that `demo` made in the folder."""
+    command = [sys.executable, "-m", "uvicorn", "--lifespan", "on", "chatsite.asgi:application"]
+    env = environment(folder / "db.sqlite3")
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=SITE, env=env, check=True
+    )
+    return Served(lambda port: [*command, "--port", str(port)], env, "Uvicorn running on ")

@@ -1,0 +1,181 @@
+"""The example site, served for real, with clients that are no part of the project."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.typing import Origin
+
+from served import ROOT, SITE, Served, demo, environment, free_port, uvicorn
+
+
+@pytest.fixture(scope="module", params=[demo, uvicorn])
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    serve: Callable[[Path], Served] = request.param
+    with serve(tmp_path_factory.mktemp("site")) as served:
+        yield served
+
+
+def enter(site: Served, room: str) -> connect:
+    """Open a room's WebSocket as the site's own page does."""
+    return connect_from(site.origin, f"ws://{site.host}/ws/rooms/{room}/")
+
+
+def connect_from(origin: str | None, address: str) -> connect:
+    """Open a WebSocket as a page of the origin would."""
+    return connect(address, origin=None if origin is None else Origin(origin), proxy=None)
+
+
+async def say(client: ClientConnection, text: str) -> None:
+    await client.send(json.dumps({"author": "Anna", "text": text}))
+
+
+async def hear(client: ClientConnection) -> dict[str, Any]:
+    return dict(json.loads(await client.recv()))
+
+
+def get(site: Served, path: str) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", site.port)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+class TestServedSite:
+    async def test_two_clients_exchange_messages(self, site: Served) -> None:
+        async with enter(site, "tea") as anna, enter(site, "tea") as ben:
+            await say(anna, "Milk, anyone?")
+            assert (await hear(anna))["text"] == "Milk, anyone?"
+            assert (await hear(ben))["text"] == "Milk, anyone?"
+            await say(ben, "Please.")
+            assert (await hear(ben))["text"] == "Please."
+            assert (await hear(anna))["text"] == "Please."
+
+    async def test_a_later_client_catches_up(self, site: Served) -> None:
+        async with enter(site, "late") as anna:
+            for text in ("one", "two"):
+                await say(anna, text)
+                await hear(anna)
+        async with enter(site, "late") as ben:
+            assert [(await hear(ben))["text"] for _ in range(2)] == ["one", "two"]
+
+    @pytest.mark.parametrize(
+        "origin", ["http://example.org", "null", "http://localhost:99999", "http://[", None]
+    )
+    async def test_another_sites_page_is_refused(self, site: Served, origin: str | None) -> None:
+        with pytest.raises(InvalidStatus) as refusal:
+            async with connect_from(origin, f"ws://{site.host}/ws/rooms/tea/"):
+                pass
+        assert refusal.value.response.status_code == 403
+
+    async def test_an_unknown_websocket_path_is_refused(self, site: Served) -> None:
+        with pytest.raises(InvalidStatus) as refusal:
+            async with connect(
+                f"ws://{site.host}/nowhere/", additional_headers={"Origin": site.origin}
+            ):
+                pass
+        # Daphne cannot send another status than its own with a refusal.
+        assert refusal.value.response.status_code in (403, 404)
+
+    async def test_a_bad_frame_closes_and_names_the_fault(self, site: Served) -> None:
+        for frame, code in (("{", 1007), (b"\x00", 1003), ('"' + "a" * 9000 + '"', 1009)):
+            async with enter(site, "bad") as anna:
+                await anna.send(frame)
+                with pytest.raises(ConnectionClosedError) as closed:
+                    await anna.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == code
+
+    def test_the_pages_are_there(self, site: Served) -> None:
+        assert get(site, "/")[0] == 200
+        status, page = get(site, "/rooms/tea/")
+        assert status == 200
+        assert '"tea"</script>' in page
+        assert get(site, "/nowhere/")[0] == 404
+
+
+class TestDemo:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    async def test_ends_in_order_with_a_client_connected(self, tmp_path: Path, number: int) -> None:
+        with demo(tmp_path) as served:
+            async with enter(served, "tea") as anna:
+                await say(anna, "Milk, anyone?")
+                await hear(anna)
+                assert served.stop(number) == 0
+                with pytest.raises(ConnectionClosedError):
+                    await anna.recv()
+        assert "Traceback" not in "".join(served.output)
+        # No child is left to serve.
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", served.port)) != 0
+
+    async def test_keeps_the_messages_for_its_next_start(self, tmp_path: Path) -> None:
+        served = demo(tmp_path)
+        with served:
+            async with enter(served, "tea") as anna:
+                await say(anna, "Milk, anyone?")
+                await hear(anna)
+        with served:
+            async with enter(served, "tea") as ben:
+                assert (await hear(ben))["text"] == "Milk, anyone?"
+
+    def test_says_that_the_port_is_taken(self, tmp_path: Path) -> None:
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            result = run_demo(tmp_path, str(port))
+        assert result.returncode != 0
+        [line] = result.stderr.splitlines()
+        assert f"Port {port} of 127.0.0.1 cannot be used" in line
+        assert "make demo PORT=" in line
+
+    @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "8000.0", "٣"])
+    def test_says_what_a_port_is(self, tmp_path: Path, port: str) -> None:
+        result = run_demo(tmp_path, port)
+        assert result.returncode != 0
+        [line] = result.stderr.splitlines()
+        assert "from 1 to 65535" in line
+
+    def test_says_that_the_server_failed(self, tmp_path: Path) -> None:
+        result = run_demo(tmp_path / "there is no such folder", str(free_port()))
+        assert result.returncode != 0
+        assert "unable to open database file" in result.stderr
+
+
+def run_demo(folder: Path, port: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / "demo.py"],
+        env=environment(folder / "db.sqlite3") | {"PORT": port},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class TestExample:
+    def test_its_own_tests_pass(self) -> None:
+        env = environment(Path("unused"))
+        subprocess.run([sys.executable, "manage.py", "test"], cwd=SITE, env=env, check=True)
+
+    def test_its_migrations_are_complete(self, tmp_path: Path) -> None:
+        command = [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"]
+        subprocess.run(command, cwd=SITE, env=environment(tmp_path / "db.sqlite3"), check=True)
+
+    def test_the_system_checks_find_nothing(self, tmp_path: Path) -> None:
+        command = [sys.executable, "manage.py", "check", "--fail-level", "WARNING"]
+        subprocess.run(command, cwd=SITE, env=environment(tmp_path / "db.sqlite3"), check=True)
