@@ -1,0 +1,11 @@
+import importlib.metadata
+
+import channels_http
+
+
+def test_the_version_is_the_one_of_the_installed_distribution() -> None:
+    assert channels_http.__version__ == importlib.metadata.version("channels-http")
+
+
+def test_nothing_else_is_public() -> None:
+    assert channels_http.__all__ == ["__version__"]

@@ -1,0 +1,1 @@
+"""What the targets of the Makefile run: one short module for each task."""

@@ -1,0 +1,90 @@
+"""The table of distributions: every tool and every test of the tree reads it here.
+
+Standard library only: it is read before anything is installed.
+"""
+
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["DJANGO", "PACKAGES", "PYTHON", "ROOT", "Package", "by_name", "select", "with_needs"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+#: The interpreters that are supported, the oldest first.
+PYTHON: Final = ((3, 11), (3, 12), (3, 13), (3, 14))
+
+#: The Django series that are supported, and the oldest Python that each runs on.
+DJANGO: Final = {"5.2": (3, 11), "6.0": (3, 12), "6.1": (3, 12)}
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Name one distribution of the tree and the siblings that it needs."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+
+    @property
+    def import_name(self) -> str:
+        """Return the name under which programs import it."""
+        return self.name.replace("-", "_")
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder that holds its pyproject.toml."""
+        return ROOT / "packages" / self.name
+
+    @property
+    def source(self) -> Path:
+        """Return the folder of its import package."""
+        return self.folder / "src" / self.import_name
+
+    def pyproject(self) -> dict[str, Any]:
+        """Return its parsed pyproject.toml."""
+        return tomllib.loads((self.folder / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+#: In an order in which each one comes after the siblings that it needs.
+PACKAGES: Final = (
+    Package("channels-core"),
+    Package("channels-auth", needs=("channels-core",)),
+    Package("channels-http", needs=("channels-core",)),
+    Package("channels-testing", needs=("channels-core",)),
+    Package("channels-layers-memory", needs=("channels-core",)),
+    Package(
+        "channels",
+        needs=(
+            "channels-core",
+            "channels-auth",
+            "channels-http",
+            "channels-testing",
+            "channels-layers-memory",
+        ),
+    ),
+)
+
+
+def by_name(name: str) -> Package:
+    """Return the package of that distribution name, or exit with the names there are."""
+    for package in PACKAGES:
+        if package.name == name:
+            return package
+    names = ", ".join(package.name for package in PACKAGES)
+    sys.exit(f"There is no package named {name!r}: choose one of {names}.")
+
+
+def select(name: str | None) -> tuple[Package, ...]:
+    """Return the one package of that name, or all of them when no name is given."""
+    return (by_name(name),) if name else PACKAGES
+
+
+def with_needs(package: Package) -> tuple[Package, ...]:
+    """Return the package after all the siblings it needs, directly or through another."""
+    wanted = {package.name}
+    for other in reversed(PACKAGES):
+        if other.name in wanted:
+            wanted.update(other.needs)
+    return tuple(other for other in PACKAGES if other.name in wanted)

@@ -1,0 +1,94 @@
+"""Run the tests: each package in a process of its own, then those of the whole tree.
+
+Every package has to reach the gate of full branch coverage from its own tests. The results are
+left as JUnit XML in build/reports/, where tools.summary reads them.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools import summary
+from tools.packages import ROOT, Package, select
+
+__all__ = ["command", "environment", "main", "parse"]
+
+REPORTS = summary.REPORTS / "test"
+TREE = "tree"  # The name under which the root's own tests/ is asked for: `make test P=tree`.
+NO_TESTS = 5  # What pytest exits with when it ran none.
+
+
+def parse(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Split `[package] -- [pytest arguments]`."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    before, after = arguments[:at], list(arguments[at + 1 :])
+    if len(before) > 1:
+        sys.exit(f"One package or none can be named, not {len(before)}: {' '.join(before)}")
+    return (before[0] if before else None), after
+
+
+def command(package: Package | None, arguments: Sequence[str], report: Path) -> list[str]:
+    """Return the pytest command for one package, or for the tests of the tree.
+
+    The coverage gate holds for a whole run only: arguments of one's own switch it off.
+    """
+    coverage = (
+        [
+            f"--cov={package.import_name}",
+            "--cov-branch",
+            f"--cov-config={ROOT / 'pyproject.toml'}",
+            "--cov-report=term",
+            "--cov-fail-under=100",
+        ]
+        if package and not arguments
+        else []
+    )
+    return [
+        *(sys.executable, "-m", "pytest", "-q"),
+        f"--junit-xml={report}",
+        *coverage,
+        *arguments,
+    ]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment without what would override a package's own settings."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"DJANGO_SETTINGS_MODULE", "PYTEST_ADDOPTS", "PYTHONPATH"}
+    }
+
+
+def main() -> None:
+    """Run what was asked for, sum up, and fail when any of it failed."""
+    name, arguments = parse(sys.argv[1:])
+    groups: list[Package | None] = [] if name == TREE else [*select(name)]
+    if name in {None, TREE}:
+        groups.append(None)
+    reports, failed = [], []
+    for package in groups:
+        title = package.name if package else TREE
+        report = REPORTS / f"{title}.xml"
+        report.unlink(missing_ok=True)
+        print(f"\n== {title}", flush=True)
+        done = subprocess.run(
+            command(package, arguments, report),
+            cwd=package.folder if package else ROOT,
+            env=environment(),
+            check=False,
+        )
+        # Arguments such as `-k` may leave a package without a test; a whole run may not.
+        if done.returncode and not (arguments and done.returncode == NO_TESTS):
+            failed.append(title)
+        reports.append(report)
+    print()
+    summary.show([report for report in reports if report.is_file()])
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
