@@ -2,6 +2,11 @@
 
 SECRET_KEY = "not a secret: it guards nothing but tests"
 
-INSTALLED_APPS = ["channels"]
+INSTALLED_APPS = ["channels", "chat"]
+
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True

@@ -32,7 +32,9 @@ def typed(name: str | None) -> list[Typed]:
         for package in select(name)
     ]
     if name is None:
-        found.append(Typed(ROOT, ("tools", "tests"), ("tests", "."), "settings"))
+        found.append(
+            Typed(ROOT, ("tools", "tests", "docs"), ("tests", ".", "examples/chat"), "settings")
+        )
         found.append(Typed(EXAMPLE, (".",), (".",), "chatsite.settings"))
     return found
 

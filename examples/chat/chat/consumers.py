@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
 from chat.forms import MessageForm
 from chat.models import Message
 

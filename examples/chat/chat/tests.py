@@ -52,15 +52,15 @@ class RoomTests(TestCase):
     async def test_everybody_in_the_room_gets_what_one_of_them_writes(self) -> None:
         """Both hear it, the one who wrote it included, and it is kept."""
         anna, ben = Visitor("/ws/rooms/tea/"), Visitor("/ws/rooms/tea/")
-        assert (await anna.knock())["type"] == "websocket.accept"
-        assert (await ben.knock())["type"] == "websocket.accept"
+        self.assertEqual((await anna.knock())["type"], "websocket.accept")
+        self.assertEqual((await ben.knock())["type"], "websocket.accept")
 
         await anna.say(author="Anna", text="  <b>Milk</b>, anyone?  ")
 
         heard = await ben.hear()
-        assert (heard["author"], heard["text"]) == ("Anna", "<b>Milk</b>, anyone?")
-        assert await anna.hear() == heard
-        assert await Message.objects.acount() == 1
+        self.assertEqual((heard["author"], heard["text"]), ("Anna", "<b>Milk</b>, anyone?"))
+        self.assertEqual(await anna.hear(), heard)
+        self.assertEqual(await Message.objects.acount(), 1)
         await anna.leave()
         await ben.leave()
 
@@ -71,7 +71,7 @@ class RoomTests(TestCase):
         await ben.knock()
         await anna.say(text="Milk, anyone?")
         await anna.hear()
-        assert await ben.socket.receive_nothing()
+        self.assertTrue(await ben.socket.receive_nothing())
         await anna.leave()
         await ben.leave()
 
@@ -82,7 +82,7 @@ class RoomTests(TestCase):
         ben = Visitor("/ws/rooms/tea/")
         await ben.knock()
         heard = [(await ben.hear())["text"] for _ in range(20)]
-        assert heard == [str(number) for number in range(5, 25)]
+        self.assertEqual(heard, [str(number) for number in range(5, 25)])
         await ben.leave()
 
     async def test_nonsense_is_answered_and_not_kept(self) -> None:
@@ -91,10 +91,10 @@ class RoomTests(TestCase):
         await anna.knock()
         for nonsense in ("", " ", "a" * 501, "\x00", "\ud800"):
             await anna.say(text=nonsense)
-            assert list((await anna.hear())["errors"]) == ["text"]
+            self.assertEqual(list((await anna.hear())["errors"]), ["text"])
         await anna.socket.send_input({"type": "websocket.receive", "text": "[1, 2]"})
-        assert list((await anna.hear())["errors"]) == ["text"]
-        assert not await Message.objects.aexists()
+        self.assertEqual(list((await anna.hear())["errors"]), ["text"])
+        self.assertFalse(await Message.objects.aexists())
         await anna.leave()
 
     async def test_who_gives_no_name_is_a_guest(self) -> None:
@@ -102,20 +102,20 @@ class RoomTests(TestCase):
         anna = Visitor("/ws/rooms/tea/")
         await anna.knock()
         await anna.say(text="Hello", author="")
-        assert (await anna.hear())["author"] == "Guest"
+        self.assertEqual((await anna.hear())["author"], "Guest")
         await anna.leave()
 
     async def test_a_page_of_another_site_is_not_let_in(self) -> None:
         """The origin has to be the site's own."""
         stranger = Visitor("/ws/rooms/tea/", origin="http://example.org")
-        assert (await stranger.knock())["type"] == "websocket.close"
+        self.assertEqual((await stranger.knock())["type"], "websocket.close")
         await stranger.socket.wait()
 
     async def test_a_room_that_cannot_be_is_not_let_in(self) -> None:
         """Names that no group may have find no consumer."""
         for path in ("/ws/rooms/caf\u00e9/", "/ws/rooms/../", f"/ws/rooms/{'a' * 51}/", "/ws/"):
             lost = Visitor(path)
-            assert (await lost.knock())["type"] == "websocket.close"
+            self.assertEqual((await lost.knock())["type"], "websocket.close")
             await lost.socket.wait()
 
 
@@ -136,7 +136,7 @@ class PageTests(TestCase):
         """A room stands there once, however much was written in it."""
         for room in ("tea", "coffee", "tea"):
             Message.objects.create(room=room, author="Anna", text="Hello")
-        assert list(self.client.get("/").context["rooms"]) == ["tea", "coffee"]
+        self.assertEqual(list(self.client.get("/").context["rooms"]), ["tea", "coffee"])
 
     def test_a_room_has_a_page(self) -> None:
         """Its name reaches the script as data."""
@@ -146,4 +146,4 @@ class PageTests(TestCase):
     def test_a_room_that_cannot_be_has_none(self) -> None:
         """The pages and the sockets agree about names."""
         for path in ("/rooms/caf\u00e9/", "/rooms/.a/", f"/rooms/{'a' * 51}/", "/rooms/a%0A/"):
-            assert self.client.get(path).status_code == 404
+            self.assertEqual(self.client.get(path).status_code, 404)

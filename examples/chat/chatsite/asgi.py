@@ -10,6 +10,7 @@ django_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (the apps come first)
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402 (the same)
+
 from chat.routing import websocket_urlpatterns  # noqa: E402 (the same)
 
 application = ProtocolTypeRouter(
