@@ -12,6 +12,7 @@ IN_ENV = @$(PYTHON) -m tools.env --python "$(PYTHON)" --django "$(DJANGO)" --
 ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help interpreter install demo test lint format types imports isolated build docs lock ci clean
 
 help: ## Print this list

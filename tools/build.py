@@ -1,0 +1,99 @@
+"""Build a package's source archive, and from that its wheel, and check what they hold."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from email.parser import Parser
+from pathlib import Path
+from typing import Final
+
+from tools.packages import ROOT, Package, select
+
+__all__ = ["build", "main", "problems"]
+
+DIST: Final = ROOT / "dist"
+
+# The build backend answers to a call in the folder of what it builds, as pip calls it.
+CALL: Final = """
+import pathlib, sys
+from poetry.core.masonry import api
+print(getattr(api, sys.argv[1])(pathlib.Path(sys.argv[2])))
+"""
+
+
+def _call(hook: str, source: Path, target: Path) -> Path:
+    """Run a hook of the build backend and return the file that it made."""
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, hook, str(target)],
+        cwd=source,
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"{hook} failed in {source}")
+    return target / done.stdout.split()[-1]
+
+
+def build(package: Package, target: Path) -> tuple[Path, Path]:
+    """Build the source archive and the wheel into a folder, and return both.
+
+    The wheel is made from the archive, as it is for those who install without wheels: what the
+    archive lacks is missed at once.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    archive = _call("build_sdist", package.folder, target)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.unpack_archive(archive, folder)
+        (source,) = Path(folder).iterdir()
+        wheel = _call("build_wheel", source, target)
+    return archive, wheel
+
+
+def problems(package: Package, wheel: Path) -> Iterable[str]:
+    """Yield what is wrong with the content of a wheel."""
+    with zipfile.ZipFile(wheel) as content:
+        names = set(content.namelist())
+        (info,) = {name.partition("/")[0] for name in names if ".dist-info/" in name}
+        metadata = Parser().parsestr(content.read(f"{info}/METADATA").decode())
+    source = package.folder / "src"
+    expected = {
+        str(path.relative_to(source))
+        for path in package.source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    } | {f"{info}/licenses/LICENSE"}
+    yield from (f"{name} is missing" for name in sorted(expected - names))
+    yield from (
+        f"{name} does not belong in it"
+        for name in sorted(names - expected)
+        if not name.startswith(f"{info}/")
+    )
+    project = package.pyproject()["project"]
+    for field, value in {
+        "Name": package.name,
+        "Version": project["version"],
+        "License-Expression": project["license"],
+        "Description-Content-Type": "text/markdown",
+    }.items():
+        if metadata[field] != value:
+            yield f"its {field} is {metadata[field]!r} instead of {value!r}"
+
+
+def main() -> None:
+    """Build what was asked for into dist/."""
+    wrong = False
+    for package in select(sys.argv[1] if len(sys.argv) > 1 else None):
+        for file in build(package, DIST):
+            print(f"built {file.relative_to(ROOT)}")
+        for problem in problems(package, file):
+            wrong = True
+            print(f"{file.name}: {problem}", file=sys.stderr)
+    if wrong:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

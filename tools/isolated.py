@@ -1,0 +1,160 @@
+"""Test each package's wheel alone: with what it declares, the tools its tests use, and no more.
+
+A package that leans on something it does not declare passes in the common environment and
+fails here. The pins and their hashes are those of the common environment.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Final
+
+import django
+from packaging.requirements import Requirement
+
+from tools import summary
+from tools.build import build
+from tools.lock import name_of
+from tools.packages import PACKAGES, ROOT, Package, select, with_needs
+from tools.test import environment
+
+__all__ = ["closure", "declared", "main", "subset", "try_alone"]
+
+REPORTS: Final = summary.REPORTS / "isolated"
+TEST_TOOLS: Final = ROOT / "constraints" / "test.in"
+SIBLINGS: Final = {package.name: package for package in PACKAGES}
+
+
+def declared(package: Package, extras: Iterable[str] = ()) -> list[Requirement]:
+    """Return what a package of ours requires from outside, through its siblings too."""
+    project = package.pyproject()["project"]
+    wanted = [*project["dependencies"]]
+    for extra in extras:
+        wanted += project["optional-dependencies"][extra]
+    found: list[Requirement] = []
+    for requirement in map(Requirement, wanted):
+        sibling = SIBLINGS.get(name_of(requirement.name))
+        found += declared(sibling, requirement.extras) if sibling else [requirement]
+    return found
+
+
+def closure(requirements: Iterable[Requirement]) -> set[str]:
+    """Return the names of all that these requirements bring, as the common environment has it."""
+    found: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    todo = [(name_of(one.name), {"", *one.extras}) for one in requirements]
+    while todo:
+        name, extras = todo.pop()
+        for extra in extras - {other for seen_name, other in seen if seen_name == name}:
+            seen.add((name, extra))
+            found.add(name)
+            for line in distribution(name).requires or ():
+                one = Requirement(line)
+                if one.marker is None or one.marker.evaluate({"extra": extra}):
+                    todo.append((name_of(one.name), {"", *one.extras}))
+    return found
+
+
+def subset(constraints: str, names: set[str]) -> str:
+    """Return the pins of these names, each with its hashes."""
+    pins = re.findall(r"^[^\s#].*(?:\n[ \t].*)*", constraints, flags=re.MULTILINE)
+    return "\n".join(pin for pin in pins if name_of(pin) in names) + "\n"
+
+
+def _constraints() -> Path:
+    """Return the file that the common environment was installed from."""
+    series = ".".join(map(str, django.VERSION[:2]))
+    return ROOT / "constraints" / f"django-{series}.txt"
+
+
+def _run(folder: Path, *command: str) -> str | None:
+    """Run a step in a folder and return its output if it failed."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(),
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return f"$ {' '.join(command)}\n{done.stdout}" if done.returncode else None
+
+
+def try_alone(package: Package, wheels: Path) -> str | None:
+    """Test one package in an environment of its own and return the output if that failed."""
+    tools = [
+        Requirement(line)
+        for line in TEST_TOOLS.read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    names = closure([*declared(package), *tools])
+    report = REPORTS / f"{package.name}.xml"
+    report.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        # Copied out of the tree, so that the source cannot be imported by its side.
+        shutil.copytree(package.folder / "tests", folder / "tests")
+        shutil.copy(package.folder / "pyproject.toml", folder)
+        pins = folder / "pins.txt"
+        pins.write_text(subset(_constraints().read_text(), names))
+        python = str(folder / "env" / "bin" / "python")
+        # The pip of the common environment does the work: the new one holds no tools of its own.
+        pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+        files = [str(next(wheels.glob(f"{one.import_name}-*.whl"))) for one in with_needs(package)]
+        expected = sorted({*names, *(one.name for one in with_needs(package))})
+        steps = [
+            (sys.executable, "-m", "venv", "--without-pip", str(folder / "env")),
+            (*pip, "install", "-q", "--require-hashes", "--no-deps", "-r", str(pins)),
+            (*pip, "install", "-q", "--no-index", "--no-deps", *files),
+            (*pip, "check"),
+            (python, "-c", PROOF, package.import_name, *expected),
+            (python, "-m", "pytest", "-q", f"--junit-xml={report}"),
+        ]
+        for step in steps:
+            if output := _run(folder, *step):
+                return output
+    return None
+
+
+# Run in the new environment: the package is the installed one, and nothing more is there.
+PROOF: Final = """
+import importlib, importlib.metadata, re, sys
+module, *expected = sys.argv[1:]
+file = importlib.import_module(module).__file__
+assert file.startswith(sys.prefix), f"{module} was imported from {file}"
+found = {re.sub("[-_.]+", "-", one.name).lower() for one in importlib.metadata.distributions()}
+assert found <= set(expected), f"undeclared: {sorted(found - set(expected))}"
+"""
+
+
+def main() -> None:
+    """Test what was asked for, two at a time."""
+    chosen = select(sys.argv[1] if len(sys.argv) > 1 else None)
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    failed = []
+    with tempfile.TemporaryDirectory() as temporary:
+        wheels = Path(temporary)
+        for package in PACKAGES:
+            if any(package in with_needs(one) for one in chosen):
+                build(package, wheels)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            outputs = pool.map(lambda package: try_alone(package, wheels), chosen)
+            for package, output in zip(chosen, outputs, strict=True):
+                print(f"{package.name}: {'failed' if output else 'passes alone'}", flush=True)
+                if output:
+                    print(output, file=sys.stderr, flush=True)
+                    failed.append(package.name)
+    summary.show(path for one in chosen if (path := REPORTS / f"{one.name}.xml").is_file())
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
