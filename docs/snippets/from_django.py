@@ -1,20 +1,21 @@
 """Sending to a channel layer from synchronous code."""
 
+from typing import Any
+
 from channels.layers import get_channel_layer
 from django.http import HttpRequest, HttpResponse
 
+from chat.models import Message
 
-# begin view
+
 def announce(request: HttpRequest) -> HttpResponse:
+    """Tell everybody in a group, from a view."""
     layer = get_channel_layer()
     layer.group_send_sync("news", {"type": "news.item", "text": "The shop is open."})
     return HttpResponse(status=204)
 
 
-# begin commit
-def order_saved(sender, instance, **kwargs):
-    message = {"type": "order.saved", "id": instance.pk}
-    get_channel_layer().group_send_on_commit("orders", message)
-
-
-# end of the excerpt
+def message_saved(sender: type[Message], instance: Message, **kwargs: Any) -> None:
+    """Tell a group of a new row, from a `post_save` signal."""
+    event = {"type": "chat.message", "message": instance.as_json()}
+    get_channel_layer().group_send_on_commit(f"chat.{instance.room}", event)
