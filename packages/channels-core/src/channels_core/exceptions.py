@@ -74,7 +74,7 @@ class InvalidFrame(ChannelsError, ValueError):
         self.code = code
 
 
-class ConsumerSignal(Exception):  # noqa: N818 - not an error: it steers the consumer
+class ConsumerSignal(Exception):
     """Base of the exceptions by which a handler tells its consumer what to do."""
 
 

@@ -83,7 +83,9 @@ class BaseChannelLayer(ABC):
         Args:
             channel_capacity: As in the constructor, or the result of an earlier call.
         """
-        pairs = channel_capacity.items() if isinstance(channel_capacity, Mapping) else channel_capacity
+        pairs = (
+            channel_capacity.items() if isinstance(channel_capacity, Mapping) else channel_capacity
+        )
         return [
             (re.compile(fnmatch.translate(key)) if isinstance(key, str) else key, capacity)
             for key, capacity in pairs
@@ -375,4 +377,6 @@ def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> BaseChannelLayer | 
     Raises:
         InvalidChannelLayerError: It is configured, but cannot be imported or constructed.
     """
-    return channel_layers[alias] if alias in channel_layers else None
+    if alias not in channel_layers:
+        return None
+    return channel_layers[alias]

@@ -1,0 +1,187 @@
+"""Hand the messages of several sources to one connection, one at a time, in order of arrival."""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+from channels_core.typing import Message, Receive
+
+__all__ = ["MessageLoop", "await_many_dispatch", "wait_despite_cancellation"]
+
+Dispatch: TypeAlias = Callable[[Message], Awaitable[None]]
+
+# A source that always has a message ready would never let another connection run, since nothing
+# on its way waits. It gives way after this many messages, or this many seconds of work.
+_BURST_MESSAGES: Final = 16
+_BURST_SECONDS: Final = 0.001
+
+_MISSING: Final = object()
+
+
+class MessageLoop:
+    """Dispatch what several sources receive, one message at a time.
+
+    The first source is read in the task that calls `run`, each further one in a task of its
+    own; a message creates no task. A lock that serves in order of asking keeps the order of
+    arrival and lets no source starve another. Context variables that one message's handler set
+    are seen by the next, whichever source it comes from, as if one task handled them all.
+    """
+
+    def __init__(self, *sources: tuple[Receive, Dispatch]) -> None:
+        """Take the sources.
+
+        Args:
+            sources: Pairs of what to wait for a message with, and what to handle it with.
+        """
+        self._sources = sources
+        self._turn = asyncio.Lock()
+        self._failure: BaseException | None = None
+        self._handling = False
+        self._interrupted = False
+        self._main: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._context: contextvars.Context | None = None
+        self._last_source: object = None
+
+    async def run(self, timeout: float) -> None:
+        """Run until a source or a handler raises, or `stop` is called.
+
+        Args:
+            timeout: Seconds to wait at the end for handlers that do not react to being
+                cancelled.
+
+        Raises:
+            BaseException: What ended the loop; it never ends otherwise.
+        """
+        (receive, dispatch), *others = self._sources
+        main = self._main = asyncio.current_task()
+        assert main is not None  # an asyncio program is running us
+        cancels = main.cancelling()
+        self._loop = asyncio.get_running_loop()
+        if others:
+            self._context = contextvars.copy_context()
+        tasks = [asyncio.create_task(self._run_beside(*other)) for other in others]
+        try:
+            await self._pump(receive, dispatch)
+        except asyncio.CancelledError:
+            if not self._interrupted or self._failure is None or main.uncancel() > cancels:
+                raise
+            # It was `stop` that woke this task.
+            raise self._failure from None
+        finally:
+            self._main = None
+            for task in tasks:
+                task.cancel()
+            await wait_despite_cancellation(tasks, timeout)
+
+    def stop(self, failure: BaseException) -> None:
+        """End the loop with an exception, once the handler that runs now has ended."""
+        if self._failure is None:
+            self._failure = failure
+        if not (self._handling or self._interrupted) and self._main is not None:
+            self._interrupted = True
+            self._main.cancel()
+
+    def stop_later(self, seconds: float, failure: BaseException) -> None:
+        """Call `stop` after some seconds; from any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(loop.call_later, seconds, self.stop, failure)
+
+    async def _run_beside(self, receive: Receive, dispatch: Dispatch) -> None:
+        try:
+            await self._pump(receive, dispatch)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `run` raises it
+            # Without `_main` the loop is at its end and has cancelled us. Otherwise it is a
+            # failure, also where a handler let some other task's cancellation through.
+            self.stop(error)
+
+    async def _pump(self, receive: Receive, dispatch: Dispatch) -> None:
+        alone = len(self._sources) == 1
+        messages = 0
+        seconds = 0.0
+        while True:
+            message = await receive()
+            started = monotonic()
+            if alone:
+                await self._handle(dispatch, message)
+            else:
+                async with self._turn:
+                    if self._failure is not None:
+                        raise self._failure
+                    if self._last_source is not receive:
+                        self._last_source = receive
+                        _adopt(self._context)
+                    try:
+                        await self._handle(dispatch, message)
+                    except BaseException as error:
+                        # Before the turn ends: nothing is handled after a failure.
+                        self._failure = self._failure or error
+                        raise
+                    finally:
+                        self._context = contextvars.copy_context()
+            messages += 1
+            seconds += monotonic() - started
+            if messages >= _BURST_MESSAGES or seconds >= _BURST_SECONDS:
+                messages = 0
+                seconds = 0.0
+                await asyncio.sleep(0)
+
+    async def _handle(self, dispatch: Dispatch, message: Message) -> None:
+        self._handling = True
+        try:
+            await dispatch(message)
+        finally:
+            self._handling = False
+        if self._failure is not None:
+            raise self._failure
+
+
+def _adopt(context: contextvars.Context | None) -> None:
+    for variable, value in (context or {}).items():
+        if variable.get(_MISSING) is not value:
+            variable.set(value)
+
+
+async def wait_despite_cancellation(
+    tasks: Collection[asyncio.Task[Any]], timeout: float
+) -> Collection[asyncio.Task[Any]]:
+    """Wait for tasks to end, even while this task is being cancelled.
+
+    Args:
+        tasks: What to wait for; their results and exceptions are left to the caller.
+        timeout: Seconds after which to give up.
+
+    Returns:
+        The tasks that have not ended.
+
+    Raises:
+        asyncio.CancelledError: After the wait, if this task was cancelled during it.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    cancelled: asyncio.CancelledError | None = None
+    pending: Collection[asyncio.Task[Any]] = [task for task in tasks if not task.done()]
+    while pending and (left := deadline - loop.time()) > 0:
+        try:
+            _, pending = await asyncio.wait(pending, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            pending = [task for task in pending if not task.done()]
+    if cancelled is not None:
+        raise cancelled
+    return pending
+
+
+async def await_many_dispatch(
+    consumer_callables: Iterable[Receive] | Sequence[Receive], dispatch: Dispatch
+) -> None:
+    """Hand what each of several callables returns to `dispatch`, one at a time.
+
+    Args:
+        consumer_callables: Coroutine functions without parameters, each awaited again and again.
+        dispatch: Coroutine function that takes what they return.
+    """
+    await MessageLoop(*((receive, dispatch) for receive in consumer_callables)).run(timeout=10)

@@ -1,0 +1,76 @@
+"""Which methods of a consumer a message may reach."""
+
+from inspect import getattr_static
+from typing import Final
+
+from channels_core.typing import Message
+
+__all__ = ["find_handlers", "get_handler_name", "may_reach"]
+
+# Handlers of what servers send; a layer's message is never one of these.
+_SERVER_PREFIXES: Final = ("websocket_", "http_", "lifespan_")
+
+# What a consumer sets on itself and can be called.
+_ATTRIBUTES: Final = frozenset({"base_send", "channel_receive"})
+
+# Methods that the first Channels did not have, so that programs may have handlers of these
+# names. Theirs are reached, ours are not.
+_NOT_RESERVED: Final = frozenset({"join_group", "leave_group", "deny"})
+
+
+def get_handler_name(message: Message) -> str:
+    """Return the name of the method that handles a message: its type with `_` for each `.`.
+
+    Raises:
+        ValueError: The type is missing, no str, or begins with an underscore or a dot.
+    """
+    try:
+        name: str = message["type"].replace(".", "_")
+    except KeyError:
+        raise ValueError(
+            "Malformed type in message (missing): the message has no 'type' attribute"
+        ) from None
+    except AttributeError:
+        raise ValueError(
+            f"Malformed type in message (expected a str, got {message['type']!r:.100})"
+        ) from None
+    if name.startswith("_"):
+        raise ValueError("Malformed type in message (leading underscore)")
+    return name
+
+
+def find_handlers(consumer: type) -> dict[str, bool]:
+    """Return a consumer class's handlers: by name, whether a layer's message may reach it."""
+    return {
+        name: reach for name in dir(consumer) if (reach := may_reach(consumer, name)) is not None
+    }
+
+
+def may_reach(consumer: object, name: str) -> bool | None:
+    """Tell who may reach an attribute of a consumer.
+
+    Args:
+        consumer: A consumer class, or an instance for its own attributes as well.
+        name: A handler's name.
+
+    Returns:
+        True: the server and the channel layer. False: the server only. None: nobody.
+    """
+    if name.startswith("_"):
+        return None
+    # Static: a property must not run because a message names it.
+    value = getattr_static(consumer, name, None)
+    if value is None:
+        value = getattr(consumer, name, None)  # of a program's own __getattr__
+    if not callable(value) and not isinstance(value, classmethod):
+        return None
+    if name.startswith(_SERVER_PREFIXES):
+        return False
+    kind = consumer if isinstance(consumer, type) else type(consumer)
+    for ancestor in kind.__mro__:
+        ours = vars(ancestor)
+        if "_channels_framework" in ours and name in ours:
+            overridden = ours[name] is not value
+            if not (overridden and name in _NOT_RESERVED):
+                return None
+    return None if name in _ATTRIBUTES else True

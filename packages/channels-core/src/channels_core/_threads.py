@@ -1,0 +1,121 @@
+"""Run the handlers of synchronous consumers: in parallel, in a bounded pool of threads."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from asgiref.sync import AsyncToSync, SyncToAsync
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from channels_core.db import DatabaseSyncToAsync
+
+__all__ = ["ThreadCall", "pool_size", "run_in_thread"]
+
+
+def pool_size() -> int:
+    """Return how many synchronous handlers run at once.
+
+    Returns:
+        The setting `CHANNELS_SYNC_THREADS`, or asyncio's default: four more than there are
+        processors, 32 at most.
+
+    Raises:
+        ImproperlyConfigured: The setting is no positive int.
+    """
+    size = getattr(settings, "CHANNELS_SYNC_THREADS", None)
+    if size is None:
+        return min(32, (os.cpu_count() or 1) + 4)
+    if type(size) is not int or size < 1:
+        raise ImproperlyConfigured(
+            f"CHANNELS_SYNC_THREADS must be an int of at least 1, not {size!r}"
+        )
+    return size
+
+
+class _Pool:
+    """The pool of threads, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        setting_changed.connect(self._drop)
+
+    def get(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(pool_size(), "channels-sync")
+            return self._executor
+
+    def _drop(self, *, setting: str, **kwargs: object) -> None:
+        if setting == "CHANNELS_SYNC_THREADS":
+            with self._lock:
+                old, self._executor = self._executor, None
+            if old is not None:
+                # Handlers that run now go on; their threads end after them.
+                old.shutdown(wait=False)
+
+
+_pool = _Pool()
+
+
+class ThreadCall:
+    """One call of a synchronous function, of which one can learn when its thread has left it."""
+
+    __slots__ = ("_abandoned", "_args", "_ended", "_function", "_lock", "_started", "_waiters")
+
+    def __init__(self, function: Callable[..., Any], args: tuple[object, ...]) -> None:
+        self._function = function
+        self._args = args
+        self._lock = threading.Lock()
+        self._started = False
+        self._abandoned = False
+        self._ended = False
+        self._waiters: list[Callable[[], object]] = []
+
+    def __call__(self) -> Any:
+        """Call the function, in its thread."""
+        with self._lock:
+            if self._abandoned:
+                return None
+            self._started = True
+        try:
+            return self._function(*self._args)
+        finally:
+            with self._lock:
+                self._ended = True
+                waiters, self._waiters = self._waiters, []
+            for wake in waiters:
+                wake()
+
+    async def wait(self) -> None:
+        """Wait until the thread has left the function, or see to it that none enters it."""
+        loop = asyncio.get_running_loop()
+        event = asyncio.Event()
+        with self._lock:
+            if not self._started:
+                self._abandoned = True
+            if self._ended or self._abandoned:
+                return
+            self._waiters.append(lambda: loop.call_soon_threadsafe(event.set))
+        await event.wait()
+
+
+async def run_in_thread(call: ThreadCall) -> Any:
+    """Run a call in the thread that fits.
+
+    That is a thread of the pool; but the caller's thread under an outer `async_to_sync` (as in
+    a Django `TestCase`), whose transaction the call must see, and the thread of a
+    `ThreadSensitiveContext` where a program has entered one.
+    """
+    if (
+        getattr(AsyncToSync.executors, "current", None)
+        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+        or SyncToAsync.thread_sensitive_context.get(None)
+    ):
+        return await DatabaseSyncToAsync(call, thread_sensitive=True)()
+    return await DatabaseSyncToAsync(call, thread_sensitive=False, executor=_pool.get())()

@@ -1,0 +1,37 @@
+"""Turn whatever a router or a middleware is handed into an ASGI 3 application."""
+
+from typing import Any, cast
+
+from asgiref.compatibility import guarantee_single_callable
+
+from channels_core.typing import ASGIApplication
+
+__all__ = ["as_asgi3", "name_that_thing"]
+
+
+def as_asgi3(application: Any) -> ASGIApplication:
+    """Return an ASGI 3 callable for an application of either generation.
+
+    Args:
+        application: An ASGI 3 callable (returned as it is), a consumer class, or a two-step
+            application `application(scope)(receive, send)`.
+
+    Raises:
+        TypeError: It cannot be called.
+
+    Source: `asgiref.compatibility.guarantee_single_callable`.
+    """
+    if not callable(application):
+        raise TypeError(
+            f"Expected an ASGI application (a callable, or a consumer class), got {application!r}"
+        )
+    if isinstance(application, type) and hasattr(application, "as_asgi"):
+        return cast(ASGIApplication, application.as_asgi())
+    return cast(ASGIApplication, guarantee_single_callable(application))
+
+
+def name_that_thing(thing: object) -> str:
+    """Return the dotted name of a function or class, or of an instance's class, for a message."""
+    named: Any = thing if hasattr(thing, "__name__") else type(thing)
+    name = getattr(named, "__qualname__", named.__name__)
+    return f"{named.__module__}.{name}"

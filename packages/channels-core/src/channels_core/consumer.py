@@ -1,0 +1,340 @@
+"""Consumers: one object for one connection, with a handler method for each type of message."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial, update_wrapper
+from typing import Any, ClassVar, Final
+
+from asgiref.sync import async_to_sync
+
+from channels_core import DEFAULT_CHANNEL_LAYER
+from channels_core._dispatch import MessageLoop, wait_despite_cancellation
+from channels_core._handlers import find_handlers, get_handler_name, may_reach
+from channels_core._threads import ThreadCall, run_in_thread
+from channels_core.db import DatabaseUsage
+from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
+from channels_core.layers import BaseChannelLayer, get_channel_layer
+from channels_core.typing import ASGIApplication, Message, Receive, Scope, Send
+
+__all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
+
+logger = logging.getLogger("django.channels.consumer")
+
+# What `ProtocolTypeRouter` answers with one warning line: the client's fault, not the program's.
+_ANSWERED_BY_ROUTER: Final = (InvalidFrame, RouteNotFound)
+
+
+class AsyncConsumer:
+    """The base of consumers whose handlers are coroutine methods.
+
+    One instance serves one connection. A message of type `chat.message` is handled by the method
+    `chat_message`; one message at a time, in order of arrival from the client and the channel
+    layer together.
+
+    Attributes:
+        scope: The connection's scope.
+        channel_layer: The layer of `channel_layer_alias`, or None.
+        channel_name: The name under which other code reaches this consumer over the layer.
+        channel_layer_alias: Alias in `CHANNEL_LAYERS`; None for a consumer without a layer.
+        cleanup_timeout: Seconds that clean-up may take when the connection ends.
+    """
+
+    # Private names all begin alike: programs that subclass us choose theirs freely.
+    _channels_framework: ClassVar[bool] = True
+    _channels_handlers: ClassVar[dict[str, bool]] = {}
+
+    channel_layer_alias: str | None = DEFAULT_CHANNEL_LAYER
+    cleanup_timeout: float = 10
+
+    scope: Scope
+    channel_layer: BaseChannelLayer | None
+    channel_name: str
+    channel_receive: Receive
+    base_send: Callable[[Message], Any]
+
+    _channels_from_layer = False
+    _channels_message: Message | None = None
+    _channels_loop: MessageLoop | None = None
+    # Whether `_finish` has nothing (more) to do.
+    _channels_finished = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the table of the new class's handlers."""
+        super().__init_subclass__(**kwargs)
+        cls._channels_handlers = find_handlers(cls)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the connection until it ends.
+
+        Scope:
+            Kept as `self.scope`.
+
+        Messages:
+            Each is handed to `dispatch`, whether it comes from the server or from the layer.
+
+        Raises:
+            Exception: The first exception of a handler, of the layer, or of sending, after the
+                clean-up.
+        """
+        self.scope = scope
+        self._channels_usage = DatabaseUsage()
+        failure: BaseException | None = None
+        with self._channels_usage:
+            try:
+                await self._channels_serve(receive, send)
+            except StopConsumer:
+                pass
+            except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
+                failure = error
+                self._channels_report(error)
+            try:
+                await self._channels_clean_up()
+            except BaseException as error:  # noqa: BLE001 - raised below, if it is the first
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def _channels_serve(self, receive: Receive, send: Send) -> None:
+        self.base_send = self._channels_make_base_send(send)
+        self.channel_layer = None
+        sources = [(receive, self._channels_handle_client)]
+        if self.channel_layer_alias is not None:
+            layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
+            if layer is not None:
+                self.channel_name = await layer.new_channel()
+                self.channel_receive = partial(layer.receive, self.channel_name)
+                sources.append((self.channel_receive, self._channels_handle_layer))
+        loop = self._channels_loop = MessageLoop(*sources)
+        await loop.run(self.cleanup_timeout)
+
+    def _channels_make_base_send(self, send: Send) -> Callable[[Message], Any]:
+        return send
+
+    async def _channels_handle_client(self, message: Message) -> None:
+        self._channels_from_layer = False
+        self._channels_message = message
+        if message.get("type") == "websocket.disconnect":
+            # The handler for the end of a connection is its clean-up, and bounded as such.
+            self._channels_peer_left(message)
+            async with asyncio.timeout(self.cleanup_timeout):
+                await self.dispatch(message)
+        else:
+            await self.dispatch(message)
+        self._channels_message = None
+        if self._channels_usage.pending:
+            await self._channels_usage.release()
+
+    async def _channels_handle_layer(self, message: Message) -> None:
+        self._channels_from_layer = True
+        self._channels_message = message
+        await self.dispatch(message)
+        self._channels_message = None
+        if self._channels_usage.pending:
+            await self._channels_usage.release()
+
+    def _channels_peer_left(self, message: Message) -> None:
+        """Take note that the client is gone."""
+
+    async def dispatch(self, message: Message) -> None:
+        """Hand a message to the method that is named after its type.
+
+        Messages:
+            From the layer, only methods that the program wrote are reached: never one that
+            Channels itself defines, nor `websocket_*` or `http_*`. A type without a method is
+            logged and skipped.
+
+        Raises:
+            ValueError: The type is missing or malformed, or comes from the server and has no
+                method.
+        """
+        handler = self._channels_find_handler(message)
+        if handler is not None:
+            coroutine = handler(message)
+            if coroutine is None:
+                raise TypeError(
+                    f"{type(self).__name__}.{get_handler_name(message)} must be 'async def', since "
+                    "its class is an AsyncConsumer"
+                )
+            await coroutine
+
+    def _channels_find_handler(self, message: Message) -> Callable[[Message], Any] | None:
+        name = get_handler_name(message)
+        from_layer = self._channels_from_layer
+        reach = self._channels_handlers.get(name)
+        if reach is None:
+            # Not in the class when it was made: perhaps an attribute of this instance.
+            reach = may_reach(self, name)
+        if reach is not None and not (from_layer and not reach):
+            handler: Callable[[Message], Any] = getattr(self, name)
+            return handler
+        if not from_layer:
+            raise ValueError(f"No handler for message type {message['type']}")
+        logger.error(
+            "%s has no handler for message type %r from the channel layer; the message is dropped",
+            type(self).__name__,
+            message["type"],
+        )
+        return None
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message to the client.
+
+        Messages:
+            Any that the connection's protocol allows, as it is.
+        """
+        await self.base_send(message)
+
+    @classmethod
+    def as_asgi(cls, **initkwargs: Any) -> ASGIApplication:
+        """Return an ASGI 3 application that makes a new consumer for each connection.
+
+        Args:
+            initkwargs: Keyword arguments for the constructor.
+
+        Source: `django.views.View.as_view`, its counterpart.
+        """
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                consumer = cls(**initkwargs)
+            except Exception as error:
+                _log(cls, scope, None, None, error)
+                raise
+            await consumer(scope, receive, send)
+
+        update_wrapper(app, cls, updated=())
+        vars(app).update(consumer_class=cls, consumer_initkwargs=initkwargs)
+        return app
+
+    # The end of a connection
+
+    async def _channels_clean_up(self) -> None:
+        """Finish in a task of its own, so that no cancellation of this one cuts it short."""
+        task = asyncio.create_task(self._channels_clean_up_parts())
+        try:
+            pending = await wait_despite_cancellation([task], self.cleanup_timeout)
+        finally:
+            if not task.done():
+                task.cancel()
+        if pending:
+            logger.error(
+                "%s did not end its clean-up within %s seconds; the rest of it is given up",
+                type(self).__name__,
+                self.cleanup_timeout,
+            )
+        elif not task.cancelled() and (error := task.exception()):
+            self._channels_report(error)
+            raise error
+
+    async def _channels_clean_up_parts(self) -> None:
+        try:
+            if not self._channels_finished:
+                await self._channels_call(self._channels_finish)
+        finally:
+            forget = getattr(self.channel_layer, "forget_channel", None)
+            if forget is not None and hasattr(self, "channel_name"):
+                await forget(self.channel_name)
+            if self._channels_usage.pending:
+                await self._channels_usage.release()
+
+    def _channels_finish(self) -> Any:
+        """Do what must happen once when the connection ends; for the generic consumers."""
+
+    async def _channels_call(
+        self, function: Callable[..., Awaitable[None] | None], *args: Any
+    ) -> None:
+        """Call a method in the consumer's own colour: here a coroutine method."""
+        result = function(*args)
+        if result is not None:
+            await result
+
+    # Errors
+
+    def report_exception(self, error: Exception, message: Message | None) -> None:
+        """Log an exception that no handler caught; override to tell others as well.
+
+        Called once for each, in the event loop's thread; what is reported while the connection
+        ends is raised on unless it is a second one.
+
+        Args:
+            error: The exception.
+            message: The message whose handler raised it; None if there was none.
+        """
+        _log(type(self), self.scope, getattr(self, "channel_name", None), message, error)
+
+    def _channels_report(self, error: BaseException) -> None:
+        message, self._channels_message = self._channels_message, None
+        if isinstance(error, Exception) and not isinstance(error, _ANSWERED_BY_ROUTER):
+            try:
+                self.report_exception(error, message)
+            except Exception:
+                logger.exception("%s.report_exception failed", type(self).__name__)
+
+
+class SyncConsumer(AsyncConsumer):
+    """The base of consumers whose handlers are ordinary methods.
+
+    Each handler runs in a thread: handlers of one connection one after the other, those of
+    different connections in parallel, in a pool of `CHANNELS_SYNC_THREADS`. Under an outer
+    `async_to_sync` they run in its caller's thread.
+    """
+
+    _channels_framework: ClassVar[bool] = True
+    _channels_running: ThreadCall | None = None
+
+    def _channels_make_base_send(self, send: Send) -> Callable[[Message], Any]:
+        return async_to_sync(send)
+
+    async def dispatch(self, message: Message) -> None:
+        """Hand a message to the method that is named after its type, in a thread.
+
+        Messages:
+            As in `AsyncConsumer.dispatch`.
+
+        Raises:
+            ValueError: As in `AsyncConsumer.dispatch`.
+        """
+        handler = self._channels_find_handler(message)
+        if handler is not None:
+            await self._channels_call(handler, message)
+
+    async def _channels_call(self, function: Callable[..., Any], *args: Any) -> None:
+        if self._channels_running is not None:
+            # A cancelled handler's thread goes on; handlers of one connection never overlap.
+            await self._channels_running.wait()
+        self._channels_running = ThreadCall(function, args)
+        result = await run_in_thread(self._channels_running)
+        self._channels_running = None
+        if asyncio.iscoroutine(result):
+            result.close()
+            raise TypeError(
+                f"{type(self).__name__}.{getattr(function, '__name__', function)} must not be "
+                "'async def', since its class is a SyncConsumer"
+            )
+
+    def send(self, message: Message) -> None:  # type: ignore[override] # the synchronous colour
+        """Send an ASGI message to the client; called from a handler's thread.
+
+        Messages:
+            Any that the connection's protocol allows, as it is.
+        """
+        self.base_send(message)
+
+
+def _log(
+    consumer: type[AsyncConsumer],
+    scope: Scope,
+    channel_name: str | None,
+    message: Message | None,
+    error: Exception,
+) -> None:
+    # Never the payload: it may hold what must not be in a log.
+    logger.error(
+        "%s failed: path %r, channel %s, message type %r",
+        f"{consumer.__module__}.{consumer.__qualname__}",
+        scope.get("path"),
+        channel_name,
+        message.get("type") if message else None,
+        exc_info=error,
+    )

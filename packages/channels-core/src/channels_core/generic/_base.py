@@ -1,0 +1,138 @@
+"""What the two colours of WebSocket consumers share: all that neither waits nor sends."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
+from channels_core.generic import _events
+from channels_core.generic._socket import Socket, SocketState
+from channels_core.layers import BaseChannelLayer
+from channels_core.typing import Message, Scope
+
+__all__ = ["WebsocketBase"]
+
+logger = logging.getLogger("django.channels.consumer")
+
+if TYPE_CHECKING:
+    from channels_core._dispatch import MessageLoop
+
+
+class _IsOpen:
+    """Whether the handshake was accepted and neither side has closed since.
+
+    No property: a program written before this name existed may set one of its own.
+    """
+
+    def __get__(self, consumer: "WebsocketBase | None", owner: type) -> bool:
+        return consumer is not None and consumer._channels_socket.state is SocketState.OPEN
+
+
+# Seconds that a server has to tell of a client's leaving, once sending to it has failed.
+_DISCONNECT_WITHIN: Final = 0.5
+
+
+def _offers_groups(layer: BaseChannelLayer) -> bool:
+    # A layer of a program's own may not list what it can do.
+    return "groups" in getattr(layer, "extensions", ()) or (
+        getattr(type(layer), "group_add", None) not in (None, BaseChannelLayer.group_add)
+    )
+
+
+class WebsocketBase:
+    """The state of a WebSocket consumer, and the decisions that need nothing else.
+
+    Attributes:
+        groups: Names of groups to be in while the connection lasts: an iterable, a property or
+            a method. Read before `connect`, when `self.scope` is there.
+        max_message_size: Largest frame taken from the client, in bytes; None for any. A larger
+            one closes the connection with 1009.
+        close_code: Close code of the connection, when `disconnect` is called.
+        close_reason: Close reason that goes with it; often empty.
+        is_open: Whether the handshake was accepted and neither side has closed since.
+    """
+
+    _channels_framework: ClassVar[bool] = True
+    _channels_finished = False
+
+    # Any: a subclass gives a list, a property or a method, as it likes.
+    groups: Any = None
+    max_message_size: int | None = None
+    close_code: int | None = None
+    close_reason: str = ""
+    is_open = _IsOpen()
+
+    scope: Scope
+    channel_layer: BaseChannelLayer | None
+    channel_name: str
+
+    # Of the consumer this is mixed into.
+    _channels_loop: "MessageLoop | None"
+    _channels_report: Callable[[BaseException], None]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take any arguments, for subclasses that pass theirs on."""
+        declared = getattr(type(self), "groups", None)
+        if declared is None or isinstance(declared, list | tuple | set | frozenset):
+            # Its own list: one that a connection appends to must not be the class's.
+            self.groups = list(declared or ())
+        self._channels_socket = Socket()
+        self._channels_joined: set[str] = set()
+        self._channels_disconnect_called = False
+
+    def _channels_peer_left(self, message: Message) -> None:
+        self._channels_socket.peer_left(message.get("code", 1005), message.get("reason") or "")
+
+    def _channels_lost(self, error: OSError) -> None:
+        """Take note that a server refused to send since the client has left (ASGI, WebSocket)."""
+        self._channels_socket.lost()
+        logger.debug("The client left before a message could be sent: %r", error)
+        # What the client sent before is still read, and the server knows the close code.
+        if (loop := self._channels_loop) is not None:
+            loop.stop_later(_DISCONNECT_WITHIN, StopConsumer())
+
+    def _channels_check_subprotocol(self, subprotocol: str | None) -> None:
+        offered = self.scope.get("subprotocols") or []
+        if subprotocol is not None and subprotocol not in offered:
+            logger.warning(
+                "%s accepts with subprotocol %r, but the client offered %r; it will fail the "
+                "handshake (RFC 6455, section 4.1)",
+                type(self).__name__,
+                subprotocol,
+                list(offered),
+            )
+
+    def _channels_group_layer(self) -> BaseChannelLayer:
+        layer = getattr(self, "channel_layer", None)
+        if layer is None or not _offers_groups(layer):
+            raise InvalidChannelLayerError(
+                "BACKEND is unconfigured or doesn't support groups: "
+                f"{type(self).__name__} joins a group, but its channel layer is {layer!r}"
+            )
+        return layer
+
+    def _channels_groups(self) -> list[str]:
+        return _events.group_names(self.groups)
+
+    def _channels_groups_to_leave(self) -> list[str]:
+        """Return what was joined, and what a program added to `groups` itself."""
+        added = self.groups if isinstance(self.groups, list) else []
+        return sorted(self._channels_joined | set(added))
+
+    def _channels_forget(self, group: str) -> None:
+        self._channels_joined.discard(group)
+        if isinstance(self.groups, list) and group in self.groups:
+            self.groups.remove(group)
+
+    def _channels_ending(self) -> None:
+        socket = self._channels_socket
+        socket.lost()
+        self.close_code = socket.close_code
+        self.close_reason = socket.reason
+
+    def _channels_raise_first(self, errors: list[Exception]) -> None:
+        """Raise the first of the errors of a clean-up; report the others."""
+        for error in errors[1:]:
+            self._channels_report(error)
+        if errors:
+            raise errors[0]

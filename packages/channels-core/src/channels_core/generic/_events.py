@@ -1,0 +1,200 @@
+"""Build the ASGI messages of a WebSocket, and read those that come in."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NoReturn, TypeAlias
+
+from channels_core.exceptions import InvalidFrame
+from channels_core.typing import (
+    Message,
+    Scope,
+    WebsocketAccept,
+    WebsocketClose,
+    WebsocketDenialBody,
+    WebsocketDenialStart,
+    WebsocketFrame,
+)
+
+__all__ = [
+    "accept",
+    "close",
+    "decode_json",
+    "denial",
+    "encode_headers",
+    "encode_json",
+    "frame",
+    "group_names",
+    "payload",
+]
+
+_Pair: TypeAlias = tuple[str | bytes, str | bytes]
+
+#: What `headers` arguments take: pairs or a mapping, of str or bytes.
+HeadersArgument: TypeAlias = Iterable[_Pair] | Mapping[Any, str | bytes] | None
+
+_FORBIDDEN_IN_HEADERS: Final = (b"\r", b"\n", b"\0")
+
+
+def encode_headers(headers: HeadersArgument) -> list[tuple[bytes, bytes]]:
+    """Return headers as ASGI wants them: pairs of bytes, names in lower case.
+
+    Args:
+        headers: Pairs or a mapping; str is encoded as Latin-1.
+
+    Raises:
+        ValueError: A name or a value holds CR, LF or NUL, which could start another header.
+    """
+    pairs: Iterable[Any] = headers.items() if isinstance(headers, Mapping) else headers or ()
+    encoded = [(_header_bytes(name).lower(), _header_bytes(value)) for name, value in pairs]
+    for pair in encoded:
+        if any(character in part for part in pair for character in _FORBIDDEN_IN_HEADERS):
+            raise ValueError(f"A header must not contain CR, LF or NUL: {pair!r}")
+    return encoded
+
+
+def _header_bytes(value: str | bytes) -> bytes:
+    return value.encode("latin-1") if isinstance(value, str) else bytes(value)
+
+
+def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept:
+    """Build the message that accepts a handshake."""
+    message: WebsocketAccept = {"type": "websocket.accept", "subprotocol": subprotocol}
+    if headers:
+        message["headers"] = encode_headers(headers)
+    return message
+
+
+def frame(text_data: str | None, bytes_data: bytes | None) -> WebsocketFrame:
+    """Build the message that sends a frame; text goes first if both are given.
+
+    Raises:
+        ValueError: There is neither text nor bytes.
+        TypeError: The text is no str, or the bytes are none.
+    """
+    if text_data is not None:
+        if not isinstance(text_data, str):
+            raise TypeError(
+                f"text_data must be a str, not {type(text_data).__name__}; "
+                "a JSON consumer's send_json() takes other values"
+            )
+        return {"type": "websocket.send", "text": text_data}
+    if bytes_data is not None:
+        if not isinstance(bytes_data, bytes | bytearray | memoryview):
+            raise TypeError(f"bytes_data must be bytes, not {type(bytes_data).__name__}")
+        return {"type": "websocket.send", "bytes": bytes(bytes_data)}
+    raise ValueError("You must pass one of bytes_data or text_data")
+
+
+def close(code: int | bool | None, reason: str | None) -> WebsocketClose:
+    """Build the message that closes a socket, or refuses its handshake.
+
+    Args:
+        code: Close code; None and True leave it to the server (1000).
+        reason: Close reason, at most 123 bytes in UTF-8; None for none.
+    """
+    message: WebsocketClose = {"type": "websocket.close"}
+    if code is not None and code is not True:
+        message["code"] = code
+    if reason:
+        message["reason"] = reason
+    return message
+
+
+def denial(
+    scope: Scope,
+    status: int,
+    headers: HeadersArgument = None,
+    body: bytes | str = b"",
+    code: int | None = None,
+    reason: str | None = None,
+) -> list[WebsocketDenialStart | WebsocketDenialBody | WebsocketClose]:
+    """Build the messages that refuse a handshake: with an HTTP response where that is offered.
+
+    Scope:
+        `extensions` holds `websocket.http.response` if the server offers it; otherwise it
+        answers a close before the handshake with 403.
+
+    Source: ASGI, "Websocket Denial Response".
+    """
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        return [close(code, reason)]
+    content = body.encode() if isinstance(body, str) else bytes(body)
+    fields = encode_headers(headers)
+    names = {name for name, _ in fields}
+    if b"content-type" not in names:
+        fields.append((b"content-type", b"text/plain; charset=utf-8"))
+    if b"content-length" not in names:
+        fields.append((b"content-length", str(len(content)).encode()))
+    return [
+        {"type": "websocket.http.response.start", "status": status, "headers": fields},
+        {"type": "websocket.http.response.body", "body": content},
+    ]
+
+
+def payload(message: Message, limit: int | None) -> dict[str, Any]:
+    """Return what a frame carries, as the keyword argument for `receive`.
+
+    Args:
+        message: A `websocket.receive` message.
+        limit: The largest payload that is taken, in bytes (text as UTF-8); None for any.
+
+    Returns:
+        `{"text_data": str}` or `{"bytes_data": bytes}`.
+
+    Raises:
+        InvalidFrame: The payload is larger than the limit (1009), or there is none (1003).
+    """
+    text = message.get("text")
+    if text is not None:
+        # A character takes one to four bytes: most frames need not be encoded to be measured.
+        if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
+            raise _too_big(limit)
+        return {"text_data": text}
+    data = message.get("bytes")
+    if data is None:
+        raise InvalidFrame("A frame has neither text nor bytes", 1003)
+    if limit is not None and len(data) > limit:
+        raise _too_big(limit)
+    return {"bytes_data": data}
+
+
+def _too_big(limit: int) -> InvalidFrame:
+    return InvalidFrame(f"A frame is larger than max_message_size ({limit} bytes)", 1009)
+
+
+def decode_json(text: str) -> Any:
+    """Parse JSON strictly: `NaN` and `Infinity`, which it does not have, are refused.
+
+    Raises:
+        ValueError: The text is no JSON.
+    """
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def encode_json(content: Any, encoder: type[json.JSONEncoder] | None) -> str:
+    """Serialise a value with an encoder class; None for the standard library's."""
+    return json.dumps(content, cls=encoder)
+
+
+def group_names(groups: object) -> list[str]:
+    """Return the names that a consumer's `groups` gives.
+
+    Args:
+        groups: None, an iterable of names, or a method that returns one of these.
+
+    Raises:
+        TypeError: It is something else, a single str for example.
+    """
+    if callable(groups):
+        groups = groups()
+    if groups is None:
+        return []
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
+        raise TypeError(
+            f"groups must be an iterable of names, or a method that returns one, not {groups!r}"
+        )
+    return list(groups)

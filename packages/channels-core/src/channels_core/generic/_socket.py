@@ -1,0 +1,122 @@
+"""The state of a WebSocket, as its consumer sees it: what may be sent, and how it ended."""
+
+import enum
+import logging
+
+from channels_core.exceptions import ConnectionStateError
+
+__all__ = ["Socket", "SocketState"]
+
+logger = logging.getLogger("django.channels.consumer")
+
+
+class SocketState(enum.Enum):
+    """The stations of a connection, in their order."""
+
+    #: No handshake was seen: a consumer that is driven by hand, as in a unit test.
+    UNKNOWN = "unknown"
+    CONNECTING = "connecting"
+    OPEN = "open"
+    #: We closed it or refused the handshake; the server has yet to confirm.
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Socket:
+    """Track one connection; decides, and does no input or output.
+
+    Attributes:
+        state: Where the connection stands.
+        code: Close code (RFC 6455) once it is known: the client's, or ours.
+        reason: Close reason that goes with the code.
+    """
+
+    def __init__(self) -> None:
+        self.state = SocketState.UNKNOWN
+        self.code: int | None = None
+        self.reason = ""
+
+    @property
+    def close_code(self) -> int:
+        """The close code to tell the program: 1006 if neither side gave one."""
+        return 1006 if self.code is None else self.code
+
+    def may_accept(self) -> bool:
+        """Tell whether an accept can go out; False if the client has left.
+
+        Raises:
+            ConnectionStateError: The handshake was answered already.
+        """
+        if self.state in (SocketState.OPEN, SocketState.CLOSING):
+            raise ConnectionStateError(
+                f"accept() was called on a connection that is {self.state.value}; "
+                "call it once, in connect(), and not after close()"
+            )
+        return self._peer_is_there("accept")
+
+    def may_deny(self) -> bool:
+        """Tell whether a refusal can go out; False if it did, or the client has left.
+
+        Raises:
+            ConnectionStateError: The handshake was accepted.
+        """
+        if self.state is SocketState.OPEN:
+            raise ConnectionStateError("deny() was called after accept(); call close() instead")
+        return self._peer_is_there("deny")
+
+    def may_send(self, *, by_layer: bool) -> bool:
+        """Tell whether a frame can go out; False if nobody would get it.
+
+        Args:
+            by_layer: Whether the frame comes of a message from the channel layer. Such a one
+                may cross our own close without anybody's fault, so that it is dropped quietly.
+
+        Raises:
+            ConnectionStateError: The handshake is not answered yet, or we closed before.
+        """
+        if self.state is SocketState.OPEN:
+            return True
+        if self.state is SocketState.CONNECTING:
+            raise ConnectionStateError(
+                "send() was called before the handshake was accepted; call accept() first"
+            )
+        if self.state is SocketState.CLOSING and not by_layer:
+            raise ConnectionStateError(
+                "send() was called after this consumer closed the connection; "
+                "return after close(), or ask is_open before sending"
+            )
+        return self._peer_is_there("send")
+
+    def may_close(self) -> bool:
+        """Tell whether a close can go out; False if it is closed, by us or by the client."""
+        return self._peer_is_there("close")
+
+    def _peer_is_there(self, what: str) -> bool:
+        if self.state in (SocketState.CLOSING, SocketState.CLOSED):
+            logger.debug("%s() was called after the connection had ended; ignored", what)
+            return False
+        return True
+
+    def connecting(self) -> None:
+        """Note that a handshake has begun."""
+        self.state = SocketState.CONNECTING
+
+    def accepted(self) -> None:
+        """Note that we accepted the handshake."""
+        self.state = SocketState.OPEN
+
+    def closing(self, code: int | bool | None, reason: str | None) -> None:
+        """Note that we closed, or refused the handshake."""
+        self.state = SocketState.CLOSING
+        self.code = 1000 if code is None or code is True else code
+        self.reason = reason or ""
+
+    def peer_left(self, code: int, reason: str) -> None:
+        """Note that the connection has ended, as the server tells."""
+        self.state = SocketState.CLOSED
+        self.code = code
+        self.reason = reason
+
+    def lost(self) -> None:
+        """Note that the connection has ended without a word (RFC 6455: 1006)."""
+        self.state = SocketState.CLOSED

@@ -1,0 +1,532 @@
+"""WebSocket consumers in two colours, plain and JSON.
+
+The classes of the two colours are the same program, once with and once without `await`; a test
+compares them.
+"""
+
+import json
+from typing import Any, ClassVar
+
+from asgiref.sync import async_to_sync
+
+from channels_core.consumer import AsyncConsumer, SyncConsumer
+from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
+from channels_core.generic import _events
+from channels_core.generic._base import WebsocketBase
+from channels_core.generic._events import HeadersArgument
+from channels_core.typing import Message
+
+__all__ = [
+    "AsyncJsonWebsocketConsumer",
+    "AsyncWebsocketConsumer",
+    "JsonWebsocketConsumer",
+    "WebsocketConsumer",
+]
+
+
+class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
+    """A WebSocket connection whose handlers are coroutine methods.
+
+    Override `connect`, `receive` and `disconnect`, and add a method for each type of message
+    that other code sends over the channel layer.
+    """
+
+    _channels_framework: ClassVar[bool] = True
+
+    async def websocket_connect(self, message: Message) -> None:
+        """Join the groups, then let `connect` answer the handshake.
+
+        Messages:
+            `websocket.connect`.
+
+        Raises:
+            InvalidChannelLayerError: There are groups, but no layer that has groups.
+        """
+        self._channels_socket.connecting()
+        try:
+            for group in self._channels_groups():
+                await self._channels_join(group)
+            await self.connect()
+        except AcceptConnection:
+            await self.accept()
+        except DenyConnection as denial:
+            if denial.status is None:
+                await self.close(denial.code, denial.reason)
+            else:
+                await self.deny(denial.status, body=denial.reason or b"", code=denial.code)
+
+    async def connect(self) -> None:
+        """Answer the handshake; accepts it unless overridden.
+
+        Call `accept`, `close` or `deny`, or raise `AcceptConnection` or `DenyConnection`.
+        """
+        await self.accept()
+
+    async def accept(self, subprotocol: str | None = None, headers: HeadersArgument = None) -> None:
+        """Accept the handshake.
+
+        Args:
+            subprotocol: One of those the client offers in `scope["subprotocols"]`; another one
+                is logged as a warning, since the client will then fail the handshake.
+            headers: Extra headers of the response: pairs or a mapping, of str or bytes.
+
+        Raises:
+            ConnectionStateError: The handshake was answered already.
+            ValueError: A header holds CR, LF or NUL.
+        """
+        if self._channels_socket.may_accept():
+            self._channels_check_subprotocol(subprotocol)
+            message = _events.accept(subprotocol, headers)
+            self._channels_socket.accepted()
+            await self._channels_transmit(message)
+
+    async def deny(
+        self,
+        status: int = 403,
+        headers: HeadersArgument = None,
+        body: bytes | str = b"",
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Refuse the handshake with an HTTP response, where the server offers that.
+
+        Args:
+            status: HTTP status.
+            headers: Headers of the response: pairs or a mapping, of str or bytes.
+            body: Its body; str is encoded as UTF-8.
+            code: Close code for a server without the `websocket.http.response` extension.
+            reason: Close reason likewise.
+
+        Raises:
+            ConnectionStateError: The handshake was accepted already; use `close`.
+            ValueError: A header holds CR, LF or NUL.
+        """
+        if self._channels_socket.may_deny():
+            messages = _events.denial(self.scope, status, headers, body, code, reason)
+            self._channels_socket.closing(code, reason)
+            for message in messages:
+                await self._channels_transmit(message)
+
+    async def websocket_receive(self, message: Message) -> None:
+        """Hand a frame to `receive`.
+
+        Messages:
+            `websocket.receive`, with `text` or `bytes`.
+
+        Raises:
+            InvalidFrame: The frame cannot be read, and `invalid_frame` raised it on.
+        """
+        try:
+            await self.receive(**_events.payload(message, self.max_message_size))
+        except InvalidFrame as error:
+            await self.invalid_frame(error)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Handle a frame; does nothing unless overridden.
+
+        Args:
+            text_data: The text of a text frame, passed by that name alone.
+            bytes_data: The bytes of a binary frame, passed by that name alone.
+        """
+
+    async def invalid_frame(self, error: InvalidFrame) -> None:
+        """Answer a frame that cannot be read: close with the error's code, then raise it.
+
+        Override it to keep the connection, or to tell the client. `ProtocolTypeRouter` turns
+        what is raised into one line of the log.
+
+        Args:
+            error: What was wrong, and the close code for it (`error.code`).
+
+        Raises:
+            InvalidFrame: The error itself.
+        """
+        await self.close(error.code)
+        raise error
+
+    async def send(
+        self,
+        text_data: str | None = None,
+        bytes_data: bytes | None = None,
+        close: bool | int = False,
+    ) -> None:
+        """Send a text or a binary frame; does nothing once the client has left.
+
+        Args:
+            text_data: Text to send.
+            bytes_data: Bytes to send, if there is no text.
+            close: Close afterwards; an int is the close code.
+
+        Raises:
+            ConnectionStateError: The handshake is not accepted yet, or this consumer has closed
+                the connection before.
+            ValueError: There is nothing to send.
+            TypeError: The data is neither str nor bytes.
+        """
+        message = _events.frame(text_data, bytes_data)
+        if self._channels_socket.may_send(by_layer=self._channels_from_layer):
+            await self._channels_transmit(message)
+        if close:
+            await self.close(close)
+
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """Close the connection, or refuse the handshake; a second call does nothing.
+
+        Args:
+            code: Close code, 1000 or 3000 to 4999; None for 1000. Before the handshake is
+                accepted, servers answer with status 403 whatever it says.
+            reason: Close reason, 123 bytes of UTF-8 at most.
+        """
+        if self._channels_socket.may_close():
+            self._channels_socket.closing(code, reason)
+            await self._channels_transmit(_events.close(code, reason))
+
+    async def websocket_disconnect(self, message: Message) -> None:
+        """Leave the groups, call `disconnect`, and end the consumer.
+
+        Messages:
+            `websocket.disconnect`, with `code` and perhaps `reason`.
+
+        Raises:
+            StopConsumer: Always.
+        """
+        self._channels_peer_left(message)
+        await self._channels_finish()
+        raise StopConsumer
+
+    async def disconnect(self, code: int) -> None:
+        """Do what is to be done when the connection has ended; nothing unless overridden.
+
+        Called exactly once for each connection, however it ends; `self.close_reason` has the
+        reason. Nothing can be sent to the client any more.
+
+        Args:
+            code: Close code: the client's, ours, or 1006 if there was none.
+        """
+
+    async def join_group(self, name: str) -> None:
+        """Join a group of the channel layer, and leave it when the connection ends.
+
+        Args:
+            name: The group's name: ASCII letters, digits, hyphens, underscores, periods.
+
+        Raises:
+            InvalidChannelLayerError: There is no layer, or it has no groups.
+            TypeError: The name is not valid.
+        """
+        await self._channels_join(name)
+
+    async def leave_group(self, name: str) -> None:
+        """Leave a group of the channel layer; it is no error not to be in it.
+
+        Args:
+            name: The group's name.
+
+        Raises:
+            InvalidChannelLayerError: There is no layer, or it has no groups.
+            TypeError: The name is not valid.
+        """
+        await self._channels_group_layer().group_discard(name, self.channel_name)
+        self._channels_forget(name)
+
+    async def _channels_join(self, name: str) -> None:
+        layer = self._channels_group_layer()
+        # Before the call: if it fails halfway, the channel may be in the group all the same.
+        self._channels_joined.add(name)
+        try:
+            await layer.group_add(name, self.channel_name)
+        except TypeError:
+            self._channels_forget(name)
+            raise
+
+    async def _channels_transmit(self, message: Message) -> None:
+        try:
+            await super().send(message)
+        except OSError as error:
+            self._channels_lost(error)
+
+    async def _channels_finish(self) -> None:
+        self._channels_ending()
+        errors: list[Exception] = []
+        await self._channels_leave_groups(errors)
+        if not self._channels_disconnect_called:
+            self._channels_disconnect_called = True
+            try:
+                await self.disconnect(self._channels_socket.close_code)
+            except StopConsumer:
+                pass
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            # Those that `disconnect` itself has joined.
+            await self._channels_leave_groups(errors)
+        self._channels_finished = True
+        self._channels_raise_first(errors)
+
+    async def _channels_leave_groups(self, errors: list[Exception]) -> None:
+        for group in self._channels_groups_to_leave():
+            try:
+                await self._channels_group_layer().group_discard(group, self.channel_name)
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            self._channels_forget(group)
+
+
+class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
+    """A WebSocket connection that speaks JSON in text frames, with coroutine methods.
+
+    Attributes:
+        json_encoder: Encoder class for `encode_json`, for example Django's
+            `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
+    """
+
+    _channels_framework: ClassVar[bool] = True
+
+    json_encoder: type[json.JSONEncoder] | None = None
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        """Decode a text frame and hand it to `receive_json`.
+
+        Args:
+            text_data: The text of a text frame.
+            bytes_data: The bytes of a binary frame, which JSON does not come in.
+            kwargs: Passed on to `receive_json`.
+
+        Raises:
+            InvalidFrame: The frame is binary (1003) or not JSON (1007).
+        """
+        if text_data is None:
+            raise InvalidFrame("No text section for incoming WebSocket frame!", 1003)
+        try:
+            content = await self.decode_json(text_data)
+        except (ValueError, RecursionError) as error:
+            raise InvalidFrame(f"A text frame is not JSON: {error}", 1007) from error
+        await self.receive_json(content, **kwargs)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Handle a decoded frame; does nothing unless overridden.
+
+        Args:
+            content: What `decode_json` returned.
+            kwargs: What `receive` was called with besides the frame.
+        """
+
+    async def send_json(self, content: Any, close: bool | int = False) -> None:
+        """Encode a value and send it as a text frame.
+
+        Args:
+            content: What `encode_json` takes.
+            close: As in `send`.
+
+        Raises:
+            TypeError: The value cannot be encoded.
+            ConnectionStateError: As in `send`.
+        """
+        await super().send(text_data=await self.encode_json(content), close=close)
+
+    @classmethod
+    async def decode_json(cls, text_data: str) -> Any:
+        """Parse a frame's text; override for another format.
+
+        Raises:
+            ValueError: It is not JSON (`NaN` and `Infinity` are not).
+        """
+        return _events.decode_json(text_data)
+
+    @classmethod
+    async def encode_json(cls, content: Any) -> str:
+        """Serialise a value for a frame; override for another format.
+
+        Raises:
+            TypeError: The value cannot be serialised.
+        """
+        return _events.encode_json(content, cls.json_encoder)
+
+
+class WebsocketConsumer(WebsocketBase, SyncConsumer):
+    """A WebSocket connection whose handlers are ordinary methods, run in a thread.
+
+    Each method is that of `AsyncWebsocketConsumer`, which see, without `await`.
+    """
+
+    _channels_framework: ClassVar[bool] = True
+
+    def websocket_connect(self, message: Message) -> None:
+        """Join the groups, then let `connect` answer the handshake."""
+        self._channels_socket.connecting()
+        try:
+            for group in self._channels_groups():
+                self._channels_join(group)
+            self.connect()
+        except AcceptConnection:
+            self.accept()
+        except DenyConnection as denial:
+            if denial.status is None:
+                self.close(denial.code, denial.reason)
+            else:
+                self.deny(denial.status, body=denial.reason or b"", code=denial.code)
+
+    def connect(self) -> None:
+        """Answer the handshake."""
+        self.accept()
+
+    def accept(self, subprotocol: str | None = None, headers: HeadersArgument = None) -> None:
+        """Accept the handshake."""
+        if self._channels_socket.may_accept():
+            self._channels_check_subprotocol(subprotocol)
+            message = _events.accept(subprotocol, headers)
+            self._channels_socket.accepted()
+            self._channels_transmit(message)
+
+    def deny(
+        self,
+        status: int = 403,
+        headers: HeadersArgument = None,
+        body: bytes | str = b"",
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Refuse the handshake with an HTTP response, where the server offers that."""
+        if self._channels_socket.may_deny():
+            messages = _events.denial(self.scope, status, headers, body, code, reason)
+            self._channels_socket.closing(code, reason)
+            for message in messages:
+                self._channels_transmit(message)
+
+    def websocket_receive(self, message: Message) -> None:
+        """Hand a frame to `receive`."""
+        try:
+            self.receive(**_events.payload(message, self.max_message_size))
+        except InvalidFrame as error:
+            self.invalid_frame(error)
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Handle a frame."""
+
+    def invalid_frame(self, error: InvalidFrame) -> None:
+        """Answer a frame that cannot be read: close with the error's code, then raise it."""
+        self.close(error.code)
+        raise error
+
+    def send(
+        self,
+        text_data: str | None = None,
+        bytes_data: bytes | None = None,
+        close: bool | int = False,
+    ) -> None:
+        """Send a text or a binary frame."""
+        message = _events.frame(text_data, bytes_data)
+        if self._channels_socket.may_send(by_layer=self._channels_from_layer):
+            self._channels_transmit(message)
+        if close:
+            self.close(close)
+
+    def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """Close the connection, or refuse the handshake."""
+        if self._channels_socket.may_close():
+            self._channels_socket.closing(code, reason)
+            self._channels_transmit(_events.close(code, reason))
+
+    def websocket_disconnect(self, message: Message) -> None:
+        """Leave the groups, call `disconnect`, and end the consumer."""
+        self._channels_peer_left(message)
+        self._channels_finish()
+        raise StopConsumer
+
+    def disconnect(self, code: int) -> None:
+        """Do what is to be done when the connection has ended."""
+
+    def join_group(self, name: str) -> None:
+        """Join a group of the channel layer, and leave it when the connection ends."""
+        self._channels_join(name)
+
+    def leave_group(self, name: str) -> None:
+        """Leave a group of the channel layer."""
+        async_to_sync(self._channels_group_layer().group_discard)(name, self.channel_name)
+        self._channels_forget(name)
+
+    def _channels_join(self, name: str) -> None:
+        layer = self._channels_group_layer()
+        # Before the call: if it fails halfway, the channel may be in the group all the same.
+        self._channels_joined.add(name)
+        try:
+            async_to_sync(layer.group_add)(name, self.channel_name)
+        except TypeError:
+            self._channels_forget(name)
+            raise
+
+    def _channels_transmit(self, message: Message) -> None:
+        try:
+            super().send(message)
+        except OSError as error:
+            self._channels_lost(error)
+
+    def _channels_finish(self) -> None:
+        self._channels_ending()
+        errors: list[Exception] = []
+        self._channels_leave_groups(errors)
+        if not self._channels_disconnect_called:
+            self._channels_disconnect_called = True
+            try:
+                self.disconnect(self._channels_socket.close_code)
+            except StopConsumer:
+                pass
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            # Those that `disconnect` itself has joined.
+            self._channels_leave_groups(errors)
+        self._channels_finished = True
+        self._channels_raise_first(errors)
+
+    def _channels_leave_groups(self, errors: list[Exception]) -> None:
+        for group in self._channels_groups_to_leave():
+            try:
+                async_to_sync(self._channels_group_layer().group_discard)(group, self.channel_name)
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            self._channels_forget(group)
+
+
+class JsonWebsocketConsumer(WebsocketConsumer):
+    """A WebSocket connection that speaks JSON in text frames, with ordinary methods in a thread.
+
+    Each method is that of `AsyncJsonWebsocketConsumer`, which see, without `await`.
+
+    Attributes:
+        json_encoder: Encoder class for `encode_json`, for example Django's
+            `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
+    """
+
+    _channels_framework: ClassVar[bool] = True
+
+    json_encoder: type[json.JSONEncoder] | None = None
+
+    def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        """Decode a text frame and hand it to `receive_json`."""
+        if text_data is None:
+            raise InvalidFrame("No text section for incoming WebSocket frame!", 1003)
+        try:
+            content = self.decode_json(text_data)
+        except (ValueError, RecursionError) as error:
+            raise InvalidFrame(f"A text frame is not JSON: {error}", 1007) from error
+        self.receive_json(content, **kwargs)
+
+    def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Handle a decoded frame."""
+
+    def send_json(self, content: Any, close: bool | int = False) -> None:
+        """Encode a value and send it as a text frame."""
+        super().send(text_data=self.encode_json(content), close=close)
+
+    @classmethod
+    def decode_json(cls, text_data: str) -> Any:
+        """Parse a frame's text."""
+        return _events.decode_json(text_data)
+
+    @classmethod
+    def encode_json(cls, content: Any) -> str:
+        """Serialise a value for a frame."""
+        return _events.encode_json(content, cls.json_encoder)

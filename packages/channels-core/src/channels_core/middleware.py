@@ -1,0 +1,36 @@
+"""The base of middleware: wrap an application, enrich its scope."""
+
+from typing import Any
+
+from channels_core.applications import as_asgi3
+from channels_core.typing import Receive, Scope, Send
+
+__all__ = ["BaseMiddleware"]
+
+
+class BaseMiddleware:
+    """Hand a copy of the scope to the application inside.
+
+    A subclass overrides `__call__`, adds to the scope, and calls `super().__call__`. It holds
+    nothing of a connection: one instance serves them all at once.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        """Wrap an application.
+
+        Args:
+            inner: An ASGI 3 application, a consumer class, or a two-step application.
+        """
+        self.inner = as_asgi3(inner)
+        # So that a URLRouter inside a middleware may stand in another one's route.
+        self._path_routing: bool = getattr(inner, "_path_routing", False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection.
+
+        Args:
+            scope: The connection's scope; the caller's dict is not changed.
+            receive: ASGI receive.
+            send: ASGI send.
+        """
+        await self.inner(dict(scope), receive, send)
