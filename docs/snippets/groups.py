@@ -37,6 +37,7 @@ class Switch(AsyncWebsocketConsumer):
         await self.leave_group(self.station)
         self.station = f"station.{text_data}"
         await self.join_group(self.station)
+        await self.send(text_data=f"listening to {self.station}")
 
     async def station_plays(self, event: Mapping[str, Any]) -> None:
         await self.send(text_data=event["title"])

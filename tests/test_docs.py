@@ -1,0 +1,266 @@
+"""The code that the documentation shows, run."""
+
+import ast
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
+from channels.layers import get_channel_layer
+from channels.routing import URLRouter
+from django.db import transaction
+from django.db.models.signals import post_save
+from django.test import RequestFactory
+from django.urls import path
+
+from chat.models import Message
+from docs.snippets import connections, database, from_django, groups, rooms
+from served import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+# A net, for a machine under load.
+SECONDS = 60
+
+
+class Client:
+    """The server's side of one WebSocket."""
+
+    def __init__(self, application: Any, **scope: Any) -> None:
+        defaults = {"type": "websocket", "path": "/", "query_string": b"", "headers": []}
+        self.link = ApplicationCommunicator(
+            application, {**defaults, "subprotocols": [], "extensions": {}, **scope}
+        )
+
+    async def connect(self) -> dict[str, Any]:
+        await self.link.send_input({"type": "websocket.connect"})
+        return await self.receive()
+
+    async def send(self, text: str) -> None:
+        await self.link.send_input({"type": "websocket.receive", "text": text})
+
+    async def receive(self) -> dict[str, Any]:
+        return dict(await self.link.receive_output(timeout=SECONDS))
+
+    async def receive_json(self) -> Any:
+        return json.loads((await self.receive())["text"])
+
+    async def leave(self, code: int = 1000, reason: str = "") -> None:
+        message = {"type": "websocket.disconnect", "code": code, "reason": reason}
+        await self.link.send_input(message)
+        await self.link.wait(timeout=SECONDS)
+
+
+@asynccontextmanager
+async def connected(application: Any, **scope: Any) -> AsyncIterator[Client]:
+    client = Client(application, **scope)
+    assert (await client.connect())["type"] == "websocket.accept"
+    yield client
+    await client.leave()
+
+
+class TestConnections:
+    async def test_echo(self, capsys: pytest.CaptureFixture[str]) -> None:
+        client = Client(connections.Echo.as_asgi())
+        await client.connect()
+        await client.send("hello")
+        assert await client.receive() == {"type": "websocket.send", "text": "hello"}
+        await client.leave(1001, "bye")
+        assert capsys.readouterr().out == "1 frames, closed with 1001 bye\n"
+
+    async def test_sync_echo(self) -> None:
+        async with connected(connections.SyncEcho.as_asgi()) as client:
+            await client.send("hello")
+            assert await client.receive() == {"type": "websocket.send", "text": "hello"}
+
+    async def test_denial_with_a_response(self) -> None:
+        client = Client(connections.Members.as_asgi(), extensions={"websocket.http.response": {}})
+        answer = await client.connect()
+        assert answer["type"] == "websocket.http.response.start"
+        assert answer["status"] == 401
+        assert (b"www-authenticate", b"Key") in answer["headers"]
+        assert (await client.receive())["body"] == b"Bring ?key= along."
+
+    async def test_denial_where_the_server_has_no_response(self) -> None:
+        answer = await Client(connections.Members.as_asgi()).connect()
+        assert answer["type"] == "websocket.close"
+
+    async def test_members_come_in(self) -> None:
+        async with connected(connections.Members.as_asgi(), query_string=b"key=sesame"):
+            pass
+
+    async def test_denial_by_an_exception(self) -> None:
+        class Full(connections.Room):
+            capacity = 0
+
+        async with connected(connections.Room.as_asgi()):
+            pass
+        client = Client(Full.as_asgi(), extensions={"websocket.http.response": {}})
+        assert (await client.connect())["status"] == 503
+        assert (await client.receive())["body"] == b"The room is full."
+
+    async def test_subprotocols(self) -> None:
+        client = Client(connections.Versioned.as_asgi(), subprotocols=["chat.v1", "chat.v2"])
+        assert (await client.connect())["subprotocol"] == "chat.v2"
+        await client.leave()
+        refused = await Client(connections.Versioned.as_asgi(), subprotocols=["x"]).connect()
+        assert (refused["type"], refused["code"]) == ("websocket.close", 4406)
+
+    async def test_json_encoder(self) -> None:
+        async with connected(connections.Clock.as_asgi()) as client:
+            await client.send("[1]")
+            answer = await client.receive_json()
+            assert answer["asked"] == [1]
+            assert re.match(r"\d{4}-\d\d-\d\dT", answer["now"])
+
+    async def test_a_hook_for_bad_frames(self) -> None:
+        async with connected(connections.Patient.as_asgi()) as client:
+            for frame, code in (("{", 1007), ("NaN", 1007), (f'"{"a" * 5000}"', 1009)):
+                await client.send(frame)
+                assert (await client.receive_json())["code"] == code
+
+    async def test_a_hook_for_exceptions(self, caplog: pytest.LogCaptureFixture) -> None:
+        client = Client(connections.Reporting.as_asgi(), path="/divide/")
+        await client.connect()
+        await client.send("0")
+        with pytest.raises(ZeroDivisionError):
+            await client.link.wait(timeout=SECONDS)
+        assert connections.Reporting.failures == ["/divide/: ZeroDivisionError"]
+        [record] = [r for r in caplog.records if r.name == "django.channels.consumer"]
+        assert "/divide/" in record.getMessage()
+
+
+class TestGroups:
+    async def test_the_room_of_the_first_page(self) -> None:
+        def enter() -> Any:
+            headers = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
+            return connected(rooms.application, path="/room/", headers=headers)
+
+        async with enter() as anna, enter() as ben:
+            await anna.send("hello")
+            assert (await ben.receive())["text"] == "hello"
+            assert (await anna.receive())["text"] == "hello"
+
+    async def test_groups_of_the_class(self) -> None:
+        async with connected(groups.News.as_asgi()) as client:
+            await layer().group_send("news", {"type": "news.item", "text": "open"})
+            assert (await client.receive())["text"] == "open"
+
+    async def test_groups_by_the_scope(self) -> None:
+        router = URLRouter([path("ward/<int:number>/", groups.Ward.as_asgi())])
+        async with connected(router, path="/ward/7/") as client:
+            await layer().group_send("ward.7", {"type": "ward.call", "text": "bed 3"})
+            assert (await client.receive())["text"] == "bed 3"
+
+    async def test_moving_between_groups(self) -> None:
+        async with connected(groups.Switch.as_asgi()) as client:
+            await layer().group_send("station.1", {"type": "station.plays", "title": "one"})
+            assert (await client.receive())["text"] == "one"
+            await client.send("2")
+            assert (await client.receive())["text"] == "listening to station.2"
+            await layer().group_send("station.1", {"type": "station.plays", "title": "one"})
+            await layer().group_send("station.2", {"type": "station.plays", "title": "two"})
+            assert (await client.receive())["text"] == "two"
+
+
+class TestFromDjango:
+    async def test_a_view(self, rf: RequestFactory) -> None:
+        async with connected(groups.News.as_asgi()) as client:
+            call = sync_to_async(from_django.announce, thread_sensitive=False)
+            assert (await call(rf.get("/"))).status_code == 204
+            assert (await client.receive())["text"] == "The shop is open."
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_signal(self) -> None:
+        channel = async_to_sync(layer().new_channel)()
+        layer().group_add_sync("chat.tea", channel)
+        post_save.connect(from_django.message_saved, sender=Message)
+        try:
+            with transaction.atomic():
+                Message.objects.create(room="tea", author="Anna", text="rolled back")
+                transaction.set_rollback(True)
+            with transaction.atomic():
+                Message.objects.create(room="tea", author="Anna", text="committed")
+        finally:
+            post_save.disconnect(from_django.message_saved, sender=Message)
+        event = async_to_sync(layer().receive)(channel)
+        assert event["type"] == "chat.message"
+        assert event["message"]["text"] == "committed"
+
+
+@pytest.mark.django_db
+class TestDatabase:
+    """As under Django's TestCase: all in the transaction of the test's thread."""
+
+    @pytest.mark.parametrize("counter", [database.Counter, database.SyncCounter])
+    def test_counting(self, counter: Any) -> None:
+        Message.objects.create(room="tea", author="Anna", text="Milk?")
+
+        async def ask() -> None:
+            async with connected(counter.as_asgi()) as client:
+                await client.send('{"room": "tea"}')
+                assert await client.receive_json() == {"number": 1}
+
+        async_to_sync(ask)()
+
+    def test_moving(self) -> None:
+        Message.objects.create(room="tea", author="Anna", text="Milk?")
+
+        async def ask() -> None:
+            async with connected(database.Mover.as_asgi()) as client:
+                await client.send('{"old": "tea", "new": "coffee"}')
+                assert await client.receive_json() == {"moved": 1}
+
+        async_to_sync(ask)()
+        assert Message.objects.get().room == "coffee"
+
+
+class TestPages:
+    def test_every_snippet_is_run_here(self) -> None:
+        here = ast.parse(Path(__file__).read_text())
+        imported = {
+            alias.name
+            for node in ast.walk(here)
+            if isinstance(node, ast.ImportFrom) and node.module == "docs.snippets"
+            for alias in node.names
+        }
+        assert imported == {snippet.stem for snippet in (DOCS / "snippets").glob("*.py")}
+
+    def test_every_part_of_a_snippet_is_shown(self) -> None:
+        text = "".join(page.read_text() for page in PAGES)
+        shown = re.findall(r"snippets/(\w+)\.py\n:pyobject: (\w+)\n", text)
+        # The rooms of the first page are shown from a mark to the next.
+        written = [
+            (snippet.stem, node.name)
+            for snippet in (DOCS / "snippets").glob("*.py")
+            for node in ast.parse(snippet.read_text()).body
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and snippet.stem != "rooms"
+        ]
+        assert sorted(shown) == sorted(written)
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+    def test_code_that_stands_in_a_page_is_python(self, page: Path) -> None:
+        for block in re.findall(
+            r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+        ):
+            ast.parse(block)
+
+    def test_the_table_of_aliases_is_true(self) -> None:
+        rows = re.findall(
+            r"^\| `(channels\.[\w.]+)` \| `(channels_[\w.]+)` \|$",
+            (DOCS / "reference" / "packages.md").read_text(),
+            re.MULTILINE,
+        )
+        assert len(rows) > 5
+        for alias, owner in rows:
+            assert import_module(alias) is import_module(owner)
+
+
+def layer() -> Any:
+    return get_channel_layer()
