@@ -4,13 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from tools.packages import ROOT, by_name, select
 
 __all__ = ["Typed", "lint_commands", "main", "typed"]
-
-EXAMPLE: Final = ROOT / "examples" / "chat"
 
 
 class Typed(NamedTuple):
@@ -32,10 +30,11 @@ def typed(name: str | None) -> list[Typed]:
         for package in select(name)
     ]
     if name is None:
-        found.append(
-            Typed(ROOT, ("tools", "tests", "docs"), ("tests", ".", "examples/chat"), "settings")
-        )
-        found.append(Typed(EXAMPLE, (".",), (".",), "chatsite.settings"))
+        shown = "examples/chat"  # Its models stand in for a program's in the snippets.
+        found += [
+            Typed(ROOT, ("tools", "tests", "docs"), ("tests", ".", shown), "settings"),
+            Typed(ROOT / shown, (".",), (".",), "chatsite.settings"),
+        ]
     return found
 
 

@@ -30,8 +30,7 @@ def count(reports: Iterable[Path]) -> Counts:
     """Count the tests in these reports. An error counts as a failure."""
     total = failed = skipped = 0
     for report in reports:
-        # The file was written by the pytest run that has just ended.
-        for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314  # ours
+        for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 (pytest wrote it)
             total += int(suite.get("tests", 0))
             failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
             skipped += int(suite.get("skipped", 0))

@@ -1,0 +1,84 @@
+"""The third-party pins: complete, hashed, and without a word of where they came from."""
+
+import re
+from pathlib import Path
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+from tools.lock import HEADER, name_of, requirements
+from tools.packages import DJANGO, PYTHON, ROOT
+
+PIN = r"[a-z0-9-]+==[A-Za-z0-9.+!-]+(?: ; [a-z_]+ [!=<>]+ '[A-Za-z0-9.*]+')*"
+MARKER = r" (?:and|or) [a-z_]+ [!=<>]+ '[A-Za-z0-9.*]+'"
+HASH = r"    --hash=sha256:[0-9a-f]{64}"
+
+each_series = pytest.mark.parametrize("series", DJANGO)
+each_file = pytest.mark.parametrize("path", sorted((ROOT / "constraints").iterdir()))
+
+
+def read(series: str) -> str:
+    return (ROOT / "constraints" / f"django-{series}.txt").read_text()
+
+
+def pins(series: str) -> list[Requirement]:
+    lines = read(series).splitlines()
+    return [Requirement(line.removesuffix(" \\")) for line in lines if "==" in line[:80]]
+
+
+def test_there_is_one_file_for_each_series() -> None:
+    found = {path.name for path in (ROOT / "constraints").glob("*.txt")}
+    assert found == {f"django-{series}.txt" for series in DJANGO}
+
+
+@each_series
+def test_it_holds_pins_and_hashes_and_nothing_else(series: str) -> None:
+    """Whatever could name an index, a host, a link or a folder has no place in this form."""
+    header, *lines = read(series).splitlines()
+    assert f"{header}\n" == HEADER.format(series=series)
+    blocks = re.split(r"\n(?! )", "\n".join(lines))
+    for block in blocks:
+        assert re.fullmatch(rf"{PIN}(?:{MARKER})*(?: \\\n{HASH})+", block), block
+
+
+@each_file
+def test_no_file_names_an_index_a_host_or_a_folder(path: Path) -> None:
+    content = path.read_text()
+    for word in ("://", "index", "find-links", "file:", ".org", ".com", "/tmp", "/home", " via "):
+        assert word not in content
+
+
+@each_series
+def test_everything_required_is_pinned_for_every_python(series: str) -> None:
+    wanted = [
+        Requirement(line)
+        for line in requirements(series).splitlines()
+        if line and not line.startswith("#")
+    ]
+    for major, minor in (one for one in PYTHON if one >= DJANGO[series]):
+        environment = {name: str(value) for name, value in default_environment().items()} | {
+            "python_version": f"{major}.{minor}",
+            "python_full_version": f"{major}.{minor}.9",
+            "sys_platform": "linux",
+        }
+        here = {
+            name_of(one.name): one
+            for one in pins(series)
+            if one.marker is None or one.marker.evaluate(environment)
+        }
+        for requirement in wanted:
+            pin = here[name_of(requirement.name)]
+            (version,) = (one.version for one in pin.specifier)
+            assert requirement.specifier.contains(version), requirement
+
+
+@each_series
+def test_it_pins_its_own_django(series: str) -> None:
+    (django,) = (one for one in pins(series) if one.name == "django")
+    assert str(django.specifier).startswith(f"=={series}")
+
+
+@each_series
+def test_it_pins_nothing_of_ours(series: str) -> None:
+    assert not [one.name for one in pins(series) if one.name.startswith("channels")]

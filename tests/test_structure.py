@@ -1,0 +1,135 @@
+"""The rules of the house that can be read off the source."""
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.packages import PACKAGES, ROOT, Package, with_needs
+
+each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+
+#: What an import may not bring along, whichever module it is: packages of the extras.
+OPTIONAL = {"autobahn", "channels_redis", "daphne", "redis", "twisted"}
+
+#: Modules past the size at which a reason is due, each with its reason.
+LARGE = {
+    "channels_core.generic.websocket": (
+        "four consumers under one public name, each written out in its own colour"
+    ),
+}
+
+
+def modules(package: Package) -> list[Path]:
+    return sorted(package.source.rglob("*.py"))
+
+
+def python_files() -> Iterator[Path]:
+    for folder in ("packages", "tools", "tests", "examples", "docs", "benchmarks"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def dotted(package: Package, path: Path) -> str:
+    parts = path.relative_to(package.source.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def defines(path: Path) -> bool:
+    """Tell whether a module has something of its own to test, not only names of another."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(node, kinds) for node in ast.parse(path.read_text()).body)
+
+
+def imports(path: Path) -> set[str]:
+    """Return the top-level names that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def reasonless(path: Path) -> Iterator[str]:
+    """Yield the comments that switch a check off and do not say why."""
+    switch = re.compile(
+        r"type: ignore(?:\[[\w, -]+\])?|noqa(?:: *[A-Z]+\d+(?:, *[A-Z]+\d+)*)?|pragma: no \w+"
+    )
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type != tokenize.COMMENT or not switch.search(token.string):
+                continue
+            told = switch.split(token.string)[-1]
+            if len(re.findall(r"[A-Za-z]+", told)) < 2:
+                yield f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}"
+
+
+@each_package
+class TestEachPackage:
+    def test_each_module_has_its_test_module(self, package: Package) -> None:
+        missing = []
+        for path in filter(defines, modules(package)):
+            *folders, name = path.relative_to(package.source).with_suffix("").parts
+            test = Path(package.folder, "tests", *folders, f"test_{name.strip('_')}.py")
+            if not test.is_file():
+                missing.append(str(test.relative_to(ROOT)))
+        assert not missing
+
+    def test_each_module_says_what_is_public(self, package: Package) -> None:
+        for path in filter(defines, modules(package)):
+            assert re.search(r"^__all__\b", path.read_text(), re.MULTILINE), dotted(package, path)
+
+    def test_no_module_has_a_name_that_says_nothing(self, package: Package) -> None:
+        # `channels` repeats names that programs know: `channels.utils` is one of them.
+        if package.name != "channels":
+            assert not {path.stem for path in modules(package)} & {"utils", "helpers", "common"}
+
+    def test_its_modules_are_small(self, package: Package) -> None:
+        sizes = {
+            dotted(package, path): path.read_text().count("\n")
+            for path in modules(package)
+            if defines(path)
+        }
+        known = {name for name in LARGE if name in sizes}
+        assert {name for name, size in sizes.items() if size >= 400} == known
+        assert statistics.median([0, *sizes.values()]) <= 150
+
+    def test_its_tests_import_no_sibling_that_it_does_not_need(self, package: Package) -> None:
+        ours = {one.import_name for one in PACKAGES}
+        allowed = {one.import_name for one in with_needs(package)}
+        for path in (package.folder / "tests").rglob("*.py"):
+            assert imports(path) & ours <= allowed, path.name
+
+    def test_importing_is_free(self, package: Package) -> None:
+        """No settings, no models, no server, no optional package: in a bare interpreter."""
+        names = [dotted(package, path) for path in modules(package)]
+        program = f"""
+import importlib, sys
+for name in {names!r}:
+    importlib.import_module(name)
+from django.apps import apps
+from django.conf import settings
+assert not settings.configured, "settings were loaded"
+assert not apps.apps_ready, "the applications were loaded"
+loaded = {{name.partition(".")[0] for name in sys.modules}} & {OPTIONAL!r}
+assert not loaded, f"loaded {{sorted(loaded)}}"
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_whoever_switches_a_check_off_says_why() -> None:
+    assert [line for path in python_files() for line in reasonless(path)] == []

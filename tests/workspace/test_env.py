@@ -1,0 +1,119 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import env
+from tools.env import check_pair, folder, install, main, stamp
+from tools.packages import DJANGO, PYTHON, ROOT
+
+
+@pytest.mark.parametrize("series", DJANGO)
+def test_a_pair_that_works_has_no_problem(series: str) -> None:
+    assert check_pair(PYTHON[-1], series) is None
+    assert check_pair(DJANGO[series], series) is None
+
+
+@pytest.mark.parametrize(
+    ("python", "series", "problem"),
+    [
+        ((3, 10), "5.2", r"Python 3\.11 or newer is needed, and this is 3\.10"),
+        ((3, 11), "6.1", r"Django 6\.1 needs Python 3\.12 or newer, and this is 3\.11"),
+        ((3, 13), "4.2", r"DJANGO=4\.2 is not a supported series: choose one of 5\.2, 6\.0"),
+    ],
+)
+def test_a_pair_that_does_not_work_is_explained(
+    python: tuple[int, int], series: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (*python, 0, "final", 0))
+    with pytest.raises(SystemExit, match=problem):
+        main(["--django", series, "true"])
+
+
+def test_each_combination_has_its_own_folder() -> None:
+    assert folder("python3", (3, 11), "5.2") == ROOT / ".venv"
+    assert folder("python3", (3, 13), "6.1") == ROOT / ".venv-3.13-django6.1"
+    assert folder("/opt/bin/python3.13", (3, 13), "5.2") == ROOT / ".venv-3.13-django5.2"
+
+
+def test_the_stamp_follows_what_decides() -> None:
+    assert stamp("5.2") == stamp("5.2")
+    assert stamp("5.2") != stamp("6.1")
+
+
+class TestInstall:
+    @pytest.fixture
+    def steps(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Record what would be run, and let the environment appear with the first of it."""
+        found: list[str] = []
+
+        def run(*command: str) -> None:
+            found.append(" ".join(command))
+            if "venv" in command:
+                Path(command[-1]).mkdir(exist_ok=True)
+
+        monkeypatch.setattr(env, "_run", run)
+        monkeypatch.setattr(env, "_starts", lambda folder: folder.is_dir())
+        return found
+
+    def test_pins_come_first_and_with_hashes(self, steps: list[str], tmp_path: Path) -> None:
+        install(tmp_path / "env", "5.2")
+        made, pins, packages, check = steps
+        assert "-m venv --clear" in made
+        assert "--require-hashes --no-deps -r" in pins
+        assert pins.endswith("constraints/django-5.2.txt")
+        assert "--no-deps --no-build-isolation -e" in packages
+        assert packages.count(" -e ") == 6
+        assert check.endswith("pip --disable-pip-version-check check")
+
+    def test_what_is_up_to_date_is_left_alone(self, steps: list[str], tmp_path: Path) -> None:
+        install(tmp_path / "env", "5.2")
+        steps.clear()
+        install(tmp_path / "env", "5.2")
+        assert steps == []
+
+    def test_what_is_out_of_date_is_brought_up_to_it(
+        self, steps: list[str], tmp_path: Path
+    ) -> None:
+        install(tmp_path / "env", "5.2")
+        steps.clear()
+        install(tmp_path / "env", "6.1")
+        assert [step for step in steps if "-m venv" in step] == []
+        assert len(steps) == 3
+
+
+def test_a_failed_step_ends_with_the_command() -> None:
+    with pytest.raises(SystemExit, match=r"step of the set-up failed: .* raise SystemExit\(3\)"):
+        env._run(sys.executable, "-c", "raise SystemExit(3)")
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class TestMakefile:
+    def test_help_lists_each_target(self) -> None:
+        listed = {line.split()[0] for line in make("help").stdout.splitlines()}
+        assert listed >= {
+            *("help", "install", "demo", "test", "lint", "types", "imports"),
+            *("isolated", "build", "docs", "lock", "ci", "clean"),
+        }
+
+    @pytest.mark.parametrize("target", ["install", "demo", "test", "lint", "ci"])
+    def test_an_interpreter_that_does_not_start_is_explained(self, target: str) -> None:
+        done = make(target, "PYTHON=no-such-python")
+        first, _ = done.stderr.splitlines()
+        assert done.returncode
+        assert first.startswith("PYTHON=no-such-python is not a working Python 3.11 or newer")
+
+    def test_an_unknown_series_is_explained(self) -> None:
+        done = make("test", f"PYTHON={sys.executable}", "DJANGO=1.11")
+        assert done.returncode
+        assert done.stderr.startswith("DJANGO=1.11 is not a supported series")
