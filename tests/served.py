@@ -61,6 +61,7 @@ class Served:
             self.output.append(line)
             if self._announces in line:
                 return
+        self.process.communicate()
         raise AssertionError(f"it ended before it served: {''.join(self.output)}")
 
     def stop(self, number: int = signal.SIGINT) -> int:

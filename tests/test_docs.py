@@ -20,7 +20,7 @@ from django.test import RequestFactory
 from django.urls import path
 
 from chat.models import Message
-from docs.snippets import connections, database, from_django, groups, rooms
+from docs.snippets import connections, database, from_django, groups, origins, rooms, routes
 from served import ROOT
 
 DOCS = ROOT / "docs"
@@ -169,6 +169,70 @@ class TestGroups:
             assert (await client.receive())["text"] == "two"
 
 
+class TestRoutes:
+    @pytest.mark.parametrize(
+        ("address", "found"),
+        [
+            ("/leagues/north/games/7/", "() [('game', 7), ('league', 'north')]"),
+            ("/leagues/north/table/", "() [('full', True), ('league', 'north')]"),
+            ("/clubs/rowing/", "('rowing',) []"),
+        ],
+    )
+    async def test_nested_routers(self, address: str, found: str) -> None:
+        async with connected(routes.application, path=address) as client:
+            assert (await client.receive())["text"] == found
+
+    async def test_an_unknown_path(self) -> None:
+        client = Client(routes.application, path="/nowhere/")
+        assert (await client.connect())["type"] == "websocket.close"
+        await client.link.wait(timeout=SECONDS)
+
+    async def test_lifespan(self) -> None:
+        client = Client(routes.application, type="lifespan")
+        for step, pools in (("startup", ["a pool of connections"]), ("shutdown", [])):
+            await client.link.send_input({"type": f"lifespan.{step}"})
+            assert await client.receive() == {"type": f"lifespan.{step}.complete"}
+            assert routes.pools == pools
+        await client.link.wait(timeout=SECONDS)
+
+    async def test_channel_names(self) -> None:
+        client = Client(routes.channels, type="channel", channel="thumbnails")
+        await client.link.send_input({"type": "thumbnail.make", "path": "cat.png"})
+        await client.link.send_input({"type": "no.such.handler", "path": "cat.png"})
+        with pytest.raises(ValueError, match=r"no\.such\.handler"):
+            await client.link.wait(timeout=SECONDS)
+        assert routes.Thumbnails.done == ["cat.png"]
+
+
+class TestOrigins:
+    @pytest.mark.parametrize(
+        ("application", "origin", "allowed"),
+        [
+            (origins.application, "http://testserver", True),
+            (origins.application, "http://example.com", False),
+            (origins.partners, "http://EXAMPLE.com:8080", True),
+            (origins.partners, "http://www.example.com", False),
+            (origins.partners, "https://example.org", True),
+            (origins.partners, "https://www.example.org", True),
+            (origins.partners, "https://example.net:443", True),
+            (origins.partners, "http://example.net", False),
+            (origins.partners, "https://example.net:8443", False),
+            (origins.partners, "http://localhost:3000", True),
+            (origins.partners, "http://localhost", False),
+            (origins.partners, "http://localhost:99999", False),
+            (origins.partners, "null", False),
+            (origins.partners, "", False),
+        ],
+    )
+    async def test_who_is_let_in(self, application: Any, origin: str, allowed: bool) -> None:
+        headers = [(b"origin", origin.encode())]
+        client = Client(application, path="/clubs/rowing/", headers=headers)
+        answer = await client.connect()
+        assert answer["type"] == ("websocket.accept" if allowed else "websocket.close")
+        if allowed:
+            await client.leave()
+
+
 class TestFromDjango:
     async def test_a_view(self, rf: RequestFactory) -> None:
         async with connected(groups.News.as_asgi()) as client:
@@ -235,12 +299,13 @@ class TestPages:
     def test_every_part_of_a_snippet_is_shown(self) -> None:
         text = "".join(page.read_text() for page in PAGES)
         shown = re.findall(r"snippets/(\w+)\.py\n:pyobject: (\w+)\n", text)
-        # The rooms of the first page are shown from a mark to the next.
+        # The rest is shown from a mark to the next.
         written = [
             (snippet.stem, node.name)
             for snippet in (DOCS / "snippets").glob("*.py")
             for node in ast.parse(snippet.read_text()).body
-            if isinstance(node, ast.ClassDef | ast.FunctionDef) and snippet.stem != "rooms"
+            if isinstance(node, ast.ClassDef | ast.FunctionDef)
+            and (snippet.stem, node.name) not in {("rooms", "Room"), ("routes", "close_pool")}
         ]
         assert sorted(shown) == sorted(written)
 
