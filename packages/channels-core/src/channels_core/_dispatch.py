@@ -118,7 +118,7 @@ class MessageLoop:
                         await self._handle(dispatch, message)
                     except BaseException as error:
                         # Before the turn ends: nothing is handled after a failure.
-                        self._failure = self._failure or error
+                        self._failure = error
                         raise
                     finally:
                         self._context = contextvars.copy_context()

@@ -30,7 +30,7 @@ def get_handler_name(message: Message) -> str:
         raise ValueError(
             "Malformed type in message (missing): the message has no 'type' attribute"
         ) from None
-    except AttributeError:
+    except (AttributeError, TypeError):
         raise ValueError(
             f"Malformed type in message (expected a str, got {message['type']!r:.100})"
         ) from None

@@ -48,7 +48,7 @@ class AsyncConsumer:
     cleanup_timeout: float = 10
 
     scope: Scope
-    channel_layer: BaseChannelLayer | None
+    channel_layer: BaseChannelLayer | None = None
     channel_name: str
     channel_receive: Receive
     base_send: Callable[[Message], Any]
@@ -97,7 +97,6 @@ class AsyncConsumer:
 
     async def _channels_serve(self, receive: Receive, send: Send) -> None:
         self.base_send = self._channels_make_base_send(send)
-        self.channel_layer = None
         sources = [(receive, self._channels_handle_client)]
         if self.channel_layer_alias is not None:
             layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)

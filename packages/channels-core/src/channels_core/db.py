@@ -51,7 +51,7 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
         outer = getattr(_managed, "active", False)
         _managed.active = True
         try:
-            return super().thread_handler(loop, *args, **kwargs)
+            return super().thread_handler(loop, *args, **kwargs)  # type: ignore[no-untyped-call] # asgiref's
         finally:
             _managed.active = outer
             close_old_connections()
@@ -100,7 +100,7 @@ class DatabaseUsage:
         self.opened.clear()
         for connection in list(_kept):
             # As Django does at the start of a request; it costs no query by itself.
-            connection.health_check_done = False
+            connection.health_check_done = False  # type: ignore[attr-defined] # not in the stubs
             if connection.errors_occurred or _past_its_age(connection):
                 due.append(connection)
         if due:
@@ -137,7 +137,8 @@ async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
 
 def _close_here(connection: BaseDatabaseWrapper) -> bool:
     """Close a connection of this thread if it is old or broken; False if it is another's."""
-    if connection._thread_ident != threading.get_ident():
+    # Django's own mark of the thread that a connection belongs to; not in the stubs.
+    if connection._thread_ident != threading.get_ident():  # type: ignore[attr-defined]
         return False
     connection.close_if_unusable_or_obsolete()
     return True

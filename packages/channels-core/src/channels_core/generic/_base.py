@@ -103,7 +103,7 @@ class WebsocketBase:
             )
 
     def _channels_group_layer(self) -> BaseChannelLayer:
-        layer = getattr(self, "channel_layer", None)
+        layer = self.channel_layer
         if layer is None or not _offers_groups(layer):
             raise InvalidChannelLayerError(
                 "BACKEND is unconfigured or doesn't support groups: "

@@ -53,7 +53,12 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
             if denial.status is None:
                 await self.close(denial.code, denial.reason)
             else:
-                await self.deny(denial.status, body=denial.reason or b"", code=denial.code)
+                await self.deny(
+                    denial.status,
+                    body=denial.reason or b"",
+                    code=denial.code,
+                    reason=denial.reason,
+                )
 
     async def connect(self) -> None:
         """Answer the handshake; accepts it unless overridden.
@@ -144,7 +149,7 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
         await self.close(error.code)
         raise error
 
-    async def send(
+    async def send(  # type: ignore[override] # as programs know it: a frame, not a message
         self,
         text_data: str | None = None,
         bytes_data: bytes | None = None,
@@ -365,7 +370,12 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
             if denial.status is None:
                 self.close(denial.code, denial.reason)
             else:
-                self.deny(denial.status, body=denial.reason or b"", code=denial.code)
+                self.deny(
+                    denial.status,
+                    body=denial.reason or b"",
+                    code=denial.code,
+                    reason=denial.reason,
+                )
 
     def connect(self) -> None:
         """Answer the handshake."""
@@ -409,7 +419,7 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
         self.close(error.code)
         raise error
 
-    def send(
+    def send(  # type: ignore[override] # as programs know it: a frame, not a message
         self,
         text_data: str | None = None,
         bytes_data: bytes | None = None,

@@ -1,0 +1,136 @@
+"""What the tests of consumers drive them with: a server's side, and the least channel layer."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from channels_core.layers import BaseChannelLayer
+from channels_core.typing import ASGIApplication, ChannelMessage, Message, Scope
+
+__all__ = ["LocalLayer", "Server", "until"]
+
+
+class LocalLayer(BaseChannelLayer):
+    """A channel layer for one event loop that remembers what it was asked for."""
+
+    extensions: ClassVar[list[str]] = ["groups", "flush"]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.queues: dict[str, asyncio.Queue[ChannelMessage]] = defaultdict(asyncio.Queue)
+        self.groups: dict[str, set[str]] = defaultdict(set)
+        self.made = 0
+        self.calls: list[tuple[str, ...]] = []
+        # Exceptions to raise, by the name of the method.
+        self.faults: dict[str, Exception] = {}
+
+    def _called(self, name: str, *args: str) -> None:
+        self.calls.append((name, *args))
+        if name in self.faults:
+            raise self.faults[name]
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        self._called("new_channel")
+        self.made += 1
+        return f"{prefix}{self.made}!{self.made}"
+
+    async def send(self, channel: str, message: Message) -> None:
+        self._called("send", channel)
+        self.queues[channel].put_nowait(dict(message))
+
+    async def receive(self, channel: str) -> ChannelMessage:
+        message = await self.queues[channel].get()
+        self._called("receive", channel)
+        return message
+
+    async def flush(self) -> None:
+        self.queues.clear()
+        self.groups.clear()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        self.require_valid_group_name(group)
+        self._called("group_add", group)
+        self.groups[group].add(channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        self._called("group_discard", group)
+        self.groups[group].discard(channel)
+
+    async def group_send(self, group: str, message: Message) -> None:
+        for channel in list(self.groups[group]):
+            await self.send(channel, message)
+
+    @property
+    def members(self) -> int:
+        return sum(len(members) for members in self.groups.values())
+
+
+class Server:
+    """The server's side of one connection.
+
+    `received` is what the application sent. A `fault` is raised by every `send` from then on.
+    """
+
+    def __init__(self, application: ASGIApplication, scope: Scope | None = None) -> None:
+        self.scope: Scope = {"type": "websocket", "path": "/ws/", **(scope or {})}
+        self.inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self.received: list[Message] = []
+        self.fault: BaseException | None = None
+        self._changed = asyncio.Event()
+        self.task = asyncio.ensure_future(
+            application(self.scope, self.inbox.get, self._send)  # type: ignore[arg-type] # a coroutine
+        )
+        self.task.add_done_callback(lambda _: self._changed.set())
+
+    async def _send(self, message: Message) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.received.append(message)
+        self._changed.set()
+
+    def put(self, *messages: Message) -> None:
+        for message in messages:
+            self.inbox.put_nowait(message)
+
+    def text(self, *texts: str) -> None:
+        self.put(*({"type": "websocket.receive", "text": text} for text in texts))
+
+    async def reply(self, count: int = 1) -> list[Message]:
+        """Wait until the application has sent so many messages more, and return them."""
+        start = len(self.received)
+        return await self.replies(start + count, start)
+
+    async def replies(self, total: int, start: int = 0) -> list[Message]:
+        """Wait until the application has sent so many messages in all."""
+        await until(lambda: len(self.received) >= total or self.task.done(), self._changed)
+        return self.received[start:total]
+
+    async def connect(self) -> list[Message]:
+        self.put({"type": "websocket.connect"})
+        return await self.replies(1)
+
+    async def leave(self, code: int = 1000, **extra: Any) -> None:
+        """Let the client leave, and wait for the application to end."""
+        self.put({"type": "websocket.disconnect", "code": code, **extra})
+        await self.end()
+
+    async def end(self) -> None:
+        await asyncio.wait_for(asyncio.shield(self.task), 20)
+
+
+async def until(condition: Callable[[], bool], changed: asyncio.Event | None = None) -> None:
+    """Let the event loop run until a condition holds; 20 seconds at most."""
+
+    async def wait() -> None:
+        while not condition():
+            if changed is None:
+                await asyncio.sleep(0)
+            else:
+                await changed.wait()
+                changed.clear()
+
+    await asyncio.wait_for(wait(), 20)
+
+
+Handler = Callable[[Any, Message], Awaitable[None]]

@@ -1,0 +1,116 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from channels_core.exceptions import InvalidFrame
+from channels_core.generic import _events
+
+
+def test_headers_are_encoded_once_with_names_in_lower_case() -> None:
+    expected = [(b"x-a", b"1"), (b"set-cookie", b"\xe9")]
+    pairs: list[Any] = [("X-A", "1"), (b"Set-Cookie", "é")]
+    assert _events.encode_headers(pairs) == expected
+    assert _events.encode_headers(dict(pairs)) == expected
+    assert _events.encode_headers(None) == []
+
+
+@pytest.mark.parametrize("character", ["\r", "\n", "\0"])
+@pytest.mark.parametrize("where", [0, 1])
+def test_a_header_that_could_start_another_is_refused(character: str, where: int) -> None:
+    pair = ["x-name", "value"]
+    pair[where] += character + "x"
+    with pytest.raises(ValueError, match="CR, LF or NUL"):
+        _events.encode_headers([(pair[0], pair[1])])
+
+
+def test_accept() -> None:
+    assert _events.accept(None, None) == {"type": "websocket.accept", "subprotocol": None}
+    assert _events.accept("v1", [("A", "b")]) == {
+        "type": "websocket.accept",
+        "subprotocol": "v1",
+        "headers": [(b"a", b"b")],
+    }
+
+
+@pytest.mark.parametrize("data", [b"ab", bytearray(b"ab"), memoryview(b"ab")])
+def test_bytes_of_any_kind_go_out_as_bytes(data: Any) -> None:
+    frame = _events.frame(None, data)
+    assert frame == {"type": "websocket.send", "bytes": b"ab"}
+    assert type(frame["bytes"]) is bytes
+
+
+def test_text_goes_first() -> None:
+    assert _events.frame("a", b"b") == {"type": "websocket.send", "text": "a"}
+    assert _events.frame("", None) == {"type": "websocket.send", "text": ""}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "rest"),
+    [
+        (None, None, {}),
+        (True, None, {}),
+        (4000, None, {"code": 4000}),
+        (4000, "bye", {"code": 4000, "reason": "bye"}),
+        (None, "", {}),
+    ],
+)
+def test_close(code: int | None, reason: str | None, rest: dict[str, Any]) -> None:
+    assert _events.close(code, reason) == {"type": "websocket.close", **rest}
+
+
+@pytest.mark.parametrize("extensions", [{}, {"extensions": None}, {"extensions": {}}])
+def test_a_denial_is_a_close_where_nothing_else_is_offered(extensions: Any) -> None:
+    assert _events.denial(extensions, 404, code=4004) == [{"type": "websocket.close", "code": 4004}]
+
+
+def test_a_denial_keeps_the_programs_own_headers() -> None:
+    scope = {"extensions": {"websocket.http.response": {}}}
+    start, body = _events.denial(
+        scope, 401, {"Content-Type": "text/html", "Content-Length": "2"}, "no"
+    )
+    assert start == {
+        "type": "websocket.http.response.start",
+        "status": 401,
+        "headers": [(b"content-type", b"text/html"), (b"content-length", b"2")],
+    }
+    assert body == {"type": "websocket.http.response.body", "body": b"no"}
+
+
+@given(st.text(), st.integers(0, 40))
+def test_text_is_measured_in_bytes_of_utf_8(text: str, limit: int) -> None:
+    message = {"type": "websocket.receive", "text": text}
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return
+    if size <= limit:
+        assert _events.payload(message, limit) == {"text_data": text}
+    else:
+        with pytest.raises(InvalidFrame) as caught:
+            _events.payload(message, limit)
+        assert caught.value.code == 1009
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", '{"a": -Infinity}', "{", ""])
+def test_what_is_not_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - any kind of it
+        _events.decode_json(text)
+
+
+def test_json_is_encoded_with_the_encoder() -> None:
+    class Encoder(json.JSONEncoder):
+        def default(self, o: object) -> str:
+            return "x"
+
+    assert _events.encode_json({"a": object()}, Encoder) == '{"a": "x"}'
+    with pytest.raises(TypeError):
+        _events.encode_json(object(), None)
+
+
+def test_group_names() -> None:
+    assert _events.group_names(None) == []
+    assert _events.group_names(("a", "b")) == ["a", "b"]
+    assert _events.group_names(lambda: iter("ab")) == ["a", "b"]

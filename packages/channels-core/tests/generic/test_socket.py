@@ -1,0 +1,61 @@
+import pytest
+
+from channels_core.exceptions import ConnectionStateError
+from channels_core.generic._socket import Socket, SocketState
+
+
+def socket(state: SocketState) -> Socket:
+    result = Socket()
+    result.state = state
+    return result
+
+
+# What may happen in each state: True (it goes out), False (nobody would get it), None (an error).
+TABLE = {
+    #                         accept  deny   send   by layer close
+    SocketState.UNKNOWN: (True, True, True, True, True),
+    SocketState.CONNECTING: (True, True, None, None, True),
+    SocketState.OPEN: (None, None, True, True, True),
+    SocketState.CLOSING: (None, False, None, False, False),
+    SocketState.CLOSED: (False, False, False, False, False),
+}
+
+
+@pytest.mark.parametrize("state", SocketState)
+def test_what_may_happen_in_each_state(state: SocketState) -> None:
+    subject = socket(state)
+    calls = (
+        subject.may_accept,
+        subject.may_deny,
+        lambda: subject.may_send(by_layer=False),
+        lambda: subject.may_send(by_layer=True),
+        subject.may_close,
+    )
+    for call, expected in zip(calls, TABLE[state], strict=True):
+        if expected is None:
+            with pytest.raises(ConnectionStateError):
+                call()
+        else:
+            assert call() is expected
+
+
+def test_a_life() -> None:
+    subject = Socket()
+    subject.connecting()
+    assert subject.state is SocketState.CONNECTING
+    subject.accepted()
+    assert subject.state is SocketState.OPEN
+    subject.closing(None, None)
+    assert (subject.state, subject.close_code, subject.reason) == (SocketState.CLOSING, 1000, "")
+    subject.peer_left(4000, "bye")
+    assert (subject.state, subject.close_code, subject.reason) == (SocketState.CLOSED, 4000, "bye")
+
+
+def test_an_abnormal_end_has_the_code_for_it_unless_we_closed_before() -> None:
+    subject = Socket()
+    subject.lost()
+    assert subject.close_code == 1006
+    subject = Socket()
+    subject.closing(4001, "why")
+    subject.lost()
+    assert (subject.close_code, subject.reason) == (4001, "why")

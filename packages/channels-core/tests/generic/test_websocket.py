@@ -1,0 +1,851 @@
+import asyncio
+import json
+import logging
+from typing import Any, ClassVar
+
+import pytest
+from colours import both_colours, consumer
+from django.core.serializers.json import DjangoJSONEncoder
+from fakes import LocalLayer, Server
+
+from channels_core.exceptions import (
+    AcceptConnection,
+    ConnectionStateError,
+    DenyConnection,
+    InvalidChannelLayerError,
+    InvalidFrame,
+    StopConsumer,
+)
+from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.layers import BaseChannelLayer
+from channels_core.typing import Scope
+
+DENIAL: Scope = {"extensions": {"websocket.http.response": {}}}
+
+
+def recorder() -> tuple[list[Any], Any]:
+    """Return a list, and a `disconnect` that adds the code and the reason to it."""
+    seen: list[Any] = []
+
+    def disconnect(self: Any, code: int) -> Any:
+        seen.append((code, self.close_code, self.close_reason))
+        yield None
+
+    return seen, disconnect
+
+
+# The handshake
+
+
+@both_colours
+async def test_accepts_by_default_and_echoes(colour: str) -> None:
+    def receive(self: Any, text_data: str | None = None, bytes_data: bytes | None = None) -> Any:
+        yield self.send(text_data=text_data, bytes_data=bytes_data)
+
+    seen, disconnect = recorder()
+    server = Server(consumer(colour, receive=receive, disconnect=disconnect).as_asgi())
+    assert await server.connect() == [{"type": "websocket.accept", "subprotocol": None}]
+    server.text("hello")
+    server.put({"type": "websocket.receive", "bytes": b"\0\1"})
+    server.put({"type": "websocket.receive", "text": None, "bytes": b""})
+    assert await server.reply(3) == [
+        {"type": "websocket.send", "text": "hello"},
+        {"type": "websocket.send", "bytes": b"\0\1"},
+        {"type": "websocket.send", "bytes": b""},
+    ]
+    await server.leave(1001, reason="bye")
+    assert seen == [(1001, 1001, "bye")]
+
+
+@both_colours
+async def test_a_handler_that_does_nothing_ignores_frames(colour: str) -> None:
+    server = Server(consumer(colour).as_asgi())
+    await server.connect()
+    server.text("hello")
+    await server.leave()
+    assert len(server.received) == 1
+
+
+@both_colours
+async def test_a_missing_close_code_is_the_one_for_none(colour: str) -> None:
+    seen, disconnect = recorder()
+    server = Server(consumer(colour, disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.put({"type": "websocket.disconnect"})
+    await server.end()
+    assert seen == [(1005, 1005, "")]
+
+
+@both_colours
+async def test_accepts_with_headers_and_an_offered_subprotocol(
+    colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def connect(self: Any) -> Any:
+        yield self.accept("chat.v2", headers={"X-Room": "1"})
+
+    server = Server(consumer(colour, connect=connect).as_asgi(), {"subprotocols": ["chat.v2"]})
+    assert await server.connect() == [
+        {"type": "websocket.accept", "subprotocol": "chat.v2", "headers": [(b"x-room", b"1")]}
+    ]
+    await server.leave()
+    assert not caplog.records
+
+
+@both_colours
+async def test_a_subprotocol_that_was_not_offered_is_warned_of(
+    colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def connect(self: Any) -> Any:
+        yield self.accept("chat.v2")
+
+    server = Server(consumer(colour, connect=connect).as_asgi(), {"subprotocols": ["chat.v1"]})
+    await server.connect()
+    await server.leave()
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "'chat.v2'" in record.getMessage()
+    assert "'chat.v1'" in record.getMessage()
+
+
+@both_colours
+async def test_signals_answer_the_handshake(colour: str) -> None:
+    def accepting(self: Any) -> Any:
+        raise AcceptConnection
+        yield
+
+    def denying(self: Any) -> Any:
+        raise DenyConnection(4003, "no entry")
+        yield
+
+    server = Server(consumer(colour, connect=accepting).as_asgi())
+    assert await server.connect() == [{"type": "websocket.accept", "subprotocol": None}]
+    await server.leave()
+    server = Server(consumer(colour, connect=denying).as_asgi())
+    assert await server.connect() == [
+        {"type": "websocket.close", "code": 4003, "reason": "no entry"}
+    ]
+    await server.leave(1006)
+
+
+@both_colours
+async def test_denies_with_a_response_where_it_is_offered(colour: str) -> None:
+    def connect(self: Any) -> Any:
+        raise DenyConnection(4004, "no such room", status=404)
+        yield
+
+    denying = consumer(colour, connect=connect).as_asgi()
+    server = Server(denying, DENIAL)
+    server.put({"type": "websocket.connect"})
+    start, body = await server.reply(2)
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 404)
+    assert (b"content-length", b"12") in start["headers"]
+    assert body == {"type": "websocket.http.response.body", "body": b"no such room"}
+    await server.leave(1006)
+    server = Server(denying)
+    assert await server.connect() == [
+        {"type": "websocket.close", "code": 4004, "reason": "no such room"}
+    ]
+    await server.leave(1006)
+
+
+@both_colours
+async def test_deny_has_its_place_and_happens_once(colour: str) -> None:
+    def connect(self: Any) -> Any:
+        yield self.deny(401, {"WWW-Authenticate": "Bearer"}, "who are you")
+        yield self.deny(500)
+        yield self.close()
+
+    def late(self: Any) -> Any:
+        yield self.accept()
+        yield self.deny()
+
+    server = Server(consumer(colour, connect=connect).as_asgi(), DENIAL)
+    await server.connect()
+    await server.leave(1006)
+    assert [message.get("status") for message in server.received] == [401, None]
+    server = Server(consumer(colour, connect=late).as_asgi())
+    server.put({"type": "websocket.connect"})
+    with pytest.raises(ConnectionStateError, match="call close"):
+        await server.end()
+
+
+# Closing, and what may be sent when
+
+
+@both_colours
+async def test_closes_once(colour: str) -> None:
+    seen, disconnect = recorder()
+
+    def receive(self: Any, text_data: str) -> Any:
+        assert self.is_open
+        yield self.send("last", close=4001)
+        assert not self.is_open
+        yield self.close()
+
+    server = Server(consumer(colour, receive=receive, disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.text("x")
+    assert await server.reply(2) == [
+        {"type": "websocket.send", "text": "last"},
+        {"type": "websocket.close", "code": 4001},
+    ]
+    await server.leave(4001)
+    assert seen == [(4001, 4001, "")]
+    assert len(server.received) == 3
+
+
+@both_colours
+async def test_the_state_asks_for_accept_first(colour: str) -> None:
+    def connect(self: Any) -> Any:
+        yield self.send("too early")
+
+    server = Server(consumer(colour, connect=connect).as_asgi())
+    server.put({"type": "websocket.connect"})
+    with pytest.raises(ConnectionStateError, match="accept\\(\\) first"):
+        await server.end()
+
+
+@both_colours
+@pytest.mark.parametrize("call", ["accept", "send"])
+async def test_after_our_own_close_a_call_is_an_error(colour: str, call: str) -> None:
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.close()
+        yield self.send("x") if call == "send" else self.accept()
+
+    server = Server(consumer(colour, receive=receive).as_asgi())
+    await server.connect()
+    server.text("x")
+    with pytest.raises(ConnectionStateError, match="close"):
+        await server.end()
+
+
+@both_colours
+async def test_a_second_accept_is_an_error(colour: str) -> None:
+    def connect(self: Any) -> Any:
+        yield self.accept()
+        yield self.accept()
+
+    server = Server(consumer(colour, connect=connect).as_asgi())
+    server.put({"type": "websocket.connect"})
+    with pytest.raises(ConnectionStateError, match="connection that is open"):
+        await server.end()
+
+
+@both_colours
+async def test_after_the_client_has_left_calls_do_nothing(
+    colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "django.channels.consumer")
+
+    def disconnect(self: Any, code: int) -> Any:
+        yield self.send("x")
+        yield self.close()
+        yield self.accept()
+        yield self.deny()
+
+    server = Server(consumer(colour, disconnect=disconnect).as_asgi())
+    await server.connect()
+    await server.leave()
+    assert len(server.received) == 1
+    assert len(caplog.records) == 4
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
+
+
+@both_colours
+async def test_a_layer_message_that_crosses_our_close_sends_nothing(
+    colour: str, layer: LocalLayer
+) -> None:
+    handled: list[str] = []
+
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.close()
+
+    def note(self: Any, event: Any) -> Any:
+        yield self.send("x")
+        handled.append(event["type"])
+
+    server = Server(consumer(colour, receive=receive, note=note, groups=["g"]).as_asgi())
+    await server.connect()
+    server.text("x")
+    await server.reply()
+    await layer.group_send("g", {"type": "note"})
+    server_task = server.task
+    while not handled:
+        await asyncio.sleep(0)
+    assert not server_task.done()
+    await server.leave()
+    assert len(server.received) == 2
+
+
+@both_colours
+async def test_a_server_that_cannot_send_any_more_ends_the_consumer_quietly(
+    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, disconnect = recorder()
+    frames: list[str] = []
+
+    def receive(self: Any, text_data: str) -> Any:
+        frames.append(text_data)
+        yield self.send("x")
+
+    server = Server(
+        consumer(colour, receive=receive, disconnect=disconnect, groups=["g"]).as_asgi()
+    )
+    await server.connect()
+    server.fault = OSError("the client is gone")
+    server.text("1", "2")
+    await server.end()
+    assert frames == ["1", "2"]
+    assert seen == [(1006, 1006, "")]
+    assert layer.members == 0
+    assert not caplog.records
+
+
+@both_colours
+async def test_a_consumer_driven_by_hand_needs_no_handshake(colour: str) -> None:
+    sent: list[Any] = []
+
+    def frame(self: Any) -> Any:
+        yield self.send(text_data="x")
+        yield self.close(4000)
+
+    bare = consumer(colour, frame=frame)()
+
+    async def base_send(message: Any) -> None:
+        sent.append(message)
+
+    bare.base_send = base_send if colour == "async" else sent.append
+    if colour == "async":
+        await bare.frame()
+    else:
+        bare.frame()
+    assert [message["type"] for message in sent] == ["websocket.send", "websocket.close"]
+
+
+async def test_data_of_the_wrong_kind_is_refused_with_a_hint() -> None:
+    bare = AsyncWebsocketConsumer()
+    with pytest.raises(ValueError, match="one of bytes_data or text_data"):
+        await bare.send()
+    with pytest.raises(TypeError, match="send_json"):
+        await bare.send({"a": 1})  # type: ignore[arg-type] # what is tested
+    with pytest.raises(TypeError, match="must be bytes, not list"):
+        await bare.send(bytes_data=[1])  # type: ignore[arg-type] # what is tested
+
+
+async def test_an_attribute_of_a_programs_own_may_have_our_names() -> None:
+    program = AsyncWebsocketConsumer()
+    assert program.is_open is False
+    vars(program)["is_open"] = "mine"
+    assert vars(program)["is_open"] == program.is_open
+    assert AsyncWebsocketConsumer.is_open is False
+
+
+# Input
+
+
+@both_colours
+async def test_a_frame_over_the_limit_closes_with_1009(colour: str) -> None:
+    frames: list[Any] = []
+
+    def receive(self: Any, **frame: Any) -> Any:
+        frames.append(frame)
+        yield None
+
+    server = Server(consumer(colour, receive=receive, max_message_size=4).as_asgi())
+    await server.connect()
+    server.text("éé", "abcd")
+    server.put({"type": "websocket.receive", "bytes": b"abcd"})
+    server.text("ééé")
+    with pytest.raises(InvalidFrame, match="max_message_size"):
+        await server.end()
+    assert frames == [{"text_data": "éé"}, {"text_data": "abcd"}, {"bytes_data": b"abcd"}]
+    assert server.received[-1] == {"type": "websocket.close", "code": 1009}
+
+
+@both_colours
+async def test_a_binary_frame_over_the_limit_is_refused(colour: str) -> None:
+    server = Server(consumer(colour, max_message_size=4).as_asgi())
+    await server.connect()
+    server.put({"type": "websocket.receive", "bytes": b"abcde"})
+    with pytest.raises(InvalidFrame):
+        await server.end()
+
+
+@both_colours
+async def test_a_frame_with_nothing_in_it_is_refused(colour: str) -> None:
+    server = Server(consumer(colour).as_asgi())
+    await server.connect()
+    server.put({"type": "websocket.receive"})
+    with pytest.raises(InvalidFrame, match="neither text nor bytes"):
+        await server.end()
+
+
+@both_colours
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ({"text": "{bad"}, 1007),
+        ({"text": ""}, 1007),
+        ({"text": "NaN"}, 1007),
+        ({"text": "[-Infinity]"}, 1007),
+        ({"text": "[" * 100_000}, 1007),
+        ({"bytes": b"{}"}, 1003),
+    ],
+)
+async def test_what_is_not_json_closes_with_its_code(
+    colour: str, frame: dict[str, Any], code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, disconnect = recorder()
+    server = Server(consumer(colour, json=True, disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.put({"type": "websocket.receive", **frame})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - as programs pin it
+        await server.end()
+    assert isinstance(caught.value, InvalidFrame)
+    assert server.received[-1] == {"type": "websocket.close", "code": code}
+    assert seen == [(code, code, "")]
+    # The outermost router has the last word on it.
+    assert not caplog.records
+
+
+@both_colours
+async def test_a_program_may_keep_the_connection_over_a_bad_frame(colour: str) -> None:
+    def invalid_frame(self: Any, error: InvalidFrame) -> Any:
+        yield self.send_json({"error": str(error), "code": error.code})
+
+    server = Server(consumer(colour, json=True, invalid_frame=invalid_frame).as_asgi())
+    await server.connect()
+    server.text("{bad")
+    [answer] = await server.reply()
+    assert json.loads(answer["text"])["code"] == 1007
+    await server.leave()
+
+
+@both_colours
+async def test_json_goes_in_and_out(colour: str) -> None:
+    def receive_json(self: Any, content: Any, **kwargs: Any) -> Any:
+        yield self.send_json({"got": content})
+
+    server = Server(consumer(colour, json=True, receive_json=receive_json).as_asgi())
+    await server.connect()
+    server.text('{"a": [1, "é"]}')
+    [answer] = await server.reply()
+    assert json.loads(answer["text"]) == {"got": {"a": [1, "é"]}}
+    await server.leave()
+
+
+@both_colours
+async def test_a_json_consumer_ignores_what_it_does_not_handle(colour: str) -> None:
+    server = Server(consumer(colour, json=True).as_asgi())
+    await server.connect()
+    server.text("{}")
+    await server.leave()
+    assert len(server.received) == 1
+
+
+@both_colours
+async def test_the_json_encoder_can_be_chosen(colour: str) -> None:
+    from uuid import UUID
+
+    def receive_json(self: Any, content: Any) -> Any:
+        yield self.send_json(UUID(int=7), close=True)
+
+    server = Server(
+        consumer(
+            colour, json=True, receive_json=receive_json, json_encoder=DjangoJSONEncoder
+        ).as_asgi()
+    )
+    await server.connect()
+    server.text("1")
+    sent, closed = await server.reply(2)
+    assert sent["text"] == f'"{UUID(int=7)}"'
+    assert closed == {"type": "websocket.close"}
+    await server.leave()
+
+
+# Groups
+
+
+@both_colours
+@pytest.mark.parametrize("form", ["list", "tuple", "property", "method"])
+async def test_groups_are_joined_before_connect_and_left_after(
+    colour: str, form: str, layer: LocalLayer
+) -> None:
+    def connect(self: Any) -> Any:
+        assert layer.groups["room.7"] == {self.channel_name}
+        yield self.accept()
+
+    def names(self: Any) -> list[str]:
+        return [f"room.{self.scope['room']}"]
+
+    forms: dict[str, Any] = {
+        "list": ["room.7"],
+        "tuple": ("room.7",),
+        "property": property(names),
+        "method": names,
+    }
+    server = Server(consumer(colour, connect=connect, groups=forms[form]).as_asgi(), {"room": 7})
+    await server.connect()
+    assert layer.members == 1
+    await server.leave()
+    assert layer.members == 0
+
+
+@both_colours
+async def test_groups_joined_by_hand_are_left_as_well(colour: str, layer: LocalLayer) -> None:
+    def connect(self: Any) -> Any:
+        yield self.join_group("a")
+        yield self.join_group("b")
+        yield self.leave_group("b")
+        yield self.leave_group("never joined")
+        yield self.accept()
+
+    def disconnect(self: Any, code: int) -> Any:
+        yield self.join_group("late")
+
+    server = Server(consumer(colour, connect=connect, disconnect=disconnect).as_asgi())
+    await server.connect()
+    assert {name for name, members in layer.groups.items() if members} == {"a"}
+    await server.leave()
+    assert layer.members == 0
+    assert [group for name, group in layer.calls[-3:]] == ["a", "late", "late"]
+
+
+@both_colours
+async def test_a_programs_own_additions_to_groups_are_left_too(
+    colour: str, layer: LocalLayer
+) -> None:
+    def connect(self: Any) -> Any:
+        self.groups.append("mine")
+        yield self.join_group("mine")
+        yield self.accept()
+
+    kind = consumer(colour, connect=connect)
+    for _ in range(2):
+        server = Server(kind.as_asgi())
+        await server.connect()
+        await server.leave()
+    assert layer.members == 0
+    assert kind.groups is None
+
+
+@both_colours
+async def test_an_invalid_group_name_is_an_error_and_no_membership(
+    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(consumer(colour, groups=["no spaces"]).as_asgi())
+    server.put({"type": "websocket.connect"})
+    with pytest.raises(TypeError, match="no spaces"):
+        await server.end()
+
+
+@both_colours
+@pytest.mark.parametrize("groups", ["room", 7, lambda self: "room"])
+async def test_groups_of_the_wrong_kind_are_an_error(
+    colour: str, groups: Any, layer: LocalLayer
+) -> None:
+    server = Server(consumer(colour, groups=groups).as_asgi())
+    server.put({"type": "websocket.connect"})
+    with pytest.raises(TypeError, match="groups must be an iterable of names"):
+        await server.end()
+
+
+@both_colours
+async def test_a_method_may_give_no_groups(colour: str, layer: LocalLayer) -> None:
+    server = Server(consumer(colour, groups=lambda self: None).as_asgi())
+    await server.connect()
+    await server.leave()
+
+
+class NoGroups(LocalLayer):
+    extensions: ClassVar[list[str]] = []
+
+    group_add = BaseChannelLayer.group_add
+    group_discard = BaseChannelLayer.group_discard
+
+
+@both_colours
+@pytest.mark.parametrize("with_layer", [True, False])
+async def test_groups_without_a_layer_that_has_them_are_an_error(
+    colour: str, with_layer: bool
+) -> None:
+    from channels_core.layers import channel_layers
+
+    channel_layers.set("default", NoGroups() if with_layer else None)
+    try:
+        server = Server(consumer(colour, groups=["g"]).as_asgi())
+        server.put({"type": "websocket.connect"})
+        with pytest.raises(InvalidChannelLayerError, match="doesn't support groups"):
+            await server.end()
+    finally:
+        channel_layers.set("default", None)
+
+
+@both_colours
+async def test_a_layer_that_lists_no_extensions_may_have_groups(colour: str) -> None:
+    from channels_core.layers import channel_layers
+
+    class Unlisted(LocalLayer):
+        extensions: ClassVar[list[str]] = []
+
+    channel_layers.set("default", Unlisted())
+    try:
+        server = Server(consumer(colour, groups=["g"]).as_asgi())
+        await server.connect()
+        await server.leave()
+    finally:
+        channel_layers.set("default", None)
+
+
+# Every way out
+
+
+def counting(seen: list[Any], **more: Any) -> dict[str, Any]:
+    def disconnect(self: Any, code: int) -> Any:
+        seen.append(code)
+        yield None
+
+    return {"groups": ["g"], "disconnect": disconnect, **more}
+
+
+def fails(self: Any, *args: Any, **kwargs: Any) -> Any:
+    raise LookupError("broken")
+    yield
+
+
+@both_colours
+@pytest.mark.parametrize("where", ["connect", "receive", "note"])
+async def test_an_exception_in_a_handler_leaves_nothing(
+    colour: str, where: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Any] = []
+    server = Server(consumer(colour, **counting(seen, **{where: fails})).as_asgi())
+    await server.connect()
+    if where == "receive":
+        server.text("x")
+    else:
+        await layer.group_send("g", {"type": "note"})
+    with pytest.raises(LookupError, match="broken"):
+        await server.end()
+    assert seen == [1006]
+    assert layer.members == 0
+    [record] = caplog.records
+    assert record.name == "django.channels.consumer"
+
+
+@both_colours
+async def test_cancellation_leaves_nothing(
+    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Any] = []
+    server = Server(consumer(colour, **counting(seen)).as_asgi())
+    await server.connect()
+    server.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await server.task
+    assert seen == [1006]
+    assert layer.members == 0
+    assert not caplog.records
+
+
+@both_colours
+async def test_an_error_of_the_layer_leaves_nothing(
+    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Any] = []
+    layer.faults["receive"] = ConnectionError("no layer")
+    server = Server(consumer(colour, **counting(seen)).as_asgi())
+    await server.connect()
+    await layer.group_send("g", {"type": "note"})
+    with pytest.raises(ConnectionError, match="no layer"):
+        await server.end()
+    assert seen == [1006]
+    assert layer.members == 0
+    assert len(caplog.records) == 1
+
+
+@both_colours
+async def test_a_failed_send_leaves_nothing(colour: str, layer: LocalLayer) -> None:
+    seen: list[Any] = []
+
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.send("x")
+
+    server = Server(consumer(colour, **counting(seen, receive=receive)).as_asgi())
+    await server.connect()
+    server.fault = RuntimeError("protocol violated")
+    server.text("x")
+    with pytest.raises(RuntimeError, match="protocol violated"):
+        await server.end()
+    assert seen == [1006]
+    assert layer.members == 0
+
+
+@both_colours
+async def test_disconnect_runs_though_the_groups_cannot_be_left(
+    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Any] = []
+    layer.faults["group_discard"] = ConnectionError("no layer")
+    server = Server(consumer(colour, **counting(seen)).as_asgi())
+    await server.connect()
+    server.put({"type": "websocket.disconnect", "code": 1000})
+    with pytest.raises(ConnectionError, match="no layer"):
+        await server.end()
+    assert seen == [1000]
+    assert len(caplog.records) == 1
+
+
+@both_colours
+async def test_the_first_exception_is_raised_and_a_second_one_logged(
+    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def disconnect(self: Any, code: int) -> Any:
+        raise ArithmeticError("second")
+        yield
+
+    layer.faults["group_discard"] = ConnectionError("third")
+    server = Server(
+        consumer(colour, groups=["g"], receive=fails, disconnect=disconnect).as_asgi()
+    )
+    await server.connect()
+    server.text("x")
+    with pytest.raises(LookupError, match="broken"):
+        await server.end()
+    logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    # The first error of the clean-up is reported as what ended it, after the rest of it ran.
+    assert logged == ["broken", "second", "third"]
+
+
+@both_colours
+async def test_disconnect_may_stop_the_consumer_itself(colour: str, layer: LocalLayer) -> None:
+    def disconnect(self: Any, code: int) -> Any:
+        raise StopConsumer
+        yield
+
+    server = Server(consumer(colour, groups=["g"], disconnect=disconnect).as_asgi())
+    await server.connect()
+    await server.leave()
+    assert layer.members == 0
+
+
+@both_colours
+async def test_a_program_may_handle_the_disconnect_message_itself(
+    colour: str, layer: LocalLayer
+) -> None:
+    seen: list[Any] = []
+
+    def websocket_disconnect(self: Any, message: Any) -> Any:
+        raise StopConsumer
+        yield
+
+    server = Server(
+        consumer(colour, **counting(seen, websocket_disconnect=websocket_disconnect)).as_asgi()
+    )
+    await server.connect()
+    await server.leave(4321)
+    assert seen == [4321]
+    assert layer.members == 0
+
+
+async def test_clean_up_survives_a_cancellation_in_its_midst(layer: LocalLayer) -> None:
+    started, seen = asyncio.Event(), []
+
+    class Program(AsyncWebsocketConsumer):
+        groups: ClassVar[list[str]] = ["g"]
+
+        async def disconnect(self, code: int) -> None:
+            seen.append(code)
+            await self.join_group("late")
+            started.set()
+            await asyncio.Event().wait()
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    server.put({"type": "websocket.disconnect", "code": 1000})
+    await started.wait()
+    server.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await server.task
+    assert seen == [1000]
+    assert layer.members == 0
+
+
+async def test_clean_up_survives_cancellation_again_and_again(layer: LocalLayer) -> None:
+    started, go_on = asyncio.Event(), asyncio.Event()
+    seen = []
+
+    class Program(AsyncWebsocketConsumer):
+        groups: ClassVar[list[str]] = ["g"]
+
+        async def disconnect(self, code: int) -> None:
+            started.set()
+            await go_on.wait()
+            seen.append(code)
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    for _ in range(3):
+        server.task.cancel()
+        await started.wait()
+        await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await server.task
+    assert seen == [1006]
+    assert layer.members == 0
+
+
+@pytest.mark.parametrize("leaving", [True, False])
+async def test_the_time_for_clean_up_is_bounded(
+    leaving: bool, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Program(AsyncWebsocketConsumer):
+        groups: ClassVar[list[str]] = ["g"]
+        cleanup_timeout = 0.01
+
+        async def disconnect(self, code: int) -> None:
+            await asyncio.Event().wait()
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    if leaving:
+        server.put({"type": "websocket.disconnect", "code": 1000})
+        with pytest.raises(TimeoutError):
+            await server.end()
+    else:
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert "given up" in caplog.text
+    assert layer.members == 0
+
+
+async def test_ten_thousand_connections_leave_nothing_behind(layer: LocalLayer) -> None:
+    class Program(AsyncWebsocketConsumer):
+        groups: ClassVar[list[str]] = ["everyone"]
+
+        async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+            await self.join_group("more")
+            if text_data == "fail":
+                raise LookupError
+
+        def report_exception(self, *args: object) -> None:
+            pass
+
+    application = Program.as_asgi()
+    before = asyncio.all_tasks()
+    for _ in range(100):
+        servers = [Server(application) for _ in range(100)]
+        for number, server in enumerate(servers):
+            server.put({"type": "websocket.connect"})
+            server.text("fail" if number % 3 == 0 else "x")
+            if number % 3 == 1:
+                server.put({"type": "websocket.disconnect", "code": 1000})
+        await asyncio.gather(*(server.replies(1) for server in servers))
+        for server in servers[2::3]:
+            server.task.cancel()
+        await asyncio.gather(*(server.task for server in servers), return_exceptions=True)
+    assert layer.made == 10_000
+    assert layer.members == 0
+    assert asyncio.all_tasks() == before

@@ -1,0 +1,478 @@
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from fakes import LocalLayer, Server, until
+
+from channels_core.consumer import AsyncConsumer, SyncConsumer, get_handler_name
+from channels_core.exceptions import InvalidChannelLayerError, InvalidFrame, StopConsumer
+from channels_core.layers import channel_layers
+from channels_core.typing import Message
+
+HOSTILE = [
+    "send", "dispatch", "as.asgi", "base.send", "channel.receive", "report.exception",
+    "websocket.connect", "websocket.receive", "websocket.disconnect", "http.request",
+    "http.disconnect", "unknown", "scope", "channel.name", "cleanup.timeout",
+]  # fmt: skip
+
+
+class Echo(AsyncConsumer):
+    """Answers each message with its type."""
+
+    async def websocket_connect(self, message: Message) -> None:
+        await self.send({"type": "websocket.accept"})
+
+    async def websocket_receive(self, message: Message) -> None:
+        await self.send({"type": "websocket.send", "text": message["text"]})
+
+    async def websocket_disconnect(self, message: Message) -> None:
+        raise StopConsumer
+
+    async def http_request(self, message: Message) -> None:
+        await self.send({"type": "reached"})
+
+    async def note(self, message: Message) -> None:
+        await self.send({"type": "websocket.send", "text": message["text"]})
+
+
+class SyncEcho(SyncConsumer):
+    """The same in the other colour."""
+
+    def websocket_connect(self, message: Message) -> None:
+        self.send({"type": "websocket.accept"})
+
+    def websocket_receive(self, message: Message) -> None:
+        self.send({"type": "websocket.send", "text": message["text"]})
+
+    def websocket_disconnect(self, message: Message) -> None:
+        raise StopConsumer
+
+    def http_request(self, message: Message) -> None:
+        self.send({"type": "reached"})
+
+    def note(self, message: Message) -> None:
+        self.send({"type": "websocket.send", "text": message["text"]})
+
+
+both = pytest.mark.parametrize("kind", [Echo, SyncEcho])
+
+
+@both
+async def test_messages_of_client_and_layer_reach_their_handlers(
+    kind: type[AsyncConsumer], layer: LocalLayer
+) -> None:
+    server = Server(kind.as_asgi())
+    assert await server.connect() == [{"type": "websocket.accept"}]
+    [channel] = layer.queues
+    server.text("from the client")
+    [answer] = await server.reply()
+    assert answer["text"] == "from the client"
+    await layer.send(channel, {"type": "note", "text": "from the layer"})
+    [answer] = await server.reply()
+    assert answer["text"] == "from the layer"
+    await server.leave()
+
+
+@both
+async def test_without_a_layer_configured_there_is_none(kind: type[AsyncConsumer]) -> None:
+    server = Server(kind.as_asgi())
+    await server.connect()
+    await server.leave()
+
+
+async def test_a_consumer_may_do_without_a_layer(layer: LocalLayer) -> None:
+    class Alone(Echo):
+        channel_layer_alias = None
+
+    server = Server(Alone.as_asgi())
+    await server.connect()
+    await server.leave()
+    assert layer.made == 0
+
+
+async def test_a_consumer_may_use_another_layer(layer: LocalLayer) -> None:
+    class Other(Echo):
+        channel_layer_alias = "other"
+
+    other = LocalLayer()
+    channel_layers.set("other", other)
+    server = Server(Other.as_asgi())
+    await server.connect()
+    await server.leave()
+    channel_layers.set("other", None)
+    assert (layer.made, other.made) == (0, 1)
+
+
+async def test_a_layer_that_cannot_be_built_is_the_connections_error(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "nowhere.Layer"}}
+    server = Server(Echo.as_asgi())
+    with pytest.raises(InvalidChannelLayerError, match="nowhere"):
+        await server.end()
+    assert len(caplog.records) == 1
+
+
+async def test_each_connection_has_its_own_consumer_with_the_same_arguments() -> None:
+    made: list[Any] = []
+
+    class Program(Echo):
+        def __init__(self, colour: str) -> None:
+            made.append((self, colour))
+
+    application: Any = Program.as_asgi(colour="red")
+    for _ in range(2):
+        server = Server(application)
+        await server.connect()
+        await server.leave()
+    (first, colour), (second, _) = made
+    assert first is not second
+    assert colour == "red"
+    assert application.consumer_class is Program
+    assert application.consumer_initkwargs == {"colour": "red"}
+    assert (application.__name__, application.__doc__) == ("Program", Program.__doc__)
+
+
+async def test_an_error_of_the_constructor_is_logged_once_and_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Program(Echo):
+        def __init__(self) -> None:
+            raise LookupError("no")
+
+    server = Server(Program.as_asgi())
+    with pytest.raises(LookupError, match="no"):
+        await server.end()
+    [record] = caplog.records
+    assert "Program" in record.getMessage()
+    assert "'/ws/'" in record.getMessage()
+
+
+@both
+@pytest.mark.parametrize("type_", HOSTILE)
+async def test_a_layers_message_reaches_handlers_only(
+    kind: type[AsyncConsumer], type_: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(kind.as_asgi())
+    await server.connect()
+    [channel] = layer.queues
+    await layer.send(channel, {"type": type_, "text": "x", "code": 1000})
+    await layer.send(channel, {"type": "note", "text": "alive"})
+    [answer] = await server.reply()
+    assert answer["text"] == "alive"
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR
+    assert repr(type_) in record.getMessage()
+    assert kind.__name__ in record.getMessage()
+    await server.leave()
+
+
+@both
+@pytest.mark.parametrize("type_", [".note", "_note", "__init__", None])
+@pytest.mark.parametrize("from_layer", [True, False])
+async def test_a_malformed_type_is_an_error_from_either_side(
+    kind: type[AsyncConsumer], type_: Any, from_layer: bool, layer: LocalLayer
+) -> None:
+    server = Server(kind.as_asgi())
+    await server.connect()
+    message = {"type": type_} if type_ else {}
+    if from_layer:
+        [channel] = layer.queues
+        await layer.send(channel, message)
+    else:
+        server.put(message)
+    with pytest.raises(ValueError, match="Malformed type in message"):
+        await server.end()
+
+
+@both
+@pytest.mark.parametrize("type_", ["unknown.type", "send", "dispatch", "as_asgi"])
+async def test_an_unknown_type_from_the_server_is_an_error(
+    kind: type[AsyncConsumer], type_: str
+) -> None:
+    server = Server(kind.as_asgi())
+    await server.connect()
+    server.put({"type": type_})
+    with pytest.raises(ValueError, match=f"No handler for message type {type_}"):
+        await server.end()
+
+
+async def test_the_servers_own_types_are_reached_from_the_server() -> None:
+    server = Server(Echo.as_asgi(), {"type": "http"})
+    server.put({"type": "http.request"})
+    assert await server.reply() == [{"type": "reached"}]
+    server.task.cancel()
+
+
+async def test_a_handler_set_on_the_instance_is_reached(layer: LocalLayer) -> None:
+    class Program(Echo):
+        def __init__(self) -> None:
+            vars(self)["shout"] = self.note
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    [channel] = layer.queues
+    await layer.send(channel, {"type": "shout", "text": "x"})
+    [answer] = await server.reply()
+    assert answer["text"] == "x"
+    await server.leave()
+
+
+async def test_a_handler_of_the_wrong_colour_is_a_clear_error() -> None:
+    class WronglySync(AsyncConsumer):
+        def note(self, message: Message) -> None: ...
+
+    class WronglyAsync(SyncConsumer):
+        async def note(self, message: Message) -> None: ...
+
+    for kind, hint in [(WronglySync, "must be 'async def'"), (WronglyAsync, "must not be")]:
+        server = Server(kind.as_asgi())
+        server.put({"type": "note"})
+        with pytest.raises(TypeError, match=hint):
+            await server.end()
+
+
+def test_the_public_name_of_the_handlers_name() -> None:
+    assert get_handler_name({"type": "a.b"}) == "a_b"
+
+
+# Errors
+
+
+async def test_an_exception_is_logged_with_its_place_and_without_the_payload(
+    layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Program(Echo):
+        async def websocket_receive(self, message: Message) -> None:
+            raise LookupError("broken")
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    [channel] = layer.queues
+    server.text("a secret")
+    with pytest.raises(LookupError):
+        await server.end()
+    [record] = caplog.records
+    text = record.getMessage()
+    assert record.name == "django.channels.consumer"
+    for part in ("Program", "'/ws/'", channel, "'websocket.receive'"):
+        assert part in text
+    assert "secret" not in text
+    assert record.exc_info
+
+
+async def test_a_programs_hook_sees_the_exception_and_its_message() -> None:
+    seen: list[Any] = []
+
+    class Program(Echo):
+        async def websocket_receive(self, message: Message) -> None:
+            raise LookupError("broken")
+
+        def report_exception(self, error: Exception, message: Message | None) -> None:
+            seen.append((error, message))
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    server.text("x")
+    with pytest.raises(LookupError):
+        await server.end()
+    [(error, message)] = seen
+    assert str(error) == "'broken'" or str(error) == "broken"
+    assert message["text"] == "x"
+
+
+async def test_a_failing_hook_does_not_hide_the_exception(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Program(Echo):
+        async def websocket_receive(self, message: Message) -> None:
+            raise LookupError("broken")
+
+        def report_exception(self, error: Exception, message: Message | None) -> None:
+            raise ArithmeticError
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    server.text("x")
+    with pytest.raises(LookupError):
+        await server.end()
+    assert "report_exception failed" in caplog.text
+
+
+async def test_a_bad_frame_is_left_to_the_router_to_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Program(Echo):
+        async def websocket_receive(self, message: Message) -> None:
+            raise InvalidFrame("bad", 1007)
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    server.text("x")
+    with pytest.raises(InvalidFrame):
+        await server.end()
+    assert not caplog.records
+
+
+# The end
+
+
+class Forgetful(LocalLayer):
+    """A layer with the optional method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgotten: list[str] = []
+
+    async def forget_channel(self, channel: str) -> None:
+        self.forgotten.append(channel)
+        if "forget_channel" in self.faults:
+            raise self.faults["forget_channel"]
+
+
+@pytest.mark.parametrize("fault", [None, "receive", "new_channel"])
+async def test_a_layer_that_can_is_told_to_forget_the_channel(fault: str | None) -> None:
+    layer = Forgetful()
+    channel_layers.set("default", layer)
+    if fault:
+        layer.faults[fault] = ConnectionError()
+    server = Server(Echo.as_asgi())
+    try:
+        if fault == "new_channel":
+            with pytest.raises(ConnectionError):
+                await server.end()
+            assert layer.forgotten == []
+            return
+        await server.connect()
+        [channel] = layer.queues
+        await layer.send(channel, {"type": "note", "text": "x"})
+        if fault:
+            with pytest.raises(ConnectionError):
+                await server.end()
+        else:
+            await server.reply()
+            await server.leave()
+        assert layer.forgotten == [channel]
+    finally:
+        channel_layers.set("default", None)
+
+
+async def test_an_error_of_the_clean_up_is_raised_when_it_is_the_first(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    layer = Forgetful()
+    layer.faults["forget_channel"] = ConnectionError("gone")
+    channel_layers.set("default", layer)
+    try:
+        server = Server(Echo.as_asgi())
+        await server.connect()
+        server.put({"type": "websocket.disconnect", "code": 1000})
+        with pytest.raises(ConnectionError, match="gone"):
+            await server.end()
+        assert len(caplog.records) == 1
+    finally:
+        channel_layers.set("default", None)
+
+
+async def test_a_cancellation_within_the_clean_up_is_no_error_of_ours() -> None:
+    class Cancelled(Forgetful):
+        async def forget_channel(self, channel: str) -> None:
+            raise asyncio.CancelledError
+
+    channel_layers.set("default", Cancelled())
+    try:
+        server = Server(Echo.as_asgi())
+        await server.connect()
+        await server.leave()
+    finally:
+        channel_layers.set("default", None)
+
+
+# Threads
+
+
+async def test_an_async_consumer_enters_no_thread(
+    layer: LocalLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError("a thread was asked for")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", refuse)
+    server = Server(Echo.as_asgi())
+    await server.connect()
+    server.text(*"abc")
+    await server.reply(3)
+    await server.leave()
+
+
+async def test_sync_handlers_of_different_connections_run_in_parallel(settings: Any) -> None:
+    settings.CHANNELS_SYNC_THREADS = 6
+    # Passed only when six handlers are in their threads at once.
+    meeting = threading.Barrier(6)
+
+    class Program(SyncConsumer):
+        def websocket_receive(self, message: Message) -> None:
+            meeting.wait(20)
+            self.send({"type": "met"})
+
+    servers = [Server(Program.as_asgi()) for _ in range(6)]
+    for server in servers:
+        server.text("x")
+    for server in servers:
+        assert await server.replies(1) == [{"type": "met"}]
+        server.task.cancel()
+    await asyncio.gather(*(server.task for server in servers), return_exceptions=True)
+
+
+async def test_sync_handlers_of_one_connection_keep_their_order(layer: LocalLayer) -> None:
+    server = Server(SyncEcho.as_asgi())
+    server.put({"type": "websocket.connect"})
+    server.text(*map(str, range(20)))
+    answers = (await server.replies(21))[1:]
+    assert [answer["text"] for answer in answers] == list(map(str, range(20)))
+    await server.leave()
+
+
+async def test_handlers_of_one_connection_never_overlap_even_when_cancelled() -> None:
+    started, go_on = asyncio.Event(), threading.Event()
+    steps: list[str] = []
+    loop = asyncio.get_running_loop()
+
+    class Program(SyncConsumer):
+        _channels_finished = False
+
+        def websocket_receive(self, message: Message) -> None:
+            loop.call_soon_threadsafe(started.set)
+            go_on.wait(20)
+            steps.append("handled")
+
+        def _channels_finish(self) -> None:
+            steps.append("finished")
+
+    server = Server(Program.as_asgi())
+    server.text("x")
+    await started.wait()
+    server.task.cancel()
+    await until(lambda: server.task.cancelling() > 0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await server.task
+    assert steps == ["handled", "finished"]
+
+
+async def test_async_code_called_from_a_sync_handler_runs_without_deadlock() -> None:
+    from asgiref.sync import async_to_sync
+
+    class Program(SyncConsumer):
+        def websocket_receive(self, message: Message) -> None:
+            async def lookup() -> str:
+                return await sync_to_async(lambda: threading.current_thread().name)()
+
+            self.send({"type": "name", "name": async_to_sync(lookup)()})
+
+    server = Server(Program.as_asgi())
+    server.text("x")
+    [answer] = await server.replies(1)
+    assert answer["name"].startswith("channels-sync")
+    server.task.cancel()

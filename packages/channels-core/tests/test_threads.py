@@ -1,0 +1,99 @@
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.core.exceptions import ImproperlyConfigured
+
+from channels_core._threads import ThreadCall, pool_size, run_in_thread
+
+
+def current() -> threading.Thread:
+    return threading.current_thread()
+
+
+def test_the_size_of_the_pool_is_asyncios_unless_it_is_set(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert pool_size() == 6
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    assert pool_size() == 32
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert pool_size() == 5
+    settings.CHANNELS_SYNC_THREADS = 3
+    assert pool_size() == 3
+
+
+@pytest.mark.parametrize("size", [0, -1, "4", 2.0, True])
+def test_a_size_that_makes_no_sense_is_refused(settings: Any, size: object) -> None:
+    settings.CHANNELS_SYNC_THREADS = size
+    with pytest.raises(ImproperlyConfigured, match="at least 1"):
+        pool_size()
+
+
+async def test_calls_run_in_the_pool() -> None:
+    thread = await run_in_thread(ThreadCall(current, ()))
+    assert thread.name.startswith("channels-sync")
+    assert await run_in_thread(ThreadCall(divmod, (7, 2))) == (3, 1)
+
+
+async def test_the_pool_is_bounded(settings: Any) -> None:
+    settings.CHANNELS_SYNC_THREADS = 2
+    threads = await asyncio.gather(*(run_in_thread(ThreadCall(current, ())) for _ in range(20)))
+    assert len(set(threads)) <= 2
+    settings.CHANNELS_SYNC_THREADS = 1
+    threads = await asyncio.gather(*(run_in_thread(ThreadCall(current, ())) for _ in range(20)))
+    assert len(set(threads)) == 1
+
+
+def test_under_an_outer_async_to_sync_calls_run_in_its_callers_thread() -> None:
+    async def here() -> threading.Thread:
+        thread: threading.Thread = await run_in_thread(ThreadCall(current, ()))
+        return thread
+
+    async def in_a_task() -> threading.Thread:
+        return await asyncio.create_task(here())
+
+    assert async_to_sync(here)() is threading.current_thread()
+    assert async_to_sync(in_a_task)() is threading.current_thread()
+
+
+async def test_a_thread_sensitive_context_is_honoured() -> None:
+    async with ThreadSensitiveContext():
+        expected = await sync_to_async(current)()
+        assert await run_in_thread(ThreadCall(current, ())) is expected
+
+
+async def test_one_can_wait_for_a_call_whose_caller_has_gone() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    ended: list[bool] = []
+
+    def work() -> None:
+        started.set()
+        go_on.wait(20)
+        ended.append(True)
+
+    call = ThreadCall(work, ())
+    task = asyncio.ensure_future(run_in_thread(call))
+    await asyncio.to_thread(started.wait, 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not ended
+    waiting = asyncio.ensure_future(call.wait())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    go_on.set()
+    await waiting
+    assert ended == [True]
+    await call.wait()
+
+
+async def test_a_call_that_was_waited_for_before_it_began_never_begins() -> None:
+    called: list[bool] = []
+    call = ThreadCall(called.append, (True,))
+    await call.wait()
+    assert call() is None
+    assert not called
