@@ -88,10 +88,12 @@ def install(env: Path, django: str) -> None:
             _run(sys.executable, "-m", "venv", "--clear", str(env))
         pip = (str(env / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
         pins = ROOT / "constraints" / f"django-{django}.txt"
-        # pip refuses local projects in hash mode, hence the two steps.
-        _run(*pip, "install", "-q", "--require-hashes", "--no-deps", "-r", str(pins))
+        # pip refuses local projects in hash mode, hence the two steps. Much of what is installed
+        # is never imported, so compiling it is left to the first import.
+        quick = ("-q", "--no-compile", "--no-deps")
+        _run(*pip, "install", *quick, "--require-hashes", "-r", str(pins))
         editable = [part for package in PACKAGES for part in ("-e", str(package.folder))]
-        _run(*pip, "install", "-q", "--no-deps", "--no-build-isolation", *editable)
+        _run(*pip, "install", *quick, "--no-build-isolation", *editable)
         _run(*pip, "check")
         done.write_text(expected)
 

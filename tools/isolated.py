@@ -111,8 +111,8 @@ def try_alone(package: Package, wheels: Path) -> str | None:
         expected = sorted({*names, *(one.name for one in with_needs(package))})
         steps = [
             (sys.executable, "-m", "venv", "--without-pip", str(folder / "env")),
-            (*pip, "install", "-q", "--require-hashes", "--no-deps", "-r", str(pins)),
-            (*pip, "install", "-q", "--no-index", "--no-deps", *files),
+            (*pip, "install", *quick, "--require-hashes", "-r", str(pins)),
+            (*pip, "install", *quick, "--no-index", *files),
             (*pip, "check"),
             (python, "-c", PROOF, package.import_name, *expected),
             (python, "-m", "pytest", "-q", f"--junit-xml={report}"),
@@ -149,7 +149,7 @@ def main() -> None:
             for package, output in zip(chosen, outputs, strict=True):
                 print(f"{package.name}: {'failed' if output else 'passes alone'}", flush=True)
                 if output:
-                    print(output, file=sys.stderr, flush=True)
+                    print(output, flush=True)
                     failed.append(package.name)
     summary.show(path for one in chosen if (path := REPORTS / f"{one.name}.xml").is_file())
     if failed:

@@ -61,7 +61,7 @@ class TestInstall:
         install(tmp_path / "env", "5.2")
         made, pins, packages, check = steps
         assert "-m venv --clear" in made
-        assert "--require-hashes --no-deps -r" in pins
+        assert "--no-deps --require-hashes -r" in pins
         assert pins.endswith("constraints/django-5.2.txt")
         assert "--no-deps --no-build-isolation -e" in packages
         assert packages.count(" -e ") == 6
