@@ -4,7 +4,6 @@ The site's database is made or brought up to date first. Ctrl-C, or a SIGTERM, e
 then this program, with exit code 0.
 """
 
-import http.client
 import os
 import signal
 import socket
@@ -27,7 +26,9 @@ def main() -> int:
     """Serve until told to stop, and return the exit code."""
     stop = threading.Event()
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: stop.set())
+        # Under nohup a hang-up is to be ignored.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: stop.set())
     port = read_port(os.environ.get("PORT") or "8000")
     for name in ("channels", "daphne"):
         if find_spec(name) is None:
@@ -72,32 +73,26 @@ def run(stop: threading.Event, *arguments: str, port: int | None = None) -> int:
         # other one in order. Otherwise both would be told, and the other one twice.
         process_group=0,
     )
-    announced = port is None
+    unannounced = port
     try:
         while process.poll() is None and not stop.wait(0.1):
-            if not announced and port is not None and answers(port):
-                announced = True
-                print(f"The chat is at http://{HOST}:{port}/", "- Ctrl-C ends it.", flush=True)
+            if unannounced is not None and answers(unannounced):
+                print(f"The chat is at http://{HOST}:{port}/ - Ctrl-C ends it.", flush=True)
+                unannounced = None
         if stop.is_set():
             return 0
         if port is not None:
             print(f"The server ended by itself, code {process.returncode}.", file=sys.stderr)
-        return process.returncode or (port is not None)
+            return process.returncode or 1
+        return process.returncode
     finally:
         finish(process)
 
 
 def answers(port: int) -> bool:
-    """Tell whether the site answers a request."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", "/")
-        connection.getresponse().read()
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-    return True
+    """Tell whether somebody takes connections; Daphne has loaded the site before it does."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
