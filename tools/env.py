@@ -62,7 +62,7 @@ def stamp(django: str) -> str:
         ROOT / "constraints" / f"django-{django}.txt",
         *(package.folder / "pyproject.toml" for package in PACKAGES),
     ]
-    digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {ROOT}".encode())
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -102,14 +102,14 @@ def _starts(env: Path) -> bool:
     """Tell whether the environment's interpreter runs and is of the version that asks."""
     try:
         found = subprocess.run(
-            [env / "bin" / "python", "-c", "import sys; print(sys.version)"],
+            [env / "bin" / "python", "-c", "import sys; print(sys.version_info[:2])"],
             capture_output=True,
             text=True,
             check=False,
         )
     except OSError:
         return False
-    return found.returncode == 0 and found.stdout.strip() == sys.version
+    return found.returncode == 0 and found.stdout.strip() == str(sys.version_info[:2])
 
 
 def _run(*command: str) -> None:

@@ -107,6 +107,7 @@ def try_alone(package: Package, wheels: Path) -> str | None:
         python = str(folder / "env" / "bin" / "python")
         # The pip of the common environment does the work: the new one holds no tools of its own.
         pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+        quick = ("-q", "--no-compile", "--no-deps")
         files = [str(next(wheels.glob(f"{one.import_name}-*.whl"))) for one in with_needs(package)]
         expected = sorted({*names, *(one.name for one in with_needs(package))})
         steps = [
