@@ -1,0 +1,12 @@
+"""The Django application that `INSTALLED_APPS = ["channels"]` names."""
+
+from django.apps import AppConfig
+
+__all__ = ["ChannelsConfig"]
+
+
+class ChannelsConfig(AppConfig):
+    """Bring what the packages of Channels offer to a Django project."""
+
+    name = "channels"
+    verbose_name = "Channels"

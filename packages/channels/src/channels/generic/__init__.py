@@ -1,0 +1,3 @@
+"""Consumers for the protocols that browsers speak."""
+
+__all__: list[str] = []

@@ -1,0 +1,27 @@
+"""The interface of `channels_core.layers`, and the layer of `channels_layers_memory.layer`."""
+
+from typing import TYPE_CHECKING
+
+from channels._facade import forward
+
+from channels_core import layers
+
+if TYPE_CHECKING:
+    from channels_core.layers import (
+        BaseChannelLayer,
+        ChannelLayerManager,
+        channel_layers,
+        get_channel_layer,
+    )
+    from channels_layers_memory.layer import InMemoryChannelLayer
+
+__all__ = [
+    "BaseChannelLayer",
+    "ChannelLayerManager",
+    "InMemoryChannelLayer",
+    "channel_layers",
+    "get_channel_layer",
+]
+
+# By name: a project on another layer does not load this one, nor msgpack.
+forward(__name__, layers, {"InMemoryChannelLayer": "channels_layers_memory.layer"})
