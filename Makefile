@@ -40,7 +40,7 @@ types: interpreter ## Check the types of source and tests, strictly
 	$(IN_ENV) python -m tools.check types $(P)
 
 imports: interpreter ## Check that imports point one way
-	$(IN_ENV) lint-imports
+	$(IN_ENV) lint-imports --no-logo
 
 isolated: interpreter ## Test each package's wheel with nothing but what it declares
 	$(IN_ENV) python -m tools.isolated $(P)
