@@ -18,7 +18,7 @@ from channels_core.generic.websocket import (
     WebsocketConsumer,
 )
 
-__all__ = ["both_colours", "consumer"]
+__all__ = ["both_colours", "consumer", "throw"]
 
 both_colours = pytest.mark.parametrize("colour", ["async", "sync"])
 
@@ -40,6 +40,11 @@ def consumer(colour: str, *, json: bool = False, **members: Any) -> Any:
         for name, member in members.items()
     }
     return type("Program", (_BASES[colour, json],), namespace)
+
+
+def throw(error: BaseException) -> Any:
+    """Raise an error, as `yield throw(...)`, where a bare raise would leave no generator."""
+    raise error
 
 
 def _is_generator(member: Any) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from fakes import LocalLayer
 
 from channels_core.layers import channel_layers
+from fakes import LocalLayer
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import ASGIApplication, ChannelMessage, Message, Scope
 
-__all__ = ["LocalLayer", "Server", "until"]
+__all__ = ["LocalLayer", "Picky", "Server", "until"]
 
 
 class LocalLayer(BaseChannelLayer):
@@ -66,6 +66,15 @@ class LocalLayer(BaseChannelLayer):
         return sum(len(members) for members in self.groups.values())
 
 
+class Picky(LocalLayer):
+    """A channel layer whose constructor may fail."""
+
+    def __init__(self, fail: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if fail:
+            raise KeyError("hosts")
+
+
 class Server:
     """The server's side of one connection.
 
@@ -78,9 +87,7 @@ class Server:
         self.received: list[Message] = []
         self.fault: BaseException | None = None
         self._changed = asyncio.Event()
-        self.task = asyncio.ensure_future(
-            application(self.scope, self.inbox.get, self._send)  # type: ignore[arg-type] # a coroutine
-        )
+        self.task = asyncio.ensure_future(application(self.scope, self.inbox.get, self._send))
         self.task.add_done_callback(lambda _: self._changed.set())
 
     async def _send(self, message: Message) -> None:
@@ -131,6 +138,3 @@ async def until(condition: Callable[[], bool], changed: asyncio.Event | None = N
                 changed.clear()
 
     await asyncio.wait_for(wait(), 20)
-
-
-Handler = Callable[[Any, Message], Awaitable[None]]

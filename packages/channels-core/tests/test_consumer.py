@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from fakes import LocalLayer, Server, until
 
 from channels_core.consumer import AsyncConsumer, SyncConsumer, get_handler_name
 from channels_core.exceptions import InvalidChannelLayerError, InvalidFrame, StopConsumer
 from channels_core.layers import channel_layers
 from channels_core.typing import Message
+from fakes import LocalLayer, Server, until
 
 HOSTILE = [
     "send", "dispatch", "as.asgi", "base.send", "channel.receive", "report.exception",

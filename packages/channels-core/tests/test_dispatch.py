@@ -1,13 +1,14 @@
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from fakes import until
 
 from channels_core._dispatch import MessageLoop, await_many_dispatch, wait_despite_cancellation
 from channels_core.typing import Message
+from fakes import until
 
 
 def numbered(source: str, count: int) -> tuple[Callable[[], Awaitable[Message]], list[int]]:
@@ -148,10 +149,13 @@ async def test_context_variables_are_shared_by_the_sources() -> None:
         seen.append(language.get())
         language.set(message["set"])
 
+    def reached(number: int) -> bool:
+        return len(seen) == number
+
     loop = asyncio.ensure_future(await_many_dispatch([one, other], dispatch))
     for number, event in enumerate([first, second, first, first], 1):
         event.set()
-        await until(lambda: len(seen) == number)  # noqa: B023 - awaited within the loop's turn
+        await until(partial(reached, number))
     assert seen == ["none", "de", "fr", "de"]
     await end(loop)
 
@@ -194,6 +198,31 @@ async def test_nothing_is_handled_after_a_failure() -> None:
 
     with pytest.raises(LookupError):
         await await_many_dispatch(sources, dispatch)
+    assert len(handled) == 1
+
+
+async def test_a_message_that_waits_for_its_turn_is_not_handled_after_a_failure() -> None:
+    started, go_on = asyncio.Event(), asyncio.Event()
+    handled: list[Message] = []
+
+    async def dispatch(message: Message) -> None:
+        handled.append(message)
+        started.set()
+        await go_on.wait()
+        raise LookupError
+
+    async def second() -> Message:
+        await started.wait()
+        return {}
+
+    # The task of the first is cancelled at once; that of the last still gets its turn.
+    sources = [second, numbered("a", 1)[0], second]
+    loop = asyncio.ensure_future(await_many_dispatch(sources, dispatch))
+    await started.wait()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(LookupError):
+        await loop
     assert len(handled) == 1
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any, ClassVar, Final
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import AsyncToSync, async_to_sync
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import MessageLoop, wait_despite_cancellation
@@ -56,8 +56,9 @@ class AsyncConsumer:
     _channels_from_layer = False
     _channels_message: Message | None = None
     _channels_loop: MessageLoop | None = None
-    # Whether `_finish` has nothing (more) to do.
+    # Whether `_channels_finish` has nothing (more) to do, as it has not in plain consumers.
     _channels_finished = True
+    _channels_finish: Callable[[], Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the table of the new class's handlers."""
@@ -78,6 +79,7 @@ class AsyncConsumer:
                 clean-up.
         """
         self.scope = scope
+        self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
         self._channels_usage = DatabaseUsage()
         failure: BaseException | None = None
         with self._channels_usage:
@@ -210,6 +212,9 @@ class AsyncConsumer:
 
     async def _channels_clean_up(self) -> None:
         """Finish in a task of its own, so that no cancellation of this one cuts it short."""
+        # A call of async_to_sync that was cancelled halfway leaves its executor behind in our
+        # context, and no thread serves that any more.
+        AsyncToSync.executors.current = self._channels_outer_executor
         task = asyncio.create_task(self._channels_clean_up_parts())
         try:
             pending = await wait_despite_cancellation([task], self.cleanup_timeout)
@@ -237,16 +242,9 @@ class AsyncConsumer:
             if self._channels_usage.pending:
                 await self._channels_usage.release()
 
-    def _channels_finish(self) -> Any:
-        """Do what must happen once when the connection ends; for the generic consumers."""
-
-    async def _channels_call(
-        self, function: Callable[..., Awaitable[None] | None], *args: Any
-    ) -> None:
+    async def _channels_call(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a method in the consumer's own colour: here a coroutine method."""
-        result = function(*args)
-        if result is not None:
-            await result
+        await function(*args)
 
     # Errors
 

@@ -28,9 +28,8 @@ __all__ = [
     "get_channel_layer",
 ]
 
-Capacities: TypeAlias = (
-    Mapping[str | re.Pattern[str], int] | Iterable[tuple[str | re.Pattern[str], int]]
-)
+# Any, for str or a compiled pattern: a mapping's key type takes no union of the two.
+Capacities: TypeAlias = Mapping[Any, int] | Iterable[tuple[str | re.Pattern[str], int]]
 
 
 class BaseChannelLayer(ABC):

@@ -1,15 +1,15 @@
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from fakes import LocalLayer
 
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import BaseChannelLayer
+from fakes import LocalLayer
 
 
 class Program(AsyncWebsocketConsumer):
-    groups: ClassVar[list[str]] = ["everyone"]
+    groups = ["everyone"]
 
 
 def test_each_consumer_has_its_own_list_of_groups() -> None:

@@ -67,7 +67,7 @@ def test_a_denial_is_a_close_where_nothing_else_is_offered(extensions: Any) -> N
 
 
 def test_a_denial_keeps_the_programs_own_headers() -> None:
-    scope = {"extensions": {"websocket.http.response": {}}}
+    scope: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
     start, body = _events.denial(
         scope, 401, {"Content-Type": "text/html", "Content-Length": "2"}, "no"
     )

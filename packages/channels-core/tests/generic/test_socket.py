@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from channels_core.exceptions import ConnectionStateError
@@ -24,7 +26,7 @@ TABLE = {
 @pytest.mark.parametrize("state", SocketState)
 def test_what_may_happen_in_each_state(state: SocketState) -> None:
     subject = socket(state)
-    calls = (
+    calls: tuple[Callable[[], bool], ...] = (
         subject.may_accept,
         subject.may_deny,
         lambda: subject.may_send(by_layer=False),
@@ -41,14 +43,22 @@ def test_what_may_happen_in_each_state(state: SocketState) -> None:
 
 def test_a_life() -> None:
     subject = Socket()
-    subject.connecting()
-    assert subject.state is SocketState.CONNECTING
-    subject.accepted()
-    assert subject.state is SocketState.OPEN
-    subject.closing(None, None)
-    assert (subject.state, subject.close_code, subject.reason) == (SocketState.CLOSING, 1000, "")
-    subject.peer_left(4000, "bye")
-    assert (subject.state, subject.close_code, subject.reason) == (SocketState.CLOSED, 4000, "bye")
+    states = []
+    steps: list[Callable[[], None]] = [
+        subject.connecting,
+        subject.accepted,
+        lambda: subject.closing(None, None),
+        lambda: subject.peer_left(4000, "bye"),
+    ]
+    for step in steps:
+        step()
+        states.append((subject.state.name, subject.close_code, subject.reason))
+    assert states == [
+        ("CONNECTING", 1006, ""),
+        ("OPEN", 1006, ""),
+        ("CLOSING", 1000, ""),
+        ("CLOSED", 4000, "bye"),
+    ]
 
 
 def test_an_abnormal_end_has_the_code_for_it_unless_we_closed_before() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,11 @@ class Bleach(ast.NodeTransformer):
     def __init__(self) -> None:
         self.used: set[str] = set()
 
-    def visit_Await(self, node: ast.Await) -> ast.AST:
+    def visit_Await(self, node: ast.Await) -> Any:
         return self.visit(node.value)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        fields = {name: getattr(node, name, None) for name in ast.FunctionDef._fields}
+        fields: dict[str, Any] = {name: getattr(node, name) for name in node._fields}
         return self.visit_FunctionDef(ast.FunctionDef(**fields))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:

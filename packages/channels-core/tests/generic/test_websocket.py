@@ -4,9 +4,7 @@ import logging
 from typing import Any, ClassVar
 
 import pytest
-from colours import both_colours, consumer
 from django.core.serializers.json import DjangoJSONEncoder
-from fakes import LocalLayer, Server
 
 from channels_core.exceptions import (
     AcceptConnection,
@@ -19,6 +17,8 @@ from channels_core.exceptions import (
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Scope
+from colours import both_colours, consumer, throw
+from fakes import LocalLayer, Server, until
 
 DENIAL: Scope = {"extensions": {"websocket.http.response": {}}}
 
@@ -110,12 +110,10 @@ async def test_a_subprotocol_that_was_not_offered_is_warned_of(
 @both_colours
 async def test_signals_answer_the_handshake(colour: str) -> None:
     def accepting(self: Any) -> Any:
-        raise AcceptConnection
-        yield
+        yield throw(AcceptConnection())
 
     def denying(self: Any) -> Any:
-        raise DenyConnection(4003, "no entry")
-        yield
+        yield throw(DenyConnection(4003, "no entry"))
 
     server = Server(consumer(colour, connect=accepting).as_asgi())
     assert await server.connect() == [{"type": "websocket.accept", "subprotocol": None}]
@@ -130,8 +128,7 @@ async def test_signals_answer_the_handshake(colour: str) -> None:
 @both_colours
 async def test_denies_with_a_response_where_it_is_offered(colour: str) -> None:
     def connect(self: Any) -> Any:
-        raise DenyConnection(4004, "no such room", status=404)
-        yield
+        yield throw(DenyConnection(4004, "no such room", status=404))
 
     denying = consumer(colour, connect=connect).as_asgi()
     server = Server(denying, DENIAL)
@@ -269,10 +266,8 @@ async def test_a_layer_message_that_crosses_our_close_sends_nothing(
     server.text("x")
     await server.reply()
     await layer.group_send("g", {"type": "note"})
-    server_task = server.task
-    while not handled:
-        await asyncio.sleep(0)
-    assert not server_task.done()
+    await until(lambda: bool(handled))
+    assert not server.task.done()
     await server.leave()
     assert len(server.received) == 2
 
@@ -609,8 +604,7 @@ def counting(seen: list[Any], **more: Any) -> dict[str, Any]:
 
 
 def fails(self: Any, *args: Any, **kwargs: Any) -> Any:
-    raise LookupError("broken")
-    yield
+    yield throw(LookupError("broken"))
 
 
 @both_colours
@@ -701,13 +695,10 @@ async def test_the_first_exception_is_raised_and_a_second_one_logged(
     colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def disconnect(self: Any, code: int) -> Any:
-        raise ArithmeticError("second")
-        yield
+        yield throw(ArithmeticError("second"))
 
     layer.faults["group_discard"] = ConnectionError("third")
-    server = Server(
-        consumer(colour, groups=["g"], receive=fails, disconnect=disconnect).as_asgi()
-    )
+    server = Server(consumer(colour, groups=["g"], receive=fails, disconnect=disconnect).as_asgi())
     await server.connect()
     server.text("x")
     with pytest.raises(LookupError, match="broken"):
@@ -720,13 +711,45 @@ async def test_the_first_exception_is_raised_and_a_second_one_logged(
 @both_colours
 async def test_disconnect_may_stop_the_consumer_itself(colour: str, layer: LocalLayer) -> None:
     def disconnect(self: Any, code: int) -> Any:
-        raise StopConsumer
-        yield
+        yield throw(StopConsumer())
 
     server = Server(consumer(colour, groups=["g"], disconnect=disconnect).as_asgi())
     await server.connect()
     await server.leave()
     assert layer.members == 0
+
+
+@both_colours
+async def test_disconnect_is_not_called_again_when_it_was_cut_short(
+    colour: str, layer: LocalLayer
+) -> None:
+    class Halting(LocalLayer):
+        async def group_discard(self, group: str, channel: str) -> None:
+            await super().group_discard(group, channel)
+            if group == "late" and ("group_discard", "late") not in self.calls[:-1]:
+                halted.set()
+                await asyncio.Event().wait()
+
+    from channels_core.layers import channel_layers
+
+    halted = asyncio.Event()
+    seen: list[Any] = []
+
+    def disconnect(self: Any, code: int) -> Any:
+        seen.append(code)
+        yield self.join_group("late")
+
+    halting = Halting()
+    channel_layers.set("default", halting)
+    server = Server(consumer(colour, groups=["g"], disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.put({"type": "websocket.disconnect", "code": 1000})
+    await halted.wait()
+    server.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await server.task
+    assert seen == [1000]
+    assert halting.members == 0
 
 
 @both_colours
@@ -736,8 +759,7 @@ async def test_a_program_may_handle_the_disconnect_message_itself(
     seen: list[Any] = []
 
     def websocket_disconnect(self: Any, message: Any) -> Any:
-        raise StopConsumer
-        yield
+        yield throw(StopConsumer())
 
     server = Server(
         consumer(colour, **counting(seen, websocket_disconnect=websocket_disconnect)).as_asgi()
@@ -752,7 +774,7 @@ async def test_clean_up_survives_a_cancellation_in_its_midst(layer: LocalLayer) 
     started, seen = asyncio.Event(), []
 
     class Program(AsyncWebsocketConsumer):
-        groups: ClassVar[list[str]] = ["g"]
+        groups = ["g"]
 
         async def disconnect(self, code: int) -> None:
             seen.append(code)
@@ -776,7 +798,7 @@ async def test_clean_up_survives_cancellation_again_and_again(layer: LocalLayer)
     seen = []
 
     class Program(AsyncWebsocketConsumer):
-        groups: ClassVar[list[str]] = ["g"]
+        groups = ["g"]
 
         async def disconnect(self, code: int) -> None:
             started.set()
@@ -801,7 +823,7 @@ async def test_the_time_for_clean_up_is_bounded(
     leaving: bool, layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Program(AsyncWebsocketConsumer):
-        groups: ClassVar[list[str]] = ["g"]
+        groups = ["g"]
         cleanup_timeout = 0.01
 
         async def disconnect(self, code: int) -> None:
@@ -823,7 +845,7 @@ async def test_the_time_for_clean_up_is_bounded(
 
 async def test_ten_thousand_connections_leave_nothing_behind(layer: LocalLayer) -> None:
     class Program(AsyncWebsocketConsumer):
-        groups: ClassVar[list[str]] = ["everyone"]
+        groups = ["everyone"]
 
         async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
             await self.join_group("more")

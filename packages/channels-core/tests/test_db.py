@@ -1,0 +1,308 @@
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from unittest import mock
+
+import pytest
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from django.db import connection, connections
+
+from channels_core import db
+from channels_core.consumer import AsyncConsumer, SyncConsumer
+from channels_core.db import (
+    DatabaseSyncToAsync,
+    aclose_old_connections,
+    database_sync_to_async,
+)
+from channels_core.typing import Message
+from fakes import LocalLayer, Server, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def query() -> Any:
+    """Use the database in this thread, and return its connection object there."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return connections["default"]
+
+
+@pytest.fixture
+def max_age(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float | None], None]]:
+    """Set CONN_MAX_AGE for connections that are opened from now on."""
+    options = connections.settings["default"]
+    yield lambda seconds: monkeypatch.setitem(options, "CONN_MAX_AGE", seconds)
+
+    def forget() -> None:
+        connections.close_all()
+
+    SyncToAsync.single_thread_executor.submit(forget).result()
+    db._kept.clear()
+
+
+class Program(AsyncConsumer):
+    """Runs a coroutine function of the test for each message."""
+
+    work: Any = None
+
+    async def run(self, message: Message) -> None:
+        wrapper = await message["work"]()
+        await self.send({"type": "done", "wrapper": wrapper})
+
+
+async def run(server: Server, work: Callable[[], Any]) -> Any:
+    """Let the consumer work, and return what it got once it is done with all of that message."""
+
+    async def nothing() -> None:
+        return None
+
+    server.put({"type": "run", "work": work}, {"type": "run", "work": nothing})
+    first, _ = await server.reply(2)
+    return first["wrapper"]
+
+
+async def test_a_connection_that_the_async_orm_opens_is_closed_after_the_handler() -> None:
+    server = Server(Program.as_asgi())
+
+    async def work() -> Any:
+        wrapper = await sync_to_async(query)()
+        assert wrapper.connection is not None
+        return wrapper
+
+    assert (await run(server, work)).connection is None
+    server.task.cancel()
+
+
+async def test_a_connection_is_closed_after_a_handler_of_a_layers_message(
+    layer: LocalLayer,
+) -> None:
+    server = Server(Program.as_asgi())
+    await until(lambda: layer.made == 1)
+    [channel] = layer.queues
+    for _ in range(2):
+        await layer.send(channel, {"type": "run", "work": sync_to_async(query)})
+    first, _ = await server.replies(2)
+    await until(lambda: first["wrapper"].connection is None)
+    server.task.cancel()
+
+
+async def test_a_connection_is_closed_after_a_handler_that_failed() -> None:
+    wrappers: list[Any] = []
+
+    async def work() -> Any:
+        wrappers.append(await sync_to_async(query)())
+        raise LookupError
+
+    server = Server(Program.as_asgi())
+    server.put({"type": "run", "work": work})
+    with pytest.raises(LookupError):
+        await server.end()
+    assert wrappers[0].connection is None
+
+
+async def test_a_sync_handler_leaves_no_connection_open() -> None:
+    class Querying(SyncConsumer):
+        def run(self, message: Message) -> None:
+            self.send({"type": "done", "wrapper": query()})
+
+    server = Server(Querying.as_asgi())
+    server.put({"type": "run"}, {"type": "run"})
+    first, second = await server.replies(2)
+    await until(lambda: first["wrapper"].connection is None)
+    await until(lambda: second["wrapper"].connection is None)
+    server.task.cancel()
+
+
+async def test_a_connection_within_its_age_stays_open_until_it_is_over(max_age: Any) -> None:
+    max_age(0.2)
+    server = Server(Program.as_asgi())
+    wrapper = await run(server, sync_to_async(query))
+    assert wrapper.connection is not None
+    # The timer does it, without another message.
+    await until(lambda: wrapper.connection is None)
+    server.task.cancel()
+
+
+async def test_a_connection_without_an_age_stays_open(max_age: Any) -> None:
+    max_age(None)
+    server = Server(Program.as_asgi())
+    wrapper = await run(server, sync_to_async(query))
+    assert wrapper.connection is not None
+    assert await run(server, sync_to_async(query)) is wrapper
+    assert wrapper.connection is not None
+    server.task.cancel()
+
+
+async def test_a_broken_connection_is_closed_after_the_next_handler(max_age: Any) -> None:
+    max_age(None)
+    server = Server(Program.as_asgi())
+    wrapper = await run(server, sync_to_async(query))
+
+    async def breaking() -> None:
+        wrapper.errors_occurred = True
+        wrapper.is_usable = lambda: False
+
+    await run(server, breaking)
+    assert wrapper.connection is None
+    server.task.cancel()
+
+
+async def test_a_connection_that_had_an_error_and_still_works_stays_open(max_age: Any) -> None:
+    max_age(None)
+    server = Server(Program.as_asgi())
+    wrapper = await run(server, sync_to_async(query))
+
+    async def stumbling() -> None:
+        wrapper.errors_occurred = True
+
+    await run(server, stumbling)
+    assert wrapper.connection is not None
+    assert wrapper.errors_occurred is False
+    server.task.cancel()
+
+
+async def test_a_kept_connections_health_is_checked_anew(max_age: Any) -> None:
+    max_age(None)
+    server = Server(Program.as_asgi())
+    wrapper = await run(server, sync_to_async(query))
+    wrapper.health_check_done = True
+    await run(server, sync_to_async(lambda: None))
+    assert wrapper.health_check_done is False
+    server.task.cancel()
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_forgotten(max_age: Any) -> None:
+    max_age(0.05)
+    server = Server(Program.as_asgi())
+    wrapper = await run(server, sync_to_async(query))
+    assert wrapper in db._kept
+    await sync_to_async(connections.close_all)()
+    await until(lambda: wrapper not in db._kept)
+    server.task.cancel()
+
+
+async def test_a_timer_for_a_connection_that_is_no_longer_kept_does_nothing() -> None:
+    db._start_closing(connections["default"])
+
+
+async def test_a_connection_past_its_age_is_closed_after_any_handler(max_age: Any) -> None:
+    max_age(None)
+    server = Server(Program.as_asgi())
+    wrapper = await run(server, sync_to_async(query))
+
+    async def aging() -> None:
+        wrapper.close_at = 0
+
+    await run(server, aging)
+    assert wrapper.connection is None
+    server.task.cancel()
+
+
+async def test_a_connection_of_the_event_loops_own_thread_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    connections.close_all()
+    server = Server(Program.as_asgi())
+
+    async def work() -> Any:
+        return query()
+
+    assert (await run(server, work)).connection is None
+    server.task.cancel()
+
+
+async def test_a_connection_in_a_thread_out_of_reach_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Server(Program.as_asgi())
+    with ThreadPoolExecutor(1) as pool:
+        work = sync_to_async(query, thread_sensitive=False, executor=pool)
+        wrapper = await run(server, work)
+        assert wrapper.connection is not None
+        pool.submit(connections.close_all).result()
+    [record] = caplog.records
+    assert record.name == "django.channels.db"
+    assert "use database_sync_to_async" in record.getMessage()
+    server.task.cancel()
+
+
+async def test_database_sync_to_async_closes_where_it_opened(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Server(Program.as_asgi())
+    with ThreadPoolExecutor(1) as pool:
+        work = database_sync_to_async(query, thread_sensitive=False, executor=pool)
+        assert (await run(server, work)).connection is None
+    assert (await run(server, database_sync_to_async(query))).connection is None
+    assert not caplog.records
+    server.task.cancel()
+
+
+async def test_the_consumers_of_a_thread_sensitive_context_close_there() -> None:
+    async with ThreadSensitiveContext():
+        server = Server(Program.as_asgi())
+        assert (await run(server, sync_to_async(query))).connection is None
+        server.task.cancel()
+        await asyncio.wait([server.task])
+
+
+async def test_what_is_opened_outside_of_consumers_is_left_alone() -> None:
+    wrapper = await sync_to_async(query)()
+    server = Server(Program.as_asgi())
+    await run(server, sync_to_async(query))
+    assert wrapper.connection is not None
+    server.task.cancel()
+    await aclose_old_connections()
+    assert wrapper.connection is None
+
+
+async def test_it_decorates_functions_and_methods() -> None:
+    class Model:
+        @database_sync_to_async
+        def double(self, number: int) -> int:
+            return number * 2
+
+    @database_sync_to_async
+    def triple(number: int) -> int:
+        return number * 3
+
+    assert await Model().double(4) == 8  # type: ignore[call-arg, arg-type] # asgiref's typing
+    assert await triple(4) == 12
+    assert database_sync_to_async is DatabaseSyncToAsync
+
+
+async def test_old_connections_are_closed_before_and_after_each_call() -> None:
+    steps: list[str] = []
+    closing = mock.patch(
+        "channels_core.db.close_old_connections", side_effect=lambda: steps.append("close")
+    )
+    with closing:
+        await database_sync_to_async(lambda: steps.append("call"))()
+    assert steps == ["close", "call", "close"]
+
+
+async def test_they_are_closed_after_a_call_that_failed() -> None:
+    def fail() -> None:
+        query()
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database_sync_to_async(fail)()
+    assert await sync_to_async(lambda: connections["default"].connection)() is None
+
+
+async def test_two_consumers_in_one_task_count_their_own(max_age: Any) -> None:
+    inner, outer = db.DatabaseUsage(), db.DatabaseUsage()
+    with outer:
+        with inner:
+            await sync_to_async(query)()
+        assert (len(inner.opened), len(outer.opened)) == (1, 0)
+        await inner.release()
+        await sync_to_async(query)()
+    assert len(outer.opened) == 1
+    await outer.release()
+    assert not outer.opened
+    assert threading.active_count() < 100
