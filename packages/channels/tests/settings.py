@@ -2,6 +2,10 @@
 
 SECRET_KEY = "not a secret: it guards nothing but tests"
 
-INSTALLED_APPS: list[str] = []
+INSTALLED_APPS = ["channels"]
+
+ALLOWED_HOSTS = ["example.com"]
+
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 USE_TZ = True

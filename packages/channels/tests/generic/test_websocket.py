@@ -1,0 +1,73 @@
+from typing import Any, assert_type
+
+import channels.generic.websocket
+from asgiref.sync import async_to_sync
+from channels.generic.websocket import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    JsonWebsocketConsumer,
+    WebsocketConsumer,
+)
+from channels.layers import BaseChannelLayer
+
+import channels_core.generic.websocket
+from channels_core.typing import Message
+from client import Client
+
+
+class Room(AsyncWebsocketConsumer):
+    groups = ["room"]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        layer = assert_type(self.channel_layer, BaseChannelLayer | None)
+        assert layer is not None
+        await layer.group_send("room", {"type": "room.said", "text": text_data})
+
+    async def room_said(self, message: Message) -> None:
+        await self.send(text_data=message["text"])
+
+
+class SyncRoom(WebsocketConsumer):
+    groups = ["room"]
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        assert self.channel_layer is not None
+        message = {"type": "room.said", "text": text_data}
+        async_to_sync(self.channel_layer.group_send)("room", message)
+
+    def room_said(self, message: Message) -> None:
+        self.send(text_data=message["text"])
+
+
+class JsonEcho(AsyncJsonWebsocketConsumer):
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        await self.send_json({"seen": content})
+
+
+class SyncJsonEcho(JsonWebsocketConsumer):
+    def receive_json(self, content: Any, **kwargs: Any) -> None:
+        self.send_json({"seen": content})
+
+
+def test_it_is_the_module_of_the_core() -> None:
+    assert channels.generic.websocket is channels_core.generic.websocket
+
+
+async def test_consumers_of_both_colours_share_a_room() -> None:
+    clients = [Client(Room.as_asgi()), Client(SyncRoom.as_asgi())]
+    for client in clients:
+        assert (await client.connect())["type"] == "websocket.accept"
+    for speaker in clients:
+        await speaker.send_text("hello")
+        assert [await client.receive_text() for client in clients] == ["hello", "hello"]
+    for client in clients:
+        await client.leave()
+
+
+async def test_consumers_of_both_colours_speak_json() -> None:
+    for consumer in (JsonEcho, SyncJsonEcho):
+        client = Client(consumer.as_asgi())
+        await client.connect()
+        await client.send_text("[1]")
+        assert await client.receive_text() == '{"seen": [1]}'
+        await client.leave()
