@@ -135,14 +135,16 @@ async def test_a_connection_without_an_age_stays_open(max_age: Any) -> None:
     server.task.cancel()
 
 
-async def test_a_broken_connection_is_closed_after_the_next_handler(max_age: Any) -> None:
+async def test_a_broken_connection_is_closed_after_the_next_handler(
+    max_age: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     max_age(None)
     server = Server(Program.as_asgi())
     wrapper = await run(server, sync_to_async(query))
 
     async def breaking() -> None:
         wrapper.errors_occurred = True
-        wrapper.is_usable = lambda: False
+        monkeypatch.setattr(wrapper, "is_usable", lambda: False)
 
     await run(server, breaking)
     assert wrapper.connection is None
