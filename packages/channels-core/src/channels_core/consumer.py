@@ -281,7 +281,11 @@ class SyncConsumer(AsyncConsumer):
     _channels_running: ThreadCall | None = None
 
     def _channels_make_base_send(self, send: Send) -> Callable[[Message], Any]:
-        return async_to_sync(send)
+        async def transmit(message: Message) -> None:
+            # A server's `send` need not be a coroutine function itself.
+            await send(message)
+
+        return async_to_sync(transmit)
 
     async def dispatch(self, message: Message) -> None:
         """Hand a message to the method that is named after its type, in a thread.

@@ -114,3 +114,16 @@ def test_group_names() -> None:
     assert _events.group_names(None) == []
     assert _events.group_names(("a", "b")) == ["a", "b"]
     assert _events.group_names(lambda: iter("ab")) == ["a", "b"]
+
+
+def test_the_kinds_of_frames_that_a_method_takes() -> None:
+    def text_only(self: Any, text_data: str) -> None: ...
+    def bytes_only(self: Any, bytes_data: bytes) -> None: ...
+    def both(self: Any, text_data: str = "", bytes_data: bytes = b"") -> None: ...
+    def any_keyword(self: Any, **frame: Any) -> None: ...
+    def odd(self: Any, frame: Any) -> None: ...
+
+    assert _events.frames_taken(text_only) == {"text_data"}
+    assert _events.frames_taken(bytes_only) == {"bytes_data"}
+    for method in (both, any_keyword, odd, None):
+        assert _events.frames_taken(method) == {"text_data", "bytes_data"}

@@ -367,6 +367,31 @@ async def test_a_binary_frame_over_the_limit_is_refused(colour: str) -> None:
 
 
 @both_colours
+@pytest.mark.parametrize("expected", ["text", "bytes"])
+async def test_a_frame_of_a_kind_that_the_program_does_not_take_closes_with_1003(
+    colour: str, expected: str
+) -> None:
+    def text_only(self: Any, text_data: str) -> Any:
+        yield self.send(text_data)
+
+    def bytes_only(self: Any, bytes_data: bytes) -> Any:
+        yield self.send(bytes_data=bytes_data)
+
+    receive = text_only if expected == "text" else bytes_only
+    frames: list[dict[str, Any]] = [{"text": "x"}, {"bytes": b"x"}]
+    good, bad = frames if expected == "text" else reversed(frames)
+    fault = "where text is" if expected == "text" else "where binary ones are"
+    server = Server(consumer(colour, receive=receive).as_asgi())
+    await server.connect()
+    server.put({"type": "websocket.receive", **good})
+    await server.reply()
+    server.put({"type": "websocket.receive", **bad})
+    with pytest.raises(InvalidFrame, match=fault):
+        await server.end()
+    assert server.received[-1] == {"type": "websocket.close", "code": 1003}
+
+
+@both_colours
 async def test_a_frame_with_nothing_in_it_is_refused(colour: str) -> None:
     server = Server(consumer(colour).as_asgi())
     await server.connect()

@@ -66,9 +66,16 @@ class WebsocketBase:
     channel_layer: BaseChannelLayer | None
     channel_name: str
 
+    _channels_takes: ClassVar[frozenset[str]] = frozenset({"text_data", "bytes_data"})
+
     # Of the consumer this is mixed into.
     _channels_loop: "MessageLoop | None"
     _channels_report: Callable[[BaseException], None]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Learn which kinds of frames the new class takes."""
+        super().__init_subclass__(**kwargs)
+        cls._channels_takes = _events.frames_taken(getattr(cls, "receive", None))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take any arguments, for subclasses that pass theirs on."""
@@ -90,6 +97,9 @@ class WebsocketBase:
         # What the client sent before is still read, and the server knows the close code.
         if (loop := self._channels_loop) is not None:
             loop.stop_later(_DISCONNECT_WITHIN, StopConsumer())
+
+    def _channels_payload(self, message: Message) -> dict[str, Any]:
+        return _events.payload(message, self.max_message_size, self._channels_takes)
 
     def _channels_check_subprotocol(self, subprotocol: str | None) -> None:
         offered = self.scope.get("subprotocols") or []

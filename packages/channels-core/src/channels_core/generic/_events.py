@@ -1,7 +1,8 @@
 """Build the ASGI messages of a WebSocket, and read those that come in."""
 
+import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
 from channels_core.exceptions import InvalidFrame
@@ -23,6 +24,7 @@ __all__ = [
     "encode_headers",
     "encode_json",
     "frame",
+    "frames_taken",
     "group_names",
     "payload",
 ]
@@ -31,6 +33,8 @@ _Pair: TypeAlias = tuple[str | bytes, str | bytes]
 
 #: What `headers` arguments take: pairs or a mapping, of str or bytes.
 HeadersArgument: TypeAlias = Iterable[_Pair] | Mapping[Any, str | bytes] | None
+
+_ALL_FRAMES: Final = frozenset({"text_data", "bytes_data"})
 
 _FORBIDDEN_IN_HEADERS: Final = (b"\r", b"\n", b"\0")
 
@@ -131,30 +135,52 @@ def denial(
     ]
 
 
-def payload(message: Message, limit: int | None) -> dict[str, Any]:
+def frames_taken(receive: Callable[..., object] | None) -> frozenset[str]:
+    """Return which of `text_data` and `bytes_data` a `receive` method has parameters for.
+
+    A program that handles text only often leaves the other one out.
+    """
+    if receive is None:
+        return _ALL_FRAMES
+    parameters = inspect.signature(receive).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return _ALL_FRAMES
+    # A method with neither has a signature of its own, and is to fail as Python does.
+    return _ALL_FRAMES.intersection(parameters) or _ALL_FRAMES
+
+
+def payload(
+    message: Message, limit: int | None, taken: frozenset[str] = _ALL_FRAMES
+) -> dict[str, Any]:
     """Return what a frame carries, as the keyword argument for `receive`.
 
     Args:
         message: A `websocket.receive` message.
         limit: The largest payload that is taken, in bytes (text as UTF-8); None for any.
+        taken: What `frames_taken` says of the consumer.
 
     Returns:
         `{"text_data": str}` or `{"bytes_data": bytes}`.
 
     Raises:
-        InvalidFrame: The payload is larger than the limit (1009), or there is none (1003).
+        InvalidFrame: The payload is larger than the limit (1009), there is none, or it is of a kind
+            that is not taken (1003).
     """
     text = message.get("text")
     if text is not None:
         # A character takes one to four bytes: most frames need not be encoded to be measured.
         if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
             raise _too_big(limit)
+        if "text_data" not in taken:
+            raise InvalidFrame("A text frame came where binary ones are expected", 1003)
         return {"text_data": text}
     data = message.get("bytes")
     if data is None:
         raise InvalidFrame("A frame has neither text nor bytes", 1003)
     if limit is not None and len(data) > limit:
         raise _too_big(limit)
+    if "bytes_data" not in taken:
+        raise InvalidFrame("A binary frame came where text is expected", 1003)
     return {"bytes_data": data}
 
 

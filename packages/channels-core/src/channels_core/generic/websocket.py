@@ -122,7 +122,7 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
             InvalidFrame: The frame cannot be read, and `invalid_frame` raised it on.
         """
         try:
-            await self.receive(**_events.payload(message, self.max_message_size))
+            await self.receive(**self._channels_payload(message))
         except InvalidFrame as error:
             await self.invalid_frame(error)
 
@@ -407,7 +407,7 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
     def websocket_receive(self, message: Message) -> None:
         """Hand a frame to `receive`."""
         try:
-            self.receive(**_events.payload(message, self.max_message_size))
+            self.receive(**self._channels_payload(message))
         except InvalidFrame as error:
             self.invalid_frame(error)
 
