@@ -53,7 +53,8 @@ class AsyncConsumer:
     channel_receive: Receive
     base_send: Callable[[Message], Any]
 
-    _channels_from_layer = False
+    # None before the first message.
+    _channels_from_layer: bool | None = None
     _channels_message: Message | None = None
     _channels_loop: MessageLoop | None = None
     # Whether `_channels_finish` has nothing (more) to do, as it has not in plain consumers.
@@ -233,7 +234,8 @@ class AsyncConsumer:
 
     async def _channels_clean_up_parts(self) -> None:
         try:
-            if not self._channels_finished:
+            # Without any message there was no `connect` that a `disconnect` could answer.
+            if not self._channels_finished and self._channels_from_layer is not None:
                 await self._channels_call(self._channels_finish)
         finally:
             forget = getattr(self.channel_layer, "forget_channel", None)

@@ -4,7 +4,6 @@ import asyncio
 import fnmatch
 import re
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
@@ -32,7 +31,7 @@ __all__ = [
 Capacities: TypeAlias = Mapping[Any, int] | Iterable[tuple[str | re.Pattern[str], int]]
 
 
-class BaseChannelLayer(ABC):
+class BaseChannelLayer:
     """The base of channel layers: names, capacities and calls from synchronous code.
 
     A layer delivers each message at most once, in the order in which one sender sent it to one
@@ -165,21 +164,21 @@ class BaseChannelLayer(ABC):
 
     # What a layer implements
 
-    @abstractmethod
     async def send(self, channel: str, message: Message) -> None:
         """Send a message to a channel.
 
         Raises:
             ChannelFull: The channel holds as many messages as its capacity allows.
         """
+        raise self._lacks("send")
 
-    @abstractmethod
     async def receive(self, channel: str) -> ChannelMessage:
         """Wait for the next message of a channel; a cancelled call loses none."""
+        raise self._lacks("receive")
 
-    @abstractmethod
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Return a new process-specific channel name that nobody can guess."""
+        raise self._lacks("new_channel")
 
     # The optional extensions: a layer that lists one in `extensions` overrides its methods.
 
@@ -199,8 +198,8 @@ class BaseChannelLayer(ABC):
         """Send a message to every channel of a group that has room for it (`groups`)."""
         raise self._lacks("groups")
 
-    def _lacks(self, extension: str) -> NotImplementedError:
-        return NotImplementedError(f"{type(self).__name__} does not offer {extension!r}")
+    def _lacks(self, what: str) -> NotImplementedError:
+        return NotImplementedError(f"{type(self).__name__} does not offer {what!r}")
 
     # From synchronous code
 

@@ -5,7 +5,7 @@ import pytest
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import BaseChannelLayer
-from fakes import LocalLayer
+from fakes import LocalLayer, Server
 
 
 class Program(AsyncWebsocketConsumer):
@@ -29,11 +29,41 @@ def test_a_programs_constructor_need_not_call_ours_for_its_groups() -> None:
     assert consumer._channels_groups_to_leave() == []
 
 
-@pytest.mark.parametrize("layer", [None, LocalLayer, BaseChannelLayer])
-def test_a_layer_is_asked_for_groups_beforehand(layer: Any) -> None:
+async def test_a_programs_constructor_need_not_call_ours(layer: LocalLayer) -> None:
+    class Quiet(AsyncWebsocketConsumer):
+        groups = ["a"]
+
+        def __init__(self) -> None:
+            self.room = "mine"
+
+    for _ in range(2):
+        server = Server(Quiet.as_asgi())
+        await server.connect()
+        assert layer.members == 1
+        await server.leave()
+        assert layer.members == 0
+    assert Quiet.groups == ["a"]
+
+
+async def test_disconnect_answers_a_connect(layer: LocalLayer) -> None:
+    called = []
+
+    class Counting(AsyncWebsocketConsumer):
+        async def disconnect(self, code: int) -> None:
+            called.append(code)
+
+    layer.faults["new_channel"] = ConnectionError("no layer")
+    server = Server(Counting.as_asgi())
+    with pytest.raises(ConnectionError):
+        await server.end()
+    assert called == []
+
+
+@pytest.mark.parametrize("kind", [None, LocalLayer, BaseChannelLayer])
+def test_a_layer_is_asked_for_groups_beforehand(kind: Any) -> None:
     consumer = Program()
-    if layer is LocalLayer:
-        consumer.channel_layer = LocalLayer()
+    consumer.channel_layer = kind and kind()
+    if kind is LocalLayer:
         assert consumer._channels_group_layer() is consumer.channel_layer
     else:
         with pytest.raises(InvalidChannelLayerError, match="Program joins a group"):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
 from channels_core.generic import _events
@@ -66,6 +66,9 @@ class WebsocketBase:
     channel_layer: BaseChannelLayer | None
     channel_name: str
 
+    _channels_socket: Socket
+    _channels_joined: set[str]
+    _channels_disconnect_called: bool
     _channels_takes: ClassVar[frozenset[str]] = frozenset({"text_data", "bytes_data"})
 
     # Of the consumer this is mixed into.
@@ -77,15 +80,20 @@ class WebsocketBase:
         super().__init_subclass__(**kwargs)
         cls._channels_takes = _events.frames_taken(getattr(cls, "receive", None))
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the state here: a program's constructor need not call ours."""
+        consumer = super().__new__(cls)
+        consumer._channels_socket = Socket()
+        consumer._channels_joined = set()
+        consumer._channels_disconnect_called = False
+        return consumer
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take any arguments, for subclasses that pass theirs on."""
         declared = getattr(type(self), "groups", None)
         if declared is None or isinstance(declared, list | tuple | set | frozenset):
             # Its own list: one that a connection appends to must not be the class's.
             self.groups = list(declared or ())
-        self._channels_socket = Socket()
-        self._channels_joined: set[str] = set()
-        self._channels_disconnect_called = False
 
     def _channels_peer_left(self, message: Message) -> None:
         self._channels_socket.peer_left(message.get("code", 1005), message.get("reason") or "")
@@ -126,13 +134,18 @@ class WebsocketBase:
 
     def _channels_groups_to_leave(self) -> list[str]:
         """Return what was joined, and what a program added to `groups` itself."""
-        added = self.groups if isinstance(self.groups, list) else []
-        return sorted(self._channels_joined | set(added))
+        return sorted(self._channels_joined.union(self._channels_own_groups()))
+
+    def _channels_own_groups(self) -> list[str]:
+        """Return the list that is this consumer's own, and not its class's."""
+        groups = vars(self).get("groups")
+        return groups if isinstance(groups, list) else []
 
     def _channels_forget(self, group: str) -> None:
         self._channels_joined.discard(group)
-        if isinstance(self.groups, list) and group in self.groups:
-            self.groups.remove(group)
+        groups = self._channels_own_groups()
+        if group in groups:
+            groups.remove(group)
 
     def _channels_ending(self) -> None:
         socket = self._channels_socket

@@ -169,7 +169,7 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
             TypeError: The data is neither str nor bytes.
         """
         message = _events.frame(text_data, bytes_data)
-        if self._channels_socket.may_send(by_layer=self._channels_from_layer):
+        if self._channels_socket.may_send(by_layer=bool(self._channels_from_layer)):
             await self._channels_transmit(message)
         if close:
             await self.close(close)
@@ -427,7 +427,7 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
     ) -> None:
         """Send a text or a binary frame."""
         message = _events.frame(text_data, bytes_data)
-        if self._channels_socket.may_send(by_layer=self._channels_from_layer):
+        if self._channels_socket.may_send(by_layer=bool(self._channels_from_layer)):
             self._channels_transmit(message)
         if close:
             self.close(close)
