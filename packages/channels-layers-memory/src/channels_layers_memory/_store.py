@@ -1,0 +1,302 @@
+"""Bring messages, receivers and groups together, under one lock and one clock."""
+
+import itertools
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from math import inf
+from typing import Protocol, TypeAlias, TypeVar
+
+from channels_layers_memory._backlogs import Backlog, Backlogs, Message
+from channels_layers_memory._codec import Payload
+from channels_layers_memory._groups import Groups
+
+__all__ = ["Limits", "Receivers", "Store", "Waiter"]
+
+
+class Limits(Protocol):
+    """What bounds a store; asked whenever it matters."""
+
+    @property
+    def expiry(self) -> float:
+        """Seconds that a message may wait."""
+
+    @property
+    def group_expiry(self) -> float:
+        """Seconds that a membership lasts unless it is renewed."""
+
+    def get_capacity(self, channel: str) -> int:
+        """Return how many messages may wait in a channel."""
+
+
+class Waiter(Protocol):
+    """A receiver that waits for a message."""
+
+    message: Message | None
+
+    def wake(self) -> bool:
+        """Let it take `message`; False if it can no longer be reached."""
+
+
+W = TypeVar("W", bound=Waiter)
+
+#: In the order in which they came; an ordered dict, since any of them may leave at any time.
+Receivers: TypeAlias = OrderedDict[Waiter, None]
+
+
+class Store:
+    """The channels and groups of one layer.
+
+    `channels` has a name only while messages wait in it (its backlog) or receivers do: never
+    both, since a message goes straight to a receiver that waits. Every operation first drops
+    what has expired, and costs the same whatever else there is.
+
+    May be used from any thread: one lock is held for each operation, and nothing waits under it.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        """Start empty.
+
+        Args:
+            limits: Asked for the expiries and capacities.
+            clock: Tells the time in seconds, and never turns back.
+        """
+        self.channels: dict[str, Backlog | Receivers] = {}
+        self.groups = Groups()
+        self._backlogs = Backlogs()
+        self._limits = limits
+        self._clock = clock
+        self._lock = threading.Lock()
+        # Where each message passes these are called by hand, at half the cost of `with`.
+        self._acquire = self._lock.acquire
+        self._release = self._lock.release
+        self._number = itertools.count().__next__
+        # Nothing expires before this.
+        self._due = inf
+        # A message with a lower number was sent before the last flush.
+        self._flushed = 0
+        self._thrown_away: deque[tuple[str, Waiter]] = deque()
+
+    # Messages
+
+    def put(self, name: str, payload: Payload) -> bool:
+        """Hand a message to the channel's first receiver, or let it wait for one.
+
+        Returns:
+            False if the channel is full.
+        """
+        self._acquire()
+        try:
+            now = self._clock()
+            if now >= self._due:
+                self._sweep(now)
+            return self._put(name, now, payload)
+        finally:
+            self._release()
+
+    def put_all(self, group: str, payload: Payload) -> int:
+        """Put a message into all channels of a group, with no other operation in between.
+
+        Returns:
+            How many of them were full.
+        """
+        with self._lock:
+            now = self._begin()
+            names = tuple(self.groups.members.get(group, ()))
+            return sum([not self._put(name, now, payload) for name in names])
+
+    def take(self, name: str, wait: Callable[[], W]) -> Message | W:
+        """Take the first message of a channel, or wait for it.
+
+        Args:
+            name: The channel.
+            wait: Makes the receiver that waits, if there is no message.
+        """
+        self._acquire()
+        try:
+            now = self._clock()
+            if now >= self._due:
+                self._sweep(now)
+            queue = self.channels.get(name)
+            if type(queue) is Backlog:
+                message = queue.popleft()
+                if queue.share is not None:
+                    queue.share.held -= 1
+                if not queue:
+                    del self.channels[name]
+                return message
+            waiter = wait()
+            if queue is None:
+                queue = self.channels[name] = OrderedDict()
+            queue[waiter] = None
+            return waiter
+        finally:
+            self._release()
+
+    def give_up(self, name: str, waiter: Waiter) -> None:
+        """End the wait of a receiver; a message that it was given already goes back."""
+        with self._lock:
+            self._give_up(name, waiter, self._begin())
+
+    def give_up_later(self, name: str, waiter: Waiter) -> None:
+        """End the wait of a receiver that is being thrown away.
+
+        Garbage is collected at any time, also in the middle of another operation of this
+        thread, under the lock. It is then left to the next operation.
+        """
+        self._thrown_away.append((name, waiter))
+        self._due = -inf
+        if self._lock.acquire(blocking=False):
+            try:
+                self._begin()
+            finally:
+                self._lock.release()
+
+    # Groups
+
+    def join(self, group: str, channel: str) -> None:
+        """Add a channel to a group, or renew its membership."""
+        with self._lock:
+            now = self._begin()
+            self.groups.add(group, channel, now)
+            self._due = min(self._due, now + self._limits.group_expiry)
+
+    def leave(self, group: str, channel: str) -> None:
+        """Take a channel out of a group, if it is in it."""
+        with self._lock:
+            self._begin()
+            self.groups.discard(group, channel)
+
+    def members(self, group: str) -> list[str]:
+        """Return the channels of a group, in the order in which they joined."""
+        with self._lock:
+            self._begin()
+            return list(self.groups.members.get(group, ()))
+
+    # Both
+
+    def remove(self, name: str) -> None:
+        """Drop a channel with the messages or the receivers that wait in it.
+
+        Raises:
+            KeyError: There is no such channel.
+        """
+        with self._lock:
+            del self.channels[name]
+            self._backlogs.drop(name)
+
+    def forget(self, name: str) -> None:
+        """Drop the messages that wait in a channel, and its memberships."""
+        with self._lock:
+            self._begin()
+            if type(self.channels.get(name)) is Backlog:
+                del self.channels[name]
+            self._backlogs.drop(name)
+            self.groups.forget(name)
+
+    def flush(self) -> None:
+        """Drop all messages and groups; receivers go on waiting."""
+        with self._lock:
+            for name, queue in list(self.channels.items()):
+                if type(queue) is Backlog:
+                    del self.channels[name]
+            self._backlogs.clear()
+            self.groups.clear()
+            self._flushed = self._number()
+
+    # Under the lock
+
+    def _begin(self) -> float:
+        """Drop what has expired, and return the time."""
+        now = self._clock()
+        if now >= self._due:
+            self._sweep(now)
+        return now
+
+    def _sweep(self, now: float) -> None:
+        for name, backlog in self._backlogs.expire(now):
+            if not backlog:
+                del self.channels[name]
+            # Nobody reads a channel that lets a message expire.
+            self.groups.forget(name)
+        group_expiry = self._limits.group_expiry
+        self.groups.sweep(now - group_expiry)
+        self._due = min(self._backlogs.due, self.groups.oldest + group_expiry)
+        # Last: whoever is thrown away from here on sets `_due` again.
+        while self._thrown_away:
+            self._give_up(*self._thrown_away.popleft(), now)
+
+    def _put(self, name: str, now: float, payload: Payload) -> bool:
+        message = (now + self._limits.expiry, self._number(), payload)
+        queue = self.channels.get(name)
+        if type(queue) is OrderedDict and self._hand_over(name, queue, message):
+            return True
+        backlog = self._backlogs.kept.get(name)
+        if backlog is None:
+            backlog = self._backlogs.new(name)
+        share = backlog.share
+        held = len(backlog) if share is None else share.held
+        if held >= self._limits.get_capacity(name):
+            return False
+        if share is not None:
+            share.held = held + 1
+        if not backlog:
+            self.channels[name] = backlog
+        backlog.append(message)
+        if message[0] < backlog.look:
+            self._plan(name, backlog, message[0])
+        return True
+
+    def _put_back(self, name: str, message: Message) -> None:
+        """Let a message wait again, in its old place: there was room for it once."""
+        backlog = self._backlogs.kept.get(name)
+        if backlog is None:
+            backlog = self._backlogs.new(name)
+        if backlog.share is not None:
+            backlog.share.held += 1
+        if not backlog:
+            self.channels[name] = backlog
+        # Only others that were put back can be before it.
+        place = 0
+        while place < len(backlog) and backlog[place][1] < message[1]:
+            place += 1
+        backlog.insert(place, message)
+        if message[0] < backlog.look:
+            self._plan(name, backlog, message[0])
+
+    def _plan(self, name: str, backlog: Backlog, time: float) -> None:
+        self._backlogs.plan(name, backlog, time)
+        self._due = min(self._due, time)
+
+    def _hand_over(self, name: str, receivers: Receivers, message: Message) -> bool:
+        """Give a message to the receiver that has waited longest.
+
+        Returns:
+            False if none of them lives; the channel is then no longer there.
+        """
+        taken = False
+        while receivers and not taken:
+            waiter, _ = receivers.popitem(last=False)
+            waiter.message = message
+            taken = waiter.wake()
+            if not taken:
+                waiter.message = None
+        if not receivers:
+            del self.channels[name]
+        return taken
+
+    def _give_up(self, name: str, waiter: Waiter, now: float) -> None:
+        message, waiter.message = waiter.message, None
+        queue = self.channels.get(name)
+        receivers = queue if type(queue) is OrderedDict else None
+        if message is None:
+            if receivers is not None and waiter in receivers:
+                del receivers[waiter]
+                if not receivers:
+                    del self.channels[name]
+        elif message[1] < self._flushed:
+            return
+        elif message[0] <= now:
+            self.groups.forget(name)
+        elif receivers is None or not self._hand_over(name, receivers, message):
+            self._put_back(name, message)

@@ -1,0 +1,44 @@
+"""Show the channels of a layer to those who want to look, and let them delete some."""
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import NoReturn, TypeAlias
+
+from channels_layers_memory._backlogs import Message
+from channels_layers_memory._store import Store, Waiter
+
+__all__ = ["Channels"]
+
+Waiting: TypeAlias = Sequence[Message | Waiter]
+
+
+class Channels(MutableMapping[str, Waiting]):
+    """What waits in each channel: messages for a receiver, or receivers for a message.
+
+    Deleting a channel drops them, with all that the layer keeps beside.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Show the channels of a store, as they are at each look."""
+        self._store = store
+
+    def __getitem__(self, name: str) -> Waiting:
+        # Not the queue itself: it would not do to change it without the indices beside it.
+        return tuple(self._store.channels[name])
+
+    def __iter__(self) -> Iterator[str]:
+        # A copy, since another thread may send meanwhile.
+        return iter(tuple(self._store.channels))
+
+    def __len__(self) -> int:
+        return len(self._store.channels)
+
+    def __delitem__(self, name: str) -> None:
+        self._store.remove(name)
+
+    def __setitem__(self, name: str, waiting: Waiting) -> NoReturn:
+        raise TypeError(
+            f"A channel comes to be when something waits in it; await send({name!r}, message)"
+        )
+
+    def __repr__(self) -> str:
+        return repr(dict(self))

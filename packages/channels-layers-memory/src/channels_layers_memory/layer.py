@@ -1,0 +1,200 @@
+"""The channel layer that keeps everything in the memory of one process."""
+
+import secrets
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any, ClassVar, Final
+
+from channels_core.exceptions import ChannelFull
+from channels_core.layers import BaseChannelLayer, Capacities
+from channels_core.typing import Message
+from channels_layers_memory._codec import ISOLATIONS, shared
+from channels_layers_memory._drops import Drops
+from channels_layers_memory._receiver import Receiver
+from channels_layers_memory._store import Store
+from channels_layers_memory._view import Channels
+
+__all__ = ["InMemoryChannelLayer"]
+
+_REMEMBERED: Final = 10_000
+
+
+class InMemoryChannelLayer(BaseChannelLayer):
+    """A channel layer within one process, for all its threads and event loops.
+
+    Messages: dicts with str keys, of what msgpack packs. Each receiver gets a copy of its own,
+    the same that it would get over a network.
+
+    Source: the channel layer specification of Channels, with the extensions `groups` and `flush`.
+    """
+
+    extensions: ClassVar[list[str]] = ["groups", "flush"]
+
+    def __init__(
+        self,
+        expiry: int = 60,
+        group_expiry: int = 86400,
+        capacity: int = 100,
+        channel_capacity: Capacities | None = None,
+        *,
+        isolation: str = "msgpack",
+        clock: Callable[[], float] = time.monotonic,
+        **kwargs: object,
+    ) -> None:
+        """Take the limits and options, as `CONFIG` in the settings gives them.
+
+        Args:
+            expiry: Seconds after which an undelivered message is dropped.
+            group_expiry: Seconds after which a membership ends that was not renewed.
+            capacity: Messages that a channel holds before it is full.
+            channel_capacity: Capacities of the channels whose name matches a glob or a compiled
+                pattern; the first match counts.
+            isolation: `"msgpack"`, or `"deepcopy"` to let objects pass.
+            clock: Tells the time in seconds and never turns back; a test may bring its own.
+            kwargs: Nothing; what is left over is refused by name.
+
+        Raises:
+            TypeError: There is no such option.
+            ValueError: There is no such isolation.
+        """
+        if kwargs:
+            raise TypeError(
+                f"{type(self).__name__} has no option {', '.join(map(repr, kwargs))}; expected "
+                "expiry, group_expiry, capacity, channel_capacity, isolation or clock"
+            )
+        if isolation not in tuple(ISOLATIONS):
+            raise ValueError(
+                f"isolation must be one of {', '.join(map(repr, ISOLATIONS))}, not {isolation!r}"
+            )
+        super().__init__(expiry=expiry, capacity=capacity, channel_capacity=channel_capacity)
+        self.group_expiry = group_expiry
+        self._checked: set[str] = set()
+        self._encode = ISOLATIONS[isolation]
+        self._store = Store(limits=self, clock=clock)
+        self._channels = Channels(self._store)
+        self._drops = Drops(clock)
+
+    # To look at
+
+    @property
+    def channels(self) -> MutableMapping[str, Any]:
+        """The channels in which messages or receivers wait, by name; may be deleted from."""
+        return self._channels
+
+    @property
+    def groups(self) -> dict[str, dict[str, float]]:
+        """The channels of each group, with the clock's time when they joined; may be cleared."""
+        return self._store.groups.members
+
+    @property
+    def dropped(self) -> int:
+        """How many messages to groups were dropped because a member was full."""
+        return self._drops.total
+
+    # Channels
+
+    async def send(self, channel: str, message: Message) -> None:
+        """Send a message to a channel: to the receiver that waits longest, or else into its queue.
+
+        Raises:
+            ChannelFull: The channel holds as many messages as its capacity allows.
+            TypeError: The name is not valid, or the message cannot cross a channel layer.
+        """
+        if type(channel) is not str or channel not in self._checked:
+            self._check(channel)
+        if not self._store.put(channel, self._encode(message)):
+            raise ChannelFull(
+                f"Channel {channel!r} is at its capacity of {self.get_capacity(channel)} "
+                "messages: nobody receives, or not as fast as they are sent"
+            )
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        """Wait for the next message of a channel.
+
+        A message that reached a call which is cancelled goes to the next receiver, or back to
+        the front of the queue.
+        """
+        if type(channel) is not str or channel not in self._checked:
+            self._check(channel)
+        taken = self._store.take(channel, Receiver)
+        if type(taken) is Receiver:
+            try:
+                await taken.woken
+            except GeneratorExit:
+                self._store.give_up_later(channel, taken)
+                raise
+            except BaseException:
+                self._store.give_up(channel, taken)
+                raise
+            assert taken.message is not None  # else it would not have been woken
+            taken = taken.message
+        payload = taken[2]
+        return payload() if callable(payload) else payload
+
+    def _check(self, channel: str) -> None:
+        """Check a name, and remember it if it is valid: to look at each letter takes long."""
+        self.require_valid_channel_name(channel)
+        if len(self._checked) >= _REMEMBERED:
+            self._checked.clear()
+        self._checked.add(channel)
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """Return a new process-specific channel name that nobody can guess.
+
+        It is random on both sides of its `!`: capacity is counted over the names that share
+        the part before it, and no consumer should eat up another's.
+
+        Args:
+            prefix: What the name starts with.
+        """
+        token = secrets.token_hex(16)
+        name = f"{prefix}{token[:16]}!{token[16:]}"
+        self.require_valid_channel_name(name)
+        return name
+
+    async def forget_channel(self, channel: str) -> None:
+        """Drop what waits in a channel and end its memberships, for its reader has gone."""
+        self._store.forget(channel)
+        self._checked.discard(channel)
+
+    async def flush(self) -> None:
+        """Drop all messages and groups; receivers go on waiting."""
+        self._store.flush()
+
+    async def close(self) -> None:
+        """Drop all that is held; the layer may be used again."""
+        self._store.flush()
+
+    # Groups
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add a channel to a group, or renew its membership."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        self._store.join(group, channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Remove a channel from a group; it is no error if it is none of its."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        self._store.leave(group, channel)
+
+    async def group_send(self, group: str, message: Message) -> None:
+        """Send a message to every channel of a group that has room for it.
+
+        Where one has not, the message is dropped, counted in `dropped`, and warned of under the
+        logger `django.channels.layers.memory` (every 10 seconds at most).
+        """
+        self.require_valid_group_name(group)
+        dropped = self._store.put_all(group, shared(self._encode(message)))
+        if dropped:
+            self._drops.add(group, dropped)
+
+    async def group_channels(self, group: str) -> list[str]:
+        """Return the channels of a group, in the order in which they joined."""
+        self.require_valid_group_name(group)
+        return self._store.members(group)
+
+    async def group_count(self, group: str) -> int:
+        """Return how many channels a group has."""
+        return len(await self.group_channels(group))
