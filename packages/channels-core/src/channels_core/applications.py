@@ -1,5 +1,6 @@
 """Turn whatever a router or a middleware is handed into an ASGI 3 application."""
 
+import inspect
 from typing import Any, cast
 
 from asgiref.compatibility import guarantee_single_callable
@@ -27,7 +28,20 @@ def as_asgi3(application: Any) -> ASGIApplication:
         )
     if isinstance(application, type) and hasattr(application, "as_asgi"):
         return cast(ASGIApplication, application.as_asgi())
+    if not isinstance(application, type) and _takes(application, 3) and not _takes(application, 1):
+        # asgiref would call it in two steps, unless it is marked as a coroutine function: an
+        # ordinary function may return what the application inside it does.
+        return cast(ASGIApplication, application)
     return cast(ASGIApplication, guarantee_single_callable(application))
+
+
+def _takes(function: Any, count: int) -> bool:
+    """Tell whether a function can be called with so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def name_that_thing(thing: object) -> str:

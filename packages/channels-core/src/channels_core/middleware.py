@@ -1,5 +1,6 @@
 """The base of middleware: wrap an application, enrich its scope."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from channels_core.applications import as_asgi3
@@ -21,16 +22,20 @@ class BaseMiddleware:
         Args:
             inner: An ASGI 3 application, a consumer class, or a two-step application.
         """
-        self.inner = as_asgi3(inner)
+        # Any: programs test their middleware with applications that return something.
+        self.inner: Callable[[Scope, Receive, Send], Awaitable[Any]] = as_asgi3(inner)
         # So that a URLRouter inside a middleware may stand in another one's route.
         self._path_routing: bool = getattr(inner, "_path_routing", False)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
         Args:
             scope: The connection's scope; the caller's dict is not changed.
             receive: ASGI receive.
             send: ASGI send.
+
+        Returns:
+            What the application inside returns.
         """
-        await self.inner(dict(scope), receive, send)
+        return await self.inner(dict(scope), receive, send)

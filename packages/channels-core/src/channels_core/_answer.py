@@ -1,0 +1,103 @@
+"""Answer what the applications inside a router raise because of the client, not of a fault."""
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from asgiref.sync import markcoroutinefunction
+
+from channels_core.exceptions import InvalidFrame, RouteNotFound
+from channels_core.generic._events import denial
+from channels_core.typing import Message, Receive, Scope, Send
+
+__all__ = ["answer_client_errors", "not_found", "one_line"]
+
+logger = logging.getLogger("django.channels.routing")
+
+_BODY: Final = b"Not Found"
+_LONGEST_LINE: Final = 1000
+
+#: Types of the messages after which a WebSocket needs no close.
+_CLOSING: Final = frozenset(
+    {"websocket.close", "websocket.http.response.start", "websocket.http.response.body"}
+)
+
+
+async def answer_client_errors(
+    application: Callable[[Scope, Receive, Send], Awaitable[Any]],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> Any:
+    """Serve a connection, and answer a path without a route and a frame that cannot be read.
+
+    Scope:
+        Of the type `http` or `websocket`.
+
+    Returns:
+        What the application returns; programs test their routing with that.
+
+    Raises:
+        RouteNotFound: It came too late: something was sent already.
+    """
+    last_sent: str | None = None
+    received = False
+
+    # No coroutine functions: these run for each message, and one more coroutine would cost more
+    # than all they do.
+    def noting_send(message: Message) -> Awaitable[None]:
+        nonlocal last_sent
+        last_sent = message["type"]
+        return send(message)
+
+    def noting_receive() -> Awaitable[Message]:
+        nonlocal received
+        received = True
+        return receive()
+
+    try:
+        return await application(
+            scope, markcoroutinefunction(noting_receive), markcoroutinefunction(noting_send)
+        )
+    except RouteNotFound as error:
+        if last_sent is not None:
+            raise
+        _warn(scope, error)
+        # A server tells by an OSError that the client has left: nobody is there to be answered.
+        with contextlib.suppress(OSError):
+            if scope["type"] == "websocket" and not received:
+                await receive()  # The handshake, which the refusal answers.
+            for message in not_found(scope):
+                await send(message)
+    except InvalidFrame as error:
+        _warn(scope, error)
+        if last_sent not in _CLOSING:
+            with contextlib.suppress(OSError):
+                await send({"type": "websocket.close", "code": error.code})
+
+
+def not_found(scope: Scope) -> list[Message]:
+    """Build the messages that answer 404, or refuse a handshake with that."""
+    if scope["type"] == "websocket":
+        return [*denial(scope, 404, body=_BODY)]
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(_BODY)).encode()),
+    ]
+    body = b"" if scope.get("method") == "HEAD" else _BODY
+    return [
+        {"type": "http.response.start", "status": 404, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    ]
+
+
+def _warn(scope: Scope, error: Exception) -> None:
+    # Cut short and escaped: the client chose the path, and no line of the log may be its work.
+    logger.warning("%s %.200r: %s", scope["type"], scope.get("path"), one_line(str(error)))
+
+
+def one_line(text: str) -> str:
+    """Return a text for the log: bounded, and on one line whatever it holds."""
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}..."

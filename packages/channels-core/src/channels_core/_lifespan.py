@@ -1,0 +1,94 @@
+"""Acknowledge a server's start and end, and run what a program registered for them."""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+
+from channels_core.db import database_sync_to_async
+from channels_core.typing import Receive, Scope, Send
+
+__all__ = ["Lifespan"]
+
+logger = logging.getLogger("django.channels.lifespan")
+
+
+class Lifespan:
+    """An application for the scope type `lifespan`.
+
+    Source: ASGI, "Lifespan Protocol".
+    """
+
+    def __init__(
+        self,
+        on_startup: Iterable[Callable[[], Any]] = (),
+        on_shutdown: Iterable[Callable[[], Any]] = (),
+    ) -> None:
+        """Take the callables of a program.
+
+        Args:
+            on_startup: Called without arguments, in their order, before the server accepts
+                connections. A coroutine function runs in the server's event loop, any other in
+                a thread, where it may use the database.
+            on_shutdown: Called likewise when the server ends, each of them even if one fails.
+
+        Raises:
+            TypeError: One of them cannot be called.
+        """
+        self.on_startup = _checked("on_startup", on_startup)
+        self.on_shutdown = _checked("on_shutdown", on_shutdown)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the server itself.
+
+        Messages:
+            Receives `lifespan.startup` and `lifespan.shutdown`; answers each with `.complete`,
+            or `.failed` and what failed.
+        """
+        while True:
+            event = (await receive())["type"]
+            if event == "lifespan.startup":
+                error = await _run(self.on_startup, to_the_end=False)
+            elif event == "lifespan.shutdown":
+                error = await _run(self.on_shutdown, to_the_end=True)
+            else:
+                continue
+            if error is None:
+                await send({"type": f"{event}.complete"})
+            else:
+                message = f"{type(error).__name__}: {error}"
+                await send({"type": f"{event}.failed", "message": message})
+            if error is not None or event == "lifespan.shutdown":
+                return
+
+
+def _checked(name: str, functions: Iterable[Callable[[], Any]]) -> list[Callable[[], Any]]:
+    checked = [] if callable(functions) else list(functions)
+    if callable(functions) or not all(map(callable, checked)):
+        raise TypeError(f"{name} takes a list of callables without arguments, not {functions!r}")
+    return checked
+
+
+async def _run(functions: Iterable[Callable[[], Any]], *, to_the_end: bool) -> Exception | None:
+    """Call functions in turn and return the first exception, which is logged like all others."""
+    first: Exception | None = None
+    for function in functions:
+        try:
+            await _call(function)
+        except Exception as error:
+            logger.exception("%r failed", function)
+            first = first or error
+            if not to_the_end:
+                break
+    return first
+
+
+async def _call(function: Callable[[], Any]) -> None:
+    if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
+        result = function()
+    else:
+        result = await database_sync_to_async(function)()
+    if inspect.isawaitable(result):
+        await result

@@ -1,0 +1,336 @@
+"""Routers: lead a connection to its application by protocol, path or channel."""
+
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import islice
+from typing import Any, ClassVar, Final, TypeAlias
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from channels_core._answer import answer_client_errors
+from channels_core._lifespan import Lifespan
+from channels_core._routes import RouteIndex, make_route, route_key
+from channels_core.applications import as_asgi3
+from channels_core.exceptions import RouteNotFound
+from channels_core.typing import ASGIApplication, Receive, Scope, Send
+
+__all__ = [
+    "ChannelNameRouter",
+    "ProtocolTypeRouter",
+    "URLRouter",
+    "get_default_application",
+    "route_pattern_match",
+]
+
+# Any: an ASGI application returns nothing, but programs test their routing with some that return
+# a mark to be known by, and ask the router for it.
+_Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[Any]]
+
+#: The scope types whose clients can be told what was wrong.
+_ANSWERED: Final = frozenset({"http", "websocket"})
+
+#: How many routes an error names.
+_SHOWN: Final = 10
+
+
+def get_default_application() -> ASGIApplication:
+    """Return the application that the setting `ASGI_APPLICATION` names.
+
+    Raises:
+        ImproperlyConfigured: The setting is missing, or what it names cannot be imported.
+    """
+    name = getattr(settings, "ASGI_APPLICATION", None)
+    if not isinstance(name, str) or "." not in name:
+        raise ImproperlyConfigured(
+            "Cannot find ASGI_APPLICATION setting: it should be the dotted path of your "
+            f'application, such as "mysite.asgi.application", and is {name!r}'
+        )
+    module_name, _, attribute = name.rpartition(".")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"Cannot import ASGI_APPLICATION module {module_name!r}: {error}"
+        ) from error
+    try:
+        application = getattr(module, attribute)
+    except AttributeError as error:
+        raise ImproperlyConfigured(
+            f"Cannot find {attribute!r} in ASGI_APPLICATION module {module_name!r}"
+        ) from error
+    return as_asgi3(application)
+
+
+class ProtocolTypeRouter:
+    """Lead a connection to the application for its protocol; the outermost router.
+
+    It also answers for the applications inside: a path that no `URLRouter` has a route for gets
+    status 404 (a WebSocket is closed where the server cannot send one), and a frame that a
+    consumer cannot read ends its connection, each with one warning under
+    `django.channels.routing`.
+
+    Attributes:
+        application_mapping: Applications by scope type; also those for `http` and `lifespan`
+            that are there by default.
+    """
+
+    def __init__(
+        self,
+        application_mapping: Mapping[str, Any],
+        *,
+        on_startup: Iterable[Callable[[], Any]] = (),
+        on_shutdown: Iterable[Callable[[], Any]] = (),
+    ) -> None:
+        """Take the applications.
+
+        Args:
+            application_mapping: Applications by scope type, for example `http` and `websocket`.
+                Without `http`, Django's own serves it; without `lifespan`, the server's start
+                and end are acknowledged.
+            on_startup: Functions or coroutine functions without arguments, called in turn before
+                the server accepts connections; if one fails, the server does not start. Ordinary
+                functions run in a thread, where they may use the database.
+            on_shutdown: The same for the server's end; each is called even if another fails.
+
+        Raises:
+            ImproperlyConfigured: There are functions for start or end, but they would not be
+                called, since an application for `lifespan` is given as well.
+            TypeError: Something cannot be called.
+        """
+        self.application_mapping: dict[str, _Application] = {
+            kind: as_asgi3(application) for kind, application in application_mapping.items()
+        }
+        lifespan = Lifespan(on_startup, on_shutdown)
+        if "lifespan" in self.application_mapping and (lifespan.on_startup or lifespan.on_shutdown):
+            raise ImproperlyConfigured(
+                "on_startup and on_shutdown would not be called, since there is an application "
+                "for 'lifespan'; call them there, or leave it out"
+            )
+        self.application_mapping.setdefault("lifespan", lifespan)
+        self.application_mapping.setdefault("http", _DjangoApplication())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one connection.
+
+        Scope:
+            `type` decides.
+
+        Raises:
+            RouteNotFound: There is no application for the type; a `ValueError`.
+            KeyError: The scope has no type.
+        """
+        kind = scope["type"]
+        application = self.application_mapping.get(kind)
+        if application is None:
+            raise RouteNotFound(
+                f"No application configured for scope type {kind!r}. "
+                f"There is one for each of: {_shown(map(repr, self.application_mapping))}"
+            )
+        if kind in _ANSWERED:
+            return await answer_client_errors(application, scope, receive, send)
+        return await application(scope, receive, send)
+
+
+class _DjangoApplication:
+    """Django's own ASGI application, made when the first request comes.
+
+    By then settings and apps are there, which need not be so when the router is made.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._application: _Application | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        application = self._application or self._make()
+        return await application(scope, receive, send)
+
+    def _make(self) -> _Application:
+        # Here, because it is not needed by programs that route http themselves.
+        from django.core.asgi import get_asgi_application
+
+        with self._lock:
+            if self._application is None:
+                self._application = get_asgi_application()
+            return self._application
+
+
+class _NoRoute(RouteNotFound):
+    """No route of a `URLRouter` matches; one around it may have another that does."""
+
+    def __init__(self, path: str, why: str, tried: Sequence[str] = (), untold: int = 0) -> None:
+        super().__init__(f"No route found for path {path!r}. {why}")
+        self.tried = tried
+        self.untold = untold
+        #: Whether it comes out of an application that a route did lead to.
+        self.passed_an_application = False
+
+
+class URLRouter:
+    """Lead a connection to the application for its path, by Django's `path()` and `re_path()`.
+
+    The "view" of a route is an ASGI application, a consumer class, or another `URLRouter`
+    (perhaps within middleware), which then routes the rest of the path. If that one has no route,
+    the next route here is tried. Paths are matched without their leading slash.
+
+    Attributes:
+        routes: The routes, as they were given.
+    """
+
+    #: Tells routers around this one that it goes on with the rest of the path.
+    _path_routing: ClassVar[bool] = True
+
+    def __init__(self, routes: Iterable[Any]) -> None:
+        """Take the routes.
+
+        Args:
+            routes: What `path()` and `re_path()` return; the first one that matches counts.
+
+        Raises:
+            ImproperlyConfigured: One of them is something else, `include()` for example.
+            TypeError: The view of one is no application.
+        """
+        self.routes = list(routes)
+        self._routes = [make_route(route) for route in self.routes]
+        self._index = RouteIndex(route_key(route.pattern) for route in self._routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one connection.
+
+        Scope:
+            `path` is routed, after `root_path` at its start; a router inside another one routes
+            `path_remaining`. What the patterns captured is added as `url_route`, a dict of
+            `args` and `kwargs`, the outer router's first.
+
+        Raises:
+            RouteNotFound: No route matches; a `ValueError`.
+            ValueError: The scope has no path.
+        """
+        path = _path_to_route(scope)
+        failures: dict[int, _NoRoute] = {}
+        for position in self._index.candidates(path):
+            route = self._routes[position]
+            match = route.pattern.match(path)
+            if match is None:
+                continue
+            application: _Application = route.application
+            inner_scope = _inner_scope(scope, match, route.default_args)
+            try:
+                return await application(inner_scope, receive, send)
+            except _NoRoute as error:
+                if error.passed_an_application or not route.is_prefix:
+                    error.passed_an_application = True
+                    raise
+                failures[position] = error
+        raise self._no_route(path, failures)
+
+    def _no_route(self, path: str, failures: Mapping[int, _NoRoute]) -> _NoRoute:
+        untold = len(self._routes) - len(failures)
+        untold += sum(len(error.tried) + error.untold for error in failures.values())
+        tried = list(islice(self._describe(failures), _SHOWN))
+        untold -= len(tried)
+        return _NoRoute(path, f"Tried: {_shown(map(repr, tried), untold)}", tried, untold)
+
+    def _describe(self, failures: Mapping[int, _NoRoute]) -> Iterator[str]:
+        for position, route in enumerate(self._routes):
+            text = str(route.pattern)
+            if position in failures:
+                yield from (text + inner.removeprefix("^") for inner in failures[position].tried)
+            else:
+                yield text
+
+
+def _path_to_route(scope: Scope) -> str:
+    """Return the part of the path that is still to be routed, without leading slashes."""
+    path: str | None = scope.get("path_remaining", scope.get("path"))
+    if path is None:
+        raise ValueError("No 'path' key in connection scope, cannot route URLs")
+    root = (scope.get("root_path") or "").rstrip("/")
+    if root and "path_remaining" not in scope:
+        if path != root and not path.startswith(f"{root}/"):
+            raise _NoRoute(path, f"It is not below the root_path {root!r}")
+        path = path.removeprefix(root)
+    return path.lstrip("/")
+
+
+def _inner_scope(
+    scope: Scope,
+    match: tuple[str, tuple[Any, ...], dict[str, Any]],
+    default_args: Mapping[str, Any],
+) -> Scope:
+    remaining, args, kwargs = match
+    outer = scope.get("url_route") or {}
+    return {
+        **scope,
+        "path_remaining": remaining,
+        "url_route": {
+            "args": (*outer.get("args", ()), *args),
+            "kwargs": {**outer.get("kwargs", {}), **kwargs, **default_args},
+        },
+    }
+
+
+def _shown(items: Iterable[str], more: int = 0) -> str:
+    """Join items for a message, which says so if there are more or none."""
+    text = ", ".join(items) or "nothing"
+    return f"{text} and {more} more" if more else text
+
+
+def route_pattern_match(
+    route: Any, path: str
+) -> tuple[str, tuple[Any, ...], dict[str, Any]] | None:
+    """Match a path against a route, as Django does.
+
+    Args:
+        route: What `path()` or `re_path()` returned.
+        path: The path without its leading slash.
+
+    Returns:
+        The rest of the path, the positional and the keyword arguments; None for no match.
+    """
+    match: tuple[str, tuple[Any, ...], dict[str, Any]] | None = route.pattern.match(path)
+    return match
+
+
+class ChannelNameRouter:
+    """Lead the messages of a channel to the application for its name; for workers.
+
+    Attributes:
+        application_mapping: Applications by channel name.
+    """
+
+    def __init__(self, application_mapping: Mapping[str, Any]) -> None:
+        """Take the applications.
+
+        Args:
+            application_mapping: Applications or consumer classes by channel name.
+        """
+        self.application_mapping: dict[str, _Application] = {
+            name: as_asgi3(application) for name, application in application_mapping.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one channel.
+
+        Scope:
+            `channel` decides.
+
+        Raises:
+            RouteNotFound: There is no application for the name; a `ValueError`.
+            ValueError: The scope has no channel.
+        """
+        if "channel" not in scope:
+            raise ValueError(
+                "No 'channel' key in connection scope, cannot route by it; scopes of the type "
+                f"'channel' have one, and this one's type is {scope.get('type')!r}"
+            )
+        application = self.application_mapping.get(scope["channel"])
+        if application is None:
+            names = list(self.application_mapping)
+            raise RouteNotFound(
+                f"No application configured for channel name {scope['channel']!r}. There is one "
+                f"for each of: {_shown(map(repr, names[:_SHOWN]), len(names[_SHOWN:]))}"
+            )
+        return await application(scope, receive, send)

@@ -1,0 +1,170 @@
+"""Let only pages of allowed origins open a WebSocket: browsers do not hold others back."""
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from typing import Any, Final
+from urllib.parse import ParseResult
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from channels_core.applications import as_asgi3
+from channels_core.exceptions import StopConsumer
+from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.security import _origin
+from channels_core.typing import Receive, Scope, Send
+
+__all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
+
+logger = logging.getLogger("django.channels.security")
+
+# What Django allows for the Host header under DEBUG.
+_LOCAL_HOSTS: Final = (".localhost", "127.0.0.1", "[::1]")
+
+
+class OriginValidator:
+    """Refuse the handshake of a page whose origin is not allowed, with status 403.
+
+    Browsers let any page open a WebSocket to any site, and send that site's cookies along; by the
+    `Origin` header they tell which page it is. A handshake without that header comes from another
+    program; it is refused too, unless every origin is allowed.
+
+    Attributes:
+        application: The application inside.
+        allowed_origins: The patterns of what is allowed.
+
+    Source: RFC 6455, section 10.2.
+    """
+
+    def __init__(self, application: Any, allowed_origins: Iterable[str]) -> None:
+        """Wrap an application.
+
+        Args:
+            application: An ASGI 3 application, a consumer class, or a two-step application.
+            allowed_origins: Patterns: `example.com`; `.example.com` for it and its subdomains;
+                `https://example.com`, `https://.example.com:8443`, where the default port may be
+                left out; `*` for any origin.
+
+        Raises:
+            ImproperlyConfigured: A pattern is none of these, `*.example.com` for example.
+        """
+        # Any: programs test with applications that return something.
+        self.application: Callable[[Scope, Receive, Send], Awaitable[Any]] = as_asgi3(application)
+        # So that a URLRouter inside may stand in another one's route.
+        self._path_routing: bool = getattr(application, "_path_routing", False)
+        # A lone pattern is iterable, but its characters are no patterns.
+        patterns = [allowed_origins] if isinstance(allowed_origins, str) else allowed_origins
+        self.allowed_origins: Collection[str] = [_checked(pattern) for pattern in patterns]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one connection, if its origin is allowed.
+
+        Scope:
+            The header `origin` decides.
+
+        Raises:
+            ValueError: It is no WebSocket.
+        """
+        if scope["type"] != "websocket":
+            raise ValueError(
+                "You cannot use OriginValidator on a non-WebSocket connection; "
+                f"this one is of the type {scope['type']!r}"
+            )
+        try:
+            parsed_origin = _origin.read_header(scope.get("headers") or ())
+        except ValueError as error:
+            refusal = str(error)
+        else:
+            if self.valid_origin(parsed_origin):
+                return await self.application(scope, receive, send)
+            refusal = "it has no Origin header"
+            if parsed_origin is not None:
+                refusal = f"its origin {parsed_origin.geturl()!r:.200} is not allowed"
+        logger.warning("A handshake for %.200r was refused: %s", scope.get("path"), refusal)
+        await WebsocketDenier()(scope, receive, send)
+        return None
+
+    def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
+        """Tell whether a handshake may go on.
+
+        Args:
+            parsed_origin: The parsed `Origin` header; None if there is none.
+        """
+        if parsed_origin is None and _origin.ANY not in self.allowed_origins:
+            return False
+        return self.validate_origin(parsed_origin)
+
+    def validate_origin(self, parsed_origin: ParseResult | None) -> bool:
+        """Tell whether any pattern allows an origin."""
+        return any(
+            pattern == _origin.ANY or self.match_allowed_origin(parsed_origin, pattern)
+            for pattern in self.allowed_origins
+        )
+
+    def match_allowed_origin(self, parsed_origin: ParseResult | None, pattern: str) -> bool:
+        """Tell whether one pattern, other than `*`, allows an origin."""
+        origin = None if parsed_origin is None else _origin.read_origin(parsed_origin)
+        parsed_pattern = _origin.parse_pattern(pattern)
+        if origin is None or parsed_pattern is None:
+            return False
+        return _origin.matches(origin, parsed_pattern)
+
+    def get_origin_port(self, origin: ParseResult) -> int | None:
+        """Return the port of an origin, or else its scheme's; None if it has neither."""
+        return _origin.port_of(origin)
+
+
+def _checked(pattern: object) -> str:
+    if not isinstance(pattern, str):
+        raise ImproperlyConfigured(f"A pattern for origins has to be a str, not {pattern!r}")
+    _origin.parse_pattern(pattern)
+    return pattern.strip()
+
+
+class _AllowedHosts(Collection[str]):
+    """What `ALLOWED_HOSTS` allows now: tests change it after the application is made.
+
+    An entry that is no pattern matches nothing, as with Django; a site must not fall over at
+    import because of it.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        for host in settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else ()):
+            with contextlib.suppress(ImproperlyConfigured):
+                yield _checked(host)
+
+    def __contains__(self, host: object) -> bool:
+        return any(host == allowed for allowed in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
+def AllowedHostsOriginValidator(application: Any) -> OriginValidator:  # noqa: N802 - a given name
+    """Wrap an application so that only pages of the site's own hosts may connect.
+
+    They are those of the setting `ALLOWED_HOSTS`; under `DEBUG`, an empty one allows
+    `localhost` with its subdomains, `127.0.0.1` and `[::1]`. The settings are read with each
+    handshake.
+
+    Args:
+        application: As for `OriginValidator`.
+    """
+    validator = OriginValidator(application, ())
+    validator.allowed_origins = _AllowedHosts()
+    return validator
+
+
+class WebsocketDenier(AsyncWebsocketConsumer):
+    """Refuse every handshake, with status 403; needs no channel layer."""
+
+    channel_layer_alias = None
+
+    async def connect(self) -> None:
+        """Refuse the handshake, and end at once."""
+        await self.deny(403, body=b"Forbidden")
+        raise StopConsumer
