@@ -15,7 +15,7 @@ from channels_core._threads import ThreadCall, run_in_thread
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
 from channels_core.layers import BaseChannelLayer, get_channel_layer
-from channels_core.typing import ASGIApplication, Message, Receive, Scope, Send
+from channels_core.typing import Message, Receive, Scope, Send
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
 
@@ -187,8 +187,9 @@ class AsyncConsumer:
         """
         await self.base_send(message)
 
+    # Not ASGIApplication: Django's path() is typed for views, and would refuse that.
     @classmethod
-    def as_asgi(cls, **initkwargs: Any) -> ASGIApplication:
+    def as_asgi(cls, **initkwargs: Any) -> Callable[..., Any]:
         """Return an ASGI 3 application that makes a new consumer for each connection.
 
         Args:

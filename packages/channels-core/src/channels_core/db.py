@@ -137,8 +137,8 @@ async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
 
 def _close_here(connection: BaseDatabaseWrapper) -> bool:
     """Close a connection of this thread if it is old or broken; False if it is another's."""
-    # Django's own mark of the thread that a connection belongs to; not in the stubs.
-    if connection._thread_ident != threading.get_ident():  # type: ignore[attr-defined]
+    # Django's own mark of the thread that a connection belongs to.
+    if connection._thread_ident != threading.get_ident():  # type: ignore[attr-defined] # not in the stubs
         return False
     connection.close_if_unusable_or_obsolete()
     return True

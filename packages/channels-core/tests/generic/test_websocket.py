@@ -16,7 +16,7 @@ from channels_core.exceptions import (
 )
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import BaseChannelLayer
-from channels_core.typing import Scope
+from channels_core.typing import Message, Scope
 from colours import both_colours, consumer, throw
 from fakes import LocalLayer, Server, until
 
@@ -425,6 +425,27 @@ async def test_what_is_not_json_closes_with_its_code(
     assert server.received[-1] == {"type": "websocket.close", "code": code}
     assert seen == [(code, code, "")]
     # The outermost router has the last word on it.
+    assert not caplog.records
+
+
+@both_colours
+async def test_a_server_that_keeps_the_low_codes_to_itself_gets_a_private_one(
+    colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Daphne(Server):
+        async def _send(self, message: Message) -> None:
+            if message.get("code", 1000) not in (1000, *range(3000, 5000)):
+                raise Exception("invalid close code")
+            await super()._send(message)
+
+    seen, disconnect = recorder()
+    server = Daphne(consumer(colour, json=True, disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.text("{bad")
+    with pytest.raises(InvalidFrame, match="not JSON"):
+        await server.end()
+    assert server.received[-1] == {"type": "websocket.close", "code": 4007}
+    assert seen == [(4007, 4007, "")]
     assert not caplog.records
 
 

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
+from channels_core.exceptions import InvalidChannelLayerError, InvalidFrame, StopConsumer
 from channels_core.generic import _events
 from channels_core.generic._socket import Socket, SocketState
 from channels_core.layers import BaseChannelLayer
-from channels_core.typing import Message, Scope
+from channels_core.typing import Message, Scope, WebsocketClose
 
 __all__ = ["WebsocketBase"]
 
@@ -108,6 +108,12 @@ class WebsocketBase:
 
     def _channels_payload(self, message: Message) -> dict[str, Any]:
         return _events.payload(message, self.max_message_size, self._channels_takes)
+
+    def _channels_private_close(self, error: InvalidFrame) -> WebsocketClose:
+        """Return the close for a server that keeps the codes below 3000 to itself."""
+        code = error.code + 3000
+        self._channels_socket.closing(code, None)
+        return _events.close(code, None)
 
     def _channels_check_subprotocol(self, subprotocol: str | None) -> None:
         offered = self.scope.get("subprotocols") or []

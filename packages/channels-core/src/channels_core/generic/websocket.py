@@ -138,7 +138,8 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
         """Answer a frame that cannot be read: close with the error's code, then raise it.
 
         Override it to keep the connection, or to tell the client. `ProtocolTypeRouter` turns
-        what is raised into one line of the log.
+        what is raised into one line of the log. Daphne lets applications close with 1000 and
+        3000 to 4999 only; there the code is 3000 higher (4003, 4007, 4009).
 
         Args:
             error: What was wrong, and the close code for it (`error.code`).
@@ -146,7 +147,10 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
         Raises:
             InvalidFrame: The error itself.
         """
-        await self.close(error.code)
+        try:
+            await self.close(error.code)
+        except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
+            await self._channels_transmit(self._channels_private_close(error))
         raise error
 
     async def send(  # type: ignore[override] # as programs know it: a frame, not a message
@@ -416,7 +420,10 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
 
     def invalid_frame(self, error: InvalidFrame) -> None:
         """Answer a frame that cannot be read: close with the error's code, then raise it."""
-        self.close(error.code)
+        try:
+            self.close(error.code)
+        except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
+            self._channels_transmit(self._channels_private_close(error))
         raise error
 
     def send(  # type: ignore[override] # as programs know it: a frame, not a message
