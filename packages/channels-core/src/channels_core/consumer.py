@@ -14,7 +14,7 @@ from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._threads import ThreadCall, run_in_thread
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
-from channels_core.layers import BaseChannelLayer, get_channel_layer
+from channels_core.layers import get_channel_layer
 from channels_core.typing import Message, Receive, Scope, Send
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
@@ -48,7 +48,8 @@ class AsyncConsumer:
     cleanup_timeout: float = 10
 
     scope: Scope
-    channel_layer: BaseChannelLayer | None = None
+    # Any: a program knows whether its settings have a layer, and what else that one can do.
+    channel_layer: Any = None
     channel_name: str
     channel_receive: Receive
     base_send: Callable[[Message], Any]

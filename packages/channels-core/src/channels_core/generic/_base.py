@@ -63,7 +63,7 @@ class WebsocketBase:
     is_open = _IsOpen()
 
     scope: Scope
-    channel_layer: BaseChannelLayer | None
+    channel_layer: Any
     channel_name: str
 
     _channels_socket: Socket
