@@ -127,7 +127,7 @@ class WebsocketBase:
             )
 
     def _channels_group_layer(self) -> BaseChannelLayer:
-        layer = self.channel_layer
+        layer: BaseChannelLayer | None = self.channel_layer
         if layer is None or not _offers_groups(layer):
             raise InvalidChannelLayerError(
                 "BACKEND is unconfigured or doesn't support groups: "
