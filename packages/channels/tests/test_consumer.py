@@ -5,7 +5,7 @@ from asgiref.testing import ApplicationCommunicator
 from channels.consumer import AsyncConsumer, SyncConsumer, get_handler_name
 
 import channels_core.consumer
-from channels_core.typing import ASGIApplication, Message
+from channels_core.typing import Message
 
 
 class Doubler(AsyncConsumer):
@@ -24,8 +24,7 @@ def test_it_is_the_module_of_the_core() -> None:
 
 async def test_consumers_of_both_colours_run_under_this_name() -> None:
     for consumer in (Doubler, SyncDoubler):
-        application = assert_type(consumer.as_asgi(), ASGIApplication)
-        link = ApplicationCommunicator(application, {"type": "numbers"})
+        link = ApplicationCommunicator(consumer.as_asgi(), {"type": "numbers"})
         await link.send_input({"type": "number.double", "number": 21})
         assert await link.receive_output() == {"type": "number.doubled", "number": 42}
         link.stop(exceptions=False)

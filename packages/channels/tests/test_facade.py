@@ -168,7 +168,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.setswitchinterval(1e-6)
 names = [
-    "consumer", "db", "exceptions", "layers", "middleware", "utils", "generic.websocket",
+    "consumer", "db", "exceptions", "layers", "middleware", "routing", "utils",
+    "generic.websocket", "security.websocket",
 ]
 together = threading.Barrier(8)
 

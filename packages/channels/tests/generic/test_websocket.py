@@ -1,4 +1,4 @@
-from typing import Any, assert_type
+from typing import Any
 
 import channels.generic.websocket
 from asgiref.sync import async_to_sync
@@ -8,7 +8,6 @@ from channels.generic.websocket import (
     JsonWebsocketConsumer,
     WebsocketConsumer,
 )
-from channels.layers import BaseChannelLayer
 
 import channels_core.generic.websocket
 from channels_core.typing import Message
@@ -19,9 +18,7 @@ class Room(AsyncWebsocketConsumer):
     groups = ["room"]
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        layer = assert_type(self.channel_layer, BaseChannelLayer | None)
-        assert layer is not None
-        await layer.group_send("room", {"type": "room.said", "text": text_data})
+        await self.channel_layer.group_send("room", {"type": "room.said", "text": text_data})
 
     async def room_said(self, message: Message) -> None:
         await self.send(text_data=message["text"])
@@ -31,7 +28,6 @@ class SyncRoom(WebsocketConsumer):
     groups = ["room"]
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        assert self.channel_layer is not None
         message = {"type": "room.said", "text": text_data}
         async_to_sync(self.channel_layer.group_send)("room", message)
 

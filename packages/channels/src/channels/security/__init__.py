@@ -1,0 +1,3 @@
+"""Protection of sockets against requests from other sites."""
+
+__all__: list[str] = []
