@@ -1,0 +1,46 @@
+"""Which module of `channels` is whose."""
+
+from typing import Final
+
+__all__ = ["ALIASES", "FORWARDED", "LATER", "OWN"]
+
+#: The modules that are another one, under a second name.
+ALIASES: Final = {
+    "channels.consumer": "channels_core.consumer",
+    "channels.db": "channels_core.db",
+    "channels.exceptions": "channels_core.exceptions",
+    "channels.generic.websocket": "channels_core.generic.websocket",
+    "channels.middleware": "channels_core.middleware",
+    "channels.routing": "channels_core.routing",
+    "channels.security.websocket": "channels_core.security.websocket",
+    "channels.utils": "channels_core.legacy",
+}
+
+#: The modules with the names of several: those of one, and single names of others.
+FORWARDED: Final = {
+    "channels.layers": (
+        "channels_core.layers",
+        {"InMemoryChannelLayer": "channels_layers_memory.layer"},
+    ),
+}
+
+#: The modules that are there themselves.
+OWN: Final = ("channels", "channels.apps", "channels.generic", "channels.security")
+
+#: Documented modules whose owners hold nothing yet.
+LATER: Final = (
+    "channels.auth",
+    "channels.generic.http",
+    "channels.http",
+    "channels.management.commands.runserver",
+    "channels.management.commands.runworker",
+    "channels.sessions",
+    "channels.signals",
+    "channels.staticfiles",
+    "channels.testing",
+    "channels.testing.application",
+    "channels.testing.http",
+    "channels.testing.live",
+    "channels.testing.websocket",
+    "channels.worker",
+)
