@@ -63,7 +63,9 @@ class DeclaredContract(Contract):
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         """Find the imports of what is neither declared nor of the standard library."""
-        distributions = packages_distributions()
+        # An editable install does not tell what modules it provides.
+        ours = {package.import_name: [package.name] for package in PACKAGES}
+        distributions = {**packages_distributions(), **ours}
         return _check(
             graph, lambda package, _, imported: undeclared(package, imported, distributions)
         )
