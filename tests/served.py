@@ -56,13 +56,17 @@ class Served:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.wait_for(self._announces)
+
+    def wait_for(self, text: str) -> None:
+        """Return when a line of its output since the last call has the text."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
-            if self._announces in line:
+            if text in line:
                 return
         self.process.communicate()
-        raise AssertionError(f"it ended before it served: {''.join(self.output)}")
+        raise AssertionError(f"it ended without {text!r}: {''.join(self.output)}")
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal, and return the exit code when it has ended."""
