@@ -74,7 +74,17 @@ async def answer_client_errors(
         _warn(scope, error)
         if last_sent not in _CLOSING:
             with contextlib.suppress(OSError):
-                await send({"type": "websocket.close", "code": error.code})
+                await _close(send, error.code)
+
+
+async def _close(send: Send, code: int) -> None:
+    try:
+        await send({"type": "websocket.close", "code": code})
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
+        # It keeps the codes below 3000 to itself.
+        await send({"type": "websocket.close", "code": code + 3000})
 
 
 def not_found(scope: Scope) -> list[Message]:

@@ -122,10 +122,11 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
         return None
     scheme, separator, rest = text.rpartition("://")
     if "*" in rest:
-        advice = f"{scheme}{separator}{rest.removeprefix('*').replace('*', '')}"
+        domain = rest.removeprefix("*")
+        plain = domain.startswith(".") and "*" not in domain
         raise ImproperlyConfigured(
-            f"{pattern!r} is no pattern for origins: a wildcard stands alone. "
-            f"For a domain and its subdomains, write {advice!r}"
+            f"{pattern!r} is no pattern for origins: a wildcard stands alone. For a domain and "
+            f"its subdomains, write {f'{scheme}{separator}{domain}' if plain else '.example.com'!r}"
         )
     if ":" in rest.partition(":")[2] and not rest.startswith("["):
         rest = f"[{rest}]"  # An IPv6 address, as it may stand in ALLOWED_HOSTS.
