@@ -35,9 +35,10 @@ class Served:
     """A server program: a context in which it serves, at an address that stays its own."""
 
     def __init__(
-        self, command: Callable[[int], list[str]], env: dict[str, str], announces: str
+        self, server: str, command: Callable[[int], list[str]], env: dict[str, str], announces: str
     ) -> None:
-        """Take what to start and the words by which it says that it serves."""
+        """Take the server's name, what to start, and the words by which it says that it serves."""
+        self.server = server
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.origin = f"http://{self.host}"
@@ -92,7 +93,8 @@ class Served:
 def demo(folder: Path) -> Served:
     """Return `tools/demo.py`, with its database in the folder."""
     command = [sys.executable, str(ROOT / "tools" / "demo.py")]
-    return Served(lambda port: command, environment(folder / "db.sqlite3"), "The chat is at ")
+    env = environment(folder / "db.sqlite3")
+    return Served("daphne", lambda port: command, env, "The chat is at ")
 
 
 def uvicorn(folder: Path) -> Served:
@@ -102,4 +104,6 @@ def uvicorn(folder: Path) -> Served:
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=SITE, env=env, check=True
     )
-    return Served(lambda port: [*command, "--port", str(port)], env, "Uvicorn running on ")
+    return Served(
+        "uvicorn", lambda port: [*command, "--port", str(port)], env, "Uvicorn running on "
+    )
