@@ -4,10 +4,10 @@ import asyncio
 import logging
 import threading
 import weakref
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import close_old_connections
@@ -19,6 +19,7 @@ __all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_as
 logger = logging.getLogger("django.channels.db")
 
 _P = ParamSpec("_P")
+_Q = ParamSpec("_Q")
 _R = TypeVar("_R")
 
 # Set in threads in which a DatabaseSyncToAsync runs: what is opened there is closed there.
@@ -36,6 +37,12 @@ _closing: set[asyncio.Task[None]] = set()
 
 class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
     """`sync_to_async` that closes the thread's old database connections before and after."""
+
+    if TYPE_CHECKING:
+        # As a method's decorator: asgiref's own typing leaves `self` among the parameters.
+        def __get__(
+            self: "DatabaseSyncToAsync[Concatenate[Any, _Q], _R]", parent: Any, objtype: Any
+        ) -> Callable[_Q, Coroutine[Any, Any, _R]]: ...
 
     def thread_handler(self, loop: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the function in its thread.
