@@ -53,7 +53,7 @@ def explain(message: dict[Any, Any], error: Exception) -> str:
             open_steps.pop()
             open_ids.pop()
     # Each value is sound by itself, so that it is the nesting.
-    return f"{deepest[:_SHOWN]}...: {depth} levels deep: {error}"
+    return f"{deepest[:_SHOWN]}...: {depth} levels deep, where msgpack gave up: {error!r}"
 
 
 def _steps(path: str, container: Any) -> Iterator[tuple[str, object]]:

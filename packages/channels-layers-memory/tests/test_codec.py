@@ -1,0 +1,241 @@
+import copy
+import enum
+import math
+import uuid
+from collections import OrderedDict
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from channels_layers_memory import _codec
+from channels_layers_memory._codec import ISOLATIONS, Payload, deepcopied, packed, shared
+
+
+def opened(payload: Payload) -> dict[str, Any]:
+    """Do what a receiver does."""
+    return payload() if callable(payload) else payload
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Real(float):
+    pass
+
+
+# Values at and around what can be packed, of exact types and of subclasses.
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63) - 2, 2**64 + 1),
+    st.sampled_from([-(2**63) - 1, -(2**63), 2**64 - 1, 2**64, Level.LOW]),
+    st.floats(),
+    st.just(Real(1.5)),
+    st.binary(),
+    st.text(),
+    st.text(st.characters(categories=["Cs", "L"])),
+    st.sampled_from([Colour.RED, Text("x"), bytearray(b"x"), uuid.UUID(int=1), (1, 2), {1}]),
+)
+keys = st.text() | st.sampled_from([Text("k"), Colour.RED, 1, b"k", None, "\ud800"])
+flat = st.dictionaries(st.text(), scalars, max_size=4) | st.dictionaries(keys, scalars, max_size=4)
+nested = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=6,
+)
+messages = flat | st.dictionaries(st.text(), nested, max_size=4)
+
+
+def over_msgpack(message: dict[Any, Any]) -> dict[str, Any] | None:
+    """Return what arrives through msgpack, or None where str keys or it say no."""
+
+    def check(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+        if not all(isinstance(key, str) for key, _ in pairs):
+            raise TypeError
+        return dict(pairs)
+
+    try:
+        result = msgpack.unpackb(
+            msgpack.packb(message), strict_map_key=False, object_pairs_hook=check
+        )
+    except (TypeError, ValueError, OverflowError):
+        return None
+    assert isinstance(result, dict)
+    return result
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal and of the same types; NaN and -0.0 included."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float):
+        return math.copysign(1, one) == math.copysign(1, other) and (
+            one == other or (math.isnan(one) and math.isnan(other))
+        )
+    return bool(one == other)
+
+
+@given(messages)
+@example({"type": "chat.message", "n": 2**64 - 1})
+@example({"text": "é", "bad": "\udfff"})
+@example({"é": 1})
+@example({"n": -(2**63) - 1})
+@example({"n": 2**64})
+@example({Text("k"): 1})
+def test_what_is_refused_and_what_arrives_is_as_through_msgpack(message: dict[Any, Any]) -> None:
+    expected = over_msgpack(message)
+    if expected is None:
+        with pytest.raises(TypeError, match=r"^message"):
+            packed(message)
+    else:
+        assert same(opened(packed(message)), expected)
+        receiver = shared(packed(message))
+        assert same(opened(receiver), expected)
+        assert same(opened(receiver), expected)
+
+
+@given(messages)
+def test_it_is_so_at_the_limits_of_length_too(message: dict[Any, Any]) -> None:
+    # Nobody has the memory for the real limit: everything is long when the limit is short.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_codec, "_LONGEST", 2)
+        test_what_is_refused_and_what_arrives_is_as_through_msgpack.hypothesis.inner_test(message)  # type: ignore[attr-defined] # hypothesis adds it
+
+
+def test_a_flat_message_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(msgpack, "packb", None)
+    message = {"type": "a", "n": 1, "x": 1.5, "t": True, "none": None, "b": b"x", "é": "é"}
+    del message["é"]
+    message["text"] = "é"
+    copied = packed(message)
+    assert copied == message
+    assert copied is not message
+
+
+def test_a_long_value_is_left_to_msgpack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_codec, "_LONGEST", 3)
+    assert packed({"a": "abc", "b": b"abc", "c": "aé"}) == {"a": "abc", "b": b"abc", "c": "aé"}
+    for value in ("abcd", b"abcd", "éé"):
+        assert callable(packed({"a": value}))
+        assert opened(packed({"a": value})) == {"a": value}
+
+
+def test_a_nested_message_is_unpacked_for_each_receiver() -> None:
+    payload = packed({"user": {"tags": ["a"]}, "place": (1, 2)})
+    first, second = opened(shared(payload)), opened(shared(payload))
+    assert first == second == {"user": {"tags": ["a"]}, "place": [1, 2]}
+    first["user"]["tags"].append("b")
+    assert second["user"]["tags"] == ["a"]
+
+
+def test_the_sender_may_change_a_message_once_it_is_sent() -> None:
+    flat, deep = {"n": 1}, {"list": [1]}
+    payloads = packed(flat), packed(deep)
+    flat["n"] = 2
+    deep["list"].append(2)
+    assert [opened(payload) for payload in payloads] == [{"n": 1}, {"list": [1]}]
+
+
+def test_receivers_of_a_flat_message_are_apart() -> None:
+    payload = shared(packed({"n": 1}))
+    first, second = opened(payload), opened(payload)
+    first["n"] = 2
+    assert second == {"n": 1}
+
+
+def test_instances_of_subclasses_arrive_as_the_plain_type() -> None:
+    message = OrderedDict({"colour": Colour.RED, Text("text"): Text("x"), "level": Level.LOW})
+    arrived = opened(packed(message))
+    assert arrived == {"colour": "red", "text": "x", "level": 1}
+    assert [type(value) for value in arrived.values()] == [str, str, int]
+    assert {type(key) for key in arrived} == {str}
+    assert type(arrived) is dict
+
+
+@pytest.mark.parametrize("message", ["text", None, [1], (("a", 1),), 5])
+@pytest.mark.parametrize("encode", ISOLATIONS.values(), ids=ISOLATIONS)
+def test_what_is_no_dict_is_refused(encode: _codec.Encode, message: object) -> None:
+    with pytest.raises(TypeError, match=r"A message must be a dict, not \w+: "):
+        encode(message)
+
+
+def test_what_cannot_be_packed_is_named_with_its_cause() -> None:
+    with pytest.raises(TypeError, match=r'^message\["user"\]\["id"\]: UUID ') as caught:
+        packed({"type": "user.joined", "user": {"id": uuid.UUID(int=1)}})
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_a_message_that_contains_itself_is_refused() -> None:
+    message: dict[str, Any] = {}
+    message["self"] = message
+    with pytest.raises(TypeError, match="contains itself"):
+        packed(message)
+
+
+def test_a_message_is_nested_as_deeply_as_msgpack_packs() -> None:
+    message: dict[str, Any] = {}
+    depth = 1
+    while is_packable(message):
+        # Packed, since Python cannot compare what is nested so deeply.
+        assert msgpack.packb(opened(packed(message))) == msgpack.packb(message)
+        message = {"a": message}
+        depth += 1
+    with pytest.raises(TypeError, match=rf'^message\["a"\].*: {depth} levels deep, '):
+        packed(message)
+
+
+def is_packable(message: dict[str, Any]) -> bool:
+    try:
+        msgpack.unpackb(msgpack.packb(message))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def test_packing_in_pure_python_may_run_out_of_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    packb = msgpack.packb
+
+    def shallow(value: object) -> bytes:
+        if isinstance(value, dict):
+            raise RecursionError("maximum recursion depth exceeded")
+        data: bytes = packb(value)
+        return data
+
+    monkeypatch.setattr(msgpack, "packb", shallow)
+    with pytest.raises(TypeError, match=r'^message\["a"\].*: 2 levels deep, .*maximum recursion'):
+        packed({"a": {}})
+
+
+def test_deep_copies_let_objects_pass() -> None:
+    key = object()
+    message = {"id": uuid.UUID(int=1), "place": (1, [2]), 5: {1, 2}, "key": key}
+    payload = shared(deepcopied(message))
+    message["place"][1].append(3)  # type: ignore[index] # it is a tuple
+    first, second = opened(payload), opened(payload)
+    assert first["id"] == uuid.UUID(int=1)
+    assert first["place"] == (1, [2])
+    first["place"][1].append(4)
+    assert second["place"] == (1, [2])
+    assert first["key"] is not key
+
+
+def test_deep_copies_keep_the_kind_of_dict() -> None:
+    arrived = opened(deepcopied(OrderedDict(a=1)))
+    assert type(arrived) is OrderedDict
+    assert arrived == copy.deepcopy(arrived)

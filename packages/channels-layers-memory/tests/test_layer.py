@@ -1,0 +1,773 @@
+import asyncio
+import gc
+import logging
+import re
+import threading
+import uuid
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from channels_core.exceptions import ChannelFull
+from channels_core.layers import BaseChannelLayer, get_channel_layer
+from channels_layers_memory import layer as layer_module
+from channels_layers_memory.layer import InMemoryChannelLayer
+from fakes import Clock
+
+BACKEND = "channels_layers_memory.layer.InMemoryChannelLayer"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def layer(clock: Clock) -> InMemoryChannelLayer:
+    return InMemoryChannelLayer(capacity=3, clock=clock)
+
+
+async def turn() -> None:
+    """Let everything go on that can, as far as its next wait."""
+    await asyncio.sleep(0)
+
+
+async def waiting(call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Start a call and let it come to wait."""
+    task = asyncio.create_task(call)
+    await turn()
+    assert not task.done()
+    return task
+
+
+async def ended(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    """Do something in a thread of its own, with no event loop."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - it is raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+def is_empty(layer: InMemoryChannelLayer) -> bool:
+    """Tell whether a layer holds nothing at all, in its indices neither."""
+    store = layer._store
+    return not (
+        layer.channels
+        or layer.groups
+        or store._thrown_away
+        or store._backlogs.kept
+        or store._backlogs._shares
+        or store.groups._joined
+        or store.groups._groups_of
+    )
+
+
+class TestOptions:
+    def test_the_defaults_are_those_that_programs_know(self) -> None:
+        layer = InMemoryChannelLayer()
+        assert isinstance(layer, BaseChannelLayer)
+        assert (layer.expiry, layer.group_expiry, layer.capacity) == (60, 86400, 100)
+        assert layer.channel_capacity == []
+        assert layer.extensions == ["groups", "flush"]
+
+    def test_the_settings_may_name_it(self) -> None:
+        config = {"BACKEND": BACKEND, "CONFIG": {"capacity": 7, "isolation": "deepcopy"}}
+        with override_settings(CHANNEL_LAYERS={"default": config}):
+            layer = get_channel_layer()
+            assert type(layer) is InMemoryChannelLayer
+            assert layer.capacity == 7
+
+    def test_unknown_options_are_refused_by_name(self) -> None:
+        with pytest.raises(TypeError, match=r"has no option 'hosts', 'prefix'; expected expiry, "):
+            InMemoryChannelLayer(hosts=["localhost"], prefix="x")
+
+    @pytest.mark.parametrize("isolation", ["pickle", None, ["msgpack"]])
+    def test_an_unknown_isolation_is_refused(self, isolation: Any) -> None:
+        with pytest.raises(ValueError, match=r"one of 'msgpack', 'deepcopy', not ") as caught:
+            InMemoryChannelLayer(isolation=isolation)
+        assert repr(isolation) in str(caught.value)
+
+
+class TestMessages:
+    async def test_they_arrive_in_the_order_in_which_they_were_sent(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        for number in range(3):
+            await layer.send("mail", {"type": "n", "n": number})
+        assert [(await layer.receive("mail"))["n"] for _ in range(3)] == [0, 1, 2]
+        assert is_empty_but_for_looks(layer)
+
+    async def test_each_arrives_once(self, layer: InMemoryChannelLayer) -> None:
+        await layer.send("mail", {"n": 1})
+        await layer.receive("mail")
+        second = await waiting(layer.receive("mail"))
+        await ended(second)
+
+    async def test_channels_are_apart(self, layer: InMemoryChannelLayer) -> None:
+        await layer.send("a", {"to": "a"})
+        await layer.send("b", {"to": "b"})
+        assert await layer.receive("b") == {"to": "b"}
+        assert await layer.receive("a") == {"to": "a"}
+
+    async def test_whoever_waits_is_woken(self, layer: InMemoryChannelLayer) -> None:
+        task = await waiting(layer.receive("mail"))
+        assert list(layer.channels) == ["mail"]
+        await layer.send("mail", {"n": 1})
+        assert is_empty(layer)
+        assert await task == {"n": 1}
+
+    async def test_what_a_receiver_does_with_one_is_its_own_affair(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        message = {"type": "x", "user": {"tags": ["a"]}}
+        for channel in ("a", "b"):
+            await layer.group_add("room", channel)
+        await layer.group_send("room", message)
+        message["user"]["tags"].append("sender")  # type: ignore[index] # it is a dict
+        first = await layer.receive("a")
+        first["user"]["tags"].append("first")
+        assert await layer.receive("b") == {"type": "x", "user": {"tags": ["a"]}}
+
+    async def test_what_cannot_cross_a_network_is_refused_at_once(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        message = {"user": {"id": uuid.UUID(int=1)}}
+        with pytest.raises(TypeError, match=re.escape('message["user"]["id"]: UUID')):
+            await layer.send("mail", message)
+        with pytest.raises(TypeError, match=re.escape('message["user"]["id"]: UUID')):
+            await layer.group_send("nobody", message)
+        with pytest.raises(TypeError, match="must be a dict, not str"):
+            await layer.send("mail", "hello")  # type: ignore[arg-type] # that is the point
+        assert is_empty(layer)
+
+    async def test_deep_copies_let_objects_pass(self) -> None:
+        layer = InMemoryChannelLayer(isolation="deepcopy")
+        message = {"id": uuid.UUID(int=1), "place": (1, [2])}
+        await layer.send("mail", message)
+        message["place"][1].append(3)  # type: ignore[index] # it is a tuple
+        assert await layer.receive("mail") == {"id": uuid.UUID(int=1), "place": (1, [2])}
+
+
+def is_empty_but_for_looks(layer: InMemoryChannelLayer) -> bool:
+    """Tell whether nothing waits, though a look at what did may still be planned."""
+    kept = layer._store._backlogs.kept
+    return not layer.channels and not layer.groups and not any(kept.values())
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", ["", "a b", "a!b!c", "ä", "x" * 100, None, ["a"], b"a"])
+    async def test_a_bad_channel_name_is_refused_everywhere(
+        self, layer: InMemoryChannelLayer, name: Any
+    ) -> None:
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: layer.send(name, {}),
+            lambda: layer.receive(name),
+            lambda: layer.group_add("room", name),
+            lambda: layer.group_discard("room", name),
+        ]
+        for call in calls:
+            with pytest.raises(TypeError, match="Channel name must be"):
+                await call()
+        assert is_empty(layer)
+
+    @pytest.mark.parametrize("name", ["", "a b", "a!b", "x" * 100, None, ["a"]])
+    async def test_a_bad_group_name_is_refused_everywhere(
+        self, layer: InMemoryChannelLayer, name: Any
+    ) -> None:
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: layer.group_add(name, "a"),
+            lambda: layer.group_discard(name, "a"),
+            lambda: layer.group_send(name, {}),
+            lambda: layer.group_channels(name),
+            lambda: layer.group_count(name),
+        ]
+        for call in calls:
+            with pytest.raises(TypeError, match="Group name must be"):
+                await call()
+
+    async def test_only_so_many_good_ones_are_remembered(
+        self, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(layer_module, "_REMEMBERED", 2)
+        for name in ("a", "b", "c", "a"):
+            await layer.send(name, {})
+            assert len(layer._checked) <= 2
+
+    async def test_a_str_of_a_subclass_is_a_name_too(self, layer: InMemoryChannelLayer) -> None:
+        class Name(str):
+            __slots__ = ()
+
+        await layer.send(Name("mail"), {"n": 1})
+        assert await layer.receive("mail") == {"n": 1}
+
+
+class TestCapacity:
+    async def test_a_full_channel_is_an_error_that_names_it(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        for _ in range(3):
+            await layer.send("mail", {})
+        with pytest.raises(ChannelFull, match="'mail' is at its capacity of 3 messages"):
+            await layer.send("mail", {})
+        await layer.receive("mail")
+        await layer.send("mail", {})
+
+    async def test_it_may_depend_on_the_name(self) -> None:
+        layer = InMemoryChannelLayer(
+            capacity=3, channel_capacity={"jobs.*": 1, re.compile(r"mail\.\d+$"): 2}
+        )
+        for name, room in (("jobs.resize", 1), ("mail.7", 2), ("mail.x", 3)):
+            for _ in range(room):
+                await layer.send(name, {})
+            with pytest.raises(ChannelFull, match=f"capacity of {room} "):
+                await layer.send(name, {})
+
+    async def test_what_is_handed_to_a_receiver_takes_no_room(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        tasks = [await waiting(layer.receive("mail")) for _ in range(5)]
+        for _ in range(8):
+            await layer.send("mail", {})
+        with pytest.raises(ChannelFull):
+            await layer.send("mail", {})
+        await asyncio.gather(*tasks)
+
+    async def test_process_specific_names_share_it_up_to_the_mark(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        await layer.send("web.1!a", {})
+        await layer.send("web.1!b", {})
+        await layer.send("web.1!a", {})
+        for name in ("web.1!a", "web.1!b", "web.1!c", "web.1!"):
+            with pytest.raises(ChannelFull):
+                await layer.send(name, {})
+        await layer.send("web.2!a", {})
+        await layer.receive("web.1!b")
+        await layer.send("web.1!c", {})
+
+    async def test_a_group_passes_over_its_full_members(
+        self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for name in ("full", "roomy"):
+            await layer.group_add("room", name)
+        for _ in range(3):
+            await layer.send("full", {"n": 0})
+        await layer.group_send("room", {"n": 1})
+        await layer.group_send("room", {"n": 2})
+        assert [await layer.receive("roomy") for _ in range(2)] == [{"n": 1}, {"n": 2}]
+        assert layer.dropped == 2
+        [record] = caplog.records
+        assert (record.name, record.levelno) == ("django.channels.layers.memory", logging.WARNING)
+        assert "'room'" in record.getMessage()
+
+    async def test_no_member_full_is_nothing_to_tell(
+        self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await layer.group_add("room", "a")
+        await layer.group_send("room", {})
+        assert layer.dropped == 0
+        assert caplog.records == []
+
+
+class TestExpiry:
+    async def test_an_old_message_is_passed_over(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        await layer.send("mail", {"n": 1})
+        clock.advance(59)
+        await layer.send("mail", {"n": 2})
+        clock.advance(1)
+        assert await layer.receive("mail") == {"n": 2}
+
+    async def test_a_receiver_that_passed_it_over_and_gave_up_leaves_no_channel(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        await layer.send("mail", {"n": 1})
+        clock.advance(60)
+        task = await waiting(layer.receive("mail"))
+        await ended(task)
+        assert len(layer.channels) == 0
+        assert is_empty(layer)
+
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            lambda layer: layer.send("other", {}),
+            lambda layer: layer.group_send("nobody", {}),
+            lambda layer: layer.group_add("room", "other"),
+            lambda layer: layer.group_discard("room", "other"),
+            lambda layer: layer.group_channels("room"),
+            lambda layer: layer.group_count("room"),
+            lambda layer: layer.forget_channel("other"),
+        ],
+        ids=["send", "group_send", "group_add", "group_discard", "channels", "count", "forget"],
+    )
+    async def test_any_later_operation_sweeps_it_away(
+        self,
+        layer: InMemoryChannelLayer,
+        clock: Clock,
+        operation: Callable[[InMemoryChannelLayer], Awaitable[object]],
+    ) -> None:
+        await layer.send("mail", {"n": 1})
+        clock.advance(60)
+        assert "mail" in layer.channels
+        await operation(layer)
+        assert "mail" not in layer.channels
+
+    async def test_the_room_that_it_took_is_free_again(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        for _ in range(3):
+            await layer.send("web!a", {})
+        clock.advance(60)
+        for _ in range(3):
+            await layer.send("web!b", {})
+
+    async def test_a_channel_that_lets_one_expire_leaves_its_groups(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        for group in ("room", "hall"):
+            await layer.group_add(group, "gone")
+            await layer.group_add(group, "alive")
+        await layer.send("gone", {})
+        clock.advance(60)
+        assert await layer.group_channels("room") == ["alive"]
+        assert layer.groups == {"room": {"alive": 1000.0}, "hall": {"alive": 1000.0}}
+
+    async def test_a_membership_ends_unless_it_is_renewed(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        await layer.group_add("room", "a")
+        await layer.group_add("room", "b")
+        clock.advance(86399)
+        await layer.group_add("room", "b")
+        clock.advance(1)
+        assert await layer.group_channels("room") == ["b"]
+        clock.advance(86399)
+        assert await layer.group_count("room") == 0
+        assert is_empty(layer)
+
+
+class TestReceivers:
+    async def test_one_of_several_gets_a_message_the_longest_waiting_first(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        tasks = [await waiting(layer.receive("mail")) for _ in range(3)]
+        for number in range(3):
+            await layer.send("mail", {"n": number})
+        assert await asyncio.gather(*tasks) == [{"n": number} for number in range(3)]
+
+    async def test_none_starves(self, layer: InMemoryChannelLayer) -> None:
+        counts = [0, 0, 0]
+
+        async def read(reader: int) -> None:
+            while True:
+                await layer.receive("mail")
+                counts[reader] += 1
+
+        tasks = [await waiting(read(reader)) for reader in range(3)]
+        for _ in range(30):
+            await layer.send("mail", {})
+            await turn()
+        assert counts == [10, 10, 10]
+        for task in tasks:
+            await ended(task)
+        assert is_empty(layer)
+
+    async def test_one_that_is_cancelled_while_it_waits_leaves_nothing(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        first, second = [await waiting(layer.receive("mail")) for _ in range(2)]
+        await ended(first)
+        assert list(layer.channels) == ["mail"]
+        await ended(second)
+        assert is_empty(layer)
+
+    async def test_one_that_is_cancelled_with_a_message_gives_it_to_the_next(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        first, second = [await waiting(layer.receive("mail")) for _ in range(2)]
+        await layer.send("mail", {"n": 1})
+        await ended(first)
+        assert await second == {"n": 1}
+
+    async def test_or_puts_it_back_in_front(self, layer: InMemoryChannelLayer) -> None:
+        task = await waiting(layer.receive("mail"))
+        for number in range(4):
+            await layer.send("mail", {"n": number})
+        await ended(task)
+        assert len(layer.channels["mail"]) == 4
+        assert [(await layer.receive("mail"))["n"] for _ in range(4)] == [0, 1, 2, 3]
+
+    async def test_several_put_theirs_back_in_the_order_in_which_they_were_sent(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        tasks = [await waiting(layer.receive("web!a")) for _ in range(3)]
+        for number in range(6):
+            await layer.send("web!a", {"n": number})
+        for place in (2, 0, 1):
+            tasks[place].cancel()
+        await asyncio.wait(tasks)
+        assert all(task.cancelled() for task in tasks)
+        assert [(await layer.receive("web!a"))["n"] for _ in range(6)] == list(range(6))
+        await layer.send("web!a", {})
+
+    async def test_one_that_is_cancelled_before_the_message_comes_does_not_get_it(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        task = await waiting(layer.receive("mail"))
+        task.cancel()
+        await layer.send("mail", {"n": 1})
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await layer.receive("mail") == {"n": 1}
+
+    async def test_a_message_that_was_given_back_keeps_its_age(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        await layer.group_add("room", "mail")
+        task = await waiting(layer.receive("mail"))
+        await layer.send("mail", {"n": 1})
+        clock.advance(30)
+        await ended(task)
+        clock.advance(30)
+        assert await layer.group_count("room") == 0
+        assert is_empty(layer)
+
+    @pytest.mark.parametrize("steps", range(6))
+    async def test_no_message_is_lost_at_whatever_step_a_time_limit_ends_a_receive(
+        self, layer: InMemoryChannelLayer, steps: int
+    ) -> None:
+        """Race a cancellation through `wait_for` against the arrival of a message."""
+        got: list[object] = []
+
+        async def read() -> None:
+            got.append(await asyncio.wait_for(layer.receive("mail"), timeout=60))
+
+        task = await waiting(read())
+        await turn()
+        sender = asyncio.create_task(layer.send("mail", {"n": 1}))
+        for _ in range(steps):
+            await turn()
+        task.cancel()
+        await asyncio.gather(task, sender, return_exceptions=True)
+        if not got:
+            got.append(await asyncio.wait_for(layer.receive("mail"), timeout=10))
+        assert got == [{"n": 1}]
+        assert is_empty_but_for_looks(layer)
+
+    async def test_a_call_that_is_closed_by_hand_leaves_nothing(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        call = layer.receive("mail")
+        call.send(None)
+        assert list(layer.channels) == ["mail"]
+        call.close()
+        assert is_empty(layer)
+
+
+class TestThreadsAndLoops:
+    async def test_a_thread_without_a_loop_wakes_a_receiver(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        task = await waiting(layer.receive("mail"))
+        await asyncio.to_thread(layer.send_sync, "mail", {"n": 1})
+        assert await asyncio.wait_for(task, timeout=10) == {"n": 1}
+
+    async def test_another_loop_wakes_a_receiver(self, layer: InMemoryChannelLayer) -> None:
+        await layer.group_add("room", "mail")
+        task = await waiting(layer.receive("mail"))
+        await asyncio.to_thread(lambda: asyncio.run(layer.group_send("room", {"n": 1})))
+        assert await asyncio.wait_for(task, timeout=10) == {"n": 1}
+
+    def test_loops_come_and_go(self, layer: InMemoryChannelLayer) -> None:
+        asyncio.run(layer.send("mail", {"n": 1}))
+        assert asyncio.run(layer.receive("mail")) == {"n": 1}
+        layer.send_sync("mail", {"n": 2})
+        assert asyncio.run(layer.receive("mail")) == {"n": 2}
+
+    def test_a_receiver_in_another_thread_is_woken_at_once(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        """Its loop has nothing else that could wake it up."""
+        got: list[object] = []
+        ready = threading.Event()
+
+        async def read() -> None:
+            task = await waiting(layer.receive("mail"))
+            ready.set()
+            got.append(await task)
+
+        thread = threading.Thread(target=asyncio.run, args=(read(),))
+        thread.start()
+        ready.wait()
+        asyncio.run(layer.send("mail", {"n": 1}))
+        thread.join()
+        assert got == [{"n": 1}]
+
+    async def test_one_cancelled_after_another_thread_gave_it_a_message_gives_it_back(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        task = await waiting(layer.receive("mail"))
+        in_thread(lambda: asyncio.run(layer.send("mail", {"n": 1})))
+        assert is_empty(layer)
+        await ended(task)
+        assert await layer.receive("mail") == {"n": 1}
+
+    def test_many_threads_reach_many_loops_and_nothing_is_lost(self) -> None:
+        layer = InMemoryChannelLayer(capacity=10**6)
+        each, total = 200, 800
+        got: list[int] = []
+        finished = threading.Event()
+
+        async def read() -> None:
+            async def one() -> None:
+                while True:
+                    got.append((await layer.receive("mail"))["n"])
+                    if len(got) == total:
+                        finished.set()
+
+            tasks = [asyncio.create_task(one()) for _ in range(3)]
+            await asyncio.to_thread(finished.wait)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        async def send(base: int) -> None:
+            for number in range(base, base + each):
+                await layer.send("mail", {"n": number})
+                await turn()
+
+        threads = [threading.Thread(target=asyncio.run, args=(read(),)) for _ in range(2)]
+        threads += [
+            threading.Thread(target=asyncio.run, args=(send(base),))
+            for base in range(0, total, each)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(got) == list(range(total))
+        assert is_empty_but_for_looks(layer)
+
+    def test_a_receiver_whose_loop_is_closed_is_passed_over(
+        self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Asyncio logs that a task was destroyed, which happens in the middle of `send`."""
+        loop = asyncio.new_event_loop()
+        tasks = {loop.create_task(layer.receive("mail")) for _ in range(2)}
+        loop.run_until_complete(turn())
+        loop.close()
+        tasks.clear()
+
+        async def later() -> object:
+            alive = await waiting(layer.receive("mail"))
+            await layer.send("mail", {"n": 1})
+            return await alive
+
+        assert asyncio.run(later()) == {"n": 1}
+        gc.collect()
+        asyncio.run(layer.send("mail", {"n": 2}))
+        assert asyncio.run(layer.receive("mail")) == {"n": 2}
+        assert is_empty_but_for_looks(layer)
+        assert {record.name for record in caplog.records} == {"asyncio"}
+
+    def test_a_loop_that_is_closed_with_a_message_on_its_way_loses_none(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda loop, context: None)
+        tasks = {loop.create_task(layer.receive("mail"))}
+        loop.run_until_complete(turn())
+        asyncio.run(layer.send("mail", {"n": 1}))
+        assert is_empty(layer)
+        loop.close()
+        tasks.clear()
+        gc.collect()
+        assert asyncio.run(layer.receive("mail")) == {"n": 1}
+
+
+class TestNewChannel:
+    async def test_each_name_is_its_own_on_both_sides_of_the_mark(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        names = [await layer.new_channel() for _ in range(100)]
+        for name in names:
+            assert name.startswith("specific.")
+            assert layer.require_valid_channel_name(name)
+        assert len({name.partition("!")[0] for name in names}) == 100
+        assert len({name.partition("!")[2] for name in names}) == 100
+
+    async def test_the_prefix_may_be_chosen(self, layer: InMemoryChannelLayer) -> None:
+        assert (await layer.new_channel("jobs.")).startswith("jobs.")
+        assert (await layer.new_channel(prefix="jobs.")).startswith("jobs.")
+        with pytest.raises(TypeError, match="Channel name must be"):
+            await layer.new_channel("not allowed")
+
+    async def test_no_consumer_eats_up_the_capacity_of_another(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        slow, other = await layer.new_channel(), await layer.new_channel()
+        for _ in range(3):
+            await layer.send(slow, {})
+        await layer.send(other, {"n": 1})
+        assert await layer.receive(other) == {"n": 1}
+
+
+class TestGroups:
+    async def test_every_member_gets_a_message(self, layer: InMemoryChannelLayer) -> None:
+        waits = await waiting(layer.receive("a"))
+        for channel in ("a", "b"):
+            await layer.group_add("room", channel)
+        await layer.group_add("hall", "c")
+        await layer.group_send("room", {"n": 1})
+        assert await waits == {"n": 1}
+        assert await layer.receive("b") == {"n": 1}
+        assert "c" not in layer.channels
+
+    async def test_who_joins_twice_gets_it_once(self, layer: InMemoryChannelLayer) -> None:
+        await layer.group_add("room", "a")
+        await layer.group_add("room", "a")
+        await layer.group_send("room", {"n": 1})
+        assert len(layer.channels["a"]) == 1
+
+    async def test_who_has_left_gets_none(self, layer: InMemoryChannelLayer) -> None:
+        await layer.group_add("room", "a")
+        await layer.group_discard("room", "a")
+        await layer.group_discard("room", "a")
+        await layer.group_send("room", {"n": 1})
+        assert is_empty(layer)
+
+    async def test_its_channels_can_be_asked_for(self, layer: InMemoryChannelLayer) -> None:
+        assert await layer.group_channels("room") == []
+        assert await layer.group_count("room") == 0
+        for channel in ("b", "a"):
+            await layer.group_add("room", channel)
+        assert await layer.group_channels("room") == ["b", "a"]
+        assert await layer.group_count("room") == 2
+
+    async def test_two_messages_arrive_in_one_order_everywhere(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        for channel in ("a", "b"):
+            await layer.group_add("room", channel)
+        await layer.group_send("room", {"n": 1})
+        await layer.group_send("room", {"n": 2})
+        for channel in ("a", "b"):
+            assert [(await layer.receive(channel))["n"] for _ in range(2)] == [1, 2]
+
+    async def test_no_task_is_made(self, layer: InMemoryChannelLayer) -> None:
+        for number in range(100):
+            await layer.group_add("room", f"c{number}")
+        before = asyncio.all_tasks()
+        call = layer.group_send("room", {"n": 1})
+        with pytest.raises(StopIteration):
+            call.send(None)
+        assert asyncio.all_tasks() == before
+        assert len(layer.channels) == 100
+
+
+class TestEnds:
+    async def test_a_flush_drops_all_but_the_receivers(self, layer: InMemoryChannelLayer) -> None:
+        task = await waiting(layer.receive("chat"))
+        await layer.send("web!a", {"n": 1})
+        await layer.group_add("room", "chat")
+        await layer.flush()
+        assert list(layer.channels) == ["chat"]
+        assert layer.groups == {}
+        await layer.send("chat", {"n": 2})
+        assert await task == {"n": 2}
+        assert is_empty(layer)
+
+    async def test_a_closed_layer_is_empty_and_may_be_used_again(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        await layer.send("mail", {"n": 1})
+        await layer.group_add("room", "mail")
+        await layer.close()
+        await layer.close()
+        assert is_empty(layer)
+        await layer.send("mail", {"n": 2})
+        assert await layer.receive("mail") == {"n": 2}
+
+    async def test_a_forgotten_channel_leaves_nothing(self, layer: InMemoryChannelLayer) -> None:
+        channel = await layer.new_channel()
+        for group in ("room", "hall"):
+            await layer.group_add(group, channel)
+        await layer.group_add("room", "other")
+        await layer.send(channel, {"n": 1})
+        await layer.forget_channel(channel)
+        assert layer.channels == {}
+        assert layer.groups == {"room": {"other": 1000.0}}
+        await layer.group_discard("room", "other")
+        assert is_empty(layer)
+        assert layer._checked == set()
+
+    async def test_whoever_waits_on_a_forgotten_channel_goes_on_waiting(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        task = await waiting(layer.receive("chat"))
+        await layer.forget_channel("chat")
+        await layer.send("chat", {"n": 1})
+        assert await task == {"n": 1}
+
+    async def test_what_is_deleted_from_outside_is_gone(self, layer: InMemoryChannelLayer) -> None:
+        """Tests out there clear a layer by hand."""
+        for _ in range(3):
+            await layer.send("web!a", {})
+        await layer.group_add("room", "web!a")
+        del layer.channels[next(iter(layer.channels))]
+        layer.groups.clear()
+        await layer.group_send("room", {})
+        assert layer.channels == {}
+        for _ in range(3):
+            await layer.send("web!a", {})
+        await layer.forget_channel("web!a")
+        assert is_empty(layer)
+
+    async def test_ten_thousand_connections_leave_nothing(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        before = asyncio.all_tasks()
+        for number in range(10_000):
+            channel = await layer.new_channel()
+            await layer.group_add("all", channel)
+            await layer.group_add(f"one.{number}", channel)
+            task = asyncio.create_task(layer.receive(channel))
+            if number % 3:
+                await layer.send(channel, {"n": number})
+                await turn()
+                await layer.send(channel, {"n": number})
+            task.cancel()
+            await asyncio.wait([task])
+            await layer.forget_channel(channel)
+        assert is_empty(layer)
+        assert layer._checked == set()
+        assert asyncio.all_tasks() == before
+
+    def test_a_layer_goes_when_nobody_holds_it(self) -> None:
+        layer = InMemoryChannelLayer()
+        asyncio.run(layer.send("web!a", {}))
+        reference = weakref.ref(layer)
+        del layer
+        gc.collect()
+        assert reference() is None
