@@ -37,7 +37,7 @@ def peer_python() -> str:
     if not done.is_file() or done.read_text() != wanted:
         print(f"Setting up the peer: {', '.join(wanted.split())}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [python, "-m", "pip", "-q", "--disable-pip-version-check", "install"]
+        pip = [str(python), "-m", "pip", "-q", "--disable-pip-version-check", "install"]
         subprocess.run([*pip, *wanted.split()], check=True)
         done.write_text(wanted)
     return str(python)

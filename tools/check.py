@@ -32,7 +32,9 @@ def typed(name: str | None) -> list[Typed]:
     if name is None:
         shown = "examples/chat"  # Its models stand in for a program's in the snippets.
         found += [
-            Typed(ROOT, ("tools", "tests", "docs", "benchmarks"), ("tests", ".", shown), "settings"),
+            Typed(
+                ROOT, ("tools", "tests", "docs", "benchmarks"), ("tests", ".", shown), "settings"
+            ),
             Typed(ROOT / shown, (".",), (".",), "chatsite.settings"),
         ]
     return found
