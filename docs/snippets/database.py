@@ -21,9 +21,10 @@ class Mover(AsyncJsonWebsocketConsumer):
     """Hand a transaction to a thread."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        number = await database_sync_to_async(self.move)(content["old"], content["new"])
+        number = await self.move(content["old"], content["new"])
         await self.send_json({"moved": number})
 
+    @database_sync_to_async
     def move(self, old: str, new: str) -> int:
         with transaction.atomic():
             messages = Message.objects.select_for_update().filter(room=old)
