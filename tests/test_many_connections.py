@@ -20,7 +20,7 @@ class AsyncMember(AsyncWebsocketConsumer):
     groups = ["everyone"]
     ended: list[int] = []
 
-    async def receive(self, text_data: str) -> None:
+    async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
         await self.join_group("speakers")
         if text_data == "fail":
             raise LookupError
@@ -40,7 +40,7 @@ class SyncMember(WebsocketConsumer):
     groups = ["everyone"]
     ended: list[int] = []
 
-    def receive(self, text_data: str) -> None:
+    def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
         self.join_group("speakers")
         if text_data == "fail":
             raise LookupError
