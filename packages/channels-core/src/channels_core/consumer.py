@@ -97,7 +97,11 @@ class AsyncConsumer:
             except BaseException as error:  # noqa: BLE001 - raised below, if it is the first
                 failure = failure or error
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                # Its traceback holds this frame: no circle is left to the garbage collector.
+                del failure
 
     async def _channels_serve(self, receive: Receive, send: Send) -> None:
         self.base_send = self._channels_make_base_send(send)
