@@ -7,7 +7,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 
-from channels_core import routing
 from channels_core.exceptions import ChannelsError, InvalidFrame, RouteNotFound
 from channels_core.generic.websocket import AsyncJsonWebsocketConsumer, WebsocketConsumer
 from channels_core.middleware import BaseMiddleware
@@ -190,41 +189,6 @@ class TestDjangoForHttp:
             await server.end()
             assert server.received[0]["status"] == 200
             assert server.received[1]["body"] == b"hello"
-
-    async def test_it_is_made_once_and_not_before_it_is_needed(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        made: list[Mark] = []
-
-        def get_asgi_application() -> Mark:
-            made.append(Mark("django"))
-            return made[-1]
-
-        monkeypatch.setattr("django.core.asgi.get_asgi_application", get_asgi_application)
-        router = ProtocolTypeRouter({})
-        assert not made
-        assert await lead(router, {"type": "http"}) == "django"
-        assert await lead(router, {"type": "http"}) == "django"
-        assert len(made) == 1
-
-    async def test_two_first_requests_at_once_make_one(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A second thread comes to the lock while the first one is at work."""
-        made: list[Mark] = []
-        django = routing._DjangoApplication()
-
-        class Lock:
-            def __enter__(self) -> None:
-                django._application = Mark("first")
-
-            def __exit__(self, *exc_info: object) -> None:
-                pass
-
-        monkeypatch.setattr(django, "_lock", Lock())
-        monkeypatch.setattr("django.core.asgi.get_asgi_application", lambda: made.append(Mark(2)))
-        assert await lead(django, {"type": "http"}) == "first"
-        assert not made
 
 
 class TestURLRouter:

@@ -1,6 +1,5 @@
 """Routers: lead a connection to its application by protocol, path or channel."""
 
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import islice
@@ -10,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._answer import answer_client_errors
+from channels_core._django import DjangoApplication
 from channels_core._lifespan import Lifespan
 from channels_core._routes import RouteIndex, make_route, route_key
 from channels_core.applications import as_asgi3
@@ -109,7 +109,7 @@ class ProtocolTypeRouter:
                 "for 'lifespan'; call them there, or leave it out"
             )
         self.application_mapping.setdefault("lifespan", lifespan)
-        self.application_mapping.setdefault("http", _DjangoApplication())
+        self.application_mapping.setdefault("http", DjangoApplication())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
@@ -131,30 +131,6 @@ class ProtocolTypeRouter:
         if kind in _ANSWERED:
             return await answer_client_errors(application, scope, receive, send)
         return await application(scope, receive, send)
-
-
-class _DjangoApplication:
-    """Django's own ASGI application, made when the first request comes.
-
-    By then settings and apps are there, which need not be so when the router is made.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._application: _Application | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
-        application = self._application or self._make()
-        return await application(scope, receive, send)
-
-    def _make(self) -> _Application:
-        # Here, because it is not needed by programs that route http themselves.
-        from django.core.asgi import get_asgi_application
-
-        with self._lock:
-            if self._application is None:
-                self._application = get_asgi_application()
-            return self._application
 
 
 class _NoRoute(RouteNotFound):

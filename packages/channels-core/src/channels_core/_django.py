@@ -1,0 +1,38 @@
+"""Django's own ASGI application, for a router that is given none for HTTP."""
+
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels_core.typing import Receive, Scope, Send
+
+__all__ = ["DjangoApplication"]
+
+
+class DjangoApplication:
+    """Django's own ASGI application, made when the first request comes.
+
+    By then settings and apps are there, which need not be so when the router is made.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._application: Callable[[Scope, Receive, Send], Awaitable[Any]] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one request.
+
+        Raises:
+            ImproperlyConfigured: There are no settings.
+        """
+        application = self._application or self._make()
+        return await application(scope, receive, send)
+
+    def _make(self) -> Callable[[Scope, Receive, Send], Awaitable[Any]]:
+        # Here, because it is not needed by programs that route http themselves.
+        from django.core.asgi import get_asgi_application
+
+        with self._lock:
+            if self._application is None:
+                self._application = get_asgi_application()
+            return self._application
