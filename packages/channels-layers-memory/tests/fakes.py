@@ -40,6 +40,6 @@ class Reader:
         self.alive = True
         self.woken = 0
 
-    def wake(self) -> bool:
+    def wake(self, here: object = None) -> bool:
         self.woken += self.alive
         return self.alive

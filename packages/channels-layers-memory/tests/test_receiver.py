@@ -1,9 +1,7 @@
 import asyncio
 import threading
 
-import pytest
-
-from channels_layers_memory._receiver import Receiver
+from channels_layers_memory._receiver import Receiver, running_loop
 
 
 async def test_it_is_woken_in_its_own_loop() -> None:
@@ -64,6 +62,18 @@ def test_it_is_out_of_reach_when_its_loop_is_closed() -> None:
     assert not receiver.wake()
 
 
-def test_it_belongs_to_a_loop() -> None:
-    with pytest.raises(RuntimeError):
-        Receiver()
+async def test_where_the_caller_is_may_be_told() -> None:
+    here, other = Receiver(), Receiver()
+    loop = asyncio.get_running_loop()
+    assert running_loop() is loop
+    assert here.wake(loop)
+    assert here.woken.done()
+    elsewhere = asyncio.new_event_loop()
+    assert other.wake(elsewhere)
+    assert not other.woken.done()
+    await asyncio.wait_for(other.woken, timeout=10)
+    elsewhere.close()
+
+
+def test_there_may_be_no_loop() -> None:
+    assert running_loop() is None

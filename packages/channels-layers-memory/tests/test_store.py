@@ -389,10 +389,10 @@ def test_a_reader_that_is_thrown_away_during_a_sweep_is_not_forgotten(
     assert isinstance(first, Reader)
 
     class Troublesome(Reader):
-        def wake(self) -> bool:
+        def wake(self, here: object = None) -> bool:
             assert isinstance(other, Reader)
             store.give_up_later("b", other)
-            return super().wake()
+            return super().wake(here)
 
     heir = store.take("a", Troublesome)
     store.put("a", {"n": 1})

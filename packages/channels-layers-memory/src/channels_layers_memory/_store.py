@@ -34,8 +34,12 @@ class Waiter(Protocol):
 
     message: Message | None
 
-    def wake(self) -> bool:
-        """Let it take `message`; False if it can no longer be reached."""
+    def wake(self, here: object = None) -> bool:
+        """Let it take `message`; False if it can no longer be reached.
+
+        Args:
+            here: Where the caller is, as far as that matters and is known.
+        """
 
 
 W = TypeVar("W", bound=Waiter)
@@ -94,8 +98,13 @@ class Store:
         finally:
             self._release()
 
-    def put_all(self, group: str, payload: Payload) -> int:
+    def put_all(self, group: str, payload: Payload, here: object = None) -> int:
         """Put a message into all channels of a group, with no other operation in between.
+
+        Args:
+            group: The group.
+            payload: The message.
+            here: What to tell the receivers when they are woken.
 
         Returns:
             How many of them were full.
@@ -103,7 +112,7 @@ class Store:
         with self._lock:
             now = self._begin()
             names = tuple(self.groups.members.get(group, ()))
-            return sum([not self._put(name, now, payload) for name in names])
+            return sum([not self._put(name, now, payload, here) for name in names])
 
     def take(self, name: str, wait: Callable[[], W]) -> Message | W:
         """Take the first message of a channel, or wait for it.
@@ -226,10 +235,10 @@ class Store:
         while self._thrown_away:
             self._give_up(*self._thrown_away.popleft(), now)
 
-    def _put(self, name: str, now: float, payload: Payload) -> bool:
+    def _put(self, name: str, now: float, payload: Payload, here: object = None) -> bool:
         message = (now + self._limits.expiry, self._number(), payload)
         queue = self.channels.get(name)
-        if type(queue) is OrderedDict and self._hand_over(name, queue, message):
+        if type(queue) is OrderedDict and self._hand_over(name, queue, message, here):
             return True
         backlog = self._backlogs.kept.get(name)
         if backlog is None:
@@ -268,7 +277,9 @@ class Store:
         self._backlogs.plan(name, backlog, time)
         self._due = min(self._due, time)
 
-    def _hand_over(self, name: str, receivers: Receivers, message: Message) -> bool:
+    def _hand_over(
+        self, name: str, receivers: Receivers, message: Message, here: object = None
+    ) -> bool:
         """Give a message to the receiver that has waited longest.
 
         Returns:
@@ -278,7 +289,7 @@ class Store:
         while receivers and not taken:
             waiter, _ = receivers.popitem(last=False)
             waiter.message = message
-            taken = waiter.wake()
+            taken = waiter.wake(here)
             if not taken:
                 waiter.message = None
         if not receivers:

@@ -10,7 +10,7 @@ from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import Message
 from channels_layers_memory._codec import ISOLATIONS, shared
 from channels_layers_memory._drops import Drops
-from channels_layers_memory._receiver import Receiver
+from channels_layers_memory._receiver import Receiver, running_loop
 from channels_layers_memory._store import Store
 from channels_layers_memory._view import Channels
 
@@ -186,7 +186,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         logger `django.channels.layers.memory` (every 10 seconds at most).
         """
         self.require_valid_group_name(group)
-        dropped = self._store.put_all(group, shared(self._encode(message)))
+        dropped = self._store.put_all(group, shared(self._encode(message)), running_loop())
         if dropped:
             self._drops.add(group, dropped)
 
