@@ -25,7 +25,9 @@ def new_layer() -> Any:
     """Return an in-memory layer, whoever's it is."""
     from channels.layers import InMemoryChannelLayer
 
-    return InMemoryChannelLayer()
+    # The peer may take longer than the default of 60 seconds for one message to a large group,
+    # whose last members would then wait for ever.
+    return InMemoryChannelLayer(expiry=3600)
 
 
 async def pairs(layer: Any, channel: str, count: int) -> float:
