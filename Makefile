@@ -8,7 +8,7 @@ ARGS =
 export PORT
 
 # Runs what follows in the environment of this interpreter and this Django, installing it first.
-IN_ENV = @$(PYTHON) -m tools.env --python "$(PYTHON)" --django "$(DJANGO)" --
+IN_ENV = @exec "$(PYTHON)" -m tools.env --python "$(PYTHON)" --django "$(DJANGO)" --
 ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 interpreter:
-	@$(PYTHON) -c '$(ABLE)' 2>/dev/null || { echo "PYTHON=$(PYTHON) is not a working Python 3.11 or newer with venv (Debian: python3-venv): name one with PYTHON=." >&2; exit 1; }
+	@"$(PYTHON)" -c '$(ABLE)' 2>/dev/null || { echo "PYTHON=$(PYTHON) is not a working Python 3.11 or newer with venv (Debian: python3-venv): name one with PYTHON=." >&2; exit 1; }
 
 install: interpreter ## Make the environment with the pinned tools and all packages editable
 	$(IN_ENV)

@@ -5,6 +5,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from channels_core.applications import as_asgi3, name_that_thing
+from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.typing import Receive, Scope, Send
 from fakes import Server
@@ -90,3 +91,8 @@ def test_a_thing_is_named_by_itself_or_by_its_class() -> None:
     assert name_that_thing(as_asgi3) == "channels_core.applications.as_asgi3"
     assert name_that_thing(Single()) == f"{__name__}.Single"
     assert name_that_thing(Single.__call__) == f"{__name__}.Single.__call__"
+
+
+def test_forgotten_parentheses_are_an_error_at_once() -> None:
+    with pytest.raises(TypeError, match=r"call as_asgi\(\)"):
+        as_asgi3(AsyncConsumer.as_asgi)

@@ -59,6 +59,12 @@ def test_a_denial_may_say_how() -> None:
     assert pickle.loads(pickle.dumps(denial)).status == 401
 
 
+def test_a_denial_may_say_no_more_than_why() -> None:
+    denial = DenyConnection("not allowed")
+    assert (denial.code, denial.reason, denial.status) == (None, "not allowed", None)
+    assert DenyConnection("not allowed", "because").reason == "because"
+
+
 @pytest.mark.parametrize("signal", [AcceptConnection, DenyConnection, StopConsumer])
 def test_a_signal_needs_no_argument(signal: type[ConsumerSignal]) -> None:
     with pytest.raises(ConsumerSignal):

@@ -298,6 +298,9 @@ def test_what_is_wrong_with_a_configuration_is_said(settings: Any) -> None:
     settings.CHANNEL_LAYERS = {"default": {}}
     with pytest.raises(InvalidChannelLayerError, match=r"No BACKEND specified .*'default'"):
         get_channel_layer()
+    settings.CHANNEL_LAYERS = {"default": "a.dotted.Path"}
+    with pytest.raises(InvalidChannelLayerError, match=r"must be a dict .*'a.dotted.Path'"):
+        get_channel_layer()
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "nowhere.Layer"}}
     with pytest.raises(InvalidChannelLayerError, match=r"Cannot import BACKEND 'nowhere.Layer'"):
         get_channel_layer()

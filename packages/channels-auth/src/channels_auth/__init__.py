@@ -1,4 +1,4 @@
-"""Cookies, sessions and login for Channels consumers, the way Django does them."""
+"""The place of cookies, sessions and login on Channels consumers; holds its version so far."""
 
 from importlib.metadata import version
 

@@ -26,6 +26,8 @@ def as_asgi3(application: Any) -> ASGIApplication:
         raise TypeError(
             f"Expected an ASGI application (a callable, or a consumer class), got {application!r}"
         )
+    if getattr(application, "__name__", None) == "as_asgi":
+        raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
     if isinstance(application, type) and hasattr(application, "as_asgi"):
         return cast(ASGIApplication, application.as_asgi())
     if not isinstance(application, type) and _takes(application, 3) and not _takes(application, 1):

@@ -90,17 +90,23 @@ class DenyConnection(ConsumerSignal):
     """Refuse the WebSocket handshake; raised in `connect`."""
 
     def __init__(
-        self, code: int | None = None, reason: str | None = None, status: int | None = None
+        self,
+        code: int | str | None = None,
+        reason: str | None = None,
+        status: int | None = None,
     ) -> None:
         """Say how to refuse; with no argument the server answers as it does by itself (403).
 
         Args:
-            code: Close code for servers that pass one on before the handshake.
+            code: Close code for servers that pass one on before the handshake. A str is taken
+                for the reason, as in `DenyConnection("not allowed")`.
             reason: Close reason, and the body of the HTTP response where `status` is sent.
             status: HTTP status to answer with, where the server offers the
                 `websocket.http.response` extension.
         """
         super().__init__(code, reason, status)
+        if isinstance(code, str):
+            code, reason = None, reason or code
         self.code = code
         self.reason = reason
         self.status = status

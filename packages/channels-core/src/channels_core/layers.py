@@ -303,11 +303,16 @@ class ChannelLayerManager:
 
     def _config(self, name: str) -> dict[str, Any]:
         try:
-            return self.configs[name]
+            config = self.configs[name]
         except KeyError:
             raise InvalidChannelLayerError(
                 f"CHANNEL_LAYERS has no alias {name!r}; it has {sorted(self.configs)}"
             ) from None
+        if not isinstance(config, dict):
+            raise InvalidChannelLayerError(
+                f"CHANNEL_LAYERS[{name!r}] must be a dict with a BACKEND, not {config!r}"
+            )
+        return config
 
     def _make_backend(self, name: str, config: dict[str, Any]) -> BaseChannelLayer:
         try:

@@ -85,3 +85,23 @@ def test_a_consumer_that_runs_no_loop_may_lose_its_client() -> None:
     consumer = Program()
     consumer._channels_lost(OSError("gone"))
     assert not consumer.is_open
+
+
+async def test_groups_that_were_never_joined_are_not_left(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server(Program.as_asgi())
+    server.put({"type": "websocket.connect"})
+    with pytest.raises(InvalidChannelLayerError):
+        await server.end()
+    assert len(caplog.records) == 1
+
+
+def test_a_layer_that_hands_its_calls_on_is_asked_for_nothing_else() -> None:
+    class Proxy:
+        def __getattr__(self, name: str) -> Any:
+            if name == "group_add":
+                return print
+            raise RuntimeError("no running event loop")
+
+    consumer = Program()
+    consumer.channel_layer = Proxy()
+    assert consumer._channels_group_layer() is consumer.channel_layer

@@ -1,4 +1,4 @@
-"""Long-lived HTTP consumers and the development server of Channels for Django."""
+"""The place of HTTP consumers and the development server; holds its version so far."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""Test tools for Channels consumers and channel layers."""
+"""The place of the test tools of Channels; holds its version so far."""
 
 from importlib.metadata import version
 

@@ -32,11 +32,14 @@ class _IsOpen:
 _DISCONNECT_WITHIN: Final = 0.5
 
 
-def _offers_groups(layer: BaseChannelLayer) -> bool:
+def _offers_groups(layer: Any) -> bool:
+    own = getattr(type(layer), "group_add", None)
+    if own is None:
+        # None of ours: one that hands its calls on, perhaps. It is asked for nothing else, since
+        # that may work in an event loop only, and this may be a handler's thread.
+        return callable(getattr(layer, "group_add", None))
     # A layer of a program's own may not list what it can do.
-    return "groups" in getattr(layer, "extensions", ()) or (
-        getattr(type(layer), "group_add", None) not in (None, BaseChannelLayer.group_add)
-    )
+    return own is not BaseChannelLayer.group_add or "groups" in layer.extensions
 
 
 class WebsocketBase:
@@ -68,6 +71,7 @@ class WebsocketBase:
 
     _channels_socket: Socket
     _channels_joined: set[str]
+    _channels_declared: frozenset[str] = frozenset()
     _channels_disconnect_called: bool
     _channels_takes: ClassVar[frozenset[str]] = frozenset({"text_data", "bytes_data"})
 
@@ -136,11 +140,14 @@ class WebsocketBase:
         return layer
 
     def _channels_groups(self) -> list[str]:
-        return _events.group_names(self.groups)
+        names = _events.group_names(self.groups)
+        self._channels_declared = frozenset(names)
+        return names
 
     def _channels_groups_to_leave(self) -> list[str]:
         """Return what was joined, and what a program added to `groups` itself."""
-        return sorted(self._channels_joined.union(self._channels_own_groups()))
+        added = set(self._channels_own_groups()) - self._channels_declared
+        return sorted(self._channels_joined | added)
 
     def _channels_own_groups(self) -> list[str]:
         """Return the list that is this consumer's own, and not its class's."""

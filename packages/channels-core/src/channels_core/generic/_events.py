@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -191,14 +192,23 @@ def _too_big(limit: int) -> InvalidFrame:
 def decode_json(text: str) -> Any:
     """Parse JSON strictly: `NaN` and `Infinity`, which it does not have, are refused.
 
+    So is a number too large for a float, which would become the latter.
+
     Raises:
         ValueError: The text is no JSON.
     """
-    return json.loads(text, parse_constant=_refuse_constant)
+    return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number:.30} is too large a number")
+    return value
 
 
 def encode_json(content: Any, encoder: type[json.JSONEncoder] | None) -> str:
