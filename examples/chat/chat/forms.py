@@ -1,5 +1,7 @@
 """What is accepted from a visitor."""
 
+from typing import Any
+
 from django import forms
 from django.core.exceptions import ValidationError
 
@@ -14,6 +16,16 @@ def require_unicode(value: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise ValidationError("This is not valid Unicode text.") from error
+
+
+class TextField(forms.CharField):
+    """A text that is one already: JSON may bring a number or a list, which no browser's form does."""
+
+    def to_python(self, value: Any) -> str | None:
+        """Refuse what is no text, instead of writing it out as Python would."""
+        if not isinstance(value, str | None):
+            raise ValidationError("This is not text.")
+        return super().to_python(value)
 
 
 class RoomForm(forms.Form):
@@ -31,7 +43,7 @@ class RoomForm(forms.Form):
 class MessageForm(forms.Form):
     """Check what a visitor wrote."""
 
-    author = forms.CharField(
+    author = TextField(
         max_length=40, required=False, empty_value="Guest", validators=[require_unicode]
     )
-    text = forms.CharField(max_length=500, validators=[require_unicode])
+    text = TextField(max_length=500, validators=[require_unicode])

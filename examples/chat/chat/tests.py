@@ -94,6 +94,8 @@ class RoomTests(TestCase):
             self.assertEqual(list((await anna.hear())["errors"]), ["text"])
         await anna.socket.send_input({"type": "websocket.receive", "text": "[1, 2]"})
         self.assertEqual(list((await anna.hear())["errors"]), ["text"])
+        await anna.socket.send_input({"type": "websocket.receive", "text": '{"text": ["Hello"]}'})
+        self.assertEqual(list((await anna.hear())["errors"]), ["text"])
         self.assertFalse(await Message.objects.aexists())
         await anna.leave()
 

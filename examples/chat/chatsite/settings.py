@@ -42,3 +42,12 @@ TEMPLATES = [
 ]
 
 USE_TZ = True
+TIME_ZONE = "UTC"
+
+# One line for each event: Daphne has a handler of its own for what goes on to the root logger.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+}
