@@ -19,7 +19,7 @@ def require_unicode(value: str) -> None:
 
 
 class TextField(forms.CharField):
-    """A text that is one already: JSON may bring a number or a list, which no browser's form does."""
+    """A text that is one already: JSON may bring a number or a list as well."""
 
     def to_python(self, value: Any) -> str | None:
         """Refuse what is no text, instead of writing it out as Python would."""
