@@ -1,6 +1,7 @@
 """Programs that serve the example site, started for real and told to end."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,11 +18,15 @@ SITE: Final = ROOT / "examples" / "chat"
 
 
 def free_port() -> int:
-    """Return a port at which nothing is served at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port at which nothing is served at the moment.
+
+    Below those that systems give to clients: none of them takes it while a server restarts.
+    """
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def environment(database: Path) -> dict[str, str]:

@@ -17,6 +17,9 @@ from websockets.typing import Origin
 
 from served import ROOT, SITE, Served, demo, environment, free_port, uvicorn
 
+# A net, for a machine under load.
+SECONDS = 60
+
 
 @pytest.fixture(scope="module", params=[demo, uvicorn])
 def site(
@@ -34,7 +37,8 @@ def enter(site: Served, room: str) -> connect:
 
 def connect_from(origin: str | None, address: str) -> connect:
     """Open a WebSocket as a page of the origin would."""
-    return connect(address, origin=None if origin is None else Origin(origin), proxy=None)
+    header = None if origin is None else Origin(origin)
+    return connect(address, origin=header, proxy=None, open_timeout=SECONDS, close_timeout=SECONDS)
 
 
 async def say(client: ClientConnection, text: str) -> None:

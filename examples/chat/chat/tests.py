@@ -9,6 +9,9 @@ from django.test import TestCase
 from chat.models import Message
 from chatsite.asgi import application
 
+# How long to wait for what should come at once, on a machine that is busy.
+SECONDS = 30
+
 
 class Visitor:
     """Stand for one browser: its WebSocket as a server would hand it to the application."""
@@ -29,7 +32,7 @@ class Visitor:
     async def knock(self) -> dict[str, Any]:
         """Ask to come in and return the answer."""
         await self.socket.send_input({"type": "websocket.connect"})
-        return dict(await self.socket.receive_output())
+        return dict(await self.socket.receive_output(timeout=SECONDS))
 
     async def say(self, **content: Any) -> None:
         """Send what the page would send."""
@@ -37,13 +40,13 @@ class Visitor:
 
     async def hear(self) -> dict[str, Any]:
         """Return the next thing the page would get."""
-        event = await self.socket.receive_output()
+        event = await self.socket.receive_output(timeout=SECONDS)
         return dict(json.loads(event["text"]))
 
     async def leave(self) -> None:
         """Close the tab."""
         await self.socket.send_input({"type": "websocket.disconnect", "code": 1001})
-        await self.socket.wait()
+        await self.socket.wait(timeout=SECONDS)
 
 
 class RoomTests(TestCase):
@@ -111,14 +114,14 @@ class RoomTests(TestCase):
         """The origin has to be the site's own."""
         stranger = Visitor("/ws/rooms/tea/", origin="http://example.org")
         self.assertEqual((await stranger.knock())["type"], "websocket.close")
-        await stranger.socket.wait()
+        await stranger.socket.wait(timeout=SECONDS)
 
     async def test_a_room_that_cannot_be_is_not_let_in(self) -> None:
         """Names that no group may have find no consumer."""
         for path in ("/ws/rooms/caf\u00e9/", "/ws/rooms/../", f"/ws/rooms/{'a' * 51}/", "/ws/"):
             lost = Visitor(path)
             self.assertEqual((await lost.knock())["type"], "websocket.close")
-            await lost.socket.wait()
+            await lost.socket.wait(timeout=SECONDS)
 
 
 class PageTests(TestCase):
