@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
+from channels_core._pool import drain
 from channels_core.consumer import AsyncConsumer, SyncConsumer, get_handler_name
 from channels_core.exceptions import InvalidChannelLayerError, InvalidFrame, StopConsumer
+from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.layers import channel_layers
 from channels_core.typing import Message
 from fakes import LocalLayer, Server, until
@@ -439,18 +441,17 @@ async def test_handlers_of_one_connection_never_overlap_even_when_cancelled() ->
     steps: list[str] = []
     loop = asyncio.get_running_loop()
 
-    class Program(SyncConsumer):
-        _channels_finished = False
-
-        def websocket_receive(self, message: Message) -> None:
+    class Program(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
             loop.call_soon_threadsafe(started.set)
             go_on.wait(20)
             steps.append("handled")
 
-        def _channels_finish(self) -> None:
-            steps.append("finished")
+        def disconnect(self, code: int) -> None:
+            steps.append("disconnected")
 
     server = Server(Program.as_asgi())
+    await server.connect()
     server.text("x")
     await started.wait()
     server.task.cancel()
@@ -458,7 +459,84 @@ async def test_handlers_of_one_connection_never_overlap_even_when_cancelled() ->
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await server.task
-    assert steps == ["handled", "finished"]
+    assert steps == ["handled", "disconnected"]
+
+
+async def test_handlers_that_block_all_threads_do_not_keep_others_from_ending(
+    settings: Any,
+) -> None:
+    settings.CHANNELS_SYNC_THREADS = 1
+    started, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    ended: list[int] = []
+
+    class Program(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+            loop.call_soon_threadsafe(started.set)
+            go_on.wait(20)
+
+        def disconnect(self, code: int) -> None:
+            ended.append(code)
+
+    blocking, leaving = Server(Program.as_asgi()), Server(Program.as_asgi())
+    await blocking.connect()
+    await leaving.connect()
+    blocking.text("x")
+    await started.wait()
+    await leaving.leave(1001)
+    assert ended == [1001]
+    go_on.set()
+    await blocking.leave()
+
+
+def test_a_handler_that_outlives_its_event_loop_does_not_wait_for_it() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    errors: list[Exception] = []
+
+    class Program(SyncConsumer):
+        def websocket_receive(self, message: Message) -> None:
+            started.set()
+            go_on.wait(20)
+            try:
+                self.send({"type": "too late"})
+            except OSError as error:
+                errors.append(error)
+
+    async def stopping() -> None:
+        server = Server(Program.as_asgi())
+        server.text("x")
+        await asyncio.to_thread(started.wait, 20)
+        server.task.cancel()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(stopping())
+    go_on.set()
+    assert drain(20)
+    assert "event loop has stopped" in str(errors[0])
+    pending = asyncio.all_tasks(loop)
+    for task in pending:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+async def test_a_method_for_a_programs_own_use_ends_no_connection(
+    layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Program(Echo):
+        def double(self, number: Any) -> Any:
+            return 2
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    [channel] = layer.queues
+    await layer.send(channel, {"type": "double"})
+    await layer.send(channel, {"type": "note", "text": "alive"})
+    [answer] = await server.reply()
+    assert answer["text"] == "alive"
+    assert "must be 'async def'" in caplog.text
+    await server.leave()
 
 
 async def test_async_code_called_from_a_sync_handler_runs_without_deadlock() -> None:

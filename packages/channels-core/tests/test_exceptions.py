@@ -69,3 +69,10 @@ def test_a_denial_may_say_no_more_than_why() -> None:
 def test_a_signal_needs_no_argument(signal: type[ConsumerSignal]) -> None:
     with pytest.raises(ConsumerSignal):
         raise signal
+
+
+def test_an_invalid_frame_passes_between_processes() -> None:
+    import pickle
+
+    copy = pickle.loads(pickle.dumps(InvalidFrame("bad", 1007)))
+    assert (str(copy), copy.code) == ("bad", 1007)

@@ -72,6 +72,16 @@ class Program(AsyncWebsocketConsumer):
     @staticmethod
     def of_nobody(event: Any) -> None: ...
 
+    class Meta:
+        def __init__(self, event: Any) -> None:
+            raise AssertionError("made by a message")
+
+    def whoami(self) -> None:
+        """Takes no message."""
+
+    def between(self, one: Any, other: Any) -> None:
+        """Takes more than one."""
+
 
 def test_what_a_program_wrote_is_reached() -> None:
     assert find_handlers(Program) == {
@@ -89,7 +99,8 @@ def test_what_a_program_wrote_is_reached() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["loud_property", "static_value", "nothing", "base_send", "channel_receive", "receive",
+    ["loud_property", "static_value", "Meta", "whoami", "between", "nothing", "base_send",
+     "channel_receive", "receive",
      "send", "close", "accept", "dispatch", "as_asgi", "leave_group", "deny", "invalid_frame",
      "report_exception", "_channels_finish", "__init__", "connect", "disconnect"],
 )  # fmt: skip

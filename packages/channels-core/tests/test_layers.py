@@ -254,6 +254,11 @@ def test_nothing_is_configured_by_default() -> None:
     assert "default" not in channel_layers
 
 
+def test_a_setting_of_none_is_as_good_as_none(settings: Any) -> None:
+    settings.CHANNEL_LAYERS = None
+    assert get_channel_layer() is None
+
+
 def test_a_configured_layer_is_built_once(settings: Any) -> None:
     configure(settings, CONFIG={"capacity": 3})
     layer = get_channel_layer()

@@ -1,6 +1,7 @@
 """Which methods of a consumer a message may reach."""
 
-from inspect import getattr_static
+from inspect import getattr_static, signature
+from types import FunctionType
 from typing import Final
 
 from channels_core.typing import Message
@@ -46,6 +47,14 @@ def find_handlers(consumer: type) -> dict[str, bool]:
     }
 
 
+def _takes_a_message(method: FunctionType) -> bool:
+    try:
+        signature(method).bind("self", "message")
+    except TypeError:
+        return False
+    return True
+
+
 def may_reach(consumer: object, name: str) -> bool | None:
     """Tell who may reach an attribute of a consumer.
 
@@ -62,8 +71,11 @@ def may_reach(consumer: object, name: str) -> bool | None:
     value = getattr_static(consumer, name, None)
     if value is None:
         value = getattr(consumer, name, None)  # of a program's own __getattr__
-    if not callable(value) and not isinstance(value, classmethod):
+    if isinstance(value, type) or not (callable(value) or isinstance(value, classmethod)):
         return None
+    of_instance = not isinstance(consumer, type) and name in vars(consumer)
+    if isinstance(value, FunctionType) and not (of_instance or _takes_a_message(value)):
+        return None  # a method for the program's own use
     if name.startswith(_SERVER_PREFIXES):
         return False
     kind = consumer if isinstance(consumer, type) else type(consumer)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync
@@ -12,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from channels_core._pool import BoundedPool
 from channels_core.db import DatabaseSyncToAsync
 
 __all__ = ["ThreadCall", "pool_size", "run_in_thread"]
@@ -37,30 +37,31 @@ def pool_size() -> int:
     return size
 
 
-class _Pool:
-    """The pool of threads, made when it is first needed."""
+class _Pools:
+    """The pool of threads, and one like it for the ends of connections, made when needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
+        self._made: dict[bool, BoundedPool] = {}
         setting_changed.connect(self._drop)
 
-    def get(self) -> ThreadPoolExecutor:
+    def get(self, *, ending: bool) -> BoundedPool:
         with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(pool_size(), "channels-sync")
-            return self._executor
+            if ending not in self._made:
+                name = "channels-end" if ending else "channels-sync"
+                self._made[ending] = BoundedPool(pool_size(), name)
+            return self._made[ending]
 
     def _drop(self, *, setting: str, **kwargs: object) -> None:
         if setting == "CHANNELS_SYNC_THREADS":
             with self._lock:
-                old, self._executor = self._executor, None
-            if old is not None:
+                old, self._made = self._made, {}
+            for pool in old.values():
                 # Handlers that run now go on; their threads end after them.
-                old.shutdown(wait=False)
+                pool.shutdown(wait=False)
 
 
-_pool = _Pool()
+_pools = _Pools()
 
 
 class ThreadCall:
@@ -105,12 +106,17 @@ class ThreadCall:
         await event.wait()
 
 
-async def run_in_thread(call: ThreadCall) -> Any:
+async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
     """Run a call in the thread that fits.
 
     That is a thread of the pool; but the caller's thread under an outer `async_to_sync` (as in
     a Django `TestCase`), whose transaction the call must see, and the thread of a
     `ThreadSensitiveContext` where a program has entered one.
+
+    Args:
+        call: What to call.
+        ending: Whether it ends a connection. Such calls have a pool to themselves, so that
+            handlers which block all threads of the other one do not keep them from running.
     """
     if (
         getattr(AsyncToSync.executors, "current", None)
@@ -118,4 +124,5 @@ async def run_in_thread(call: ThreadCall) -> Any:
         or SyncToAsync.thread_sensitive_context.get(None)
     ):
         return await DatabaseSyncToAsync(call, thread_sensitive=True)()
-    return await DatabaseSyncToAsync(call, thread_sensitive=False, executor=_pool.get())()
+    executor: Any = _pools.get(ending=ending)  # asgiref names a subclass, and needs none
+    return await DatabaseSyncToAsync(call, thread_sensitive=False, executor=executor)()

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial, update_wrapper
+from inspect import isawaitable
+from types import CoroutineType
 from typing import Any, ClassVar, Final
 
 from asgiref.sync import AsyncToSync, async_to_sync
@@ -60,7 +62,9 @@ class AsyncConsumer:
     _channels_loop: MessageLoop | None = None
     # Whether `_channels_finish` has nothing (more) to do, as it has not in plain consumers.
     _channels_finished = True
-    _channels_finish: Callable[[], Any]
+    _channels_finish: Callable[[], Coroutine[Any, Any, None]]
+    _channels_at_end = False
+    _channels_outer_executor: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the table of the new class's handlers."""
@@ -104,7 +108,7 @@ class AsyncConsumer:
                 del failure
 
     async def _channels_serve(self, receive: Receive, send: Send) -> None:
-        self.base_send = self._channels_make_base_send(send)
+        self.base_send = self._channels_make_base_send(self._channels_watch(send))
         sources = [(receive, self._channels_handle_client)]
         if self.channel_layer_alias is not None:
             layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
@@ -115,7 +119,12 @@ class AsyncConsumer:
         loop = self._channels_loop = MessageLoop(*sources)
         await loop.run(self.cleanup_timeout)
 
+    def _channels_watch(self, send: Send) -> Send:
+        """Return what sends, perhaps with a look at what is sent."""
+        return send
+
     def _channels_make_base_send(self, send: Send) -> Callable[[Message], Any]:
+        """Return what sends in the consumer's own colour: here a coroutine function."""
         return send
 
     async def _channels_handle_client(self, message: Message) -> None:
@@ -124,6 +133,7 @@ class AsyncConsumer:
         if message.get("type") == "websocket.disconnect":
             # The handler for the end of a connection is its clean-up, and bounded as such.
             self._channels_peer_left(message)
+            self._channels_at_end = True
             async with asyncio.timeout(self.cleanup_timeout):
                 await self.dispatch(message)
         else:
@@ -157,13 +167,18 @@ class AsyncConsumer:
         """
         handler = self._channels_find_handler(message)
         if handler is not None:
-            coroutine = handler(message)
-            if coroutine is None:
-                raise TypeError(
-                    f"{type(self).__name__}.{get_handler_name(message)} must be 'async def', since "
-                    "its class is an AsyncConsumer"
-                )
-            await coroutine
+            result = handler(message)
+            if type(result) is CoroutineType or isawaitable(result):
+                await result
+            else:
+                self._channels_wrong_colour(message, "must be 'async def', since it is an Async")
+
+    def _channels_wrong_colour(self, message: Message, fault: str) -> None:
+        text = f"{type(self).__name__}.{get_handler_name(message)} {fault}Consumer's"
+        if not self._channels_from_layer:
+            raise TypeError(text)
+        # As for a type without a handler: no sender of messages may end the connection.
+        logger.error("%s; the message from the channel layer is lost", text)
 
     def _channels_find_handler(self, message: Message) -> Callable[[Message], Any] | None:
         name = get_handler_name(message)
@@ -242,7 +257,8 @@ class AsyncConsumer:
         try:
             # Without any message there was no `connect` that a `disconnect` could answer.
             if not self._channels_finished and self._channels_from_layer is not None:
-                await self._channels_call(self._channels_finish)
+                self._channels_at_end = True
+                await self._channels_finish()
         finally:
             forget = getattr(self.channel_layer, "forget_channel", None)
             if forget is not None and hasattr(self, "channel_name"):
@@ -289,11 +305,19 @@ class SyncConsumer(AsyncConsumer):
     _channels_running: ThreadCall | None = None
 
     def _channels_make_base_send(self, send: Send) -> Callable[[Message], Any]:
+        loop = asyncio.get_running_loop()
+
         async def transmit(message: Message) -> None:
             # A server's `send` need not be a coroutine function itself.
             await send(message)
 
-        return async_to_sync(transmit)
+        def base_send(message: Message) -> None:
+            if not loop.is_running():
+                # A server that stops may leave handlers behind, which would wait here for ever.
+                raise ConnectionError("The server's event loop has stopped")
+            async_to_sync(transmit)(message)
+
+        return base_send
 
     async def dispatch(self, message: Message) -> None:
         """Hand a message to the method that is named after its type, in a thread.
@@ -309,17 +333,22 @@ class SyncConsumer(AsyncConsumer):
             await self._channels_call(handler, message)
 
     async def _channels_call(self, function: Callable[..., Any], *args: Any) -> None:
-        if self._channels_running is not None:
-            # A cancelled handler's thread goes on; handlers of one connection never overlap.
-            await self._channels_running.wait()
-        self._channels_running = ThreadCall(function, args)
-        result = await run_in_thread(self._channels_running)
-        self._channels_running = None
+        call = ThreadCall(function, args)
+        if getattr(AsyncToSync.executors, "current", None) is not self._channels_outer_executor:
+            # Called by a handler through async_to_sync: its own thread waits to be used.
+            result = await run_in_thread(call)
+        else:
+            if self._channels_running is not None:
+                # A cancelled handler's thread goes on; handlers of one connection never overlap.
+                await self._channels_running.wait()
+            self._channels_running = call
+            result = await run_in_thread(call, ending=self._channels_at_end)
+            self._channels_running = None
         if asyncio.iscoroutine(result):
             result.close()
             raise TypeError(
                 f"{type(self).__name__}.{getattr(function, '__name__', function)} must not be "
-                "'async def', since its class is a SyncConsumer"
+                "'async def', since it is a SyncConsumer's"
             )
 
     def send(self, message: Message) -> None:  # type: ignore[override] # the synchronous colour

@@ -1,5 +1,7 @@
 """The exceptions of Channels: errors under one base, and signals that steer a consumer."""
 
+from typing import Self
+
 __all__ = [
     "AcceptConnection",
     "ChannelFull",
@@ -72,6 +74,10 @@ class InvalidFrame(ChannelsError, ValueError):
         """
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, int]]:
+        """Let it be pickled, and so pass from one process to another."""
+        return type(self), (str(self), self.code)
 
 
 class ConsumerSignal(Exception):

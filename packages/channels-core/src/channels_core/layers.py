@@ -278,7 +278,7 @@ class ChannelLayerManager:
     @property
     def configs(self) -> dict[str, dict[str, Any]]:
         """The `CHANNEL_LAYERS` setting; empty if it is not set."""
-        configs: dict[str, dict[str, Any]] = getattr(settings, "CHANNEL_LAYERS", {})
+        configs: dict[str, dict[str, Any]] = getattr(settings, "CHANNEL_LAYERS", None) or {}
         return configs
 
     def make_backend(self, name: str) -> BaseChannelLayer:

@@ -105,3 +105,16 @@ def test_a_layer_that_hands_its_calls_on_is_asked_for_nothing_else() -> None:
     consumer = Program()
     consumer.channel_layer = Proxy()
     assert consumer._channels_group_layer() is consumer.channel_layer
+
+
+async def test_groups_set_before_our_constructor_are_kept(layer: LocalLayer) -> None:
+    class Early(AsyncWebsocketConsumer):
+        def __init__(self) -> None:
+            self.groups = ["early"]
+            super().__init__()
+
+    server = Server(Early.as_asgi())
+    await server.connect()
+    assert layer.groups["early"]
+    await server.leave()
+    assert layer.members == 0

@@ -69,3 +69,9 @@ def test_an_abnormal_end_has_the_code_for_it_unless_we_closed_before() -> None:
     subject.closing(4001, "why")
     subject.lost()
     assert (subject.close_code, subject.reason) == (4001, "why")
+
+
+def test_a_raw_frame_before_the_answer_changes_nothing() -> None:
+    subject = socket(SocketState.CONNECTING)
+    subject.answered("websocket.send")
+    assert subject.state is SocketState.CONNECTING

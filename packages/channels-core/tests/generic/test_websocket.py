@@ -335,6 +335,71 @@ async def test_an_attribute_of_a_programs_own_may_have_our_names() -> None:
     assert AsyncWebsocketConsumer.is_open is False
 
 
+@both_colours
+async def test_frames_that_cross_our_close_are_not_handled(colour: str) -> None:
+    frames: list[str] = []
+
+    def receive_json(self: Any, content: Any) -> Any:
+        frames.append(content)
+        yield self.close()
+
+    server = Server(consumer(colour, json=True, receive_json=receive_json).as_asgi())
+    await server.connect()
+    server.text('"bye"', '"hello"', "{bad")
+    await server.leave()
+    assert frames == ["bye"]
+    assert [message["type"] for message in server.received[1:]] == ["websocket.close"]
+
+
+@both_colours
+async def test_a_close_that_cannot_be_sent_is_no_close(colour: str) -> None:
+    seen, disconnect = recorder()
+
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.close(4001)
+
+    server = Server(consumer(colour, receive=receive, disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.fault = RuntimeError("refused")
+    server.text("x")
+    with pytest.raises(RuntimeError, match="refused"):
+        await server.end()
+    assert seen == [(1006, 1006, "")]
+
+
+@both_colours
+@pytest.mark.parametrize(
+    ("code", "reason", "fault"),
+    [(999, None, "1000 to 4999, not 999"), ("x", None, "not 'x'"), (4000, "é" * 62, "not 124")],
+)
+async def test_a_close_that_no_server_could_send_says_so(
+    colour: str, code: Any, reason: str | None, fault: str
+) -> None:
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.close(code, reason)
+
+    server = Server(consumer(colour, receive=receive).as_asgi())
+    await server.connect()
+    server.text("x")
+    with pytest.raises(ValueError, match=fault):
+        await server.end()
+
+
+@both_colours
+@pytest.mark.parametrize("answer", ["accept", "close"])
+async def test_a_program_may_answer_the_handshake_by_itself(colour: str, answer: str) -> None:
+    def connect(self: Any) -> Any:
+        yield self.base_send({"type": f"websocket.{answer}"})
+        if self.is_open:
+            yield self.send("hello")
+
+    server = Server(consumer(colour, connect=connect).as_asgi())
+    await server.connect()
+    await server.leave()
+    sent = [message["type"].removeprefix("websocket.") for message in server.received]
+    assert sent == ([answer, "send"] if answer == "accept" else [answer])
+
+
 # Input
 
 

@@ -1,14 +1,14 @@
 """What the two colours of WebSocket consumers share: all that neither waits nor sends."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from channels_core.exceptions import InvalidChannelLayerError, InvalidFrame, StopConsumer
 from channels_core.generic import _events
 from channels_core.generic._socket import Socket, SocketState
 from channels_core.layers import BaseChannelLayer
-from channels_core.typing import Message, Scope, WebsocketClose
+from channels_core.typing import Message, Scope, Send, WebsocketClose
 
 __all__ = ["WebsocketBase"]
 
@@ -78,6 +78,8 @@ class WebsocketBase:
     # Of the consumer this is mixed into.
     _channels_loop: "MessageLoop | None"
     _channels_report: Callable[[BaseException], None]
+    _channels_call: Callable[..., Coroutine[Any, Any, None]]
+    disconnect: Callable[[int], Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Learn which kinds of frames the new class takes."""
@@ -95,7 +97,8 @@ class WebsocketBase:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take any arguments, for subclasses that pass theirs on."""
         declared = getattr(type(self), "groups", None)
-        if declared is None or isinstance(declared, list | tuple | set | frozenset):
+        unset = "groups" not in vars(self)
+        if unset and (declared is None or isinstance(declared, list | tuple | set | frozenset)):
             # Its own list: one that a connection appends to must not be the class's.
             self.groups = list(declared or ())
 
@@ -160,11 +163,48 @@ class WebsocketBase:
         if group in groups:
             groups.remove(group)
 
-    def _channels_ending(self) -> None:
+    async def _channels_finish(self) -> None:
+        """Leave the groups and call `disconnect`, once; what was cut short is taken up again.
+
+        In both colours it runs in the event loop, where it needs no thread but for `disconnect`.
+        """
         socket = self._channels_socket
         socket.lost()
         self.close_code = socket.close_code
         self.close_reason = socket.reason
+        errors: list[Exception] = []
+        await self._channels_leave_groups(errors)
+        if not self._channels_disconnect_called:
+            self._channels_disconnect_called = True
+            try:
+                await self._channels_call(self.disconnect, socket.close_code)
+            except StopConsumer:
+                pass
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            # Those that `disconnect` itself has joined.
+            await self._channels_leave_groups(errors)
+        self._channels_finished = True
+        self._channels_raise_first(errors)
+
+    async def _channels_leave_groups(self, errors: list[Exception]) -> None:
+        for group in self._channels_groups_to_leave():
+            try:
+                await self._channels_group_layer().group_discard(group, self.channel_name)
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            self._channels_forget(group)
+
+    def _channels_watch(self, send: Send) -> Send:
+        socket = self._channels_socket
+
+        def noting_send(message: Message) -> Awaitable[None]:
+            # A program may answer the handshake without our methods.
+            if socket.state is SocketState.CONNECTING:
+                socket.answered(message["type"])
+            return send(message)
+
+        return noting_send
 
     def _channels_raise_first(self, errors: list[Exception]) -> None:
         """Raise the first of the errors of a clean-up; report the others."""

@@ -1,7 +1,9 @@
 """The state of a WebSocket, as its consumer sees it: what may be sent, and how it ended."""
 
+import contextlib
 import enum
 import logging
+from collections.abc import Iterator
 
 from channels_core.exceptions import ConnectionStateError
 
@@ -20,6 +22,17 @@ class SocketState(enum.Enum):
     #: We closed it or refused the handshake; the server has yet to confirm.
     CLOSING = "closing"
     CLOSED = "closed"
+
+
+def _check_close(code: int | bool | None, reason: str | None) -> None:
+    # A program without type checks may give anything.
+    given: object = code
+    if given not in (None, True) and not (isinstance(given, int) and 1000 <= given <= 4999):
+        raise ValueError(f"A close code is an int from 1000 to 4999, not {code!r}")
+    if reason and len(reason.encode()) > 123:
+        raise ValueError(
+            f"A close reason has 123 bytes of UTF-8 at most, not {len(reason.encode())}"
+        )
 
 
 class Socket:
@@ -87,6 +100,13 @@ class Socket:
             )
         return self._peer_is_there("send")
 
+    def may_receive(self) -> bool:
+        """Tell whether a frame is to be handled; False if it crossed our own close."""
+        if self.state is SocketState.CLOSING:
+            logger.debug("A frame came after our own close; ignored")
+            return False
+        return True
+
     def may_close(self) -> bool:
         """Tell whether a close can go out; False if it is closed, by us or by the client."""
         return self._peer_is_there("close")
@@ -105,11 +125,35 @@ class Socket:
         """Note that we accepted the handshake."""
         self.state = SocketState.OPEN
 
+    def answered(self, message_type: str) -> None:
+        """Note a message that went out while the handshake was not answered."""
+        if message_type == "websocket.accept":
+            self.accepted()
+        elif message_type != "websocket.send":
+            self.closing(None, None)
+
     def closing(self, code: int | bool | None, reason: str | None) -> None:
         """Note that we closed, or refused the handshake."""
         self.state = SocketState.CLOSING
         self.code = 1000 if code is None or code is True else code
         self.reason = reason or ""
+
+    @contextlib.contextmanager
+    def closes(self, code: int | bool | None, reason: str | None) -> Iterator[None]:
+        """Note that we close, and take that back if the close cannot be sent.
+
+        Raises:
+            ValueError: The connection is open, and the code or the reason cannot be sent.
+        """
+        before = self.state, self.code, self.reason
+        if self.state is SocketState.OPEN:
+            _check_close(code, reason)
+        self.closing(code, reason)
+        try:
+            yield
+        except BaseException:
+            self.state, self.code, self.reason = before
+            raise
 
     def peer_left(self, code: int, reason: str) -> None:
         """Note that the connection has ended, as the server tells."""

@@ -113,7 +113,7 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
                 await self._channels_transmit(message)
 
     async def websocket_receive(self, message: Message) -> None:
-        """Hand a frame to `receive`.
+        """Hand a frame to `receive`, unless this consumer has closed the connection before.
 
         Messages:
             `websocket.receive`, with `text` or `bytes`.
@@ -121,6 +121,8 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
         Raises:
             InvalidFrame: The frame cannot be read, and `invalid_frame` raised it on.
         """
+        if not self._channels_socket.may_receive():
+            return
         try:
             await self.receive(**self._channels_payload(message))
         except InvalidFrame as error:
@@ -185,10 +187,15 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
             code: Close code, 1000 or 3000 to 4999; None for 1000. Before the handshake is
                 accepted, servers answer with status 403 whatever it says.
             reason: Close reason, 123 bytes of UTF-8 at most.
+
+        Raises:
+            ValueError: The connection is open, and the code or the reason is none that RFC 6455
+                allows.
         """
         if self._channels_socket.may_close():
-            self._channels_socket.closing(code, reason)
-            await self._channels_transmit(_events.close(code, reason))
+            message = _events.close(code, reason)
+            with self._channels_socket.closes(code, reason):
+                await self._channels_transmit(message)
 
     async def websocket_disconnect(self, message: Message) -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
@@ -253,31 +260,6 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
             await super().send(message)
         except OSError as error:
             self._channels_lost(error)
-
-    async def _channels_finish(self) -> None:
-        self._channels_ending()
-        errors: list[Exception] = []
-        await self._channels_leave_groups(errors)
-        if not self._channels_disconnect_called:
-            self._channels_disconnect_called = True
-            try:
-                await self.disconnect(self._channels_socket.close_code)
-            except StopConsumer:
-                pass
-            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
-                errors.append(error)
-            # Those that `disconnect` itself has joined.
-            await self._channels_leave_groups(errors)
-        self._channels_finished = True
-        self._channels_raise_first(errors)
-
-    async def _channels_leave_groups(self, errors: list[Exception]) -> None:
-        for group in self._channels_groups_to_leave():
-            try:
-                await self._channels_group_layer().group_discard(group, self.channel_name)
-            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
-                errors.append(error)
-            self._channels_forget(group)
 
 
 class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
@@ -410,6 +392,8 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
 
     def websocket_receive(self, message: Message) -> None:
         """Hand a frame to `receive`."""
+        if not self._channels_socket.may_receive():
+            return
         try:
             self.receive(**self._channels_payload(message))
         except InvalidFrame as error:
@@ -442,13 +426,14 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
     def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close the connection, or refuse the handshake."""
         if self._channels_socket.may_close():
-            self._channels_socket.closing(code, reason)
-            self._channels_transmit(_events.close(code, reason))
+            message = _events.close(code, reason)
+            with self._channels_socket.closes(code, reason):
+                self._channels_transmit(message)
 
     def websocket_disconnect(self, message: Message) -> None:
         """Leave the groups, call `disconnect`, and end the consumer."""
         self._channels_peer_left(message)
-        self._channels_finish()
+        async_to_sync(self._channels_finish)()
         raise StopConsumer
 
     def disconnect(self, code: int) -> None:
@@ -478,31 +463,6 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
             super().send(message)
         except OSError as error:
             self._channels_lost(error)
-
-    def _channels_finish(self) -> None:
-        self._channels_ending()
-        errors: list[Exception] = []
-        self._channels_leave_groups(errors)
-        if not self._channels_disconnect_called:
-            self._channels_disconnect_called = True
-            try:
-                self.disconnect(self._channels_socket.close_code)
-            except StopConsumer:
-                pass
-            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
-                errors.append(error)
-            # Those that `disconnect` itself has joined.
-            self._channels_leave_groups(errors)
-        self._channels_finished = True
-        self._channels_raise_first(errors)
-
-    def _channels_leave_groups(self, errors: list[Exception]) -> None:
-        for group in self._channels_groups_to_leave():
-            try:
-                async_to_sync(self._channels_group_layer().group_discard)(group, self.channel_name)
-            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
-                errors.append(error)
-            self._channels_forget(group)
 
 
 class JsonWebsocketConsumer(WebsocketConsumer):
