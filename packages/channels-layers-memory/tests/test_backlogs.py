@@ -57,10 +57,12 @@ def test_an_earlier_look_takes_the_place_of_a_later_one() -> None:
     backlog = add(backlogs, "a", 9)
     backlog.appendleft((4, 0, {}))
     backlogs.plan("a", backlog, 4)
+    backlogs.plan("a", backlog, 3)
     assert list(backlogs.expire(4)) == [("a", backlog)]
+    # The later ones were passed over, and not planned anew each.
+    assert [time for time, _ in backlogs._looks] == [9, 9]
     assert list(backlogs.expire(8)) == []
     assert list(backlogs.expire(9)) == [("a", backlog)]
-    assert list(backlogs.expire(10)) == []
     assert backlogs.due == inf
 
 

@@ -572,7 +572,7 @@ class TestThreadsAndLoops:
     def test_a_receiver_whose_loop_is_closed_is_passed_over(
         self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Asyncio logs that a task was destroyed, which happens in the middle of `send`."""
+        """Asyncio logs that the tasks were destroyed."""
         loop = asyncio.new_event_loop()
         tasks = {loop.create_task(layer.receive("mail")) for _ in range(2)}
         loop.run_until_complete(turn())
@@ -590,6 +590,25 @@ class TestThreadsAndLoops:
         assert asyncio.run(layer.receive("mail")) == {"n": 2}
         assert is_empty_but_for_looks(layer)
         assert {record.name for record in caplog.records} == {"asyncio"}
+
+    def test_receivers_may_be_collected_in_the_middle_of_an_operation(self) -> None:
+        """The clock is read under the lock, which the collected ones must not wait for."""
+        times = iter(range(1000, 2000))
+
+        def clock() -> float:
+            gc.collect()
+            return next(times)
+
+        layer = InMemoryChannelLayer(clock=clock)
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda loop, context: None)
+        tasks = {loop.create_task(layer.receive("mail"))}
+        loop.run_until_complete(turn())
+        asyncio.run(layer.send("mail", {"n": 1}))
+        loop.close()
+        tasks.clear()
+        assert asyncio.run(layer.group_count("room")) == 0
+        assert asyncio.run(layer.receive("mail")) == {"n": 1}
 
     def test_a_loop_that_is_closed_with_a_message_on_its_way_loses_none(
         self, layer: InMemoryChannelLayer

@@ -1,6 +1,8 @@
 import asyncio
 import threading
 
+import pytest
+
 from channels_layers_memory._receiver import Receiver, running_loop
 
 
@@ -41,7 +43,9 @@ async def test_it_is_woken_from_another_loop() -> None:
     await asyncio.wait_for(receiver.woken, timeout=10)
 
 
-async def test_it_may_be_cancelled_before_another_thread_has_woken_it() -> None:
+async def test_it_may_be_cancelled_before_another_thread_has_woken_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     receiver = Receiver()
     thread = threading.Thread(target=receiver.wake)
     thread.start()
@@ -52,6 +56,7 @@ async def test_it_may_be_cancelled_before_another_thread_has_woken_it() -> None:
     asyncio.get_running_loop().call_soon(done.set_result, None)
     await done
     assert receiver.woken.cancelled()
+    assert caplog.records == []
 
 
 def test_it_is_out_of_reach_when_its_loop_is_closed() -> None:
