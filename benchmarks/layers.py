@@ -142,7 +142,7 @@ async def beside_thousand() -> float:
 
 async def cost_of_idle() -> float:
     """Return what a message costs beside very many idle channels, in times of its cost alone."""
-    alone, among = await beside_idle(IDLE, 2000)
+    alone, among = await beside_idle(IDLE, 10_000)
     return alone / among
 
 
