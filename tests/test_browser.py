@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 from served import Served, demo
@@ -60,6 +63,19 @@ def site(tmp_path: Path) -> Iterator[Served]:
         yield served
 
 
+def wait_until(browser: Chrome, condition: Callable[[Chrome], object]) -> None:
+    """Return when the condition holds, on whichever page the browser then has."""
+    # A click returns before the page that it leads to is there.
+    ignored = [StaleElementReferenceException]
+    WebDriverWait(browser, SECONDS, 0.05, ignored_exceptions=ignored).until(condition)
+
+
+def wait_for_element(browser: Chrome, by: str, value: str) -> WebElement:
+    """Return the element as soon as the page has it and shows it."""
+    wait_until(browser, lambda page: page.find_element(by, value).is_displayed())
+    return browser.find_element(by, value)
+
+
 class Tab:
     """One tab of the browser, with a room in it."""
 
@@ -75,8 +91,15 @@ class Tab:
         self.browser.switch_to.window(self.handle)
         return self.browser
 
-    def wait(self, condition: Callable[[Chrome], bool]) -> None:
-        WebDriverWait(self.show(), SECONDS, poll_frequency=0.05).until(condition)
+    def wait(self, condition: Callable[[Chrome], object]) -> None:
+        wait_until(self.show(), condition)
+
+    def reload(self) -> None:
+        page = self.show()
+        before = page.find_element(By.TAG_NAME, "body")
+        page.refresh()
+        self.wait(staleness_of(before))
+        self.wait_for_state("open")
 
     def wait_for_state(self, state: str) -> None:
         self.wait(lambda page: page.find_element(By.ID, "state").get_attribute("class") == state)
@@ -125,7 +148,7 @@ def test_what_people_write_stays_text(browser: Chrome, site: Served) -> None:
         assert page.find_elements(By.CSS_SELECTOR, "#log b, #log i, #log img") == []
         assert page.title == "tea - Chat"
     # The same out of the history.
-    ben.show().refresh()
+    ben.reload()
     ben.wait_for_lines(f"<i>Anna</i>: {attack}")
     assert browser.find_elements(By.CSS_SELECTOR, "#log b, #log i, #log img") == []
 
@@ -136,9 +159,8 @@ def test_a_reloaded_page_is_back_in_the_room(browser: Chrome, site: Served) -> N
     anna.say("before")
     anna.wait_for_lines("Anna: before")
 
-    anna.show().refresh()
+    anna.reload()
 
-    anna.wait_for_state("open")
     ben.say("after")
     anna.wait_for_lines("Anna: before", "Ben: after")
     # It kept the name as well, for this tab alone.
@@ -168,12 +190,13 @@ def test_the_index_leads_to_a_room_and_says_what_is_wrong(browser: Chrome, site:
     browser.get(site.origin)
     browser.find_element(By.ID, "room").send_keys("no spaces please")
     browser.find_element(By.TAG_NAME, "button").click()
-    assert "starts with a letter" in browser.find_element(By.ID, "problem").text
+    problem = wait_for_element(browser, By.ID, "problem")
+    assert "starts with a letter" in problem.text
     field = browser.find_element(By.ID, "room")
     field.clear()
     field.send_keys("tea")
     browser.find_element(By.TAG_NAME, "button").click()
-    assert browser.current_url == f"{site.origin}/rooms/tea/"
+    wait_until(browser, lambda page: page.current_url == f"{site.origin}/rooms/tea/")
 
 
 def test_a_narrow_screen_shows_the_whole_room(browser: Chrome, site: Served) -> None:
