@@ -3,10 +3,12 @@ from typing import Any
 import pytest
 
 from channels_core.generic.websocket import WebsocketConsumer
-from channels_core.middleware import BaseMiddleware
+from channels_core.layers import channel_layers
+from channels_core.middleware import BaseMiddleware, after_each_handler
 from channels_core.routing import URLRouter
 from channels_core.typing import Receive, Scope, Send
-from fakes import Server
+from colours import consumer, throw
+from fakes import LocalLayer, Server
 
 
 class Greeting(BaseMiddleware):
@@ -50,3 +52,76 @@ def test_what_is_no_application_is_refused_at_once() -> None:
 def test_it_tells_whether_a_router_is_inside() -> None:
     assert Greeting(BaseMiddleware(URLRouter([])))._path_routing
     assert not Greeting(WebsocketConsumer)._path_routing
+
+
+def counted(scope: Scope, calls: list[str]) -> None:
+    async def note(text: str) -> None:
+        calls.append(text)
+
+    def nothing_to_do() -> None:
+        calls.append("asked")
+
+    after_each_handler(scope, nothing_to_do)
+    after_each_handler(scope, lambda: note("awaited"))
+
+
+class Watching(BaseMiddleware):
+    def __init__(self, inner: Any, calls: list[str]) -> None:
+        super().__init__(inner)
+        self.calls = calls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        scope = dict(scope)
+        counted(scope, self.calls)
+        return await super().__call__(scope, receive, send)
+
+
+ROUND = ["asked", "awaited"]
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+async def test_it_can_learn_when_a_handler_has_ended(colour: str) -> None:
+    calls: list[str] = []
+    layer = LocalLayer()
+
+    def receive(self: Any, text_data: str) -> Any:
+        calls.append(text_data)
+        yield self.send(text_data)
+
+    def chat_message(self: Any, message: Any) -> Any:
+        calls.append("chat")
+        yield self.send("chat")
+
+    def disconnect(self: Any, code: int) -> Any:
+        calls.append("disconnect")
+        yield None
+
+    members: Any = {"receive": receive, "chat_message": chat_message, "disconnect": disconnect}
+    inner = consumer(colour, groups=["room"], **members)
+    channel_layers.set("default", layer)
+    try:
+        server = Server(Watching(inner, calls))
+        await server.connect()
+        server.text("a")
+        await server.replies(2)
+        await layer.group_send("room", {"type": "chat.message"})
+        await server.replies(3)
+        await server.leave()
+    finally:
+        channel_layers.set("default", None)
+    assert calls == [*ROUND, "a", *ROUND, "chat", *ROUND, "disconnect", *ROUND]
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+async def test_after_an_error_it_learns_of_the_end_alone(colour: str) -> None:
+    calls: list[str] = []
+
+    def receive(self: Any, text_data: str) -> Any:
+        yield throw(LookupError("no"))
+
+    server = Server(Watching(consumer(colour, receive=receive), calls))
+    await server.connect()
+    server.text("a")
+    with pytest.raises(LookupError):
+        await server.end()
+    assert calls == [*ROUND, *ROUND]

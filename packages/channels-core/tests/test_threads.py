@@ -1,4 +1,7 @@
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -6,6 +9,7 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_core import _threads
 from channels_core._threads import ThreadCall, pool_size, run_in_thread
 
 
@@ -97,3 +101,37 @@ async def test_a_call_that_was_waited_for_before_it_began_never_begins() -> None
     await call.wait()
     assert call() is None
     assert not called
+
+
+async def test_a_child_process_has_threads_of_its_own() -> None:
+    """What `os.fork` calls in the child, whose copies of the pools have no threads."""
+    before = _threads._pools.get(ending=False)
+    await run_in_thread(ThreadCall(current, ()))
+    _threads._pools.forget()
+    assert _threads._pools.get(ending=False) is not before
+    thread = await run_in_thread(ThreadCall(current, ()))
+    assert thread.name == "channels-sync_1"
+    before.shutdown()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_sync_handlers_run_in_a_child_that_was_forked() -> None:
+    program = """
+import asyncio, os, sys, warnings
+warnings.simplefilter("ignore")  # of newer Pythons, at forks of processes that have threads
+from django.conf import settings
+settings.configure()
+from channels_core._threads import ThreadCall, run_in_thread
+def run():
+    asyncio.run(run_in_thread(ThreadCall(print, ("ran",))))
+    sys.stdout.flush()
+run()
+child = os.fork()
+if not child:
+    run()
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "ran\nran\n"

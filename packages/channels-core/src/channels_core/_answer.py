@@ -8,10 +8,10 @@ from typing import Any, Final
 from asgiref.sync import markcoroutinefunction
 
 from channels_core.exceptions import InvalidFrame, RouteNotFound
-from channels_core.generic._events import denial
+from channels_core.refusal import refusal
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["answer_client_errors", "not_found", "one_line"]
+__all__ = ["answer_client_errors", "one_line"]
 
 logger = logging.getLogger("django.channels.routing")
 
@@ -68,7 +68,7 @@ async def answer_client_errors(
         with contextlib.suppress(OSError):
             if scope["type"] == "websocket" and not received:
                 await receive()  # The handshake, which the refusal answers.
-            for message in not_found(scope):
+            for message in refusal(scope, 404, body=_BODY):
                 await send(message)
     except InvalidFrame as error:
         _warn(scope, error)
@@ -85,21 +85,6 @@ async def _close(send: Send, code: int) -> None:
     except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
         # It keeps the codes below 3000 to itself.
         await send({"type": "websocket.close", "code": code + 3000})
-
-
-def not_found(scope: Scope) -> list[Message]:
-    """Build the messages that answer 404, or refuse a handshake with that."""
-    if scope["type"] == "websocket":
-        return [*denial(scope, 404, body=_BODY)]
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(_BODY)).encode()),
-    ]
-    body = b"" if scope.get("method") == "HEAD" else _BODY
-    return [
-        {"type": "http.response.start", "status": 404, "headers": headers},
-        {"type": "http.response.body", "body": body},
-    ]
 
 
 def _warn(scope: Scope, error: Exception) -> None:

@@ -1,6 +1,7 @@
 """A bounded pool of threads that a program's end does not wait for without bound."""
 
 import atexit
+import os
 import threading
 import time
 import weakref
@@ -103,3 +104,7 @@ def drain(seconds: float = _EXIT_SECONDS) -> bool:
 
 
 atexit.register(drain)
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
+    # A child process has none of the threads that would end what its parent has under way.
+    os.register_at_fork(after_in_child=_pools.clear)

@@ -60,8 +60,16 @@ class _Pools:
                 # Handlers that run now go on; their threads end after them.
                 pool.shutdown(wait=False)
 
+    def forget(self) -> None:
+        """Start anew in a child process, which has this one's memory and none of its threads."""
+        self._lock = threading.Lock()
+        self._made = {}
+
 
 _pools = _Pools()
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
+    os.register_at_fork(after_in_child=_pools.forget)
 
 
 class ThreadCall:

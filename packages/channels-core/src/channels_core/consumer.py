@@ -17,6 +17,7 @@ from channels_core._threads import ThreadCall, run_in_thread
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
 from channels_core.layers import get_channel_layer
+from channels_core.middleware import AFTER_HANDLER, AfterHandler
 from channels_core.typing import Message, Receive, Scope, Send
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
@@ -64,6 +65,7 @@ class AsyncConsumer:
     _channels_finished = True
     _channels_finish: Callable[[], Coroutine[Any, Any, None]]
     _channels_at_end = False
+    _channels_after: tuple[AfterHandler, ...] = ()
     _channels_outer_executor: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -85,6 +87,7 @@ class AsyncConsumer:
                 clean-up.
         """
         self.scope = scope
+        self._channels_after = scope.get(AFTER_HANDLER, ())
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
         self._channels_usage = DatabaseUsage()
         failure: BaseException | None = None
@@ -139,16 +142,26 @@ class AsyncConsumer:
         else:
             await self.dispatch(message)
         self._channels_message = None
-        if self._channels_usage.pending:
-            await self._channels_usage.release()
+        if self._channels_after or self._channels_usage.pending:
+            await self._channels_settle()
 
     async def _channels_handle_layer(self, message: Message) -> None:
         self._channels_from_layer = True
         self._channels_message = message
         await self.dispatch(message)
         self._channels_message = None
-        if self._channels_usage.pending:
-            await self._channels_usage.release()
+        if self._channels_after or self._channels_usage.pending:
+            await self._channels_settle()
+
+    async def _channels_settle(self) -> None:
+        """Do what is due between two handlers, and after the last one."""
+        try:
+            for function in self._channels_after:
+                if (work := function()) is not None:
+                    await work
+        finally:
+            if self._channels_usage.pending:
+                await self._channels_usage.release()
 
     def _channels_peer_left(self, message: Message) -> None:
         """Take note that the client is gone."""
@@ -260,11 +273,12 @@ class AsyncConsumer:
                 self._channels_at_end = True
                 await self._channels_finish()
         finally:
-            forget = getattr(self.channel_layer, "forget_channel", None)
-            if forget is not None and hasattr(self, "channel_name"):
-                await forget(self.channel_name)
-            if self._channels_usage.pending:
-                await self._channels_usage.release()
+            try:
+                await self._channels_settle()
+            finally:
+                forget = getattr(self.channel_layer, "forget_channel", None)
+                if forget is not None and hasattr(self, "channel_name"):
+                    await forget(self.channel_name)
 
     async def _channels_call(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a method in the consumer's own colour: here a coroutine method."""

@@ -1,12 +1,33 @@
 """The base of middleware: wrap an application, enrich its scope."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from channels_core.applications import as_asgi3
 from channels_core.typing import Receive, Scope, Send
 
-__all__ = ["BaseMiddleware"]
+__all__ = ["AFTER_HANDLER", "AfterHandler", "BaseMiddleware", "after_each_handler"]
+
+#: Called without arguments; returns what is to be awaited, or None if there is nothing to do.
+AfterHandler: TypeAlias = Callable[[], Awaitable[None] | None]
+
+#: Key of a scope under which a consumer finds what `after_each_handler` has registered.
+AFTER_HANDLER: Final = "channels.after_handler"
+
+
+def after_each_handler(scope: Scope, function: AfterHandler) -> None:
+    """Have the consumer inside call a function whenever one of its handlers has ended.
+
+    It is called in the event loop, after each handler of a message from the client or the channel
+    layer that ended without an error, before the next one starts; and once more when the
+    connection has ended, whatever ended it, after `disconnect`.
+
+    Args:
+        scope: The scope that the middleware hands on: a copy of its own, which is changed.
+        function: What to call. It runs for each message, so it returns None at once where there
+            is nothing to do; an ordinary function that returns a coroutine costs the least.
+    """
+    scope[AFTER_HANDLER] = (*scope.get(AFTER_HANDLER, ()), function)
 
 
 class BaseMiddleware:

@@ -24,6 +24,7 @@ __all__ = [
     "denial",
     "encode_headers",
     "encode_json",
+    "encode_response_headers",
     "frame",
     "frames_taken",
     "group_names",
@@ -55,6 +56,21 @@ def encode_headers(headers: HeadersArgument) -> list[tuple[bytes, bytes]]:
         if any(character in part for part in pair for character in _FORBIDDEN_IN_HEADERS):
             raise ValueError(f"A header must not contain CR, LF or NUL: {pair!r}")
     return encoded
+
+
+def encode_response_headers(headers: HeadersArgument, content: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a whole response: as given, and what they lack to describe it.
+
+    Raises:
+        ValueError: As in `encode_headers`.
+    """
+    fields = encode_headers(headers)
+    names = {name for name, _ in fields}
+    if b"content-type" not in names:
+        fields.append((b"content-type", b"text/plain; charset=utf-8"))
+    if b"content-length" not in names:
+        fields.append((b"content-length", str(len(content)).encode()))
+    return fields
 
 
 def _header_bytes(value: str | bytes) -> bytes:
@@ -124,12 +140,7 @@ def denial(
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         return [close(code, reason)]
     content = body.encode() if isinstance(body, str) else bytes(body)
-    fields = encode_headers(headers)
-    names = {name for name, _ in fields}
-    if b"content-type" not in names:
-        fields.append((b"content-type", b"text/plain; charset=utf-8"))
-    if b"content-length" not in names:
-        fields.append((b"content-length", str(len(content)).encode()))
+    fields = encode_response_headers(headers, content)
     return [
         {"type": "websocket.http.response.start", "status": status, "headers": fields},
         {"type": "websocket.http.response.body", "body": content},
