@@ -11,10 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-__all__ = ["ROOT", "SITE", "Served", "demo", "environment", "free_port", "uvicorn"]
+__all__ = ["FIRST_SITE", "ROOT", "SITE", "Served", "demo", "environment", "free_port", "uvicorn"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SITE: Final = ROOT / "examples" / "chat"
+#: The same site as the first page of the tutorial has it, without accounts.
+FIRST_SITE: Final = ROOT / "examples" / "first_chat"
 
 
 def free_port() -> int:
@@ -40,7 +42,12 @@ class Served:
     """A server program: a context in which it serves, at an address that stays its own."""
 
     def __init__(
-        self, server: str, command: Callable[[int], list[str]], env: dict[str, str], announces: str
+        self,
+        server: str,
+        command: Callable[[int], list[str]],
+        env: dict[str, str],
+        announces: str,
+        site: Path = SITE,
     ) -> None:
         """Take the server's name, what to start, and the words by which it says that it serves."""
         self.server = server
@@ -49,6 +56,7 @@ class Served:
         self.origin = f"http://{self.host}"
         self.output: list[str] = []
         self._command = command(self.port)
+        self._site = site
         self._env = env | {"PORT": str(self.port)}
         self._announces = announces
 
@@ -56,7 +64,7 @@ class Served:
         """Return when it serves."""
         self.process = subprocess.Popen(
             self._command,
-            cwd=SITE,
+            cwd=self._site,
             env=self._env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -102,13 +110,12 @@ def demo(folder: Path) -> Served:
     return Served("daphne", lambda port: command, env, "The chat is at ")
 
 
-def uvicorn(folder: Path) -> Served:
-    """Return Uvicorn with the same site, on the database that `demo` made in the folder."""
+def uvicorn(folder: Path, site: Path = SITE) -> Served:
+    """Return Uvicorn with the same site or another one, on a database in the folder."""
     command = [sys.executable, "-m", "uvicorn", "--lifespan", "on", "chatsite.asgi:application"]
     env = environment(folder / "db.sqlite3")
     subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=SITE, env=env, check=True
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=site, env=env, check=True
     )
-    return Served(
-        "uvicorn", lambda port: [*command, "--port", str(port)], env, "Uvicorn running on "
-    )
+    announces = "Uvicorn running on "
+    return Served("uvicorn", lambda port: [*command, "--port", str(port)], env, announces, site)

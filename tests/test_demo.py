@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Origin
 
-from served import ROOT, SITE, Served, demo, environment, free_port, uvicorn
+from served import FIRST_SITE, ROOT, SITE, Served, demo, environment, free_port, uvicorn
 
 # A net, for a machine under load.
 SECONDS = 60
@@ -186,15 +186,16 @@ def run_demo(folder: Path, port: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("site", [FIRST_SITE, SITE], ids=lambda site: str(site.name))
 class TestExample:
-    def test_its_own_tests_pass(self) -> None:
+    def test_its_own_tests_pass(self, site: Path) -> None:
         env = environment(Path("unused"))
-        subprocess.run([sys.executable, "manage.py", "test"], cwd=SITE, env=env, check=True)
+        subprocess.run([sys.executable, "manage.py", "test"], cwd=site, env=env, check=True)
 
-    def test_its_migrations_are_complete(self, tmp_path: Path) -> None:
+    def test_its_migrations_are_complete(self, tmp_path: Path, site: Path) -> None:
         command = [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"]
-        subprocess.run(command, cwd=SITE, env=environment(tmp_path / "db.sqlite3"), check=True)
+        subprocess.run(command, cwd=site, env=environment(tmp_path / "db.sqlite3"), check=True)
 
-    def test_the_system_checks_find_nothing(self, tmp_path: Path) -> None:
+    def test_the_system_checks_find_nothing(self, tmp_path: Path, site: Path) -> None:
         command = [sys.executable, "manage.py", "check", "--fail-level", "WARNING"]
-        subprocess.run(command, cwd=SITE, env=environment(tmp_path / "db.sqlite3"), check=True)
+        subprocess.run(command, cwd=site, env=environment(tmp_path / "db.sqlite3"), check=True)

@@ -4,9 +4,10 @@ from tools.check import lint_commands, typed
 from tools.packages import PACKAGES, ROOT
 
 
-def test_types_are_checked_in_every_package_the_tree_and_the_example() -> None:
+def test_types_are_checked_in_every_package_the_tree_and_the_examples() -> None:
     folders = [part.folder for part in typed(None)]
-    assert folders == [*(package.folder for package in PACKAGES), ROOT, ROOT / "examples" / "chat"]
+    examples = [ROOT / "examples" / "chat", ROOT / "examples" / "first_chat"]
+    assert folders == [*(package.folder for package in PACKAGES), ROOT, *examples]
 
 
 def test_types_are_checked_in_source_and_tests_of_one_package() -> None:

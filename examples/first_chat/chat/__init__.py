@@ -1,0 +1,1 @@
+"""Rooms in which the visitors of the site write to each other."""

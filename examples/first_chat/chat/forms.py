@@ -1,0 +1,49 @@
+"""What is accepted from a visitor."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from chat.names import ROOM_NAME
+
+__all__ = ["MessageForm", "RoomForm"]
+
+
+def require_unicode(value: str) -> None:
+    """Refuse half a character, which JSON can carry and a database cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValidationError("This is not valid Unicode text.") from error
+
+
+class TextField(forms.CharField):
+    """A text that is one already: JSON may bring a number or a list as well."""
+
+    def to_python(self, value: Any) -> str | None:
+        """Refuse what is no text, instead of writing it out as Python would."""
+        if not isinstance(value, str | None):
+            raise ValidationError("This is not text.")
+        return super().to_python(value)
+
+
+class RoomForm(forms.Form):
+    """Check the name of the room that a visitor asks for."""
+
+    room = forms.RegexField(
+        rf"^{ROOM_NAME}\Z",
+        error_messages={
+            "invalid": "A room's name has up to 50 letters, digits, dots, hyphens or underscores, "
+            "and starts with a letter or a digit."
+        },
+    )
+
+
+class MessageForm(forms.Form):
+    """Check what a visitor wrote."""
+
+    author = TextField(
+        max_length=40, required=False, empty_value="Guest", validators=[require_unicode]
+    )
+    text = TextField(max_length=500, validators=[require_unicode])

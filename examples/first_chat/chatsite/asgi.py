@@ -1,0 +1,21 @@
+"""The application that a server runs: HTTP goes to Django, WebSockets go to the consumers."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
+# This loads the apps, so it stands before the import of anything that has to do with models.
+django_application = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (the apps come first)
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402 (the same)
+
+from chat.routing import websocket_urlpatterns  # noqa: E402 (the same)
+
+application = ProtocolTypeRouter(
+    {
+        "http": django_application,
+        "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+    }
+)

@@ -1,0 +1,7 @@
+"""Where HTTP requests go."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("chat.urls")),
+]
