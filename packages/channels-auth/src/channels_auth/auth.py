@@ -1,0 +1,304 @@
+"""Who a connection belongs to: look up its user, log in, log out.
+
+The steps are Django's own functions, called with a request that is made from the scope.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.functional import LazyObject, empty
+
+from channels_auth._backends import is_natively_async
+from channels_auth._kept_key import KeptKeySession, StrictSession
+from channels_auth._request import scope_request
+from channels_auth._store import keeps_data_in_cookie
+from channels_core.db import aclose_old_connections, database_sync_to_async
+from channels_core.exceptions import ChannelsError
+from channels_core.middleware import BaseMiddleware
+from channels_core.typing import ASGIApplication, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
+
+__all__ = [
+    "AuthMiddleware",
+    "AuthMiddlewareStack",
+    "LoginOnOpenConnectionError",
+    "LogoutOnOpenConnectionError",
+    "UserLazyObject",
+    "get_user",
+    "login",
+    "logout",
+]
+
+# Where the connection's session and its watch stand in the scope: see `sessions`, `disconnection`.
+_SESSION_WRAPPER: Final = "channels_auth.session"
+_WATCH: Final = "channels_auth.disconnection"
+
+
+class LoginOnOpenConnectionError(ChannelsError, RuntimeError):
+    """`login` would have to change the cookie of a connection that is open already."""
+
+
+class LogoutOnOpenConnectionError(ChannelsError, RuntimeError):
+    """`logout` would have to change the cookie of a connection that is open already."""
+
+
+async def get_user(scope: Scope) -> "AbstractBaseUser | AnonymousUser":
+    """Return the user of the connection's session.
+
+    This is Django's `get_user`: it verifies the session's hash, falls back on
+    `SECRET_KEY_FALLBACKS`, and flushes a session whose hash is wrong. A visitor without a session
+    costs nothing. Otherwise one thread is entered once, for the session and the user together, and
+    its database connections are closed as `CONN_MAX_AGE` has it. Where one of
+    `AUTHENTICATION_BACKENDS` has an `aget_user` of its own, Django's `aget_user` is called.
+
+    On an open connection a session of a fallback secret keeps its key, which would be renewed
+    otherwise: the cookie could not follow.
+
+    Scope:
+        `session` is read.
+
+    Returns:
+        The user, or `AnonymousUser`.
+
+    Raises:
+        ValueError: There is no session in the scope.
+
+    Source: `django.contrib.auth.get_user`.
+    """
+    session = _session(scope)
+    if _is_anonymous_at_sight(session):
+        return _anonymous()
+    # Here, because none of it works before there are settings.
+    from django.contrib import auth
+
+    kept = session if _cookie_can_change(scope) else KeptKeySession(session)
+    request = scope_request(scope, kept)
+    if not _has_async_backend():
+        return await database_sync_to_async(auth.get_user)(request)
+    try:
+        return await auth.aget_user(request)
+    finally:
+        await aclose_old_connections()
+
+
+async def login(
+    scope: Scope, user: "AbstractBaseUser | None" = None, backend: str | None = None
+) -> None:
+    """Log a user in, as Django's `login` does.
+
+    Until the connection is accepted (or a response has begun), the session's new key goes out with
+    the answer. After that the cookie cannot change. The call succeeds then if the session is this
+    user's already, and fails otherwise: a session that keeps its key while its user changes could
+    have been planted by somebody who knows the key (session fixation).
+
+    Scope:
+        `session` is changed, `user` is set.
+
+    Args:
+        scope: The connection's scope: `self.scope` in a consumer.
+        user: Who logs in; without one, the user in the scope.
+        backend: The authentication backend's path; needed where the settings have several and the
+            user does not come from `authenticate`.
+
+    Raises:
+        LoginOnOpenConnectionError: The session would need a new key, and the connection is open.
+            Nothing has changed. The message shows what to do: `create_login_token`.
+        ValueError: There is no session in the scope, there is no user, or the backend is not clear.
+
+    Source: `django.contrib.auth.login`.
+    """
+    session = _session(scope)
+    if user is None:
+        user = scope.get("user")
+    if user is None or user.is_anonymous:
+        raise ValueError("User must be passed as an argument or must be present in the scope.")
+    from django.contrib import auth
+
+    if not _cookie_can_change(scope):
+        session = StrictSession(session, _login_error())
+    request = scope_request(scope, session, user)
+    # In one thread, in one go: what happens in between, as in a receiver of the signal, is in the
+    # same transaction, and so are the queries.
+    await database_sync_to_async(auth.login)(request, user, backend)
+    await _set_user(scope, request.user)
+
+
+async def logout(scope: Scope) -> None:
+    """Log the user out and flush the session, as Django's `logout` does.
+
+    On an open connection the session is deleted on the server, so that the client's cookie points
+    to nothing.
+
+    Scope:
+        `session` is flushed, `user` becomes `AnonymousUser`.
+
+    Args:
+        scope: The connection's scope: `self.scope` in a consumer.
+
+    Raises:
+        LogoutOnOpenConnectionError: The session lives in the cookie (`signed_cookies`), and the
+            connection is open, so the client would stay logged in. Nothing has changed.
+        ValueError: There is no session in the scope.
+
+    Source: `django.contrib.auth.logout`.
+    """
+    session = _session(scope)
+    from django.contrib import auth
+
+    if not _cookie_can_change(scope) and keeps_data_in_cookie(session):
+        raise LogoutOnOpenConnectionError(
+            "logout() cannot reach a session that is kept in the client's cookie "
+            "(SESSION_ENGINE is signed_cookies): the cookie of an open connection cannot change. "
+            "Have the client log out over HTTP, or use a SESSION_ENGINE that keeps sessions on the "
+            "server."
+        )
+    request = scope_request(scope, session, _known_user(scope))
+    await database_sync_to_async(auth.logout)(request)
+    await _set_user(scope, request.user)
+
+
+def _session(scope: Scope) -> Any:
+    if "session" not in scope:
+        raise ValueError(
+            "Cannot find session in scope. You should wrap your consumer in SessionMiddleware."
+        )
+    return scope["session"]
+
+
+def _cookie_can_change(scope: Scope) -> bool:
+    """Tell whether a session's new key would still reach the client."""
+    wrapper = scope.get(_SESSION_WRAPPER)
+    return wrapper is None or wrapper.can_set_cookie
+
+
+def _is_anonymous_at_sight(session: Any) -> bool:
+    """Tell whether there is no user in a session that can be read without loading it."""
+    from django.contrib.auth import SESSION_KEY
+
+    at_hand = getattr(session, "session_key", None) is None or hasattr(session, "_session_cache")
+    return at_hand and SESSION_KEY not in session
+
+
+def _has_async_backend() -> bool:
+    from django.contrib.auth import get_backends
+
+    return any(map(is_natively_async, get_backends()))
+
+
+def _login_error() -> LoginOnOpenConnectionError:
+    return LoginOnOpenConnectionError(
+        "login() has to give this session a new key, since a key that outlives a login could have "
+        "been planted (session fixation), and the cookie of an open connection cannot change. "
+        "Send create_login_token(user) to the client, have it POST the token to a view that calls "
+        "login_with_token(request, token), and let it connect again."
+    )
+
+
+def _anonymous() -> "AnonymousUser":
+    # Here, because it is in a module of models.
+    from django.contrib.auth.models import AnonymousUser
+
+    return AnonymousUser()
+
+
+def _known_user(scope: Scope) -> Any:
+    """Return the user in the scope, or None where that is nobody knows whom."""
+    user = scope.get("user")
+    # By its type: to ask an unresolved object for its class is to ask for the user.
+    if issubclass(type(user), LazyObject) and user._wrapped is empty:
+        return None
+    return user
+
+
+async def _set_user(scope: Scope, user: Any) -> None:
+    scope["user"] = user
+    watch = scope.get(_WATCH)
+    if watch is not None:
+        await watch.user_changed(scope)
+
+
+class UserLazyObject(LazyObject):
+    """Stand for the user in a scope until `AuthMiddleware` has looked the user up."""
+
+    def _setup(self) -> None:
+        raise ValueError("Accessing scope user before it is ready.")
+
+    def __repr__(self) -> str:
+        """Tell what it stands for; unlike all else, this is no access, for tracebacks show it."""
+        return f"<UserLazyObject: {'not ready' if self._wrapped is empty else self._wrapped!r}>"
+
+
+class AuthMiddleware(BaseMiddleware):
+    """Put the user of the session into the scope, before the application inside runs.
+
+    A user that is in the scope already stays, and costs no query: one that a test or another
+    middleware has put there, or this middleware further out.
+
+    Scope:
+        `session` is read; `user` is added, a `UserLazyObject` around the user.
+    """
+
+    def populate_scope(self, scope: Scope) -> None:
+        """Add what stands for the user, without looking it up.
+
+        Raises:
+            ValueError: There is no session in the scope.
+        """
+        if "session" not in scope:
+            raise ValueError(
+                "AuthMiddleware cannot find session in scope. SessionMiddleware must be above it."
+            )
+        if "user" not in scope:
+            scope["user"] = UserLazyObject()
+
+    async def resolve_scope(self, scope: Scope) -> None:
+        """Look the user up."""
+        user = scope["user"]
+        if issubclass(type(user), UserLazyObject) and user._wrapped is empty:
+            user._wrapped = await get_user(scope)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one connection.
+
+        Scopes without a session that are neither `http` nor `websocket` pass as they are.
+
+        Args:
+            scope: The connection's scope; the caller's dict is not changed.
+            receive: ASGI receive.
+            send: ASGI send.
+
+        Raises:
+            ValueError: There is no session in the scope.
+        """
+        scope = dict(scope)
+        if "session" in scope or scope.get("type", "http") in {"http", "websocket"}:
+            self.populate_scope(scope)
+            await self.resolve_scope(scope)
+        return await super().__call__(scope, receive, send)
+
+
+def AuthMiddlewareStack(  # noqa: N802 - a class's name, as programs know it
+    inner: Any, *, ends_with_login: bool = False, revalidate_every: float | None = None
+) -> ASGIApplication:
+    """Wrap an application so that it finds cookies, session and user in its scope.
+
+    Args:
+        inner: An ASGI 3 application, a router, a consumer class, or a two-step application.
+        ends_with_login: Whether a WebSocket ends when its user is logged out, changes the password
+            or is deactivated: see `EndsWithLoginMiddleware`.
+        revalidate_every: Seconds between looks at whether the login still holds; it takes
+            `ends_with_login`.
+
+    Raises:
+        ValueError: `revalidate_every` is given without `ends_with_login`.
+    """
+    from channels_auth.disconnection import EndsWithLoginMiddleware
+    from channels_auth.sessions import SessionMiddlewareStack
+
+    if ends_with_login:
+        inner = EndsWithLoginMiddleware(inner, revalidate_every=revalidate_every)
+    elif revalidate_every is not None:
+        raise ValueError("revalidate_every needs ends_with_login=True: it closes what it finds.")
+    return SessionMiddlewareStack(AuthMiddleware(inner))

@@ -1,0 +1,209 @@
+"""Turn a login on a WebSocket into one over HTTP, by a token that works once.
+
+The cookie of an open WebSocket cannot change. So the socket, when it knows the user, makes a token,
+the page posts it, and a view logs the user in.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core import signing
+from django.core.cache import cache
+from django.db.models.query_utils import DeferredAttribute
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.debug import sensitive_variables
+
+from channels_auth._backends import is_natively_async
+from channels_core.exceptions import ChannelsError
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.http import HttpRequest
+
+__all__ = ["InvalidLoginToken", "alogin_with_token", "create_login_token", "login_with_token"]
+
+_SALT: Final = "channels_auth.login_tokens"
+_CACHE_PREFIX: Final = "channels_auth.login_token."
+
+
+class InvalidLoginToken(ChannelsError, ValueError):
+    """A login token is forged, expired or used, or its user may not log in any more."""
+
+
+class _Ticket(NamedTuple):
+    """What a token says."""
+
+    pk: str
+    backend: str
+    #: Of the user when the token was made: see `_state`.
+    state: str
+    #: Tells tokens apart that say the same otherwise.
+    nonce: str
+
+
+def create_login_token(user: "AbstractBaseUser", backend: str | None = None) -> str:
+    """Make a token that logs a user in, once, soon.
+
+    It enters no thread and makes no query, so it may be called from synchronous and asynchronous
+    code alike. It stops working when it is used, when it expires, and when the user logs in
+    elsewhere, changes the password or is deactivated.
+
+    Whoever has the token can log in: send it to the client who proved to be the user, nowhere else.
+
+    Args:
+        user: Who is to be logged in.
+        backend: The authentication backend's path; needed where the settings have several and the
+            user does not come from `authenticate`.
+
+    Returns:
+        Letters, digits, `-`, `_` and `:`.
+
+    Raises:
+        ValueError: There is no such user in the database, or the backend is not clear.
+    """
+    if user.is_anonymous or user.pk is None:
+        raise ValueError(f"A login token needs a user who is in the database, not {user!r}.")
+    ticket = _Ticket(
+        pk=user._meta.pk.value_to_string(user),
+        backend=_backend_path(user, backend),
+        state=_state(user, _hashes(user)[0]),
+        nonce=secrets.token_urlsafe(8),
+    )
+    return signing.dumps(ticket, salt=_SALT)
+
+
+@sensitive_variables("token")
+def login_with_token(
+    request: "HttpRequest", token: str, max_age: int | timedelta = 60
+) -> "AbstractBaseUser":
+    """Log the user of a token in, in a view.
+
+    Let the view take POST requests with Django's CSRF protection only. Otherwise another site could
+    log its visitor in as somebody else, whose account then collects what the visitor enters.
+
+    Args:
+        request: The view's request, with a session.
+        token: What `create_login_token` returned.
+        max_age: Seconds after which a token has expired.
+
+    Returns:
+        The user, who is logged in now.
+
+    Raises:
+        InvalidLoginToken: The token does not hold, or does no longer. The message says why, and
+            does not hold the token.
+    """
+    from django.contrib.auth import load_backend
+
+    ticket = _read(token, max_age)
+    user = load_backend(ticket.backend).get_user(_user_id(ticket))
+    return _enter(request, user, ticket, max_age)
+
+
+@sensitive_variables("token")
+async def alogin_with_token(
+    request: "HttpRequest", token: str, max_age: int | timedelta = 60
+) -> "AbstractBaseUser":
+    """Log the user of a token in, in an asynchronous view: see `login_with_token`."""
+    from django.contrib.auth import load_backend
+
+    ticket = _read(token, max_age)
+    backend = load_backend(ticket.backend)
+    if is_natively_async(backend):
+        user = await backend.aget_user(_user_id(ticket))
+    else:
+        user = await sync_to_async(backend.get_user)(_user_id(ticket))
+    return await sync_to_async(_enter)(request, user, ticket, max_age)
+
+
+@sensitive_variables("token")
+def _read(token: object, max_age: int | timedelta) -> _Ticket:
+    """Return what a token says, if it is ours and young enough."""
+    problem = "This is no login token, or it has been changed."
+    try:
+        if isinstance(token, str):
+            ticket = _Ticket(*signing.loads(token, salt=_SALT, max_age=max_age))
+            if ticket.backend in settings.AUTHENTICATION_BACKENDS:
+                return ticket
+            problem = f"The login token's backend is not in the settings: {ticket.backend}."
+    except signing.SignatureExpired:
+        problem = "The login token has expired. Make another one."
+    except (signing.BadSignature, UnicodeError):
+        pass
+    # Not from within: the errors of signing show parts of the token.
+    raise InvalidLoginToken(problem)
+
+
+def _enter(request: "HttpRequest", user: Any, ticket: _Ticket, max_age: int | timedelta) -> Any:
+    """Log a user in if the ticket is still good, and make it worthless."""
+    from django.contrib.auth import login
+
+    if user is None:
+        raise InvalidLoginToken("The user of the login token does not exist or may not log in.")
+    states = [_state(user, one) for one in _hashes(user)]
+    good = any(constant_time_compare(ticket.state, state) for state in states)
+    if not (good and _claim(user, ticket, max_age)):
+        raise InvalidLoginToken(
+            "The login token was used, or the user has logged in or changed the password since it "
+            "was made. Make another one."
+        )
+    login(request, user, ticket.backend)
+    return user
+
+
+def _claim(user: Any, ticket: _Ticket, max_age: int | timedelta) -> bool:
+    """Tell whether this is the first use of a ticket, for all processes: at most one is told so."""
+    if not _has_last_login(user):
+        seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+        return cache.add(f"{_CACHE_PREFIX}{ticket.nonce}", True, timeout=ceil(seconds) + 1)
+    now = timezone.now()
+    before = user.last_login
+    # The database lets one such change through: the other finds another `last_login`.
+    same = user._meta.model._base_manager.filter(pk=user.pk, last_login=before)
+    user.last_login = now if before is None else max(now, before + timedelta.resolution)
+    return bool(same.update(last_login=user.last_login))
+
+
+def _state(user: Any, session_auth_hash: str) -> str:
+    """Return a digest of what changes with the user's password and with each login."""
+    last_login = user.last_login if _has_last_login(user) else None
+    if last_login is not None and timezone.is_aware(last_login):
+        last_login = last_login.astimezone(UTC)
+    return hashlib.sha256(f"{session_auth_hash} {last_login}".encode()).hexdigest()
+
+
+def _hashes(user: Any) -> list[str]:
+    """Return the user's session hash, and those of `SECRET_KEY_FALLBACKS`."""
+    if not hasattr(user, "get_session_auth_hash"):
+        return [""]  # Django 5.2 takes such users.
+    return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+
+
+def _has_last_login(user: Any) -> bool:
+    # As Django finds out whether to keep the time of the last login.
+    return isinstance(getattr(user._meta.model, "last_login", None), DeferredAttribute)
+
+
+def _user_id(ticket: _Ticket) -> Any:
+    from django.contrib.auth import get_user_model
+
+    return get_user_model()._meta.pk.to_python(ticket.pk)
+
+
+def _backend_path(user: Any, backend: str | None) -> str:
+    """Return the path of the backend, as `login` finds it."""
+    path = backend or getattr(user, "backend", None)
+    if path is None and len(settings.AUTHENTICATION_BACKENDS) == 1:
+        path = settings.AUTHENTICATION_BACKENDS[0]
+    if path not in settings.AUTHENTICATION_BACKENDS:
+        raise ValueError(
+            f"backend= must be one of {settings.AUTHENTICATION_BACKENDS}, not {path!r}: pass it, "
+            "or a user from authenticate()."
+        )
+    return str(path)

@@ -1,0 +1,1 @@
+"""Users other than Django's own, as programs have them."""
