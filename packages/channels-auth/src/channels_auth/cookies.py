@@ -1,0 +1,181 @@
+"""Cookies: those that a client sends, in the scope; new ones, on any message that has headers."""
+
+from collections.abc import MutableMapping
+from datetime import datetime, timedelta
+from http.cookies import CookieError, Morsel
+from typing import Any, Final
+
+from django.http import HttpResponse
+from django.http.cookie import parse_cookie
+
+from channels_core.middleware import BaseMiddleware
+from channels_core.typing import Receive, Scope, Send
+
+__all__ = ["CookieMiddleware"]
+
+_FORBIDDEN: Final = frozenset("\r\n\0;")
+
+#: A scope of another kind has no client that could send cookies.
+_WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
+
+
+def _read_cookies(headers: Any) -> dict[str, str]:
+    """Return what a client's `cookie` headers hold.
+
+    HTTP/2 and HTTP/3 may carry several, which belong together (RFC 9113, section 8.2.3).
+    """
+    lines = [value for name, value in headers if name.lower() == b"cookie"]
+    # Bytes that no browser sends must not cost the cookies beside them: the encoding of HTTP
+    # headers takes any.
+    return parse_cookie(b"; ".join(lines).decode("latin-1")) if lines else {}
+
+
+def _check(name: str, value: object) -> None:
+    if value is not None and (found := _FORBIDDEN.intersection(str(value))):
+        raise ValueError(
+            f"A cookie's {name} must not contain CR, LF, NUL or a semicolon, which could start "
+            f"another header or attribute; it contains {sorted(found)!r}"
+        )
+
+
+class CookieMiddleware(BaseMiddleware):
+    """Put the client's cookies into `scope["cookies"]`, a dict of str.
+
+    `set_cookie` and `delete_cookie` add to a message that has headers: `http.response.start`,
+    `websocket.accept`, `websocket.http.response.start`.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one connection.
+
+        Scope:
+            `headers` is read; `cookies` is added. A `lifespan` or `channel` scope has no client
+            and passes as it is.
+
+        Raises:
+            ValueError: The scope has no headers.
+
+        Source: `django.http.cookie.parse_cookie`.
+        """
+        if scope.get("type") not in _WITHOUT_CLIENT:
+            if "headers" not in scope:
+                raise ValueError(
+                    "CookieMiddleware was passed a scope that did not have a headers key "
+                    "(make sure it is only passed HTTP or WebSocket connections)"
+                )
+            scope = dict(scope, cookies=_read_cookies(scope["headers"]))
+        return await super().__call__(scope, receive, send)
+
+    @classmethod
+    def set_cookie(
+        cls,
+        message: MutableMapping[str, Any],
+        key: str,
+        value: str = "",
+        max_age: float | timedelta | None = None,
+        expires: str | datetime | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = "lax",
+        *,
+        partitioned: bool = False,
+    ) -> None:
+        """Add a cookie to a message that has headers.
+
+        Args:
+            message: A message of one of the types above, whose `headers` becomes a new list.
+            key: The cookie's name.
+            value: Its value.
+            max_age: Seconds that it is kept, or a timedelta; None until the browser is closed.
+            expires: When it ends: a datetime, UTC where it is naive, or a formatted str.
+            path: The path that it is sent back to; None for that of the request.
+            domain: The domain that it is sent back to; None for the present host alone.
+            secure: Whether it is sent back over HTTPS only.
+            httponly: Whether scripts in the page are kept from reading it.
+            samesite: "Lax", "Strict" or "None", in any case; None leaves the attribute out, and
+                the choice to the browser.
+            partitioned: Whether it is kept apart for each top-level site (CHIPS).
+
+        Raises:
+            ValueError: A part contains CR, LF, NUL or a semicolon, `samesite` is another word,
+                or both `max_age` and a datetime are given.
+            NotImplementedError: This Python cannot write `Partitioned`; 3.14 can.
+
+        Source: `django.http.HttpResponse.set_cookie`.
+        """
+        parts = {"key": key, "value": value, "path": path, "domain": domain, "expires": expires}
+        for name, part in parts.items():
+            _check(name, part)
+        # Django's own response writes it, so that both are written alike.
+        response = HttpResponse()
+        try:
+            response.set_cookie(
+                key,
+                value,
+                max_age=max_age,  # type: ignore[arg-type] # a float as well, as Django documents
+                expires=expires,
+                path=path,  # type: ignore[arg-type] # None as well: it leaves the attribute out
+                domain=domain,
+                secure=secure,
+                httponly=httponly,
+                samesite=samesite,  # type: ignore[arg-type] # any case, which Django takes too
+            )
+        except CookieError as error:
+            raise ValueError(f"{key!r} cannot be a cookie's name or value: {error}") from error
+        # A new list: the message's own may be a constant of the program.
+        header = (b"set-cookie", _written(response.cookies[key], partitioned))
+        message["headers"] = [*message.get("headers", ()), header]
+
+    @classmethod
+    def delete_cookie(
+        cls,
+        message: MutableMapping[str, Any],
+        key: str,
+        path: str | None = "/",
+        domain: str | None = None,
+        *,
+        samesite: str | None = "lax",
+        secure: bool | None = None,
+    ) -> None:
+        """Have the browser delete a cookie.
+
+        Args:
+            message: As in `set_cookie`.
+            key: The cookie's name.
+            path: The path that it was set with.
+            domain: The domain that it was set with.
+            samesite: What it was set with.
+            secure: Whether the deletion carries `Secure`; None where browsers insist on it.
+
+        Raises:
+            ValueError: As in `set_cookie`.
+
+        Source: `django.http.HttpResponse.delete_cookie`.
+        """
+        if secure is None:
+            prefixed = key.startswith(("__Secure-", "__Host-"))
+            secure = prefixed or (samesite or "").lower() == "none"
+        cls.set_cookie(
+            message,
+            key,
+            max_age=0,
+            expires="Thu, 01 Jan 1970 00:00:00 GMT",
+            path=path,
+            domain=domain,
+            secure=secure,
+            samesite=samesite,
+        )
+
+
+def _written(morsel: "Morsel[str]", partitioned: bool) -> bytes:
+    if partitioned:
+        try:
+            morsel["partitioned"] = True
+        except CookieError as error:
+            raise NotImplementedError(
+                "This version of Python cannot write a cookie's Partitioned attribute; "
+                "Python 3.14 can"
+            ) from error
+    return morsel.OutputString().encode()

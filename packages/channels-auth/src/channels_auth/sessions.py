@@ -1,0 +1,369 @@
+"""Sessions: Django's, in the scope of a connection, saved without a word from the program."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, ClassVar, Final
+
+from asgiref.sync import markcoroutinefunction
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.utils.http import http_date
+
+from channels_auth._gate import Gate
+from channels_auth._store import ConnectedSession, keeps_data_in_cookie, session_class
+from channels_auth.cookies import CookieMiddleware
+from channels_core.db import database_sync_to_async
+from channels_core.middleware import BaseMiddleware, after_each_handler
+from channels_core.refusal import refusal
+from channels_core.typing import Message, Receive, Scope, Send
+
+__all__ = [
+    "CookieMiddleware",
+    "InstanceSessionWrapper",
+    "SessionMiddleware",
+    "SessionMiddlewareInstance",
+    "SessionMiddlewareStack",
+]
+
+logger = logging.getLogger("django.channels.auth")
+
+#: The messages with the headers of a response.
+_HEADERS: Final = ["http.response.start", "websocket.accept", "websocket.http.response.start"]
+
+#: Those after which no header can be sent any more.
+_LAST_CHANCE: Final = frozenset([*_HEADERS, "websocket.close"])
+
+_WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
+
+_INTERRUPTED: Final = (
+    "The session was deleted before its changes could be saved. The user may have logged out "
+    "in another tab, for example."
+)
+
+
+class InstanceSessionWrapper:
+    """The session of one connection: made from its cookie, saved when its headers go out.
+
+    Later changes are saved after the handler that made them.
+
+    Attributes:
+        scope: A copy of the connection's scope, with the session.
+        session: The session.
+        activated: Whether the session is ours to save; not within another SessionMiddleware.
+        can_set_cookie: Whether a cookie can still reach the browser: the headers are not out.
+    """
+
+    save_message_types: Collection[str] = _HEADERS
+    cookie_response_message_types: Collection[str] = _HEADERS
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        """Take a connection.
+
+        Args:
+            scope: Its scope, with `cookies`.
+            send: ASGI send.
+
+        Raises:
+            ValueError: The scope has no cookies.
+        """
+        if "cookies" not in scope:
+            raise ValueError(
+                "No cookies in scope - SessionMiddleware needs to run inside of CookieMiddleware."
+            )
+        self.scope = dict(scope)
+        self.cookie_name: str = settings.SESSION_COOKIE_NAME
+        self.session_store: type[SessionBase] = session_class()
+        self.activated = "session" not in scope
+        self.can_set_cookie = True
+        self.real_send = send
+        self._handlers_end = False
+        self._complained = False
+        if self.activated:
+            key = self.scope["cookies"].get(self.cookie_name)
+            # Nothing else is a key that an engine has made, and a database may choke on it.
+            self._key = key if key and key.isprintable() else None
+            self.session = self.scope["session"] = self.session_store(self._key)
+            self.scope["channels_auth.session"] = self
+            after_each_handler(self.scope, self._after_handler)
+            self._gate = Gate(scope, send) if scope["type"] == "websocket" else None
+        else:
+            self.session = self.scope["session"]
+
+    async def resolve_session(self) -> None:
+        """Prepare the session; it is loaded when it is first used."""
+
+    async def send(self, message: Message) -> None:
+        """Send a message, with the session's cookie if it has headers.
+
+        Messages:
+            `http.response.start`, `websocket.accept`, `websocket.http.response.start`: a modified
+            session is saved, and its cookie set or deleted, on a copy.
+
+        Raises:
+            SessionInterrupted: The session was deleted meanwhile (HTTP). A WebSocket is closed.
+
+        Source: `django.contrib.sessions.middleware.SessionMiddleware.process_response`.
+        """
+        if self.activated and self.can_set_cookie and message["type"] in _LAST_CHANCE:
+            if message["type"] in self.cookie_response_message_types:
+                try:
+                    message = await self._complete(message)
+                except SessionInterrupted:
+                    if self._gate is None:
+                        raise
+                    self.can_set_cookie = False
+                    await self._close()
+                    return
+            self.can_set_cookie = False
+            if _is_failure(message):
+                self.activated = False  # as in Django, nothing of a failed request is kept
+            elif isinstance(self.session, ConnectedSession):
+                self.session.end_of_headers()
+        if self.activated and self._gate is not None:
+            await self._gate.send(message)
+        else:
+            await self.real_send(message)
+
+    async def _complete(self, message: Message) -> Message:
+        """Return a copy of the message that has the headers which the session asks for."""
+        session = self.session
+        message = dict(message)
+        vary = session.accessed
+        if self.cookie_name in self.scope["cookies"] and session.is_empty():
+            CookieMiddleware.delete_cookie(
+                message,
+                self.cookie_name,
+                path=settings.SESSION_COOKIE_PATH,
+                domain=settings.SESSION_COOKIE_DOMAIN,
+                samesite=settings.SESSION_COOKIE_SAMESITE or None,
+            )
+            vary = True
+        elif (
+            (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+            and not session.is_empty()
+            and not _is_failure(message)
+            and message["type"] in self.save_message_types
+        ):
+            max_age = await self._expiry_and_save()
+            CookieMiddleware.set_cookie(
+                message,
+                self.cookie_name,
+                session.session_key or "",
+                max_age=max_age,
+                expires=None if max_age is None else http_date(time.time() + max_age),
+                path=settings.SESSION_COOKIE_PATH,
+                domain=settings.SESSION_COOKIE_DOMAIN,
+                secure=settings.SESSION_COOKIE_SECURE,
+                httponly=settings.SESSION_COOKIE_HTTPONLY,
+                samesite=settings.SESSION_COOKIE_SAMESITE or None,
+            )
+            vary = True
+        if vary and message["type"] != "websocket.accept":
+            message["headers"] = _vary_on_cookie(message.get("headers", ()))
+        return message
+
+    async def _expiry_and_save(self) -> int | None:
+        """Save the session, and return the seconds that its cookie is kept; None for no limit."""
+
+        def in_thread() -> int | None:
+            session = self.session
+            at_close = session.get_expire_at_browser_close()
+            max_age = None if at_close else session.get_expiry_age()
+            self._save()
+            return max_age
+
+        return await database_sync_to_async(in_thread)()
+
+    def _save(self) -> None:
+        try:
+            self.session.save()
+        except UpdateError as error:
+            raise SessionInterrupted(_INTERRUPTED) from error
+
+    async def save_session(self) -> None:
+        """Save the session now.
+
+        Raises:
+            SessionInterrupted: It was deleted meanwhile.
+        """
+        await database_sync_to_async(self._save)()
+
+    # After the headers
+
+    def _after_handler(self) -> Awaitable[None] | None:
+        self._handlers_end = True
+        return self._save_late() if self._is_due() else None
+
+    def _is_due(self) -> bool:
+        return self.activated and not self.can_set_cookie and self.session.modified
+
+    async def _save_late(self) -> None:
+        session = self.session
+        if session.is_empty():
+            session.modified = False  # flushed: it is deleted already
+        elif keeps_data_in_cookie(session):
+            session.modified = False
+            self._complain("cannot be stored: SESSION_ENGINE keeps sessions in the cookie")
+        else:
+            if session.session_key != self._key:
+                self._complain("is stored under a key that the browser does not get")
+            try:
+                await self.save_session()
+            except SessionInterrupted:
+                session.modified = False
+                if self._gate is None:
+                    raise
+                await self._close()
+
+    def _complain(self, fault: str) -> None:
+        if not self._complained:
+            self._complained = True
+            logger.error(
+                "What was put into the session of %s %.200r %s, since the response's headers are "
+                "out; change the session before accept(), or in an HTTP request",
+                self.scope["type"],
+                self.scope.get("path"),
+                fault,
+            )
+
+    async def _close(self) -> None:
+        assert self._gate is not None
+        logger.warning("WebSocket %.200r is closed: %s", self.scope.get("path"), _INTERRUPTED)
+        await self._gate.close(4401, "The session has ended")
+
+    async def serve(
+        self, application: Callable[[Scope, Receive, Send], Awaitable[Any]], receive: Receive
+    ) -> Any:
+        """Run the application inside, and save what is left to save when it has ended.
+
+        Args:
+            application: An ASGI 3 application.
+            receive: ASGI receive.
+
+        Returns:
+            What the application returns.
+        """
+
+        # No coroutine function, for the sake of the messages at which there is nothing to do.
+        def saving_receive() -> Awaitable[Message]:
+            # An application that is no consumer of ours asks for the next message in the end.
+            if not self._handlers_end and self._is_due():
+                return self._save_and(receive)
+            return receive()
+
+        try:
+            result = await application(self.scope, markcoroutinefunction(saving_receive), self.send)
+        except SessionInterrupted as error:
+            if self._gate is not None or not self.can_set_cookie:
+                raise
+            logger.warning("%.200r: %s", self.scope.get("path"), error)
+            for message in refusal(self.scope, 400, body=str(error)):
+                await self.real_send(message)
+            return None
+        except BaseException:
+            if self._gate is not None and self._is_due():
+                await self._save_at_the_end()
+            raise
+        if self._is_due():
+            await self._save_late()
+        return result
+
+    async def _save_and(self, receive: Receive) -> Message:
+        await self._save_late()
+        return await receive()
+
+    async def _save_at_the_end(self) -> None:
+        try:
+            await self._save_late()
+        except Exception:
+            logger.exception("The session of %.200r was not saved", self.scope.get("path"))
+
+
+def _is_failure(message: Message) -> bool:
+    return bool(message.get("status", 200) >= 500)
+
+
+def _vary_on_cookie(headers: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return headers by which caches keep the responses to different cookies apart.
+
+    Source: `django.utils.cache.patch_vary_headers`.
+    """
+    others = [(name, value) for name, value in headers if name.lower() != b"vary"]
+    given = [value for name, value in headers if name.lower() == b"vary"]
+    fields = [field.strip() for value in given for field in value.split(b",") if field.strip()]
+    if b"*" in fields:
+        return [*others, (b"vary", b"*")]
+    if b"cookie" not in [field.lower() for field in fields]:
+        fields.append(b"Cookie")
+    return [*others, (b"vary", b", ".join(fields))]
+
+
+class SessionMiddleware(BaseMiddleware):
+    """Put the client's session into `scope["session"]`.
+
+    It is loaded when it is first used: one query with a database engine, none without a cookie,
+    and none if nothing asks for it. Within another SessionMiddleware it does nothing.
+    """
+
+    save_message_types: ClassVar[Collection[str]] = InstanceSessionWrapper.save_message_types
+    cookie_response_message_types: ClassVar[Collection[str]] = (
+        InstanceSessionWrapper.cookie_response_message_types
+    )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one connection.
+
+        Scope:
+            `cookies` is read; `session` is added. A `lifespan` or `channel` scope has no client
+            and passes as it is.
+
+        Raises:
+            ValueError: The scope has no cookies.
+        """
+        if scope.get("type") in _WITHOUT_CLIENT:
+            return await super().__call__(scope, receive, send)
+        wrapper = InstanceSessionWrapper(scope, send)
+        wrapper.save_message_types = self.save_message_types
+        wrapper.cookie_response_message_types = self.cookie_response_message_types
+        await wrapper.resolve_session()
+        if not wrapper.activated:
+            return await super().__call__(scope, receive, send)
+        return await wrapper.serve(self.inner, receive)
+
+
+class SessionMiddlewareInstance(InstanceSessionWrapper):
+    """The session of one connection, as a two-step application: `instance(receive, send)`."""
+
+    def __init__(self, scope: Scope, middleware: SessionMiddleware) -> None:
+        """Take a connection.
+
+        Args:
+            scope: Its scope, with `cookies`.
+            middleware: What has the application inside.
+
+        Raises:
+            ValueError: The scope has no cookies.
+        """
+        super().__init__(scope, self._send_later)
+        self.middleware = middleware
+
+    async def _send_later(self, message: Message) -> None:
+        await self._two_step_send(message)
+
+    async def __call__(self, receive: Receive, send: Send) -> Any:
+        """Serve the connection."""
+        self._two_step_send = send
+        if not self.activated:
+            return await self.middleware.inner(self.scope, receive, send)
+        return await self.serve(self.middleware.inner, receive)
+
+
+def SessionMiddlewareStack(inner: Any) -> CookieMiddleware:  # noqa: N802 - the name is given
+    """Wrap an application in what puts cookies and a session into its scope.
+
+    Args:
+        inner: An ASGI 3 application, a consumer class, or a two-step application.
+    """
+    return CookieMiddleware(SessionMiddleware(inner))
