@@ -176,9 +176,13 @@ def _run_elsewhere(load: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _finish(future: Future[dict[str, Any]], load: Callable[[], dict[str, Any]]) -> None:
+    future.set_running_or_notify_cancel()  # it cannot be cancelled any more
     try:
-        future.set_result(load())
+        try:
+            data = load()
+        finally:
+            connections.close_all()
     except BaseException as error:  # noqa: BLE001 - it is the waiting thread's
         future.set_exception(error)
-    finally:
-        connections.close_all()
+    else:
+        future.set_result(data)

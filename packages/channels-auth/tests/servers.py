@@ -1,0 +1,89 @@
+"""The server's side of a connection."""
+
+import asyncio
+from typing import Any
+
+from asgiref.testing import ApplicationCommunicator
+
+from channels_core.typing import Message, Scope
+
+__all__ = ["DENIAL", "Server", "cookies_of", "http", "websocket"]
+
+DENIAL: dict[str, Any] = {"websocket.http.response": {}}
+
+# A net, for a machine under load.
+SECONDS = 30
+
+
+def _with_cookies(kind: str, cookies: dict[str, str], extra: dict[str, Any]) -> Scope:
+    line = "; ".join(f"{name}={value}" for name, value in cookies.items()).encode("latin-1")
+    headers = [(b"cookie", line)] if cookies else []
+    return {"type": kind, "path": "/a/", "query_string": b"", "headers": headers, **extra}
+
+
+def http(cookies: dict[str, str] | None = None, **extra: Any) -> Scope:
+    """Return the scope of a request with cookies."""
+    return _with_cookies("http", cookies or {}, {"method": "GET", **extra})
+
+
+def websocket(cookies: dict[str, str] | None = None, **extra: Any) -> Scope:
+    """Return the scope of a WebSocket with cookies."""
+    return _with_cookies("websocket", cookies or {}, extra)
+
+
+def cookies_of(message: Message) -> dict[str, str]:
+    """Return the `set-cookie` headers of a message, by the cookie's name."""
+    lines = [value.decode() for name, value in message.get("headers", ()) if name == b"set-cookie"]
+    return {line.partition("=")[0]: line for line in lines}
+
+
+class Server:
+    """Drive an application, and keep what it sends."""
+
+    def __init__(self, application: Any, scope: Scope) -> None:
+        self.client = ApplicationCommunicator(application, scope)
+        self.scope = scope
+
+    async def request(self) -> Message:
+        """Send a request, and return the start of the response once all of it is there."""
+        await self.client.send_input({"type": "http.request", "body": b""})
+        start: Message = await self.client.receive_output(SECONDS)
+        while start["type"] == "http.response.start":
+            body = await self.client.receive_output(SECONDS)
+            if not body.get("more_body"):
+                break
+        await self.client.wait(SECONDS)
+        return start
+
+    async def connect(self) -> Message:
+        """Open a WebSocket, and return the answer."""
+        await self.client.send_input({"type": "websocket.connect"})
+        return await self.receive()
+
+    async def receive(self) -> Message:
+        """Return the next message of the application."""
+        message: Message = await self.client.receive_output(SECONDS)
+        return message
+
+    async def text(self, text: str) -> None:
+        """Send a text frame."""
+        await self.client.send_input({"type": "websocket.receive", "text": text})
+
+    async def ask(self, text: str) -> str:
+        """Send a text frame, and return that of the answer."""
+        await self.text(text)
+        return str((await self.receive())["text"])
+
+    async def leave(self, code: int = 1000) -> None:
+        """Let the client leave, and wait for the application to end."""
+        await self.client.send_input({"type": "websocket.disconnect", "code": code})
+        await self.end()
+
+    async def end(self) -> None:
+        """Wait for the application to end."""
+        await self.client.wait(SECONDS)
+
+    async def nothing(self) -> bool:
+        """Tell whether the application has sent nothing that is not received."""
+        await asyncio.sleep(0)
+        return bool(self.client.output_queue.empty())

@@ -1,0 +1,87 @@
+from typing import Any
+
+import pytest
+
+from channels_auth._gate import Gate, GateState
+from channels_core.typing import Message
+from servers import DENIAL, websocket
+
+ACCEPT = {"type": "websocket.accept"}
+FRAME = {"type": "websocket.send", "text": "a"}
+
+
+class Sent(list[Message]):
+    async def send(self, message: Message) -> None:
+        self.append(message)
+
+
+async def test_it_passes_on_what_the_application_sends() -> None:
+    sent = Sent()
+    gate = Gate(websocket(), sent.send)
+    states = [gate.state]
+    for message in (ACCEPT, FRAME, {"type": "websocket.close"}):
+        await gate.send(message)
+        states.append(gate.state)
+    assert states == [
+        GateState.CONNECTING,
+        GateState.OPEN,
+        GateState.OPEN,
+        GateState.CLOSED,
+    ]
+    await gate.close(4401)
+    assert sent == [ACCEPT, FRAME, {"type": "websocket.close"}]
+    assert not gate.closed_from_outside
+
+
+async def test_it_closes_an_open_connection_once_and_drops_the_rest() -> None:
+    sent = Sent()
+    gate = Gate(websocket(), sent.send)
+    await gate.send(ACCEPT)
+    await gate.close(4401, "over")
+    await gate.close(4402)
+    await gate.send(FRAME)
+    await gate.send({"type": "websocket.close", "code": 1000})
+    assert sent == [ACCEPT, {"type": "websocket.close", "code": 4401, "reason": "over"}]
+    assert gate.closed_from_outside
+
+
+async def test_it_refuses_a_handshake() -> None:
+    sent = Sent()
+    await Gate(websocket(), sent.send).close(4401, "over")
+    assert sent == [{"type": "websocket.close", "code": 4401, "reason": "over"}]
+
+    sent = Sent()
+    gate = Gate(websocket(extensions=DENIAL), sent.send)
+    await gate.close(4401, "over")
+    await gate.send(ACCEPT)
+    assert [message.get("status") for message in sent] == [401, None]
+    assert sent[1]["body"] == b"over"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"type": "websocket.close"}, {"type": "websocket.http.response.start", "status": 404}],
+)
+async def test_a_handshake_that_the_application_refused_is_not_refused_again(message: Any) -> None:
+    sent = Sent()
+    gate = Gate(websocket(), sent.send)
+    await gate.send(message)
+    await gate.close(4401)
+    assert sent == [message]
+
+
+async def test_a_client_that_has_left_needs_no_close() -> None:
+    async def send(message: Message) -> None:
+        raise ConnectionResetError
+
+    gate = Gate(websocket(), send)
+    await gate.close(4401)
+    assert gate.state is GateState.CLOSED
+
+
+async def test_what_the_application_sends_to_nobody_is_its_own_affair() -> None:
+    async def send(message: Message) -> None:
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await Gate(websocket(), send).send(ACCEPT)
