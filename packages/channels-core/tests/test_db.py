@@ -6,8 +6,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
-from django.db import connection, connections
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.db import connection, connections, transaction
 
 from channels_core import db
 from channels_core.consumer import AsyncConsumer, SyncConsumer
@@ -284,6 +284,17 @@ async def test_old_connections_are_closed_before_and_after_each_call() -> None:
     with closing:
         await database_sync_to_async(lambda: steps.append("call"))()
     assert steps == ["close", "call", "close"]
+
+
+@pytest.mark.parametrize("call", [database_sync_to_async(query), aclose_old_connections])
+def test_a_transaction_around_the_call_is_left_alone(call: Any) -> None:
+    """As in a `TestCase`, or in a view with `ATOMIC_REQUESTS`."""
+    with transaction.atomic():
+        wrapper = query()
+        async_to_sync(call)()
+        assert wrapper.connection is not None
+        assert not wrapper.closed_in_transaction
+        query()
 
 
 async def test_they_are_closed_after_a_call_that_failed() -> None:
