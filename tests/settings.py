@@ -2,7 +2,7 @@
 
 SECRET_KEY = "not a secret: it guards nothing but tests"
 
-INSTALLED_APPS = ["channels", "chat"]
+INSTALLED_APPS = ["channels", "django.contrib.auth", "django.contrib.contenttypes", "chat"]
 
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 

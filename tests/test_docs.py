@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
-from django.db import transaction
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser, Permission
+from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.test import RequestFactory
 from django.urls import path
@@ -236,6 +238,95 @@ class TestOrigins:
         assert answer["type"] == ("websocket.accept" if allowed else "websocket.close")
         if allowed:
             await client.leave()
+
+
+@pytest.fixture
+def access() -> ModuleType:
+    from docs.snippets import access
+
+    return access
+
+
+@pytest.fixture
+def anna(transactional_db: None, access: ModuleType) -> Iterator[Any]:
+    """A user with a row, and a table for the model of the page about tokens."""
+    with connection.schema_editor() as editor:
+        editor.create_model(access.Token)
+    try:
+        yield get_user_model().objects.create_user("anna", password="x")
+    finally:
+        access.Token.objects.all().delete()
+        with connection.schema_editor() as editor:
+            editor.delete_model(access.Token)
+
+
+class TestAccess:
+    @pytest.mark.parametrize(
+        ("address", "stranger", "member", "viewer"),
+        [
+            ("/lobby/", True, True, True),
+            ("/members/", False, True, True),
+            ("/staff/reports/", False, False, True),
+        ],
+    )
+    def test_guards(
+        self,
+        access: ModuleType,
+        anna: Any,
+        address: str,
+        stranger: bool,
+        member: bool,
+        viewer: bool,
+    ) -> None:
+        async def is_let_in(user: Any) -> bool:
+            origin = (b"origin", b"http://testserver")
+            client = Client(access.application, path=address, headers=[origin], user=user)
+            answer = await client.connect()
+            await client.leave()
+            return answer["type"] == "websocket.accept"
+
+        assert async_to_sync(is_let_in)(AnonymousUser()) is stranger
+        assert async_to_sync(is_let_in)(anna) is member
+        anna = get_user_model().objects.get()
+        anna.user_permissions.add(Permission.objects.get(codename="view_user"))
+        anna = get_user_model().objects.get()
+        assert async_to_sync(is_let_in)(anna) is viewer
+
+    def test_keys(self, access: ModuleType, anna: Any) -> None:
+        access.Token.objects.create(key="0123abcd", user=anna)
+
+        async def greeting(key: str) -> Any:
+            headers = [(b"authorization", f"Token {key}".encode())]
+            client = Client(access.for_programs, path="/members/", headers=headers)
+            answer = await client.connect()
+            if answer["type"] == "websocket.accept":
+                answer = await client.receive()
+            await client.leave()
+            return answer.get("text", answer.get("code"))
+
+        assert async_to_sync(greeting)("0123abcd") == "Hello, anna"
+        assert async_to_sync(greeting)("0123abce") == 4401
+        anna.is_active = False
+        anna.save()
+        assert async_to_sync(greeting)("0123abcd") == 4401
+
+    def test_tickets(self, access: ModuleType, anna: Any) -> None:
+        ticket = access.Tickets().make(anna)
+        assert re.fullmatch(r"[\w.-]+", ticket)
+
+        async def greeting(subprotocols: list[str], *frames: str) -> Any:
+            client = Client(access.for_browsers, path="/members/", subprotocols=subprotocols)
+            accepted = await client.connect()
+            for frame in frames:
+                await client.send(frame)
+            answer = await client.receive()
+            await client.leave()
+            return accepted["subprotocol"], answer.get("text", answer.get("code"))
+
+        greet = async_to_sync(greeting)
+        assert greet(["ticket", ticket]) == ("ticket", "Hello, anna")
+        assert greet([], json.dumps({"ticket": ticket})) == (None, "Hello, anna")
+        assert greet([], json.dumps({"ticket": f"{ticket}x"})) == (None, 4401)
 
 
 class TestFromDjango:
