@@ -1,0 +1,65 @@
+from typing import Any
+
+import pytest
+from django.contrib.sessions.backends.base import SessionBase
+
+from channels_auth._kept_key import KeptKeySession, StrictSession
+
+
+class Store(SessionBase):
+    """A session that tells what is done to it."""
+
+    def __init__(self) -> None:
+        super().__init__("abcdefgh")
+        self._session_cache = {"cart": 3}
+        self.done: list[str] = []
+
+    def cycle_key(self) -> None:
+        self.done.append("cycle_key")
+
+    def flush(self) -> None:
+        self.done.append("flush")
+
+    async def aflush(self) -> None:
+        self.done.append("aflush")
+
+
+@pytest.fixture(params=[KeptKeySession, lambda store: StrictSession(store, KeyError("no"))])
+def stand_in(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+async def test_all_else_is_the_sessions(stand_in: Any) -> None:
+    store = Store()
+    session = stand_in(store)
+    assert isinstance(session, SessionBase)
+    assert session.session_key == "abcdefgh"
+    assert session["cart"] == await session.aget("cart") == 3
+    session["cart"] = 4
+    await session.aset("more", 5)
+    session.modified = "as it was told"
+    assert dict(store.items()) == {"cart": 4, "more": 5}
+    assert store.modified == "as it was told"  # type: ignore[comparison-overlap] # that is the point
+
+
+async def test_a_kept_key_is_not_renewed() -> None:
+    store = Store()
+    session = KeptKeySession(store)
+    session.cycle_key()
+    await session.acycle_key()
+    assert store.done == []
+    session.flush()
+    await session.aflush()
+    assert store.done == ["flush", "aflush"]
+
+
+async def test_a_strict_session_gives_up_nothing() -> None:
+    store = Store()
+    session = StrictSession(store, PermissionError("the cookie"))
+    for call in (session.cycle_key, session.flush):
+        with pytest.raises(PermissionError, match="the cookie"):
+            call()
+    for acall in (session.acycle_key, session.aflush):
+        with pytest.raises(PermissionError, match="the cookie"):
+            await acall()
+    assert store.done == []
