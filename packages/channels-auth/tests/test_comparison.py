@@ -130,13 +130,13 @@ class World:
 
     def _make_session(self, change: Callable[[dict[str, Any]], object]) -> None:
         request = HttpRequest()
-        request.session = self.engine.SessionStore()
+        request.session = session = self.engine.SessionStore()
         auth.login(request, self.anna, MODEL_BACKEND)
-        self.data = dict(request.session.items())
+        self.data = dict(session.items())
         change(self.data)
-        request.session._session_cache = self.data
-        request.session.save()
-        self.key = request.session.session_key
+        session._session_cache = self.data
+        session.save()
+        self.key = session.session_key
 
     @property
     def by_cookie(self) -> bool:
@@ -284,7 +284,8 @@ def django_sync(world: World, action: str) -> Answer:
         found.append(do_sync(world, action, request))
         return HttpResponse()
 
-    response = SessionMiddleware(AuthenticationMiddleware(view))(fake_request(world))
+    stack: Any = SessionMiddleware(AuthenticationMiddleware(view))
+    response = stack(fake_request(world))
     return Answer(response.cookies, found[0])
 
 
@@ -312,7 +313,8 @@ def bare(world: World, action: str) -> Answer:
         found.append(async_to_sync(do_ours)(world, action, scope))
         return HttpResponse()
 
-    response = SessionMiddleware(view)(fake_request(world))
+    stack: Any = SessionMiddleware(view)
+    response = stack(fake_request(world))
     return Answer(response.cookies, found[0])
 
 

@@ -69,7 +69,7 @@ def test_the_method_of_http_and_a_query_as_text() -> None:
 
 
 def test_the_scope_is_left_alone() -> None:
-    scope = {**SCOPE, "headers": list(SCOPE["headers"])}  # type: ignore[call-overload] # a list it is
+    scope = {**SCOPE, "headers": list(SCOPE["headers"])}
     before = {**scope}
     scope_request(scope, None, AnonymousUser())
     assert scope == before

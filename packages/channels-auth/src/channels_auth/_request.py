@@ -1,16 +1,12 @@
 """The request that Django's own authentication functions and signals get, made from a scope."""
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 
 from channels_core.typing import Scope
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from django.contrib.auth.models import AnonymousUser
 
 __all__ = ["scope_request"]
 
@@ -21,9 +17,7 @@ _SCHEMES: Final = {"ws": "http", "wss": "https"}
 _OF_THE_BODY: Final = frozenset({b"content-type", b"content-length"})
 
 
-def scope_request(
-    scope: Scope, session: Any, user: "AbstractBaseUser | AnonymousUser | None" = None
-) -> HttpRequest:
+def scope_request(scope: Scope, session: Any, user: Any = None) -> HttpRequest:
     """Build a request over a connection's scope.
 
     It has what receivers of Django's signals look at: path, headers, cookies, the client's address,
@@ -74,7 +68,7 @@ def _add_user_of_session(request: HttpRequest) -> None:
 
 
 def _current_user(request: HttpRequest) -> Any:
-    async def auser() -> "AbstractBaseUser | AnonymousUser":
+    async def auser() -> Any:
         return request.user
 
     return auser

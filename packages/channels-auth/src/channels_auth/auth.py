@@ -3,14 +3,40 @@
 The steps are Django's own functions, called with a request that is made from the scope.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from django.contrib import auth
 from django.utils.functional import LazyObject, empty
 
 from channels_auth._backends import is_natively_async
 from channels_auth._kept_key import KeptKeySession, StrictSession
 from channels_auth._request import scope_request
+from channels_auth._scope import (
+    cookie_can_change,
+    is_unresolved,
+    session_of,
+    set_user,
+    user_of,
+)
 from channels_auth._store import keeps_data_in_cookie
+from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
+from channels_auth.guards import login_required, permission_required
+from channels_auth.login_tokens import (
+    InvalidLoginToken,
+    alogin_with_token,
+    create_login_token,
+    login_with_token,
+)
+from channels_auth.sessions import SessionMiddlewareStack
+from channels_auth.tokens import (
+    FirstMessageToken,
+    HeaderToken,
+    QueryToken,
+    SubprotocolToken,
+    TokenAuthenticator,
+    TokenAuthMiddleware,
+    TokenSource,
+)
 from channels_core.db import aclose_old_connections, database_sync_to_async
 from channels_core.exceptions import ChannelsError
 from channels_core.middleware import BaseMiddleware
@@ -23,17 +49,28 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthMiddleware",
     "AuthMiddlewareStack",
+    "EndsWithLoginMiddleware",
+    "FirstMessageToken",
+    "HeaderToken",
+    "InvalidLoginToken",
     "LoginOnOpenConnectionError",
     "LogoutOnOpenConnectionError",
+    "QueryToken",
+    "SubprotocolToken",
+    "TokenAuthMiddleware",
+    "TokenAuthenticator",
+    "TokenSource",
     "UserLazyObject",
+    "alogin_with_token",
+    "create_login_token",
+    "disconnect_user",
     "get_user",
     "login",
+    "login_required",
+    "login_with_token",
     "logout",
+    "permission_required",
 ]
-
-# Where the connection's session and its watch stand in the scope: see `sessions`, `disconnection`.
-_SESSION_WRAPPER: Final = "channels_auth.session"
-_WATCH: Final = "channels_auth.disconnection"
 
 
 class LoginOnOpenConnectionError(ChannelsError, RuntimeError):
@@ -67,15 +104,15 @@ async def get_user(scope: Scope) -> "AbstractBaseUser | AnonymousUser":
 
     Source: `django.contrib.auth.get_user`.
     """
-    session = _session(scope)
+    session = session_of(scope)
     if _is_anonymous_at_sight(session):
-        return _anonymous()
-    # Here, because none of it works before there are settings.
-    from django.contrib import auth
+        # Here, because it is in a module of models.
+        from django.contrib.auth.models import AnonymousUser
 
-    kept = session if _cookie_can_change(scope) else KeptKeySession(session)
+        return AnonymousUser()
+    kept = session if cookie_can_change(scope) else KeptKeySession(session)
     request = scope_request(scope, kept)
-    if not _has_async_backend():
+    if not any(map(is_natively_async, auth.get_backends())):
         return await database_sync_to_async(auth.get_user)(request)
     try:
         return await auth.aget_user(request)
@@ -83,9 +120,7 @@ async def get_user(scope: Scope) -> "AbstractBaseUser | AnonymousUser":
         await aclose_old_connections()
 
 
-async def login(
-    scope: Scope, user: "AbstractBaseUser | None" = None, backend: str | None = None
-) -> None:
+async def login(scope: Scope, user: "AbstractBaseUser | None", backend: str | None = None) -> None:
     """Log a user in, as Django's `login` does.
 
     Until the connection is accepted (or a response has begun), the session's new key goes out with
@@ -98,7 +133,7 @@ async def login(
 
     Args:
         scope: The connection's scope: `self.scope` in a consumer.
-        user: Who logs in; without one, the user in the scope.
+        user: Who logs in; None for the user in the scope.
         backend: The authentication backend's path; needed where the settings have several and the
             user does not come from `authenticate`.
 
@@ -109,20 +144,17 @@ async def login(
 
     Source: `django.contrib.auth.login`.
     """
-    session = _session(scope)
-    if user is None:
-        user = scope.get("user")
-    if user is None or user.is_anonymous:
+    session = session_of(scope)
+    who: Any = scope.get("user") if user is None else user
+    if getattr(who, "is_anonymous", who is None):
         raise ValueError("User must be passed as an argument or must be present in the scope.")
-    from django.contrib import auth
-
-    if not _cookie_can_change(scope):
+    if not cookie_can_change(scope):
         session = StrictSession(session, _login_error())
-    request = scope_request(scope, session, user)
+    request = scope_request(scope, session, who)
     # In one thread, in one go: what happens in between, as in a receiver of the signal, is in the
     # same transaction, and so are the queries.
-    await database_sync_to_async(auth.login)(request, user, backend)
-    await _set_user(scope, request.user)
+    await database_sync_to_async(auth.login)(request, who, backend)
+    await set_user(scope, request.user)
 
 
 async def logout(scope: Scope) -> None:
@@ -144,47 +176,23 @@ async def logout(scope: Scope) -> None:
 
     Source: `django.contrib.auth.logout`.
     """
-    session = _session(scope)
-    from django.contrib import auth
-
-    if not _cookie_can_change(scope) and keeps_data_in_cookie(session):
+    session = session_of(scope)
+    if not cookie_can_change(scope) and keeps_data_in_cookie(session):
         raise LogoutOnOpenConnectionError(
             "logout() cannot reach a session that is kept in the client's cookie "
             "(SESSION_ENGINE is signed_cookies): the cookie of an open connection cannot change. "
             "Have the client log out over HTTP, or use a SESSION_ENGINE that keeps sessions on the "
             "server."
         )
-    request = scope_request(scope, session, _known_user(scope))
+    request = scope_request(scope, session, user_of(scope))
     await database_sync_to_async(auth.logout)(request)
-    await _set_user(scope, request.user)
-
-
-def _session(scope: Scope) -> Any:
-    if "session" not in scope:
-        raise ValueError(
-            "Cannot find session in scope. You should wrap your consumer in SessionMiddleware."
-        )
-    return scope["session"]
-
-
-def _cookie_can_change(scope: Scope) -> bool:
-    """Tell whether a session's new key would still reach the client."""
-    wrapper = scope.get(_SESSION_WRAPPER)
-    return wrapper is None or wrapper.can_set_cookie
+    await set_user(scope, request.user)
 
 
 def _is_anonymous_at_sight(session: Any) -> bool:
     """Tell whether there is no user in a session that can be read without loading it."""
-    from django.contrib.auth import SESSION_KEY
-
     at_hand = getattr(session, "session_key", None) is None or hasattr(session, "_session_cache")
-    return at_hand and SESSION_KEY not in session
-
-
-def _has_async_backend() -> bool:
-    from django.contrib.auth import get_backends
-
-    return any(map(is_natively_async, get_backends()))
+    return at_hand and auth.SESSION_KEY not in session
 
 
 def _login_error() -> LoginOnOpenConnectionError:
@@ -196,30 +204,7 @@ def _login_error() -> LoginOnOpenConnectionError:
     )
 
 
-def _anonymous() -> "AnonymousUser":
-    # Here, because it is in a module of models.
-    from django.contrib.auth.models import AnonymousUser
-
-    return AnonymousUser()
-
-
-def _known_user(scope: Scope) -> Any:
-    """Return the user in the scope, or None where that is nobody knows whom."""
-    user = scope.get("user")
-    # By its type: to ask an unresolved object for its class is to ask for the user.
-    if issubclass(type(user), LazyObject) and user._wrapped is empty:
-        return None
-    return user
-
-
-async def _set_user(scope: Scope, user: Any) -> None:
-    scope["user"] = user
-    watch = scope.get(_WATCH)
-    if watch is not None:
-        await watch.user_changed(scope)
-
-
-class UserLazyObject(LazyObject):
+class UserLazyObject(LazyObject):  # type: ignore[type-arg] # it is generic for type checkers only
     """Stand for the user in a scope until `AuthMiddleware` has looked the user up."""
 
     def _setup(self) -> None:
@@ -256,7 +241,7 @@ class AuthMiddleware(BaseMiddleware):
     async def resolve_scope(self, scope: Scope) -> None:
         """Look the user up."""
         user = scope["user"]
-        if issubclass(type(user), UserLazyObject) and user._wrapped is empty:
+        if issubclass(type(user), UserLazyObject) and is_unresolved(user):
             user._wrapped = await get_user(scope)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
@@ -294,9 +279,6 @@ def AuthMiddlewareStack(  # noqa: N802 - a class's name, as programs know it
     Raises:
         ValueError: `revalidate_every` is given without `ends_with_login`.
     """
-    from channels_auth.disconnection import EndsWithLoginMiddleware
-    from channels_auth.sessions import SessionMiddlewareStack
-
     if ends_with_login:
         inner = EndsWithLoginMiddleware(inner, revalidate_every=revalidate_every)
     elif revalidate_every is not None:

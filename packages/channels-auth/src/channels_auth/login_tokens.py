@@ -67,7 +67,7 @@ def create_login_token(user: "AbstractBaseUser", backend: str | None = None) -> 
     Raises:
         ValueError: There is no such user in the database, or the backend is not clear.
     """
-    if user.is_anonymous or user.pk is None:
+    if getattr(user, "pk", None) is None:
         raise ValueError(f"A login token needs a user who is in the database, not {user!r}.")
     ticket = _Ticket(
         pk=user._meta.pk.value_to_string(user),
@@ -140,7 +140,12 @@ def _read(token: object, max_age: int | timedelta) -> _Ticket:
     raise InvalidLoginToken(problem)
 
 
-def _enter(request: "HttpRequest", user: Any, ticket: _Ticket, max_age: int | timedelta) -> Any:
+def _enter(
+    request: "HttpRequest",
+    user: "AbstractBaseUser | None",
+    ticket: _Ticket,
+    max_age: int | timedelta,
+) -> "AbstractBaseUser":
     """Log a user in if the ticket is still good, and make it worthless."""
     from django.contrib.auth import login
 
@@ -153,7 +158,7 @@ def _enter(request: "HttpRequest", user: Any, ticket: _Ticket, max_age: int | ti
             "The login token was used, or the user has logged in or changed the password since it "
             "was made. Make another one."
         )
-    login(request, user, ticket.backend)
+    login(request, user, ticket.backend)  # type: ignore[arg-type] # it takes those of any model
     return user
 
 

@@ -15,7 +15,7 @@ class Member(AbstractBaseUser):
     email = models.EmailField(unique=True)
     is_active = models.BooleanField(default=True)
 
-    objects: BaseUserManager["Member"] = BaseUserManager()
+    objects = BaseUserManager["Member"]()
 
     USERNAME_FIELD = "email"
 
@@ -24,9 +24,9 @@ class Guest(AbstractBaseUser):
     """A user who has no field `last_login`, in the way that Django's documentation shows."""
 
     name = models.CharField(max_length=50, unique=True)
-    last_login = None  # type: ignore[assignment] # removes the field
+    last_login = None
     is_active = models.BooleanField(default=True)
 
-    objects: BaseUserManager["Guest"] = BaseUserManager()
+    objects = BaseUserManager["Guest"]()
 
     USERNAME_FIELD = "name"
