@@ -1,0 +1,128 @@
+"""Under which names the sockets of a login are reached over a channel layer, and with what."""
+
+import hashlib
+from typing import Any, Final
+
+from channels_core.exceptions import InvalidChannelLayerError
+from channels_core.layers import BaseChannelLayer, get_channel_layer
+from channels_core.typing import Message
+
+__all__ = [
+    "MESSAGE_TYPE",
+    "UNAUTHORIZED",
+    "disconnect_message",
+    "has_groups",
+    "key_group",
+    "require_layer",
+    "session_digest",
+    "user_group",
+]
+
+#: Close code of a login that has ended, or is none: 4000 and the HTTP status.
+UNAUTHORIZED: Final = 4401
+
+MESSAGE_TYPE: Final = "auth.disconnect"
+
+
+def user_group(user: Any) -> str:
+    """Return the name of the group of all sockets of a user.
+
+    Args:
+        user: A user, perhaps in a lazy object, or of a proxy or a subclass of the user model.
+
+    Raises:
+        ValueError: The user is nobody whom another process could know: anonymous or not saved.
+    """
+    # Here, because it needs the settings.
+    from django.contrib.auth import get_user_model
+
+    model = get_user_model()
+    label, key = model._meta.label_lower, user.pk
+    if isinstance(user, model):
+        # A child of the user model may have a primary key of its own.
+        key = getattr(user, model._meta.pk.attname)
+    elif hasattr(user, "_meta"):
+        label = user._meta.concrete_model._meta.label_lower
+    if key is None:
+        raise ValueError(
+            f"Expected a user that is saved in the database, got {user!r} without a primary key; "
+            "anonymous users have no sockets of their own"
+        )
+    return _group(label, key)
+
+
+def key_group(key: Any) -> str:
+    """Return the name of the group of all sockets of a user.
+
+    Args:
+        key: Primary key of the user model, or what its field takes for one.
+
+    Raises:
+        ValueError: The field does not take it.
+    """
+    from django.contrib.auth import get_user_model
+    from django.core.exceptions import ValidationError
+
+    meta = get_user_model()._meta
+    try:
+        value = meta.pk.to_python(key)
+    except ValidationError:
+        value = None
+    if value is None:
+        raise ValueError(f"Expected a user, or a primary key of {meta.label}, got {key!r}")
+    return _group(meta.label_lower, value)
+
+
+def _group(label: str, key: object) -> str:
+    # Any primary key gives a valid name so, and the layer's store learns of none.
+    return f"auth.user.{_digest(f'{label}:{key}')}"
+
+
+def session_digest(session_key: str) -> str:
+    """Return what stands for a session on a layer: who can read there must not get its key."""
+    return _digest(session_key)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def disconnect_message(group: str, code: int, session_key: str | None = None) -> Message:
+    """Build the message that closes sockets of a group.
+
+    Args:
+        group: The name of a user's group. A socket may have left it when the message arrives.
+        code: Close code.
+        session_key: Key of the session whose sockets are meant; None for all.
+    """
+    session = None if session_key is None else session_digest(session_key)
+    return {"type": MESSAGE_TYPE, "group": group, "code": code, "session": session}
+
+
+def has_groups(layer: BaseChannelLayer) -> bool:
+    """Tell whether a layer has groups."""
+    return "groups" in getattr(layer, "extensions", ())
+
+
+def require_layer(what: str) -> BaseChannelLayer:
+    """Return the default channel layer.
+
+    Args:
+        what: Who needs it, for the error.
+
+    Raises:
+        InvalidChannelLayerError: There is none, or it has no groups.
+    """
+    layer = get_channel_layer()
+    if layer is None:
+        raise InvalidChannelLayerError(
+            f"{what} reaches sockets over the channel layer, and CHANNEL_LAYERS has no 'default'. "
+            "Add one: channels.layers.InMemoryChannelLayer for a site in a single process, "
+            "channels_redis.core.RedisChannelLayer for more"
+        )
+    if not has_groups(layer):
+        raise InvalidChannelLayerError(
+            f"{what} needs a channel layer with groups, and {type(layer).__name__}, the 'default' "
+            "of CHANNEL_LAYERS, does not list 'groups' in its extensions; configure another one"
+        )
+    return layer

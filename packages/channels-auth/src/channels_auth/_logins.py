@@ -1,0 +1,54 @@
+"""Who is logged in on a connection, and whether by its session or by other means."""
+
+from typing import Any, NamedTuple
+
+from channels_auth._addresses import session_digest, user_group
+from channels_core.typing import Scope
+
+__all__ = ["Login", "read_login"]
+
+
+class Login(NamedTuple):
+    """Who is logged in, and by what."""
+
+    user: Any
+    group: str
+    #: The connection's session if the login came out of it, and its digest.
+    session: Any
+    digest: str | None
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the session holds what is not stored yet, so that the store says little."""
+        return bool(getattr(self.session, "modified", False))
+
+    async def is_over_here(self) -> bool:
+        """Tell whether the connection's own application has ended the login."""
+        # Here, because it needs the settings.
+        from django.contrib.auth import SESSION_KEY
+
+        return self.session is not None and await self.session.aget(SESSION_KEY) is None
+
+
+async def read_login(scope: Scope) -> Login | None:
+    """Return the login of a connection, or None.
+
+    Scope:
+        `user`, and `session` if there is one.
+    """
+    # Here, because it needs the settings.
+    from django.contrib.auth import SESSION_KEY
+
+    user = scope["user"]
+    if not user.is_authenticated:
+        return None
+    session: Any = scope.get("session")
+    if getattr(session, "session_key", None) and await session.aget(SESSION_KEY) == _stored(user):
+        return Login(user, user_group(user), session, session_digest(session.session_key))
+    return Login(user, user_group(user), None, None)
+
+
+def _stored(user: Any) -> str:
+    """Return a user's primary key as a session holds it."""
+    meta = getattr(user, "_meta", None)
+    return str(user.pk) if meta is None else str(meta.pk.value_to_string(user))

@@ -1,0 +1,86 @@
+"""The least channel layer with groups, for one process; it remembers what it was asked for."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from channels_core.layers import BaseChannelLayer
+from channels_core.typing import ChannelMessage, Message
+
+__all__ = ["GroupLayer"]
+
+# A net, for a machine under load.
+SECONDS = 30
+
+
+class GroupLayer(BaseChannelLayer):
+    """A channel layer whose receivers are all in the event loop that it is made in.
+
+    It may be sent to from any thread.
+    """
+
+    extensions: ClassVar[list[str]] = ["groups"]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.queues: dict[str, asyncio.Queue[ChannelMessage]] = defaultdict(asyncio.Queue)
+        self.groups: dict[str, set[str]] = defaultdict(set)
+        self.sent: list[tuple[str, Message]] = []
+        self.calls: list[str] = []
+        # Exceptions to raise, by the name of the method.
+        self.faults: dict[str, Exception] = {}
+        self.changed = asyncio.Event()
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.changed.set)
+        if name in self.faults:
+            raise self.faults[name]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition holds after some call."""
+
+        async def wait() -> None:
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+        self.loop = asyncio.get_running_loop()
+        await asyncio.wait_for(wait(), SECONDS)
+
+    @property
+    def members(self) -> dict[str, set[str]]:
+        """The groups that have any, with their channels."""
+        return {group: set(channels) for group, channels in self.groups.items() if channels}
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        self._called("new_channel")
+        self.loop = asyncio.get_running_loop()
+        return f"{prefix}{self.calls.count('new_channel')}!a"
+
+    async def receive(self, channel: str) -> ChannelMessage:
+        self._called("receive")
+        return await self.queues[channel].get()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        self.require_valid_group_name(group)
+        self._called("group_add")
+        self.groups[group].add(channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        self._called("group_discard")
+        self.groups[group].discard(channel)
+
+    async def group_send(self, group: str, message: Message) -> None:
+        self._called("group_send")
+        self.sent.append((group, message))
+        for channel in self.groups[group]:
+            assert self.loop is not None  # somebody has a channel
+            self.loop.call_soon_threadsafe(self.queues[channel].put_nowait, dict(message))
+
+    async def forget_channel(self, channel: str) -> None:
+        self._called("forget_channel")
+        self.queues.pop(channel, None)

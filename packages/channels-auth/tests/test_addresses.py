@@ -1,0 +1,103 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.test import override_settings
+from django.utils.functional import SimpleLazyObject
+
+from accounts.models import Guest, Member
+from channels_auth._addresses import (
+    disconnect_message,
+    has_groups,
+    key_group,
+    require_layer,
+    session_digest,
+    user_group,
+)
+from channels_core.exceptions import InvalidChannelLayerError
+from channels_core.layers import BaseChannelLayer, channel_layers
+from layers import GroupLayer
+from proxies import Staff
+
+User: Any = get_user_model()
+ID = "9b2b6b0c-7c1b-4b6e-9d3b-0a8f1f4d2c11"
+
+
+class TestGroups:
+    def test_each_user_has_one(self) -> None:
+        assert user_group(User(pk=3)) == user_group(User(pk=3, username="anna"))
+        assert user_group(User(pk=3)) != user_group(User(pk=4))
+
+    def test_the_model_counts(self) -> None:
+        assert user_group(User(pk=3)) != user_group(Guest(pk=3))
+
+    def test_any_primary_key_gives_a_valid_name(self) -> None:
+        layer = BaseChannelLayer()
+        for user in (Member(pk="a b/ä!" * 50), Member(pk=ID), User(pk=2**63), User(pk="\ud800")):
+            assert layer.require_valid_group_name(user_group(user))
+
+    def test_the_name_tells_nothing(self) -> None:
+        assert "3" * 8 not in user_group(User(pk=33333333))
+
+    def test_a_lazy_object_is_its_user(self) -> None:
+        assert user_group(SimpleLazyObject(lambda: User(pk=3))) == user_group(User(pk=3))
+
+    def test_a_proxy_is_its_model(self) -> None:
+        assert user_group(Staff(pk=3)) == user_group(User(pk=3))
+
+    def test_a_user_without_a_model_is_one_of_the_user_model(self) -> None:
+        user = SimpleNamespace(pk="3", is_authenticated=True)
+        assert user_group(user) == user_group(User(pk=3))
+
+    @pytest.mark.parametrize("user", [User(), AnonymousUser()])
+    def test_nobody_has_none(self, user: Any) -> None:
+        with pytest.raises(ValueError, match="Expected a user that is saved in the database, got"):
+            user_group(user)
+
+
+class TestGroupsByKey:
+    @pytest.mark.parametrize("key", [3, "3"])
+    def test_it_is_the_one_of_the_user(self, key: Any) -> None:
+        assert key_group(key) == user_group(User(pk=3))
+
+    @override_settings(AUTH_USER_MODEL="accounts.Member")
+    def test_the_field_of_the_model_reads_it(self) -> None:
+        assert key_group(ID) == key_group(ID.replace("-", "")) == user_group(Member(pk=ID))
+
+    @pytest.mark.parametrize("key", [None, "anna", object()])
+    def test_what_is_none_is_refused(self, key: Any) -> None:
+        with pytest.raises(ValueError, match=r"a primary key of auth\.User, got "):
+            key_group(key)
+
+
+def test_a_message_holds_no_session_key() -> None:
+    message = disconnect_message("auth.user.a", 4401, "secret")
+    assert "secret" not in str(message)
+    assert message["session"] == session_digest("secret")
+    assert disconnect_message("auth.user.a", 4401)["session"] is None
+
+
+class TestLayer:
+    def test_one_with_groups_will_do(self) -> None:
+        layer = GroupLayer()
+        channel_layers.set("default", layer)
+        try:
+            assert require_layer("It") is layer
+        finally:
+            channel_layers.set("default", None)
+
+    def test_there_has_to_be_one(self) -> None:
+        with pytest.raises(InvalidChannelLayerError, match=r"It reaches .* has no 'default'\. Add"):
+            require_layer("It")
+
+    @pytest.mark.parametrize("layer", [BaseChannelLayer(), SimpleNamespace()])
+    def test_one_without_groups_will_not_do(self, layer: Any) -> None:
+        assert not has_groups(layer)
+        channel_layers.set("default", layer)
+        try:
+            with pytest.raises(InvalidChannelLayerError, match=r"It needs .* with groups"):
+                require_layer("It")
+        finally:
+            channel_layers.set("default", None)

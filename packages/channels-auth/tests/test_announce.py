@@ -1,0 +1,113 @@
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.test import override_settings
+
+from channels_auth._announce import after_commit, announce, announce_soon
+from channels_core.layers import BaseChannelLayer, channel_layers
+from layers import GroupLayer
+
+MESSAGE = {"type": "auth.disconnect"}
+
+
+@pytest.fixture
+def layer() -> Iterator[GroupLayer]:
+    layer = GroupLayer()
+    channel_layers.set("default", layer)
+    yield layer
+    channel_layers.set("default", None)
+
+
+class TestAnnouncing:
+    async def test_a_coroutine_sends(self, layer: GroupLayer) -> None:
+        await announce("g", MESSAGE)
+        assert layer.sent == [("g", MESSAGE)]
+
+    def test_synchronous_code_has_sent_when_it_goes_on(self, layer: GroupLayer) -> None:
+        announce_soon("g", MESSAGE)
+        assert layer.sent == [("g", MESSAGE)]
+
+    async def test_a_thread_beside_a_loop_too(self, layer: GroupLayer) -> None:
+        await sync_to_async(announce_soon, thread_sensitive=False)("g", MESSAGE)
+        assert layer.sent == [("g", MESSAGE)]
+
+    async def test_in_the_thread_of_a_loop_a_task_sends(self, layer: GroupLayer) -> None:
+        announce_soon("g", MESSAGE)
+        assert layer.sent == []
+        await layer.until(lambda: bool(layer.sent))
+        assert layer.sent == [("g", MESSAGE)]
+
+    async def test_an_error_is_logged(
+        self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        layer.faults["group_send"] = OSError("no server")
+        await announce("g", MESSAGE)
+        [record] = caplog.records
+        assert record.name == "django.channels.auth"
+        assert "could not be told" in record.getMessage()
+
+    @override_settings(CHANNEL_LAYERS={"default": {"BACKEND": "no.such.Layer"}})
+    async def test_a_layer_that_cannot_be_made_too(self, caplog: pytest.LogCaptureFixture) -> None:
+        await announce("g", MESSAGE)
+        assert len(caplog.records) == 1
+
+    async def test_a_site_without_layer_or_groups_has_no_use_for_it(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        await announce("g", MESSAGE)
+        channel_layers.set("default", BaseChannelLayer())
+        try:
+            await announce("g", MESSAGE)
+        finally:
+            channel_layers.set("default", None)
+        assert [record for record in caplog.records if "channels" in record.name] == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAfterCommit:
+    def test_it_waits_for_the_transaction(self) -> None:
+        done: list[int] = []
+        with transaction.atomic():
+            after_commit("default", done.append, 1)
+            assert done == []
+        assert done == [1]
+
+    def test_it_does_nothing_after_a_rollback(self) -> None:
+        done: list[int] = []
+        with transaction.atomic():
+            after_commit("default", done.append, 1)
+            transaction.set_rollback(True)
+        assert done == []
+
+    def test_an_error_breaks_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        with transaction.atomic():
+            after_commit("default", lambda: 1 / 0)
+        assert caplog.records
+
+    def test_without_a_transaction_it_happens_now(self) -> None:
+        done: list[int] = []
+        after_commit("default", done.append, 1)
+        assert done == [1]
+
+
+def test_what_is_in_no_database_opens_none() -> None:
+    done: list[int] = []
+    thread = threading.Thread(target=lambda: after_commit(None, done.append, 1))
+    thread.start()
+    thread.join()
+    assert done == [1]
+
+
+async def test_nothing_is_left_running(layer: GroupLayer) -> None:
+    announce_soon("g", MESSAGE)
+    await layer.until(lambda: bool(layer.sent))
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,481 @@
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.apps import apps
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.db.models.signals import post_save
+from django.http import HttpRequest
+from django.test.utils import CaptureQueriesContext
+
+from channels_auth._addresses import user_group
+from channels_auth._signals import connect_receivers
+from channels_auth._validity import login_holds
+from channels_auth.auth import AuthMiddlewareStack, login, logout
+from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
+from channels_core.exceptions import InvalidChannelLayerError
+from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from channels_core.layers import BaseChannelLayer, channel_layers
+from channels_core.typing import Message, Receive, Scope, Send
+from layers import GroupLayer
+from servers import DENIAL, Server, http, websocket
+
+User: Any = get_user_model()
+REASON = "The login has ended."
+OVER = {"type": "websocket.close", "code": 4401, "reason": REASON}
+ANNA = User(pk=1, username="anna")
+
+
+class Echo(AsyncWebsocketConsumer):
+    """Says back what it hears, and does as it is told."""
+
+    async def connect(self) -> None:
+        if self.scope["path"] == "/login/":
+            await login(self.scope, await User.objects.aget(username="anna"))
+        await self.accept()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data == "logout":
+            await logout(self.scope)
+        await self.send(text_data=f"{text_data} {self.scope['user'].username}".strip())
+
+
+class SyncEcho(WebsocketConsumer):
+    """The same in the other colour."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data == "logout":
+            async_to_sync(logout)(self.scope)
+        self.send(text_data=f"{text_data} {self.scope['user'].username}".strip())
+
+
+async def bare(scope: Scope, receive: Receive, send: Send) -> str:
+    """Accept and say back what it hears, with no consumer of ours."""
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if message["type"] == "websocket.connect":
+            await send({"type": "websocket.accept"})
+        else:
+            await send({"type": "websocket.send", "text": message["text"]})
+    return "bare"
+
+
+@pytest.fixture
+def layer() -> Iterator[GroupLayer]:
+    layer = GroupLayer()
+    channel_layers.set("default", layer)
+    yield layer
+    channel_layers.set("default", None)
+
+
+@pytest.fixture
+def valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every login hold, as far as the database is asked."""
+
+    async def login_holds(user: Any, session: Any) -> bool:
+        return True
+
+    monkeypatch.setattr("channels_auth._watch.login_holds", login_holds)
+
+
+def serve(application: Any, user: Any = ANNA, **extra: Any) -> Server:
+    return Server(EndsWithLoginMiddleware(application), websocket(user=user, **extra))
+
+
+@pytest.mark.usefixtures("valid")
+class TestDisconnecting:
+    async def test_from_a_coroutine(self, layer: GroupLayer) -> None:
+        server = serve(Echo)
+        await server.connect()
+        await disconnect_user(ANNA)
+        assert await server.receive() == OVER
+        await server.leave()
+
+    async def test_with_a_code_of_ones_own(self, layer: GroupLayer) -> None:
+        server = serve(Echo)
+        await server.connect()
+        await disconnect_user(ANNA.pk, 4000)
+        assert (await server.receive())["code"] == 4000
+        await server.leave()
+
+    async def test_from_a_thread(self, layer: GroupLayer) -> None:
+        server = serve(SyncEcho)
+        await server.connect()
+        thread = threading.Thread(target=disconnect_user, args=(ANNA,))
+        thread.start()
+        assert await server.receive() == OVER
+        thread.join()
+        await server.leave()
+
+    @pytest.mark.parametrize("thread_sensitive", [True, False])
+    async def test_from_a_synchronous_view(self, layer: GroupLayer, thread_sensitive: bool) -> None:
+        server = serve(Echo)
+        await server.connect()
+        await sync_to_async(disconnect_user, thread_sensitive=thread_sensitive)(ANNA)
+        assert len(layer.sent) == 1
+        assert await server.receive() == OVER
+        await server.leave()
+
+    def test_what_synchronous_code_gets_may_be_awaited(self, layer: GroupLayer) -> None:
+        done: Any = disconnect_user(ANNA)
+        assert len(layer.sent) == 1
+
+        async def wait() -> None:
+            await done
+
+        asyncio.run(wait())
+
+    async def test_all_sockets_of_the_user_with_one_message(self, layer: GroupLayer) -> None:
+        servers = [serve(each) for each in (Echo, SyncEcho, bare)]
+        other = serve(Echo, User(pk=2, username="ben"))
+        for server in (*servers, other):
+            await server.connect()
+        await disconnect_user(ANNA)
+        for server in servers:
+            assert await server.receive() == OVER
+            await server.leave()
+        assert layer.calls.count("group_send") == 1
+        assert await other.ask("still there?") == "still there? ben"
+        await other.leave()
+
+    async def test_before_the_answer_it_is_a_refusal(self, layer: GroupLayer) -> None:
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await may_answer.wait()
+            await send({"type": "websocket.accept"})
+
+        for extensions, kind in (
+            ({}, "websocket.close"),
+            (DENIAL, "websocket.http.response.start"),
+        ):
+            may_answer = asyncio.Event()
+            server = serve(slow, extensions=extensions)
+            await server.client.send_input({"type": "websocket.connect"})
+            await layer.until(lambda: bool(layer.members))
+            await disconnect_user(ANNA)
+            message = await server.receive()
+            assert message["type"] == kind
+            assert message.get("status", 401) == 401
+            may_answer.set()
+            await server.end()
+
+    @pytest.mark.parametrize("code", [999, 1001, 2999, 5000, True, "4401", None])
+    def test_codes_that_cannot_be_sent_are_refused(self, code: Any) -> None:
+        with pytest.raises(ValueError, match="A close code is 1000 or"):
+            disconnect_user(ANNA, code)
+
+    @pytest.mark.parametrize("user", [AnonymousUser(), User(), None, "anna"])
+    def test_nobody_is_refused(self, user: Any) -> None:
+        with pytest.raises(ValueError, match="Expected a user"):
+            disconnect_user(user)
+
+    def test_it_takes_a_layer(self) -> None:
+        with pytest.raises(InvalidChannelLayerError, match=r"disconnect_user\(\) reaches sockets"):
+            disconnect_user(ANNA)
+
+
+@pytest.mark.usefixtures("valid")
+class TestMiddleware:
+    async def test_frames_after_the_close_do_not_count(self, layer: GroupLayer) -> None:
+        heard: list[str] = []
+
+        class Listener(AsyncWebsocketConsumer):
+            async def receive(
+                self, text_data: str | None = None, bytes_data: bytes | None = None
+            ) -> None:
+                heard.append(str(text_data))
+                await self.send(text_data="")
+
+        server = serve(Listener)
+        await server.connect()
+        await server.ask("a")
+        await disconnect_user(ANNA)
+        assert await server.receive() == OVER
+        await server.text("b")
+        await server.text("c")
+        await server.leave()
+        assert heard == ["a"]
+        assert await server.nothing()
+
+    async def test_the_close_of_the_client_is_not_answered(self, layer: GroupLayer) -> None:
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            await receive()
+            left.set()
+            await may_end.wait()
+
+        left, may_end = asyncio.Event(), asyncio.Event()
+        server = serve(slow)
+        await server.connect()
+        await server.client.send_input({"type": "websocket.disconnect", "code": 1000})
+        await left.wait()
+        await disconnect_user(ANNA)
+        queue = layer.queues["specific.1!a"]
+        await layer.until(lambda: queue.empty() and layer.calls.count("receive") == 2)
+        may_end.set()
+        await server.end()
+        assert await server.nothing()
+
+    @pytest.mark.parametrize("way", ["leave", "close", "error", "cancel"])
+    async def test_every_way_out_leaves_nothing_behind(self, layer: GroupLayer, way: str) -> None:
+        class Way(AsyncWebsocketConsumer):
+            channel_layer_alias = None
+
+            async def receive(
+                self, text_data: str | None = None, bytes_data: bytes | None = None
+            ) -> None:
+                if way == "close":
+                    await self.close()
+                elif way == "error":
+                    raise OSError("broken")
+
+        server = serve(Way)
+        await server.connect()
+        assert layer.members == {user_group(ANNA): {"specific.1!a"}}
+        if way == "cancel":
+            server.client.future.cancel()
+            await asyncio.wait([server.client.future])
+        elif way == "error":
+            await server.text("go")
+            with pytest.raises(OSError, match="broken"):
+                await server.end()
+        else:
+            await server.text("go")
+            await server.leave()
+        await layer.until(lambda: layer.calls[-1] == "forget_channel")
+        assert layer.members == {}
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others)
+
+    async def test_other_connections_pass(self) -> None:
+        async def inside(scope: Scope, receive: Receive, send: Send) -> Any:
+            return scope
+
+        application = EndsWithLoginMiddleware(inside)
+        for scope in (http(), {"type": "lifespan"}):
+            assert await application(scope, *_nowhere()) == scope
+
+    async def test_one_within_another_passes_too(self, layer: GroupLayer) -> None:
+        server = serve(EndsWithLoginMiddleware(Echo))
+        await server.connect()
+        assert layer.calls.count("new_channel") == 2  # The consumer's own, and one more.
+        await server.leave()
+
+    async def test_the_result_of_the_application_is_its_own(self, layer: GroupLayer) -> None:
+        async def inside(scope: Scope, receive: Receive, send: Send) -> Any:
+            return "inside"
+
+        scope = websocket(user=ANNA)
+        assert await EndsWithLoginMiddleware(inside)(scope, *_nowhere()) == "inside"
+        assert scope == websocket(user=ANNA)
+
+    @pytest.mark.parametrize("extra", [{}, {"user": None}])
+    async def test_there_has_to_be_a_user(self, layer: GroupLayer, extra: Any) -> None:
+        with pytest.raises(ValueError, match=r"found no user in the scope\. Put it inside"):
+            await EndsWithLoginMiddleware(bare)(websocket(**extra), *_nowhere())
+
+    @pytest.mark.parametrize("user", [ANNA, AnonymousUser()])
+    async def test_there_has_to_be_a_layer_with_groups(self, user: Any) -> None:
+        application = EndsWithLoginMiddleware(bare)
+        with pytest.raises(InvalidChannelLayerError, match="EndsWithLoginMiddleware reaches"):
+            await application(websocket(user=user), *_nowhere())
+        channel_layers.set("default", BaseChannelLayer())
+        try:
+            with pytest.raises(InvalidChannelLayerError, match="with groups"):
+                await application(websocket(user=user), *_nowhere())
+        finally:
+            channel_layers.set("default", None)
+
+    @pytest.mark.parametrize("every", [0, -1, float("nan")])
+    def test_an_interval_is_positive(self, every: Any) -> None:
+        with pytest.raises(ValueError, match="revalidate_every is a positive number"):
+            EndsWithLoginMiddleware(bare, revalidate_every=every)
+
+    def test_it_listens_for_logins_that_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        connect_receivers()
+        before = len(post_save.receivers)
+        assert post_save.disconnect(sender=User, dispatch_uid="channels_auth._saved")
+        monkeypatch.setattr(apps, "models_ready", False)
+        application = EndsWithLoginMiddleware(bare)
+        assert len(post_save.receivers) == before - 1
+        monkeypatch.undo()
+        application._connect_receivers()
+        assert len(post_save.receivers) == before
+        application._connect_receivers()
+        assert len(post_save.receivers) == before
+
+
+def _nowhere() -> tuple[Receive, Send]:
+    async def receive() -> Message:
+        return {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(message: Message) -> None:
+        pass
+
+    return receive, send
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLogins:
+    """Over the whole of the stack, with real sessions."""
+
+    @pytest.fixture
+    def anna(self) -> Any:
+        return User.objects.create_user("anna", password="old")
+
+    def cookies(self, user: Any) -> dict[str, str]:
+        """Log in over HTTP, and return the cookies that the browser has from it."""
+        request = HttpRequest()
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+        auth.login(request, user, "django.contrib.auth.backends.ModelBackend")
+        request.session.save()
+        assert request.session.session_key
+        return {settings.SESSION_COOKIE_NAME: request.session.session_key}
+
+    def log_out(self, cookies: dict[str, str]) -> None:
+        request = HttpRequest()
+        [key] = cookies.values()
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+        request.user = auth.get_user(request)
+        auth.logout(request)
+
+    def run(self, test: Callable[..., Any], *args: Any) -> None:
+        async_to_sync(test)(*args)
+
+    def serve(self, consumer: Any, cookies: dict[str, str], **extra: Any) -> Server:
+        stack = AuthMiddlewareStack(EndsWithLoginMiddleware(consumer, **extra))
+        return Server(stack, websocket(cookies))
+
+    @pytest.mark.parametrize("consumer", [Echo, SyncEcho])
+    def test_a_logout_closes_the_sockets_of_the_session(
+        self, layer: GroupLayer, anna: Any, consumer: Any
+    ) -> None:
+        async def test() -> None:
+            tabs = [self.serve(consumer, here), self.serve(consumer, here)]
+            elsewhere = self.serve(consumer, there)
+            for server in (*tabs, elsewhere):
+                await server.connect()
+            await sync_to_async(self.log_out)(here)
+            for tab in tabs:
+                assert await tab.receive() == OVER
+                await tab.leave()
+            assert await elsewhere.ask("a") == "a anna"
+            await elsewhere.leave()
+
+        here, there = self.cookies(anna), self.cookies(anna)
+        self.run(test)
+        assert layer.members == {}
+
+    @pytest.mark.parametrize("consumer", [Echo, SyncEcho])
+    def test_so_does_one_over_a_socket_which_says_goodbye_first(
+        self, layer: GroupLayer, anna: Any, consumer: Any
+    ) -> None:
+        async def test() -> None:
+            tabs = [self.serve(consumer, cookies), self.serve(consumer, cookies)]
+            for tab in tabs:
+                await tab.connect()
+            assert await tabs[0].ask("logout") == "logout"
+            for tab in tabs:
+                assert await tab.receive() == OVER
+                await tab.leave()
+            assert not await Session.objects.aexists()
+
+        cookies = self.cookies(anna)
+        self.run(test)
+        assert layer.members == {}
+
+    def test_a_new_password_closes_all(self, layer: GroupLayer, anna: Any) -> None:
+        async def test() -> None:
+            servers = [self.serve(Echo, cookies) for cookies in (here, there)]
+            for server in servers:
+                await server.connect()
+            anna.set_password("new")
+            await anna.asave()
+            for server in servers:
+                assert await server.receive() == OVER
+                await server.leave()
+
+        here, there = self.cookies(anna), self.cookies(anna)
+        self.run(test)
+
+    def test_a_login_over_the_socket_is_watched(self, layer: GroupLayer, anna: Any) -> None:
+        async def test() -> None:
+            stack = AuthMiddlewareStack(EndsWithLoginMiddleware(Echo))
+            server = Server(stack, websocket(path="/login/"))
+            assert (await server.connect())["type"] == "websocket.accept"
+            assert list(layer.members) == [user_group(anna)]
+            assert await server.ask("a") == "a anna"
+            await disconnect_user(anna)
+            assert await server.receive() == OVER
+            await server.leave()
+
+        self.run(test)
+
+    def test_a_session_that_expires_is_found_out(self, layer: GroupLayer, anna: Any) -> None:
+        async def test() -> None:
+            server = self.serve(Echo, cookies, revalidate_every=0.01)
+            await server.connect()
+            assert await server.ask("a") == "a anna"
+            await Session.objects.all().adelete()
+            assert await server.receive() == OVER
+            await server.leave()
+
+        cookies = self.cookies(anna)
+        self.run(test)
+
+    def test_what_happens_between_the_lookup_and_the_watch_is_found_out(
+        self, layer: GroupLayer, anna: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add = layer.group_add
+
+        async def group_add(group: str, channel: str) -> None:
+            await sync_to_async(self.log_out)(cookies)
+            await add(group, channel)
+
+        async def test() -> None:
+            monkeypatch.setattr(layer, "group_add", group_add)
+            server = self.serve(bare, cookies)
+            await server.client.send_input({"type": "websocket.connect"})
+            messages = [await server.receive()]
+            if messages[0]["type"] == "websocket.accept":
+                messages.append(await server.receive())
+            assert messages[-1] == OVER
+            await server.leave()
+
+        cookies = self.cookies(anna)
+        self.run(test)
+
+    def test_it_costs_two_queries_more(
+        self, layer: GroupLayer, anna: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def noting(user: Any, session: Any) -> bool:
+            holds = await login_holds(user, session)
+            looked.set()
+            return holds
+
+        async def test(application: Any) -> None:
+            server = Server(AuthMiddlewareStack(application), websocket(cookies))
+            await server.connect()
+            if application is not Echo:
+                await looked.wait()
+            await server.leave()
+
+        looked = asyncio.Event()
+        monkeypatch.setattr("channels_auth._watch.login_holds", noting)
+        cookies = self.cookies(anna)
+        counts = []
+        for application in (Echo, EndsWithLoginMiddleware(Echo)):
+            with CaptureQueriesContext(connection) as queries:
+                self.run(test, application)
+            counts.append(len(queries))
+        assert counts[1] - counts[0] == 2

@@ -1,0 +1,122 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from channels_auth._periodic import Periodic
+
+# A net, for a machine under load.
+SECONDS = 30
+
+
+class Steps:
+    """A function that is called now and then, and takes as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[int] = asyncio.Queue()
+        self.may_end = asyncio.Semaphore(0)
+        self.count = 0
+        self.at_once = 0
+
+    async def __call__(self) -> None:
+        self.count += 1
+        self.at_once += 1
+        assert self.at_once == 1
+        self.begun.put_nowait(self.count)
+        try:
+            await self.may_end.acquire()
+        finally:
+            self.at_once -= 1
+
+    async def next(self) -> int:
+        return await asyncio.wait_for(self.begun.get(), SECONDS)
+
+
+async def let_run() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_it_comes_again_and_again() -> None:
+    steps = Steps()
+    periodic = Periodic(steps, 0.001)
+    periodic.start()
+    periodic.start()
+    for number in (1, 2, 3):
+        assert await steps.next() == number
+        steps.may_end.release()
+    await periodic.stop()
+    assert steps.at_once == 0
+
+
+async def test_between_the_calls_there_is_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    delays: list[float] = []
+
+    def call_later(delay: float, callback: Callable[..., Any]) -> asyncio.TimerHandle:
+        delays.append(delay)
+        return loop.call_at(loop.time() + 1000, callback)
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    periodic = Periodic(Steps(), 100)
+    periodic.start()
+    [delay] = delays
+    assert 90 <= delay <= 100
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await periodic.stop()
+
+
+async def test_it_comes_when_asked_only_if_it_has_no_interval() -> None:
+    steps = Steps()
+    periodic = Periodic(steps, None)
+    periodic.start()
+    await let_run()
+    assert steps.count == 0
+    steps.may_end.release()
+    periodic.run_soon()
+    assert await steps.next() == 1
+    await periodic.stop()
+    assert steps.count == 1
+
+
+async def test_what_is_asked_for_meanwhile_follows_once() -> None:
+    steps = Steps()
+    periodic = Periodic(steps, 1000)
+    periodic.start()
+    periodic.run_soon()
+    assert await steps.next() == 1
+    periodic.run_soon()
+    periodic.run_soon()
+    await let_run()
+    assert steps.count == 1
+    steps.may_end.release()
+    assert await steps.next() == 2
+    steps.may_end.release()
+    await let_run()
+    assert steps.count == 2
+    await periodic.stop()
+
+
+async def test_stopping_ends_the_call_that_runs() -> None:
+    steps = Steps()
+    periodic = Periodic(steps, 0.001)
+    periodic.run_soon()
+    await steps.next()
+    await periodic.stop()
+    assert steps.at_once == 0
+    periodic.run_soon()
+    periodic.start()
+    await let_run()
+    assert steps.count == 1
+
+
+async def test_a_call_may_stop_it() -> None:
+    async def function() -> None:
+        await periodic.stop()
+        done.set()
+
+    done = asyncio.Event()
+    periodic = Periodic(function, 0.001)
+    periodic.start()
+    await asyncio.wait_for(done.wait(), SECONDS)

@@ -1,0 +1,347 @@
+import asyncio
+import copy
+from collections.abc import Iterator
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth import aget_user, alogout, get_user_model, login, logout
+from django.contrib.auth.models import AnonymousUser, Permission
+from django.contrib.auth.signals import user_logged_out
+from django.core.cache import cache
+from django.db import OperationalError, connection, transaction
+from django.db.models.signals import post_save
+from django.http import HttpRequest
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+from django.utils.functional import SimpleLazyObject
+
+from channels_auth._addresses import disconnect_message, user_group
+from channels_auth._signals import connect_receivers
+from channels_auth._store import session_class
+from channels_core.layers import channel_layers
+from channels_core.typing import Message
+from layers import GroupLayer
+from proxies import Staff
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+User: Any = get_user_model()
+
+
+class Reached(GroupLayer):
+    """Keeps with each message what was stored at that time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+        self.look: Any = lambda: None
+
+    async def group_send(self, group: str, message: Message) -> None:
+        await super().group_send(group, message)
+        self.seen.append(self.look())
+
+
+@pytest.fixture
+def layer() -> Iterator[Reached]:
+    connect_receivers()
+    layer = Reached()
+    channel_layers.set("default", layer)
+    yield layer
+    channel_layers.set("default", None)
+
+
+@pytest.fixture
+def user() -> Any:
+    return User.objects.create_user("anna", password="old")
+
+
+def request_of(user: Any) -> HttpRequest:
+    """Return a request of somebody who is logged in."""
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+    request.user = AnonymousUser()
+    login(request, user, "django.contrib.auth.backends.ModelBackend")
+    request.session.save()
+
+    async def auser() -> Any:
+        return request.user
+
+    request.auser = auser
+    return request
+
+
+def for_all(user: Any) -> list[tuple[str, Message]]:
+    group = user_group(user)
+    return [(group, disconnect_message(group, 4401))]
+
+
+def for_session(user: Any, key: str | None) -> list[tuple[str, Message]]:
+    group = user_group(user)
+    return [(group, disconnect_message(group, 4401, key))]
+
+
+class TestLogout:
+    def test_the_sockets_of_the_session_are_told(self, layer: Reached, user: Any) -> None:
+        request = request_of(user)
+        key = request.session.session_key
+        logout(request)
+        assert layer.sent == for_session(user, key)
+
+    def test_in_asynchronous_code_as_well(self, layer: Reached, user: Any) -> None:
+        request = request_of(user)
+        key = request.session.session_key
+        async_to_sync(alogout)(request)
+        assert layer.sent == for_session(user, key)
+
+    @pytest.mark.parametrize("colour", [logout, async_to_sync(alogout)])
+    def test_they_are_told_when_the_session_is_gone(
+        self, layer: Reached, user: Any, colour: Any
+    ) -> None:
+        engine = "django.contrib.sessions.backends.cache"
+        with override_settings(SESSION_ENGINE=engine):
+            request = request_of(user)
+            key = request.session.session_key
+            layer.look = lambda: import_module(engine).SessionStore(key).exists(key)
+            assert layer.look()
+            colour(request)
+        assert layer.seen == [False]
+        cache.clear()
+
+    def test_and_when_that_is_committed(self, layer: Reached, user: Any) -> None:
+        request = request_of(user)
+        with transaction.atomic():
+            logout(request)
+            assert layer.sent == []
+        assert len(layer.sent) == 1
+
+    def test_the_session_of_a_connection_in_a_lazy_object(self, layer: Reached, user: Any) -> None:
+        request = request_of(user)
+        key = request.session.session_key
+        session = session_class()(key)
+        request.session = SimpleLazyObject(lambda: session)
+        logout(request)
+        assert layer.sent == for_session(user, key)
+        assert "flush" not in vars(session)
+
+    def test_a_session_goes_on_as_it_was(self, layer: Reached, user: Any) -> None:
+        request = request_of(user)
+        session: Any = request.session
+        user_logged_out.send(User, request=request, user=user)
+        user_logged_out.send(User, request=request, user=user)
+        session.flush()
+        assert not {"flush", "aflush"} & set(vars(session))
+        assert len(layer.sent) == 2
+        session.flush()
+        assert len(layer.sent) == 2
+
+    def test_a_flush_that_fails_is_no_logout(
+        self, layer: Reached, user: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(session: Any) -> None:
+            raise OperationalError("no server")
+
+        request = request_of(user)
+        monkeypatch.setattr(type(request.session), "flush", fail)
+        with pytest.raises(OperationalError):
+            logout(request)
+        assert layer.sent == []
+
+    def test_without_a_key_all_are_told(self, layer: Reached, user: Any) -> None:
+        request = request_of(user)
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+        logout(request)
+        assert layer.sent == for_all(user)
+
+    def test_where_the_key_is_the_content_all_are_told(self, layer: Reached, user: Any) -> None:
+        with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
+            logout(request_of(user))
+        assert layer.sent == for_all(user)
+
+    @pytest.mark.parametrize("request_", [None, SimpleNamespace(session={})])
+    def test_without_a_session_all_are_told_at_once(
+        self, layer: Reached, user: Any, request_: Any
+    ) -> None:
+        user_logged_out.send(User, request=request_, user=user)
+        assert layer.sent == for_all(user)
+
+    def test_nobody_logging_out_tells_nothing(self, layer: Reached, user: Any) -> None:
+        request = request_of(user)
+        request.user = AnonymousUser()
+        logout(request)
+        user_logged_out.send(AnonymousUser, request=request, user=AnonymousUser())
+        assert layer.sent == []
+
+    def test_a_layer_that_fails_breaks_no_logout(
+        self, layer: Reached, user: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        layer.faults["group_send"] = OSError("no server")
+        request = request_of(user)
+        logout(request)
+        assert request.user == AnonymousUser()
+        assert len(caplog.records) == 1
+
+    async def test_in_the_thread_of_a_loop_it_does_not_wait(self, layer: Reached) -> None:
+        with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.cache"):
+            request = HttpRequest()
+            request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+            request.user = User(pk=3)
+            logout(request)
+            assert layer.sent == []
+            await layer.until(lambda: bool(layer.sent))
+            assert layer.sent == for_all(User(pk=3))
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others)
+
+
+class TestUser:
+    def test_a_new_password_is_told(self, layer: Reached, user: Any) -> None:
+        user.set_password("new")
+        assert layer.sent == []
+        user.save()
+        assert layer.sent == for_all(user)
+        user.save()
+        assert len(layer.sent) == 1
+
+    def test_in_asynchronous_code_as_well(self, layer: Reached, user: Any) -> None:
+        async def change() -> None:
+            found = await User.objects.aget()
+            found.set_password("new")
+            await found.asave()
+
+        async_to_sync(change)()
+        assert layer.sent == for_all(user)
+
+    def test_deactivation_is_told_and_activation_is_not(self, layer: Reached, user: Any) -> None:
+        user.is_active = False
+        user.save()
+        assert layer.sent == for_all(user)
+        user.is_active = True
+        user.save()
+        assert len(layer.sent) == 1
+
+    def test_deletion_is_told(self, layer: Reached, user: Any) -> None:
+        expected = for_all(user)
+        user.delete()
+        assert layer.sent == expected
+
+    def test_deletion_of_many_as_well(self, layer: Reached, user: Any) -> None:
+        other = User.objects.create_user("ben")
+        expected = [*for_all(user), *for_all(other)]
+        User.objects.order_by("pk").delete()
+        assert sorted(layer.sent, key=str) == sorted(expected, key=str)
+
+    def test_other_changes_are_not(self, layer: Reached, user: Any) -> None:
+        user.email = "anna@example.com"
+        user.save()
+        user.set_password("new")
+        user.save(update_fields=["email"])
+        user.user_permissions.add(Permission.objects.all()[0])
+        User.objects.create_user("ben", password="b", is_active=False)
+        assert layer.sent == []
+        user.save(update_fields=["password"])
+        assert layer.sent == for_all(user)
+
+    def test_what_a_fixture_brings_is_not(self, layer: Reached, user: Any) -> None:
+        user.set_password("new")
+        user.save_base(raw=True)
+        assert layer.sent == []
+
+    def test_it_waits_for_the_commit(self, layer: Reached, user: Any) -> None:
+        with transaction.atomic():
+            user.set_password("new")
+            user.save()
+            assert layer.sent == []
+        assert layer.sent == for_all(user)
+
+    def test_what_is_rolled_back_is_told_when_it_is_tried_again(
+        self, layer: Reached, user: Any
+    ) -> None:
+        with transaction.atomic():
+            user.set_password("new")
+            user.save()
+            transaction.set_rollback(True)
+        assert layer.sent == []
+        user.save()
+        assert layer.sent == for_all(user)
+
+    def test_it_costs_no_query(self, layer: Reached, user: Any) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            found = User.objects.only("username").get()
+            found.username = "ben"
+            found.save()
+        assert len(queries) == 2
+        assert layer.sent == []
+
+    def test_a_new_password_on_what_was_deferred_is_told(self, layer: Reached, user: Any) -> None:
+        found = User.objects.defer("password", "is_active").get()
+        found.set_password("new")
+        found.save()
+        assert layer.sent == for_all(user)
+
+    def test_a_copy_knows_what_its_original_knew(self, layer: Reached, user: Any) -> None:
+        other = copy.copy(user)
+        other.set_password("new")
+        other.save()
+        assert layer.sent == for_all(user)
+
+    def test_a_better_hash_of_the_same_password_ends_sessions_too(
+        self, layer: Reached, user: Any
+    ) -> None:
+        # Django's sessions hold a hash of the hash: none of them is valid after this.
+        with override_settings(
+            PASSWORD_HASHERS=[
+                "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+                "django.contrib.auth.hashers.MD5PasswordHasher",
+            ]
+        ):
+            request = request_of(user)
+            assert user.check_password("old")
+            assert not async_to_sync(aget_user)(request).is_authenticated
+        assert layer.sent == for_all(user)
+
+    def test_a_proxy_tells_as_its_model_does(self, layer: Reached, user: Any) -> None:
+        found = Staff.objects.get()
+        found.set_password("new")
+        found.save()
+        assert layer.sent == for_all(user)
+        found.delete()
+        assert len(layer.sent) == 2
+
+    def test_a_layer_that_fails_breaks_no_save(
+        self, layer: Reached, user: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        layer.faults["group_send"] = OSError("no server")
+        user.set_password("new")
+        user.save()
+        assert User.objects.get().check_password("new")
+        assert len(caplog.records) == 1
+
+
+class TestConnecting:
+    def test_twice_is_once(self) -> None:
+        connect_receivers()
+        before = len(post_save.receivers), len(user_logged_out.receivers)
+        connect_receivers()
+        assert (len(post_save.receivers), len(user_logged_out.receivers)) == before
+
+    def test_the_models_of_others_are_left_alone(self) -> None:
+        connect_receivers()
+        assert not post_save.has_listeners(Permission)
+        assert post_save.has_listeners(User)
+        assert post_save.has_listeners(Staff)
+
+    @override_settings(AUTH_USER_MODEL="no_such.User")
+    def test_without_a_user_model_there_is_the_logout(self) -> None:
+        connect_receivers()
+
+    def test_it_is_no_error_to_come_before_the_models(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(apps, "models_ready", False)
+        connect_receivers()

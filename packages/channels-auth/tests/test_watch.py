@@ -1,0 +1,513 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.utils.functional import SimpleLazyObject
+
+from channels_auth import _watch
+from channels_auth._addresses import disconnect_message, user_group
+from channels_auth._gate import Gate
+from channels_auth._watch import Watch
+from channels_core.typing import Message, Scope
+from layers import GroupLayer
+from servers import websocket
+
+User: Any = get_user_model()
+ANNA = User(pk=1, username="anna")
+BEN = User(pk=2, username="ben")
+HERS = user_group(ANNA)
+HIS = user_group(BEN)
+OVER = {"type": "websocket.close", "code": 4401, "reason": "The login has ended."}
+
+
+class Session:
+    """A session, as far as a watch looks at it."""
+
+    def __init__(self, user: Any = None, key: str | None = None) -> None:
+        self.session_key = key
+        self.modified = False
+        self.data = {} if user is None else {"_auth_user_id": str(user.pk)}
+
+    async def aget(self, name: str) -> Any:
+        return self.data.get(name)
+
+    def flush(self) -> None:
+        self.session_key, self.data, self.modified = None, {}, True
+
+
+class Answers:
+    """Whether logins hold; may be an error, and may take until it is told."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, Any]] = []
+        self.holds: bool | Exception = True
+        self.open = asyncio.Event()
+        self.open.set()
+        self.arrived = asyncio.Event()
+
+    async def __call__(self, user: Any, session: Any) -> bool:
+        self.asked.append((user, session))
+        self.arrived.set()
+        holds = self.holds
+        await self.open.wait()
+        if isinstance(holds, Exception):
+            raise holds
+        return holds
+
+
+class Line:
+    """The server's end of an open connection."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.changed = asyncio.Event()
+        self.fault: Exception | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "websocket.close" and self.fault is not None:
+            fault, self.fault = self.fault, None
+            self.changed.set()
+            raise fault
+        self.sent.append(message)
+        self.changed.set()
+
+    async def closed(self) -> Message:
+        while self.sent[-1]["type"] != "websocket.close":
+            self.changed.clear()
+            await asyncio.wait_for(self.changed.wait(), 30)
+        return self.sent[-1]
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.sent[-1]["type"] == "websocket.accept")
+
+
+class Connection:
+    """A watched connection that is open."""
+
+    def __init__(self, layer: GroupLayer, user: Any, session: Any, every: float | None) -> None:
+        self.line = Line()
+        self.gate = Gate(websocket(), self.line.send)
+        self.watch = Watch(layer, self.gate, revalidate_every=every)
+        self.scope: Scope = websocket(user=user)
+        if session is not None:
+            self.scope["session"] = session
+
+    async def change(self, user: Any) -> None:
+        self.scope["user"] = user
+        await self.watch.user_changed(self.scope)
+
+
+@pytest.fixture
+async def layer() -> GroupLayer:
+    return GroupLayer()
+
+
+@pytest.fixture
+async def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    answers = Answers()
+    monkeypatch.setattr(_watch, "login_holds", answers)
+    return answers
+
+
+@asynccontextmanager
+async def watched(
+    layer: GroupLayer, user: Any = ANNA, session: Any = None, every: float | None = None
+) -> AsyncIterator[Connection]:
+    connection = Connection(layer, user, session, every)
+    await connection.gate.send({"type": "websocket.accept"})
+    try:
+        await connection.watch.user_changed(connection.scope)
+        yield connection
+    finally:
+        await connection.watch.stop()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def settle(condition: Callable[[], bool] = lambda: False) -> None:
+    """Let everything run that can."""
+    for _ in range(20):
+        if condition():
+            break
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("answers")
+class TestMembership:
+    async def test_a_user_is_in_the_group_and_leaves_nothing_behind(
+        self, layer: GroupLayer
+    ) -> None:
+        async with watched(layer):
+            assert layer.members == {HERS: {"specific.1!a"}}
+        assert layer.members == {}
+        assert layer.calls[-2:] == ["group_discard", "forget_channel"]
+
+    async def test_a_lazy_user_as_well(self, layer: GroupLayer) -> None:
+        async with watched(layer, SimpleLazyObject(lambda: ANNA)):
+            assert layer.members == {HERS: {"specific.1!a"}}
+
+    async def test_without_a_user_nothing_is_asked_of_the_layer(self, layer: GroupLayer) -> None:
+        async with watched(layer, AnonymousUser()):
+            await settle()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert layer.calls == []
+
+    async def test_a_watched_connection_costs_one_task(self, layer: GroupLayer) -> None:
+        async with watched(layer):
+            await settle()
+            assert len(asyncio.all_tasks()) == 2
+            assert layer.calls.count("new_channel") == 1
+
+    async def test_a_login_joins_and_another_one_moves(self, layer: GroupLayer) -> None:
+        async with watched(layer, AnonymousUser()) as connection:
+            await connection.change(ANNA)
+            assert layer.members == {HERS: {"specific.1!a"}}
+            await connection.change(BEN)
+            assert layer.members == {HIS: {"specific.1!a"}}
+            await connection.change(BEN)
+            assert layer.calls.count("group_add") == 2
+            await settle()
+            assert len(asyncio.all_tasks()) == 2
+        assert layer.members == {}
+
+    async def test_a_layer_that_forgets_no_channels_will_do(self, layer: GroupLayer) -> None:
+        layer.forget_channel = None  # type: ignore[assignment] # as if it had none
+        async with watched(layer):
+            pass
+        assert layer.members == {}
+
+    async def test_a_failing_layer_fails_the_connection_at_its_beginning(
+        self, layer: GroupLayer
+    ) -> None:
+        layer.faults["group_add"] = OSError("no server")
+        with pytest.raises(OSError, match="no server"):
+            async with watched(layer):
+                pass
+        assert layer.calls[-1] == "forget_channel"
+
+    async def test_at_its_end_it_is_logged(
+        self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with watched(layer):
+            layer.faults["group_discard"] = OSError("no server")
+        [record] = caplog.records
+        assert record.levelname == "WARNING"
+        assert "was left behind" in record.getMessage()
+
+    async def test_an_end_that_takes_too_long_is_given_up(
+        self,
+        layer: GroupLayer,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        async def hang(channel: str) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(_watch, "_CLEANUP_TIMEOUT", 0.001)
+        monkeypatch.setattr(layer, "forget_channel", hang)
+        async with watched(layer):
+            pass
+        assert "was left behind" in caplog.text
+
+    @pytest.mark.parametrize(("expiry", "every"), [(4, 1), (None, 21600), (0, 21600)])
+    async def test_it_is_renewed_well_before_it_ends(
+        self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch, expiry: Any, every: float
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        timers: list[tuple[float, Callable[[], None]]] = []
+        call_later = loop.call_later
+
+        def note(delay: float, callback: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
+            timers.append((delay, callback))
+            return call_later(1000, callback, *args)
+
+        monkeypatch.setattr(loop, "call_later", note)
+        if expiry is not None:
+            layer.group_expiry = expiry  # type: ignore[attr-defined] # most layers have it
+        async with watched(layer):
+            [(delay, renew)] = timers
+            assert every * 0.9 <= delay <= every
+            layer.groups.clear()
+            renew()
+            monkeypatch.undo()
+            await layer.until(lambda: bool(layer.members))
+            assert layer.members == {HERS: {"specific.1!a"}}
+
+    async def test_a_renewal_that_fails_is_tried_again(
+        self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG, "django.channels.auth")
+        layer.group_expiry = 0.004  # type: ignore[attr-defined] # most layers have it
+        async with watched(layer):
+            layer.faults["group_add"] = OSError("no server")
+            layer.groups.clear()
+            await layer.until(lambda: layer.calls.count("group_add") >= 3)
+            layer.faults.clear()
+            await layer.until(lambda: bool(layer.members))
+        assert "could not be renewed" in caplog.text
+
+    async def test_who_has_logged_out_is_not_renewed(self, layer: GroupLayer) -> None:
+        async with watched(layer) as connection:
+            await connection.change(AnonymousUser())
+            assert await connection.watch._renew()
+            assert layer.members == {}
+
+
+@pytest.mark.usefixtures("answers")
+class TestMessages:
+    async def test_one_for_all_closes(self, layer: GroupLayer) -> None:
+        async with watched(layer) as connection:
+            await layer.group_send(HERS, disconnect_message(HERS, 4401))
+            assert await connection.line.closed() == OVER
+
+    async def test_the_code_is_the_one_of_the_message(self, layer: GroupLayer) -> None:
+        async with watched(layer) as connection:
+            await layer.group_send(HERS, disconnect_message(HERS, 4000))
+            assert (await connection.line.closed())["code"] == 4000
+
+    async def test_one_for_the_session_closes(self, layer: GroupLayer) -> None:
+        async with watched(layer, session=Session(ANNA, "k1")) as connection:
+            await layer.group_send(HERS, disconnect_message(HERS, 4401, "k1"))
+            assert await connection.line.closed() == OVER
+
+    async def test_one_for_another_session_makes_it_look_again(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
+        session = Session(ANNA, "k1")
+        async with watched(layer, session=session) as connection:
+            await settle()
+            for holds in (True, False):
+                answers.holds = holds
+                answers.arrived.clear()
+                await layer.group_send(HERS, disconnect_message(HERS, 4401, "k2"))
+                await answers.arrived.wait()
+                await settle()
+                assert connection.line.is_open == holds
+            assert answers.asked == [(ANNA, session)] * 3
+
+    async def test_a_login_without_session_is_not_meant(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
+        for session in (None, Session(), Session(BEN, "k1"), Session(ANNA)):
+            answers.asked.clear()
+            async with watched(layer, session=session) as connection:
+                await layer.group_send(HERS, disconnect_message(HERS, 4401, "k1"))
+                await settle()
+                assert connection.line.is_open
+                assert answers.asked == [(ANNA, None)]
+
+    @pytest.mark.parametrize(
+        "message", [disconnect_message(HIS, 4401), {"type": "chat.message"}, {"group": HERS}]
+    )
+    async def test_what_is_not_for_it_is_passed_over(
+        self, layer: GroupLayer, message: Message
+    ) -> None:
+        async with watched(layer) as connection:
+            await layer.group_send(HERS, message)
+            await settle()
+            assert connection.line.is_open
+            assert len(asyncio.all_tasks()) == 2
+
+    async def test_what_comes_after_the_logout_as_well(self, layer: GroupLayer) -> None:
+        async with watched(layer) as connection:
+            await connection.change(AnonymousUser())
+            layer.queues["specific.1!a"].put_nowait(dict(disconnect_message(HERS, 4401)))
+            await settle()
+            assert connection.line.is_open
+
+    async def test_a_server_that_fails_to_close_ends_no_watch(
+        self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with watched(layer) as connection:
+            connection.line.fault = RuntimeError("not now")
+            await layer.group_send(HERS, disconnect_message(HERS, 4401))
+            await settle(lambda: bool(caplog.records))
+            assert "could not be closed" in caplog.text
+            await settle()
+            assert len(asyncio.all_tasks()) == 2
+
+
+class TestChecks:
+    async def test_there_is_one_at_the_beginning(self, layer: GroupLayer, answers: Answers) -> None:
+        answers.holds = False
+        async with watched(layer) as connection:
+            assert await connection.line.closed() == OVER
+        assert answers.asked == [(ANNA, None)]
+
+    async def test_they_come_again(self, layer: GroupLayer, answers: Answers) -> None:
+        session = Session(ANNA, "k1")
+        async with watched(layer, session=session, every=0.001) as connection:
+            while len(answers.asked) < 3:
+                answers.arrived.clear()
+                await asyncio.wait_for(answers.arrived.wait(), 30)
+            assert connection.line.is_open
+            answers.holds = False
+            assert await connection.line.closed() == OVER
+            assert answers.asked[-1] == (ANNA, session)
+
+    async def test_an_error_is_no_answer(
+        self, layer: GroupLayer, answers: Answers, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        answers.holds = OSError("no database")
+        async with watched(layer, every=0.001) as connection:
+            while len(answers.asked) < 2:
+                answers.arrived.clear()
+                await asyncio.wait_for(answers.arrived.wait(), 30)
+            assert connection.line.is_open
+            assert "could not be found out" in caplog.text
+            answers.holds = False
+            await connection.line.closed()
+
+    async def test_what_is_not_saved_yet_is_ahead_of_the_store(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
+        session = Session(ANNA, "k1")
+        session.modified = True
+        async with watched(layer, session=session):
+            await settle()
+        assert answers.asked == []
+
+    @pytest.mark.parametrize("meanwhile", ["save", "login"])
+    async def test_an_answer_that_comes_too_late_does_not_count(
+        self, layer: GroupLayer, answers: Answers, meanwhile: str
+    ) -> None:
+        session = Session(ANNA, "k1")
+        answers.open.clear()
+        answers.holds = False
+        async with watched(layer, session=session) as connection:
+            await answers.arrived.wait()
+            session.modified = True
+            if meanwhile == "login":
+                await connection.change(ANNA)
+                session.modified = False
+                answers.holds = True
+            answers.open.set()
+            await settle()
+            assert connection.line.is_open
+
+    async def test_an_end_waits_for_no_check(self, layer: GroupLayer, answers: Answers) -> None:
+        answers.open.clear()
+        async with watched(layer) as connection:
+            await answers.arrived.wait()
+            await layer.group_send(HERS, disconnect_message(HERS, 4401))
+            assert await connection.line.closed() == OVER
+
+
+@pytest.mark.usefixtures("answers")
+class TestOwnLogout:
+    async def test_it_closes_after_the_handler(self, layer: GroupLayer) -> None:
+        async with watched(layer) as connection:
+            assert connection.watch.after_handler() is None
+            await connection.change(AnonymousUser())
+            await settle()
+            assert connection.line.is_open
+            work = connection.watch.after_handler()
+            assert work is not None
+            await work
+            assert await connection.line.closed() == OVER
+
+    @pytest.mark.parametrize("asked", ["message", "check"])
+    async def test_what_the_layer_tells_of_it_waits_too(
+        self, layer: GroupLayer, answers: Answers, asked: str
+    ) -> None:
+        session = Session(ANNA, "k1")
+        async with watched(layer, session=session) as connection:
+            await settle()
+            session.flush()
+            if asked == "message":
+                await layer.group_send(HERS, disconnect_message(HERS, 4401, "k1"))
+            else:
+                session.modified = answers.holds = False
+                connection.watch._checks.run_soon()
+            await settle()
+            assert connection.line.is_open
+            connection.watch._checks.run_soon()
+            await settle()
+            assert connection.line.is_open
+            await connection.change(AnonymousUser())
+            work = connection.watch.after_handler()
+            assert work is not None
+            await work
+            await connection.line.closed()
+
+    async def test_a_handler_does_not_put_it_off_for_ever(
+        self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_watch, "_LAST_WORDS", 0.001)
+        async with watched(layer) as connection:
+            await connection.change(AnonymousUser())
+            assert await connection.line.closed() == OVER
+
+    async def test_a_new_login_in_the_same_handler_calls_it_off(self, layer: GroupLayer) -> None:
+        async with watched(layer) as connection:
+            await connection.change(AnonymousUser())
+            await connection.change(BEN)
+            assert connection.watch.after_handler() is None
+            assert connection.watch._end_timer is None
+            assert layer.members == {HIS: {"specific.1!a"}}
+
+    async def test_nobody_logging_out_ends_nothing(self, layer: GroupLayer) -> None:
+        async with watched(layer, AnonymousUser()) as connection:
+            await connection.change(AnonymousUser())
+            assert connection.watch.after_handler() is None
+
+
+class TestOutages:
+    @pytest.fixture(autouse=True)
+    def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_watch, "_FIRST_DELAY", 0.0)
+
+    async def test_an_outage_is_one_line_for_all(
+        self, layer: GroupLayer, answers: Answers, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "django.channels.auth")
+        layer.faults["receive"] = OSError("no server")
+        async with watched(layer) as anna, watched_beside(layer, BEN) as ben:
+            await layer.until(lambda: layer.calls.count("receive") >= 10)
+            [record] = caplog.records
+            assert record.levelname == "ERROR"
+            assert "tried again until it works" in record.getMessage()
+            layer.faults.clear()
+            layer.groups.clear()
+            await layer.until(lambda: len(layer.members) == 2)
+            for group in (HERS, HIS):
+                await layer.group_send(group, disconnect_message(group, 4401))
+            await anna.line.closed()
+            await ben.line.closed()
+            await settle(lambda: len(caplog.records) == 2)
+            assert [each.levelname for each in caplog.records] == ["ERROR", "INFO"]
+
+    async def test_what_was_missed_is_looked_up(self, layer: GroupLayer, answers: Answers) -> None:
+        async with watched(layer) as connection:
+            await settle()
+            answers.holds = False
+            layer.faults["receive"] = OSError("no server")
+            await layer.group_send(HERS, {"type": "wakes.it"})
+            assert await connection.line.closed() == OVER
+            assert connection.watch in _watch._cut_off
+        assert connection.watch not in _watch._cut_off
+
+    async def test_the_membership_comes_first(self, layer: GroupLayer, answers: Answers) -> None:
+        async with watched(layer):
+            await settle()
+            answers.asked.clear()
+            layer.faults.update(receive=OSError("no server"), group_add=OSError("no server"))
+            await layer.group_send(HERS, {"type": "wakes.it"})
+            await layer.until(lambda: layer.calls.count("group_add") >= 5)
+            assert answers.asked == []
+
+
+@asynccontextmanager
+async def watched_beside(layer: GroupLayer, user: Any) -> AsyncIterator[Connection]:
+    connection = Connection(layer, user, None, None)
+    await connection.gate.send({"type": "websocket.accept"})
+    await connection.watch.user_changed(connection.scope)
+    try:
+        yield connection
+    finally:
+        await connection.watch.stop()
