@@ -6,6 +6,7 @@ __all__ = ["ALIASES", "FORWARDED", "LATER", "OWN"]
 
 #: The modules that are another one, under a second name.
 ALIASES: Final = {
+    "channels.auth": "channels_auth.auth",
     "channels.consumer": "channels_core.consumer",
     "channels.db": "channels_core.db",
     "channels.exceptions": "channels_core.exceptions",
@@ -13,6 +14,7 @@ ALIASES: Final = {
     "channels.middleware": "channels_core.middleware",
     "channels.routing": "channels_core.routing",
     "channels.security.websocket": "channels_core.security.websocket",
+    "channels.sessions": "channels_auth.sessions",
     "channels.utils": "channels_core.legacy",
 }
 
@@ -29,12 +31,10 @@ OWN: Final = ("channels", "channels.apps", "channels.generic", "channels.securit
 
 #: Documented modules whose owners hold nothing yet.
 LATER: Final = (
-    "channels.auth",
     "channels.generic.http",
     "channels.http",
     "channels.management.commands.runserver",
     "channels.management.commands.runworker",
-    "channels.sessions",
     "channels.signals",
     "channels.staticfiles",
     "channels.testing",

@@ -2,7 +2,9 @@
 
 SECRET_KEY = "not a secret: it guards nothing but tests"
 
-INSTALLED_APPS = ["channels"]
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "channels"]
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 ALLOWED_HOSTS = ["example.com"]
 

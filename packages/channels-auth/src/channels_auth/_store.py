@@ -78,7 +78,6 @@ class ConnectedSession(SessionBase):
     def end_of_headers(self) -> None:
         """Take note that the response's headers are out: from here on, saves merge."""
         self._channels_late = True
-        self.modified = False
 
     def load(self) -> dict[str, Any]:
         """Load the data; in an event loop's thread as well.

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Final
 
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.utils.http import http_date
 
 from channels_auth._gate import Gate
-from channels_auth._store import ConnectedSession, keeps_data_in_cookie, session_class
+from channels_auth._store import keeps_data_in_cookie, session_class
 from channels_auth.cookies import CookieMiddleware
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
@@ -74,7 +74,7 @@ class InstanceSessionWrapper:
             )
         self.scope = dict(scope)
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
-        self.session_store: type[SessionBase] = session_class()
+        self.session_store = session_class()
         self.activated = "session" not in scope
         self.can_set_cookie = True
         self.real_send = send
@@ -83,8 +83,9 @@ class InstanceSessionWrapper:
         if self.activated:
             key = self.scope["cookies"].get(self.cookie_name)
             # Nothing else is a key that an engine has made, and a database may choke on it.
-            self._key = key if key and key.isprintable() else None
-            self.session = self.scope["session"] = self.session_store(self._key)
+            self._key: str | None = key if key and key.isprintable() else None
+            self.session: Any = self.session_store(self._key)
+            self.scope["session"] = self.session
             self.scope["channels_auth.session"] = self
             after_each_handler(self.scope, self._after_handler)
             self._gate = Gate(scope, send) if scope["type"] == "websocket" else None
@@ -119,7 +120,7 @@ class InstanceSessionWrapper:
             self.can_set_cookie = False
             if _is_failure(message):
                 self.activated = False  # as in Django, nothing of a failed request is kept
-            elif isinstance(self.session, ConnectedSession):
+            else:
                 self.session.end_of_headers()
         if self.activated and self._gate is not None:
             await self._gate.send(message)
@@ -147,10 +148,12 @@ class InstanceSessionWrapper:
             and message["type"] in self.save_message_types
         ):
             max_age = await self._expiry_and_save()
+            session.modified = False
+            self._key = session.session_key
             CookieMiddleware.set_cookie(
                 message,
                 self.cookie_name,
-                session.session_key or "",
+                self._key or "",
                 max_age=max_age,
                 expires=None if max_age is None else http_date(time.time() + max_age),
                 path=settings.SESSION_COOKIE_PATH,
@@ -188,6 +191,9 @@ class InstanceSessionWrapper:
         Raises:
             SessionInterrupted: It was deleted meanwhile.
         """
+        await self._save_in_thread()
+
+    async def _save_in_thread(self) -> None:
         await database_sync_to_async(self._save)()
 
     # After the headers
@@ -207,10 +213,10 @@ class InstanceSessionWrapper:
             session.modified = False
             self._complain("cannot be stored: SESSION_ENGINE keeps sessions in the cookie")
         else:
-            if session.session_key != self._key:
+            if session.session_key is None or session.session_key != self._key:
                 self._complain("is stored under a key that the browser does not get")
             try:
-                await self.save_session()
+                await self._save_in_thread()
             except SessionInterrupted:
                 session.modified = False
                 if self._gate is None:
@@ -255,16 +261,15 @@ class InstanceSessionWrapper:
 
         try:
             result = await application(self.scope, markcoroutinefunction(saving_receive), self.send)
-        except SessionInterrupted as error:
-            if self._gate is not None or not self.can_set_cookie:
-                raise
-            logger.warning("%.200r: %s", self.scope.get("path"), error)
-            for message in refusal(self.scope, 400, body=str(error)):
-                await self.real_send(message)
-            return None
-        except BaseException:
-            if self._gate is not None and self._is_due():
-                await self._save_at_the_end()
+        except BaseException as error:
+            if self._gate is not None:
+                if self._is_due():
+                    await self._save_at_the_end()
+            elif isinstance(error, SessionInterrupted) and self.can_set_cookie:
+                logger.warning("%.200r: %s", self.scope.get("path"), error)
+                for message in refusal(self.scope, 400, body=str(error)):
+                    await self.real_send(message)
+                return None
             raise
         if self._is_due():
             await self._save_late()
@@ -351,6 +356,14 @@ class SessionMiddlewareInstance(InstanceSessionWrapper):
 
     async def _send_later(self, message: Message) -> None:
         await self._two_step_send(message)
+
+    def save_session(self) -> None:  # type: ignore[override] # the synchronous colour
+        """Save the session now, from synchronous code.
+
+        Raises:
+            SessionInterrupted: It was deleted meanwhile.
+        """
+        self._save()
 
     async def __call__(self, receive: Receive, send: Send) -> Any:
         """Serve the connection."""

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 from channels_core.applications import as_asgi3
 from channels_core.typing import Receive, Scope, Send
 
-__all__ = ["AFTER_HANDLER", "AfterHandler", "BaseMiddleware", "after_each_handler"]
+__all__ = ["BaseMiddleware", "after_each_handler"]
 
 #: Called without arguments; returns what is to be awaited, or None if there is nothing to do.
 AfterHandler: TypeAlias = Callable[[], Awaitable[None] | None]

@@ -1,0 +1,12 @@
+"""Alias of `channels_auth.auth`."""
+
+from typing import TYPE_CHECKING
+
+from channels._facade import alias
+
+from channels_auth import auth
+
+if TYPE_CHECKING:
+    from channels_auth.auth import *  # noqa: F403 - all of the owner's names
+
+alias(__name__, auth)
