@@ -6,7 +6,7 @@ The steps are Django's own functions, called with a request that is made from th
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import auth
-from django.utils.functional import LazyObject, empty
+from django.utils.functional import LazyObject
 
 from channels_auth._backends import is_natively_async
 from channels_auth._kept_key import KeptKeySession, StrictSession
@@ -212,7 +212,8 @@ class UserLazyObject(LazyObject):  # type: ignore[type-arg] # it is generic for 
 
     def __repr__(self) -> str:
         """Tell what it stands for; unlike all else, this is no access, for tracebacks show it."""
-        return f"<UserLazyObject: {'not ready' if self._wrapped is empty else self._wrapped!r}>"
+        user = "not ready" if is_unresolved(self) else repr(self._wrapped)
+        return f"<UserLazyObject: {user}>"
 
 
 class AuthMiddleware(BaseMiddleware):

@@ -185,8 +185,6 @@ def _state(user: Any, session_auth_hash: str) -> str:
 
 def _hashes(user: Any) -> list[str]:
     """Return the user's session hash, and those of `SECRET_KEY_FALLBACKS`."""
-    if not hasattr(user, "get_session_auth_hash"):
-        return [""]  # Django 5.2 takes such users.
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
 
 
