@@ -27,8 +27,8 @@ from django.urls import path
 import channels_core
 import channels_layers_memory
 from chat.models import Message
-from docs.snippets import connections, database, from_django, groups, origins, rooms, routes
-from served import ROOT
+from docs.snippets import connections, database, from_django, groups, origins, rooms, routes, visits
+from served import FIRST_SITE, ROOT, SITE
 
 DOCS = ROOT / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
@@ -381,6 +381,33 @@ class TestDatabase:
         assert Message.objects.get().room == "coffee"
 
 
+class TestVisits:
+    async def test_a_cart(self, settings: Any) -> None:
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+        client = Client(visits.application)
+        accepted = await client.connect()
+        [(_, cookie)] = accepted["headers"]
+        await client.send('"tea"')
+        assert await client.receive_json() == ["tea"]
+        await client.leave()
+        # The next visit of the same browser.
+        client = Client(visits.application, headers=[(b"cookie", cookie.split(b";")[0])])
+        await client.connect()
+        await client.send('"milk"')
+        assert await client.receive_json() == ["tea", "milk"]
+        await client.leave()
+
+    async def test_a_theme(self) -> None:
+        theme = visits.SessionMiddlewareStack(visits.ThemeConsumer)
+        client = Client(theme)
+        [(name, cookie)] = (await client.connect())["headers"]
+        assert (name, cookie.split(b";")[0]) == (b"set-cookie", b"theme=dark")
+        await client.leave()
+        client = Client(theme, headers=[(b"cookie", b"theme=light")])
+        assert not (await client.connect()).get("headers")
+        await client.leave()
+
+
 class TestPages:
     def test_every_snippet_is_run_here(self) -> None:
         here = ast.parse(Path(__file__).read_text())
@@ -405,6 +432,25 @@ class TestPages:
         ]
         assert sorted(shown) == sorted(written)
 
+    def test_the_tutorial_shows_all_that_the_example_is_made_of(self) -> None:
+        """The site after the last page is that after the first page, with what is shown since."""
+        for page, site, before in (
+            ("first-chat", FIRST_SITE, None),
+            ("accounts", SITE, FIRST_SITE),
+        ):
+            text = (DOCS / "tutorial" / f"{page}.md").read_text()
+            shown = set(re.findall(rf"examples/{site.name}/([\w/.]+)", text))
+            made = {
+                str(path.relative_to(site))
+                for kind in ("py", "html")
+                for path in site.rglob(f"*.{kind}")
+                if not (before and same(path, before / path.relative_to(site)))
+            }
+            # These come with the project and its apps.
+            given = r".*/__init__\.py|.*/migrations/\w+\.py|manage\.py"
+            assert {path for path in made - shown if not re.fullmatch(given, path)} == set()
+            assert shown <= {str(path.relative_to(site)) for path in site.rglob("*.*")}
+
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
     def test_code_that_stands_in_a_page_is_python(self, page: Path) -> None:
         for block in re.findall(
@@ -428,6 +474,10 @@ class TestPages:
         text = (DOCS / "reference" / f"{name}.md").read_text()
         listed = re.findall(r"automodule:: ([\w.]+)", text)
         assert sorted(listed) == sorted(public_modules(package))
+
+
+def same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_text() == other.read_text()
 
 
 def public_modules(package: ModuleType) -> set[str]:

@@ -1,4 +1,4 @@
-"""The place of cookies, sessions and login on Channels consumers; holds its version so far."""
+"""Cookies, sessions, login and logout on WebSockets and other ASGI connections of Django."""
 
 from importlib.metadata import version
 
