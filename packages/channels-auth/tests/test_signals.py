@@ -120,7 +120,7 @@ class TestLogout:
         assert len(layer.sent) == 1
 
     def test_the_session_of_a_connection_in_a_lazy_object(self, layer: Reached, user: Any) -> None:
-        request = request_of(user)
+        request: Any = request_of(user)
         key = request.session.session_key
         session = session_class()(key)
         request.session = SimpleLazyObject(lambda: session)

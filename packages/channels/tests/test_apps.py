@@ -1,5 +1,7 @@
 from channels.apps import ChannelsConfig
 from django.apps import apps
+from django.contrib.auth.signals import user_logged_out
+from django.core.checks.registry import registry
 
 
 def test_the_name_of_the_package_is_enough_in_installed_apps() -> None:
@@ -11,3 +13,18 @@ def test_the_name_of_the_package_is_enough_in_installed_apps() -> None:
 
 def test_it_has_no_models() -> None:
     assert list(apps.get_app_config("channels").get_models()) == []
+
+
+def test_it_brings_what_the_packages_have_along() -> None:
+    assert not apps.is_installed("channels_auth")
+    modules = [check.__module__ for check in registry.get_checks()]
+    assert modules.count("channels_auth.checks") == 1
+    assert user_logged_out.has_listeners()
+
+
+def test_once_if_they_are_listed_as_well() -> None:
+    before = len(registry.get_checks(include_deployment_checks=True))
+    listeners = len(user_logged_out.receivers)
+    apps.get_app_config("channels").ready()
+    assert len(registry.get_checks(include_deployment_checks=True)) == before
+    assert len(user_logged_out.receivers) == listeners

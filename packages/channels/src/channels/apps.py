@@ -10,3 +10,10 @@ class ChannelsConfig(AppConfig):
 
     name = "channels"
     verbose_name = "Channels"
+
+    def ready(self) -> None:
+        """Set up the packages, which need not be listed themselves."""
+        # Here, because there are models now.
+        from channels_auth.apps import set_up
+
+        set_up()

@@ -1,0 +1,156 @@
+"""System checks: is the middleware in order, and does an origin validator guard the cookies?"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core import checks
+
+from channels_auth._applications import Place, is_ours, walk
+from channels_auth.auth import AuthMiddleware
+from channels_auth.cookies import CookieMiddleware
+from channels_auth.disconnection import EndsWithLoginMiddleware
+from channels_auth.sessions import SessionMiddleware
+from channels_auth.tokens import TokenAuthMiddleware
+from channels_core.applications import name_that_thing
+from channels_core.routing import get_default_application
+from channels_core.security.websocket import OriginValidator
+
+__all__ = ["check_middleware", "check_origins", "register_checks"]
+
+_IN_DATABASE: Final = frozenset(
+    {"django.contrib.sessions.backends.db", "django.contrib.sessions.backends.cached_db"}
+)
+
+#: How many applications a message names.
+_SHOWN: Final = 5
+
+
+def register_checks() -> None:
+    """Register the checks with Django; once more does nothing."""
+    checks.register(check_middleware, "channels")
+    checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
+
+
+def _places() -> list[Place]:
+    try:
+        application = get_default_application()
+    except Exception:  # noqa: BLE001 - what a program's module raises; other checks report that
+        return []
+    return list(walk(application))
+
+
+def check_middleware(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check the order of session and authentication middleware in `ASGI_APPLICATION`.
+
+    Where something else stands around them, it may do their work, and nothing is reported.
+
+    Returns:
+        `channels_auth.E001`, an `AuthMiddleware` outside of sessions; `E002`, a
+        `SessionMiddleware` outside of cookies; `E003`, an `EndsWithLoginMiddleware` outside of
+        what finds the user; `E004`, sessions in a table that is not installed.
+    """
+    messages: dict[str, checks.CheckMessage] = {}
+    for place in _places():
+        for check in (_check_auth, _check_sessions, _check_end, _check_table):
+            for message in check(place):
+                messages.setdefault(str(message.id), message)
+    return [messages[key] for key in sorted(messages)]
+
+
+def _check_auth(place: Place) -> Iterator[checks.CheckMessage]:
+    if _lacks(place, AuthMiddleware, SessionMiddleware):
+        yield checks.Error(
+            "AuthMiddleware has no SessionMiddleware around it, so it finds no session.",
+            hint="Wrap the application in AuthMiddlewareStack, which brings all three in order: "
+            "cookies, session, user. " + _read("topics/logged-in-sockets", "What goes around what"),
+            id="channels_auth.E001",
+        )
+
+
+def _check_sessions(place: Place) -> Iterator[checks.CheckMessage]:
+    if _lacks(place, SessionMiddleware, CookieMiddleware):
+        yield checks.Error(
+            "SessionMiddleware has no CookieMiddleware around it, so it finds no cookies.",
+            hint="Wrap the application in SessionMiddlewareStack or AuthMiddlewareStack. "
+            + _read("topics/logged-in-sockets", "What goes around what"),
+            id="channels_auth.E002",
+        )
+
+
+def _check_end(place: Place) -> Iterator[checks.CheckMessage]:
+    if _lacks(place, EndsWithLoginMiddleware, AuthMiddleware, TokenAuthMiddleware):
+        yield checks.Error(
+            "EndsWithLoginMiddleware has nothing around it that finds the user.",
+            hint="Put it inside: AuthMiddlewareStack(EndsWithLoginMiddleware(...)), or "
+            "AuthMiddlewareStack(..., ends_with_login=True). "
+            + _read("topics/logged-in-sockets", "What goes around what"),
+            id="channels_auth.E003",
+        )
+
+
+def _check_table(place: Place) -> Iterator[checks.CheckMessage]:
+    if (
+        isinstance(place.application, SessionMiddleware)
+        and settings.SESSION_ENGINE in _IN_DATABASE
+        and not apps.is_installed("django.contrib.sessions")
+    ):
+        yield checks.Error(
+            f"SESSION_ENGINE {settings.SESSION_ENGINE!r} keeps sessions in a table that is not "
+            "installed.",
+            hint="Add 'django.contrib.sessions' to INSTALLED_APPS and migrate, or choose another "
+            "SESSION_ENGINE. " + _read("topics/logged-in-sockets", "What goes around what"),
+            id="channels_auth.E004",
+        )
+
+
+def _lacks(place: Place, kind: type, *needed: type) -> bool:
+    # A program's subclass may need something else.
+    needs = isinstance(place.application, kind) and is_ours(place.application)
+    return needs and place.is_certain and not place.is_inside(*needed)
+
+
+def check_origins(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check that WebSockets with a session are open to pages of allowed origins only.
+
+    Returns:
+        `channels_auth.W001`, for applications without an `OriginValidator` around them.
+    """
+    unguarded = list(dict.fromkeys(_name(each) for each in _places() if _is_unguarded(each)))
+    if not unguarded:
+        return []
+    names = ", ".join(unguarded[:_SHOWN])
+    if len(unguarded) > _SHOWN:
+        names += f" and {len(unguarded) - _SHOWN} more"
+    return [
+        checks.Warning(
+            "WebSockets that are authenticated by cookies have no origin validator, so that pages "
+            f"of any site can open them in their visitors' names: {names}.",
+            hint="Wrap the WebSocket application in AllowedHostsOriginValidator. "
+            + _read("topics/security", "Origins"),
+            id="channels_auth.W001",
+        )
+    ]
+
+
+def _is_unguarded(place: Place) -> bool:
+    return (
+        place.is_last
+        and place.protocol in ("websocket", None)
+        and place.is_inside(SessionMiddleware, AuthMiddleware)
+        and not place.is_inside(OriginValidator)
+    )
+
+
+def _name(place: Place) -> str:
+    consumer: Callable[..., Any] = getattr(place.application, "consumer_class", place.application)
+    return name_that_thing(consumer)
+
+
+def _read(page: str, section: str) -> str:
+    return f"Documentation: {page}, {section!r}."

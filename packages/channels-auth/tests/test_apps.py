@@ -1,0 +1,37 @@
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_out
+from django.core.checks.registry import registry
+from django.db.models.signals import post_init, post_save
+
+from channels_auth.apps import ChannelsAuthConfig, set_up
+from channels_auth.checks import check_middleware, check_origins
+
+
+def test_the_name_of_the_package_is_enough_in_installed_apps() -> None:
+    config = apps.get_app_config("channels_auth")
+    assert type(config) is ChannelsAuthConfig
+    assert config.name == "channels_auth"
+    assert config.verbose_name == "Channels: sessions and logins"
+    assert list(config.get_models()) == []
+
+
+def test_its_checks_are_registered() -> None:
+    always: Any = registry.registered_checks
+    before_deploying: Any = registry.deployment_checks
+    assert check_middleware in always
+    assert check_origins in before_deploying
+
+
+def test_it_listens_for_logins_that_end() -> None:
+    assert post_save.has_listeners(get_user_model())
+    assert user_logged_out.has_listeners()
+
+
+def test_to_set_it_up_twice_changes_nothing() -> None:
+    signals = (post_init, post_save, user_logged_out)
+    before = [len(signal.receivers) for signal in signals]
+    set_up()
+    assert [len(signal.receivers) for signal in signals] == before

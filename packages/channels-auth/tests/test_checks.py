@@ -1,0 +1,206 @@
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core import checks
+from django.core.checks.registry import registry
+from django.test import override_settings
+from django.urls import path
+
+from channels_auth.auth import AuthMiddleware, AuthMiddlewareStack
+from channels_auth.checks import check_middleware, check_origins, register_checks
+from channels_auth.cookies import CookieMiddleware
+from channels_auth.disconnection import EndsWithLoginMiddleware
+from channels_auth.sessions import SessionMiddleware, SessionMiddlewareStack
+from channels_auth.tokens import TokenAuthMiddleware
+from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.middleware import BaseMiddleware
+from channels_core.routing import ProtocolTypeRouter, URLRouter
+from channels_core.security.websocket import AllowedHostsOriginValidator
+
+Check = Callable[[Any], list[str | None]]
+
+
+class Chat(AsyncWebsocketConsumer):
+    """What all the middleware stands around."""
+
+
+class Own(BaseMiddleware):
+    """A program's own middleware, which may put anything into the scope."""
+
+
+class OwnAuth(AuthMiddleware):
+    """A program's own way to find a user."""
+
+
+def find(token: str, scope: Any) -> None:
+    """Find nobody."""
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that puts an application where the settings name one."""
+    module = ModuleType("a_site")
+    monkeypatch.setitem(__import__("sys").modules, "a_site", module)
+
+    def serve(application: Any) -> None:
+        module.application = application  # type: ignore[attr-defined] # a program's module has it
+
+    with override_settings(ASGI_APPLICATION="a_site.application"):
+        yield serve
+
+
+def found(messages: list[checks.CheckMessage]) -> list[str | None]:
+    for message in messages:
+        assert message.hint
+        assert "Documentation: topics/" in message.hint
+    return [message.id for message in messages]
+
+
+class TestMiddleware:
+    @pytest.mark.parametrize(
+        "application",
+        [
+            Chat,
+            CookieMiddleware(Chat),
+            SessionMiddlewareStack(Chat),
+            AuthMiddlewareStack(URLRouter([path("a/", Chat.as_asgi())])),
+            AuthMiddlewareStack(Chat, ends_with_login=True),
+            AuthMiddlewareStack(SessionMiddlewareStack(AuthMiddleware(Chat))),
+            CookieMiddleware(URLRouter([path("a/", SessionMiddleware(AuthMiddleware(Chat)))])),
+            TokenAuthMiddleware(EndsWithLoginMiddleware(Chat), find),
+            SessionMiddlewareStack(TokenAuthMiddleware(EndsWithLoginMiddleware(Chat), find)),
+            SessionMiddlewareStack(OwnAuth(EndsWithLoginMiddleware(Chat))),
+        ],
+    )
+    def test_it_says_nothing_of_what_is_in_order(self, served: Any, application: Any) -> None:
+        served(application)
+        assert check_middleware() == []
+
+    @pytest.mark.parametrize(
+        ("application", "ids"),
+        [
+            (AuthMiddleware(Chat), ["E001"]),
+            (CookieMiddleware(AuthMiddleware(SessionMiddleware(Chat))), ["E001"]),
+            (SessionMiddleware(AuthMiddleware(Chat)), ["E002"]),
+            (SessionMiddleware(CookieMiddleware(Chat)), ["E002"]),
+            (EndsWithLoginMiddleware(Chat), ["E003"]),
+            (EndsWithLoginMiddleware(AuthMiddlewareStack(Chat)), ["E003"]),
+            (
+                EndsWithLoginMiddleware(AuthMiddleware(SessionMiddleware(Chat))),
+                ["E001", "E002", "E003"],
+            ),
+        ],
+    )
+    def test_it_tells_what_is_not(self, served: Any, application: Any, ids: list[str]) -> None:
+        served(ProtocolTypeRouter({"http": Chat, "websocket": application}))
+        messages = check_middleware()
+        assert found(messages) == [f"channels_auth.{each}" for each in ids]
+        assert all(message.is_serious() for message in messages)
+
+    def test_it_tells_each_fault_once(self, served: Any) -> None:
+        served(URLRouter([path(name, AuthMiddleware(Chat)) for name in ("a/", "b/")]))
+        assert found(check_middleware()) == ["channels_auth.E001"]
+
+    @pytest.mark.parametrize(
+        "application",
+        [
+            Own(AuthMiddleware(Chat)),
+            CookieMiddleware(Own(AuthMiddleware(Chat))),
+            Own(SessionMiddleware(Chat)),
+            Own(EndsWithLoginMiddleware(Chat)),
+            OwnAuth(Chat),
+        ],
+    )
+    def test_a_programs_own_middleware_may_be_all_it_takes(
+        self, served: Any, application: Any
+    ) -> None:
+        served(application)
+        assert check_middleware() == []
+
+    @pytest.mark.parametrize("engine", ["db", "cached_db", "cache"])
+    def test_sessions_in_a_table_need_the_table(
+        self, served: Any, engine: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        served(SessionMiddlewareStack(Chat))
+        with override_settings(SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}"):
+            assert check_middleware() == []
+            monkeypatch.setattr(apps, "is_installed", lambda name: False)
+            expected = [] if engine == "cache" else ["channels_auth.E004"]
+            assert found(check_middleware()) == expected
+
+
+class TestOrigins:
+    @pytest.mark.parametrize(
+        "application",
+        [
+            Chat,
+            CookieMiddleware(Chat),
+            TokenAuthMiddleware(Chat, find),
+            AllowedHostsOriginValidator(AuthMiddlewareStack(Chat)),
+            AuthMiddlewareStack(AllowedHostsOriginValidator(Chat)),
+            ProtocolTypeRouter({"http": AuthMiddlewareStack(Chat)}),
+            ProtocolTypeRouter(
+                {"websocket": AllowedHostsOriginValidator(SessionMiddlewareStack(Chat))}
+            ),
+            URLRouter([path("a/", AllowedHostsOriginValidator(AuthMiddlewareStack(Chat)))]),
+        ],
+    )
+    def test_it_says_nothing_of_what_is_guarded(self, served: Any, application: Any) -> None:
+        served(application)
+        assert check_origins() == []
+
+    @pytest.mark.parametrize(
+        "application",
+        [
+            AuthMiddlewareStack(Chat),
+            SessionMiddlewareStack(Chat),
+            Own(OwnAuth(Chat)),
+            ProtocolTypeRouter({"websocket": AuthMiddlewareStack(Chat)}),
+            AuthMiddlewareStack(ProtocolTypeRouter({"websocket": Chat})),
+        ],
+    )
+    def test_it_warns_of_what_is_not(self, served: Any, application: Any) -> None:
+        served(application)
+        messages = check_origins()
+        assert found(messages) == ["channels_auth.W001"]
+        assert messages[0].level == checks.WARNING
+        assert f"{__name__}.Chat." in messages[0].msg
+
+    def test_it_names_some(self, served: Any) -> None:
+        guarded = AllowedHostsOriginValidator(Chat)
+        others = [type(f"Chat{number}", (Chat,), {}) for number in range(7)]
+        routes = [path("a/", guarded)]
+        routes += [path(each.__name__, each.as_asgi()) for each in others]  # type: ignore[attr-defined] # a consumer
+        served(AuthMiddlewareStack(URLRouter(routes)))
+        [message] = check_origins()
+        assert message.msg.count(f"{__name__}.") == 5
+        assert message.msg.endswith(" and 2 more.")
+
+
+@pytest.mark.parametrize("name", [None, "nothing", "no_such_module.application", "a_site.broken"])
+def test_what_cannot_be_imported_is_the_business_of_other_checks(served: Any, name: Any) -> None:
+    with override_settings(ASGI_APPLICATION=name):
+        assert check_middleware() == []
+        assert check_origins() == []
+
+
+def test_they_are_registered_once() -> None:
+    register_checks()
+    before = len(registry.registered_checks), len(registry.deployment_checks)
+    register_checks()
+    assert (len(registry.registered_checks), len(registry.deployment_checks)) == before
+    every: Any = registry.registered_checks | registry.deployment_checks
+    ours = {check: check.tags for check in every if check.__module__ == "channels_auth.checks"}
+    assert ours == {check_middleware: ("channels",), check_origins: ("channels", "security")}
+
+
+def test_django_runs_them(served: Any) -> None:
+    register_checks()
+    served(AuthMiddleware(AuthMiddlewareStack(Chat)))
+    ids = [message.id for message in checks.run_checks(tags=["channels"])]
+    assert ids == ["channels_auth.E001"]
+    ids = [m.id for m in checks.run_checks(tags=["channels"], include_deployment_checks=True)]
+    assert sorted(map(str, ids)) == ["channels_auth.E001", "channels_auth.W001"]
