@@ -1,12 +1,12 @@
 """The example site, served for real, with clients that are no part of the project."""
 
+import asyncio
 import json
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Origin
 
+from members import Member
 from served import FIRST_SITE, ROOT, SITE, Served, demo, environment, free_port, uvicorn
 
 # A net, for a machine under load.
@@ -30,59 +31,100 @@ def site(
         yield served
 
 
-def enter(site: Served, room: str) -> connect:
+@pytest.fixture(scope="module")
+def anna(site: Served) -> Member:
+    return Member(site, "Anna")
+
+
+@pytest.fixture(scope="module")
+def ben(site: Served) -> Member:
+    return Member(site, "Ben")
+
+
+def enter(member: Member, room: str) -> connect:
     """Open a room's WebSocket as the site's own page does."""
-    return connect_from(site.origin, f"ws://{site.host}/ws/rooms/{room}/")
+    site = member.site
+    return connect_from(site.origin, f"ws://{site.host}/ws/rooms/{room}/", member.cookies)
 
 
-def connect_from(origin: str | None, address: str) -> connect:
+def connect_from(origin: str | None, address: str, cookies: str) -> connect:
     """Open a WebSocket as a page of the origin would."""
-    header = None if origin is None else Origin(origin)
-    return connect(address, origin=header, proxy=None, open_timeout=SECONDS, close_timeout=SECONDS)
+    return connect(
+        address,
+        origin=None if origin is None else Origin(origin),
+        additional_headers={"Cookie": cookies},
+        proxy=None,
+        open_timeout=SECONDS,
+        close_timeout=SECONDS,
+    )
 
 
 async def say(client: ClientConnection, text: str) -> None:
-    await client.send(json.dumps({"author": "Anna", "text": text}))
+    await client.send(json.dumps({"text": text}))
 
 
 async def hear(client: ClientConnection) -> dict[str, Any]:
     return dict(json.loads(await client.recv()))
 
 
-def get(site: Served, path: str) -> tuple[int, str]:
-    connection = HTTPConnection("127.0.0.1", site.port)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    finally:
-        connection.close()
-
-
 class TestServedSite:
-    async def test_two_clients_exchange_messages(self, site: Served) -> None:
-        async with enter(site, "tea") as anna, enter(site, "tea") as ben:
-            await say(anna, "Milk, anyone?")
-            assert (await hear(anna))["text"] == "Milk, anyone?"
-            assert (await hear(ben))["text"] == "Milk, anyone?"
-            await say(ben, "Please.")
-            assert (await hear(ben))["text"] == "Please."
-            assert (await hear(anna))["text"] == "Please."
+    async def test_two_clients_exchange_messages(self, anna: Member, ben: Member) -> None:
+        async with enter(anna, "tea") as first, enter(ben, "tea") as second:
+            for speaker, name, text in (
+                (first, "Anna", "Milk, anyone?"),
+                (second, "Ben", "Please."),
+            ):
+                await say(speaker, text)
+                for client in (first, second):
+                    heard = await hear(client)
+                    assert (heard["author"], heard["text"]) == (name, text)
 
-    async def test_a_later_client_catches_up(self, site: Served) -> None:
-        async with enter(site, "late") as anna:
+    async def test_a_later_client_catches_up(self, anna: Member, ben: Member) -> None:
+        async with enter(anna, "late") as first:
             for text in ("one", "two"):
-                await say(anna, text)
-                await hear(anna)
-        async with enter(site, "late") as ben:
-            assert [(await hear(ben))["text"] for _ in range(2)] == ["one", "two"]
+                await say(first, text)
+                await hear(first)
+        async with enter(ben, "late") as second:
+            assert [(await hear(second))["text"] for _ in range(2)] == ["one", "two"]
+
+    async def test_a_logout_ends_the_sockets_of_the_login(self, site: Served, ben: Member) -> None:
+        carla = Member(site, "Carla")
+        async with (
+            enter(carla, "left") as first,
+            enter(carla, "right") as second,
+            enter(ben, "left") as other,
+        ):
+            await asyncio.to_thread(carla.log_out)
+            for client in (first, second):
+                with pytest.raises(ConnectionClosedError) as closed:
+                    await client.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 4401
+            await say(other, "still here")
+            assert (await hear(other))["text"] == "still here"
+        await self.refuses(site, carla.cookies)
+
+    async def test_who_is_not_logged_in_is_refused(self, site: Served) -> None:
+        for cookies in ("", "sessionid=nowhere"):
+            await self.refuses(site, cookies)
+
+    async def refuses(self, site: Served, cookies: str) -> None:
+        with pytest.raises(InvalidStatus) as refusal:
+            async with connect_from(site.origin, f"ws://{site.host}/ws/rooms/tea/", cookies):
+                pass
+        # Daphne refuses with a status of its own, whatever an application would say.
+        status = 403 if site.server == "daphne" else 401
+        assert refusal.value.response.status_code == status
 
     @pytest.mark.parametrize(
         "origin", ["http://example.org", "null", "http://localhost:99999", "http://[", None]
     )
-    async def test_another_sites_page_is_refused(self, site: Served, origin: str | None) -> None:
+    async def test_another_sites_page_is_refused(
+        self, site: Served, anna: Member, origin: str | None
+    ) -> None:
+        address = f"ws://{site.host}/ws/rooms/tea/"
         with pytest.raises(InvalidStatus) as refusal:
-            async with connect_from(origin, f"ws://{site.host}/ws/rooms/tea/"):
+            async with connect_from(origin, address, anna.cookies):
                 pass
         # Daphne itself refuses what is no URL, as a bad request.
         assert refusal.value.response.status_code in (400, 403)
@@ -97,12 +139,12 @@ class TestServedSite:
         status = 403 if site.server == "daphne" else 404
         assert refusal.value.response.status_code == status
 
-    def test_the_pages_are_there(self, site: Served) -> None:
-        assert get(site, "/")[0] == 200
-        status, page = get(site, "/rooms/tea/")
+    def test_the_pages_are_there(self, anna: Member) -> None:
+        assert anna.get("/")[0] == 200
+        status, page = anna.get("/rooms/tea/")
         assert status == 200
         assert '"tea"</script>' in page
-        assert get(site, "/nowhere/")[0] == 404
+        assert anna.get("/nowhere/")[0] == 404
 
 
 @pytest.mark.parametrize("serve", [demo, uvicorn])
@@ -115,11 +157,12 @@ async def test_bad_frames_close_and_leave_a_line_each(
         (f'"{"a" * 9000}"', 1009, "larger than max_message_size"),
     ]
     with serve(tmp_path) as served:
+        anna = Member(served, "Anna")
         for frame, code, fault in frames:
-            async with enter(served, "bad") as anna:
-                await anna.send(frame)
+            async with enter(anna, "bad") as client:
+                await client.send(frame)
                 with pytest.raises(ConnectionClosedError) as closed:
-                    await anna.recv()
+                    await client.recv()
             assert closed.value.rcvd is not None
             # Daphne lets an application close with 1000 and from 3000 on alone.
             assert closed.value.rcvd.code in (code, code + 3000)
@@ -131,26 +174,27 @@ class TestDemo:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     async def test_ends_in_order_with_a_client_connected(self, tmp_path: Path, number: int) -> None:
         with demo(tmp_path) as served:
-            async with enter(served, "tea") as anna:
-                await say(anna, "Milk, anyone?")
-                await hear(anna)
+            async with enter(Member(served, "Anna"), "tea") as client:
+                await say(client, "Milk, anyone?")
+                await hear(client)
                 assert served.stop(number) == 0
                 with pytest.raises(ConnectionClosedError):
-                    await anna.recv()
+                    await client.recv()
         assert "Traceback" not in "".join(served.output)
         # No child is left to serve.
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", served.port)) != 0
 
-    async def test_keeps_the_messages_for_its_next_start(self, tmp_path: Path) -> None:
+    async def test_keeps_messages_and_logins_for_its_next_start(self, tmp_path: Path) -> None:
         served = demo(tmp_path)
         with served:
-            async with enter(served, "tea") as anna:
-                await say(anna, "Milk, anyone?")
-                await hear(anna)
+            anna = Member(served, "Anna")
+            async with enter(anna, "tea") as client:
+                await say(client, "Milk, anyone?")
+                await hear(client)
         with served:
-            async with enter(served, "tea") as ben:
-                assert (await hear(ben))["text"] == "Milk, anyone?"
+            async with enter(anna, "tea") as client:
+                assert (await hear(client))["text"] == "Milk, anyone?"
 
     def test_says_that_the_port_is_taken(self, tmp_path: Path) -> None:
         with socket.socket() as other:

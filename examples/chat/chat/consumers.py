@@ -1,4 +1,4 @@
-"""What the site does with one visitor's WebSocket."""
+"""What the site does with one member's WebSocket."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ HISTORY = 20
 
 
 class ChatConsumer(AsyncJsonWebsocketConsumer):
-    """Put one visitor into one room: pass on what they write, and send what the others write."""
+    """Put one member into one room: pass on what they write, and send what the others write."""
 
     max_message_size = 8192
 
@@ -31,15 +31,19 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             await self.send_json(message.as_json())
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Keep what the visitor wrote and hand it to everybody in the room."""
+        """Keep what the member wrote and hand it to everybody in the room."""
         form = MessageForm(content if isinstance(content, dict) else {})
         if not form.is_valid():
             await self.send_json({"errors": form.errors.get_json_data()})
             return
-        message = await Message.objects.acreate(room=self.room, **form.cleaned_data)
+        # The name comes from the login, never from what the client sends.
+        author = self.scope["user"].get_username()
+        message = await Message.objects.acreate(
+            room=self.room, author=author, text=form.cleaned_data["text"]
+        )
         event = {"type": "chat.message", "message": message.as_json()}
         await self.channel_layer.group_send(self.group, event)
 
     async def chat_message(self, event: Mapping[str, Any]) -> None:
-        """Send the visitor what somebody in the room wrote."""
+        """Send the member what somebody in the room wrote."""
         await self.send_json(event["message"])

@@ -41,9 +41,6 @@ class RoomForm(forms.Form):
 
 
 class MessageForm(forms.Form):
-    """Check what a visitor wrote."""
+    """Check what a member wrote."""
 
-    author = TextField(
-        max_length=40, required=False, empty_value="Guest", validators=[require_unicode]
-    )
     text = TextField(max_length=500, validators=[require_unicode])

@@ -6,10 +6,10 @@ __all__ = ["Message"]
 
 
 class Message(models.Model):
-    """Keep what one visitor wrote in one room."""
+    """Keep what one member wrote in one room, under the name that they had then."""
 
     room = models.CharField(max_length=50)
-    author = models.CharField(max_length=40)
+    author = models.CharField(max_length=150)
     text = models.CharField(max_length=500)
     sent_at = models.DateTimeField(auto_now_add=True)
 

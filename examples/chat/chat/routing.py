@@ -1,5 +1,6 @@
 """Where the WebSockets go."""
 
+from channels.auth import login_required
 from django.urls import re_path
 
 from chat.consumers import ChatConsumer
@@ -8,5 +9,5 @@ from chat.names import ROOM_NAME
 __all__ = ["websocket_urlpatterns"]
 
 websocket_urlpatterns = [
-    re_path(rf"^ws/rooms/(?P<room>{ROOM_NAME})/$", ChatConsumer.as_asgi()),
+    re_path(rf"^ws/rooms/(?P<room>{ROOM_NAME})/$", login_required(ChatConsumer.as_asgi())),
 ]

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
-from django.test import TestCase
+from django.contrib.auth.models import User
+from django.test import AsyncClient, Client, TestCase
 
 from chat.models import Message
 from chatsite.asgi import application
@@ -16,15 +17,19 @@ SECONDS = 30
 class Visitor:
     """Stand for one browser: its WebSocket as a server would hand it to the application."""
 
-    def __init__(self, path: str, origin: str = "http://testserver") -> None:
-        """Make ready to open the path, coming from a page of the origin."""
+    def __init__(self, path: str, cookies: str, origin: str = "http://testserver") -> None:
+        """Make ready to open the path with the cookies, coming from a page of the origin."""
         self.socket = ApplicationCommunicator(
             application,
             {
                 "type": "websocket",
                 "path": path,
                 "query_string": b"",
-                "headers": [(b"host", b"testserver"), (b"origin", origin.encode())],
+                "headers": [
+                    (b"host", b"testserver"),
+                    (b"origin", origin.encode()),
+                    (b"cookie", cookies.encode()),
+                ],
                 "subprotocols": [],
             },
         )
@@ -49,16 +54,32 @@ class Visitor:
         await self.socket.wait(timeout=SECONDS)
 
 
+def cookies_of(client: AsyncClient) -> str:
+    """Return what a browser with the client's cookies would send."""
+    return "; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items())
+
+
+async def logged_in(name: str) -> AsyncClient:
+    """Return the browser of a new member."""
+    client = AsyncClient()
+    await client.aforce_login(await User.objects.acreate_user(name))
+    return client
+
+
 class RoomTests(TestCase):
-    """Two visitors, and what they say to each other."""
+    """Two members, and what they say to each other."""
+
+    async def enter(self, room: str, name: str) -> Visitor:
+        """Let a new member into the room."""
+        member = Visitor(f"/ws/rooms/{room}/", cookies_of(await logged_in(name)))
+        self.assertEqual((await member.knock())["type"], "websocket.accept")
+        return member
 
     async def test_everybody_in_the_room_gets_what_one_of_them_writes(self) -> None:
         """Both hear it, the one who wrote it included, and it is kept."""
-        anna, ben = Visitor("/ws/rooms/tea/"), Visitor("/ws/rooms/tea/")
-        self.assertEqual((await anna.knock())["type"], "websocket.accept")
-        self.assertEqual((await ben.knock())["type"], "websocket.accept")
+        anna, ben = await self.enter("tea", "Anna"), await self.enter("tea", "Ben")
 
-        await anna.say(author="Anna", text="  <b>Milk</b>, anyone?  ")
+        await anna.say(text="  <b>Milk</b>, anyone?  ")
 
         heard = await ben.hear()
         self.assertEqual((heard["author"], heard["text"]), ("Anna", "<b>Milk</b>, anyone?"))
@@ -69,9 +90,7 @@ class RoomTests(TestCase):
 
     async def test_another_room_hears_nothing(self) -> None:
         """Rooms are apart."""
-        anna, ben = Visitor("/ws/rooms/tea/"), Visitor("/ws/rooms/coffee/")
-        await anna.knock()
-        await ben.knock()
+        anna, ben = await self.enter("tea", "Anna"), await self.enter("coffee", "Ben")
         await anna.say(text="Milk, anyone?")
         await anna.hear()
         self.assertTrue(await ben.socket.receive_nothing())
@@ -82,16 +101,14 @@ class RoomTests(TestCase):
         """The oldest of the twenty comes first."""
         for number in range(25):
             await Message.objects.acreate(room="tea", author="Anna", text=str(number))
-        ben = Visitor("/ws/rooms/tea/")
-        await ben.knock()
+        ben = await self.enter("tea", "Ben")
         heard = [(await ben.hear())["text"] for _ in range(20)]
         self.assertEqual(heard, [str(number) for number in range(5, 25)])
         await ben.leave()
 
     async def test_nonsense_is_answered_and_not_kept(self) -> None:
         """The connection lives on, and the answer names the field that is wrong."""
-        anna = Visitor("/ws/rooms/tea/")
-        await anna.knock()
+        anna = await self.enter("tea", "Anna")
         for nonsense in ("", " ", "a" * 501, "\x00", "\ud800"):
             await anna.say(text=nonsense)
             self.assertEqual(list((await anna.hear())["errors"]), ["text"])
@@ -102,30 +119,56 @@ class RoomTests(TestCase):
         self.assertFalse(await Message.objects.aexists())
         await anna.leave()
 
-    async def test_who_gives_no_name_is_a_guest(self) -> None:
-        """A name is asked for, not demanded."""
-        anna = Visitor("/ws/rooms/tea/")
-        await anna.knock()
-        await anna.say(text="Hello", author="")
-        self.assertEqual((await anna.hear())["author"], "Guest")
+    async def test_nobody_writes_under_another_name(self) -> None:
+        """The name is that of the login, whatever the client sends."""
+        anna = await self.enter("tea", "Anna")
+        await anna.say(text="Hello", author="Ben", user="Ben", room="coffee")
+        self.assertEqual((await anna.hear())["author"], "Anna")
+        message = await Message.objects.aget()
+        self.assertEqual((message.author, message.room), ("Anna", "tea"))
         await anna.leave()
+
+    async def test_who_is_not_logged_in_is_not_let_in(self) -> None:
+        """Neither without a cookie nor with one that leads nowhere."""
+        for cookies in ("", "sessionid=", "sessionid=nowhere", "sessionid=\x00; sessionid"):
+            stranger = Visitor("/ws/rooms/tea/", cookies)
+            answer = await stranger.knock()
+            self.assertEqual((answer["type"], answer["code"]), ("websocket.close", 4401))
+            await stranger.socket.wait(timeout=SECONDS)
 
     async def test_a_page_of_another_site_is_not_let_in(self) -> None:
         """The origin has to be the site's own."""
-        stranger = Visitor("/ws/rooms/tea/", origin="http://example.org")
+        cookies = cookies_of(await logged_in("Anna"))
+        stranger = Visitor("/ws/rooms/tea/", cookies, origin="http://example.org")
         self.assertEqual((await stranger.knock())["type"], "websocket.close")
         await stranger.socket.wait(timeout=SECONDS)
 
     async def test_a_room_that_cannot_be_is_not_let_in(self) -> None:
         """Names that no group may have find no consumer."""
+        cookies = cookies_of(await logged_in("Anna"))
         for path in ("/ws/rooms/caf\u00e9/", "/ws/rooms/../", f"/ws/rooms/{'a' * 51}/", "/ws/"):
-            lost = Visitor(path)
+            lost = Visitor(path, cookies)
             self.assertEqual((await lost.knock())["type"], "websocket.close")
             await lost.socket.wait(timeout=SECONDS)
 
 
 class PageTests(TestCase):
     """The pages that lead to a room."""
+
+    def setUp(self) -> None:
+        """Log in, for the pages are for members."""
+        self.client.force_login(User.objects.create_user("Anna"))
+
+    def test_who_is_not_logged_in_is_asked_to(self) -> None:
+        """Afterwards, the page that was asked for comes."""
+        for path in ("/", "/rooms/tea/"):
+            response = Client().get(path)
+            self.assertRedirects(response, f"/accounts/log-in/?next={path}")
+
+    def test_each_page_says_who_is_logged_in(self) -> None:
+        """And offers to log out."""
+        for path in ("/", "/rooms/tea/"):
+            self.assertContains(self.client.get(path), '<strong id="member">Anna</strong>')
 
     def test_the_index_leads_to_the_room_that_was_typed(self) -> None:
         """A good name is followed."""

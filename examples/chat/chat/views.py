@@ -1,5 +1,6 @@
-"""The two pages of the site."""
+"""The two pages of the chat, for members only."""
 
+from django.contrib.auth.decorators import login_required
 from django.db.models import Max
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -10,8 +11,9 @@ from chat.models import Message
 __all__ = ["index", "room"]
 
 
+@login_required
 def index(request: HttpRequest) -> HttpResponse:
-    """Show the rooms in use, and go to the one whose name a visitor typed."""
+    """Show the rooms in use, and go to the one whose name a member typed."""
     form = RoomForm(request.GET or None)
     if form.is_valid():
         return redirect("room", room=form.cleaned_data["room"])
@@ -20,6 +22,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "chat/index.html", context, status=400 if form.is_bound else 200)
 
 
+@login_required
 def room(request: HttpRequest, room: str) -> HttpResponse:
     """Show the page of one room; the rest comes over its WebSocket."""
     return render(request, "chat/room.html", {"room": room})

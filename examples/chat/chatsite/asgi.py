@@ -8,14 +8,20 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 # This loads the apps, so it stands before the import of anything that has to do with models.
 django_application = get_asgi_application()
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (the apps come first)
+from channels.auth import AuthMiddlewareStack  # noqa: E402 (the apps come first)
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (the same)
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402 (the same)
 
-from chat.routing import websocket_urlpatterns  # noqa: E402 (the same)
+from accounts.routing import websocket_urlpatterns as account_urlpatterns  # noqa: E402 (the same)
+from chat.routing import websocket_urlpatterns as chat_urlpatterns  # noqa: E402 (the same)
+
+websockets = URLRouter([*account_urlpatterns, *chat_urlpatterns])
 
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+        "websocket": AllowedHostsOriginValidator(
+            AuthMiddlewareStack(websockets, ends_with_login=True)
+        ),
     }
 )

@@ -4,4 +4,5 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("chat.urls")),
+    path("accounts/", include("accounts.urls")),
 ]

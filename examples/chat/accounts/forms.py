@@ -1,0 +1,14 @@
+"""What is accepted from who wants to log in over a WebSocket."""
+
+from django.contrib.auth.forms import AuthenticationForm
+
+from chat.forms import TextField, require_unicode
+
+__all__ = ["SocketLoginForm"]
+
+
+class SocketLoginForm(AuthenticationForm):
+    """Check a name and a password as the log-in page does, though they come as JSON."""
+
+    username = TextField(max_length=150, validators=[require_unicode])
+    password = TextField(max_length=4096, strip=False, validators=[require_unicode])

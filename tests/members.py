@@ -1,0 +1,56 @@
+"""Members of the served example site, each with the cookies of a browser of their own."""
+
+from http.cookiejar import CookieJar
+from typing import Final
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, OpenerDirector, ProxyHandler, build_opener
+
+from served import Served
+
+__all__ = ["PASSWORD", "Member"]
+
+PASSWORD: Final = "correct horse battery"
+
+
+class Member:
+    """A browser in which somebody has signed up under a name."""
+
+    def __init__(self, site: Served, name: str) -> None:
+        self.site = site
+        self._jar = CookieJar()
+        self._opener: OpenerDirector = build_opener(
+            ProxyHandler({}), HTTPCookieProcessor(self._jar)
+        )
+        self.get("/accounts/sign-up/")
+        form = {"username": name, "password1": PASSWORD, "password2": PASSWORD}
+        status, page = self.post("/accounts/sign-up/", form)
+        assert status == 200, page
+        assert "sessionid" in self.cookies, page
+
+    @property
+    def cookies(self) -> str:
+        """What the browser sends along with a request, a handshake among them."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._jar)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Follow a link, and return the status and the page."""
+        return self._open(path, None)
+
+    def post(self, path: str, form: dict[str, str]) -> tuple[int, str]:
+        """Submit a form, and return the status and the page that comes in the end."""
+        [csrf] = [cookie.value for cookie in self._jar if cookie.name == "csrftoken"]
+        return self._open(path, urlencode({**form, "csrfmiddlewaretoken": csrf}).encode())
+
+    def log_out(self) -> None:
+        """End the login, with the form that each page has."""
+        status, _ = self.post("/accounts/log-out/", {})
+        assert status == 200
+
+    def _open(self, path: str, body: bytes | None) -> tuple[int, str]:
+        try:
+            with self._opener.open(self.site.origin + path, body) as response:
+                return response.status, response.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
