@@ -1,0 +1,234 @@
+"""Count what a connection with a session and a user asks of the database.
+
+    python -m benchmarks.queries
+
+prints a table of queries, and of entries into a thread, for this tree and for the peer. Only the
+public API under `channels.*` is used, so that the same code runs on both.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from benchmarks.peer import PEER, ROOT, peer_python
+
+VERBS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+class Row(NamedTuple):
+    """One kind of connection."""
+
+    visitor: str
+    #: What the application inside does.
+    does: str
+    #: Of `STACKS`.
+    stack: str
+    #: Of `VISITORS`.
+    who: str
+    #: Of `ACTIONS`.
+    action: str
+
+
+ROWS: Final = [
+    Row("without a cookie", "nothing", "session", "nobody", "nothing"),
+    Row("with a session", "nothing", "session", "anonymous", "nothing"),
+    Row("with a session", "reads it", "session", "anonymous", "read"),
+    Row("with a session", "changes it", "session", "anonymous", "change"),
+    Row("without a cookie", "looks at the user", "auth", "nobody", "user"),
+    Row("with an anonymous session", "looks at the user", "auth", "anonymous", "user"),
+    Row("logged in", "looks at the user", "auth", "member", "user"),
+    Row("logged in", "looks at both", "auth", "member", "both"),
+    Row("logged in, two stacks nested", "looks at the user", "nested", "member", "user"),
+    Row("without a cookie", "logs in", "auth", "nobody", "login"),
+    Row("logged in", "logs out", "auth", "member", "logout"),
+]
+KINDS: Final = ("http", "websocket")
+
+
+def configure(folder: str) -> dict[str, str | None]:
+    """Set Django up with a database in a file, and return each visitor's session key."""
+    import django
+    from django.conf import settings
+
+    settings.configure(
+        SECRET_KEY="not a secret",
+        INSTALLED_APPS=[
+            "django.contrib.auth",
+            "django.contrib.contenttypes",
+            "django.contrib.sessions",
+        ],
+        DATABASES={
+            "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": f"{folder}/db.sqlite3"}
+        },
+        USE_TZ=True,
+    )
+    django.setup()
+    from django.contrib.auth import login
+    from django.contrib.auth.models import User
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.core.management import call_command
+    from django.http import HttpRequest
+
+    call_command("migrate", verbosity=0)
+    member = HttpRequest()
+    member.session = SessionStore()
+    login(member, User.objects.create_user("anna"))
+    member.session.save()
+    anonymous = SessionStore()
+    anonymous["cart"] = 3
+    anonymous.save()
+    return {
+        "nobody": None,
+        "anonymous": anonymous.session_key,
+        "member": member.session.session_key,
+    }
+
+
+class Counter:
+    """Counts the queries, and the entries into a thread."""
+
+    def __init__(self) -> None:
+        from asgiref.sync import SyncToAsync
+        from django.db.backends.utils import CursorWrapper
+
+        self.queries = self.hops = 0
+        execute, call = CursorWrapper.execute, SyncToAsync.__call__
+
+        def counting_execute(cursor: Any, sql: Any, params: Any = None) -> Any:
+            self.queries += sql.lstrip().startswith(VERBS)
+            return execute(cursor, sql, params)
+
+        async def counting_call(one: Any, *args: Any, **kwargs: Any) -> Any:
+            self.hops += 1
+            return await call(one, *args, **kwargs)
+
+        CursorWrapper.execute = counting_execute  # type: ignore[method-assign] # all threads' at once
+        SyncToAsync.__call__ = counting_call  # type: ignore[method-assign] # as above
+
+
+async def act(scope: Any, action: str, *, is_peer: bool) -> None:
+    """Do what an application does in one handler."""
+    from asgiref.sync import sync_to_async
+    from channels.auth import login, logout
+    from django.contrib.auth.models import User
+
+    if action in {"read", "both"}:
+        await sync_to_async(scope["session"].get)("cart")
+    if action == "change":
+        await sync_to_async(scope["session"].__setitem__)("cart", 4)
+        if is_peer and scope["type"] == "websocket":
+            # It is saved without a word here; there it would be lost.
+            await sync_to_async(scope["session"].save)()
+    if action in {"user", "both"}:
+        bool(scope["user"].is_authenticated)
+    if action == "login":
+        user = User(pk=1, username="anna")
+        await login(scope, user)
+        if is_peer and scope["type"] == "websocket":
+            await sync_to_async(scope["session"].save)()
+    if action == "logout":
+        await logout(scope)
+
+
+async def connection(row: Row, kind: str, key: str | None, *, is_peer: bool) -> None:
+    """Drive one connection from beginning to end."""
+    from channels.auth import AuthMiddlewareStack
+    from channels.sessions import SessionMiddlewareStack
+
+    answer = "websocket.accept" if kind == "websocket" else "http.response.start"
+    sent: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await act(scope, row.action, is_peer=is_peer)
+        await send({"type": answer, "status": 200, "headers": []})
+        await receive()
+
+    async def receive() -> Any:
+        return {"type": f"{kind}.disconnect" if sent else f"{kind}.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    stacks: dict[str, Callable[[Any], Any]] = {
+        "session": SessionMiddlewareStack,
+        "auth": AuthMiddlewareStack,
+        "nested": lambda inner: AuthMiddlewareStack(AuthMiddlewareStack(inner)),
+    }
+    serve: Callable[..., Awaitable[Any]] = stacks[row.stack](application)
+    cookie = [(b"cookie", f"sessionid={key}".encode())] if key else []
+    scope = {"type": kind, "path": "/", "query_string": b"", "headers": cookie}
+    await serve(scope | ({"method": "GET"} if kind == "http" else {}), receive, send)
+    if sent != [answer]:
+        raise RuntimeError(f"{row} sent {sent}")
+
+
+async def count(keys: dict[str, str | None]) -> list[list[int]]:
+    """Return the queries and the thread entries of each row, over HTTP and over a WebSocket."""
+    import channels
+
+    found = []
+    counter = Counter()
+    is_peer = channels.__version__ == PEER
+    for row in ROWS:
+        for kind in KINDS:
+            counter.queries = counter.hops = 0
+            with Savepoint():
+                await connection(row, kind, keys[row.who], is_peer=is_peer)
+                found.append([counter.queries, counter.hops])
+    return found
+
+
+class Savepoint:
+    """Put the database back to what it was."""
+
+    def __enter__(self) -> None:
+        from django.conf import settings
+
+        self.path = Path(settings.DATABASES["default"]["NAME"])
+        self.content = self.path.read_bytes()
+
+    def __exit__(self, *exc_info: object) -> None:
+        from asgiref.sync import SyncToAsync
+        from django.db import connections
+
+        # The connection of the thread that all asynchronous database work is done in.
+        SyncToAsync.single_thread_executor.submit(connections.close_all).result()
+        self.path.write_bytes(self.content)
+
+
+def measure() -> None:
+    """Count in this process, and print the figures."""
+    from django.db import connections
+
+    with tempfile.TemporaryDirectory() as folder:
+        keys = configure(folder)
+        connections.close_all()
+        print(json.dumps(asyncio.run(count(keys))))
+
+
+def main() -> None:
+    """Count here and at the peer's, and print a table."""
+    figures = []
+    for python in (sys.executable, peer_python()):
+        command = [python, "-m", "benchmarks.queries", "--count"]
+        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        figures.append(json.loads(done.stdout))
+    print(f"queries (thread entries): ours against Channels {PEER}\n")
+    print("| visitor | the application | HTTP | 4.3.2 | WebSocket | 4.3.2 |")
+    print("|---|---|---|---|---|---|")
+    ours, theirs = (iter(each) for each in figures)
+    for row in ROWS:
+        cells = []
+        for _ in KINDS:
+            cells += [f"{queries} ({hops})" for queries, hops in (next(ours), next(theirs))]
+        print(f"| {row.visitor} | {row.does} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    measure() if "--count" in sys.argv else main()
