@@ -17,8 +17,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user_model, login
 from django.contrib.auth.models import AnonymousUser, Permission
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.test import RequestFactory
@@ -27,7 +28,17 @@ from django.urls import path
 import channels_core
 import channels_layers_memory
 from chat.models import Message
-from docs.snippets import connections, database, from_django, groups, origins, rooms, routes, visits
+from docs.snippets import (
+    connections,
+    database,
+    from_django,
+    groups,
+    logged_in,
+    origins,
+    rooms,
+    routes,
+    visits,
+)
 from served import FIRST_SITE, ROOT, SITE
 
 DOCS = ROOT / "docs"
@@ -406,6 +417,119 @@ class TestVisits:
         client = Client(theme, headers=[(b"cookie", b"theme=light")])
         assert not (await client.connect()).get("headers")
         await client.leave()
+
+
+class TestLoggedIn:
+    """Sockets that end with the login."""
+
+    @pytest.fixture(autouse=True)
+    def engine(self, settings: Any) -> None:
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+
+    def visit(self, run: Any) -> None:
+        """Let a member connect, do something, and expect that the socket closes."""
+
+        async def visit() -> None:
+            headers = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
+            headers.append((b"cookie", f"sessionid={request.session.session_key}".encode()))
+            client = Client(logged_in.application, path="/inbox/", headers=headers)
+            assert (await client.connect())["type"] == "websocket.accept"
+            assert (await client.receive())["text"] == "The inbox of anna"
+            await run(request)
+            codes.append((await client.receive())["code"])
+            await client.leave()
+
+        codes: list[int] = []
+        request = RequestFactory().post("/")
+        request.session = import_module("django.contrib.sessions.backends.cache").SessionStore()
+        request.user = get_user_model().objects.create_user("anna")
+        login(request, request.user)
+        request.session.save()
+        async_to_sync(visit)()
+        [self.code] = codes
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_view(self) -> None:
+        self.visit(sync_to_async(logged_in.leave_everywhere))
+        assert self.code == 4401
+
+    @pytest.mark.django_db(transaction=True)
+    def test_one_session(self) -> None:
+        async def take_over(request: Any) -> None:
+            await logged_in.take_over(request.user, "another session")
+            await logged_in.take_over(request.user, request.session.session_key)
+
+        self.visit(take_over)
+        assert self.code == 4000
+
+    @pytest.mark.django_db(transaction=True)
+    def test_many_users(self) -> None:
+        def suspend(request: Any) -> None:
+            logged_in.suspend(["anna", "ben"])
+
+        self.visit(sync_to_async(suspend))
+        assert self.code == 4401
+        assert not get_user_model().objects.get().is_active
+
+
+@pytest.fixture
+def logins(transactional_db: None, settings: Any) -> ModuleType:
+    from docs.snippets import logins
+
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    get_user_model().objects.create_user("kiosk", password="sesame")
+    return logins
+
+
+class TestLogins:
+    @staticmethod
+    def client(module: ModuleType, address: str, key: str | None = None) -> Client:
+        headers = [(b"origin", b"http://testserver")]
+        if key:
+            headers.append((b"cookie", f"sessionid={key}".encode()))
+        return Client(module.application, path=address, headers=headers)
+
+    async def greeting(self, module: ModuleType, key: str | None) -> str:
+        client = self.client(module, "/greeting/", key)
+        await client.connect()
+        text = str((await client.receive())["text"])
+        await client.leave()
+        return text
+
+    async def test_logging_in_with_the_handshake(self, logins: ModuleType) -> None:
+        client = self.client(logins, "/kiosk/sesame/")
+        [cookie] = [value for name, value in (await client.connect())["headers"] if name != b"vary"]
+        await client.leave()
+        key = cookie.decode().partition("=")[2].partition(";")[0]
+        assert await self.greeting(logins, key) == "Hello, kiosk"
+        assert await self.greeting(logins, None) == "Hello, stranger"
+        refused = self.client(logins, "/kiosk/open/")
+        assert (await refused.connect())["type"] == "websocket.close"
+        await refused.leave()
+
+    async def test_a_token_and_a_logout(self, logins: ModuleType, rf: RequestFactory) -> None:
+        client = self.client(logins, "/account/")
+        await client.connect()
+        asked = {"do": "log in", "name": "kiosk", "password": "open"}
+        await client.send(json.dumps(asked))
+        assert await client.receive_json() == {"token": None}
+        await client.send(json.dumps({**asked, "password": "sesame"}))
+        token = (await client.receive_json())["token"]
+        await client.leave()
+        exchange = sync_to_async(SessionMiddleware(logins.exchange))
+        response = await exchange(rf.post("/exchange/", {"token": token}))
+        assert json.loads(response.content) == {"name": "kiosk"}
+        key = response.cookies["sessionid"].value
+        assert await self.greeting(logins, key) == "Hello, kiosk"
+        again = await exchange(rf.post("/exchange/", {"token": token}))
+        assert again.status_code == 400
+        assert "was used" in json.loads(again.content)["problem"]
+        leaving = self.client(logins, "/account/", key)
+        await leaving.connect()
+        await leaving.send(json.dumps({"do": "log out"}))
+        assert (await leaving.receive())["type"] == "websocket.close"
+        await leaving.leave()
+        assert await self.greeting(logins, key) == "Hello, stranger"
 
 
 class TestPages:

@@ -66,7 +66,8 @@ def _check_auth(place: Place) -> Iterator[checks.CheckMessage]:
         yield checks.Error(
             "AuthMiddleware has no SessionMiddleware around it, so it finds no session.",
             hint="Wrap the application in AuthMiddlewareStack, which brings all three in order: "
-            "cookies, session, user. " + _read("topics/logged-in-sockets", "What goes around what"),
+            "cookies, session, user. "
+            + _read("topics/logged-in-sockets", "The order of the middleware"),
             id="channels_auth.E001",
         )
 
@@ -76,7 +77,7 @@ def _check_sessions(place: Place) -> Iterator[checks.CheckMessage]:
         yield checks.Error(
             "SessionMiddleware has no CookieMiddleware around it, so it finds no cookies.",
             hint="Wrap the application in SessionMiddlewareStack or AuthMiddlewareStack. "
-            + _read("topics/logged-in-sockets", "What goes around what"),
+            + _read("topics/logged-in-sockets", "The order of the middleware"),
             id="channels_auth.E002",
         )
 
@@ -87,7 +88,7 @@ def _check_end(place: Place) -> Iterator[checks.CheckMessage]:
             "EndsWithLoginMiddleware has nothing around it that finds the user.",
             hint="Put it inside: AuthMiddlewareStack(EndsWithLoginMiddleware(...)), or "
             "AuthMiddlewareStack(..., ends_with_login=True). "
-            + _read("topics/logged-in-sockets", "What goes around what"),
+            + _read("topics/logged-in-sockets", "The order of the middleware"),
             id="channels_auth.E003",
         )
 
@@ -102,7 +103,7 @@ def _check_table(place: Place) -> Iterator[checks.CheckMessage]:
             f"SESSION_ENGINE {settings.SESSION_ENGINE!r} keeps sessions in a table that is not "
             "installed.",
             hint="Add 'django.contrib.sessions' to INSTALLED_APPS and migrate, or choose another "
-            "SESSION_ENGINE. " + _read("topics/logged-in-sockets", "What goes around what"),
+            "SESSION_ENGINE. " + _read("topics/sessions", "Sessions and cookies"),
             id="channels_auth.E004",
         )
 
