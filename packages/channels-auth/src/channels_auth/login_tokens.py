@@ -62,7 +62,7 @@ def create_login_token(user: "AbstractBaseUser", backend: str | None = None) -> 
             user does not come from `authenticate`.
 
     Returns:
-        Letters, digits, `-`, `_` and `:`.
+        Letters, digits, hyphens, underscores and colons.
 
     Raises:
         ValueError: There is no such user in the database, or the backend is not clear.
