@@ -496,7 +496,10 @@ class TestLogins:
         await client.leave()
         return text
 
-    async def test_logging_in_with_the_handshake(self, logins: ModuleType) -> None:
+    def test_logging_in_with_the_handshake(self, logins: ModuleType) -> None:
+        async_to_sync(self.enter_by_a_code)(logins)
+
+    async def enter_by_a_code(self, logins: ModuleType) -> None:
         client = self.client(logins, "/kiosk/sesame/")
         [cookie] = [value for name, value in (await client.connect())["headers"] if name != b"vary"]
         await client.leave()
@@ -507,7 +510,10 @@ class TestLogins:
         assert (await refused.connect())["type"] == "websocket.close"
         await refused.leave()
 
-    async def test_a_token_and_a_logout(self, logins: ModuleType, rf: RequestFactory) -> None:
+    def test_a_token_and_a_logout(self, logins: ModuleType, rf: RequestFactory) -> None:
+        async_to_sync(self.log_in_and_out)(logins, rf)
+
+    async def log_in_and_out(self, logins: ModuleType, rf: RequestFactory) -> None:
         client = self.client(logins, "/account/")
         await client.connect()
         asked = {"do": "log in", "name": "kiosk", "password": "open"}
@@ -516,7 +522,7 @@ class TestLogins:
         await client.send(json.dumps({**asked, "password": "sesame"}))
         token = (await client.receive_json())["token"]
         await client.leave()
-        exchange = sync_to_async(SessionMiddleware(logins.exchange))
+        exchange: Any = sync_to_async(SessionMiddleware(logins.exchange))
         response = await exchange(rf.post("/exchange/", {"token": token}))
         assert json.loads(response.content) == {"name": "kiosk"}
         key = response.cookies["sessionid"].value
