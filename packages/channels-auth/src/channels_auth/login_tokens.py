@@ -57,7 +57,8 @@ def create_login_token(user: "AbstractBaseUser", backend: str | None = None) -> 
     Whoever has the token can log in: send it to the client who proved to be the user, nowhere else.
 
     Args:
-        user: Who is to be logged in.
+        user: Who is to be logged in, as loaded just now: one who was loaded before the last login
+            gets a token that is void from the start.
         backend: The authentication backend's path; needed where the settings have several and the
             user does not come from `authenticate`.
 
