@@ -17,6 +17,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
+from channels.sessions import SessionMiddlewareStack
 from django.contrib.auth import get_user_model, login
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -294,7 +295,7 @@ class TestAccess:
             client = Client(access.application, path=address, headers=[origin], user=user)
             answer = await client.connect()
             await client.leave()
-            return answer["type"] == "websocket.accept"
+            return bool(answer["type"] == "websocket.accept")
 
         assert async_to_sync(is_let_in)(AnonymousUser()) is stranger
         assert async_to_sync(is_let_in)(anna) is member
@@ -409,7 +410,7 @@ class TestVisits:
         await client.leave()
 
     async def test_a_theme(self) -> None:
-        theme = visits.SessionMiddlewareStack(visits.ThemeConsumer)
+        theme = SessionMiddlewareStack(visits.ThemeConsumer)
         client = Client(theme)
         [(name, cookie)] = (await client.connect())["headers"]
         assert (name, cookie.split(b";")[0]) == (b"set-cookie", b"theme=dark")
