@@ -92,6 +92,18 @@ class SocketTests(TestCase):
         self.assertContains(response, "Please log in again", status_code=400)
         self.assertEqual(await self.name(thief), "")
 
+    async def test_a_name_may_be_spelt_in_another_way(self) -> None:
+        """An accent after its letter is the letter with the accent, over the socket as well."""
+        name = "Zoe\u0308"
+        form = {"username": name, "password1": PASSWORD, "password2": PASSWORD}
+        await self.async_client.post("/accounts/sign-up/", form)
+        self.assertEqual(await self.name(self.async_client), "Zo\xeb")
+
+        visitor = await self.open()
+        await visitor.say(action="log_in", username=name, password=PASSWORD)
+        self.assertIn("token", await visitor.hear())
+        await visitor.leave()
+
     async def test_a_token_that_is_none_is_refused(self) -> None:
         """Nothing, nonsense, one that was changed, one that lay around."""
         token = await self.token("Anna")

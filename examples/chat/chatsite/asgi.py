@@ -21,7 +21,9 @@ application = ProtocolTypeRouter(
     {
         "http": django_application,
         "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(websockets, ends_with_login=True)
+            # Nothing tells of a session that expires or of a row that is changed by SQL. So each
+            # WebSocket looks once a minute as well.
+            AuthMiddlewareStack(websockets, ends_with_login=True, revalidate_every=60)
         ),
     }
 )
