@@ -191,7 +191,7 @@ class Savepoint:
     def __enter__(self) -> None:
         from django.conf import settings
 
-        self.path = Path(settings.DATABASES["default"]["NAME"])
+        self.path = Path(str(settings.DATABASES["default"]["NAME"]))
         self.content = self.path.read_bytes()
 
     def __exit__(self, *exc_info: object) -> None:
