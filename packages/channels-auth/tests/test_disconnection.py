@@ -22,6 +22,7 @@ from channels_auth._signals import connect_receivers
 from channels_auth._validity import login_holds
 from channels_auth.auth import AuthMiddlewareStack, login, logout
 from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
+from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.layers import BaseChannelLayer, channel_layers
@@ -33,6 +34,12 @@ User: Any = get_user_model()
 REASON = "The login has ended."
 OVER = {"type": "websocket.close", "code": 4401, "reason": REASON}
 ANNA = User(pk=1, username="anna")
+BEARING = {"headers": [(b"authorization", b"Bearer secret")]}
+
+
+def find(token: str, scope: Scope) -> Any:
+    """Find anna, whatever the token."""
+    return ANNA
 
 
 class Echo(AsyncWebsocketConsumer):
@@ -265,10 +272,61 @@ class TestMiddleware:
         for scope in (http(), {"type": "lifespan"}):
             assert await application(scope, *_nowhere()) == scope
 
-    async def test_one_within_another_passes_too(self, layer: GroupLayer) -> None:
+    async def test_one_within_another_watches_once(self, layer: GroupLayer) -> None:
         server = serve(EndsWithLoginMiddleware(Echo))
         await server.connect()
         assert layer.calls.count("new_channel") == 2  # The consumer's own, and one more.
+        await server.leave()
+
+    async def test_one_within_another_takes_only_what_has_a_user(self, layer: GroupLayer) -> None:
+        async def forget(scope: Scope, receive: Receive, send: Send) -> Any:
+            scope = {**scope, "user": None}
+            return await EndsWithLoginMiddleware(bare)(scope, receive, send)
+
+        with pytest.raises(ValueError, match="found no user in the scope"):
+            await EndsWithLoginMiddleware(forget)(websocket(user=ANNA), *_nowhere())
+
+    async def test_the_user_of_a_token_is_watched_from_outside(self, layer: GroupLayer) -> None:
+        for inner in (Echo, EndsWithLoginMiddleware(Echo)):
+            server = serve(TokenAuthMiddleware(inner, find), user=AnonymousUser(), **BEARING)
+            await server.connect()
+            assert list(layer.members) == [user_group(ANNA)]
+            await disconnect_user(ANNA)
+            assert await server.receive() == OVER
+            await server.leave()
+
+    async def test_so_is_one_that_a_middleware_between_two_has_found(
+        self, layer: GroupLayer
+    ) -> None:
+        async def between(scope: Scope, receive: Receive, send: Send) -> Any:
+            return await EndsWithLoginMiddleware(Echo)({**scope, "user": ANNA}, receive, send)
+
+        server = serve(between, user=User(pk=2, username="ben"))
+        await server.connect()
+        assert list(layer.members) == [user_group(ANNA)]
+        await disconnect_user(ANNA)
+        assert await server.receive() == OVER
+        await server.leave()
+
+    @pytest.mark.parametrize(
+        ("outer", "inner"), [(None, 0.001), (1000, 0.001), (0.001, None), (0.001, 1000)]
+    )
+    async def test_the_shorter_interval_of_two_counts(
+        self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch, outer: Any, inner: Any
+    ) -> None:
+        looks = 0
+
+        async def login_holds(user: Any, session: Any) -> bool:
+            nonlocal looks
+            looks += 1
+            return looks < 3
+
+        monkeypatch.setattr("channels_auth._watch.login_holds", login_holds)
+        application = EndsWithLoginMiddleware(Echo, revalidate_every=inner)
+        application = EndsWithLoginMiddleware(application, revalidate_every=outer)
+        server = Server(application, websocket(user=ANNA))
+        await server.connect()
+        assert await server.receive() == OVER
         await server.leave()
 
     async def test_the_result_of_the_application_is_its_own(self, layer: GroupLayer) -> None:

@@ -120,3 +120,13 @@ async def test_a_call_may_stop_it() -> None:
     periodic = Periodic(function, 0.001)
     periodic.start()
     await asyncio.wait_for(done.wait(), SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("every", "asked", "expected"),
+    [(None, None, None), (None, 5, 5), (7, None, 7), (7, 9, 7), (7, 5, 5)],
+)
+def test_it_can_only_come_more_often(every: Any, asked: Any, expected: Any) -> None:
+    periodic = Periodic(Steps(), every)
+    periodic.quicken(asked)
+    assert periodic._every == expected

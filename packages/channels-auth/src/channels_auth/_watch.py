@@ -100,6 +100,10 @@ class Watch:
         # What happened between the lookup of the user and the joining has told nobody here.
         self._checks.run_soon()
 
+    def look_every(self, seconds: float | None) -> None:
+        """Look at least that often whether the login still holds; None asks for nothing."""
+        self._checks.quicken(seconds)
+
     def after_handler(self) -> Coroutine[Any, Any, None] | None:
         """Return what is to be awaited after a handler, or None; for `after_each_handler`."""
         return self._close() if self._ending else None

@@ -118,7 +118,7 @@ class EndsWithLoginMiddleware(BaseMiddleware):
             InvalidChannelLayerError: There is no channel layer `default`, or it has no groups.
             ValueError: There is no user in the scope.
         """
-        if scope["type"] != "websocket" or _WATCH in scope:
+        if scope["type"] != "websocket":
             return await super().__call__(scope, receive, send)
         if scope.get("user") is None:
             raise ValueError(
@@ -126,6 +126,11 @@ class EndsWithLoginMiddleware(BaseMiddleware):
                 "AuthMiddlewareStack or TokenAuthMiddleware, as in "
                 "AuthMiddlewareStack(EndsWithLoginMiddleware(URLRouter([...])))"
             )
+        if _WATCH in scope:
+            # The outer one closes. What stands between the two may have found another user.
+            scope[_WATCH].look_every(self.revalidate_every)
+            await scope[_WATCH].user_changed(scope)
+            return await super().__call__(scope, receive, send)
         self._connect_receivers()
         layer = require_layer(type(self).__name__)
         gate = Gate(scope, send)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 from asgiref.sync import iscoroutinefunction
 
 from channels_auth._first_message import run_accepted
+from channels_auth._scope import set_user
 from channels_auth._token_sources import (
     FirstMessageToken,
     HeaderToken,
@@ -178,7 +179,7 @@ class TokenAuthMiddleware(BaseMiddleware):
             )
         if user is None or not user.is_authenticated:
             raise _RefusedError("its token is not valid")
-        scope["user"] = user
+        await set_user(scope, user)
 
     def _challenges(self, *, presented: bool) -> list[tuple[str, str]]:
         challenges = [source.challenge for source in self.sources if source.challenge]
