@@ -40,6 +40,7 @@ ROWS: Final = [
     Row("with a session", "nothing", "session", "anonymous", "nothing"),
     Row("with a session", "reads it", "session", "anonymous", "read"),
     Row("with a session", "changes it", "session", "anonymous", "change"),
+    Row("with a session", "changes it after the acceptance", "session", "anonymous", "late change"),
     Row("without a cookie", "looks at the user", "auth", "nobody", "user"),
     Row("with an anonymous session", "looks at the user", "auth", "anonymous", "user"),
     Row("logged in", "looks at the user", "auth", "member", "user"),
@@ -120,7 +121,7 @@ async def act(scope: Any, action: str, *, is_peer: bool) -> None:
 
     if action in {"read", "both"}:
         await scope["session"].aget("cart")
-    if action == "change":
+    if action in {"change", "late change"}:
         await scope["session"].aset("cart", 4)
         if is_peer and scope["type"] == "websocket":
             # It is saved without a word here; there it would be lost.
@@ -146,8 +147,11 @@ async def connection(row: Row, kind: str, key: str | None, *, is_peer: bool) -> 
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        await act(scope, row.action, is_peer=is_peer)
+        if row.action != "late change":
+            await act(scope, row.action, is_peer=is_peer)
         await send({"type": answer, "status": 200, "headers": []})
+        if row.action == "late change":
+            await act(scope, row.action, is_peer=is_peer)
         await receive()
 
     async def receive() -> Any:
@@ -169,15 +173,21 @@ async def connection(row: Row, kind: str, key: str | None, *, is_peer: bool) -> 
         raise RuntimeError(f"{row} sent {sent}")
 
 
-async def count(keys: dict[str, str | None]) -> list[list[int]]:
-    """Return the queries and the thread entries of each row, over HTTP and over a WebSocket."""
+async def count(keys: dict[str, str | None]) -> list[list[int] | None]:
+    """Return the queries and the thread entries of each row, over HTTP and over a WebSocket.
+
+    None: over HTTP, nothing comes after the acceptance.
+    """
     import channels
 
-    found = []
+    found: list[list[int] | None] = []
     counter = Counter()
     is_peer = channels.__version__ == PEER
     for row in ROWS:
         for kind in KINDS:
+            if kind == "http" and row.action == "late change":
+                found.append(None)
+                continue
             counter.queries = counter.hops = 0
             with Savepoint():
                 await connection(row, kind, keys[row.who], is_peer=is_peer)
@@ -227,7 +237,10 @@ def main() -> None:
     for row in ROWS:
         cells = []
         for _ in KINDS:
-            cells += [f"{queries} ({hops})" for queries, hops in (next(ours), next(theirs))]
+            cells += [
+                f"{figure[0]} ({figure[1]})" if figure else "-"
+                for figure in (next(ours), next(theirs))
+            ]
         print(f"| {row.visitor} | {row.does} | {' | '.join(cells)} |")
 
 
