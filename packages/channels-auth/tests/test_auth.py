@@ -571,3 +571,92 @@ class TestAuthMiddlewareStack:
 
 def test_all_of_authentication_is_here() -> None:
     assert all(hasattr(auth, name) for name in auth.__all__)
+
+
+class TestProtectionAgainstCsrf:
+    """Who knew the secret from before a login must not know it after."""
+
+    class LoggingIn(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            await login(self.scope, await User.objects.aget(), MODEL_BACKEND)
+            await self.accept()
+
+    async def accepted(self, **data: Any) -> dict[str, str]:
+        await User.objects.acreate_user("anna", password="tea")
+        key = await stored_session(**data)
+        server = Server(AuthMiddlewareStack(self.LoggingIn), websocket({"sessionid": key}))
+        cookies = cookies_of(await server.connect())
+        await server.leave()
+        return cookies
+
+    async def test_a_cookie_goes_out_with_the_sessions(self, settings: Any) -> None:
+        settings.MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
+        cookies = await self.accepted(a=1)
+        assert sorted(cookies) == ["csrftoken", "sessionid"]
+        assert cookies["csrftoken"].partition(";")[0] > "csrftoken="
+
+    async def test_in_the_session_it_is_changed(self, settings: Any) -> None:
+        settings.CSRF_USE_SESSIONS = True
+        cookies = await self.accepted(_csrftoken="known to others")
+        assert sorted(cookies) == ["sessionid"]
+        key = cookies["sessionid"].partition(";")[0].partition("=")[2]
+        data = await sync_to_async(stored)(key)
+        assert data is not None
+        assert len(data["_csrftoken"]) == 32
+
+    async def test_without_the_middleware_there_is_none(self) -> None:
+        assert sorted(await self.accepted(a=1)) == ["sessionid"]
+
+    async def test_an_open_connection_gets_none(self, settings: Any) -> None:
+        class Again(AsyncWebsocketConsumer):
+            async def receive(self, *args: Any, **kwargs: Any) -> None:
+                await login(self.scope, self.scope["user"], MODEL_BACKEND)
+                await self.send("logged in")
+
+        settings.MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
+        anna = await User.objects.acreate_user("anna", password="tea")
+        key = await stored_session(anna)
+        server = Server(AuthMiddlewareStack(Again), websocket({"sessionid": key}))
+        await server.connect()
+        assert await server.ask("again") == "logged in"
+        await server.leave()
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("websocket", True), ("http", False)])
+async def test_a_look_over_a_websocket_keeps_the_key(
+    anna: User, kind: str, kept: bool, settings: Any
+) -> None:
+    """Its handshake may be refused, and then no cookie could follow."""
+    key = await stored_session(anna)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another one"
+    scope = {**websocket({"sessionid": key}), "type": kind, "session": SessionStore(key)}
+    assert await get_user(scope) == anna
+    assert (scope["session"].session_key == key) is kept
+    assert scope["session"].modified
+    assert (await sync_to_async(stored)(key) is not None) is kept
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1"])
+async def test_a_login_needs_a_server_that_sends_cookies(anna: User, version: str) -> None:
+    class LoggingIn(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            try:
+                await login(self.scope, anna, MODEL_BACKEND)
+            except LoginOnOpenConnectionError:
+                await self.close(4001)
+            else:
+                await self.accept()
+
+    key = await stored_session(a=1)
+    asgi = {"version": "3.0", "spec_version": version}
+    scope = websocket({"sessionid": key}, asgi=asgi)
+    server = Server(AuthMiddlewareStack(LoggingIn), scope)
+    answer = await server.connect()
+    await server.leave()
+    if version == "2.1":
+        assert "sessionid" in cookies_of(answer)
+        assert await sync_to_async(stored)(key) is None
+    else:
+        assert answer["code"] == 4001
+        assert await sync_to_async(stored)(key) == {"a": 1}

@@ -25,6 +25,7 @@ from channels_auth.sessions import (
     SessionMiddlewareInstance,
     SessionMiddlewareStack,
 )
+from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.layers import BaseChannelLayer, channel_layers
 from channels_core.typing import Message, Receive, Scope, Send
@@ -613,6 +614,36 @@ class TestDeletedMeanwhile:
         assert await server.nothing()
         assert await now_stored(key) == {}
 
+    @pytest.mark.parametrize("colour", ["async", "sync"])
+    async def test_an_explicit_save_ends_it_in_the_same_way(
+        self, colour: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class AsyncSaving(Chatty):
+            async def receive(self, *args: Any, **kwargs: Any) -> None:
+                await self.scope["session"].aset("b", 2)
+                await self.scope["session"].asave()
+
+        class SyncSaving(SyncChatty):
+            def receive(self, *args: Any, **kwargs: Any) -> None:
+                self.scope["session"]["b"] = 2
+                self.scope["session"].save()
+
+        key = await stored(a="1")
+        saving = AsyncSaving if colour == "async" else SyncSaving
+        server = chat(SessionMiddlewareStack(saving), key, "one")
+        await server.connect()
+        await store()(key).adelete()
+        await server.text("go")
+        await server.end()
+        closed = await server.receive()
+        assert (closed["type"], closed["code"]) == ("websocket.close", 4401)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+    async def test_over_http_there_is_no_traceback(self, caplog: pytest.LogCaptureFixture) -> None:
+        key = await stored(a="1")
+        await respond_with_interrupted_consumer(key)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
     async def test_at_the_end_there_is_nobody_to_tell(
         self, program: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -623,6 +654,51 @@ class TestDeletedMeanwhile:
         await server.leave()
         assert await Session.objects.acount() == 0
         assert "deleted before its changes could be saved" in caplog.text
+
+
+class TestServersWithoutHeaders:
+    """Daphne drops the headers of an accepted handshake, and says so by an older version."""
+
+    OLD = {"version": "3.0"}
+
+    async def test_a_session_that_begins_there_is_stored_and_complained_of(
+        self, program: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server = chat(program, None, "one", asgi=self.OLD)
+        assert not (await server.connect()).get("headers")
+        assert await Session.objects.acount() == 1
+        await server.leave()
+        [record] = caplog.records
+        assert "this server sends no headers with a handshake" in record.getMessage()
+
+    async def test_one_that_the_browser_knows_is_changed(
+        self, program: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        key = await stored(a="1")
+        server = chat(program, key, "one", asgi=self.OLD)
+        await server.connect()
+        assert await now_stored(key) == {"a": "1", "one": "connect"}
+        await server.leave()
+        assert not caplog.records
+
+    async def test_one_that_was_deleted_meanwhile_refuses_the_handshake(self) -> None:
+        class Late(AsyncWebsocketConsumer):
+            async def connect(self) -> None:
+                await self.scope["session"].aset("b", 2)
+                await store()(key).adelete()
+                await self.accept()
+
+        key = await stored(a=1)
+        server = chat(SessionMiddlewareStack(Late), key, asgi=self.OLD)
+        assert (await server.connect())["code"] == 4401
+        await server.leave()
+        assert await server.nothing()
+
+    @pytest.mark.parametrize("version", ["2.1", "2.3", "2.4", "2.5"])
+    async def test_newer_ones_send_them(self, program: Any, version: str) -> None:
+        server = chat(program, None, "one", asgi={"version": "3.0", "spec_version": version})
+        assert cookies_of(await server.connect())
+        await server.leave()
 
 
 class TestWhatTheBrowserCannotLearn:
@@ -774,6 +850,17 @@ async def never(*args: Any) -> Any:
     raise NotImplementedError
 
 
+async def respond_with_interrupted_consumer(key: str) -> None:
+    class Answering(AsyncConsumer):
+        async def http_request(self, message: Message) -> None:
+            await self.scope["session"].aset("b", 2)
+            await store()(key).adelete()
+            await self.send({"type": "http.response.start", "status": 200, "headers": []})
+
+    server = Server(SessionMiddlewareStack(Answering), http({"sessionid": key}))
+    assert (await server.request())["status"] == 400
+
+
 class OneChannel(BaseChannelLayer):
     """A layer with one channel; `taken` tells that its second message is."""
 
@@ -792,6 +879,44 @@ class OneChannel(BaseChannelLayer):
         if self._count == 2:
             self.taken.set()
         return message
+
+
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_database_that_fails_is_one_error(
+    early: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def save(*args: Any, **kwargs: Any) -> None:
+        saves.append(args)
+        raise ConnectionError("the database is gone")
+
+    saves: list[Any] = []
+    server = chat(SessionMiddlewareStack(Chatty), await stored(a="1"), "one" if early else "")
+    if not early:
+        await server.connect()
+    monkeypatch.setattr(store(), "save", save)
+    if early:
+        await server.client.send_input({"type": "websocket.connect"})
+    else:
+        await server.text("a=2")
+    with pytest.raises(RuntimeError, match="could not be saved"):
+        await server.end()
+    [record] = caplog.records
+    kind = "websocket.connect" if early else "websocket.receive"
+    assert f"message type '{kind}'" in record.getMessage()
+    assert len(saves) == 1
+
+
+def test_headers_may_be_an_iterable_that_is_read_once() -> None:
+    async def run() -> Message:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["session"].get("a")
+            headers = iter([(b"vary", b"Accept-Language")])
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body"})
+
+        return await Server(SessionMiddlewareStack(application), http()).request()
+
+    assert vary(async_to_sync(run)()) == [b"Accept-Language, Cookie"]
 
 
 async def test_a_database_that_fails_at_the_end_does_not_hide_what_went_wrong(

@@ -3,13 +3,16 @@ import pickle
 import threading
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.cache import caches
 from django.core.exceptions import SynchronousOnlyOperation
+from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -247,11 +250,8 @@ class TestWithoutAwait:
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def load(self: db.SessionStore) -> None:
-            if threading.current_thread() is here:
-                raise SynchronousOnlyOperation
             raise LookupError("the database is gone")
 
-        here = threading.current_thread()
         use(settings, "db")
         monkeypatch.setattr(db.SessionStore, "load", load)
         with pytest.raises(LookupError, match="the database is gone"):
@@ -261,13 +261,10 @@ class TestWithoutAwait:
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def load(self: db.SessionStore) -> dict[str, Any]:
-            if threading.current_thread() is here:
-                raise SynchronousOnlyOperation
             assert free.wait(20)
             done.set()
             return {}
 
-        here = threading.current_thread()
         free, done = threading.Event(), threading.Event()
         use(settings, "db")
         monkeypatch.setattr(db.SessionStore, "load", load)
@@ -335,3 +332,101 @@ def test_any_engine_may_stand_below() -> None:
     session["b"] = 1
     session.save()
     assert Own.kept == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(1, True), (0, False), (1, 1.0), ([1], [True]), ({"a": 0}, {"a": False}), ([1, 2], [1])],
+)
+def test_a_merge_takes_what_is_stored_differently_for_a_change(before: Any, after: Any) -> None:
+    assert repr(merge({"a": before}, {"a": after}, {"a": before})) == repr({"a": after})
+
+
+async def test_what_is_changed_while_it_is_saved_is_saved_the_next_time(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(settings, "db")
+    session = session_class()()
+    await session.aset("a", 1)
+    await session.asave()
+    session.end_of_headers()
+    await session.aset("b", 1)
+    save = db.SessionStore.asave
+
+    async def save_and_change(self: db.SessionStore, must_create: bool = False) -> None:
+        await save(self, must_create)
+        await session.aset("c", 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db.SessionStore, "asave", save_and_change)
+        await session.asave()
+    assert session.modified
+    await session.asave()
+    fresh = session_class()(session.session_key)
+    assert dict(await fresh.aitems()) == {"a": 1, "b": 1, "c": 1}
+
+
+async def test_a_session_that_is_deleted_at_the_last_moment(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(self: db.SessionStore, must_create: bool = False) -> None:
+        raise UpdateError
+
+    use(settings, "db")
+    session = session_class()()
+    await session.aset("a", 1)
+    await session.asave()
+    session.end_of_headers()
+    monkeypatch.setattr(db.SessionStore, "asave", gone)
+    await session.aset("b", 1)
+    with pytest.raises(SessionInterrupted, match="deleted before its changes could be saved"):
+        await session.asave()
+
+
+async def test_a_save_that_fails_can_be_tried_again(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: db.SessionStore, must_create: bool = False) -> None:
+        raise ConnectionError("the database is gone")
+
+    use(settings, "db")
+    session = session_class()()
+    await session.aset("a", 1)
+    await session.asave()
+    session.end_of_headers()
+    await session.aset("b", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(db.SessionStore, "asave", fail)
+        with pytest.raises(ConnectionError):
+            await session.asave()
+    assert session.modified
+    await session.asave()
+    fresh = session_class()(session.session_key)
+    assert dict(await fresh.aitems()) == {"a": 1, "b": 1}
+
+
+async def test_an_engine_that_hides_errors_is_read_without_await(settings: Any) -> None:
+    """Django's takes any error of its cache for a missing session, a forbidden query's too."""
+    use(settings, "cache")
+    key = "channels_auth_cache"
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": key}
+    }
+    await sync_to_async(call_command)("createcachetable", verbosity=0)
+    session = session_class()()
+    await session.aset("a", 1)
+    await session.asave()
+    assert session_class()(session.session_key)["a"] == 1
+
+
+async def test_programs_that_allow_queries_there_have_them_there(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(self: db.SessionStore) -> dict[str, Any]:
+        return {"thread": threading.current_thread()}
+
+    use(settings, "db")
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    monkeypatch.setattr(db.SessionStore, "load", load)
+    monkeypatch.setattr(_store, "copy", Mock(deepcopy=dict))
+    assert session_class()("a" * 32)["thread"] is threading.current_thread()

@@ -1,12 +1,15 @@
 """Read and set what this package keeps in a connection's scope."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.functional import LazyObject, empty
 
 from channels_core.typing import Scope
 
-__all__ = ["cookie_can_change", "is_unresolved", "session_of", "set_user", "user_of"]
+__all__ = ["add_cookies", "cookie_can_change", "is_unresolved", "session_of", "set_user", "user_of"]
+
+if TYPE_CHECKING:
+    from http.cookies import SimpleCookie
 
 # Set by SessionMiddleware and by EndsWithLoginMiddleware.
 _SESSION_WRAPPER: Final = "channels_auth.session"
@@ -33,6 +36,12 @@ def cookie_can_change(scope: Scope) -> bool:
     """
     wrapper = scope.get(_SESSION_WRAPPER)
     return wrapper is None or wrapper.can_set_cookie
+
+
+def add_cookies(scope: Scope, cookies: "SimpleCookie") -> None:
+    """Have cookies set with the answer to the client, if they can still reach it."""
+    if cookies and _SESSION_WRAPPER in scope and cookie_can_change(scope):
+        scope[_SESSION_WRAPPER].cookies.update(cookies)
 
 
 def is_unresolved(user: Any) -> bool:

@@ -1,9 +1,11 @@
 """Sessions that live as long as a connection: any engine's, loaded and saved with that in mind."""
 
+import asyncio
+import contextlib
 import copy
-import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import lru_cache
@@ -13,12 +15,23 @@ from typing import Any, Final
 from asgiref.sync import AsyncToSync
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
 
-__all__ = ["ConnectedSession", "keeps_data_in_cookie", "merge", "session_class"]
+__all__ = [
+    "INTERRUPTED",
+    "ConnectedSession",
+    "SessionGone",
+    "keeps_data_in_cookie",
+    "merge",
+    "session_class",
+]
 
-logger = logging.getLogger("django.channels.auth")
+INTERRUPTED: Final = (
+    "The session was deleted before its changes could be saved. The user may have logged out "
+    "in another tab, for example."
+)
 
 # Seconds that an event loop is held up at most by a program that reads its session without await.
 _LOAD_SECONDS: Final = 10
@@ -56,9 +69,26 @@ def merge(base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) ->
     """
     merged = {key: value for key, value in theirs.items() if key in ours or key not in base}
     merged.update(
-        (key, value) for key, value in ours.items() if key not in base or base[key] != value
+        (key, value)
+        for key, value in ours.items()
+        if key not in base or not _same(base[key], value)
     )
     return merged
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Compare values as they are stored: 1, 1.0 and True are three of them."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+class SessionGone(UpdateError, SessionInterrupted):
+    """A session was deleted before the changes of an open connection could be saved."""
 
 
 class ConnectedSession(SessionBase):
@@ -73,6 +103,7 @@ class ConnectedSession(SessionBase):
     _session_cache: dict[str, Any]  # Django's, once the data is loaded
 
     _channels_late = False
+    _channels_saves = False
     _channels_base: dict[str, Any] | None = None
 
     def end_of_headers(self) -> None:
@@ -88,10 +119,8 @@ class ConnectedSession(SessionBase):
         Source: `django.contrib.sessions.backends.base.SessionBase.load`.
         """
         load: Callable[[], dict[str, Any]] = super().load
-        try:
-            data = load()
-        except SynchronousOnlyOperation:
-            data = _run_elsewhere(load)
+        # Asked beforehand: some engines take the error of a forbidden query for a missing session.
+        data = _run_elsewhere(load) if self._channels_must_not_wait() else load()
         return self._channels_remember(data)
 
     async def aload(self) -> dict[str, Any]:
@@ -112,8 +141,8 @@ class ConnectedSession(SessionBase):
         if self._channels_merges(must_create):
             stored = type(self)(self.session_key)
             self._channels_merge(stored.load(), stored)
-        super().save(must_create)
-        self._channels_saved()
+        with self._channels_saving():
+            super().save(must_create)
 
     async def asave(self, must_create: bool = False) -> None:
         """Save the data; once the headers are out, our changes to it.
@@ -126,8 +155,8 @@ class ConnectedSession(SessionBase):
         if self._channels_merges(must_create):
             stored = type(self)(self.session_key)
             self._channels_merge(await stored.aload(), stored)
-        await super().asave(must_create)
-        self._channels_saved()
+        with self._channels_saving():
+            await super().asave(must_create)
 
     def _channels_remember(self, data: dict[str, Any]) -> dict[str, Any]:
         self._channels_base = copy.deepcopy(data)
@@ -136,6 +165,7 @@ class ConnectedSession(SessionBase):
     def _channels_merges(self, must_create: bool) -> bool:
         return (
             self._channels_late
+            and not self._channels_saves
             and not must_create
             and self.session_key is not None
             and self._channels_base is not None
@@ -144,14 +174,41 @@ class ConnectedSession(SessionBase):
 
     def _channels_merge(self, data: dict[str, Any], stored: SessionBase) -> None:
         if stored.session_key is None:  # the engines' way to say that there is no such session
-            raise UpdateError
+            raise SessionGone(INTERRUPTED)
         assert self._channels_base is not None
         self._session_cache = merge(self._channels_base, self._session_cache, data)
 
-    def _channels_saved(self) -> None:
+    @contextlib.contextmanager
+    def _channels_saving(self) -> Iterator[None]:
+        """Take note of what is saved before it is: a task may make further changes meanwhile."""
+        if self._channels_saves:
+            # The one method of some engines calls the other one.
+            yield
+            return
+        before, modified = self._channels_base, self.modified
+        self._channels_saves = True
         self._channels_remember(getattr(self, "_session_cache", {}))
         if self._channels_late:
             self.modified = False
+        try:
+            yield
+        except BaseException as error:
+            self._channels_base = before
+            self.modified = modified
+            if self._channels_late and type(error) is UpdateError:
+                raise SessionGone(INTERRUPTED) from error
+            raise
+        finally:
+            self._channels_saves = False
+
+    def _channels_must_not_wait(self) -> bool:
+        if keeps_data_in_cookie(self) or os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE"):
+            return False
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        return True
 
 
 def _run_elsewhere(load: Callable[[], dict[str, Any]]) -> dict[str, Any]:

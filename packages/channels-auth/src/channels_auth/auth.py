@@ -3,15 +3,19 @@
 The steps are Django's own functions, called with a request that is made from the scope.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.contrib import auth
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.functional import LazyObject
 
 from channels_auth._backends import is_natively_async
 from channels_auth._kept_key import KeptKeySession, StrictSession
 from channels_auth._request import scope_request
 from channels_auth._scope import (
+    add_cookies,
     cookie_can_change,
     is_unresolved,
     session_of,
@@ -43,6 +47,8 @@ from channels_core.middleware import BaseMiddleware
 from channels_core.typing import ASGIApplication, Receive, Scope, Send
 
 if TYPE_CHECKING:
+    from http.cookies import SimpleCookie
+
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
 
@@ -73,6 +79,9 @@ __all__ = [
 ]
 
 
+_CSRF_MIDDLEWARE: Final = "django.middleware.csrf.CsrfViewMiddleware"
+
+
 class LoginOnOpenConnectionError(ChannelsError, RuntimeError):
     """`login` would have to change the cookie of a connection that is open already."""
 
@@ -87,11 +96,11 @@ async def get_user(scope: Scope) -> "AbstractBaseUser | AnonymousUser":
     This is Django's `get_user`: it verifies the session's hash, falls back on
     `SECRET_KEY_FALLBACKS`, and flushes a session whose hash is wrong. A visitor without a session
     costs nothing. Otherwise one thread is entered once, for the session and the user together, and
-    its database connections are closed as `CONN_MAX_AGE` has it. Where one of
-    `AUTHENTICATION_BACKENDS` has an `aget_user` of its own, Django's `aget_user` is called.
+    its database connections are closed as `CONN_MAX_AGE` has it. A session whose backend has an
+    `aget_user` of its own is looked up by Django's `aget_user`.
 
-    On an open connection a session of a fallback secret keeps its key, which would be renewed
-    otherwise: the cookie could not follow.
+    Over a WebSocket a session of a fallback secret keeps its key, which HTTP requests renew; its
+    hash is made anew all the same.
 
     Scope:
         `session` is read.
@@ -110,9 +119,11 @@ async def get_user(scope: Scope) -> "AbstractBaseUser | AnonymousUser":
         from django.contrib.auth.models import AnonymousUser
 
         return AnonymousUser()
-    kept = session if cookie_can_change(scope) else KeptKeySession(session)
-    request = scope_request(scope, kept)
-    if not any(map(is_natively_async, auth.get_backends())):
+    # A look must not cost the session. That of a WebSocket could get a new key only if the
+    # handshake is accepted, and by a server that sends its headers.
+    keeps_key = scope.get("type") == "websocket" or not cookie_can_change(scope)
+    request = scope_request(scope, KeptKeySession(session) if keeps_key else session)
+    if not await _is_of_async_backend(session):
         return await database_sync_to_async(auth.get_user)(request)
     try:
         return await auth.aget_user(request)
@@ -124,7 +135,8 @@ async def login(scope: Scope, user: "AbstractBaseUser | None", backend: str | No
     """Log a user in, as Django's `login` does.
 
     Until the connection is accepted (or a response has begun), the session's new key goes out with
-    the answer. After that the cookie cannot change. The call succeeds then if the session is this
+    the answer, if the server sends the headers of an accepted handshake (ASGI 2.1; Daphne does
+    not). After that the cookie cannot change. The call succeeds then if the session is this
     user's already, and fails otherwise: a session that keeps its key while its user changes could
     have been planted by somebody who knows the key (session fixation).
 
@@ -153,7 +165,8 @@ async def login(scope: Scope, user: "AbstractBaseUser | None", backend: str | No
     request = scope_request(scope, session, who)
     # In one thread, in one go: what happens in between, as in a receiver of the signal, is in the
     # same transaction, and so are the queries.
-    await database_sync_to_async(auth.login)(request, who, backend)
+    cookies = await database_sync_to_async(_login)(request, who, backend)
+    add_cookies(scope, cookies)
     await set_user(scope, request.user)
 
 
@@ -195,10 +208,29 @@ def _is_anonymous_at_sight(session: Any) -> bool:
     return at_hand and auth.SESSION_KEY not in session
 
 
+async def _is_of_async_backend(session: Any) -> bool:
+    """Tell whether the backend that a session was made with is asynchronous by itself."""
+    if not any(map(is_natively_async, auth.get_backends())):
+        return False
+    path = await session.aget(auth.BACKEND_SESSION_KEY)
+    return path in settings.AUTHENTICATION_BACKENDS and is_natively_async(auth.load_backend(path))
+
+
+def _login(request: HttpRequest, user: Any, backend: str | None) -> "SimpleCookie":
+    """Log in, and return the cookies that Django's protection against CSRF sets because of it."""
+    auth.login(request, user, backend)
+    response = HttpResponse()
+    if settings.CSRF_USE_SESSIONS or _CSRF_MIDDLEWARE in settings.MIDDLEWARE:
+        # As after a view: who knew the secret from before the login must not know it after.
+        CsrfViewMiddleware(lambda _: response).process_response(request, response)
+    return response.cookies
+
+
 def _login_error() -> LoginOnOpenConnectionError:
     return LoginOnOpenConnectionError(
         "login() has to give this session a new key, since a key that outlives a login could have "
-        "been planted (session fixation), and the cookie of an open connection cannot change. "
+        "been planted (session fixation), and the cookie cannot change any more: the connection is "
+        "open, or the server sends no cookies with a handshake, as Daphne. "
         "Send create_login_token(user) to the client, have it POST the token to a view that calls "
         "login_with_token(request, token), and let it connect again."
     )

@@ -126,7 +126,7 @@ class CookieMiddleware(BaseMiddleware):
             raise ValueError(f"{key!r} cannot be a cookie's name or value: {error}") from error
         # A new list: the message's own may be a constant of the program.
         header = (b"set-cookie", _written(response.cookies[key], partitioned))
-        message["headers"] = [*message.get("headers", ()), header]
+        message["headers"] = [*(message.get("headers") or ()), header]
 
     @classmethod
     def delete_cookie(

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
+from http.cookies import SimpleCookie
 from typing import Any, ClassVar, Final
 
 from asgiref.sync import markcoroutinefunction
@@ -11,8 +12,8 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.utils.http import http_date
 
-from channels_auth._gate import Gate
-from channels_auth._store import keeps_data_in_cookie, session_class
+from channels_auth._gate import Gate, GateState
+from channels_auth._store import INTERRUPTED, SessionGone, keeps_data_in_cookie, session_class
 from channels_auth.cookies import CookieMiddleware
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
@@ -37,11 +38,6 @@ _LAST_CHANCE: Final = frozenset([*_HEADERS, "websocket.close"])
 
 _WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
 
-_INTERRUPTED: Final = (
-    "The session was deleted before its changes could be saved. The user may have logged out "
-    "in another tab, for example."
-)
-
 
 class InstanceSessionWrapper:
     """The session of one connection: made from its cookie, saved when its headers go out.
@@ -52,7 +48,8 @@ class InstanceSessionWrapper:
         scope: A copy of the connection's scope, with the session.
         session: The session.
         activated: Whether the session is ours to save; not within another SessionMiddleware.
-        can_set_cookie: Whether a cookie can still reach the browser: the headers are not out.
+        can_set_cookie: Whether a cookie can still reach the browser: the headers are not out,
+            and the server sends those of an accepted handshake (ASGI 2.1; Daphne does not).
     """
 
     save_message_types: Collection[str] = _HEADERS
@@ -76,7 +73,11 @@ class InstanceSessionWrapper:
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
         self.session_store = session_class()
         self.activated = "session" not in scope
-        self.can_set_cookie = True
+        #: Others that are set with the session's.
+        self.cookies = SimpleCookie()
+        #: Whether the headers of the answer are still to come.
+        self._waits = True
+        self._headers_reach_browser = _sends_headers(scope)
         self.real_send = send
         self._handlers_end = False
         self._complained = False
@@ -89,8 +90,15 @@ class InstanceSessionWrapper:
             self.scope["channels_auth.session"] = self
             after_each_handler(self.scope, self._after_handler)
             self._gate = Gate(scope, send) if scope["type"] == "websocket" else None
+            if not self.can_set_cookie:
+                self.session.end_of_headers()
         else:
             self.session = self.scope["session"]
+
+    @property
+    def can_set_cookie(self) -> bool:
+        """Whether a cookie can still reach the browser."""
+        return self._waits and self._headers_reach_browser
 
     async def resolve_session(self) -> None:
         """Prepare the session; it is loaded when it is first used."""
@@ -107,30 +115,37 @@ class InstanceSessionWrapper:
 
         Source: `django.contrib.sessions.middleware.SessionMiddleware.process_response`.
         """
-        if self.activated and self.can_set_cookie and message["type"] in _LAST_CHANCE:
-            if message["type"] in self.cookie_response_message_types:
-                try:
-                    message = await self._complete(message)
-                except SessionInterrupted:
-                    if self._gate is None:
-                        raise
-                    self.can_set_cookie = False
-                    await self._close()
-                    return
-            self.can_set_cookie = False
-            if _is_failure(message):
-                self.activated = False  # as in Django, nothing of a failed request is kept
-            else:
-                self.session.end_of_headers()
+        if self.activated and self._waits and message["type"] in _LAST_CHANCE:
+            message = await self._answer(message)
         if self.activated and self._gate is not None:
             await self._gate.send(message)
         else:
             await self.real_send(message)
 
+    async def _answer(self, message: Message) -> Message:
+        """Return what answers the client; the gate is closed if there was no session any more."""
+        if self.can_set_cookie and message["type"] in self.cookie_response_message_types:
+            try:
+                message = await self._complete(message)
+            except SessionInterrupted:
+                if self._gate is None:
+                    raise
+                self.session.modified = False
+                await self._close()
+        self._waits = False
+        if _is_failure(message):
+            self.activated = False  # as in Django, nothing of a failed request is kept
+        else:
+            self.session.end_of_headers()
+            if self._is_due() and message["type"] == "websocket.accept":
+                await self._save_late()
+        return message
+
     async def _complete(self, message: Message) -> Message:
         """Return a copy of the message that has the headers which the session asks for."""
         session = self.session
-        message = dict(message)
+        # The headers may be an iterable that can be read once.
+        message = {**message, "headers": list(message.get("headers") or ())}
         vary = session.accessed
         if self.cookie_name in self.scope["cookies"] and session.is_empty():
             CookieMiddleware.delete_cookie(
@@ -148,7 +163,6 @@ class InstanceSessionWrapper:
             and message["type"] in self.save_message_types
         ):
             max_age = await self._expiry_and_save()
-            session.modified = False
             self._key = session.session_key
             CookieMiddleware.set_cookie(
                 message,
@@ -163,8 +177,11 @@ class InstanceSessionWrapper:
                 samesite=settings.SESSION_COOKIE_SAMESITE or None,
             )
             vary = True
+        for morsel in self.cookies.values():
+            message["headers"].append((b"set-cookie", morsel.OutputString().encode()))
+            vary = True
         if vary and message["type"] != "websocket.accept":
-            message["headers"] = _vary_on_cookie(message.get("headers", ()))
+            message["headers"] = _vary_on_cookie(message["headers"])
         return message
 
     async def _expiry_and_save(self) -> int | None:
@@ -174,7 +191,13 @@ class InstanceSessionWrapper:
             session = self.session
             at_close = session.get_expire_at_browser_close()
             max_age = None if at_close else session.get_expiry_age()
-            self._save()
+            # Before: a task may change it again while it is saved.
+            modified, session.modified = session.modified, False
+            try:
+                self._save()
+            except BaseException:
+                session.modified = modified
+                raise
             return max_age
 
         return await database_sync_to_async(in_thread)()
@@ -182,8 +205,13 @@ class InstanceSessionWrapper:
     def _save(self) -> None:
         try:
             self.session.save()
+        except SessionInterrupted:
+            raise
         except UpdateError as error:
-            raise SessionInterrupted(_INTERRUPTED) from error
+            raise SessionGone(INTERRUPTED) from error
+        except OSError as error:
+            # Of a full disk, say. Out of `send` it would tell that the client has left.
+            raise RuntimeError("The session could not be saved") from error
 
     async def save_session(self) -> None:
         """Save the session now.
@@ -203,7 +231,7 @@ class InstanceSessionWrapper:
         return self._save_late() if self._is_due() else None
 
     def _is_due(self) -> bool:
-        return self.activated and not self.can_set_cookie and self.session.modified
+        return self.activated and not self._waits and self.session.modified
 
     async def _save_late(self) -> None:
         session = self.session
@@ -222,21 +250,29 @@ class InstanceSessionWrapper:
                 if self._gate is None:
                     raise
                 await self._close()
+            except BaseException:
+                self.activated = False  # once is enough: it is an error, and the connection ends
+                raise
 
     def _complain(self, fault: str) -> None:
         if not self._complained:
             self._complained = True
             logger.error(
-                "What was put into the session of %s %.200r %s, since the response's headers are "
-                "out; change the session before accept(), or in an HTTP request",
+                "What was put into the session of %s %.200r %s, since %s; %s",
                 self.scope["type"],
                 self.scope.get("path"),
                 fault,
+                *(
+                    ("the headers of the response are out", "put it there before accept()")
+                    if self._headers_reach_browser
+                    else ("this server sends no headers with a handshake", "begin the session over HTTP")
+                ),
             )
 
     async def _close(self) -> None:
         assert self._gate is not None
-        logger.warning("WebSocket %.200r is closed: %s", self.scope.get("path"), _INTERRUPTED)
+        if self._gate.state is not GateState.CLOSED:
+            logger.warning("WebSocket %.200r is closed: %s", self.scope.get("path"), INTERRUPTED)
         await self._gate.close(4401, "The session has ended")
 
     async def serve(
@@ -263,9 +299,12 @@ class InstanceSessionWrapper:
             result = await application(self.scope, markcoroutinefunction(saving_receive), self.send)
         except BaseException as error:
             if self._gate is not None:
+                if isinstance(error, SessionInterrupted):
+                    await self._close()
+                    return None
                 if self._is_due():
                     await self._save_at_the_end()
-            elif isinstance(error, SessionInterrupted) and self.can_set_cookie:
+            elif isinstance(error, SessionInterrupted) and self._waits:
                 logger.warning("%.200r: %s", self.scope.get("path"), error)
                 for message in refusal(self.scope, 400, body=str(error)):
                     await self.real_send(message)
@@ -284,6 +323,17 @@ class InstanceSessionWrapper:
             await self._save_late()
         except Exception:
             logger.exception("The session of %.200r was not saved", self.scope.get("path"))
+
+
+def _sends_headers(scope: Scope) -> bool:
+    """Tell whether the server sends the headers of an accepted handshake.
+
+    Source: ASGI, "Accept - send event": since version 2.1 of the WebSocket specification.
+    """
+    if scope["type"] != "websocket" or "asgi" not in scope:
+        return True  # the latter: made by hand, as in a test
+    version = str(scope["asgi"].get("spec_version", "2.0"))
+    return version not in ("1.0", "2.0")
 
 
 def _is_failure(message: Message) -> bool:

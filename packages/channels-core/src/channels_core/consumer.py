@@ -9,6 +9,7 @@ from types import CoroutineType
 from typing import Any, ClassVar, Final
 
 from asgiref.sync import AsyncToSync, async_to_sync
+from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import MessageLoop, wait_despite_cancellation
@@ -24,8 +25,9 @@ __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
 
 logger = logging.getLogger("django.channels.consumer")
 
-# What `ProtocolTypeRouter` answers with one warning line: the client's fault, not the program's.
-_ANSWERED_BY_ROUTER: Final = (InvalidFrame, RouteNotFound)
+# What `ProtocolTypeRouter` or a session's middleware answers with one warning line: it is not the
+# program's fault.
+_ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 
 
 class AsyncConsumer:
@@ -141,17 +143,17 @@ class AsyncConsumer:
                 await self.dispatch(message)
         else:
             await self.dispatch(message)
-        self._channels_message = None
         if self._channels_after or self._channels_usage.pending:
             await self._channels_settle()
+        self._channels_message = None
 
     async def _channels_handle_layer(self, message: Message) -> None:
         self._channels_from_layer = True
         self._channels_message = message
         await self.dispatch(message)
-        self._channels_message = None
         if self._channels_after or self._channels_usage.pending:
             await self._channels_settle()
+        self._channels_message = None
 
     async def _channels_settle(self) -> None:
         """Do what is due between two handlers, and after the last one."""
@@ -300,7 +302,7 @@ class AsyncConsumer:
 
     def _channels_report(self, error: BaseException) -> None:
         message, self._channels_message = self._channels_message, None
-        if isinstance(error, Exception) and not isinstance(error, _ANSWERED_BY_ROUTER):
+        if isinstance(error, Exception) and not isinstance(error, _ANSWERED_OUTSIDE):
             try:
                 self.report_exception(error, message)
             except Exception:
