@@ -12,6 +12,8 @@ from channels_auth._addresses import (
     disconnect_message,
     has_groups,
     key_group,
+    look_again_message,
+    password_digest,
     require_layer,
     session_digest,
     user_group,
@@ -77,6 +79,30 @@ def test_a_message_holds_no_session_key() -> None:
     assert "secret" not in str(message)
     assert message["session"] == session_digest("secret")
     assert disconnect_message("auth.user.a", 4401)["session"] is None
+
+
+def test_a_message_to_look_again_is_another_one() -> None:
+    assert look_again_message("g")["type"] != disconnect_message("g", 4401)["type"]
+
+
+class TestPasswords:
+    def test_each_has_a_digest_that_tells_nothing(self) -> None:
+        digest = password_digest(User(password="md5$salt$hash"))
+        assert digest == password_digest(User(pk=4, password="md5$salt$hash"))
+        assert digest != password_digest(User(password="md5$salt$other"))
+        assert digest is not None
+        assert "hash" not in digest
+        with override_settings(SECRET_KEY="another"):
+            assert digest != password_digest(User(password="md5$salt$hash"))
+
+    def test_a_lazy_object_has_its_users(self) -> None:
+        user = User(password="md5$salt$hash")
+        assert password_digest(SimpleLazyObject(lambda: user)) == password_digest(user)
+
+    def test_what_is_not_at_hand_is_not_looked_up(self) -> None:
+        deferred = User.from_db("default", ["id"], [1])
+        for user in (deferred, User(password=None), SimpleNamespace(password="plain")):
+            assert password_digest(user) is None
 
 
 class TestLayer:

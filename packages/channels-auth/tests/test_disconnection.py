@@ -466,6 +466,22 @@ class TestLogins:
         here, there = self.cookies(anna), self.cookies(anna)
         self.run(test)
 
+    def test_a_password_that_is_not_new_closes_none(self, layer: GroupLayer, anna: Any) -> None:
+        async def test() -> None:
+            server = self.serve(Echo, cookies)
+            await server.connect()
+            await stale.arefresh_from_db()
+            await stale.asave()
+            assert layer.calls.count("group_send") == 2
+            assert await server.ask("a") == "a anna"
+            await server.leave()
+
+        stale = User.objects.get()
+        anna.set_password("new")
+        anna.save()
+        cookies = self.cookies(anna)
+        self.run(test)
+
     def test_a_login_over_the_socket_is_watched(self, layer: GroupLayer, anna: Any) -> None:
         async def test() -> None:
             stack = AuthMiddlewareStack(EndsWithLoginMiddleware(Echo))

@@ -7,8 +7,15 @@ from django.contrib.sessions.backends.cache import SessionStore
 from django.core.cache import cache
 
 from accounts.models import Member
-from channels_auth._addresses import session_digest, user_group
+from channels_auth._addresses import (
+    disconnect_message,
+    look_again_message,
+    password_digest,
+    session_digest,
+    user_group,
+)
 from channels_auth._logins import Login, read_login
+from channels_core.typing import Message
 from servers import websocket
 
 User: Any = get_user_model()
@@ -42,14 +49,15 @@ async def test_nobody_is_logged_in() -> None:
 
 
 async def test_without_a_session_it_is_by_other_means() -> None:
-    assert await read(ANNA) == Login(ANNA, user_group(ANNA), None, None)
+    assert await read(ANNA) == Login(ANNA, user_group(ANNA), None, None, password_digest(ANNA))
 
 
 @pytest.mark.parametrize("user", [ANNA, MEMBER, Visitor()])
 async def test_it_is_by_the_session_that_names_the_user(user: Any, session: Any) -> None:
     session["_auth_user_id"] = str(user.pk)
     login = await read(user, session=session)
-    assert login == Login(user, user_group(user), session, session_digest(session.session_key))
+    digest = session_digest(session.session_key)
+    assert login == Login(user, user_group(user), session, digest, password_digest(user))
 
 
 @pytest.mark.parametrize("key", [None, "2"])
@@ -81,3 +89,33 @@ async def test_a_connection_may_end_its_login_itself(session: Any) -> None:
     await session.aflush()
     assert await login.is_over_here()
     assert not await (await read(ANNA)).is_over_here()
+
+
+HERS = user_group(ANNA)
+BY_SESSION = Login(ANNA, HERS, object(), session_digest("k1"), "p1")
+BY_TOKEN = Login(ANNA, HERS, None, None, "p1")
+BY_OTHERS = Login(Visitor(), HERS, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("login", "message", "ends"),
+    [
+        (BY_SESSION, disconnect_message(HERS, 4401), True),
+        (BY_TOKEN, disconnect_message(HERS, 4401), True),
+        (BY_SESSION, disconnect_message(HERS, 4401, "k1"), True),
+        (BY_SESSION, disconnect_message(HERS, 4401, "k2"), None),
+        (BY_TOKEN, disconnect_message(HERS, 4401, "k1"), False),
+        (BY_SESSION, disconnect_message(HERS, 4401, unless="p1"), False),
+        (BY_TOKEN, disconnect_message(HERS, 4401, unless="p1"), False),
+        (BY_TOKEN, disconnect_message(HERS, 4401, unless="p2"), True),
+        (BY_OTHERS, disconnect_message(HERS, 4401, unless="p2"), None),
+        (BY_SESSION, look_again_message(HERS), None),
+        (BY_TOKEN, look_again_message(HERS), None),
+        (BY_SESSION, look_again_message("another"), False),
+        (BY_SESSION, disconnect_message("another", 4401), False),
+        (BY_SESSION, {"type": "chat.message", "group": HERS}, False),
+        (BY_SESSION, {"group": HERS}, False),
+    ],
+)
+def test_not_all_that_is_told_ends_it(login: Login, message: Message, ends: bool | None) -> None:
+    assert login.is_ended_by(message) is ends

@@ -20,7 +20,12 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
-from channels_auth._addresses import disconnect_message, user_group
+from channels_auth._addresses import (
+    disconnect_message,
+    look_again_message,
+    password_digest,
+    user_group,
+)
 from channels_auth._signals import connect_receivers
 from channels_auth._store import session_class
 from channels_core.layers import channel_layers
@@ -78,6 +83,17 @@ def request_of(user: Any) -> HttpRequest:
 def for_all(user: Any) -> list[tuple[str, Message]]:
     group = user_group(user)
     return [(group, disconnect_message(group, 4401))]
+
+
+def unless_it_is(user: Any) -> list[tuple[str, Message]]:
+    """Return what tells of a new password."""
+    group = user_group(user)
+    return [(group, disconnect_message(group, 4401, unless=password_digest(user)))]
+
+
+def to_look_again(user: Any) -> list[tuple[str, Message]]:
+    group = user_group(user)
+    return [(group, look_again_message(group))]
 
 
 def for_session(user: Any, key: str | None) -> list[tuple[str, Message]]:
@@ -204,7 +220,7 @@ class TestUser:
         user.set_password("new")
         assert layer.sent == []
         user.save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == unless_it_is(user)
         user.save()
         assert len(layer.sent) == 1
 
@@ -215,7 +231,7 @@ class TestUser:
             await found.asave()
 
         async_to_sync(change)()
-        assert layer.sent == for_all(user)
+        assert layer.sent == unless_it_is(User.objects.get())
 
     def test_deactivation_is_told_and_activation_is_not(self, layer: Reached, user: Any) -> None:
         user.is_active = False
@@ -245,7 +261,7 @@ class TestUser:
         User.objects.create_user("ben", password="b", is_active=False)
         assert layer.sent == []
         user.save(update_fields=["password"])
-        assert layer.sent == for_all(user)
+        assert layer.sent == unless_it_is(user)
 
     def test_what_a_fixture_brings_is_not(self, layer: Reached, user: Any) -> None:
         user.set_password("new")
@@ -257,7 +273,7 @@ class TestUser:
             user.set_password("new")
             user.save()
             assert layer.sent == []
-        assert layer.sent == for_all(user)
+        assert layer.sent == unless_it_is(user)
 
     def test_what_is_rolled_back_is_told_when_it_is_tried_again(
         self, layer: Reached, user: Any
@@ -268,7 +284,9 @@ class TestUser:
             transaction.set_rollback(True)
         assert layer.sent == []
         user.save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == unless_it_is(user)
+        user.save()
+        assert len(layer.sent) == 1
 
     def test_it_costs_no_query(self, layer: Reached, user: Any) -> None:
         with CaptureQueriesContext(connection) as queries:
@@ -282,13 +300,15 @@ class TestUser:
         found = User.objects.defer("password", "is_active").get()
         found.set_password("new")
         found.save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == unless_it_is(found)
 
     def test_a_copy_knows_what_its_original_knew(self, layer: Reached, user: Any) -> None:
         other = copy.copy(user)
         other.set_password("new")
         other.save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == unless_it_is(other)
+        copy.copy(other).save()
+        assert len(layer.sent) == 1
 
     def test_a_better_hash_of_the_same_password_ends_sessions_too(
         self, layer: Reached, user: Any
@@ -303,13 +323,103 @@ class TestUser:
             request = request_of(user)
             assert user.check_password("old")
             assert not async_to_sync(aget_user)(request).is_authenticated
+        assert layer.sent == unless_it_is(user)
+
+    def test_an_instance_that_others_have_overtaken_tells_as_well(
+        self, layer: Reached, user: Any
+    ) -> None:
+        user.is_active = False
+        user.save()
+        User.objects.update(is_active=True)
+        user.refresh_from_db()
+        layer.sent.clear()
+        user.is_active = False
+        user.save()
+        assert layer.sent == to_look_again(user)
+
+    def test_one_that_has_read_anew_tells_what_ends_nothing(
+        self, layer: Reached, user: Any
+    ) -> None:
+        found = User.objects.get()
+        user.set_password("new")
+        user.save()
+        layer.sent.clear()
+        found.refresh_from_db()
+        for _ in range(2):
+            found.save()
+        # Sockets that the new password has let in stay.
+        assert layer.sent == unless_it_is(user)
+
+    def test_one_that_reads_what_was_deferred_too(self, layer: Reached, user: Any) -> None:
+        found = User.objects.only("username").get()
+        assert found.password
+        found.save()
+        assert layer.sent == unless_it_is(user)
+
+    def test_there_and_back_in_one_transaction_is_no_secret(
+        self, layer: Reached, user: Any
+    ) -> None:
+        with transaction.atomic():
+            user.is_active = False
+            user.save()
+            user.is_active = True
+            user.save()
         assert layer.sent == for_all(user)
+        user.is_active = False
+        user.save()
+        assert layer.sent == for_all(user) * 2
+
+    def test_half_of_a_transaction_that_is_rolled_back_too(self, layer: Reached, user: Any) -> None:
+        with transaction.atomic():
+            with transaction.atomic():
+                user.is_active = False
+                user.save()
+                transaction.set_rollback(True)
+            user.is_active = True
+            user.save()
+        assert layer.sent == []
+        user.is_active = False
+        user.save()
+        assert layer.sent == for_all(user)
+
+    def test_an_instance_that_was_built_and_not_read_tells_all(
+        self, layer: Reached, user: Any
+    ) -> None:
+        built = User(pk=user.pk, username="anna", password="md5$x$new")
+        built.save()
+        assert layer.sent == unless_it_is(built)
+        built.save()
+        assert len(layer.sent) == 1
+        layer.sent.clear()
+        User(pk=user.pk, username="anna", is_active=False).save()
+        assert layer.sent == for_all(user)
+
+    def test_one_who_was_inactive_makes_sockets_look_again(self, layer: Reached, user: Any) -> None:
+        user.is_active = False
+        user.save()
+        layer.sent.clear()
+        user.save(update_fields=["email"])
+        assert layer.sent == []
+        user.set_password("new")
+        user.save()
+        assert layer.sent == to_look_again(user) + unless_it_is(user)
+
+    def test_no_instance_carries_another_password_than_its_own(self, user: Any) -> None:
+        secret, user.password = user.password, "gone"
+        assert secret not in repr(vars(user))
+
+    def test_what_is_no_password_is_the_business_of_the_field(
+        self, layer: Reached, user: Any
+    ) -> None:
+        odd = User(username="ben", password=["no", "str"])
+        odd.save()
+        assert layer.sent == []
 
     def test_a_proxy_tells_as_its_model_does(self, layer: Reached, user: Any) -> None:
         found = Staff.objects.get()
         found.set_password("new")
         found.save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == unless_it_is(found)
         found.delete()
         assert len(layer.sent) == 2
 

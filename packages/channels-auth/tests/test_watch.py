@@ -10,7 +10,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils.functional import SimpleLazyObject
 
 from channels_auth import _watch
-from channels_auth._addresses import disconnect_message, user_group
+from channels_auth._addresses import (
+    disconnect_message,
+    look_again_message,
+    password_digest,
+    user_group,
+)
 from channels_auth._gate import Gate
 from channels_auth._watch import Watch
 from channels_core.typing import Message, Scope
@@ -274,6 +279,33 @@ class TestMessages:
         async with watched(layer, session=Session(ANNA, "k1")) as connection:
             await layer.group_send(HERS, disconnect_message(HERS, 4401, "k1"))
             assert await connection.line.closed() == OVER
+
+    async def test_one_of_a_new_password_closes_who_was_found_with_another(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
+        user = User(pk=1, password="md5$x$old")
+        async with watched(layer, user) as connection:
+            # What the application does to its object is not what it was found with.
+            old, user.password = password_digest(user), "md5$x$new"
+            await layer.group_send(HERS, disconnect_message(HERS, 4401, unless=old))
+            await settle()
+            assert connection.line.is_open
+            new = password_digest(user)
+            await layer.group_send(HERS, disconnect_message(HERS, 4401, unless=new))
+            assert await connection.line.closed() == OVER
+        assert len(answers.asked) == 1
+
+    @pytest.mark.parametrize("holds", [True, False])
+    async def test_one_to_look_again_makes_it_look(
+        self, layer: GroupLayer, answers: Answers, holds: bool
+    ) -> None:
+        async with watched(layer) as connection:
+            await settle()
+            answers.holds = holds
+            await layer.group_send(HERS, look_again_message(HERS))
+            await settle()
+            assert len(answers.asked) == 2
+            assert connection.line.is_open == holds
 
     async def test_one_for_another_session_makes_it_look_again(
         self, layer: GroupLayer, answers: Answers

@@ -8,11 +8,14 @@ from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import Message
 
 __all__ = [
-    "MESSAGE_TYPE",
+    "DISCONNECT",
+    "LOOK_AGAIN",
     "UNAUTHORIZED",
     "disconnect_message",
     "has_groups",
     "key_group",
+    "look_again_message",
+    "password_digest",
     "require_layer",
     "session_digest",
     "user_group",
@@ -21,7 +24,9 @@ __all__ = [
 #: Close code of a login that has ended, or is none: 4000 and the HTTP status.
 UNAUTHORIZED: Final = 4401
 
-MESSAGE_TYPE: Final = "auth.disconnect"
+#: The types of the messages to sockets.
+DISCONNECT: Final = "auth.disconnect"
+LOOK_AGAIN: Final = "auth.look_again"
 
 
 def user_group(user: Any) -> str:
@@ -87,16 +92,42 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
-def disconnect_message(group: str, code: int, session_key: str | None = None) -> Message:
+def password_digest(user: Any) -> str | None:
+    """Return what stands for a user's present password on a layer; None if it is not at hand.
+
+    It is made of the hash that the database has, with the settings' secret.
+    """
+    # Here, because it needs the settings.
+    from django.utils.crypto import salted_hmac
+
+    deferred = getattr(user, "get_deferred_fields", None)
+    # Only a model's password is a hash; and one that is deferred would be a query.
+    if deferred is None or "password" in deferred():
+        return None
+    password = getattr(user, "password", None)
+    if not isinstance(password, str):
+        return None
+    return salted_hmac("channels_auth.password", password, algorithm="sha256").hexdigest()[:40]
+
+
+def disconnect_message(
+    group: str, code: int, session_key: str | None = None, *, unless: str | None = None
+) -> Message:
     """Build the message that closes sockets of a group.
 
     Args:
         group: The name of a user's group. A socket may have left it when the message arrives.
         code: Close code.
         session_key: Key of the session whose sockets are meant; None for all.
+        unless: Digest of a password; sockets whose user was found with this one stay.
     """
     session = None if session_key is None else session_digest(session_key)
-    return {"type": MESSAGE_TYPE, "group": group, "code": code, "session": session}
+    return {"type": DISCONNECT, "group": group, "code": code, "session": session, "unless": unless}
+
+
+def look_again_message(group: str) -> Message:
+    """Build the message that has sockets of a group look whether their login still holds."""
+    return {"type": LOOK_AGAIN, "group": group}
 
 
 def has_groups(layer: BaseChannelLayer) -> bool:

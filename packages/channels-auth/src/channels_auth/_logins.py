@@ -2,8 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from channels_auth._addresses import session_digest, user_group
-from channels_core.typing import Scope
+from channels_auth._addresses import (
+    DISCONNECT,
+    LOOK_AGAIN,
+    password_digest,
+    session_digest,
+    user_group,
+)
+from channels_core.typing import Message, Scope
 
 __all__ = ["Login", "read_login"]
 
@@ -16,11 +22,29 @@ class Login(NamedTuple):
     #: The connection's session if the login came out of it, and its digest.
     session: Any
     digest: str | None
+    #: Digest of the password that the user had when the connection found the user.
+    password: str | None = None
 
     @property
     def is_ahead(self) -> bool:
         """Whether the session holds what is not stored yet, so that the store says little."""
         return bool(getattr(self.session, "modified", False))
+
+    def is_ended_by(self, message: Message) -> bool | None:
+        """Tell whether a message of the layer ends this login; None if only a look can tell."""
+        kind = message.get("type")
+        # The group may be that of the user before.
+        if message.get("group") != self.group or kind not in (DISCONNECT, LOOK_AGAIN):
+            return False
+        session, password = message.get("session"), message.get("unless")
+        if session is not None:
+            if session == self.digest:
+                return True
+            # Perhaps it is this session, with its key from before it was renewed.
+            return False if self.digest is None else None
+        if password is not None:
+            return None if self.password is None else password != self.password
+        return True if kind == DISCONNECT else None
 
     async def is_over_here(self) -> bool:
         """Tell whether the connection's own application has ended the login."""
@@ -43,9 +67,12 @@ async def read_login(scope: Scope) -> Login | None:
     if not user.is_authenticated:
         return None
     session: Any = scope.get("session")
-    if getattr(session, "session_key", None) and await session.aget(SESSION_KEY) == _stored(user):
-        return Login(user, user_group(user), session, session_digest(session.session_key))
-    return Login(user, user_group(user), None, None)
+    if not getattr(session, "session_key", None) or await session.aget(SESSION_KEY) != _stored(
+        user
+    ):
+        return Login(user, user_group(user), None, None, password_digest(user))
+    digest = session_digest(session.session_key)
+    return Login(user, user_group(user), session, digest, password_digest(user))
 
 
 def _stored(user: Any) -> str:

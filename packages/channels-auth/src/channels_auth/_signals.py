@@ -1,6 +1,7 @@
 """What Django tells of logins that end: logout, a new password, deactivation, deletion."""
 
 import contextlib
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from django.apps import apps
@@ -8,19 +9,24 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ImproperlyConfigured
 from django.db import router
-from django.db.models.signals import post_delete, post_init, post_save
+from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
-from channels_auth._addresses import UNAUTHORIZED, disconnect_message, user_group
+from channels_auth._addresses import (
+    UNAUTHORIZED,
+    disconnect_message,
+    look_again_message,
+    password_digest,
+    user_group,
+)
 from channels_auth._announce import after_commit, announce, announce_soon
 from channels_auth._store import keeps_data_in_cookie
+from channels_core.typing import Message
 
 __all__ = ["connect_receivers"]
 
-# Where an instance of the user model remembers what is stored of it. As an attribute, it goes
-# where the instance goes.
-_STORED: Final = "_channels_auth_stored"
-
-_UNKNOWN: Final = "unknown"
+# Where an instance of the user model remembers what is stored of it, as far as it knows. As an
+# attribute, it goes where the instance goes.
+_KNOWN: Final = "_channels_auth_known"
 
 
 def connect_receivers() -> None:
@@ -35,7 +41,12 @@ def connect_receivers() -> None:
         user_model = get_user_model()
     except ImproperlyConfigured:
         return
-    receivers = ((post_init, _initialised), (post_save, _saved), (post_delete, _deleted))
+    receivers = (
+        (post_init, _initialised),
+        (pre_save, _about_to_be_saved),
+        (post_save, _saved),
+        (post_delete, _deleted),
+    )
     # A proxy or a child sends its own signals, in the place of its parent's.
     for model in apps.get_models():
         if issubclass(model, user_model):
@@ -98,7 +109,15 @@ def _when_flushed(session: Any, group: str, message: Any) -> None:
 
 
 def _initialised(*, instance: Any, **kwargs: object) -> None:
-    _remember(instance, _present(instance))
+    # Called for each instance that a query returns.
+    values = instance.__dict__
+    values[_KNOWN] = _state(values)
+
+
+def _about_to_be_saved(*, instance: Any, **kwargs: object) -> None:
+    if instance._state.adding:
+        # It came out of no query. There may be a row of that key all the same.
+        vars(instance).pop(_KNOWN, None)
 
 
 def _saved(
@@ -110,36 +129,66 @@ def _saved(
     update_fields: frozenset[str] | None,
     **kwargs: object,
 ) -> None:
-    present = _present(instance)
-    stored = getattr(instance, _STORED, {})
-    written = {
-        name: value
-        for name, value in present.items()
-        if (update_fields is None or name in update_fields) and value != stored.get(name, _UNKNOWN)
+    state = _state(vars(instance))
+    if update_fields is not None:
+        state = {name: state[name] for name in state if name in update_fields}
+    known = vars(instance).get(_KNOWN, {})
+    changed = {
+        name: state[name] for name in state if name not in known or known[name] != state[name]
     }
-    if not written:
+    if changed:
+        # What is stored is open until the commit: there may be a rollback, to before or halfway.
+        # A new dict each time: copies of the instance have the old one.
+        _set_known(instance, {name: known[name] for name in known if name not in changed})
+        after_commit(using, _learn, instance, changed)
+    if not created and not raw:
+        group = user_group(instance)
+        for message in _news(group, instance, state, changed):
+            after_commit(using, announce_soon, group, message)
+
+
+def _news(
+    group: str, instance: Any, state: dict[str, object], changed: Collection[str]
+) -> Iterator[Message]:
+    """Yield what the sockets of a user are told when an instance has been saved.
+
+    What it held before may not be what was stored before: others write, too. So a needless message
+    has to do no harm.
+    """
+    inactive = "is_active" in state and not state["is_active"]
+    if inactive and "is_active" in changed:
+        yield disconnect_message(group, UNAUTHORIZED)
         return
-    # After the commit: a rollback leaves both the database and this as they were.
-    after_commit(using, _remember, instance, {**stored, **written})
-    deactivated = "is_active" in written and not written["is_active"]
-    if not created and not raw and ("password" in written or deactivated):
-        _announce_all(instance, using)
+    if inactive:
+        # Some authentication backends let such users in.
+        yield look_again_message(group)
+    if "password" in changed:
+        yield disconnect_message(group, UNAUTHORIZED, unless=password_digest(instance))
 
 
 def _deleted(*, instance: Any, using: str, **kwargs: object) -> None:
-    _announce_all(instance, using)
-
-
-def _announce_all(user: Any, using: str) -> None:
-    group = user_group(user)
+    group = user_group(instance)
     after_commit(using, announce_soon, group, disconnect_message(group, UNAUTHORIZED))
 
 
-def _present(instance: Any) -> dict[str, object]:
-    """Return what an instance holds of what counts, without loading what is deferred."""
-    values = vars(instance)
-    return {name: values[name] for name in ("password", "is_active") if name in values}
+def _state(values: dict[str, Any]) -> dict[str, object]:
+    """Return what counts of an instance's values, without what is deferred.
+
+    A number stands for the password: instances get into caches and logs.
+    """
+    state: dict[str, object] = {}
+    password = values.get("password")
+    if isinstance(password, str):
+        # Quick, as the str keeps it; and it says something in this process only.
+        state["password"] = hash(password)
+    if "is_active" in values:
+        state["is_active"] = values["is_active"]
+    return state
 
 
-def _remember(instance: Any, values: dict[str, object]) -> None:
-    setattr(instance, _STORED, values)
+def _learn(instance: Any, stored: dict[str, object]) -> None:
+    _set_known(instance, {**vars(instance).get(_KNOWN, {}), **stored})
+
+
+def _set_known(instance: Any, values: dict[str, object]) -> None:
+    vars(instance)[_KNOWN] = values

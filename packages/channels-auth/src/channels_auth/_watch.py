@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 from weakref import WeakSet
 
-from channels_auth._addresses import MESSAGE_TYPE, UNAUTHORIZED
+from channels_auth._addresses import UNAUTHORIZED
 from channels_auth._gate import Gate
 from channels_auth._logins import Login, read_login
 from channels_auth._periodic import Periodic
@@ -187,17 +187,12 @@ class Watch:
 
     async def _handle(self, message: Message) -> None:
         login = self._login
-        if message.get("type") != MESSAGE_TYPE or login is None:
+        if login is None:
             return
-        if message.get("group") != login.group:
-            return  # It is for the user before.
-        meant = message.get("session")
-        if meant is not None and login.digest is None:
-            return  # A login that came out of no session.
-        if meant is None or meant == login.digest:
+        ends = login.is_ended_by(message)
+        if ends:
             await self._end(login, message.get("code", UNAUTHORIZED))
-        else:
-            # Perhaps it is this session with its key from before it was renewed.
+        elif ends is None:
             self._checks.run_soon()
 
     # The end
