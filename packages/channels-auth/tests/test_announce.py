@@ -1,15 +1,17 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 from django.test import override_settings
 
+from channels_auth import _announce
 from channels_auth._announce import after_commit, announce, announce_soon
 from channels_core.layers import BaseChannelLayer, channel_layers
+from channels_core.typing import Message
 from layers import GroupLayer
 
 MESSAGE = {"type": "auth.disconnect"}
@@ -49,6 +51,23 @@ class TestAnnouncing:
         await announce("g", MESSAGE)
         [record] = caplog.records
         assert record.name == "django.channels.auth"
+        assert "could not be told" in record.getMessage()
+
+    @pytest.mark.parametrize("colour", [announce_soon, async_to_sync(announce)])
+    def test_a_layer_that_hangs_holds_up_nothing(
+        self,
+        layer: GroupLayer,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        colour: Callable[..., None],
+    ) -> None:
+        async def hang(group: str, message: Message) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(_announce, "_SEND_TIMEOUT", 0.001)
+        monkeypatch.setattr(layer, "group_send", hang)
+        colour("g", MESSAGE)
+        [record] = caplog.records
         assert "could not be told" in record.getMessage()
 
     @override_settings(CHANNEL_LAYERS={"default": {"BACKEND": "no.such.Layer"}})

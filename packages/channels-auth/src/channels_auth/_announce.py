@@ -16,12 +16,17 @@ __all__ = ["after_commit", "announce", "announce_soon"]
 
 logger = logging.getLogger("django.channels.auth")
 
+#: Seconds that the layer may take: a logout, or a change of a user, waits for it.
+_SEND_TIMEOUT: Final = 5.0
+
 # The event loop holds its tasks weakly.
 _tasks: Final[set[asyncio.Task[None]]] = set()
 
 
 async def announce(group: str, message: Message) -> None:
-    """Send a message to a group; an error is logged, and a site without groups has no use for it.
+    """Send a message to a group; a site without groups has no use for it.
+
+    An error is logged, and so is a layer that takes too long.
 
     Args:
         group: The name of a group.
@@ -30,7 +35,8 @@ async def announce(group: str, message: Message) -> None:
     try:
         layer = get_channel_layer()
         if layer is not None and has_groups(layer):
-            await layer.group_send(group, message)
+            async with asyncio.timeout(_SEND_TIMEOUT):
+                await layer.group_send(group, message)
     except Exception:
         # The logout, or the change of the password, must not fail for it.
         logger.exception(
