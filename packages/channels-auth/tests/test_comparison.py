@@ -1,7 +1,7 @@
 """The same sessions through Django's own stack and through ours, with the same results."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from importlib import import_module
@@ -13,16 +13,21 @@ import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.contrib import auth
 from django.contrib.auth import signals
+from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.exceptions import SuspiciousOperation
+from django.core.management import call_command
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CSRF_SESSION_KEY, CsrfViewMiddleware
 from django.test import RequestFactory, override_settings
 
 from channels_auth.auth import AuthMiddlewareStack, get_user, login, logout
+from channels_core.exceptions import StopConsumer
+from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.typing import Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.django_db
@@ -331,10 +336,32 @@ def scope_of(world: World, kind: str) -> Scope:
     }
 
 
+def serve(application: Any, scope: Scope) -> list[Message]:
+    """Open a connection, and return what is sent to it until the application ends."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async_to_sync(AuthMiddlewareStack(application))(scope, receive, send)
+    return sent
+
+
+def cookies_in(sent: list[Message]) -> SimpleCookie:
+    """Return the cookies that are set by the first message, which has the headers."""
+    cookies: SimpleCookie = SimpleCookie()
+    for name, value in sent[0].get("headers", ()):
+        if name == b"set-cookie":
+            cookies.load(value.decode())
+    return cookies
+
+
 def ours(kind: str) -> Runner:
     def run(world: World, action: str) -> Answer:
         found: list[Any] = []
-        sent: list[Message] = []
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             if kind == "websocket":
@@ -346,18 +373,8 @@ def ours(kind: str) -> Runner:
                 await send({"type": "http.response.start", "status": 200, "headers": []})
                 await send({"type": "http.response.body"})
 
-        async def receive() -> Message:
-            return {"type": "websocket.connect"}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        async_to_sync(AuthMiddlewareStack(application))(scope_of(world, kind), receive, send)
-        cookies: SimpleCookie = SimpleCookie()
-        for name, value in sent[0].get("headers", ()):
-            if name == b"set-cookie":
-                cookies.load(value.decode())
-        return Answer(cookies, found[0])
+        sent = serve(application, scope_of(world, kind))
+        return Answer(cookies_in(sent), found[0])
 
     return run
 
@@ -390,7 +407,234 @@ def test_ours_does_what_django_does(case: str, action: str) -> None:
     world = World(CASES[case])
     expected = world.run(django_sync, action)
     for name, runner in RUNNERS.items():
-        assert world.run(runner, action) == expected, name
+        found = world.run(runner, action)
+        keeps_key = case == "a fallback secret" and action in {"look", "login"}
+        if name == "ours over a WebSocket" and keeps_key:
+            expected = with_key_kept(expected, world)
+        assert found == expected, name
+
+
+def with_key_kept(outcome: Outcome, world: World) -> Outcome:
+    """Return what comes out where a session of a fallback secret gets a new hash, but no new key.
+
+    In a cookie, key and content are the same, and no key leads to nothing.
+    """
+    if world.by_cookie:
+        return outcome
+    return outcome._replace(cookie="of the same key", under_the_old_key=outcome.under_the_new_key)
+
+
+#: What a server says of itself: the second one sends no headers with a handshake.
+SERVERS: list[Scope] = [{"version": "3.0", "spec_version": "2.4"}, {"version": "3.0"}]
+DENIAL: Scope = {"websocket.http.response": {}}
+
+
+@pytest.mark.usefixtures("ground")
+@pytest.mark.parametrize("asgi", SERVERS, ids=["with headers", "without headers"])
+@pytest.mark.parametrize("extensions", [DENIAL, {}], ids=["with denial", "without denial"])
+@pytest.mark.parametrize("ending", ["accept", "close", "deny", "fail", "nothing"])
+def test_no_handshake_costs_a_session_of_a_fallback_secret(
+    ending: str, extensions: Scope, asgi: Scope
+) -> None:
+    """Whichever way it ends, the browser may come again with what it has."""
+    world = World(CASES["a fallback secret"])
+    world.reset()
+
+    class Door(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            assert self.scope["user"] == world.anna
+            if ending == "accept":
+                await self.accept()
+            elif ending == "close":
+                await self.close()
+            elif ending == "deny":
+                await self.deny(status=403)
+            elif ending == "fail":
+                raise LookupError
+            raise StopConsumer
+
+    scope = {**scope_of(world, "websocket"), "asgi": asgi, "extensions": extensions}
+    with suppress(LookupError):
+        sent = serve(Door.as_asgi(), {**scope, "subprotocols": []})
+        set_to = cookies_in(sent).get(NAME) if sent else None
+        assert set_to is None or world.by_cookie or set_to.value == world.key
+    stored = world.stored(world.key)
+    assert stored is not None
+    assert stored.keys() == world.data.keys()
+    assert stored["cart"] == [3, 4]
+    assert django_sync(world, "look").user == world.anna
+
+
+class Banning(ModelBackend):
+    """A backend that looks users up in one way only: Django's other one would let them in."""
+
+    def get_user(self, user_id: Any) -> None:
+        return None
+
+
+class Native(BaseBackend):
+    """A backend that looks users up without a thread, and in no other way."""
+
+    async def aget_user(self, user_id: Any) -> Any:
+        return await auth.get_user_model().objects.aget(pk=user_id)
+
+
+class TestSeveralBackends:
+    """Each session is its own backend's affair, whatever the others are like."""
+
+    @pytest.fixture(autouse=True)
+    def _backends(self, settings: Any) -> None:
+        settings.AUTHENTICATION_BACKENDS = [
+            MODEL_BACKEND,
+            f"{__name__}.Banning",
+            f"{__name__}.Native",
+        ]
+
+    def world_of(self, backend: type) -> World:
+        path = f"{__name__}.{backend.__name__}"
+        return World(Case(lambda data: data.update({auth.BACKEND_SESSION_KEY: path})))
+
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_a_synchronous_one_rules_its_sessions(self, action: str) -> None:
+        world = self.world_of(Banning)
+        expected = world.run(django_sync, action)
+        assert expected.user is None or action.startswith("login")
+        for name in ("ours bare", "ours over HTTP", "ours over a WebSocket"):
+            assert world.run(RUNNERS[name], action) == expected, name
+
+    def test_an_asynchronous_one_rules_its_sessions(self) -> None:
+        world = self.world_of(Native)
+        expected = world.run(django_async, "look")
+        assert expected.user == world.anna.pk
+        for name in ("ours bare", "ours over HTTP", "ours over a WebSocket"):
+            assert world.run(RUNNERS[name], "look") == expected, name
+
+    def test_djangos_own_finds_its_users(self) -> None:
+        world = World(CASES["logged in"])
+        for name, runner in RUNNERS.items():
+            assert world.run(runner, "look").user == world.anna.pk, name
+
+
+@pytest.mark.parametrize("spelling", ["without await", "with await"])
+def test_a_cache_in_the_database_is_read(spelling: str, settings: Any) -> None:
+    """The engine takes a forbidden query for a missing session, whose cookie would be deleted."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "LOCATION": "comparison_cache",
+        }
+    }
+    call_command("createcachetable", verbosity=0)
+    world = World(CASES["an anonymous session"])
+    world.reset()
+    found = []
+
+    class Reader(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            session = self.scope["session"]
+            if spelling == "without await":
+                found.append(session.get("cart"))
+            else:
+                found.append(await session.aget("cart"))
+            await self.accept()
+            raise StopConsumer
+
+    scope = {**scope_of(world, "websocket"), "subprotocols": []}
+    sent = serve(Reader.as_asgi(), scope)
+    assert [message["type"] for message in sent] == ["websocket.accept"]
+    assert found == [[3, 4]]
+    assert not cookies_in(sent)
+    assert world.stored(world.key) == world.data
+
+
+class Protection(NamedTuple):
+    """What can be seen of the protection against CSRF after a request."""
+
+    #: The cookie's attributes, or None if it was not set.
+    cookie: dict[str, str] | None
+    is_secret_new: bool
+    where: str
+
+
+class TestCsrf:
+    """A login changes the secret: who has planted or seen the one before must not know it."""
+
+    SECRET = "a" * 32
+
+    @pytest.fixture(autouse=True, params=["cookie", "session"])
+    def where(self, request: pytest.FixtureRequest, settings: Any) -> str:
+        where: str = request.param
+        settings.MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
+        settings.CSRF_USE_SESSIONS = where == "session"
+        settings.CSRF_COOKIE_SAMESITE = "Strict"
+        return where
+
+    def world(self, where: str, case: str) -> World:
+        change = CASES[case].change
+
+        def with_secret(data: dict[str, Any]) -> None:
+            assert change is not None
+            change(data)
+            data[CSRF_SESSION_KEY] = self.SECRET
+
+        return World(Case(with_secret) if where == "session" and change else CASES[case])
+
+    def look(self, world: World, where: str, cookies: Any) -> Protection:
+        """Return what has become of the secret."""
+        morsel = cookies.get("csrftoken")
+        attributes = None
+        if morsel is not None:
+            attributes = {name: str(value) for name, value in morsel.items() if name != "expires"}
+        if where == "cookie":
+            return Protection(attributes, bool(morsel) and morsel.value != self.SECRET, where)
+        key = cookies[NAME].value if NAME in cookies else world.key
+        secret = (world.stored(key) or {}).get(CSRF_SESSION_KEY)
+        return Protection(attributes, secret != self.SECRET, where)
+
+    def with_cookie(self, world: World, scope: Scope) -> Scope:
+        cookies = {"csrftoken": self.SECRET} | ({NAME: world.cookie} if world.cookie else {})
+        line = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        return {**scope, "headers": [(b"cookie", line.encode())]}
+
+    @pytest.mark.parametrize("case", ["no session", "an anonymous session", "logged in"])
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_as_django_does_it(self, where: str, case: str, action: str) -> None:
+        world = self.world(where, case)
+
+        def view(request: HttpRequest) -> HttpResponse:
+            do_sync(world, action, request)
+            return HttpResponse()
+
+        world.reset()
+        stack: Any = SessionMiddleware(CsrfViewMiddleware(AuthenticationMiddleware(view)))
+        request = fake_request(world)
+        request.COOKIES["csrftoken"] = self.SECRET
+        expected = self.look(world, where, stack(request).cookies)
+        assert expected.is_secret_new or not action.startswith("login")
+
+        for kind, answer in (
+            ("http", "http.response.start"),
+            ("websocket", "websocket.accept"),
+        ):
+            world.reset()
+
+            async def application(
+                scope: Scope, receive: Receive, send: Send, answer: str = answer
+            ) -> None:
+                await receive()
+                await do_ours(world, action, scope)
+                await send({"type": answer, "status": 200, "headers": []})
+
+            sent = serve(application, self.with_cookie(world, scope_of(world, kind)))
+            assert self.look(world, where, cookies_in(sent)) == expected, kind
+
+    def test_a_site_without_it_gets_no_cookie(self, settings: Any) -> None:
+        settings.MIDDLEWARE = []
+        settings.CSRF_USE_SESSIONS = False
+        world = World(CASES["logged in"])
+        world.reset()
+        assert ours("websocket")(world, "login").cookies.keys() == {NAME}
 
 
 class TestTheComparison:

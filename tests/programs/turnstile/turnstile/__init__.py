@@ -1,0 +1,1 @@
+"""Sockets whose handshakes change who is logged in."""
