@@ -30,6 +30,9 @@ logger = logging.getLogger("django.channels.consumer")
 _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 
 
+_missing: Final = object()
+
+
 class AsyncConsumer:
     """The base of consumers whose handlers are coroutine methods.
 
@@ -319,6 +322,8 @@ class SyncConsumer(AsyncConsumer):
 
     _channels_framework: ClassVar[bool] = True
     _channels_running: ThreadCall | None = None
+    # Our own handler for the end of a connection, where a program has no other.
+    _channels_ending: ClassVar[Any] = _missing
 
     def _channels_make_base_send(self, send: Send) -> Callable[[Message], Any]:
         loop = asyncio.get_running_loop()
@@ -345,8 +350,13 @@ class SyncConsumer(AsyncConsumer):
             ValueError: As in `AsyncConsumer.dispatch`.
         """
         handler = self._channels_find_handler(message)
-        if handler is not None:
-            await self._channels_call(handler, message)
+        if handler is None:
+            return
+        if getattr(handler, "__func__", None) is self._channels_ending:
+            # In the loop, where its work is: a thread would wait for a loop that may stop.
+            await self._channels_finish()
+            raise StopConsumer
+        await self._channels_call(handler, message)
 
     async def _channels_call(self, function: Callable[..., Any], *args: Any) -> None:
         call = ThreadCall(function, args)

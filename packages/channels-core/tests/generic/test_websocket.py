@@ -982,3 +982,18 @@ async def test_ten_thousand_connections_leave_nothing_behind(layer: LocalLayer) 
     assert layer.made == 10_000
     assert layer.members == 0
     assert asyncio.all_tasks() == before
+
+
+@both_colours
+async def test_a_program_may_have_its_own_handler_for_the_end(colour: str) -> None:
+    seen, disconnect = recorder()
+
+    def websocket_disconnect(self: Any, message: Message) -> Any:
+        seen.append(message["type"])
+        yield super(program, self).websocket_disconnect(message)
+
+    program = consumer(colour, disconnect=disconnect, websocket_disconnect=websocket_disconnect)
+    server = Server(program.as_asgi())
+    await server.connect()
+    await server.leave(4000)
+    assert seen == ["websocket.disconnect", (4000, 4000, "")]

@@ -507,3 +507,7 @@ class JsonWebsocketConsumer(WebsocketConsumer):
     def encode_json(cls, content: Any) -> str:
         """Serialise a value for a frame."""
         return _events.encode_json(content, cls.json_encoder)
+
+
+# As staticmethod: it is compared, not called.
+WebsocketConsumer._channels_ending = staticmethod(WebsocketConsumer.websocket_disconnect)
