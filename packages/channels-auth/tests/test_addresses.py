@@ -16,6 +16,7 @@ from channels_auth._addresses import (
     password_digest,
     require_layer,
     session_digest,
+    session_group,
     user_group,
 )
 from channels_core.exceptions import InvalidChannelLayerError
@@ -83,6 +84,12 @@ def test_a_message_holds_no_session_key() -> None:
 
 def test_a_message_to_look_again_is_another_one() -> None:
     assert look_again_message("g")["type"] != disconnect_message("g", 4401)["type"]
+
+
+def test_a_session_has_a_group_too() -> None:
+    name = session_group(session_digest("secret"))
+    assert BaseChannelLayer().require_valid_group_name(name)
+    assert "secret" not in name
 
 
 class TestPasswords:

@@ -400,6 +400,14 @@ class TestLogins:
         assert request.session.session_key
         return {settings.SESSION_COOKIE_NAME: request.session.session_key}
 
+    def log_in_over(self, user: Any, cookies: dict[str, str]) -> None:
+        """Log in over HTTP, in a browser that brings cookies."""
+        request = HttpRequest()
+        request.COOKIES = cookies
+        [key] = cookies.values()
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+        auth.login(request, user, "django.contrib.auth.backends.ModelBackend")
+
     def log_out(self, cookies: dict[str, str]) -> None:
         request = HttpRequest()
         [key] = cookies.values()
@@ -452,6 +460,47 @@ class TestLogins:
         self.run(test)
         assert layer.members == {}
 
+    @pytest.mark.parametrize("who", ["anna", "ben"])
+    def test_a_login_as_somebody_else_ends_that_before(
+        self, layer: GroupLayer, anna: Any, who: str
+    ) -> None:
+        async def test() -> None:
+            server, elsewhere = self.serve(Echo, here), self.serve(Echo, there)
+            await server.connect()
+            await elsewhere.connect()
+            await sync_to_async(self.log_in_over)(users[who], here)
+            if who == "ben":
+                assert await server.receive() == OVER
+            else:
+                # The browser has a new cookie, of the same user.
+                assert await server.ask("a") == "a anna"
+            assert await elsewhere.ask("a") == "a anna"
+            for each in (server, elsewhere):
+                await each.leave()
+
+        users = {"anna": anna, "ben": User.objects.create_user("ben")}
+        here, there = self.cookies(anna), self.cookies(anna)
+        self.run(test)
+        assert layer.members == {}
+
+    def test_a_logout_by_a_token_closes_none(self, layer: GroupLayer, anna: Any) -> None:
+        def log_out() -> None:
+            request = HttpRequest()
+            request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+            request.user = anna
+            auth.logout(request)
+
+        async def test() -> None:
+            server = self.serve(Echo, cookies)
+            await server.connect()
+            await sync_to_async(log_out)()
+            assert layer.calls.count("group_send") == 1
+            assert await server.ask("a") == "a anna"
+            await server.leave()
+
+        cookies = self.cookies(anna)
+        self.run(test)
+
     def test_a_new_password_closes_all(self, layer: GroupLayer, anna: Any) -> None:
         async def test() -> None:
             servers = [self.serve(Echo, cookies) for cookies in (here, there)]
@@ -487,7 +536,7 @@ class TestLogins:
             stack = AuthMiddlewareStack(EndsWithLoginMiddleware(Echo))
             server = Server(stack, websocket(path="/login/"))
             assert (await server.connect())["type"] == "websocket.accept"
-            assert list(layer.members) == [user_group(anna)]
+            assert user_group(anna) in layer.members
             assert await server.ask("a") == "a anna"
             await disconnect_user(anna)
             assert await server.receive() == OVER

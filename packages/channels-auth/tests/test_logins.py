@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends import signed_cookies
 from django.contrib.sessions.backends.cache import SessionStore
 from django.core.cache import cache
 
@@ -12,6 +13,7 @@ from channels_auth._addresses import (
     look_again_message,
     password_digest,
     session_digest,
+    session_group,
     user_group,
 )
 from channels_auth._logins import Login, read_login
@@ -92,6 +94,7 @@ async def test_a_connection_may_end_its_login_itself(session: Any) -> None:
 
 
 HERS = user_group(ANNA)
+OF_SESSION = session_group(session_digest("k1"))
 BY_SESSION = Login(ANNA, HERS, object(), session_digest("k1"), "p1")
 BY_TOKEN = Login(ANNA, HERS, None, None, "p1")
 BY_OTHERS = Login(Visitor(), HERS, None, None, None)
@@ -112,6 +115,8 @@ BY_OTHERS = Login(Visitor(), HERS, None, None, None)
         (BY_SESSION, look_again_message(HERS), None),
         (BY_TOKEN, look_again_message(HERS), None),
         (BY_SESSION, look_again_message("another"), False),
+        (BY_SESSION, look_again_message(OF_SESSION), None),
+        (BY_TOKEN, look_again_message(OF_SESSION), False),
         (BY_SESSION, disconnect_message("another", 4401), False),
         (BY_SESSION, {"type": "chat.message", "group": HERS}, False),
         (BY_SESSION, {"group": HERS}, False),
@@ -119,3 +124,10 @@ BY_OTHERS = Login(Visitor(), HERS, None, None, None)
 )
 def test_not_all_that_is_told_ends_it(login: Login, message: Message, ends: bool | None) -> None:
     assert login.is_ended_by(message) is ends
+
+
+def test_it_is_reached_by_its_user_and_by_its_session() -> None:
+    assert BY_SESSION.groups == (HERS, OF_SESSION)
+    assert BY_TOKEN.groups == (HERS,)
+    # The key is the content, which changes.
+    assert BY_SESSION._replace(session=signed_cookies.SessionStore()).groups == (HERS,)

@@ -11,8 +11,9 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import aget_user, alogout, get_user_model, login, logout
 from django.contrib.auth.models import AnonymousUser, Permission
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.cache import cache
+from django.core.signals import request_finished
 from django.db import OperationalError, connection, transaction
 from django.db.models.signals import post_save
 from django.http import HttpRequest
@@ -24,6 +25,8 @@ from channels_auth._addresses import (
     disconnect_message,
     look_again_message,
     password_digest,
+    session_digest,
+    session_group,
     user_group,
 )
 from channels_auth._signals import connect_receivers
@@ -167,11 +170,49 @@ class TestLogout:
             logout(request)
         assert layer.sent == []
 
-    def test_without_a_key_all_are_told(self, layer: Reached, user: Any) -> None:
+    def test_without_a_key_it_was_none_of_theirs(self, layer: Reached, user: Any) -> None:
+        for _ in range(2):
+            # As with a token: the request has no session, or has flushed it before.
+            request = request_of(user)
+            request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+            logout(request)
+        assert layer.sent == to_look_again(user) * 2
+
+    def test_and_they_look_when_that_is_committed(self, layer: Reached, user: Any) -> None:
         request = request_of(user)
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
-        logout(request)
-        assert layer.sent == for_all(user)
+        with transaction.atomic():
+            request.session.flush()
+            user_logged_out.send(User, request=request, user=user)
+            assert layer.sent == []
+        assert layer.sent == to_look_again(user)
+
+    def test_without_a_flush_they_look_when_the_request_ends(
+        self, layer: Reached, user: Any
+    ) -> None:
+        request = request_of(user)
+        user_logged_out.send(User, request=request, user=user)
+        assert layer.sent == []
+        for _ in range(2):
+            request_finished.send(None)
+        assert layer.sent == to_look_again(user)
+
+    def test_after_a_flush_they_do_not(self, layer: Reached, user: Any) -> None:
+        logout(request_of(user))
+        request_finished.send(None)
+        assert len(layer.sent) == 1
+
+    @pytest.mark.parametrize("name", ["flush", "aflush"])
+    def test_a_later_flush_of_another_session_is_no_news(
+        self, layer: Reached, user: Any, name: str
+    ) -> None:
+        request = request_of(user)
+        session: Any = request.session
+        user_logged_out.send(User, request=request, user=user)
+        session.cycle_key()
+        flush = getattr(session, name)
+        async_to_sync(flush)() if name == "aflush" else flush()
+        assert session.session_key is None
+        assert layer.sent == []
 
     def test_where_the_key_is_the_content_all_are_told(self, layer: Reached, user: Any) -> None:
         with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
@@ -209,10 +250,66 @@ class TestLogout:
             logout(request)
             assert layer.sent == []
             await layer.until(lambda: bool(layer.sent))
-            assert layer.sent == for_all(User(pk=3))
+            assert layer.sent == to_look_again(User(pk=3))
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others)
+
+
+class TestLogin:
+    """A login in a browser that somebody is logged in with already."""
+
+    def log_in(self, user: Any, key: str | None) -> None:
+        request = HttpRequest()
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+        if key is not None:
+            request.COOKIES = {settings.SESSION_COOKIE_NAME: key}
+        login(request, user, "django.contrib.auth.backends.ModelBackend")
+
+    def test_the_sockets_of_the_session_before_look_again(self, layer: Reached, user: Any) -> None:
+        ben = User.objects.create_user("ben")
+        key = request_of(user).session.session_key
+        assert key is not None
+        with transaction.atomic():
+            self.log_in(ben, key)
+            assert layer.sent == []
+        group = session_group(session_digest(key))
+        assert layer.sent == [(group, look_again_message(group))]
+
+    def test_they_do_when_it_is_gone(self, layer: Reached, user: Any) -> None:
+        engine = "django.contrib.sessions.backends.cache"
+        with override_settings(SESSION_ENGINE=engine):
+            key = request_of(user).session.session_key
+            layer.look = lambda: import_module(engine).SessionStore(key).exists(key)
+            assert layer.look()
+            self.log_in(User.objects.create_user("ben"), key)
+        assert layer.seen == [False]
+        cache.clear()
+
+    def test_where_there_was_none_it_is_no_news(self, layer: Reached, user: Any) -> None:
+        self.log_in(user, None)
+        self.log_in(user, "")
+        assert layer.sent == []
+
+    def test_nor_where_the_session_stays(self, layer: Reached, user: Any) -> None:
+        self.log_in(user, request_of(user).session.session_key)
+        assert layer.sent == []
+
+    def test_nor_where_the_key_is_the_content(self, layer: Reached, user: Any) -> None:
+        with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
+            self.log_in(user, request_of(user).session.session_key)
+        assert layer.sent == []
+
+    def test_what_others_send_breaks_nothing(self, layer: Reached, user: Any) -> None:
+        cookies = {settings.SESSION_COOKIE_NAME: "k"}
+        for request in (
+            None,
+            HttpRequest(),
+            SimpleNamespace(COOKIES=cookies),
+            SimpleNamespace(COOKIES=cookies, session={}),
+        ):
+            user_logged_in.send(User, request=request, user=user)
+        assert layer.sent == []
 
 
 class TestUser:
@@ -436,9 +533,10 @@ class TestUser:
 class TestConnecting:
     def test_twice_is_once(self) -> None:
         connect_receivers()
-        before = len(post_save.receivers), len(user_logged_out.receivers)
+        signals = (post_save, user_logged_in, user_logged_out, request_finished)
+        before = [len(each.receivers) for each in signals]
         connect_receivers()
-        assert (len(post_save.receivers), len(user_logged_out.receivers)) == before
+        assert [len(each.receivers) for each in signals] == before
 
     def test_the_models_of_others_are_left_alone(self) -> None:
         connect_receivers()

@@ -14,6 +14,8 @@ from channels_auth._addresses import (
     disconnect_message,
     look_again_message,
     password_digest,
+    session_digest,
+    session_group,
     user_group,
 )
 from channels_auth._gate import Gate
@@ -179,6 +181,21 @@ class TestMembership:
             await settle()
             assert len(asyncio.all_tasks()) == 2
         assert layer.members == {}
+
+    async def test_a_session_has_a_group_too(self, layer: GroupLayer) -> None:
+        one, other = (session_group(session_digest(key)) for key in ("k1", "k2"))
+        session = Session(ANNA, "k1")
+        async with watched(layer, session=session) as connection:
+            assert list(layer.members) == [HERS, one]
+            session.session_key = "k2"
+            await connection.change(ANNA)
+            assert list(layer.members) == [HERS, other]
+            layer.groups.clear()
+            assert await connection.watch._renew()
+            assert list(layer.members) == [HERS, other]
+            session.flush()
+            await connection.change(AnonymousUser())
+            assert layer.members == {}
 
     async def test_a_layer_that_forgets_no_channels_will_do(self, layer: GroupLayer) -> None:
         layer.forget_channel = None  # type: ignore[assignment] # as if it had none

@@ -18,6 +18,7 @@ __all__ = [
     "password_digest",
     "require_layer",
     "session_digest",
+    "session_group",
     "user_group",
 ]
 
@@ -88,6 +89,11 @@ def session_digest(session_key: str) -> str:
     return _digest(session_key)
 
 
+def session_group(digest: str) -> str:
+    """Return the name of the group of all sockets of a session, by its digest."""
+    return f"auth.session.{digest}"
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
@@ -126,7 +132,7 @@ def disconnect_message(
 
 
 def look_again_message(group: str) -> Message:
-    """Build the message that has sockets of a group look whether their login still holds."""
+    """Build the message that has sockets of a user, or of a session, look at their login again."""
     return {"type": LOOK_AGAIN, "group": group}
 
 

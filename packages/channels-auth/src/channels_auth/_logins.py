@@ -7,8 +7,10 @@ from channels_auth._addresses import (
     LOOK_AGAIN,
     password_digest,
     session_digest,
+    session_group,
     user_group,
 )
+from channels_auth._store import keeps_data_in_cookie
 from channels_core.typing import Message, Scope
 
 __all__ = ["Login", "read_login"]
@@ -26,6 +28,13 @@ class Login(NamedTuple):
     password: str | None = None
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups in which its sockets are."""
+        if self.digest is None or keeps_data_in_cookie(self.session):
+            return (self.group,)
+        return (self.group, session_group(self.digest))
+
+    @property
     def is_ahead(self) -> bool:
         """Whether the session holds what is not stored yet, so that the store says little."""
         return bool(getattr(self.session, "modified", False))
@@ -34,8 +43,10 @@ class Login(NamedTuple):
         """Tell whether a message of the layer ends this login; None if only a look can tell."""
         kind = message.get("type")
         # The group may be that of the user before.
-        if message.get("group") != self.group or kind not in (DISCONNECT, LOOK_AGAIN):
+        if message.get("group") not in self.groups or kind not in (DISCONNECT, LOOK_AGAIN):
             return False
+        if kind == LOOK_AGAIN:
+            return None
         session, password = message.get("session"), message.get("unless")
         if session is not None:
             if session == self.digest:
@@ -44,7 +55,7 @@ class Login(NamedTuple):
             return False if self.digest is None else None
         if password is not None:
             return None if self.password is None else password != self.password
-        return True if kind == DISCONNECT else None
+        return True
 
     async def is_over_here(self) -> bool:
         """Tell whether the connection's own application has ended the login."""

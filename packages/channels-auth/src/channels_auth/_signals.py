@@ -1,13 +1,15 @@
-"""What Django tells of logins that end: logout, a new password, deactivation, deletion."""
+"""What Django tells of logins that end: a logout, another login, a user that changes."""
 
 import contextlib
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import request_finished
 from django.db import router
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
@@ -16,6 +18,8 @@ from channels_auth._addresses import (
     disconnect_message,
     look_again_message,
     password_digest,
+    session_digest,
+    session_group,
     user_group,
 )
 from channels_auth._announce import after_commit, announce, announce_soon
@@ -28,13 +32,18 @@ __all__ = ["connect_receivers"]
 # attribute, it goes where the instance goes.
 _KNOWN: Final = "_channels_auth_known"
 
+# The groups of users who have logged out, but for the flush of the session.
+_not_flushed: Final[set[str]] = set()
+
 
 def connect_receivers() -> None:
     """Connect the receivers; once more does nothing.
 
     Those of the user model need the models to be loaded, and a user model that is installed.
     """
+    user_logged_in.connect(_logged_in, dispatch_uid="channels_auth.logged_in")
     user_logged_out.connect(_logged_out, dispatch_uid="channels_auth.logged_out")
+    request_finished.connect(_request_finished, dispatch_uid="channels_auth.request_finished")
     if not apps.models_ready:
         return
     try:
@@ -55,54 +64,83 @@ def connect_receivers() -> None:
                 signal.connect(receiver, sender=model, dispatch_uid=uid)
 
 
-# Logout
+# The session
+
+
+def _logged_in(*, request: Any, **kwargs: object) -> None:
+    session: Any = getattr(request, "session", None)
+    key = getattr(request, "COOKIES", {}).get(settings.SESSION_COOKIE_NAME)
+    if not key or key == getattr(session, "session_key", key) or keeps_data_in_cookie(session):
+        return
+    # Somebody logs in over another one: Django ends the session that the browser came with, and
+    # tells nobody. Whose it was, only its sockets know.
+    group = session_group(session_digest(key))
+    after_commit(_database_of(session), announce_soon, group, look_again_message(group))
 
 
 def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
     # None: somebody logged out who was not logged in.
     if user is None or user.pk is None:
         return
-    session = getattr(request, "session", None)
+    session: Any = getattr(request, "session", None)
     group = user_group(user)
-    message = disconnect_message(group, UNAUTHORIZED, _stored_key(session))
-    if hasattr(session, "flush"):
-        _when_flushed(session, group, message)
+    if not hasattr(session, "flush"):
+        # There is nothing by which to tell which login it was.
+        announce_soon(group, disconnect_message(group, UNAUTHORIZED))
+    elif session.session_key is None:
+        # The request brought a token, and no session. Or the session was flushed already.
+        after_commit(_database_of(session), announce_soon, group, look_again_message(group))
     else:
-        announce_soon(group, message)
+        # In a cookie the key is the content: it changes with it, and other sockets have another.
+        key = None if keeps_data_in_cookie(session) else session.session_key
+        _when_flushed(session, group, disconnect_message(group, UNAUTHORIZED, key))
 
 
-def _stored_key(session: Any) -> str | None:
-    """Return the key of a session on the server; None if there is none by which to tell it."""
-    # In a cookie the key is the content: it changes with it, and other sockets have another.
-    return None if keeps_data_in_cookie(session) else getattr(session, "session_key", None)
+def _database_of(session: object) -> str | None:
+    """Return the alias of the database that a session is in; None if it is in none."""
+    model = getattr(session, "model", None)
+    return None if model is None else router.db_for_write(model)
 
 
-def _when_flushed(session: Any, group: str, message: Any) -> None:
+def _when_flushed(session: Any, group: str, message: Message) -> None:
     """Announce a logout once its session is gone.
 
     Django tells of it before. A socket that is closed then would be connected again while the
     session is still there, and stay.
     """
-    model = getattr(session, "model", None)
-    using = None if model is None else router.db_for_write(model)
+    key = session.session_key
     flush, aflush = session.flush, session.aflush
 
-    def restore() -> None:
+    def begin() -> bool:
         for name in ("flush", "aflush"):
             with contextlib.suppress(AttributeError):
                 delattr(session, name)
+        _not_flushed.discard(group)
+        # Much later it may be another session.
+        return bool(session.session_key == key)
 
     def flush_and_tell() -> None:
-        restore()
+        is_meant = begin()
         flush()
-        after_commit(using, announce_soon, group, message)
+        if is_meant:
+            after_commit(_database_of(session), announce_soon, group, message)
 
     async def aflush_and_tell() -> None:
-        restore()
+        is_meant = begin()
         await aflush()
-        await announce(group, message)
+        if is_meant:
+            await announce(group, message)
 
     session.flush, session.aflush = flush_and_tell, aflush_and_tell
+    _not_flushed.add(group)
+
+
+def _request_finished(**kwargs: object) -> None:
+    # Somebody has sent `user_logged_out` by himself, and ended by other means what he has ended.
+    while _not_flushed:
+        with contextlib.suppress(KeyError):  # another thread was quicker
+            group = _not_flushed.pop()
+            announce_soon(group, look_again_message(group))
 
 
 # The user model

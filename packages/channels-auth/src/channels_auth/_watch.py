@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -40,8 +40,8 @@ _cut_off: "WeakSet[Watch]" = WeakSet()
 class Watch:
     """Close a connection when its login ends.
 
-    It has a channel of its own, which is in the group of the user. One task waits for what comes
-    there. Before anybody logs in there is neither.
+    It has a channel of its own, in the group of the user and in that of the session. One task
+    waits for what comes there. Before anybody logs in there is neither.
     """
 
     def __init__(
@@ -85,15 +85,16 @@ class Watch:
             if login is None:
                 if old is not None:
                     self._end_after_handler()
-                    await self._leave(old.group)
+                    await self._leave(old.groups)
                 return
             self._end_no_more()
             if self._channel is None:
                 self._channel = await self._layer.new_channel()
-            if old is None or old.group != login.group:
-                await self._layer.group_add(login.group, self._channel)
-                if old is not None:
-                    await self._leave(old.group)
+            before = () if old is None else old.groups
+            for group in login.groups:
+                if group not in before:
+                    await self._layer.group_add(group, self._channel)
+            await self._leave(group for group in before if group not in login.groups)
         if self._task is None:
             self._task = asyncio.create_task(self._listen())
             self._renewals.start()
@@ -122,7 +123,7 @@ class Watch:
         try:
             async with asyncio.timeout(_CLEANUP_TIMEOUT):
                 if self._login is not None:
-                    await self._leave(self._login.group)
+                    await self._leave(self._login.groups)
                 forget = getattr(self._layer, "forget_channel", None)
                 if forget is not None:
                     await forget(self._channel)
@@ -170,20 +171,22 @@ class Watch:
                 logger.info("The channel layer works again")
 
     async def _renew(self) -> bool:
-        """Join the group once more, and return whether that was possible."""
+        """Join the groups once more, and return whether that was possible."""
         async with self._turn:
             if self._login is None or self._channel is None:
                 return True
             try:
-                await self._layer.group_add(self._login.group, self._channel)
+                for group in self._login.groups:
+                    await self._layer.group_add(group, self._channel)
             except Exception as error:  # noqa: BLE001 - whatever a layer raises
                 logger.debug("A membership could not be renewed; tried again: %r", error)
                 return False
             return True
 
-    async def _leave(self, group: str) -> None:
-        assert self._channel is not None  # it has joined the group
-        await self._layer.group_discard(group, self._channel)
+    async def _leave(self, groups: Iterable[str]) -> None:
+        assert self._channel is not None  # it has joined the groups
+        for group in groups:
+            await self._layer.group_discard(group, self._channel)
 
     async def _handle(self, message: Message) -> None:
         login = self._login
