@@ -16,7 +16,7 @@ __all__ = ["CookieMiddleware"]
 _FORBIDDEN: Final = frozenset("\r\n\0;")
 
 #: A scope of another kind has no client that could send cookies.
-_WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
+WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
 
 
 def _read_cookies(headers: Any) -> dict[str, str]:
@@ -57,7 +57,7 @@ class CookieMiddleware(BaseMiddleware):
 
         Source: `django.http.cookie.parse_cookie`.
         """
-        if scope.get("type") not in _WITHOUT_CLIENT:
+        if scope.get("type") not in WITHOUT_CLIENT:
             if "headers" not in scope:
                 raise ValueError(
                     "CookieMiddleware was passed a scope that did not have a headers key "

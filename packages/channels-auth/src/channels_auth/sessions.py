@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from http.cookies import SimpleCookie
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
@@ -13,8 +13,9 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.utils.http import http_date
 
 from channels_auth._gate import Gate, GateState
+from channels_auth._headers import WITH_HEADERS, is_failure, sends_headers, vary_on_cookie
 from channels_auth._store import INTERRUPTED, SessionGone, keeps_data_in_cookie, session_class
-from channels_auth.cookies import CookieMiddleware
+from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
 from channels_core.refusal import refusal
@@ -30,14 +31,6 @@ __all__ = [
 
 logger = logging.getLogger("django.channels.auth")
 
-#: The messages with the headers of a response.
-_HEADERS: Final = ["http.response.start", "websocket.accept", "websocket.http.response.start"]
-
-#: Those after which no header can be sent any more.
-_LAST_CHANCE: Final = frozenset([*_HEADERS, "websocket.close"])
-
-_WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
-
 
 class InstanceSessionWrapper:
     """The session of one connection: made from its cookie, saved when its headers go out.
@@ -52,8 +45,8 @@ class InstanceSessionWrapper:
             and the server sends those of an accepted handshake (ASGI 2.1; Daphne does not).
     """
 
-    save_message_types: Collection[str] = _HEADERS
-    cookie_response_message_types: Collection[str] = _HEADERS
+    save_message_types: Collection[str] = WITH_HEADERS
+    cookie_response_message_types: Collection[str] = WITH_HEADERS
 
     def __init__(self, scope: Scope, send: Send) -> None:
         """Take a connection.
@@ -77,7 +70,7 @@ class InstanceSessionWrapper:
         self.cookies = SimpleCookie()
         #: Whether the headers of the answer are still to come.
         self._waits = True
-        self._headers_reach_browser = _sends_headers(scope)
+        self._headers_reach_browser = sends_headers(scope)
         self.real_send = send
         self._handlers_end = False
         self._complained = False
@@ -115,7 +108,11 @@ class InstanceSessionWrapper:
 
         Source: `django.contrib.sessions.middleware.SessionMiddleware.process_response`.
         """
-        if self.activated and self._waits and message["type"] in _LAST_CHANCE:
+        if (
+            self.activated
+            and self._waits
+            and (message["type"] in WITH_HEADERS or message["type"] == "websocket.close")
+        ):
             message = await self._answer(message)
         if self.activated and self._gate is not None:
             await self._gate.send(message)
@@ -133,7 +130,7 @@ class InstanceSessionWrapper:
                 self.session.modified = False
                 await self._close()
         self._waits = False
-        if _is_failure(message):
+        if is_failure(message):
             self.activated = False  # as in Django, nothing of a failed request is kept
         else:
             self.session.end_of_headers()
@@ -159,7 +156,7 @@ class InstanceSessionWrapper:
         elif (
             (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
             and not session.is_empty()
-            and not _is_failure(message)
+            and not is_failure(message)
             and message["type"] in self.save_message_types
         ):
             max_age = await self._expiry_and_save()
@@ -181,7 +178,7 @@ class InstanceSessionWrapper:
             message["headers"].append((b"set-cookie", morsel.OutputString().encode()))
             vary = True
         if vary and message["type"] != "websocket.accept":
-            message["headers"] = _vary_on_cookie(message["headers"])
+            message["headers"] = vary_on_cookie(message["headers"])
         return message
 
     async def _expiry_and_save(self) -> int | None:
@@ -265,7 +262,10 @@ class InstanceSessionWrapper:
                 *(
                     ("the headers of the response are out", "put it there before accept()")
                     if self._headers_reach_browser
-                    else ("this server sends no headers with a handshake", "begin the session over HTTP")
+                    else (
+                        "this server sends no headers with a handshake",
+                        "begin the session over HTTP",
+                    )
                 ),
             )
 
@@ -325,36 +325,6 @@ class InstanceSessionWrapper:
             logger.exception("The session of %.200r was not saved", self.scope.get("path"))
 
 
-def _sends_headers(scope: Scope) -> bool:
-    """Tell whether the server sends the headers of an accepted handshake.
-
-    Source: ASGI, "Accept - send event": since version 2.1 of the WebSocket specification.
-    """
-    if scope["type"] != "websocket" or "asgi" not in scope:
-        return True  # the latter: made by hand, as in a test
-    version = str(scope["asgi"].get("spec_version", "2.0"))
-    return version not in ("1.0", "2.0")
-
-
-def _is_failure(message: Message) -> bool:
-    return bool(message.get("status", 200) >= 500)
-
-
-def _vary_on_cookie(headers: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return headers by which caches keep the responses to different cookies apart.
-
-    Source: `django.utils.cache.patch_vary_headers`.
-    """
-    others = [(name, value) for name, value in headers if name.lower() != b"vary"]
-    given = [value for name, value in headers if name.lower() == b"vary"]
-    fields = [field.strip() for value in given for field in value.split(b",") if field.strip()]
-    if b"*" in fields:
-        return [*others, (b"vary", b"*")]
-    if b"cookie" not in [field.lower() for field in fields]:
-        fields.append(b"Cookie")
-    return [*others, (b"vary", b", ".join(fields))]
-
-
 class SessionMiddleware(BaseMiddleware):
     """Put the client's session into `scope["session"]`.
 
@@ -377,7 +347,7 @@ class SessionMiddleware(BaseMiddleware):
         Raises:
             ValueError: The scope has no cookies.
         """
-        if scope.get("type") in _WITHOUT_CLIENT:
+        if scope.get("type") in WITHOUT_CLIENT:
             return await super().__call__(scope, receive, send)
         wrapper = InstanceSessionWrapper(scope, send)
         wrapper.save_message_types = self.save_message_types
@@ -401,11 +371,8 @@ class SessionMiddlewareInstance(InstanceSessionWrapper):
         Raises:
             ValueError: The scope has no cookies.
         """
-        super().__init__(scope, self._send_later)
+        super().__init__(scope, lambda message: self._two_step_send(message))  # noqa: PLW0108 - set by the call
         self.middleware = middleware
-
-    async def _send_later(self, message: Message) -> None:
-        await self._two_step_send(message)
 
     def save_session(self) -> None:  # type: ignore[override] # the synchronous colour
         """Save the session now, from synchronous code.

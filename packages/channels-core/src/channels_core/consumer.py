@@ -25,12 +25,8 @@ __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
 
 logger = logging.getLogger("django.channels.consumer")
 
-# What `ProtocolTypeRouter` or a session's middleware answers with one warning line: it is not the
-# program's fault.
+# Not the program's fault: a router or a session's middleware answers it, with one line of the log.
 _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
-
-
-_missing: Final = object()
 
 
 class AsyncConsumer:
@@ -322,8 +318,7 @@ class SyncConsumer(AsyncConsumer):
 
     _channels_framework: ClassVar[bool] = True
     _channels_running: ThreadCall | None = None
-    # Our own handler for the end of a connection, where a program has no other.
-    _channels_ending: ClassVar[Any] = _missing
+    _channels_ending: ClassVar[Any] = object()  # our own handler of the end, if there is one
 
     def _channels_make_base_send(self, send: Send) -> Callable[[Message], Any]:
         loop = asyncio.get_running_loop()
