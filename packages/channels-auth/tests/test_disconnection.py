@@ -578,6 +578,27 @@ class TestLogins:
         cookies = self.cookies(anna)
         self.run(test)
 
+    def test_so_is_what_happens_while_the_session_is_not_saved(
+        self, layer: GroupLayer, anna: Any
+    ) -> None:
+        async def changing(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await scope["session"].aset("visits", 1)
+            # Nothing tells of this.
+            await User.objects.aupdate(is_active=False)
+            await asyncio.sleep(0)  # so that the look at the beginning comes too early
+            await send({"type": "websocket.accept"})
+            await receive()
+
+        async def test() -> None:
+            server = self.serve(changing, cookies)
+            assert (await server.connect())["type"] == "websocket.accept"
+            assert await server.receive() == OVER
+            await server.leave()
+
+        cookies = self.cookies(anna)
+        self.run(test)
+
     def test_it_costs_two_queries_more(
         self, layer: GroupLayer, anna: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -33,6 +33,12 @@ class Steps:
         return await asyncio.wait_for(self.begun.get(), SECONDS)
 
 
+async def stopped(periodic: Periodic) -> None:
+    task = periodic.stop()
+    if task is not None:
+        await asyncio.wait([task])
+
+
 async def let_run() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
@@ -46,7 +52,7 @@ async def test_it_comes_again_and_again() -> None:
     for number in (1, 2, 3):
         assert await steps.next() == number
         steps.may_end.release()
-    await periodic.stop()
+    await stopped(periodic)
     assert steps.at_once == 0
 
 
@@ -64,7 +70,7 @@ async def test_between_the_calls_there_is_no_task(monkeypatch: pytest.MonkeyPatc
     [delay] = delays
     assert 90 <= delay <= 100
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    await periodic.stop()
+    await stopped(periodic)
 
 
 async def test_it_comes_when_asked_only_if_it_has_no_interval() -> None:
@@ -76,7 +82,7 @@ async def test_it_comes_when_asked_only_if_it_has_no_interval() -> None:
     steps.may_end.release()
     periodic.run_soon()
     assert await steps.next() == 1
-    await periodic.stop()
+    await stopped(periodic)
     assert steps.count == 1
 
 
@@ -95,7 +101,7 @@ async def test_what_is_asked_for_meanwhile_follows_once() -> None:
     steps.may_end.release()
     await let_run()
     assert steps.count == 2
-    await periodic.stop()
+    await stopped(periodic)
 
 
 async def test_stopping_ends_the_call_that_runs() -> None:
@@ -103,7 +109,7 @@ async def test_stopping_ends_the_call_that_runs() -> None:
     periodic = Periodic(steps, 0.001)
     periodic.run_soon()
     await steps.next()
-    await periodic.stop()
+    await stopped(periodic)
     assert steps.at_once == 0
     periodic.run_soon()
     periodic.start()
@@ -113,7 +119,7 @@ async def test_stopping_ends_the_call_that_runs() -> None:
 
 async def test_a_call_may_stop_it() -> None:
     async def function() -> None:
-        await periodic.stop()
+        await stopped(periodic)
         done.set()
 
     done = asyncio.Event()

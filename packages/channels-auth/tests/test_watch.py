@@ -1,7 +1,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.utils.functional import SimpleLazyObject
 
-from channels_auth import _watch
+from channels_auth import _outages, _watch
 from channels_auth._addresses import (
     disconnect_message,
     look_again_message,
@@ -19,6 +19,7 @@ from channels_auth._addresses import (
     user_group,
 )
 from channels_auth._gate import Gate
+from channels_auth._outages import Connectedness
 from channels_auth._watch import Watch
 from channels_core.typing import Message, Scope
 from layers import GroupLayer
@@ -236,6 +237,27 @@ class TestMembership:
             pass
         assert "was left behind" in caplog.text
 
+    async def test_nor_is_there_a_wait_for_what_cannot_be_cancelled(
+        self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def hold(user: Any, session: Any) -> bool:
+            looking.set()
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+            await may_end.wait()
+            return True
+
+        looking, may_end = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr(_watch, "_CLEANUP_TIMEOUT", 0.001)
+        monkeypatch.setattr(_watch, "login_holds", hold)
+        connection = Connection(layer, ANNA, None, None)
+        await connection.watch.user_changed(connection.scope)
+        await looking.wait()
+        await connection.watch.stop()
+        assert layer.members == {}
+        may_end.set()
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+
     @pytest.mark.parametrize(("expiry", "every"), [(4, 1), (None, 21600), (0, 21600)])
     async def test_it_is_renewed_well_before_it_ends(
         self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch, expiry: Any, every: float
@@ -439,6 +461,89 @@ class TestChecks:
             await settle()
             assert connection.line.is_open
 
+    async def test_it_is_made_up_for_when_the_session_is_saved(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
+        session = Session(ANNA, "k1")
+        for way in ("send", "handler"):
+            session.modified = True
+            answers.asked.clear()
+            answers.holds = way == "send"
+            async with watched(layer, session=session) as connection:
+                for modified in (True, False, False):
+                    await settle()
+                    assert answers.asked == []
+                    session.modified = modified
+                    if way == "handler":
+                        assert connection.watch.after_handler() is None
+                    else:
+                        await connection.watch.send({"type": "websocket.accept"})
+                    if not modified:
+                        break
+                await answers.arrived.wait()
+                await settle()
+                await connection.watch.send({"type": "websocket.send"})
+                await settle()
+                assert len(answers.asked) == 1
+                assert connection.gate.closed_from_outside != answers.holds
+
+    async def test_an_answer_that_a_change_overtakes_is_asked_for_again(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
+        session = Session(ANNA, "k1")
+        answers.open.clear()
+        answers.holds = False
+        async with watched(layer, session=session) as connection:
+            await answers.arrived.wait()
+            session.modified = True
+            answers.open.set()
+            await settle()
+            session.modified = False
+            assert connection.watch.after_handler() is None
+            assert await connection.line.closed() == OVER
+
+    async def test_what_was_put_off_is_no_concern_of_a_connection_without_user(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
+        session = Session(ANNA, "k1")
+        session.modified = True
+        async with watched(layer, session=session) as connection:
+            await settle()
+            await connection.change(AnonymousUser())
+            await connection.watch.send({"type": "websocket.send"})
+            await settle()
+        assert answers.asked == []
+
+    @pytest.mark.parametrize("who", ["us", "application", "client"])
+    async def test_there_are_no_more_once_the_connection_is_closed(
+        self, layer: GroupLayer, answers: Answers, monkeypatch: pytest.MonkeyPatch, who: str
+    ) -> None:
+        def is_closed(watch: Watch) -> bool:
+            closed = real_is_closed(watch)
+            if closed:
+                noticed.set()
+            return closed
+
+        noticed, real_is_closed = asyncio.Event(), Watch._is_closed
+        monkeypatch.setattr(Watch, "_is_closed", is_closed)
+        layer.group_expiry = 0.004  # type: ignore[attr-defined] # most layers have it
+        async with watched(layer, every=0.001) as connection:
+            await answers.arrived.wait()
+            if who == "us":
+                await layer.group_send(HERS, disconnect_message(HERS, 4401))
+                await connection.line.closed()
+            elif who == "application":
+                await connection.watch.send({"type": "websocket.close"})
+            else:
+                connection.gate.note("websocket.close")
+            await noticed.wait()
+            await settle()
+            calls = list(layer.calls), list(answers.asked)
+            for each in (connection.watch._checks, connection.watch._renewals):
+                each.run_soon()
+            await settle()
+            assert (layer.calls, answers.asked) == calls
+
     async def test_an_end_waits_for_no_check(self, layer: GroupLayer, answers: Answers) -> None:
         answers.open.clear()
         async with watched(layer) as connection:
@@ -509,7 +614,7 @@ class TestOwnLogout:
 class TestOutages:
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_watch, "_FIRST_DELAY", 0.0)
+        monkeypatch.setattr(_outages, "_FIRST_DELAY", 0.0)
 
     async def test_an_outage_is_one_line_for_all(
         self, layer: GroupLayer, answers: Answers, caplog: pytest.LogCaptureFixture
@@ -531,6 +636,34 @@ class TestOutages:
             await settle(lambda: len(caplog.records) == 2)
             assert [each.levelname for each in caplog.records] == ["ERROR", "INFO"]
 
+    async def test_each_one_is_told_of(
+        self,
+        layer: GroupLayer,
+        answers: Answers,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def works(one: Connectedness) -> None:
+            was_cut_off = one in _outages._cut_off
+            real_works(one)
+            if was_cut_off:
+                recovered.set()
+
+        recovered, real_works = asyncio.Event(), Connectedness.works
+        monkeypatch.setattr(Connectedness, "works", works)
+        monkeypatch.setattr(_outages, "_STEADY", 0.001)
+        caplog.set_level(logging.INFO, "django.channels.auth")
+        async with watched(layer):
+            for number in (1, 2):
+                recovered.clear()
+                layer.faults["receive"] = OSError("no server")
+                await layer.group_send(HERS, {"type": "wakes.it"})
+                await layer.until(lambda: bool(_outages._cut_off))
+                layer.faults.clear()
+                # Nothing comes over the layer, which works again.
+                await recovered.wait()
+                assert [each.levelname for each in caplog.records] == ["ERROR", "INFO"] * number
+
     async def test_what_was_missed_is_looked_up(self, layer: GroupLayer, answers: Answers) -> None:
         async with watched(layer) as connection:
             await settle()
@@ -538,8 +671,8 @@ class TestOutages:
             layer.faults["receive"] = OSError("no server")
             await layer.group_send(HERS, {"type": "wakes.it"})
             assert await connection.line.closed() == OVER
-            assert connection.watch in _watch._cut_off
-        assert connection.watch not in _watch._cut_off
+            assert connection.watch._connectedness in _outages._cut_off
+        assert not _outages._cut_off
 
     async def test_the_membership_comes_first(self, layer: GroupLayer, answers: Answers) -> None:
         async with watched(layer):

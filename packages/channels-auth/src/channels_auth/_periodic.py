@@ -70,11 +70,16 @@ class Periodic:
             self._timer.cancel()
             self._timer = None
 
-    async def stop(self) -> None:
-        """Call it no more, and end the call that runs."""
+    def stop(self) -> asyncio.Task[None] | None:
+        """Call it no more, and cancel the call that runs.
+
+        Returns:
+            The task of that call, to be waited for; None if there is none, or if it is this one.
+        """
         self._stopped = True
         self._pause()
         task = self._task
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.wait([task])
+        if task is None or task is asyncio.current_task():
+            return None
+        task.cancel()
+        return task

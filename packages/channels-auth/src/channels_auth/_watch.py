@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
-from weakref import WeakSet
 
 from channels_auth._addresses import UNAUTHORIZED
-from channels_auth._gate import Gate
+from channels_auth._gate import Gate, GateState
 from channels_auth._logins import Login, read_login
+from channels_auth._outages import Connectedness
 from channels_auth._periodic import Periodic
 from channels_auth._validity import login_holds
 from channels_core.layers import BaseChannelLayer
@@ -23,18 +23,11 @@ _REASON: Final = "The login has ended."
 #: Where a layer does not say after how many seconds a membership ends.
 _GROUP_EXPIRY: Final = 86400
 
-#: Seconds to wait after a first error of the layer, and the most.
-_FIRST_DELAY: Final = 0.5
-_LONGEST_DELAY: Final = 30.0
-
-#: Seconds that the layer may take at the end of a connection.
+#: Seconds that the layer may take at the end of a connection, and so may what is cancelled then.
 _CLEANUP_TIMEOUT: Final = 10.0
 
 #: Seconds that a handler may go on after it has logged its own connection out.
 _LAST_WORDS: Final = 5.0
-
-# Whose layer fails at present: an outage is one line in the log, and not one for each socket.
-_cut_off: "WeakSet[Watch]" = WeakSet()
 
 
 class Watch:
@@ -63,6 +56,9 @@ class Watch:
         # Whether the connection's own handler has ended the login, and may end itself first.
         self._ending = False
         self._end_timer: asyncio.TimerHandle | None = None
+        # Whether a look waits for the session to be saved.
+        self._postponed = False
+        self._connectedness = Connectedness()
         # Changes of the user and of the membership come one after the other.
         self._turn = asyncio.Lock()
         self._checks = Periodic(self._check, revalidate_every)
@@ -105,19 +101,28 @@ class Watch:
         """Look at least that often whether the login still holds; None asks for nothing."""
         self._checks.quicken(seconds)
 
+    async def send(self, message: Message) -> None:
+        """Pass on what the application sends, through the gate."""
+        await self._gate.send(message)
+        self._make_up()
+
     def after_handler(self) -> Coroutine[Any, Any, None] | None:
         """Return what is to be awaited after a handler, or None; for `after_each_handler`."""
+        self._make_up()
         return self._close() if self._ending else None
 
     async def stop(self) -> None:
         """End the watch and leave nothing behind; errors are logged."""
         self._end_no_more()
-        for periodic in (self._checks, self._renewals, self._last_call):
-            await periodic.stop()
+        tasks = [each.stop() for each in (self._checks, self._renewals, self._last_call)]
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
-        _cut_off.discard(self)
+            tasks.append(self._task)
+        running = [task for task in tasks if task is not None]
+        if running:
+            # A query in a thread cannot be cancelled, and a layer may take its time.
+            await asyncio.wait(running, timeout=_CLEANUP_TIMEOUT)
+        self._connectedness.ends()
         if self._channel is None:
             return
         try:
@@ -135,43 +140,27 @@ class Watch:
     # The layer
 
     async def _listen(self) -> None:
-        failures = 0
         assert self._channel is not None  # it is there before the task
         while True:
             try:
                 message = await self._layer.receive(self._channel)
             except Exception as error:  # noqa: BLE001 - whatever a layer raises
-                failures += 1
-                await self._recover(error, failures)
+                await asyncio.sleep(self._connectedness.fails(error))
+                if await self._renew():
+                    self._connectedness.seems_to_work()
+                    # What was sent in the meantime is lost.
+                    self._checks.run_soon()
             else:
-                failures = 0
-                self._note_recovery()
+                self._connectedness.works()
                 try:
                     await self._handle(message)
                 except Exception:
                     logger.exception("A WebSocket could not be closed after its login had ended")
 
-    async def _recover(self, error: Exception, failures: int) -> None:
-        if not _cut_off:
-            logger.error(
-                "The channel layer fails, so that watched WebSockets are not told when their "
-                "login ends; tried again until it works: %r",
-                error,
-            )
-        _cut_off.add(self)
-        await asyncio.sleep(min(_FIRST_DELAY * 2 ** min(failures - 1, 10), _LONGEST_DELAY))
-        if await self._renew():
-            # What was sent in the meantime is lost.
-            self._checks.run_soon()
-
-    def _note_recovery(self) -> None:
-        if self in _cut_off:
-            _cut_off.discard(self)
-            if not _cut_off:
-                logger.info("The channel layer works again")
-
     async def _renew(self) -> bool:
         """Join the groups once more, and return whether that was possible."""
+        if self._is_closed():
+            return True
         async with self._turn:
             if self._login is None or self._channel is None:
                 return True
@@ -202,15 +191,34 @@ class Watch:
 
     async def _check(self) -> None:
         login = self._login
-        if login is None or self._ending or login.is_ahead:
+        if login is None or self._ending or self._is_closed() or self._postpone(login):
             return
         try:
             holds = await login_holds(login.user, login.session)
         except Exception:
             logger.exception("Whether a login still holds could not be found out; asked again")
             return
-        if not (holds or login.is_ahead) and login is self._login:
+        if not holds and login is self._login and not self._postpone(login):
             await self._end(login, UNAUTHORIZED)
+
+    def _postpone(self, login: Login) -> bool:
+        """Put a look off, and return True, if the session has yet to be saved."""
+        self._postponed = login.is_ahead
+        return self._postponed
+
+    def _make_up(self) -> None:
+        """Look at the login if that was postponed, and its session is saved now."""
+        if self._postponed and (self._login is None or not self._login.is_ahead):
+            self._postponed = False
+            self._checks.run_soon()
+
+    def _is_closed(self) -> bool:
+        """Tell whether the connection is closed, which leaves nothing to look at or to renew."""
+        if self._gate.state is not GateState.CLOSED:
+            return False
+        self._checks.stop()
+        self._renewals.stop()
+        return True
 
     async def _end(self, login: Login, code: int) -> None:
         if await login.is_over_here():
@@ -234,3 +242,4 @@ class Watch:
 
     async def _close(self, code: int = UNAUTHORIZED) -> None:
         await self._gate.close(code, _REASON)
+        self._is_closed()

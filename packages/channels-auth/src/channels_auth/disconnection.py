@@ -139,7 +139,7 @@ class EndsWithLoginMiddleware(BaseMiddleware):
         after_each_handler(scope, watch.after_handler)
         try:
             await watch.user_changed(scope)
-            return await self.inner(scope, _receive_through(gate, receive), gate.send)
+            return await self.inner(scope, _receive_through(gate, receive), watch.send)
         finally:
             # A task of its own: no cancellation of this one cuts it short.
             ending = asyncio.create_task(watch.stop())
