@@ -172,6 +172,14 @@ class LogoutTests(TransactionTestCase):
         self.assertTrue(await other.socket.receive_nothing())
         await other.leave()
 
+    async def test_another_member_logs_in(self) -> None:
+        """In the same browser, without a logout: the login before is over all the same."""
+        anna = await logged_in("Anna")
+        member = await self.enter(anna)
+        await User.objects.acreate_user("Ben", password=PASSWORD)
+        await anna.post("/accounts/log-in/", {"username": "Ben", "password": PASSWORD})
+        await self.assert_ended(member)
+
     async def test_over_the_socket(self) -> None:
         """The session is gone on the server, and the cookie leads nowhere."""
         anna = await logged_in("Anna")
