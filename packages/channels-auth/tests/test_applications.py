@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from django.contrib.sessions.backends.base import SessionBase
 from django.urls import path, re_path
 
@@ -85,6 +86,43 @@ def test_it_knows_the_protocol() -> None:
     found = {place.protocol for place in ends(application)}
     assert found == {"websocket", "http", "channel", "lifespan"}
     assert [place.protocol for place in ends(CookieMiddleware(Consumer))] == [None]
+
+
+class Wrapper:
+    """A wrapper of another package."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Do nothing."""
+
+
+class Delicate(Wrapper):
+    """One that does not like to be looked at."""
+
+    @property
+    def application(self) -> Any:
+        """Fail."""
+        raise RuntimeError("not in here")
+
+
+@pytest.mark.parametrize("name", ["app", "_app", "wrapped", "asgi_app", "application", "inner"])
+def test_it_goes_through_wrappers_of_others(name: str) -> None:
+    [place] = ends(Wrapper(**{name: CookieMiddleware(Consumer)}))
+    assert kinds(place) == [Wrapper, CookieMiddleware]
+    assert not place.is_certain
+
+
+def test_what_is_there_under_two_names_is_there_once() -> None:
+    consumer = Consumer.as_asgi()
+    [place] = ends(Wrapper(app=consumer, inner=consumer, wrapped="nothing to call"))
+    assert place.application is consumer
+
+
+def test_one_that_fails_breaks_nothing() -> None:
+    [place] = ends(Delicate(app=CookieMiddleware(Consumer)))
+    assert kinds(place) == [Delicate, CookieMiddleware]
 
 
 def test_what_it_does_not_know_ends_it() -> None:

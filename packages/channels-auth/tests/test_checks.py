@@ -13,6 +13,7 @@ from channels_auth.auth import AuthMiddleware, AuthMiddlewareStack
 from channels_auth.checks import check_middleware, check_origins, register_checks
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware
+from channels_auth.guards import login_required, permission_required
 from channels_auth.sessions import SessionMiddleware, SessionMiddlewareStack
 from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.generic.websocket import AsyncWebsocketConsumer
@@ -33,6 +34,10 @@ class Own(BaseMiddleware):
 
 class OwnAuth(AuthMiddleware):
     """A program's own way to find a user."""
+
+
+class OwnToken(TokenAuthMiddleware):
+    """A program's own way to find a user by a token."""
 
 
 def find(token: str, scope: Any) -> None:
@@ -73,6 +78,12 @@ class TestMiddleware:
             TokenAuthMiddleware(EndsWithLoginMiddleware(Chat), find),
             SessionMiddlewareStack(TokenAuthMiddleware(EndsWithLoginMiddleware(Chat), find)),
             SessionMiddlewareStack(OwnAuth(EndsWithLoginMiddleware(Chat))),
+            AuthMiddlewareStack(TokenAuthMiddleware(Chat, find)),
+            AuthMiddlewareStack(TokenAuthMiddleware(AuthMiddlewareStack(Chat), find)),
+            TokenAuthMiddleware(AuthMiddlewareStack(Chat), find, required=True),
+            AuthMiddlewareStack(URLRouter([path("a/", login_required(Chat))])),
+            TokenAuthMiddleware(permission_required("a.b", Chat), find),
+            SessionMiddlewareStack(OwnAuth(login_required(Chat))),
         ],
     )
     def test_it_says_nothing_of_what_is_in_order(self, served: Any, application: Any) -> None:
@@ -88,6 +99,11 @@ class TestMiddleware:
             (SessionMiddleware(CookieMiddleware(Chat)), ["E002"]),
             (EndsWithLoginMiddleware(Chat), ["E003"]),
             (EndsWithLoginMiddleware(AuthMiddlewareStack(Chat)), ["E003"]),
+            (TokenAuthMiddleware(AuthMiddlewareStack(Chat), find), ["E005"]),
+            (TokenAuthMiddleware(CookieMiddleware(AuthMiddlewareStack(Chat)), find), ["E005"]),
+            (login_required(Chat), ["E006"]),
+            (SessionMiddlewareStack(login_required(Chat)), ["E006"]),
+            (permission_required("a.b", AuthMiddlewareStack(Chat)), ["E006"]),
             (
                 EndsWithLoginMiddleware(AuthMiddleware(SessionMiddleware(Chat))),
                 ["E001", "E002", "E003"],
@@ -112,6 +128,10 @@ class TestMiddleware:
             Own(SessionMiddleware(Chat)),
             Own(EndsWithLoginMiddleware(Chat)),
             OwnAuth(Chat),
+            Own(login_required(Chat)),
+            OwnToken(AuthMiddlewareStack(Chat), find),
+            Own(TokenAuthMiddleware(AuthMiddlewareStack(Chat), find)),
+            TokenAuthMiddleware(Own(AuthMiddlewareStack(Chat)), find),
         ],
     )
     def test_a_programs_own_middleware_may_be_all_it_takes(

@@ -1,5 +1,6 @@
 import io
 import logging
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -379,6 +380,11 @@ class TestApplications:
             login_required("/in/")
         with pytest.raises(TypeError, match="Expected an ASGI application"):
             permission_required("a.b", "c.d")
+
+    async def test_so_is_one_that_a_program_has_failed_to_get(self) -> None:
+        for guard in (login_required, partial(permission_required, "a.b")):
+            with pytest.raises(TypeError, match=r"Expected an ASGI application .* got None"):
+                guard(None)
 
     @pytest.mark.parametrize("extra", [{}, {"user": None}])
     async def test_a_user_is_needed_in_the_scope(self, extra: Any) -> None:

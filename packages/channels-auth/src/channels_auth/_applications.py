@@ -10,6 +10,9 @@ __all__ = ["Place", "is_ours", "walk"]
 #: Packages whose wrappers are known to add nothing to the scope but what they are named for.
 _OURS: Final = frozenset({"channels_auth", "channels_core"})
 
+#: Where wrappers keep the application that they wrap: ours, and those of other packages.
+_ATTRIBUTES: Final = ("inner", "application", "app", "_app", "wrapped", "asgi_app")
+
 
 class Place(NamedTuple):
     """An application, and what stands around it."""
@@ -59,6 +62,13 @@ def _inside(application: Any) -> Iterable[tuple[str | None, Any]]:
     if isinstance(application, URLRouter):
         return [(None, route.callback) for route in application.routes]
     # Any other class is one instance for one connection, with nothing inside it yet.
-    candidates = () if isinstance(application, type) else ("inner", "application")
-    found = (getattr(application, name, None) for name in candidates)
-    return [(None, inner) for inner in found if callable(inner)]
+    names = () if isinstance(application, type) else _ATTRIBUTES
+    found = {id(inner): inner for name in names if callable(inner := _read(application, name))}
+    return [(None, inner) for inner in found.values()]
+
+
+def _read(thing: object, name: str) -> Any:
+    try:
+        return getattr(thing, name, None)
+    except Exception:  # noqa: BLE001 - a property of a class that nobody here knows
+        return None

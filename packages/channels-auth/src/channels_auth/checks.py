@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core import checks
 
 from channels_auth._applications import Place, is_ours, walk
+from channels_auth._guard import Guard
 from channels_auth.auth import AuthMiddleware
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware
@@ -22,6 +23,9 @@ __all__ = ["check_middleware", "check_origins", "register_checks"]
 _IN_DATABASE: Final = frozenset(
     {"django.contrib.sessions.backends.db", "django.contrib.sessions.backends.cached_db"}
 )
+
+#: What sets the user.
+_FINDERS: Final = (AuthMiddleware, TokenAuthMiddleware)
 
 #: How many applications a message names.
 _SHOWN: Final = 5
@@ -51,11 +55,13 @@ def check_middleware(
     Returns:
         `channels_auth.E001`, an `AuthMiddleware` outside of sessions; `E002`, a
         `SessionMiddleware` outside of cookies; `E003`, an `EndsWithLoginMiddleware` outside of
-        what finds the user; `E004`, sessions in a table that is not installed.
+        what finds the user; `E004`, sessions in a table that is not installed; `E005`, an
+        `AuthMiddleware` that comes after a `TokenAuthMiddleware`; `E006`, a guard outside of
+        what finds the user.
     """
     messages: dict[str, checks.CheckMessage] = {}
     for place in _places():
-        for check in (_check_auth, _check_sessions, _check_end, _check_table):
+        for check in _CHECKS:
             for message in check(place):
                 messages.setdefault(str(message.id), message)
     return [messages[key] for key in sorted(messages)]
@@ -83,7 +89,7 @@ def _check_sessions(place: Place) -> Iterator[checks.CheckMessage]:
 
 
 def _check_end(place: Place) -> Iterator[checks.CheckMessage]:
-    if _lacks(place, EndsWithLoginMiddleware, AuthMiddleware, TokenAuthMiddleware):
+    if _lacks(place, EndsWithLoginMiddleware, *_FINDERS):
         yield checks.Error(
             "EndsWithLoginMiddleware has nothing around it that finds the user.",
             hint="Put it inside: AuthMiddlewareStack(EndsWithLoginMiddleware(...)), or "
@@ -106,6 +112,42 @@ def _check_table(place: Place) -> Iterator[checks.CheckMessage]:
             "SESSION_ENGINE. " + _read("topics/sessions", "Sessions and cookies"),
             id="channels_auth.E004",
         )
+
+
+def _check_order(place: Place) -> Iterator[checks.CheckMessage]:
+    if not isinstance(place.application, AuthMiddleware) or not place.is_certain:
+        return
+    # The outermost of the two decides; with `required`, the other one has nothing left to do.
+    finders = (each for each in place.around if isinstance(each, _FINDERS))
+    first = next(finders, None)
+    if isinstance(first, TokenAuthMiddleware) and not first.required:
+        yield checks.Error(
+            "AuthMiddleware has a TokenAuthMiddleware around it, which has set an anonymous user "
+            "for connections without a token; so nobody is logged in by a cookie.",
+            hint="Put them the other way round: AuthMiddlewareStack(TokenAuthMiddleware(...)). "
+            + _read("topics/logged-in-sockets", "The order of the middleware"),
+            id="channels_auth.E005",
+        )
+
+
+def _check_guard(place: Place) -> Iterator[checks.CheckMessage]:
+    if _lacks(place, Guard, *_FINDERS):
+        yield checks.Error(
+            "login_required or permission_required has nothing around it that finds the user.",
+            hint="Put it inside: AuthMiddlewareStack(URLRouter([path(..., login_required(...))])). "
+            + _read("topics/access", "Guards"),
+            id="channels_auth.E006",
+        )
+
+
+_CHECKS: Final = (
+    _check_auth,
+    _check_sessions,
+    _check_end,
+    _check_table,
+    _check_order,
+    _check_guard,
+)
 
 
 def _lacks(place: Place, kind: type, *needed: type) -> bool:
