@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from channels_auth._first_message import run_accepted
-from channels_core.exceptions import RouteNotFound
+from channels_core.exceptions import ConnectionStateError, RouteNotFound
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.routing import URLRouter
 from channels_core.typing import ASGIApplication, Message, Receive, Scope, Send
@@ -54,9 +54,14 @@ class TestAccept:
         assert await run(sending(ACCEPT, ACCEPT)) == ([ACCEPT], [ACCEPT])
         assert await run(sending(ACCEPT, BODY)) == ([BODY], [ACCEPT])
 
-    async def test_so_is_a_frame_before_it(self) -> None:
-        frame = {"type": "websocket.send", "text": "a"}
-        assert await run(sending(frame, ACCEPT)) == ([frame], [ACCEPT])
+    async def test_a_frame_before_it_is_an_error_and_does_not_get_out(self) -> None:
+        async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+            with pytest.raises(ConnectionStateError, match="before the application has accepted"):
+                await send({"type": "websocket.send", "text": "secret"})
+            await send({"type": "websocket.close"})
+
+        expected = {"type": "websocket.close", "code": 4403, "reason": ""}
+        assert await run(stubborn) == ([expected], [])
 
     async def test_messages_come_after_a_connect_in_their_order(self) -> None:
         texts: list[Any] = []

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from django.http import QueryDict
 from hypothesis import given
@@ -154,6 +156,21 @@ class TestQuery:
 
 
 class TestFirstMessage:
+    @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+    def test_it_does_not_wait_for_ever(self, timeout: float) -> None:
+        with pytest.raises(ValueError, match="timeout is a positive and finite number"):
+            FirstMessageToken(timeout)
+
+    @pytest.mark.parametrize("timeout", [None, "5", True])
+    def test_seconds_are_a_number(self, timeout: Any) -> None:
+        with pytest.raises(TypeError, match="timeout is a number of seconds, not "):
+            FirstMessageToken(timeout)
+
+    def test_one_str_is_no_list_of_subprotocols(self) -> None:
+        with pytest.raises(TypeError, match=r"as in \['chat\.v1'\], not one str"):
+            FirstMessageToken(subprotocols="chat.v1")
+        assert FirstMessageToken(1, subprotocols=iter(["chat.v1"])).subprotocols == ("chat.v1",)
+
     def test_it_is_not_in_the_scope(self) -> None:
         assert taken(FirstMessageToken(), {"query_string": b"token=a"}) == []
 

@@ -189,6 +189,29 @@ class TestRefusal:
         with pytest.raises(ZeroDivisionError):
             await answer(application, http(**bearing("abc")))
 
+    async def test_one_source_will_do(self) -> None:
+        inside = Inside()
+        application = TokenAuthMiddleware(inside, find, QueryToken())
+        await answer(application, http(query_string=f"token={SECRET}".encode()))
+        assert inside.user is ANNA
+
+    @pytest.mark.parametrize(
+        "source", [HeaderToken("x-key", scheme=None), SubprotocolToken(), QueryToken()]
+    )
+    async def test_there_is_always_a_challenge(self, source: TokenSource) -> None:
+        application = TokenAuthMiddleware(Inside(), find, source, required=True)
+        start, _ = await answer(application, http())
+        challenges = [value for name, value in start["headers"] if name == b"www-authenticate"]
+        assert challenges == [b"Token"]
+
+    async def test_a_guard_inside_has_the_same_ones(self) -> None:
+        guarded = login_required(Inside(), raise_exception=True)
+        sources = (HeaderToken(), HeaderToken(scheme="Key"))
+        application = TokenAuthMiddleware(guarded, find, sources)
+        start, _ = await answer(TokenAuthMiddleware(application, find), http())
+        challenges = [value for name, value in start["headers"] if name == b"www-authenticate"]
+        assert challenges == [b"Bearer", b"Key"]
+
     async def test_each_scheme_has_its_challenge(self) -> None:
         sources = (HeaderToken(scheme="Token"), HeaderToken("x-key", scheme=None), HeaderToken())
         application = TokenAuthMiddleware(Inside(), find, sources)
@@ -372,10 +395,12 @@ class TestAuthenticator:
         with pytest.raises(TypeError, match=r"expects a function authenticate\(token, scope\)"):
             TokenAuthMiddleware(Inside(), wrong)
 
-    def test_so_is_what_is_no_source(self) -> None:
-        wrong: Any = [HeaderToken]
+    @pytest.mark.parametrize("wrong", [[HeaderToken], HeaderToken, None, "authorization"])
+    def test_so_is_what_is_no_source(self, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"instances such as HeaderToken\(\)"):
             TokenAuthMiddleware(Inside(), find, wrong)
+
+    def test_there_is_one_first_message(self) -> None:
         with pytest.raises(ValueError, match="one FirstMessageToken at most"):
             TokenAuthMiddleware(Inside(), find, [FirstMessageToken(), FirstMessageToken()])
 
@@ -466,10 +491,10 @@ class TestFirstMessage:
         assert not inside.scopes
 
     async def test_so_does_none_within_the_time(self, caplog: pytest.LogCaptureFixture) -> None:
-        client = Waiting(waiting(Inside(), timeout=0))
+        client = Waiting(waiting(Inside(), timeout=0.001))
         assert await client.connect() == ACCEPTED
         assert await client.end() == [REFUSED]
-        assert caplog.messages == ["websocket '/' was refused: no token came within 0 seconds"]
+        assert caplog.messages == ["websocket '/' was refused: no token came within 0.001 seconds"]
 
     async def test_the_client_may_leave_before_the_token(self) -> None:
         inside = Inside()

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from channels_core.exceptions import RouteNotFound
+from channels_core.exceptions import ConnectionStateError, RouteNotFound
 from channels_core.typing import Message, Receive, Scope, Send
 
 __all__ = ["run_accepted"]
@@ -43,6 +43,7 @@ async def run_accepted(
         What the application returns.
 
     Raises:
+        ConnectionStateError: The application sent a frame before its answer.
         RouteNotFound: It came after the answer. Before that, a path without a route becomes a
             close with 4404.
     """
@@ -57,7 +58,13 @@ async def run_accepted(
     async def send_accepted(message: Message) -> None:
         nonlocal answer
         kind = message["type"]
-        if answer is None and kind != "websocket.send":
+        if answer is None and kind == "websocket.send":
+            # The server would pass it on: for it, the handshake is answered.
+            raise ConnectionStateError(
+                "A websocket.send came before the application has accepted the WebSocket; send "
+                "websocket.accept first"
+            )
+        if answer is None:
             answer = kind
             if kind == "websocket.accept":
                 on_accept(message)

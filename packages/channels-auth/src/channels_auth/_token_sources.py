@@ -1,6 +1,7 @@
 """The places of a connection in which clients put tokens."""
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -23,7 +24,8 @@ class TokenSource:
     """A place where clients put tokens; subclass it for another one.
 
     Attributes:
-        challenge: What `WWW-Authenticate` tells a client that is refused; None for nothing.
+        challenge: What `WWW-Authenticate` tells a client that is refused; None for nothing. If
+            no source has one, that is `Token`.
         subprotocol: The subprotocol by which a client says that it uses this source. It is
             chosen if the application chooses none: a browser fails the handshake otherwise.
     """
@@ -145,12 +147,23 @@ class FirstMessageToken(TokenSource):
         """Say how long to wait, and what for.
 
         Args:
-            timeout: Seconds from the accept to the frame.
+            timeout: Seconds from the accept to the frame: a positive number, as anybody can have
+                a socket wait that long.
             key: The frame is a JSON object with the token under this key; None if the text of
                 the frame is the token.
             subprotocols: The first of these that the client offers is chosen. The application
                 finds it as the only one that is offered.
+
+        Raises:
+            TypeError: The subprotocols are one str, or the timeout is no number.
+            ValueError: The timeout is not positive, or without end.
         """
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
+        if not 0 < timeout < math.inf:
+            raise ValueError(f"timeout is a positive and finite number of seconds, not {timeout}")
+        if isinstance(subprotocols, str):
+            raise TypeError(f"subprotocols takes several, as in [{subprotocols!r}], not one str")
         self.timeout = timeout
         self.key = key
         self.subprotocols = tuple(subprotocols)

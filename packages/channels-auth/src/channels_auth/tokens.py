@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from asgiref.sync import iscoroutinefunction
 
+from channels_auth._challenges import add_challenges
 from channels_auth._first_message import run_accepted
 from channels_auth._scope import set_user
 from channels_auth._token_sources import (
@@ -78,7 +79,7 @@ class TokenAuthMiddleware(BaseMiddleware):
         self,
         inner: Any,
         authenticate: TokenAuthenticator | _Authenticate,
-        sources: Iterable[TokenSource] = (HeaderToken(),),
+        sources: TokenSource | Iterable[TokenSource] = (HeaderToken(),),  # noqa: B008 - no state in it
         *,
         required: bool = False,
         max_length: int = 4096,
@@ -90,7 +91,8 @@ class TokenAuthMiddleware(BaseMiddleware):
             authenticate: A function or coroutine function `authenticate(token, scope)` that
                 returns the user or None, or an object with such a method; see
                 `TokenAuthenticator`.
-            sources: Where to look for a token. One connection may bring one token only.
+            sources: Where to look for a token: a source, or several. One connection may bring one
+                token only.
             required: Refuse connections without a token.
             max_length: The most characters in a token, and in a frame with one.
 
@@ -99,7 +101,8 @@ class TokenAuthMiddleware(BaseMiddleware):
             ValueError: There is more than one `FirstMessageToken`.
         """
         super().__init__(inner)
-        self.sources: Sequence[TokenSource] = tuple(sources)
+        several = sources if isinstance(sources, Iterable) else (sources,)
+        self.sources: Sequence[TokenSource] = tuple(several)
         self.required = required
         self.max_length = max_length
         self._authenticate = _checked(authenticate)
@@ -130,6 +133,7 @@ class TokenAuthMiddleware(BaseMiddleware):
                 f"{scope['type']!r} has no client who could bring a token"
             )
         scope = dict(scope)
+        add_challenges(scope, self._challenges(presented=False))
         offered = scope.get("subprotocols") or ()
         names = (source.subprotocol for source in self.sources if source.subprotocol in offered)
         chosen = next(names, None)
@@ -140,7 +144,8 @@ class TokenAuthMiddleware(BaseMiddleware):
             await self._identify(scope, tokens)
         except _RefusedError as error:
             _log(scope, error)
-            headers = self._challenges(presented=bool(tokens))
+            challenges = self._challenges(presented=bool(tokens))
+            headers = [("www-authenticate", challenge) for challenge in challenges]
             body = b"Unauthorized"
             await refuse(scope, receive, send, 401, headers=headers, body=body, code=4401)
             return None
@@ -181,13 +186,13 @@ class TokenAuthMiddleware(BaseMiddleware):
             raise _RefusedError("its token is not valid")
         await set_user(scope, user)
 
-    def _challenges(self, *, presented: bool) -> list[tuple[str, str]]:
+    def _challenges(self, *, presented: bool) -> list[str]:
         challenges = [source.challenge for source in self.sources if source.challenge]
         # RFC 6750, section 3.1.
         error = ' error="invalid_token"' if presented else ""
+        # RFC 9110, section 15.5.2, wants one, and no scheme tells of the places that have none.
         return [
-            ("www-authenticate", each + error if each.lower() == "bearer" else each)
-            for each in challenges
+            each + error if each.lower() == "bearer" else each for each in challenges or ["Token"]
         ]
 
     async def _after_first_message(
