@@ -388,6 +388,14 @@ class TestWebSockets:
         assert await now_stored(key_in(accepted)) == {"one": "connect", "two": "connect"}
         await server.leave()
 
+    async def test_that_is_all_that_is_said_of_it(
+        self, engine: str, program: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server = chat(program, None, "one")
+        await server.connect()
+        await server.leave()
+        assert not caplog.records
+
     async def test_an_accept_gets_no_vary(self, program: Any) -> None:
         server = chat(program, None, "one")
         assert [name for name, _ in (await server.connect())["headers"]] == [b"set-cookie"]

@@ -41,8 +41,6 @@ class InstanceSessionWrapper:
         scope: A copy of the connection's scope, with the session.
         session: The session.
         activated: Whether the session is ours to save; not within another SessionMiddleware.
-        can_set_cookie: Whether a cookie can still reach the browser: the headers are not out,
-            and the server sends those of an accepted handshake (ASGI 2.1; Daphne does not).
     """
 
     save_message_types: Collection[str] = WITH_HEADERS
@@ -90,7 +88,7 @@ class InstanceSessionWrapper:
 
     @property
     def can_set_cookie(self) -> bool:
-        """Whether a cookie can still reach the browser."""
+        """Whether a cookie can still reach the browser: its headers are to come, and are sent."""
         return self._waits and self._headers_reach_browser
 
     async def resolve_session(self) -> None:
@@ -195,6 +193,8 @@ class InstanceSessionWrapper:
             except BaseException:
                 session.modified = modified
                 raise
+            if keeps_data_in_cookie(session):
+                session.modified = False  # which that engine's save has set
             return max_age
 
         return await database_sync_to_async(in_thread)()
