@@ -70,6 +70,15 @@ async def test_a_try_that_does_not_fail_is_a_success_after_a_while(
     assert levels(caplog) == ["ERROR", "INFO"]
 
 
+async def test_a_socket_that_ends_waits_no_longer(caplog: pytest.LogCaptureFixture) -> None:
+    one = Connectedness()
+    one.fails(ERROR)
+    one.seems_to_work()
+    one.ends()
+    assert levels(caplog) == ["ERROR", "INFO"]
+    assert one._timer is None
+
+
 async def test_one_that_fails_is_none(caplog: pytest.LogCaptureFixture) -> None:
     one = Connectedness()
     one.fails(ERROR)

@@ -57,7 +57,9 @@ class Connectedness:
 
     def ends(self) -> None:
         """Take note that the socket is no more."""
-        self._no_timer()
+        if self._timer is not None:
+            # Its last try did not fail.
+            self.works()
         _cut_off.discard(self)
 
     def _no_timer(self) -> None:
