@@ -55,7 +55,12 @@ async def test_it_refuses_a_handshake() -> None:
     await gate.close(4401, "over")
     await gate.send(ACCEPT)
     assert [message.get("status") for message in sent] == [401, None]
+    assert (b"www-authenticate", b"Cookie") in sent[0]["headers"]
     assert sent[1]["body"] == b"over"
+
+    sent = Sent()
+    await Gate(websocket(extensions=DENIAL), sent.send).close(4403, "no", status=403)
+    assert b"www-authenticate" not in dict(sent[0]["headers"])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import enum
 import logging
 from typing import Final
 
+from channels_auth._challenges import challenge_headers
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Scope, Send
 
@@ -77,7 +78,10 @@ class Gate:
         if self.state is GateState.CLOSED:
             return
         if self.state is GateState.CONNECTING:
-            messages = refusal(self._scope, status, body=reason, code=code, reason=reason)
+            headers = challenge_headers(self._scope) if status == 401 else None
+            messages = refusal(
+                self._scope, status, headers=headers, body=reason, code=code, reason=reason
+            )
         else:
             messages = [{"type": "websocket.close", "code": code, "reason": reason}]
         self.state = GateState.CLOSED

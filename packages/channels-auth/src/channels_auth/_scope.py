@@ -57,7 +57,7 @@ def user_of(scope: Scope) -> Any:
 
 
 async def set_user(scope: Scope, user: Any) -> None:
-    """Put a user into a scope whose session has just changed, and tell who watches over it."""
+    """Put a user into a scope, and tell who watches over the login."""
     scope["user"] = user
     watch = scope.get(_WATCH)
     if watch is not None:
