@@ -14,6 +14,7 @@ from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFr
 from channels_core.generic import _events
 from channels_core.generic._base import WebsocketBase
 from channels_core.generic._events import HeadersArgument
+from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.typing import Message
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 
-class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
+class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
     """A WebSocket connection whose handlers are coroutine methods.
 
     Override `connect`, `receive` and `disconnect`, and add a method for each type of message
@@ -220,41 +221,6 @@ class AsyncWebsocketConsumer(WebsocketBase, AsyncConsumer):
             code: Close code: the client's, ours, or 1006 if there was none.
         """
 
-    async def join_group(self, name: str) -> None:
-        """Join a group of the channel layer, and leave it when the connection ends.
-
-        Args:
-            name: The group's name: ASCII letters, digits, hyphens, underscores, periods.
-
-        Raises:
-            InvalidChannelLayerError: There is no layer, or it has no groups.
-            TypeError: The name is not valid.
-        """
-        await self._channels_join(name)
-
-    async def leave_group(self, name: str) -> None:
-        """Leave a group of the channel layer; it is no error not to be in it.
-
-        Args:
-            name: The group's name.
-
-        Raises:
-            InvalidChannelLayerError: There is no layer, or it has no groups.
-            TypeError: The name is not valid.
-        """
-        await self._channels_group_layer().group_discard(name, self.channel_name)
-        self._channels_forget(name)
-
-    async def _channels_join(self, name: str) -> None:
-        layer = self._channels_group_layer()
-        # Before the call: if it fails halfway, the channel may be in the group all the same.
-        self._channels_joined.add(name)
-        try:
-            await layer.group_add(name, self.channel_name)
-        except TypeError:
-            self._channels_forget(name)
-            raise
-
     async def _channels_transmit(self, message: Message) -> None:
         try:
             await super().send(message)
@@ -335,7 +301,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
         return _events.encode_json(content, cls.json_encoder)
 
 
-class WebsocketConsumer(WebsocketBase, SyncConsumer):
+class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
     """A WebSocket connection whose handlers are ordinary methods, run in a thread.
 
     Each method is that of `AsyncWebsocketConsumer`, which see, without `await`.
@@ -438,25 +404,6 @@ class WebsocketConsumer(WebsocketBase, SyncConsumer):
 
     def disconnect(self, code: int) -> None:
         """Do what is to be done when the connection has ended."""
-
-    def join_group(self, name: str) -> None:
-        """Join a group of the channel layer, and leave it when the connection ends."""
-        self._channels_join(name)
-
-    def leave_group(self, name: str) -> None:
-        """Leave a group of the channel layer."""
-        async_to_sync(self._channels_group_layer().group_discard)(name, self.channel_name)
-        self._channels_forget(name)
-
-    def _channels_join(self, name: str) -> None:
-        layer = self._channels_group_layer()
-        # Before the call: if it fails halfway, the channel may be in the group all the same.
-        self._channels_joined.add(name)
-        try:
-            async_to_sync(layer.group_add)(name, self.channel_name)
-        except TypeError:
-            self._channels_forget(name)
-            raise
 
     def _channels_transmit(self, message: Message) -> None:
         try:

@@ -1,0 +1,200 @@
+"""Membership in groups of the channel layer, for as long as a connection lasts."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Self
+
+from asgiref.sync import async_to_sync
+
+from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
+from channels_core.generic import _events
+from channels_core.layers import BaseChannelLayer
+
+__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember"]
+
+
+def _offers_groups(layer: Any) -> bool:
+    own = getattr(type(layer), "group_add", None)
+    if own is None:
+        # None of ours: one that hands its calls on, perhaps. It is asked for nothing else, since
+        # that may work in an event loop only, and this may be a handler's thread.
+        return callable(getattr(layer, "group_add", None))
+    # A layer of a program's own may not list what it can do.
+    return own is not BaseChannelLayer.group_add or "groups" in layer.extensions
+
+
+class GroupMember:
+    """What a consumer has that is in groups, in either colour.
+
+    Attributes:
+        groups: Names of groups to be in while the connection lasts: an iterable, a property or
+            a method. Read when `self.scope` is there.
+    """
+
+    _channels_framework: ClassVar[bool] = True
+    _channels_finished = False
+
+    # Any: a subclass gives a list, a property or a method, as it likes.
+    groups: Any = None
+
+    channel_layer: Any
+    channel_name: str
+
+    _channels_joined: set[str]
+    _channels_declared: frozenset[str] = frozenset()
+    _channels_disconnect_called: bool
+
+    # Of the consumer this is mixed into.
+    _channels_report: Callable[[BaseException], None]
+    _channels_call: Callable[..., Coroutine[Any, Any, None]]
+    disconnect: Callable[..., Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the state here: a program's constructor need not call ours."""
+        consumer = super().__new__(cls)
+        consumer._channels_joined = set()
+        consumer._channels_disconnect_called = False
+        return consumer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take any arguments, for subclasses that pass theirs on."""
+        declared = getattr(type(self), "groups", None)
+        unset = "groups" not in vars(self)
+        if unset and (declared is None or isinstance(declared, list | tuple | set | frozenset)):
+            # Its own list: one that a connection appends to must not be the class's.
+            self.groups = list(declared or ())
+
+    def _channels_group_layer(self) -> BaseChannelLayer:
+        layer: BaseChannelLayer | None = self.channel_layer
+        if layer is None or not _offers_groups(layer):
+            raise InvalidChannelLayerError(
+                "BACKEND is unconfigured or doesn't support groups: "
+                f"{type(self).__name__} joins a group, but its channel layer is {layer!r}"
+            )
+        return layer
+
+    def _channels_groups(self) -> list[str]:
+        names = _events.group_names(self.groups)
+        self._channels_declared = frozenset(names)
+        return names
+
+    def _channels_groups_to_leave(self) -> list[str]:
+        """Return what was joined, and what a program added to `groups` itself."""
+        added = set(self._channels_own_groups()) - self._channels_declared
+        return sorted(self._channels_joined | added)
+
+    def _channels_own_groups(self) -> list[str]:
+        """Return the list that is this consumer's own, and not its class's."""
+        groups = vars(self).get("groups")
+        return groups if isinstance(groups, list) else []
+
+    def _channels_forget(self, group: str) -> None:
+        self._channels_joined.discard(group)
+        groups = self._channels_own_groups()
+        if group in groups:
+            groups.remove(group)
+
+    def _channels_disconnect_arguments(self) -> tuple[Any, ...]:
+        """Take note that the connection has ended, and return what `disconnect` is called with."""
+        return ()
+
+    async def _channels_finish(self) -> None:
+        """Leave the groups and call `disconnect`, once; what was cut short is taken up again.
+
+        In both colours it runs in the event loop, where it needs no thread but for `disconnect`.
+        """
+        arguments = self._channels_disconnect_arguments()
+        errors: list[Exception] = []
+        await self._channels_leave_groups(errors)
+        if not self._channels_disconnect_called:
+            self._channels_disconnect_called = True
+            try:
+                await self._channels_call(self.disconnect, *arguments)
+            except StopConsumer:
+                pass
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            # Those that `disconnect` itself has joined.
+            await self._channels_leave_groups(errors)
+        self._channels_finished = True
+        self._channels_raise_first(errors)
+
+    async def _channels_leave_groups(self, errors: list[Exception]) -> None:
+        for group in self._channels_groups_to_leave():
+            try:
+                await self._channels_group_layer().group_discard(group, self.channel_name)
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            self._channels_forget(group)
+
+    def _channels_raise_first(self, errors: list[Exception]) -> None:
+        """Raise the first of the errors of a clean-up; report the others."""
+        for error in errors[1:]:
+            self._channels_report(error)
+        if errors:
+            raise errors[0]
+
+
+class AsyncGroupMember(GroupMember):
+    """What a consumer with coroutine methods has that is in groups."""
+
+    _channels_framework: ClassVar[bool] = True
+
+    async def join_group(self, name: str) -> None:
+        """Join a group of the channel layer, and leave it when the connection ends.
+
+        Args:
+            name: The group's name: ASCII letters, digits, hyphens, underscores, periods.
+
+        Raises:
+            InvalidChannelLayerError: There is no layer, or it has no groups.
+            TypeError: The name is not valid.
+        """
+        await self._channels_join(name)
+
+    async def leave_group(self, name: str) -> None:
+        """Leave a group of the channel layer; it is no error not to be in it.
+
+        Args:
+            name: The group's name.
+
+        Raises:
+            InvalidChannelLayerError: There is no layer, or it has no groups.
+            TypeError: The name is not valid.
+        """
+        await self._channels_group_layer().group_discard(name, self.channel_name)
+        self._channels_forget(name)
+
+    async def _channels_join(self, name: str) -> None:
+        layer = self._channels_group_layer()
+        # Before the call: if it fails halfway, the channel may be in the group all the same.
+        self._channels_joined.add(name)
+        try:
+            await layer.group_add(name, self.channel_name)
+        except TypeError:
+            self._channels_forget(name)
+            raise
+
+
+class SyncGroupMember(GroupMember):
+    """What a consumer with ordinary methods has that is in groups."""
+
+    _channels_framework: ClassVar[bool] = True
+
+    def join_group(self, name: str) -> None:
+        """Join a group of the channel layer, and leave it when the connection ends."""
+        self._channels_join(name)
+
+    def leave_group(self, name: str) -> None:
+        """Leave a group of the channel layer."""
+        async_to_sync(self._channels_group_layer().group_discard)(name, self.channel_name)
+        self._channels_forget(name)
+
+    def _channels_join(self, name: str) -> None:
+        layer = self._channels_group_layer()
+        # Before the call: if it fails halfway, the channel may be in the group all the same.
+        self._channels_joined.add(name)
+        try:
+            async_to_sync(layer.group_add)(name, self.channel_name)
+        except TypeError:
+            self._channels_forget(name)
+            raise
