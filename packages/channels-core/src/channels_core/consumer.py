@@ -29,6 +29,10 @@ logger = logging.getLogger("django.channels.consumer")
 _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 
 
+#: Messages of servers that tell of the end of a connection.
+_ENDINGS: Final = frozenset({"websocket.disconnect", "http.disconnect"})
+
+
 class AsyncConsumer:
     """The base of consumers whose handlers are coroutine methods.
 
@@ -134,7 +138,7 @@ class AsyncConsumer:
     async def _channels_handle_client(self, message: Message) -> None:
         self._channels_from_layer = False
         self._channels_message = message
-        if message.get("type") == "websocket.disconnect":
+        if message.get("type") in _ENDINGS:
             # The handler for the end of a connection is its clean-up, and bounded as such.
             self._channels_peer_left(message)
             self._channels_at_end = True

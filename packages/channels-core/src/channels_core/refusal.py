@@ -2,7 +2,8 @@
 
 import contextlib
 
-from channels_core.generic._events import HeadersArgument, denial, encode_response_headers
+from channels_core.generic._events import denial
+from channels_core.headers import HeadersArgument, encode_response_headers
 from channels_core.typing import Message, Receive, Scope, Send
 
 __all__ = ["refusal", "refuse"]

@@ -1,15 +1,14 @@
 """Membership in groups of the channel layer, for as long as a connection lasts."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ClassVar, Self
 
 from asgiref.sync import async_to_sync
 
 from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
-from channels_core.generic import _events
 from channels_core.layers import BaseChannelLayer
 
-__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember"]
+__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember", "group_names"]
 
 
 def _offers_groups(layer: Any) -> bool:
@@ -20,6 +19,26 @@ def _offers_groups(layer: Any) -> bool:
         return callable(getattr(layer, "group_add", None))
     # A layer of a program's own may not list what it can do.
     return own is not BaseChannelLayer.group_add or "groups" in layer.extensions
+
+
+def group_names(groups: object) -> list[str]:
+    """Return the names that a consumer's `groups` gives.
+
+    Args:
+        groups: None, an iterable of names, or a method that returns one of these.
+
+    Raises:
+        TypeError: It is something else, a single str for example.
+    """
+    if callable(groups):
+        groups = groups()
+    if groups is None:
+        return []
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
+        raise TypeError(
+            f"groups must be an iterable of names, or a method that returns one, not {groups!r}"
+        )
+    return list(groups)
 
 
 class GroupMember:
@@ -73,7 +92,7 @@ class GroupMember:
         return layer
 
     def _channels_groups(self) -> list[str]:
-        names = _events.group_names(self.groups)
+        names = group_names(self.groups)
         self._channels_declared = frozenset(names)
         return names
 

@@ -13,8 +13,8 @@ from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
 from channels_core.generic import _events
 from channels_core.generic._base import WebsocketBase
-from channels_core.generic._events import HeadersArgument
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
+from channels_core.headers import HeadersArgument
 from channels_core.typing import Message
 
 __all__ = [

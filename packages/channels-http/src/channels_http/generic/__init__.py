@@ -1,0 +1,3 @@
+"""Consumers for HTTP."""
+
+__all__: list[str] = []

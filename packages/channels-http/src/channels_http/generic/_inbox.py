@@ -1,0 +1,84 @@
+"""What the server sends, with a look ahead: whether the client leaves while a handler runs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from channels_core.typing import Message, Receive
+
+__all__ = ["DISCONNECT", "Inbox"]
+
+DISCONNECT: Final = "http.disconnect"
+
+
+class Inbox:
+    """Hand on one connection's messages in order, and read one of them ahead when asked to.
+
+    No more than one: a client that sends a large body is to wait until it is read.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ready: list[Message] = []
+        self._ahead: asyncio.Future[Message] | None = None
+        self._put: asyncio.Future[None] | None = None
+        self._on_disconnect: Callable[[], object] | None = None
+
+    async def get(self) -> Message:
+        """Return the next message; a cancelled call loses none."""
+        if self._ready:
+            return self._ready.pop(0)
+        if self._ahead is None and self._on_disconnect is None and self._put is None:
+            return await self._receive()
+        ahead = self._look_ahead()
+        # Not awaited as it is: a cancelled wait must not cancel what reads ahead.
+        both = [ahead] if self._put is None else [ahead, self._put]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if self._ready:
+            return self._ready.pop(0)
+        self._ahead = None
+        message = ahead.result()
+        if self._on_disconnect is not None and message["type"] != DISCONNECT:
+            self._look_ahead()
+        return message
+
+    def put(self, message: Message) -> None:
+        """Have a message come before all that the server sends."""
+        self._ready.append(message)
+        if self._put is not None and not self._put.done():
+            self._put.set_result(None)
+
+    def expect(self) -> None:
+        """Let `put` reach a call of `get` that waits."""
+        self._put = asyncio.get_running_loop().create_future()
+
+    def watch(self, on_disconnect: Callable[[], object]) -> None:
+        """From the next turn of the event loop on, tell when the client has left.
+
+        A handler that is done by then costs nothing.
+        """
+        self._on_disconnect = on_disconnect
+        self._start = asyncio.get_running_loop().call_soon(self._look_ahead)
+
+    def unwatch(self) -> None:
+        """Tell no more; what was read ahead is kept."""
+        self._on_disconnect = None
+        self._start.cancel()
+
+    def _look_ahead(self) -> asyncio.Future[Message]:
+        if self._ahead is None:
+            self._ahead = asyncio.ensure_future(self._receive())
+            self._ahead.add_done_callback(self._tell)
+        return self._ahead
+
+    def _tell(self, ahead: asyncio.Future[Message]) -> None:
+        if ahead.cancelled() or self._on_disconnect is None:
+            return
+        if ahead.exception() is not None or ahead.result()["type"] == DISCONNECT:
+            self._on_disconnect()
+
+    async def close(self) -> None:
+        """Read no more."""
+        if self._ahead is not None and not self._ahead.done():
+            self._ahead.cancel()
+            await asyncio.wait([self._ahead])

@@ -1,0 +1,112 @@
+"""One HTTP response: which messages make it, and what may still be sent."""
+
+import enum
+from collections.abc import Iterable
+from typing import Any, Final
+
+from channels_core.exceptions import ConnectionStateError
+from channels_core.headers import HeadersArgument, encode_headers
+from channels_core.typing import Message
+
+__all__ = ["Response", "ResponseState", "as_bytes"]
+
+#: A response with one of these has no body (RFC 9110, section 6.4.1).
+_WITHOUT_BODY: Final = frozenset({204, 304})
+
+
+class ResponseState(enum.Enum):
+    """The stations of a response."""
+
+    WAITING = "waiting"
+    OPEN = "open"
+    ENDED = "ended"
+
+
+def as_bytes(body: Any) -> bytes:
+    """Return a part of a body; str is encoded as UTF-8.
+
+    Raises:
+        TypeError: It is something else. It is an `AssertionError` as well, which programs expect.
+    """
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    raise _NoBytes(f"A body is bytes or str, not {type(body).__name__}")
+
+
+class _NoBytes(TypeError, AssertionError):
+    """A body is neither bytes nor str."""
+
+
+class Response:
+    """Build the messages of one response; decides, and sends nothing itself.
+
+    Attributes:
+        state: How far it is.
+    """
+
+    def __init__(self, *, head: bool) -> None:
+        """Start with nothing sent.
+
+        Args:
+            head: Whether the request is a HEAD, whose response has no body.
+        """
+        self.state = ResponseState.WAITING
+        self._head = head
+
+    def start(self, status: int, headers: HeadersArgument) -> Message:
+        """Build the message that starts it.
+
+        Raises:
+            ConnectionStateError: It has started before.
+            ValueError: A header holds CR, LF or NUL, or the status is none.
+        """
+        if self.state is not ResponseState.WAITING:
+            raise ConnectionStateError(
+                f"A second response was started while the first one is {self.state.value}; "
+                "each request has one response"
+            )
+        given: object = status
+        if not (isinstance(given, int) and 100 <= given <= 999):
+            raise ValueError(f"An HTTP status is an int from 100 to 999, not {status!r}")
+        fields = encode_headers(headers)
+        self.state = ResponseState.OPEN
+        return {"type": "http.response.start", "status": int(status), "headers": fields}
+
+    def body(self, body: Any, *, more_body: bool) -> Message:
+        """Build the message with a part of the body.
+
+        Raises:
+            ConnectionStateError: It has not started, or has ended.
+            TypeError: The part is neither bytes nor str.
+        """
+        content = as_bytes(body)
+        if self.state is ResponseState.WAITING:
+            raise ConnectionStateError(
+                "send_body() was called before send_headers(); call that first, or send_response()"
+            )
+        if self.state is ResponseState.ENDED:
+            raise ConnectionStateError("A body was sent after the response had ended")
+        if not more_body:
+            self.state = ResponseState.ENDED
+        return {
+            "type": "http.response.body",
+            "body": b"" if self._head else content,
+            "more_body": more_body,
+        }
+
+    def whole(self, status: int, body: Any, headers: HeadersArgument) -> Iterable[Message]:
+        """Build the messages of a response that is all there.
+
+        Raises:
+            ConnectionStateError: A response has started before.
+            TypeError: The body is neither bytes nor str.
+            ValueError: A header holds CR, LF or NUL.
+        """
+        content = as_bytes(body)
+        start = self.start(status, headers)
+        fields = start["headers"]
+        if status not in _WITHOUT_BODY and not any(n == b"content-length" for n, _ in fields):
+            fields.append((b"content-length", str(len(content)).encode()))
+        return start, self.body(content, more_body=False)
