@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from channels_core.typing import Message, Receive
 
@@ -32,7 +32,7 @@ class Inbox:
             return await self._receive()
         ahead = self._look_ahead()
         # Not awaited as it is: a cancelled wait must not cancel what reads ahead.
-        both = [ahead] if self._put is None else [ahead, self._put]
+        both: list[asyncio.Future[Any]] = [ahead, *([self._put] if self._put is not None else [])]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if self._ready:
             return self._ready.pop(0)

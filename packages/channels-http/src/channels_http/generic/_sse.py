@@ -52,6 +52,7 @@ def comment(text: str = "") -> bytes:
 
 
 def _single(value: str, what: str) -> str:
-    if not isinstance(value, str) or "\0" in value or _LINE_ENDS.search(value):
+    given: object = value  # a program without type checks may give anything
+    if not isinstance(given, str) or "\0" in value or _LINE_ENDS.search(value):
         raise ValueError(f"An event's {what} is a str of one line without NUL, not {value!r:.100}")
     return value

@@ -208,10 +208,8 @@ class AsyncHttpConsumer(AsyncGroupMember, AsyncConsumer):
         if name in offered:
             await getattr(self, name)(body)
             return
-        allowed = [
-            each.upper() for each in ("head", "options", *offered) if each != "head" or self.get
-        ]
-        headers = [("Allow", ", ".join(dict.fromkeys(allowed)))]
+        allowed = {*offered, "options", *(["head"] if self.get is not None else [])}
+        headers = [("Allow", ", ".join(sorted(allowed)).upper())]
         await self.send_response(200 if name == "options" else 405, b"", headers=headers)
 
     async def stream_body(self, limit: int | None = None) -> AsyncIterator[bytes]:
@@ -345,16 +343,12 @@ class AsyncHttpConsumer(AsyncGroupMember, AsyncConsumer):
     async def _channels_answer_failure(self, error: Exception) -> None:
         """Answer status 500: with Django's page of the error under `DEBUG`, plainly otherwise."""
         body: bytes | str = "Server Error (500)"
-        headers = None
+        headers: HeadersArgument = None
         if settings.DEBUG:
-            # Here, because they are for this case alone.
-            from django.core.handlers.asgi import ASGIRequest
-            from django.views.debug import technical_500_response
-
-            request = ASGIRequest(self.scope, BytesIO())
-            info = (type(error), error, error.__traceback__)
-            page = await asyncio.to_thread(technical_500_response, request, *info)
-            body, headers = page.content, list(page.items())
+            try:
+                body, headers = await asyncio.to_thread(_debug_page, self.scope, error)
+            except Exception:
+                logger.exception("Django's page of an error could not be made")
         await self._channels_send_all(refusal(self.scope, 500, headers=headers, body=body))
 
     async def http_response_timeout(self, message: Message) -> None:
@@ -388,3 +382,13 @@ class AsyncHttpConsumer(AsyncGroupMember, AsyncConsumer):
 
         Called exactly once for each request, however it ends.
         """
+
+
+def _debug_page(scope: Scope, error: Exception) -> tuple[bytes, list[tuple[str, str]]]:
+    # Here, because they are for this case alone.
+    from django.core.handlers.asgi import ASGIRequest
+    from django.views.debug import technical_500_response
+
+    request = ASGIRequest(scope, BytesIO())
+    page = technical_500_response(request, type(error), error, error.__traceback__)
+    return page.content, list(page.items())

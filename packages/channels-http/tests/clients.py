@@ -1,0 +1,112 @@
+"""The client's and the server's side of one request."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from channels_core.applications import as_asgi3
+from channels_core.layers import BaseChannelLayer
+from channels_core.typing import Message, Scope
+
+__all__ = ["Client", "LocalLayer", "until"]
+
+# A net, for a machine under load.
+SECONDS = 30
+
+
+async def until(condition: Any, changed: asyncio.Event) -> None:
+    """Wait until a condition holds, looking at it whenever something has changed."""
+    async with asyncio.timeout(SECONDS):
+        while not condition():
+            changed.clear()
+            await changed.wait()
+
+
+class Client:
+    """Drive an application with one request, and keep what it sends."""
+
+    def __init__(self, application: Any, method: str = "GET", **scope: Any) -> None:
+        defaults = {"path": "/a/", "query_string": b"", "headers": []}
+        self.scope: Scope = {"type": "http", "method": method, **defaults, **scope}
+        self.inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self.asked = 0
+        self.sent: list[Message] = []
+        self.fault: Exception | None = None
+        self.changed = asyncio.Event()
+        self.task = asyncio.ensure_future(
+            as_asgi3(application)(self.scope, self._receive, self._send)
+        )
+        self.task.add_done_callback(lambda _: self.changed.set())
+
+    async def _receive(self) -> Message:
+        self.asked += 1
+        self.changed.set()
+        return await self.inbox.get()
+
+    async def _send(self, message: Message) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.sent.append(message)
+        self.changed.set()
+
+    def request(self, *parts: bytes, more: bool = False) -> None:
+        """Send a request's body in parts; with `more`, not to its end."""
+        for number, part in enumerate(parts or (b"",), 1):
+            last = number == len(parts or (b"",)) and not more
+            self.inbox.put_nowait({"type": "http.request", "body": part, "more_body": not last})
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self.inbox.put_nowait({"type": "http.disconnect"})
+
+    async def messages(self, count: int) -> list[Message]:
+        """Return so many messages once they are there; fewer if the application ends before."""
+        await until(lambda: len(self.sent) >= count or self.task.done(), self.changed)
+        return self.sent[:count]
+
+    async def end(self) -> None:
+        """Wait for the application to end."""
+        await asyncio.wait_for(asyncio.shield(self.task), SECONDS)
+
+    async def whole(self) -> tuple[int, dict[bytes, bytes], bytes]:
+        """Wait for the application to end, and return status, headers and body."""
+        await self.end()
+        start, *bodies = self.sent
+        assert start["type"] == "http.response.start"
+        assert [body.get("more_body", False) for body in bodies] == [True] * (len(bodies) - 1) + [
+            False
+        ]
+        return start["status"], dict(start["headers"]), b"".join(each["body"] for each in bodies)
+
+
+class LocalLayer(BaseChannelLayer):
+    """A layer in the test's own event loop."""
+
+    extensions = ["groups"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: dict[str, set[str]] = {}
+        self.queues: dict[str, asyncio.Queue[dict[str, Any]]] = {}
+        self._numbers: Iterator[int] = iter(range(1000))
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        name = f"{prefix}{next(self._numbers)}"
+        self.queues[name] = asyncio.Queue()
+        return name
+
+    async def send(self, channel: str, message: Message) -> None:
+        self.queues[channel].put_nowait(dict(message))
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        return await self.queues[channel].get()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        self.groups.setdefault(group, set()).add(channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        self.groups[group].discard(channel)
+
+    async def group_send(self, group: str, message: Message) -> None:
+        for channel in self.groups.get(group, ()):
+            await self.send(channel, message)
