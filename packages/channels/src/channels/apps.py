@@ -14,6 +14,8 @@ class ChannelsConfig(AppConfig):
     def ready(self) -> None:
         """Set up the packages, which need not be listed themselves."""
         # Here, because there are models now.
-        from channels_auth.apps import set_up
+        from channels_auth import apps as auth
+        from channels_http import apps as http
 
-        set_up()
+        auth.set_up()
+        http.set_up()

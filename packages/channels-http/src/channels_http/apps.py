@@ -1,0 +1,27 @@
+"""The Django application that `INSTALLED_APPS = ["channels_http"]` names."""
+
+from django.apps import AppConfig
+
+__all__ = ["ChannelsHttpConfig", "set_up"]
+
+
+class ChannelsHttpConfig(AppConfig):
+    """Bring a development server that speaks WebSocket to a Django project."""
+
+    name = "channels_http"
+    verbose_name = "Channels: HTTP and the development server"
+
+    def ready(self) -> None:
+        """Set up."""
+        set_up()
+
+
+def set_up() -> None:
+    """Register the system checks; once more does nothing.
+
+    For the `ready` of an application that brings this one along.
+    """
+    # Here, since the applications are what it looks at.
+    from channels_http.checks import register_checks
+
+    register_checks()

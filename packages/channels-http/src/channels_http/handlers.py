@@ -1,0 +1,168 @@
+"""Django's views as an ASGI application that can stand in a route, beside consumers."""
+
+import io
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import IO, Any, Final, overload
+
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.signals import setting_changed
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from channels_core.typing import Message, Receive, Scope, Send
+
+__all__ = ["AsgiHandler", "AsgiRequest"]
+
+#: What Django's `load_middleware` leaves on a handler.
+_LOADED: Final = (
+    "_middleware_chain",
+    "_view_middleware",
+    "_template_response_middleware",
+    "_exception_middleware",
+)
+
+
+class AsgiRequest(ASGIRequest):
+    """Django's request, made from a scope and a body."""
+
+    def __init__(self, scope: Scope, body: bytes | IO[bytes]) -> None:
+        """Take the scope, and the body as bytes or as a file."""
+        super().__init__(scope, io.BytesIO(body) if isinstance(body, bytes) else body)
+
+
+class AsgiHandler(ASGIHandler):
+    """Serve a request with Django's middleware, URLconf and views.
+
+    The class itself is an application, for a route: `re_path(r"", AsgiHandler)`. Each request
+    then has a handler of its own, with its scope. `AsgiHandler()` is an ASGI 3 application.
+
+    Attributes:
+        scope: That of the request; None in an `AsgiHandler()`.
+
+    Source: `django.core.handlers.asgi.ASGIHandler`, which does the work.
+    """
+
+    request_class = AsgiRequest
+    chunk_size = 512 * 1024
+
+    def __init__(self, scope: Scope | None = None) -> None:
+        """Take the scope, and the middleware, which is loaded once for all requests."""
+        # Not Django's constructor: it does nothing but load the middleware, and as an argument
+        # it gives what a program's `load_middleware(self)` does not take.
+        self.scope = scope
+        self._body: IO[bytes] | None = None
+        self.load_middleware()
+
+    def load_middleware(self, is_async: bool = True) -> None:
+        """Take the middleware that `MIDDLEWARE` names, loaded by the first handler of a class."""
+        vars(self).update(_middleware.of(type(self), is_async))
+
+    @overload
+    async def __call__(self, receive: Receive, send: Send, /) -> None: ...
+
+    @overload
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    async def __call__(self, *connection: Any, **named: Any) -> None:
+        """Serve the request of the scope; or, without one, that of the scope given here.
+
+        Scope:
+            Of the type `http`.
+
+        Raises:
+            ValueError: It is of another type.
+        """
+        if self.scope is None:
+            await _serve(type(self), *connection, **named)
+        else:
+            await self._serve(self.scope, *connection, **named)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise ValueError(
+                f"Expected a scope of type 'http' for Django's views, got {scope['type']!r}; lead "
+                "other connections elsewhere, with a ProtocolTypeRouter"
+            )
+        self._receive, self._send = receive, send
+        async with ThreadSensitiveContext():
+            try:
+                body = await super().read_body(receive)
+            except RequestAborted:
+                return
+            await self.handle(body)
+
+    # Another signature than Django's, since programs know this one.
+    async def handle(self, body: IO[bytes]) -> None:  # type: ignore[override] # see above
+        """Answer the request, once its body is there as a file."""
+        self._body = body
+        await super().handle(self.scope, self._receive, self._send)
+
+    async def read_body(self, receive: Receive) -> IO[bytes]:
+        """Return the body that `handle` was given."""
+        assert self._body is not None
+        return self._body
+
+    async def send_response(self, response: HttpResponseBase, send: Send) -> None:
+        """Send a response; one that a synchronous iterator makes, part by part as Django does not.
+
+        Django would read such a file or stream into memory as a whole before it sends any of it.
+        """
+        if isinstance(response, StreamingHttpResponse) and not response.is_async:
+            response.streaming_content = _one_by_one(response.streaming_content)
+        await ASGIHandler.send_response(self, response, send)
+
+    @classmethod
+    def encode_response(cls, response: HttpResponseBase) -> Iterator[Message]:
+        """Yield the ASGI messages of a response; to look at them, from synchronous code."""
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        # All that it asks of the handler is to cut up the body, which the class can do.
+        async_to_sync(cls.send_response)(cls, response, keep)
+        yield from messages
+
+
+async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield what a synchronous iterator yields; it may use the database, and takes its time."""
+    iterator = iter(parts)
+    end = object()
+    take = sync_to_async(next)
+    while (part := await take(iterator, end)) is not end:
+        yield part
+
+
+async def _serve(kind: type[AsgiHandler], scope: Scope, receive: Receive, send: Send) -> None:
+    await kind(scope)(receive, send)
+
+
+class _Middleware:
+    """The middleware of each class of handlers, until a setting changes, as in a test."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._of: dict[tuple[type[AsgiHandler], bool], dict[str, Any]] = {}
+
+    def of(self, kind: type[AsgiHandler], is_async: bool) -> dict[str, Any]:
+        """Return what a handler of the class needs in order to run its middleware."""
+        with self._lock:
+            if (kind, is_async) not in self._of:
+                # The middleware holds on to the handler that loads it, so that one has no scope.
+                handler = kind.__new__(kind)
+                handler.scope = None
+                ASGIHandler.load_middleware(handler, is_async=is_async)
+                self._of[kind, is_async] = {name: getattr(handler, name) for name in _LOADED}
+            return self._of[kind, is_async]
+
+    def forget(self, **kwargs: Any) -> None:
+        """Load it anew for the next request."""
+        with self._lock:
+            self._of.clear()
+
+
+_middleware: Final = _Middleware()
+setting_changed.connect(_middleware.forget)

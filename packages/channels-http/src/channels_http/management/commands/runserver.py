@@ -1,0 +1,155 @@
+"""The `runserver` command: Daphne's own, which also says which Channels it serves."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import connections
+from django.utils import autoreload
+
+from channels_core.routing import get_default_application
+from channels_core.typing import ASGIApplication
+from channels_http.access_log import access_entry
+from channels_http.management.commands._limits import add_limits, limits
+from channels_http.management.commands._wsgi import WsgiCommand, WsgiOnlyCommand
+
+__all__ = ["Command", "logger"]
+
+logger = logging.getLogger("django.channels.server")
+
+
+class _AsgiCommand(WsgiCommand):
+    """What the command has of its own; Daphne's stands behind it (see `_make_command`)."""
+
+    help = "Starts a web server for development, which speaks HTTP and WebSocket."
+
+    if TYPE_CHECKING:
+        server_cls: Any  # Daphne's `Server`, which has no types.
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add those of Daphne's command, and one for each other limit of its server."""
+        super().add_arguments(parser)
+        add_limits(parser)
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        """Serve, in the process that the autoreloader starts anew."""
+        if not options.get("use_asgi", True):
+            super().inner_run(*args, **options)
+            return
+        # Of the start: the autoreloader has kept it for here, where it is seen.
+        autoreload.raise_last_exception()
+        self._check(options)
+        # What Daphne is installed with, hence loaded.
+        from daphne.endpoints import build_endpoint_description_strings
+
+        server = self.server_cls(
+            application=self.get_application(options),
+            endpoints=build_endpoint_description_strings(host=self.addr, port=int(self.port)),
+            # Python takes signals in the main thread only, which is the autoreloader's.
+            signal_handlers=not options["use_reloader"],
+            action_logger=self.log_action,
+            root_path=getattr(settings, "FORCE_SCRIPT_NAME", None) or "",
+            ready_callable=lambda: self._announce(server),
+            **limits(self, options),
+        )
+        try:
+            server.run()
+        except KeyboardInterrupt:
+            self.stdout.write(options.get("shutdown_message") or "")
+        if getattr(server, "abort_start", False):
+            self._give_up(options)
+
+    def _check(self, options: Mapping[str, Any]) -> None:
+        if not options.get("skip_checks"):
+            self.stdout.write("Performing system checks...\n\n")
+            self.check(display_num_errors=True)
+        self.check_migrations()
+        # That was a connection of this thread, in which nothing else will use the database.
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+
+    def _announce(self, server: Any) -> None:
+        """Say where it serves, now that it does."""
+        quit_command = "CTRL-BREAK" if sys.platform == "win32" else "CONTROL-C"
+        self.stdout.write(
+            # In the time of whoever sits at the terminal.
+            f"{datetime.now():%B %d, %Y - %X}\n"  # noqa: DTZ005 - see above
+            f"Django version {self.get_version()}, using settings {settings.SETTINGS_MODULE!r}\n"
+            f"Starting ASGI/Channels version {_channels_version()} development server at "
+            f"{self.protocol}://{self._address()}:{self._port(server)}/\n"
+            f"Quit the server with {quit_command}."
+        )
+        # It is read while the server runs, through a pipe perhaps.
+        self.stdout.flush()
+
+    def _address(self) -> str:
+        if self._raw_ipv6:
+            return f"[{self.addr}]"
+        return "0.0.0.0" if self.addr == "0" else self.addr  # noqa: S104 - as it was asked for
+
+    def _port(self, server: Any) -> int:
+        """Return the port; that which the system has chosen, if it was to choose one."""
+        listening = getattr(server, "listening_addresses", None)
+        return listening[0][1] if listening else int(self.port)
+
+    def _give_up(self, options: Mapping[str, Any]) -> None:
+        """End the program: the server's log has told why it cannot listen."""
+        self.stdout.flush()
+        self.stderr.write(f"Error: cannot serve at {self._address()}:{self.port}.")
+        if options["use_reloader"]:
+            # To exit in this thread would leave the autoreloader waiting for changes.
+            os._exit(1)
+        sys.exit(1)
+
+    def get_application(self, options: dict[str, Any]) -> ASGIApplication:
+        """Return what `ASGI_APPLICATION` names, with static files in front of it under `DEBUG`."""
+        application = get_default_application()
+        if self.serves_static(options):
+            # Here, because it is not needed where there are none.
+            from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+
+            return ASGIStaticFilesHandler(application)
+        return application
+
+    def log_action(self, protocol: str, action: str, details: Mapping[str, Any]) -> None:
+        """Write a line to the log for what has happened, in Django's colours."""
+        entry = access_entry(protocol, action, details)
+        if entry is not None:
+            style = getattr(self.style, entry.style) if entry.style else str
+            logger.log(entry.level, style(entry.message), entry.details)
+
+
+def _channels_version() -> str:
+    try:
+        return version("channels")
+    except PackageNotFoundError:
+        return version("channels-http")
+
+
+def _make_command() -> type[BaseCommand]:
+    """Return the class, or what stands in for it where there is no Daphne."""
+    try:
+        from daphne.management.commands.runserver import Command as DaphneCommand
+    except ImportError as error:
+        return type("Command", (WsgiOnlyCommand,), {"__module__": __name__, "why": str(error)})
+    return type("Command", (_AsgiCommand, DaphneCommand), {"__module__": __name__})
+
+
+if TYPE_CHECKING:
+
+    class Command(_AsgiCommand):
+        """The command of this name, as Django calls it."""
+
+
+def __getattr__(name: str) -> Any:
+    """Make the command when it is first used: it brings Twisted along."""
+    if name != "Command":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, _make_command())

@@ -1,0 +1,69 @@
+"""Static files, served in front of another application while a site is developed."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, ClassVar, overload
+from urllib.parse import urlparse
+
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandlerMixin
+
+from channels_core.applications import as_asgi3
+from channels_core.typing import Receive, Scope, Send
+from channels_http.handlers import AsgiHandler
+
+__all__ = ["StaticFilesHandler", "StaticFilesWrapper"]
+
+
+class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):
+    """Answer a request with a static file; a `StaticFilesWrapper` makes one for each.
+
+    Source: `django.contrib.staticfiles.handlers.ASGIStaticFilesHandler`, which does the work.
+    """
+
+    def __init__(self, scope: Scope | None = None) -> None:
+        """Take the scope, in which the wrapper tells the URL of the files."""
+        # Django's constructor takes the application that is served besides.
+        AsgiHandler.__init__(self, scope)
+        self.base_url = (scope or {}).get("static_base_url") or urlparse(self.get_base_url())
+
+    # Django's looks whether the path is that of a static file, which the wrapper has done.
+    __call__ = AsgiHandler.__call__
+
+
+class StaticFilesWrapper(StaticFilesHandlerMixin):
+    """Serve what is below `STATIC_URL`, and leave the rest to an application.
+
+    It may be called in one step, as ASGI 3 has it, and in two.
+
+    Attributes:
+        application: What serves the rest.
+        base_url: The URL of the files, parsed.
+        static_handler_class: What serves a file.
+    """
+
+    static_handler_class: ClassVar[type[StaticFilesHandler]] = StaticFilesHandler
+
+    def __init__(self, application: Any) -> None:
+        """Take an application of either generation, or a consumer class.
+
+        Raises:
+            TypeError: It cannot be called.
+            ImproperlyConfigured: There is no `STATIC_URL`, or it is that of the media files.
+        """
+        self.application = as_asgi3(application)
+        self.base_url = urlparse(self.get_base_url())
+
+    @overload
+    def __call__(self, scope: Scope) -> Callable[[Receive, Send], Awaitable[None]]: ...
+
+    @overload
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
+
+    def __call__(self, scope: Scope, *channel: Any, **named: Any) -> Any:
+        """Serve one connection, or return what serves it."""
+        serve: Callable[..., Awaitable[None]]
+        if scope["type"] == "http" and self._should_handle(scope["path"]):
+            serve = self.static_handler_class({**scope, "static_base_url": self.base_url})
+        else:
+            serve = partial(self.application, scope)
+        return serve(*channel, **named) if channel or named else serve
