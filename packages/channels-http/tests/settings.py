@@ -19,6 +19,7 @@ MIDDLEWARE = [
 ]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 ROOT_URLCONF = "site_urls"
+ASGI_APPLICATION = "site_urls.application"
 ALLOWED_HOSTS = ["testserver"]
 
 _folder = Path(tempfile.mkdtemp(prefix="channels-http-tests-"))

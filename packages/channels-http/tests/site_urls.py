@@ -18,7 +18,9 @@ from django.http import (
 )
 from django.urls import path, reverse
 
-__all__ = ["Counting", "Held", "ended", "urlpatterns"]
+from channels_core.routing import ProtocolTypeRouter
+
+__all__ = ["Counting", "Held", "application", "ended", "urlpatterns"]
 
 
 class Counting:
@@ -113,3 +115,5 @@ def fails(request: HttpRequest) -> HttpResponse:
 _views: list[Any] = [plain, in_loop, held, visits, upload, file, stream, endless, large, fails]
 
 urlpatterns = [path(f"{view.__name__}/", view, name=view.__name__) for view in _views]
+
+application = ProtocolTypeRouter({})

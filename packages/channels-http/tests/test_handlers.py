@@ -19,21 +19,19 @@ from site_urls import Counting, Held, ended
 HOST = (b"host", b"testserver")
 
 
-async def consumer(scope: Scope, receive: Receive, send: Send) -> None:
+# A type checker expects views in routes.
+VIEWS: Any = AsgiHandler
+
+
+async def _consumer(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"from a consumer"})
 
 
+consumer: Any = _consumer
+INNER: Any = URLRouter([path("live/", consumer), re_path(r"", VIEWS)])
 SITE = ProtocolTypeRouter(
-    {
-        "http": URLRouter(
-            [
-                path("live/", consumer),
-                path("inner/", URLRouter([path("live/", consumer), re_path(r"", AsgiHandler)])),
-                re_path(r"", AsgiHandler),
-            ]
-        )
-    }
+    {"http": URLRouter([path("live/", consumer), path("inner/", INNER), re_path(r"", VIEWS)])}
 )
 
 
@@ -220,7 +218,7 @@ class TestSubclasses:
 
     async def test_handle(self) -> None:
         class Handler(AsgiHandler):
-            async def handle(self, body: IO[bytes]) -> None:
+            async def handle(self, body: IO[bytes]) -> None:  # type: ignore[override] # as in 2.1
                 seen.append(body.read())
                 body.seek(0)
                 await super().handle(body)

@@ -3,7 +3,8 @@
 import io
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import IO, Any, Final, overload
+from functools import partial
+from typing import IO, Any, Final, cast, overload
 
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.exceptions import RequestAborted
@@ -97,6 +98,7 @@ class AsgiHandler(ASGIHandler):
     # Another signature than Django's, since programs know this one.
     async def handle(self, body: IO[bytes]) -> None:  # type: ignore[override] # see above
         """Answer the request, once its body is there as a file."""
+        assert self.scope is not None
         self._body = body
         await super().handle(self.scope, self._receive, self._send)
 
@@ -111,7 +113,8 @@ class AsgiHandler(ASGIHandler):
         Django would read such a file or stream into memory as a whole before it sends any of it.
         """
         if isinstance(response, StreamingHttpResponse) and not response.is_async:
-            response.streaming_content = _one_by_one(response.streaming_content)
+            parts = cast(Iterable[bytes], response.streaming_content)
+            response.streaming_content = _one_by_one(parts)
         await ASGIHandler.send_response(self, response, send)
 
     @classmethod
@@ -123,16 +126,15 @@ class AsgiHandler(ASGIHandler):
             messages.append(message)
 
         # All that it asks of the handler is to cut up the body, which the class can do.
-        async_to_sync(cls.send_response)(cls, response, keep)
+        handler: Any = cls
+        async_to_sync(cls.send_response)(handler, response, keep)
         yield from messages
 
 
 async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
     """Yield what a synchronous iterator yields; it may use the database, and takes its time."""
-    iterator = iter(parts)
-    end = object()
-    take = sync_to_async(next)
-    while (part := await take(iterator, end)) is not end:
+    take = sync_to_async(partial(next, iter(parts), None))
+    while (part := await take()) is not None:
         yield part
 
 

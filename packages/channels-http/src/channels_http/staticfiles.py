@@ -14,11 +14,13 @@ from channels_http.handlers import AsgiHandler
 __all__ = ["StaticFilesHandler", "StaticFilesWrapper"]
 
 
-class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):
+class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):  # type: ignore[misc] # see below
     """Answer a request with a static file; a `StaticFilesWrapper` makes one for each.
 
     Source: `django.contrib.staticfiles.handlers.ASGIStaticFilesHandler`, which does the work.
     """
+
+    # It loads no middleware: Django's `load_middleware` for static files takes no arguments.
 
     def __init__(self, scope: Scope | None = None) -> None:
         """Take the scope, in which the wrapper tells the URL of the files."""
@@ -41,6 +43,7 @@ class StaticFilesWrapper(StaticFilesHandlerMixin):
         static_handler_class: What serves a file.
     """
 
+    application: Any
     static_handler_class: ClassVar[type[StaticFilesHandler]] = StaticFilesHandler
 
     def __init__(self, application: Any) -> None:

@@ -1,11 +1,10 @@
 """Django's own development server, for a site that has no ASGI application."""
 
-import argparse
 from typing import Any, ClassVar
 
 from django.apps import apps
 from django.conf import settings
-from django.core.management import CommandError
+from django.core.management import CommandError, CommandParser
 from django.core.management.commands.runserver import Command as RunserverCommand
 
 __all__ = ["WsgiCommand", "WsgiOnlyCommand"]
@@ -58,7 +57,7 @@ class WsgiOnlyCommand(WsgiCommand):
     #: What came of the attempt to import Daphne.
     why: ClassVar[str] = "it is not installed"
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         """Add what Daphne's command has for Django's server."""
         super().add_arguments(parser)
         parser.add_argument(

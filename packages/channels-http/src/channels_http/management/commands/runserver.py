@@ -1,6 +1,5 @@
 """The `runserver` command: Daphne's own, which also says which Channels it serves."""
 
-import argparse
 import logging
 import os
 import sys
@@ -10,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 from django.utils import autoreload
 
@@ -32,8 +31,12 @@ class _AsgiCommand(WsgiCommand):
 
     if TYPE_CHECKING:
         server_cls: Any  # Daphne's `Server`, which has no types.
+        # What Django's `handle` makes of the options.
+        addr: str
+        port: str
+        _raw_ipv6: bool
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         """Add those of Daphne's command, and one for each other limit of its server."""
         super().add_arguments(parser)
         add_limits(parser)
@@ -49,7 +52,7 @@ class _AsgiCommand(WsgiCommand):
         # What Daphne is installed with, hence loaded.
         from daphne.endpoints import build_endpoint_description_strings
 
-        server = self.server_cls(
+        server: Any = self.server_cls(
             application=self.get_application(options),
             endpoints=build_endpoint_description_strings(host=self.addr, port=int(self.port)),
             # Python takes signals in the main thread only, which is the autoreloader's.
@@ -62,7 +65,8 @@ class _AsgiCommand(WsgiCommand):
         try:
             server.run()
         except KeyboardInterrupt:
-            self.stdout.write(options.get("shutdown_message") or "")
+            if message := options.get("shutdown_message"):
+                self.stdout.write(message)
         if getattr(server, "abort_start", False):
             self._give_up(options)
 
@@ -115,7 +119,7 @@ class _AsgiCommand(WsgiCommand):
             # Here, because it is not needed where there are none.
             from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 
-            return ASGIStaticFilesHandler(application)
+            return ASGIStaticFilesHandler(application)  # type: ignore[arg-type] # it takes any
         return application
 
     def log_action(self, protocol: str, action: str, details: Mapping[str, Any]) -> None:

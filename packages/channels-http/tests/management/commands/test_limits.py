@@ -1,0 +1,65 @@
+import argparse
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from channels_http.management.commands._limits import add_limits, limits
+
+
+def parse(*arguments: str) -> dict[str, Any]:
+    parser = argparse.ArgumentParser()
+    add_limits(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def test_what_is_not_set_is_left_to_the_server() -> None:
+    assert limits(SimpleNamespace(), parse()) == {}
+    assert limits(SimpleNamespace(), {}) == {}
+
+
+def test_each_can_be_set() -> None:
+    arguments = [
+        "--websocket-timeout=-1",
+        "--websocket-connect-timeout=2",
+        "--ping-interval=3",
+        "--ping-timeout=4",
+        "--application-close-timeout=5",
+        "--request-buffer-size=6",
+    ]
+    expected = {
+        "websocket_timeout": -1,
+        "websocket_connect_timeout": 2,
+        "ping_interval": 3,
+        "ping_timeout": 4,
+        "application_close_timeout": 5,
+        "request_buffer_size": 6,
+    }
+    assert limits(SimpleNamespace(), parse(*arguments)) == expected
+    underscores = [f"--{name}={value}" for name, value in expected.items()]
+    assert limits(SimpleNamespace(), parse(*underscores)) == expected
+
+
+def test_zero_is_a_value() -> None:
+    assert limits(SimpleNamespace(), parse("--ping-interval", "0")) == {"ping_interval": 0}
+
+
+def test_what_daphnes_command_keeps_is_passed_on_as_it_is() -> None:
+    command = SimpleNamespace(http_timeout=None, websocket_max_message_size=0, other=1)
+    expected = {"http_timeout": None, "websocket_max_message_size": 0, "ping_timeout": 4}
+    assert limits(command, parse("--ping-timeout=4")) == expected
+
+
+def test_they_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--ping-timeout", "soon")
+    assert "invalid int value: 'soon'" in capsys.readouterr().err
+
+
+def test_daphnes_server_takes_them() -> None:
+    import inspect
+
+    server = pytest.importorskip("daphne.server", reason="Daphne is not installed: pip install it")
+    assert limits(SimpleNamespace(), parse("--ping-timeout=4")).keys() <= (
+        inspect.signature(server.Server).parameters.keys()
+    )

@@ -1,0 +1,358 @@
+"""The command with a server that only notes what it is given, and with the real one."""
+
+import logging
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as metadata_version
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
+from django.core.management.commands import runserver as djangos
+from django.db import connections
+from django.test import override_settings
+from django.utils import autoreload
+
+import channels_http
+from channels_core.routing import ProtocolTypeRouter
+from channels_http.management.commands import runserver
+from channels_http.management.commands._wsgi import WsgiOnlyCommand
+from project import Project
+
+needs_daphne = pytest.mark.skipif(
+    find_spec("daphne") is None, reason="Daphne is not installed: pip install it"
+)
+
+
+class FakeServer:
+    """Stands in for Daphne's, and is up at once."""
+
+    made: "FakeServer"
+    abort_start = False
+    listening_addresses: Any = (("127.0.0.1", 40123),)
+
+    def __init__(self, *, ready_callable: Any, **arguments: Any) -> None:
+        type(self).made = self
+        self.arguments = arguments
+        self.ready = ready_callable
+
+    def run(self) -> None:
+        self.ready()
+
+
+class Interrupted(FakeServer):
+    def run(self) -> None:
+        raise KeyboardInterrupt
+
+
+class Unable(FakeServer):
+    abort_start = True
+
+    def run(self) -> None:
+        """Return at once, as it does when its port is taken."""
+
+
+def command(server: type = FakeServer) -> Any:
+    made: Any = runserver.Command()
+    made.server_cls = server
+    return made
+
+
+def start(*arguments: str, server: type = FakeServer, checks: bool = True, **options: Any) -> str:
+    out = StringIO()
+    made = command(server)
+    made.stdout._out = out
+    arguments = ("--noreload", "--no-color", *arguments)
+    call_command(made, *arguments, skip_checks=not checks, **options)
+    return out.getvalue()
+
+
+@needs_daphne
+class TestStart:
+    def test_it_is_daphnes(self) -> None:
+        from daphne.management.commands.runserver import Command
+        from daphne.server import Server
+
+        assert issubclass(runserver.Command, Command)
+        assert runserver.Command.server_cls is Server
+        assert runserver.Command.protocol == "http"
+
+    def test_it_says_what_it_serves(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        versions = {"channels": "5.1.2", "channels-http": "1.0.0"}
+        monkeypatch.setattr(runserver, "version", versions.__getitem__)
+        out = start("0")
+        assert "Performing system checks..." in out
+        assert re.search(
+            r"^\w+ \d\d, \d{4} - \S+.*\n"
+            r"Django version [\w.]+, using settings 'settings'\n"
+            r"Starting ASGI/Channels version 5\.1\.2 development server at "
+            r"http://127\.0\.0\.1:40123/\n"
+            r"Quit the server with CONTROL-C\.\n",
+            out,
+            re.MULTILINE,
+        )
+
+    def test_without_the_whole_of_channels_its_own_version(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def version(name: str) -> str:
+            if name == "channels":
+                raise PackageNotFoundError(name)
+            return metadata_version(name)
+
+        monkeypatch.setattr(runserver, "version", version)
+        monkeypatch.setattr(sys, "platform", "win32")
+        out = start("8123")
+        assert f"Starting ASGI/Channels version {channels_http.__version__} development" in out
+        assert "Quit the server with CTRL-BREAK." in out
+
+    @pytest.mark.parametrize(
+        ("address", "shown", "endpoint"),
+        [
+            ("8123", "127.0.0.1:8123", "tcp:port=8123:interface=127.0.0.1"),
+            ("0:8123", "0.0.0.0:8123", "tcp:port=8123:interface=0"),
+            ("[::1]:8123", "[::1]:8123", r"tcp:port=8123:interface=\:\:1"),
+            ("localhost:8123", "localhost:8123", "tcp:port=8123:interface=localhost"),
+        ],
+    )
+    def test_addresses(self, address: str, shown: str, endpoint: str) -> None:
+        class Silent(FakeServer):
+            listening_addresses = ()
+
+        assert f" at http://{shown}/\n" in start(address, server=Silent)
+        assert Silent.made.arguments["endpoints"] == [endpoint]
+
+    def test_checks_can_be_left_out(self) -> None:
+        assert "Performing system checks" not in start("8123", checks=False)
+
+    def test_it_does_not_start_where_a_check_fails(self) -> None:
+        with (
+            override_settings(STATICFILES_DIRS="no list"),
+            pytest.raises(SystemCheckError, match=r"staticfiles\.E001"),
+        ):
+            start("8123")
+
+    def test_it_leaves_no_connection_to_the_database(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        closed: list[str] = []
+        connection = connections["default"]
+        monkeypatch.setattr(connection, "close", lambda: closed.append("default"))
+        start("8123")
+        assert closed == ["default"]
+
+    def test_an_exception_of_the_start_is_raised_where_it_is_seen(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        error = SyntaxError("in models.py")
+        monkeypatch.setattr(autoreload, "_exception", (SyntaxError, error, None))
+        with pytest.raises(SyntaxError, match=r"in models\.py"):
+            start("8123")
+
+    def test_an_interrupt(self) -> None:
+        out = start("8123", server=Interrupted)
+        assert "Starting" not in out
+        ended = start("8123", server=Interrupted, shutdown_message="Good bye.")
+        assert ended == f"{out}Good bye.\n"
+
+
+@needs_daphne
+class TestNoPort:
+    def test_it_ends_with_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ended:
+            start("8123", server=Unable)
+        assert ended.value.code == 1
+        assert "Error: cannot serve at 127.0.0.1:8123." in capsys.readouterr().err
+
+    def test_the_autoreloader_ends_as_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        codes: list[int] = []
+
+        def end(code: int) -> None:
+            codes.append(code)
+            raise SystemExit(code)
+
+        monkeypatch.setattr(os, "_exit", end)
+        monkeypatch.setattr(
+            autoreload, "run_with_reloader", lambda main, **options: main(**options)
+        )
+        with pytest.raises(SystemExit):
+            call_command(command(Unable), "8123")
+        assert codes == [1]
+        assert Unable.made.arguments["signal_handlers"] is False
+
+
+@needs_daphne
+class TestArguments:
+    def test_of_the_server(self) -> None:
+        start("8123", "--http_timeout=9", "--ping-interval=7", "--websocket-timeout=-1")
+        arguments = FakeServer.made.arguments
+        assert arguments["http_timeout"] == 9
+        assert arguments["ping_interval"] == 7
+        assert arguments["websocket_timeout"] == -1
+        assert arguments["websocket_handshake_timeout"] == 5
+        assert arguments["signal_handlers"] is True
+        assert arguments["root_path"] == ""
+        assert "ping_timeout" not in arguments
+
+    def test_the_servers_sizes(self) -> None:
+        with override_settings(DAPHNE_WEBSOCKET_MAX_FRAME_SIZE=2**24):
+            start("8123", "--websocket-max-message-size=5000")
+        arguments = FakeServer.made.arguments
+        assert arguments["websocket_max_message_size"] == 5000
+        assert arguments["websocket_max_frame_size"] == 2**24
+
+    def test_the_folder_of_the_site(self) -> None:
+        with override_settings(FORCE_SCRIPT_NAME="/shop"):
+            start("8123")
+        assert FakeServer.made.arguments["root_path"] == "/shop"
+
+    @pytest.mark.parametrize(
+        ("debug", "arguments", "is_static"),
+        [
+            (True, [], True),
+            (True, ["--nostatic"], False),
+            (False, [], False),
+            (False, ["--insecure"], True),
+        ],
+    )
+    def test_the_application(self, debug: bool, arguments: list[str], is_static: bool) -> None:
+        with override_settings(DEBUG=debug):
+            start("8123", *arguments)
+        application = FakeServer.made.arguments["application"]
+        if is_static:
+            assert type(application) is ASGIStaticFilesHandler
+            application = application.application
+        assert type(application) is ProtocolTypeRouter
+
+    def test_without_static_files(self) -> None:
+        with override_settings(INSTALLED_APPS=["channels_http"], DEBUG=True):
+            start("8123")
+        assert type(FakeServer.made.arguments["application"]) is ProtocolTypeRouter
+
+
+@needs_daphne
+class TestWsgi:
+    @pytest.fixture(autouse=True)
+    def served(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(djangos, "run", lambda *args, **kwargs: kwargs["on_bind"](args[1]))
+
+    def test_it_can_be_asked_for(self) -> None:
+        out = start("8123", "--noasgi")
+        assert "Starting development server at http://127.0.0.1:8123/" in out
+        assert "ASGI_APPLICATION" not in out
+
+    def test_it_is_there_without_an_application(self) -> None:
+        with override_settings(ASGI_APPLICATION=None):
+            out = start("8123")
+        assert out.startswith("ASGI_APPLICATION is not set")
+        assert "Starting development server at http://127.0.0.1:8123/" in out
+
+
+@needs_daphne
+class TestLog:
+    @pytest.fixture(autouse=True)
+    def level(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "django.channels.server")
+
+    def test_a_request(self, caplog: pytest.LogCaptureFixture) -> None:
+        details = {
+            "method": "GET",
+            "path": "/a/",
+            "status": 404,
+            "client": "127.0.0.1:5",
+            "time_taken": 0.5,
+        }
+        made: Any = runserver.Command(force_color=True)
+        made.log_action("http", "complete", details)
+        [record] = caplog.records
+        assert (record.name, record.levelno) == (runserver.logger.name, logging.WARNING)
+        assert record.getMessage() == made.style.HTTP_NOT_FOUND(
+            "HTTP GET /a/ 404 [0.50, 127.0.0.1:5]"
+        )
+
+    def test_a_websocket(self, caplog: pytest.LogCaptureFixture) -> None:
+        details = {"path": "/ws/", "client": "127.0.0.1:5"}
+        command().log_action("websocket", "connected", details)
+        command().log_action("websocket", "no such action", details)
+        assert caplog.messages == ["WebSocket CONNECT /ws/ [127.0.0.1:5]"]
+
+
+class TestWithoutDaphne:
+    @pytest.fixture(autouse=True)
+    def gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "daphne.management.commands.runserver", None)
+        monkeypatch.delitem(vars(runserver), "Command", raising=False)
+
+    def test_it_says_what_to_install(self) -> None:
+        assert issubclass(runserver.Command, WsgiOnlyCommand)
+        with pytest.raises(CommandError, match=r"daphne.*pip install 'channels-http\[daphne\]'"):
+            call_command(runserver.Command(), "8123")
+
+    def test_it_is_one_class(self) -> None:
+        assert runserver.Command is runserver.Command
+
+    def test_nothing_else_is_made_up(self) -> None:
+        with pytest.raises(AttributeError, match="has no attribute 'Server'"):
+            runserver.Server  # noqa: B018 - to name it is the point
+
+
+class TestProgram:
+    """A project of its own, in a process of its own."""
+
+    @needs_daphne
+    def test_it_serves_a_site_and_again_when_a_file_has_changed(self, tmp_path: Path) -> None:
+        with Project(tmp_path) as project:
+            address = project.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
+            assert "Watching for file changes" in project.output
+            assert urlopen(f"{address}hello/").read() == b"Hello"
+            assert urlopen(f"{address}static/style.css").read() == b"body {}"
+            project.wait_for(r"HTTP GET /hello/ 200 \[")
+            project.change("urls.py", "Hello", "Hello again")
+            address = project.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
+            assert urlopen(f"{address}hello/").read() == b"Hello again"
+
+    @needs_daphne
+    def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
+        with Project(tmp_path) as first:
+            address = first.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
+            port = address.rstrip("/").rpartition(":")[2]
+            with Project(tmp_path, port) as second:
+                assert second.process.wait(60) == 1
+                assert f"Error: cannot serve at 127.0.0.1:{port}." in second.rest()
+
+    def test_without_twisted_all_but_the_server_works(self, tmp_path: Path) -> None:
+        Project(tmp_path)
+        program = """
+import os, sys
+for name in ("autobahn", "daphne", "twisted"):
+    sys.modules[name] = None
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+import django
+from django.core.management import CommandError, call_command
+django.setup()
+call_command("check")
+import asgi, channels_http.handlers, channels_http.staticfiles
+import channels_http.management.commands.runserver
+try:
+    call_command("runserver", "0")
+except CommandError as error:
+    print(error)
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "settings"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "no issues" in done.stdout
+        assert "'channels-http[daphne]'" in done.stdout
