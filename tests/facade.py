@@ -11,10 +11,13 @@ ALIASES: Final = {
     "channels.db": "channels_core.db",
     "channels.exceptions": "channels_core.exceptions",
     "channels.generic.websocket": "channels_core.generic.websocket",
+    "channels.http": "channels_http.handlers",
+    "channels.management.commands.runserver": "channels_http.management.commands.runserver",
     "channels.middleware": "channels_core.middleware",
     "channels.routing": "channels_core.routing",
     "channels.security.websocket": "channels_core.security.websocket",
     "channels.sessions": "channels_auth.sessions",
+    "channels.staticfiles": "channels_http.staticfiles",
     "channels.utils": "channels_core.legacy",
 }
 
@@ -27,16 +30,20 @@ FORWARDED: Final = {
 }
 
 #: The modules that are there themselves.
-OWN: Final = ("channels", "channels.apps", "channels.generic", "channels.security")
+OWN: Final = (
+    "channels",
+    "channels.apps",
+    "channels.generic",
+    "channels.management",
+    "channels.management.commands",
+    "channels.security",
+)
 
 #: Documented modules whose owners hold nothing yet.
 LATER: Final = (
     "channels.generic.http",
-    "channels.http",
-    "channels.management.commands.runserver",
     "channels.management.commands.runworker",
     "channels.signals",
-    "channels.staticfiles",
     "channels.testing",
     "channels.testing.application",
     "channels.testing.http",

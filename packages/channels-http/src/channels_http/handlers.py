@@ -1,6 +1,7 @@
 """Django's views as an ASGI application that can stand in a route, beside consumers."""
 
 import io
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
@@ -15,7 +16,10 @@ from django.http.response import HttpResponseBase
 
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["AsgiHandler", "AsgiRequest"]
+__all__ = ["AsgiHandler", "AsgiRequest", "logger"]
+
+#: Django's, under which it reports requests that cannot be answered.
+logger = logging.getLogger("django.request")
 
 #: What Django's `load_middleware` leaves on a handler.
 _LOADED: Final = (
