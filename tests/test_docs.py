@@ -1,6 +1,7 @@
 """The code that the documentation shows, run."""
 
 import ast
+import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -38,6 +39,7 @@ from docs.snippets import (
     origins,
     rooms,
     routes,
+    site_routes,
     visits,
 )
 from served import FIRST_SITE, ROOT, SITE
@@ -221,6 +223,68 @@ class TestRoutes:
         with pytest.raises(ValueError, match=r"no\.such\.handler"):
             await client.link.wait(timeout=SECONDS)
         assert routes.Thumbnails.done == ["cat.png"]
+
+
+class TestViews:
+    @pytest.fixture(autouse=True)
+    def urls(self, settings: Any) -> None:
+        settings.ROOT_URLCONF = site_routes.__name__
+        settings.STATIC_URL = "/static/"
+
+    async def fetch(self, application: Any, address: str, **scope: Any) -> tuple[int, bytes]:
+        headers = [(b"host", b"testserver")]
+        scope |= {"type": "http", "method": "GET", "path": address, "headers": headers}
+        client = Client(application, **scope)
+        await client.link.send_input({"type": "http.request"})
+        start, body = await client.receive(), await client.receive()
+        await client.link.wait(timeout=SECONDS)
+        return start["status"], body["body"]
+
+    async def test_an_application_and_all_views_behind_it(self) -> None:
+        from docs.snippets import served_files
+
+        for application in (site_routes.application, served_files.application):
+            assert await self.fetch(application, "/health/") == (200, b"up")
+            assert await self.fetch(application, "/about/") == (200, b"This page is at /about/")
+            assert (await self.fetch(application, "/nowhere/"))[0] == 404
+
+    async def test_below_a_folder(self) -> None:
+        answer = await self.fetch(site_routes.application, "/shop/about/", root_path="/shop")
+        assert answer == (200, b"This page is at /shop/about/")
+
+    async def test_static_files(self, settings: Any, tmp_path: Path) -> None:
+        (tmp_path / "style.css").write_text("body {}")
+        settings.STATICFILES_DIRS = [tmp_path]
+        from docs.snippets import served_files
+
+        answer = await self.fetch(served_files.application, "/static/style.css")
+        assert answer == (200, b"body {}")
+
+
+class TestDevelopmentServer:
+    def test_the_table_of_limits_is_true(self) -> None:
+        from channels.management.commands.runserver import Command
+
+        parser = Command().create_parser("manage.py", "runserver")
+        page = (DOCS / "topics" / "development-server.md").read_text()
+        told = dict(re.findall(r"(?m)^\| `(--[\w-]+)` \| (-?\w+)", page))
+        assert len(told) == 10
+        for option, default in told.items():
+            # Argparse has no other way to ask for the options of a parser.
+            [action] = [each for each in parser._actions if option in each.option_strings]
+            if default.isdigit() and action.default is not None:
+                assert action.default == int(default)
+
+    def test_their_defaults_are_those_of_the_server(self) -> None:
+        from daphne.server import Server
+
+        parameters = inspect.signature(Server).parameters
+        page = (DOCS / "topics" / "development-server.md").read_text()
+        rows = re.findall(r"(?m)^\| `--([\w-]+)` \| (\w+(?: MiB)?) ", page)
+        for option, default in rows:
+            shown = {"none": None, "1 MiB": 2**20}
+            value = shown[default] if default in shown else int(default)
+            assert parameters[option.replace("-", "_")].default == value
 
 
 class TestOrigins:
