@@ -66,7 +66,9 @@ def test_it_tells_what_to_move(installed: list[str]) -> None:
     assert "Documentation: topics/development-server" in str(message.hint)
 
 
-@pytest.mark.skipif(find_spec("daphne") is None, reason="Daphne is not installed: pip install it")
+@pytest.mark.skipif(
+    find_spec("daphne") is None, reason="Daphne is not installed: pip install daphne"
+)
 @pytest.mark.parametrize(
     "installed",
     [

@@ -59,7 +59,9 @@ def test_they_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:
 def test_daphnes_server_takes_them() -> None:
     import inspect
 
-    server = pytest.importorskip("daphne.server", reason="Daphne is not installed: pip install it")
+    server = pytest.importorskip(
+        "daphne.server", reason="Daphne is not installed: pip install daphne"
+    )
     assert limits(SimpleNamespace(), parse("--ping-timeout=4")).keys() <= (
         inspect.signature(server.Server).parameters.keys()
     )

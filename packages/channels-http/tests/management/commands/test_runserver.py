@@ -29,7 +29,7 @@ from channels_http.management.commands._wsgi import WsgiOnlyCommand
 from project import Project
 
 needs_daphne = pytest.mark.skipif(
-    find_spec("daphne") is None, reason="Daphne is not installed: pip install it"
+    find_spec("daphne") is None, reason="Daphne is not installed: pip install daphne"
 )
 
 
@@ -245,14 +245,16 @@ class TestWsgi:
 
     def test_it_can_be_asked_for(self) -> None:
         out = start("8123", "--noasgi")
-        assert "Starting development server at http://127.0.0.1:8123/" in out
+        assert "development server at http://127.0.0.1:8123/" in out
+        assert "ASGI/Channels" not in out
         assert "ASGI_APPLICATION" not in out
 
     def test_it_is_there_without_an_application(self) -> None:
         with override_settings(ASGI_APPLICATION=None):
             out = start("8123")
         assert out.startswith("ASGI_APPLICATION is not set")
-        assert "Starting development server at http://127.0.0.1:8123/" in out
+        assert "development server at http://127.0.0.1:8123/" in out
+        assert "ASGI/Channels" not in out
 
 
 @needs_daphne
