@@ -195,7 +195,8 @@ class TestFailures:
         async def handle(self: Any, body: bytes) -> None:
             raise LookupError("the program's own")
 
-        settings.DEBUG = True  # without ROOT_URLCONF
+        settings.DEBUG = True
+        settings.ROOT_URLCONF = "no_such_urls"
         client = Client(recording(handle))
         client.request()
         with pytest.raises(LookupError):
