@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from channels_http.generic import _sse
+from channels_http.generic import _frames
 from channels_http.generic._response import ResponseState
 from channels_http.generic.http import AsyncHttpConsumer
 
@@ -65,7 +65,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         head = self.scope.get("method") == "HEAD"
         await self.send_headers(headers=_HEADERS)
         # The browser takes a stream for open once it has the headers, which go with the first part.
-        await self.send_body(b"" if head else _sse.comment(), more_body=not head)
+        await self.send_body(b"" if head else _frames.comment(), more_body=not head)
         if not head:
             self._channels_restart_keepalive()
             await self.connect()
@@ -101,7 +101,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         if data is not None and not isinstance(data, str):
             data = json.dumps(data, cls=self.json_encoder)
         identity = None if id is None else str(id)
-        await self.send_body(_sse.event(data, event, identity, retry), more_body=True)
+        await self.send_body(_frames.event(data, event, identity, retry), more_body=True)
         self._channels_restart_keepalive()
 
     async def close(self) -> None:
@@ -122,7 +122,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
 
     async def _channels_send_comment(self) -> None:
         try:
-            await self.send_body(_sse.comment(), more_body=True)
+            await self.send_body(_frames.comment(), more_body=True)
         except Exception:
             # The next event meets the same fault, in a handler.
             logger.exception("A comment that keeps a stream of events alive could not be sent")
