@@ -10,6 +10,8 @@ ALIASES: Final = {
     "channels.consumer": "channels_core.consumer",
     "channels.db": "channels_core.db",
     "channels.exceptions": "channels_core.exceptions",
+    "channels.generic.http": "channels_http.generic.http",
+    "channels.generic.sse": "channels_http.generic.sse",
     "channels.generic.websocket": "channels_core.generic.websocket",
     "channels.http": "channels_http.handlers",
     "channels.management.commands.runserver": "channels_http.management.commands.runserver",
@@ -41,7 +43,6 @@ OWN: Final = (
 
 #: Documented modules whose owners hold nothing yet.
 LATER: Final = (
-    "channels.generic.http",
     "channels.management.commands.runworker",
     "channels.signals",
     "channels.testing",

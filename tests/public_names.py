@@ -95,11 +95,22 @@ NAMES: Final[dict[str, list[str]]] = {
         "StopConsumer",
     ],
     "channels_core.generic": [],
+    "channels_core.generic.groups": [
+        "AsyncGroupMember",
+        "GroupMember",
+        "SyncGroupMember",
+        "group_names",
+    ],
     "channels_core.generic.websocket": [
         "AsyncJsonWebsocketConsumer",
         "AsyncWebsocketConsumer",
         "JsonWebsocketConsumer",
         "WebsocketConsumer",
+    ],
+    "channels_core.headers": [
+        "HeadersArgument",
+        "encode_headers",
+        "encode_response_headers",
     ],
     "channels_core.layers": [
         "BaseChannelLayer",
@@ -141,6 +152,9 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_http.access_log": ["AccessEntry", "access_entry"],
     "channels_http.apps": ["ChannelsHttpConfig", "set_up"],
     "channels_http.checks": ["check_runserver", "register_checks"],
+    "channels_http.generic": [],
+    "channels_http.generic.http": ["AsyncHttpConsumer"],
+    "channels_http.generic.sse": ["AsyncSseConsumer"],
     "channels_http.handlers": ["AsgiHandler", "AsgiRequest", "logger"],
     "channels_http.management": [],
     "channels_http.management.commands": [],

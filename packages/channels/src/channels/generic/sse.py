@@ -1,0 +1,12 @@
+"""Alias of `channels_http.generic.sse`."""
+
+from typing import TYPE_CHECKING
+
+from channels._facade import alias
+
+from channels_http.generic import sse
+
+if TYPE_CHECKING:
+    from channels_http.generic.sse import *  # noqa: F403 - all of the owner's names
+
+alias(__name__, sse)
