@@ -71,6 +71,47 @@ class TestWhatWorks:
             await Server(answering(broken)).end()
 
 
+class TestFailure:
+    """What fails once a response has begun is cut short, where the server does not do it."""
+
+    @staticmethod
+    async def abort_of(monkeypatch: pytest.MonkeyPatch, kind: str, *sent: Message) -> list[object]:
+        aborted: list[object] = []
+        monkeypatch.setattr(_answer, "abort_response", aborted.append)
+
+        async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+            for message in sent:
+                await send(message)
+            raise ValueError("mine")
+
+        async def receive() -> Message:
+            raise NotImplementedError
+
+        async def send(message: Message) -> None:
+            pass
+
+        with pytest.raises(ValueError, match="mine"):
+            await _answer.answer_client_errors(failing, {"type": kind}, receive, send)
+        assert all(what is send for what in aborted)
+        return aborted
+
+    async def test_a_response_that_has_begun_is_aborted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": []}
+        assert await self.abort_of(monkeypatch, "http", start)
+
+    async def test_before_it_the_server_can_still_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert not await self.abort_of(monkeypatch, "http")
+
+    async def test_a_websocket_is_the_servers_to_close(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert not await self.abort_of(monkeypatch, "websocket", {"type": "websocket.accept"})
+
+
 class TestNoRoute:
     @pytest.mark.parametrize(("method", "body"), [("GET", b"Not Found"), ("HEAD", b"")])
     async def test_http_gets_404(

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from asgiref.sync import markcoroutinefunction
 
+from channels_core._abort import abort_response
 from channels_core.exceptions import InvalidFrame, RouteNotFound
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Receive, Scope, Send
@@ -31,6 +32,8 @@ async def answer_client_errors(
     send: Send,
 ) -> Any:
     """Serve a connection, and answer a path without a route and a frame that cannot be read.
+
+    An HTTP response that fails halfway is cut short, so that the client can tell.
 
     Scope:
         Of the type `http` or `websocket`.
@@ -75,6 +78,10 @@ async def answer_client_errors(
         if last_sent not in _CLOSING:
             with contextlib.suppress(OSError):
                 await _close(send, error.code)
+    except Exception:
+        if scope["type"] == "http" and last_sent is not None:
+            abort_response(send)
+        raise
 
 
 async def _close(send: Send, code: int) -> None:

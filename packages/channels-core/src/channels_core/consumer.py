@@ -27,10 +27,8 @@ logger = logging.getLogger("django.channels.consumer")
 
 # Not the program's fault: a router or a session's middleware answers it, with one line of the log.
 _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
-
-
-#: Messages of servers that tell of the end of a connection.
-_ENDINGS: Final = frozenset({"websocket.disconnect", "http.disconnect"})
+# With these a server tells of the end of a connection.
+_ENDINGS: Final = ("websocket.disconnect", "http.disconnect")
 
 
 class AsyncConsumer:
@@ -342,11 +340,7 @@ class SyncConsumer(AsyncConsumer):
     async def dispatch(self, message: Message) -> None:
         """Hand a message to the method that is named after its type, in a thread.
 
-        Messages:
-            As in `AsyncConsumer.dispatch`.
-
-        Raises:
-            ValueError: As in `AsyncConsumer.dispatch`.
+        Messages and errors are those of `AsyncConsumer.dispatch`.
         """
         handler = self._channels_find_handler(message)
         if handler is None:
