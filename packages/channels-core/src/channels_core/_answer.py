@@ -71,8 +71,7 @@ async def answer_client_errors(
         with contextlib.suppress(OSError):
             if scope["type"] == "websocket" and not received:
                 await receive()  # The handshake, which the refusal answers.
-            for message in refusal(scope, 404, body=_BODY):
-                await send(message)
+            await _answer_not_found(scope, send)
     except InvalidFrame as error:
         _warn(scope, error)
         if last_sent not in _CLOSING:
@@ -82,6 +81,11 @@ async def answer_client_errors(
         if scope["type"] == "http" and last_sent is not None:
             abort_response(send)
         raise
+
+
+async def _answer_not_found(scope: Scope, send: Send) -> None:
+    for message in refusal(scope, 404, body=_BODY):
+        await send(message)
 
 
 async def _close(send: Send, code: int) -> None:
