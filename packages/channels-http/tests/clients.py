@@ -7,8 +7,9 @@ from typing import Any
 from channels_core.applications import as_asgi3
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Scope
+from channels_http.generic.http import AsyncHttpConsumer
 
-__all__ = ["Client", "LocalLayer", "until"]
+__all__ = ["Client", "LocalLayer", "Recorder", "ask", "recording", "until"]
 
 # A net, for a machine under load.
 SECONDS = 30
@@ -110,3 +111,25 @@ class LocalLayer(BaseChannelLayer):
     async def group_send(self, group: str, message: Message) -> None:
         for channel in self.groups.get(group, ()):
             await self.send(channel, message)
+
+
+class Recorder(AsyncHttpConsumer):
+    """Counts how often it was told of the end."""
+
+    ends: list[str]
+
+    async def disconnect(self) -> None:
+        self.ends.append("end")
+
+
+def recording(handle: Any, **members: Any) -> Any:
+    """Return a consumer class with this `handle`, and a list of its own of ends."""
+    return type("Program", (Recorder,), {"handle": handle, "ends": [], **members})
+
+
+async def ask(
+    application: Any, *parts: bytes, **kwargs: Any
+) -> tuple[int, dict[bytes, bytes], bytes]:
+    client = Client(application, **kwargs)
+    client.request(*parts)
+    return await client.whole()

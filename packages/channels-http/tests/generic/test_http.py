@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from channels_core.exceptions import ConnectionStateError, RequestAborted, RequestTimeout
+from channels_core.exceptions import ConnectionStateError
 from channels_core.layers import channel_layers
 from channels_core.routing import ProtocolTypeRouter
 from channels_http.generic.http import AsyncHttpConsumer
-from clients import Client, LocalLayer, until
+from clients import Client, LocalLayer, ask, recording
 
 
 @pytest.fixture
@@ -20,28 +20,6 @@ def layer() -> Iterator[LocalLayer]:
     channel_layers.set("default", layer)
     yield layer
     channel_layers.set("default", None)
-
-
-class Recorder(AsyncHttpConsumer):
-    """Counts how often it was told of the end."""
-
-    ends: list[str]
-
-    async def disconnect(self) -> None:
-        self.ends.append("end")
-
-
-def recording(handle: Any, **members: Any) -> Any:
-    """Return a consumer class with this `handle`, and a list of its own of ends."""
-    return type("Program", (Recorder,), {"handle": handle, "ends": [], **members})
-
-
-async def ask(
-    application: Any, *parts: bytes, **kwargs: Any
-) -> tuple[int, dict[bytes, bytes], bytes]:
-    client = Client(application, **kwargs)
-    client.request(*parts)
-    return await client.whole()
 
 
 class TestWholeResponses:
@@ -376,131 +354,6 @@ class TestLongPolling:
         await layer.group_send("chat", {"type": kind})
         await layer.group_send("chat", {"type": "chat.message"})
         assert (await client.whole())[0] == 200
-
-
-class TestBodies:
-    async def test_more_than_the_setting_allows_is_refused(
-        self, settings: Any, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(200, str(len(body)).encode())
-
-        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-        program = recording(handle)
-        assert (await ask(program, b"0123456789"))[2] == b"10"
-        for parts in ((b"0123456789a",), (b"01234", b"56789a")):
-            status, _, _ = await ask(program, *parts, headers=[(b"content-length", b"1")])
-            assert status == 413
-        assert all(record.levelname == "WARNING" for record in caplog.records)
-        assert len(program.ends) == 3
-
-    @pytest.mark.parametrize(("limit", "status"), [(None, 200), (20, 200), (5, 413)])
-    async def test_a_class_may_have_its_own(
-        self, settings: Any, limit: int | None, status: int
-    ) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(200, b"")
-
-        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-        program = recording(handle, max_body_size=limit)
-        assert (await ask(program, b"0123456789", b"a"))[0] == status
-
-    async def test_one_that_is_too_slow_is_refused(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            raise NotImplementedError
-
-        program = recording(handle, body_timeout=0)
-        client = Client(program)
-        client.request(b"a", more=True)
-        assert (await client.whole())[0] == 408
-        assert program.ends == ["end"]
-
-    async def test_it_may_be_read_as_it_comes(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            assert body == b""
-            parts = [part async for part in self.stream_body()]
-            await self.send_response(200, b"|".join(parts))
-
-        program = recording(handle, buffers_body=False, max_body_size=1)
-        assert (await ask(program, b"abc", b"", b"d"))[2] == b"abc|d"
-
-    async def test_no_faster_than_it_is_read(self) -> None:
-        go = asyncio.Event()
-
-        async def handle(self: Any, body: bytes) -> None:
-            parts = self.stream_body()
-            await anext(parts)
-            await go.wait()
-            await self.send_response(200, b"".join([part async for part in parts]))
-
-        client = Client(recording(handle, buffers_body=False))
-        client.request(b"a", b"b", b"c", b"d")
-        await until(lambda: client.asked == 2, client.changed)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        # The first part, and the one that is read ahead.
-        assert client.asked == 2
-        go.set()
-        assert (await client.whole())[2] == b"bcd"
-
-    @pytest.mark.parametrize("caught", [False, True])
-    async def test_a_client_that_leaves_halfway(self, caught: bool) -> None:
-        errors = []
-
-        async def handle(self: Any, body: bytes) -> None:
-            try:
-                async for _ in self.stream_body():
-                    client.leave()
-            except RequestAborted as error:
-                errors.append(error)
-                if not caught:
-                    raise
-
-        program = recording(handle, buffers_body=False)
-        client = Client(program)
-        client.request(b"a", more=True)
-        await client.end()
-        assert client.sent == []
-        assert program.ends == ["end"]
-
-    async def test_limits_of_a_stream(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            async for _ in self.stream_body(limit=3):
-                pass
-
-        assert (await ask(recording(handle, buffers_body=False), b"ab", b"cd"))[0] == 413
-
-    async def test_a_stream_that_stalls(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            async for _ in self.stream_body():
-                pass
-
-        client = Client(recording(handle, buffers_body=False, body_timeout=0))
-        client.request(b"a", more=True)
-        assert (await client.whole())[0] == 408
-
-    async def test_a_program_may_answer_that_itself(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            try:
-                async for _ in self.stream_body():
-                    pass
-            except RequestTimeout:
-                await self.send_response(200, b"never mind")
-
-        client = Client(recording(handle, buffers_body=False, body_timeout=0))
-        client.request(b"a", more=True)
-        assert (await client.whole())[2] == b"never mind"
-
-    async def test_too_late_for_an_answer(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_headers()
-            async for _ in self.stream_body(limit=1):
-                pass
-
-        client = Client(recording(handle, buffers_body=False))
-        client.request(b"abc")
-        await client.end()
-        assert len(client.sent) == 1
 
 
 class TestMethods:

@@ -15,14 +15,31 @@ class Inbox:
     """Hand on one connection's messages in order, and read one of them ahead when asked to.
 
     No more than one: a client that sends a large body is to wait until it is read.
+
+    Attributes:
+        held: Whether nothing is read ahead before something is asked for. To read makes the
+            server ask a client for its body that has sent `Expect: 100-continue`.
     """
 
     def __init__(self, receive: Receive) -> None:
+        self.held = False
         self._receive = receive
         self._ready: list[Message] = []
         self._ahead: asyncio.Future[Message] | None = None
         self._put: asyncio.Future[None] | None = None
         self._on_disconnect: Callable[[], object] | None = None
+        self._start: asyncio.Handle | None = None
+
+    def hold(self, first: Message) -> None:
+        """Begin with this message, and ask the server for the next only when it is wanted."""
+        self.held = True
+        self.put(first)
+
+    def release(self) -> None:
+        """Read ahead from now on: the server will not ask the client for anything more."""
+        self.held = False
+        if self._on_disconnect is not None:
+            self.watch(self._on_disconnect)
 
     async def get(self) -> Message:
         """Return the next message; a cancelled call loses none."""
@@ -58,12 +75,14 @@ class Inbox:
         A handler that is done by then costs nothing.
         """
         self._on_disconnect = on_disconnect
-        self._start = asyncio.get_running_loop().call_soon(self._look_ahead)
+        if not self.held:
+            self._start = asyncio.get_running_loop().call_soon(self._look_ahead)
 
     def unwatch(self) -> None:
         """Tell no more; what was read ahead is kept."""
         self._on_disconnect = None
-        self._start.cancel()
+        if self._start is not None:
+            self._start.cancel()
 
     def _look_ahead(self) -> asyncio.Future[Message]:
         if self._ahead is None:

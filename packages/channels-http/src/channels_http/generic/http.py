@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, ClassVar, Final
@@ -21,7 +21,8 @@ from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Receive, Scope, Send
-from channels_http.generic._inbox import DISCONNECT, Inbox
+from channels_http.generic._body import WITHOUT_BODY, RequestBody
+from channels_http.generic._inbox import Inbox
 from channels_http.generic._response import Response, ResponseState
 
 __all__ = ["AsyncHttpConsumer"]
@@ -39,15 +40,7 @@ _REFUSALS: Final[dict[type[Exception], HTTPStatus]] = {
 _TIMEOUT: Final = "http.response.timeout"
 
 
-class _LimitOfSettings:
-    """The setting that bounds a request's body, for consumers that have no bound of their own."""
-
-    def __get__(self, consumer: object, owner: type) -> int | None:
-        limit: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        return limit
-
-
-class AsyncHttpConsumer(AsyncGroupMember, AsyncConsumer):
+class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
     """One HTTP request and its response, with coroutine methods.
 
     Override `handle`, or write a method for each HTTP method (`get`, `post`, ...). It is cancelled
@@ -70,10 +63,6 @@ class AsyncHttpConsumer(AsyncGroupMember, AsyncConsumer):
 
     _channels_framework: ClassVar[bool] = True
 
-    # Any: a program gives an int, or None.
-    max_body_size: Any = _LimitOfSettings()
-    body_timeout: float | None = 60
-    buffers_body: bool = True
     response_timeout: float | None = None
 
     # Names that a message of the layer must not reach; methods where a program writes them.
@@ -86,16 +75,17 @@ class AsyncHttpConsumer(AsyncGroupMember, AsyncConsumer):
     options: ClassVar[Any] = None
     trace: ClassVar[Any] = None
 
-    _channels_inbox: Inbox
     _channels_response: Response
     _channels_left = False
-    _channels_unread: Message | None = None
     _channels_timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request until it ends; see `AsyncConsumer.__call__`."""
         self._channels_inbox = Inbox(receive)
-        self._channels_response = Response(head=scope.get("method") == "HEAD")
+        method = scope.get("method")
+        self._channels_response = Response(head=method == "HEAD")
+        if method not in WITHOUT_BODY:
+            self._channels_hold_back(scope)
         try:
             await super().__call__(scope, self._channels_inbox.get, send)
         finally:
@@ -212,64 +202,6 @@ class AsyncHttpConsumer(AsyncGroupMember, AsyncConsumer):
         headers = [("Allow", ", ".join(sorted(allowed)).upper())]
         await self.send_response(200 if name == "options" else 405, b"", headers=headers)
 
-    async def stream_body(self, limit: int | None = None) -> AsyncIterator[bytes]:
-        """Iterate over the parts of the request's body as they arrive.
-
-        The client sends no faster than they are read.
-
-        Args:
-            limit: Bytes that are taken; None for any.
-
-        Raises:
-            RequestAborted: The client has left before the end of the body.
-            RequestTimeout: The next part did not come within `body_timeout`.
-            RequestDataTooBig: There are more bytes than the limit. Left alone, each of these is
-                answered (413, 408) and ends the consumer.
-        """
-        size = 0
-        more = True
-        while more:
-            message = await self._channels_next_part()
-            part = message.get("body", b"")
-            more = message.get("more_body", False)
-            size += len(part)
-            if limit is not None and size > limit:
-                raise RequestDataTooBig(f"The request's body has more than {limit} bytes")
-            if part:
-                yield part
-
-    async def _channels_next_part(self) -> Message:
-        message, self._channels_unread = self._channels_unread, None
-        if message is None:
-            try:
-                async with asyncio.timeout(self.body_timeout):
-                    message = await self._channels_inbox.get()
-            except TimeoutError:
-                raise RequestTimeout(
-                    f"The request's body did not come within {self.body_timeout} seconds"
-                ) from None
-        if message["type"] == DISCONNECT:
-            self._channels_inbox.put(message)
-            raise RequestAborted("The client has left before the end of the request's body")
-        return message
-
-    async def _channels_read_body(self) -> bytes:
-        limit = self.max_body_size
-        message = self._channels_unread
-        assert message is not None  # the first one
-        if not message.get("more_body"):
-            body: bytes = message.get("body", b"")
-            if limit is not None and len(body) > limit:
-                raise RequestDataTooBig(f"The request's body has more than {limit} bytes")
-            return body
-        try:
-            async with asyncio.timeout(self.body_timeout):
-                return b"".join([part async for part in self.stream_body(limit)])
-        except TimeoutError:
-            raise RequestTimeout(
-                f"The request's body did not come within {self.body_timeout} seconds"
-            ) from None
-
     # The response
 
     async def send_headers(
@@ -289,6 +221,8 @@ class AsyncHttpConsumer(AsyncGroupMember, AsyncConsumer):
             ValueError: A header holds CR, LF or NUL.
         """
         await self._channels_send_all([self._channels_response.start(status, headers)])
+        if self._channels_inbox.held:
+            self._channels_inbox.release()
         if flush:
             await self.send_body(b"", more_body=True)
 

@@ -1,0 +1,119 @@
+"""The body of a request: read whole within a limit, or part by part."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+
+from channels_core.exceptions import ConnectionStateError, RequestAborted, RequestTimeout
+from channels_core.typing import Message, Scope
+from channels_http.generic._inbox import DISCONNECT, Inbox
+
+__all__ = ["WITHOUT_BODY", "RequestBody"]
+
+#: Methods whose requests come without a body, as a rule.
+WITHOUT_BODY: Final = ("GET", "HEAD")
+
+
+class _LimitOfSettings:
+    """The setting that bounds a request's body, for consumers that have no bound of their own."""
+
+    def __get__(self, consumer: object, owner: type) -> int | None:
+        limit: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        return limit
+
+
+class RequestBody:
+    """What a consumer has that reads the body of its request."""
+
+    _channels_framework: ClassVar[bool] = True
+
+    # Any: a program gives an int, or None.
+    max_body_size: Any = _LimitOfSettings()
+    body_timeout: float | None = 60
+    buffers_body: bool = True
+
+    _channels_inbox: Inbox
+    _channels_unread: Message | None = None
+    _channels_body_ended = False
+
+    def _channels_hold_back(self, scope: Scope) -> None:
+        """Leave the body of a client that waits to be asked for it until it is wanted."""
+        headers = dict(scope.get("headers", ()))
+        if headers.get(b"expect", b"").lower() != b"100-continue":
+            return
+        limit = self.max_body_size
+        length = headers.get(b"content-length", b"")
+        # A number of more digits is more than any limit, and perhaps more than int() takes.
+        size = int(length[:20]) if length.isdigit() else 0
+        if not self.buffers_body or (limit is not None and size > limit):
+            first = {"type": "http.request", "body": b"", "more_body": True}
+            self._channels_inbox.hold(first)
+
+    async def stream_body(self, limit: int | None = None) -> AsyncIterator[bytes]:
+        """Iterate over the parts of the request's body as they arrive.
+
+        The client sends no faster than they are read.
+
+        Args:
+            limit: Bytes that are taken; None for any.
+
+        Raises:
+            RequestAborted: The client has left before the end of the body.
+            RequestTimeout: The next part did not come within `body_timeout`.
+            RequestDataTooBig: There are more bytes than the limit. Left alone, each of these is
+                answered (413, 408) and ends the consumer.
+            ConnectionStateError: The body has been read to its end before.
+        """
+        if self._channels_body_ended:
+            raise ConnectionStateError(
+                "The request's body has been read already; to read it part by part, once, set "
+                "buffers_body = False"
+            )
+        size = 0
+        while not self._channels_body_ended:
+            message = await self._channels_next_part()
+            part = message.get("body", b"")
+            self._channels_body_ended = not message.get("more_body", False)
+            size += len(part)
+            if limit is not None and size > limit:
+                raise RequestDataTooBig(f"The request's body has more than {limit} bytes")
+            if part:
+                yield part
+
+    async def _channels_next_part(self) -> Message:
+        message, self._channels_unread = self._channels_unread, None
+        if message is None:
+            try:
+                async with asyncio.timeout(self.body_timeout):
+                    message = await self._channels_inbox.get()
+            except TimeoutError:
+                raise RequestTimeout(
+                    f"The request's body did not come within {self.body_timeout} seconds"
+                ) from None
+        if message["type"] == DISCONNECT:
+            self._channels_inbox.put(message)
+            raise RequestAborted("The client has left before the end of the request's body")
+        return message
+
+    async def _channels_read_body(self) -> bytes:
+        limit = self.max_body_size
+        message = self._channels_unread
+        assert message is not None  # the first one
+        if self._channels_inbox.held:
+            raise RequestDataTooBig(f"The request's body would have more than {limit} bytes")
+        if not message.get("more_body"):
+            self._channels_body_ended = True
+            body: bytes = message.get("body", b"")
+            if limit is not None and len(body) > limit:
+                raise RequestDataTooBig(f"The request's body has more than {limit} bytes")
+            return body
+        try:
+            async with asyncio.timeout(self.body_timeout):
+                return b"".join([part async for part in self.stream_body(limit)])
+        except TimeoutError:
+            raise RequestTimeout(
+                f"The request's body did not come within {self.body_timeout} seconds"
+            ) from None
