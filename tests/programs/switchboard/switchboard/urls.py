@@ -1,0 +1,7 @@
+"""The paths of the views."""
+
+from django.urls import path
+
+from . import views
+
+urlpatterns = [path("ring/", views.ring)]
