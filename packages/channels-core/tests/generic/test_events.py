@@ -9,23 +9,6 @@ from channels_core.exceptions import InvalidFrame
 from channels_core.generic import _events
 
 
-def test_headers_are_encoded_once_with_names_in_lower_case() -> None:
-    expected = [(b"x-a", b"1"), (b"set-cookie", b"\xe9")]
-    pairs: list[Any] = [("X-A", "1"), (b"Set-Cookie", "é")]
-    assert _events.encode_headers(pairs) == expected
-    assert _events.encode_headers(dict(pairs)) == expected
-    assert _events.encode_headers(None) == []
-
-
-@pytest.mark.parametrize("character", ["\r", "\n", "\0"])
-@pytest.mark.parametrize("where", [0, 1])
-def test_a_header_that_could_start_another_is_refused(character: str, where: int) -> None:
-    pair = ["x-name", "value"]
-    pair[where] += character + "x"
-    with pytest.raises(ValueError, match="CR, LF or NUL"):
-        _events.encode_headers([(pair[0], pair[1])])
-
-
 def test_accept() -> None:
     assert _events.accept(None, None) == {"type": "websocket.accept", "subprotocol": None}
     assert _events.accept("v1", [("A", "b")]) == {
@@ -114,12 +97,6 @@ def test_json_is_encoded_with_the_encoder() -> None:
     assert _events.encode_json({"a": object()}, Encoder) == '{"a": "x"}'
     with pytest.raises(TypeError):
         _events.encode_json(object(), None)
-
-
-def test_group_names() -> None:
-    assert _events.group_names(None) == []
-    assert _events.group_names(("a", "b")) == ["a", "b"]
-    assert _events.group_names(lambda: iter("ab")) == ["a", "b"]
 
 
 def test_the_kinds_of_frames_that_a_method_takes() -> None:

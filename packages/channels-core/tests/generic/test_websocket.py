@@ -1,7 +1,7 @@
 import asyncio
 import json
 import logging
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
@@ -10,12 +10,10 @@ from channels_core.exceptions import (
     AcceptConnection,
     ConnectionStateError,
     DenyConnection,
-    InvalidChannelLayerError,
     InvalidFrame,
     StopConsumer,
 )
 from channels_core.generic.websocket import AsyncWebsocketConsumer
-from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Scope
 from colours import both_colours, consumer, throw
 from fakes import LocalLayer, Server, until
@@ -567,140 +565,6 @@ async def test_the_json_encoder_can_be_chosen(colour: str) -> None:
     assert sent["text"] == f'"{UUID(int=7)}"'
     assert closed == {"type": "websocket.close"}
     await server.leave()
-
-
-# Groups
-
-
-@both_colours
-@pytest.mark.parametrize("form", ["list", "tuple", "property", "method"])
-async def test_groups_are_joined_before_connect_and_left_after(
-    colour: str, form: str, layer: LocalLayer
-) -> None:
-    def connect(self: Any) -> Any:
-        assert layer.groups["room.7"] == {self.channel_name}
-        yield self.accept()
-
-    def names(self: Any) -> list[str]:
-        return [f"room.{self.scope['room']}"]
-
-    forms: dict[str, Any] = {
-        "list": ["room.7"],
-        "tuple": ("room.7",),
-        "property": property(names),
-        "method": names,
-    }
-    server = Server(consumer(colour, connect=connect, groups=forms[form]).as_asgi(), {"room": 7})
-    await server.connect()
-    assert layer.members == 1
-    await server.leave()
-    assert layer.members == 0
-
-
-@both_colours
-async def test_groups_joined_by_hand_are_left_as_well(colour: str, layer: LocalLayer) -> None:
-    def connect(self: Any) -> Any:
-        yield self.join_group("a")
-        yield self.join_group("b")
-        yield self.leave_group("b")
-        yield self.leave_group("never joined")
-        yield self.accept()
-
-    def disconnect(self: Any, code: int) -> Any:
-        yield self.join_group("late")
-
-    server = Server(consumer(colour, connect=connect, disconnect=disconnect).as_asgi())
-    await server.connect()
-    assert {name for name, members in layer.groups.items() if members} == {"a"}
-    await server.leave()
-    assert layer.members == 0
-    assert [group for name, group in layer.calls[-3:]] == ["a", "late", "late"]
-
-
-@both_colours
-async def test_a_programs_own_additions_to_groups_are_left_too(
-    colour: str, layer: LocalLayer
-) -> None:
-    def connect(self: Any) -> Any:
-        self.groups.append("mine")
-        yield self.join_group("mine")
-        yield self.accept()
-
-    kind = consumer(colour, connect=connect)
-    for _ in range(2):
-        server = Server(kind.as_asgi())
-        await server.connect()
-        await server.leave()
-    assert layer.members == 0
-    assert kind.groups is None
-
-
-@both_colours
-async def test_an_invalid_group_name_is_an_error_and_no_membership(
-    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = Server(consumer(colour, groups=["no spaces"]).as_asgi())
-    server.put({"type": "websocket.connect"})
-    with pytest.raises(TypeError, match="no spaces"):
-        await server.end()
-
-
-@both_colours
-@pytest.mark.parametrize("groups", ["room", 7, lambda self: "room"])
-async def test_groups_of_the_wrong_kind_are_an_error(
-    colour: str, groups: Any, layer: LocalLayer
-) -> None:
-    server = Server(consumer(colour, groups=groups).as_asgi())
-    server.put({"type": "websocket.connect"})
-    with pytest.raises(TypeError, match="groups must be an iterable of names"):
-        await server.end()
-
-
-@both_colours
-async def test_a_method_may_give_no_groups(colour: str, layer: LocalLayer) -> None:
-    server = Server(consumer(colour, groups=lambda self: None).as_asgi())
-    await server.connect()
-    await server.leave()
-
-
-class NoGroups(LocalLayer):
-    extensions: ClassVar[list[str]] = []
-
-    group_add = BaseChannelLayer.group_add
-    group_discard = BaseChannelLayer.group_discard
-
-
-@both_colours
-@pytest.mark.parametrize("with_layer", [True, False])
-async def test_groups_without_a_layer_that_has_them_are_an_error(
-    colour: str, with_layer: bool
-) -> None:
-    from channels_core.layers import channel_layers
-
-    channel_layers.set("default", NoGroups() if with_layer else None)
-    try:
-        server = Server(consumer(colour, groups=["g"]).as_asgi())
-        server.put({"type": "websocket.connect"})
-        with pytest.raises(InvalidChannelLayerError, match="doesn't support groups"):
-            await server.end()
-    finally:
-        channel_layers.set("default", None)
-
-
-@both_colours
-async def test_a_layer_that_lists_no_extensions_may_have_groups(colour: str) -> None:
-    from channels_core.layers import channel_layers
-
-    class Unlisted(LocalLayer):
-        extensions: ClassVar[list[str]] = []
-
-    channel_layers.set("default", Unlisted())
-    try:
-        server = Server(consumer(colour, groups=["g"]).as_asgi())
-        await server.connect()
-        await server.leave()
-    finally:
-        channel_layers.set("default", None)
 
 
 # Every way out

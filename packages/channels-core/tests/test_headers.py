@@ -1,0 +1,141 @@
+"""How programs' headers become ASGI's."""
+
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from channels_core.headers import encode_headers, encode_response_headers
+
+#: Every byte, so that what must not pass is among them.
+PART = st.binary(max_size=20)
+#: What no header may hold, in a part that is otherwise harmless.
+UNSAFE = st.builds(
+    lambda before, character, after: before + character + after,
+    PART,
+    st.sampled_from([b"\r", b"\n", b"\0"]),
+    PART,
+)
+SAFE = PART.filter(lambda part: not set(part) & set(b"\r\n\0"))
+SAFE_PAIRS = st.lists(st.tuples(SAFE, SAFE), max_size=8)
+
+
+def as_text(part: bytes, text: bool) -> str | bytes:
+    return part.decode("latin-1") if text else part
+
+
+def folded(pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return pairs with the capitals of ASCII, and no others, made small."""
+    capitals = bytes(range(ord("A"), ord("Z") + 1))
+    small = bytes(range(ord("a"), ord("z") + 1))
+    table = bytes.maketrans(capitals, small)
+    return [(name.translate(table), value) for name, value in pairs]
+
+
+def test_headers_are_encoded_once_with_names_in_lower_case() -> None:
+    expected = [(b"x-a", b"1"), (b"set-cookie", b"\xe9")]
+    pairs: list[Any] = [("X-A", "1"), (b"Set-Cookie", "é")]
+    assert encode_headers(pairs) == expected
+    assert encode_headers(dict(pairs)) == expected
+
+
+@pytest.mark.parametrize("nothing", [None, [], {}, ()])
+def test_there_may_be_none(nothing: Any) -> None:
+    assert encode_headers(nothing) == []
+
+
+@given(SAFE_PAIRS, st.data())
+def test_what_was_given_can_be_read_back(pairs: list[tuple[bytes, bytes]], data: Any) -> None:
+    texts = data.draw(st.tuples(*[st.tuples(st.booleans(), st.booleans())] * len(pairs)))
+    written = [
+        (as_text(name, of_name), as_text(value, of_value))
+        for (name, value), (of_name, of_value) in zip(pairs, texts, strict=True)
+    ]
+    # In order, and each of those that share a name.
+    assert encode_headers(written) == folded(pairs)
+    assert encode_headers(pair for pair in written) == folded(pairs)
+
+
+@given(st.dictionaries(SAFE, SAFE, max_size=8), st.booleans())
+def test_a_mapping_is_as_good_as_pairs(fields: dict[bytes, bytes], text: bool) -> None:
+    written = {as_text(name, text): as_text(value, text) for name, value in fields.items()}
+    expected = folded(list(fields.items()))
+    assert encode_headers(written) == expected
+    assert encode_headers(MappingProxyType(written)) == expected
+
+
+@given(SAFE_PAIRS)
+def test_names_are_in_lower_case_and_all_is_bytes(pairs: list[tuple[bytes, bytes]]) -> None:
+    for name, value in encode_headers(pairs):
+        assert name == name.lower()
+        assert type(name) is type(value) is bytes
+
+
+@given(SAFE_PAIRS)
+def test_to_encode_twice_is_to_encode_once(pairs: list[tuple[bytes, bytes]]) -> None:
+    once = encode_headers(pairs)
+    assert encode_headers(once) == once
+
+
+@given(SAFE_PAIRS, SAFE_PAIRS, SAFE, UNSAFE, st.booleans(), st.booleans())
+def test_a_header_that_could_start_another_is_refused(
+    before: list[tuple[bytes, bytes]],
+    after: list[tuple[bytes, bytes]],
+    safe: bytes,
+    unsafe: bytes,
+    in_name: bool,
+    text: bool,
+) -> None:
+    harmful = as_text(unsafe, text)
+    pair = (harmful, safe) if in_name else (safe, harmful)
+    with pytest.raises(ValueError, match="must not contain CR, LF or NUL"):
+        encode_headers([*before, pair, *after])
+    with pytest.raises(ValueError, match="must not contain CR, LF or NUL"):
+        encode_response_headers([*before, pair, *after], b"")
+
+
+@given(PART, PART)
+def test_nothing_harmful_passes_whatever_is_given(name: bytes, value: bytes) -> None:
+    try:
+        encoded = encode_headers([(name, value)])
+    except ValueError:
+        assert set(name + value) & set(b"\r\n\0")
+    else:
+        assert encoded == folded([(name, value)])
+        assert not set(name + value) & set(b"\r\n\0")
+
+
+@pytest.mark.parametrize("pair", [("€", "a"), ("a", "€")])
+def test_characters_that_a_header_cannot_have_are_refused(pair: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="latin-1"):
+        encode_headers([pair])
+
+
+def test_a_response_is_described() -> None:
+    assert encode_response_headers(None, b"abc") == [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"3"),
+    ]
+
+
+@given(SAFE_PAIRS, st.binary(max_size=20))
+def test_a_response_is_described_by_what_it_lacks(
+    pairs: list[tuple[bytes, bytes]], content: bytes
+) -> None:
+    pairs = [(b"x-" + name, value) for name, value in pairs]
+    fields = encode_response_headers(pairs, content)
+    assert fields[: len(pairs)] == folded(pairs)
+    assert fields[len(pairs) :] == [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(content)).encode()),
+    ]
+
+
+@pytest.mark.parametrize("own", ["Content-Type", b"content-type", "CONTENT-LENGTH"])
+def test_a_response_is_described_once(own: str | bytes) -> None:
+    fields = encode_response_headers([(own, "7")], b"abc")
+    [name, *_] = encode_headers([(own, "7")])
+    assert fields[0] == name
+    assert sorted(each for each, _ in fields) == [b"content-length", b"content-type"]
