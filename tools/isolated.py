@@ -24,7 +24,7 @@ from tools.lock import name_of
 from tools.packages import PACKAGES, ROOT, Package, select, with_needs
 from tools.test import environment
 
-__all__ = ["closure", "declared", "main", "subset", "try_alone"]
+__all__ = ["closure", "declared", "main", "subset", "title", "try_alone", "variants"]
 
 REPORTS: Final = summary.REPORTS / "isolated"
 TEST_TOOLS: Final = ROOT / "constraints" / "test.in"
@@ -87,15 +87,34 @@ def _run(folder: Path, *command: str) -> str | None:
     return f"$ {' '.join(command)}\n{done.stdout}" if done.returncode else None
 
 
-def try_alone(package: Package, wheels: Path) -> str | None:
+def variants(package: Package) -> list[tuple[str, ...]]:
+    """Return the sets of extras to test a package with: none, then those that tests are marked by.
+
+    A test that needs an extra has a marker of its name. Without the extra, the others show that
+    the rest of the package works; with it, all of them run.
+    """
+    options = package.pyproject()
+    marked = {line.partition(":")[0] for line in options["tool"]["pytest"].get("markers", [])}
+    extras = sorted(marked & options["project"].get("optional-dependencies", {}).keys())
+    return [(), tuple(extras)] if extras else [()]
+
+
+def title(package: Package, extras: Iterable[str] = ()) -> str:
+    """Return how a package is required with these extras."""
+    return f"{package.name}[{','.join(extras)}]" if extras else package.name
+
+
+def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | None:
     """Test one package in an environment of its own and return the output if that failed."""
     tools = [
         Requirement(line)
         for line in TEST_TOOLS.read_text().splitlines()
         if line and not line.startswith("#")
     ]
-    names = closure([*declared(package), *tools])
-    report = REPORTS / f"{package.name}.xml"
+    names = closure([*declared(package, extras), *tools])
+    absent = [extra for every in variants(package) for extra in every if extra not in extras]
+    selection = ("-m", " and ".join(f"not {extra}" for extra in absent)) if absent else ()
+    report = REPORTS / f"{title(package, extras)}.xml"
     report.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -116,7 +135,7 @@ def try_alone(package: Package, wheels: Path) -> str | None:
             (*pip, "install", *quick, "--no-index", *files),
             (*pip, "check"),
             (python, "-c", PROOF, package.import_name, *expected),
-            (python, "-m", "pytest", "-q", f"--junit-xml={report}"),
+            (python, "-m", "pytest", "-q", *selection, f"--junit-xml={report}"),
         ]
         for step in steps:
             if output := _run(folder, *step):
@@ -138,6 +157,7 @@ assert found <= set(expected), f"undeclared: {sorted(found - set(expected))}"
 def main() -> None:
     """Test what was asked for, two at a time."""
     chosen = select(sys.argv[1] if len(sys.argv) > 1 else None)
+    runs = [(package, extras) for package in chosen for extras in variants(package)]
     REPORTS.mkdir(parents=True, exist_ok=True)
     failed = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -146,13 +166,13 @@ def main() -> None:
             if any(package in with_needs(one) for one in chosen):
                 build(package, wheels)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            outputs = pool.map(lambda package: try_alone(package, wheels), chosen)
-            for package, output in zip(chosen, outputs, strict=True):
-                print(f"{package.name}: {'failed' if output else 'passes alone'}", flush=True)
+            outputs = pool.map(lambda run: try_alone(*run, wheels), runs)
+            for run, output in zip(runs, outputs, strict=True):
+                print(f"{title(*run)}: {'failed' if output else 'passes alone'}", flush=True)
                 if output:
                     print(output, flush=True)
-                    failed.append(package.name)
-    summary.show(path for one in chosen if (path := REPORTS / f"{one.name}.xml").is_file())
+                    failed.append(title(*run))
+    summary.show(path for run in runs if (path := REPORTS / f"{title(*run)}.xml").is_file())
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

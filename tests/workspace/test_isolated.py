@@ -1,6 +1,6 @@
 from packaging.requirements import Requirement
 
-from tools.isolated import closure, declared, subset
+from tools.isolated import closure, declared, subset, title, variants
 from tools.packages import by_name
 
 PINS = """\
@@ -32,6 +32,20 @@ def test_what_siblings_declare_comes_with_them() -> None:
 def test_an_extra_comes_only_where_it_is_asked_for() -> None:
     assert "daphne" not in names("channels-http")
     assert "daphne" in names("channels")
+
+
+def test_a_package_whose_tests_are_marked_by_an_extra_runs_without_and_with_it() -> None:
+    package = by_name("channels-http")
+    assert variants(package) == [(), ("daphne",)]
+    assert [title(package, extras) for extras in variants(package)] == [
+        "channels-http",
+        "channels-http[daphne]",
+    ]
+
+
+def test_others_run_once() -> None:
+    # It has an extra, and no test that needs it.
+    assert variants(by_name("channels")) == [()]
 
 
 def test_the_closure_follows_requirements_and_their_markers() -> None:

@@ -66,9 +66,7 @@ def test_it_tells_what_to_move(installed: list[str]) -> None:
     assert "Documentation: topics/development-server" in str(message.hint)
 
 
-@pytest.mark.skipif(
-    find_spec("daphne") is None, reason="Daphne is not installed: pip install daphne"
-)
+@pytest.mark.daphne
 @pytest.mark.parametrize(
     "installed",
     [

@@ -1,4 +1,5 @@
 import argparse
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,12 +57,9 @@ def test_they_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid int value: 'soon'" in capsys.readouterr().err
 
 
+@pytest.mark.daphne
 def test_daphnes_server_takes_them() -> None:
-    import inspect
+    from daphne.server import Server
 
-    server = pytest.importorskip(
-        "daphne.server", reason="Daphne is not installed: pip install daphne"
-    )
-    assert limits(SimpleNamespace(), parse("--ping-timeout=4")).keys() <= (
-        inspect.signature(server.Server).parameters.keys()
-    )
+    parameters = inspect.signature(Server).parameters
+    assert limits(SimpleNamespace(), parse("--ping-timeout=4")).keys() <= parameters.keys()

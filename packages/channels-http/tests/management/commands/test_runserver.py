@@ -7,7 +7,6 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as metadata_version
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,6 @@ from channels_core.routing import ProtocolTypeRouter
 from channels_http.management.commands import runserver
 from channels_http.management.commands._wsgi import WsgiOnlyCommand
 from project import Project
-
-needs_daphne = pytest.mark.skipif(
-    find_spec("daphne") is None, reason="Daphne is not installed: pip install daphne"
-)
 
 
 class FakeServer:
@@ -76,7 +71,7 @@ def start(*arguments: str, server: type = FakeServer, checks: bool = True, **opt
     return out.getvalue()
 
 
-@needs_daphne
+@pytest.mark.daphne
 class TestStart:
     def test_it_is_daphnes(self) -> None:
         from daphne.management.commands.runserver import Command
@@ -163,7 +158,7 @@ class TestStart:
         assert ended == f"{out}Good bye.\n"
 
 
-@needs_daphne
+@pytest.mark.daphne
 class TestNoPort:
     def test_it_ends_with_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as ended:
@@ -188,7 +183,7 @@ class TestNoPort:
         assert Unable.made.arguments["signal_handlers"] is False
 
 
-@needs_daphne
+@pytest.mark.daphne
 class TestArguments:
     def test_of_the_server(self) -> None:
         start("8123", "--http_timeout=9", "--ping-interval=7", "--websocket-timeout=-1")
@@ -237,7 +232,7 @@ class TestArguments:
         assert type(FakeServer.made.arguments["application"]) is ProtocolTypeRouter
 
 
-@needs_daphne
+@pytest.mark.daphne
 class TestWsgi:
     @pytest.fixture(autouse=True)
     def served(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +252,7 @@ class TestWsgi:
         assert "ASGI/Channels" not in out
 
 
-@needs_daphne
+@pytest.mark.daphne
 class TestLog:
     @pytest.fixture(autouse=True)
     def level(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -308,7 +303,7 @@ class TestWithoutDaphne:
 class TestProgram:
     """A project of its own, in a process of its own."""
 
-    @needs_daphne
+    @pytest.mark.daphne
     def test_it_serves_a_site_and_again_when_a_file_has_changed(self, tmp_path: Path) -> None:
         with Project(tmp_path) as project:
             address = project.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
@@ -320,7 +315,7 @@ class TestProgram:
             address = project.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
             assert urlopen(f"{address}hello/").read() == b"Hello again"
 
-    @needs_daphne
+    @pytest.mark.daphne
     def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
         with Project(tmp_path) as first:
             address = first.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
