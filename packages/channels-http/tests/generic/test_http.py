@@ -1,25 +1,15 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from channels_core.exceptions import ConnectionStateError
-from channels_core.layers import channel_layers
 from channels_core.routing import ProtocolTypeRouter
 from channels_http.generic.http import AsyncHttpConsumer
 from clients import Client, LocalLayer, ask, recording
-
-
-@pytest.fixture
-def layer() -> Iterator[LocalLayer]:
-    layer = LocalLayer()
-    channel_layers.set("default", layer)
-    yield layer
-    channel_layers.set("default", None)
 
 
 class TestWholeResponses:
@@ -228,6 +218,23 @@ class TestTheClientLeaves:
         assert cancelled == [True]
         assert program.ends == ["end"]
         assert len(client.sent) == 2
+
+    async def test_a_handler_has_cleaned_up_before_disconnect_is_called(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_headers(flush=True)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                self.ends.append("cleaned up")
+
+        program = recording(handle)
+        client = Client(program)
+        client.request()
+        await client.messages(2)
+        client.leave()
+        await client.end()
+        assert program.ends == ["cleaned up", "end"]
 
     async def test_before_the_body_is_there_nothing_is_handled(self) -> None:
         async def handle(self: Any, body: bytes) -> None:

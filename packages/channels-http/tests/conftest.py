@@ -1,0 +1,17 @@
+"""Fixtures of every test in this package."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from channels_core.layers import channel_layers
+from clients import LocalLayer
+
+
+@pytest.fixture
+def layer() -> Iterator[LocalLayer]:
+    """Put a fresh channel layer in the place of the default one."""
+    layer = LocalLayer()
+    channel_layers.set("default", layer)
+    yield layer
+    channel_layers.set("default", None)
