@@ -1,11 +1,13 @@
 """The code that the documentation shows, run."""
 
 import ast
+import asyncio
 import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -28,6 +30,7 @@ from django.test import RequestFactory
 from django.urls import path
 
 import channels_core
+import channels_http
 import channels_layers_memory
 from chat.models import Message
 from docs.snippets import (
@@ -35,7 +38,9 @@ from docs.snippets import (
     database,
     from_django,
     groups,
+    http_requests,
     logged_in,
+    long_polls,
     origins,
     rooms,
     routes,
@@ -75,6 +80,58 @@ class Client:
     async def leave(self, code: int = 1000, reason: str = "") -> None:
         message = {"type": "websocket.disconnect", "code": code, "reason": reason}
         await self.link.send_input(message)
+        await self.link.wait(timeout=SECONDS)
+
+
+class Request:
+    """The server's side of one HTTP request."""
+
+    def __init__(self, application: Any, address: str = "/", **scope: Any) -> None:
+        self.path, _, query = address.partition("?")
+        scope = {"method": "GET", "query_string": query.encode(), **scope}
+        scope["headers"] = [(b"host", b"testserver"), *scope.get("headers", ())]
+        self.link = ApplicationCommunicator(
+            application, {"type": "http", "path": self.path, **scope}
+        )
+
+    async def send(self, *parts: bytes, more: bool = False) -> None:
+        """Send the body, or the beginning of it."""
+        for number, part in enumerate(parts or (b"",), 1):
+            more_body = more or number < len(parts)
+            message = {"type": "http.request", "body": part, "more_body": more_body}
+            await self.link.send_input(message)
+
+    async def begin(self) -> tuple[int, dict[bytes, bytes]]:
+        """Return status and headers."""
+        start = await self.link.receive_output(timeout=SECONDS)
+        assert start["type"] == "http.response.start"
+        return start["status"], dict(start["headers"])
+
+    async def part(self) -> bytes:
+        """Return the next part of the response's body."""
+        self.last = await self.link.receive_output(timeout=SECONDS)
+        assert self.last["type"] == "http.response.body"
+        return bytes(self.last.get("body", b""))
+
+    async def event(self) -> dict[str, str]:
+        """Return the fields of the next event of a stream."""
+        while True:
+            lines = (await self.part()).decode().splitlines()
+            fields = dict(line.split(": ", 1) for line in lines if line and line[0] != ":")
+            if fields:
+                return fields
+
+    async def whole(self) -> tuple[int, dict[bytes, bytes], bytes]:
+        """Return status, headers and body when the application has ended."""
+        status, headers = await self.begin()
+        body = await self.part()
+        while self.last.get("more_body"):
+            body += await self.part()
+        await self.link.wait(timeout=SECONDS)
+        return status, headers, body
+
+    async def leave(self) -> None:
+        await self.link.send_input({"type": "http.disconnect"})
         await self.link.wait(timeout=SECONDS)
 
 
@@ -232,13 +289,8 @@ class TestViews:
         settings.STATIC_URL = "/static/"
 
     async def fetch(self, application: Any, address: str, **scope: Any) -> tuple[int, bytes]:
-        headers = [(b"host", b"testserver")]
-        scope |= {"type": "http", "method": "GET", "path": address, "headers": headers}
-        client = Client(application, **scope)
-        await client.link.send_input({"type": "http.request"})
-        start, body = await client.receive(), await client.receive()
-        await client.link.wait(timeout=SECONDS)
-        return start["status"], body["body"]
+        status, _, body = await fetch(application, address, **scope)
+        return status, body
 
     async def test_an_application_and_all_views_behind_it(self) -> None:
         from docs.snippets import served_files
@@ -259,6 +311,183 @@ class TestViews:
 
         answer = await self.fetch(served_files.application, "/static/style.css")
         assert answer == (200, b"body {}")
+
+
+async def fetch(
+    application: Any, address: str, *parts: bytes, **scope: Any
+) -> tuple[int, dict[bytes, bytes], bytes]:
+    request = Request(application, address, **scope)
+    await request.send(*parts)
+    return await request.whole()
+
+
+class TestHttpRequests:
+    site = staticmethod(http_requests.application)
+
+    async def test_notes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http_requests.Notes, "notes", [])
+        status, headers, body = await fetch(self.site, "/notes/", b"mi", b"lk", method="POST")
+        assert (status, json.loads(body)) == (201, ["milk"])
+        assert headers[b"content-type"] == b"application/json"
+        assert headers[b"content-length"] == b"8"
+        assert (await fetch(self.site, "/notes/"))[2] == b'["milk"]'
+        assert (await fetch(self.site, "/notes/", method="HEAD"))[2] == b""
+        status, headers, _ = await fetch(self.site, "/notes/", method="DELETE")
+        assert (status, headers[b"allow"]) == (405, b"GET, HEAD, OPTIONS, POST")
+
+    async def test_a_large_note(self, settings: Any) -> None:
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 5
+        assert (await fetch(self.site, "/notes/", b"123", b"456", method="POST"))[0] == 413
+
+    async def test_an_upload(self, settings: Any) -> None:
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 5
+        status, _, body = await fetch(self.site, "/upload/", b"1234", b"5678", method="PUT")
+        assert (status, body) == (201, sha256(b"12345678").hexdigest().encode())
+
+    async def test_words_as_they_come(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        status, _, body = await fetch(self.site, "/answer/", b"hello", method="POST")
+        assert (status, body) == (200, b"You said: hello ")
+        assert "3 words to pay for" in caplog.messages
+
+    async def test_no_words_for_who_has_left(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def endless(prompt: str) -> AsyncIterator[str]:
+            try:
+                yield prompt
+                await asyncio.Event().wait()
+            finally:
+                closed.append(prompt)
+
+        closed: list[str] = []
+        monkeypatch.setattr(http_requests, "complete", endless)
+        caplog.set_level("INFO")
+        request = Request(self.site, "/answer/", method="POST")
+        await request.send(b"hello")
+        await request.begin()
+        assert (await request.part(), await request.part()) == (b"", b"hello")
+        await request.leave()
+        assert closed == ["hello"]
+        assert "1 words to pay for" in caplog.messages
+
+    async def test_what_is_no_consumers(self, settings: Any) -> None:
+        settings.ROOT_URLCONF = site_routes.__name__
+        assert (await fetch(self.site, "/about/"))[2] == b"This page is at /about/"
+
+
+class TestLongPolls:
+    async def test_the_next_message(self) -> None:
+        request = Request(long_polls.NextMessage.as_asgi())
+        await request.send()
+        await request.begin()
+        assert await request.part() == b""
+        await layer().group_send("chat", {"type": "chat.message", "text": "hello"})
+        assert json.loads(await request.part()) == {"type": "chat.message", "text": "hello"}
+        await request.link.wait(timeout=SECONDS)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_messages_of_a_room(self) -> None:
+        async_to_sync(self.follow)()
+
+    async def follow(self) -> None:
+        async def poll(after: object) -> Request:
+            request = Request(router, f"/rooms/tea/?after={after}")
+            await request.send()
+            status, headers = await request.begin()
+            assert (status, headers[b"content-type"]) == (200, b"application/json")
+            return request
+
+        async def say(message: Message) -> None:
+            event = {"type": "chat.message", "message": message.as_json()}
+            await layer().group_send("chat.tea", event)
+
+        router = URLRouter([path("rooms/<slug:room>/", long_polls.NewMessages.as_asgi())])
+        first = await Message.objects.acreate(room="tea", author="Anna", text="Milk?")
+        for nothing in ("", 0, "x", "9" * 20, "-1"):
+            assert json.loads(await (await poll(nothing)).part()) == [first.as_json()]
+        request = await poll(first.pk)
+        second = await Message.objects.acreate(room="tea", author="Ben", text="Yes")
+        await say(first)  # It has that one.
+        await say(second)
+        assert json.loads(await request.part()) == [second.as_json()]
+        await request.link.wait(timeout=SECONDS)
+
+    async def test_nothing_new(self) -> None:
+        class Impatient(long_polls.NewMessages):
+            response_timeout = 0
+
+            def groups(self) -> list[str]:
+                return ["chat.tea"]
+
+            async def get(self, body: bytes) -> None:
+                await self.send_headers()
+
+        assert (await fetch(Impatient.as_asgi(), "/"))[2] == b"[]"
+
+
+@pytest.fixture
+def events() -> ModuleType:
+    from docs.snippets import events
+
+    return events
+
+
+class TestEvents:
+    async def test_prices(self, events: ModuleType) -> None:
+        request = Request(events.application, "/prices/")
+        await request.send()
+        status, headers = await request.begin()
+        assert (status, headers[b"content-type"]) == (200, b"text/event-stream; charset=utf-8")
+        assert b"access-control-allow-origin" not in headers
+        await request.part()
+        await layer().group_send("prices", {"type": "price.changed", "item": "tea", "price": 3})
+        assert await request.event() == {"event": "price", "data": '{"item": "tea", "price": 3}'}
+        await request.leave()
+        assert (await fetch(events.application, "/prices/", method="POST"))[0] == 405
+
+    async def test_prices_for_other_sites(self, events: ModuleType) -> None:
+        status, headers, _ = await fetch(events.PublicPrices.as_asgi(), "/", method="HEAD")
+        assert (status, headers[b"access-control-allow-origin"]) == (200, b"*")
+
+    async def test_only_members_have_the_feed(self, events: ModuleType) -> None:
+        assert (await fetch(events.application, "/rooms/tea/feed/"))[0] == 401
+
+    def test_what_was_missed(self, events: ModuleType, anna: Any) -> None:
+        async_to_sync(self.follow)(events, anna)
+
+    async def follow(self, events: ModuleType, anna: Any) -> None:
+        async def say(message: Message) -> None:
+            event = {"type": "chat.message", "message": message.as_json()}
+            await layer().group_send("chat.tea", event)
+
+        by_ticket = URLRouter([path("rooms/<slug:room>/", events.by_ticket)])
+        address = f"/rooms/tea/?ticket={events.Tickets().make(anna)}"
+        one, two, three = [
+            await Message.objects.acreate(room="tea", author="Anna", text=text)
+            for text in ("Milk?", "Sugar?", "Tea?")
+        ]
+        header = (b"last-event-id", str(one.pk).encode())
+        request = Request(by_ticket, address, headers=[header])
+        await request.send()
+        assert (await request.begin())[0] == 200
+        assert await request.event() == {"id": str(two.pk), "data": json.dumps(two.as_json())}
+        assert (await request.event())["id"] == str(three.pk)
+        four = await Message.objects.acreate(room="tea", author="Anna", text="Cake?")
+        await say(three)  # It has that one.
+        await say(four)
+        assert (await request.event())["id"] == str(four.pk)
+        await request.leave()
+        # A browser that is new, and one that says nonsense.
+        for headers in ([], [(b"last-event-id", b"9" * 20)], [(b"last-event-id", b"x")]):
+            request = Request(by_ticket, address, headers=headers)
+            await request.send()
+            await request.begin()
+            await request.part()
+            await say(four)
+            assert (await request.event())["id"] == str(four.pk)
+            await request.leave()
+        assert (await fetch(by_ticket, "/rooms/tea/?ticket=x"))[0] == 401
 
 
 class TestDevelopmentServer:
@@ -663,7 +892,7 @@ class TestPages:
             if alias not in owned:
                 assert import_module(alias) is import_module(owner)
 
-    @pytest.mark.parametrize("package", [channels_core, channels_layers_memory])
+    @pytest.mark.parametrize("package", [channels_core, channels_http, channels_layers_memory])
     def test_the_reference_has_every_public_module(self, package: ModuleType) -> None:
         name = package.__name__.replace("_", "-")
         text = (DOCS / "reference" / f"{name}.md").read_text()

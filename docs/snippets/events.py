@@ -1,0 +1,78 @@
+"""Streams of server-sent events."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack, QueryToken, TokenAuthMiddleware, login_required
+from channels.generic.sse import AsyncSseConsumer
+from channels.http import AsgiHandler
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import path, re_path
+
+from chat.models import Message
+from docs.snippets.access import Tickets
+
+# A type checker expects views in routes, and a router may lead to any application.
+# mypy: disable-error-code="arg-type"
+
+
+class Prices(AsyncSseConsumer):
+    """Tell of each price that changes."""
+
+    groups = ["prices"]
+
+    async def price_changed(self, event: Mapping[str, Any]) -> None:
+        await self.send_event({"item": event["item"], "price": event["price"]}, event="price")
+
+
+class Feed(AsyncSseConsumer):
+    """Tell what is said in a room, and first what this browser has missed."""
+
+    def groups(self) -> list[str]:
+        return [f"chat.{self.scope['url_route']['kwargs']['room']}"]
+
+    async def connect(self) -> None:
+        self.told: set[int] = set()
+        last = self.last_event_id
+        if last.isdecimal() and len(last) < 19:
+            room = self.scope["url_route"]["kwargs"]["room"]
+            missed = Message.objects.filter(room=room, pk__gt=int(last)).order_by("pk")
+            async for message in missed:
+                self.told.add(message.pk)
+                await self.send_event(message.as_json(), id=message.pk)
+
+    async def chat_message(self, event: Mapping[str, Any]) -> None:
+        message = event["message"]
+        if message["id"] not in self.told:
+            await self.send_event(message, id=message["id"])
+
+
+class PublicPrices(Prices):
+    """Let pages of all sites follow the prices."""
+
+    async def send_headers(
+        self, *, status: int = 200, headers: Any = None, flush: bool = False
+    ) -> None:
+        headers = [*(headers or ()), ("Access-Control-Allow-Origin", "*")]
+        await super().send_headers(status=status, headers=headers, flush=flush)
+
+
+# begin routes
+members = AuthMiddlewareStack(login_required(Feed.as_asgi(), raise_exception=True))
+
+application = ProtocolTypeRouter(
+    {
+        "http": URLRouter(
+            [
+                path("prices/", Prices.as_asgi()),
+                path("rooms/<slug:room>/feed/", members),
+                re_path(r"", AsgiHandler),
+            ]
+        ),
+    }
+)
+# end of routes
+
+# begin tickets
+by_ticket = TokenAuthMiddleware(Feed.as_asgi(), Tickets(), [QueryToken("ticket")], required=True)
+# end of tickets
