@@ -103,6 +103,9 @@ def _parameters(stub: Function) -> list[Parameter]:
             given.args, [Parameter.empty] * required + defaults, strict=True
         )
     ]
+    for named, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        value = Parameter.empty if default is None else ast.literal_eval(default)
+        found.append(Parameter(named.arg, Parameter.KEYWORD_ONLY, default=value))
     for argument, kind in zip((given.vararg, given.kwarg), _VARIADIC, strict=True):
         if argument:
             found.append(Parameter(argument.arg, kind))
@@ -115,6 +118,9 @@ def _in_parameters(ours: Sequence[Parameter], wanted: Sequence[Parameter]) -> st
         if parameter.kind in _VARIADIC:
             if parameter.kind not in {one.kind for one in ours}:
                 return f"it does not take any {parameter}"
+        elif parameter.kind is Parameter.KEYWORD_ONLY:
+            if not any(_takes_by_name(one, parameter) for one in ours):
+                return f"it does not take {parameter} by name"
         elif position >= len(ours) or not _same(ours[position], parameter):
             return f"parameter {position} is not {parameter}"
     named = {parameter.name for parameter in wanted}
@@ -122,6 +128,14 @@ def _in_parameters(ours: Sequence[Parameter], wanted: Sequence[Parameter]) -> st
         if one.name not in named and one.kind not in _VARIADIC and one.default is Parameter.empty:
             return f"it also requires {one.name}"
     return None
+
+
+def _takes_by_name(ours: Parameter, wanted: Parameter) -> bool:
+    return (
+        ours.name == wanted.name
+        and ours.kind in (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+        and wanted.default in (Parameter.empty, ours.default)
+    )
 
 
 def _same(ours: Parameter, wanted: Parameter) -> bool:
