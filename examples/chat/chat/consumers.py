@@ -6,11 +6,10 @@ from typing import Any
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from chat.forms import MessageForm
-from chat.models import Message
+from chat.models import HISTORY, Message
+from chat.saying import room_group, say
 
 __all__ = ["ChatConsumer"]
-
-HISTORY = 20
 
 
 class ChatConsumer(AsyncJsonWebsocketConsumer):
@@ -21,10 +20,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         """Join the room, then catch up with its last messages."""
         self.room: str = self.scope["url_route"]["kwargs"]["room"]
-        self.group = f"chat.{self.room}"
         # Join first: what is written while the history is read then waits for its turn. It may
         # come twice, and the page drops a message whose id it already shows.
-        await self.join_group(self.group)
+        await self.join_group(room_group(self.room))
         await self.accept()
         newest_first = Message.objects.filter(room=self.room).order_by("-id")[:HISTORY]
         for message in reversed([message async for message in newest_first]):
@@ -38,11 +36,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             return
         # The name comes from the login, never from what the client sends.
         author = self.scope["user"].get_username()
-        message = await Message.objects.acreate(
-            room=self.room, author=author, text=form.cleaned_data["text"]
-        )
-        event = {"type": "chat.message", "message": message.as_json()}
-        await self.channel_layer.group_send(self.group, event)
+        await say(self.room, author, form.cleaned_data["text"])
 
     async def chat_message(self, event: Mapping[str, Any]) -> None:
         """Send the member what somebody in the room wrote."""

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 from chat.names import ROOM_NAME
 
-__all__ = ["MessageForm", "RoomForm"]
+__all__ = ["MessageForm", "PositionForm", "RoomForm"]
 
 
 def require_unicode(value: str) -> None:
@@ -44,3 +44,9 @@ class MessageForm(forms.Form):
     """Check what a member wrote."""
 
     text = TextField(max_length=500, validators=[require_unicode])
+
+
+class PositionForm(forms.Form):
+    """Check which message is the last one that a client has; a new client has none."""
+
+    after = forms.IntegerField(required=False, min_value=0, max_value=2**63 - 1)

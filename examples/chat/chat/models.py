@@ -2,7 +2,10 @@
 
 from django.db import models
 
-__all__ = ["Message"]
+__all__ = ["HISTORY", "Message"]
+
+# How many messages somebody gets who comes later.
+HISTORY = 20
 
 
 class Message(models.Model):
@@ -26,6 +29,7 @@ class Message(models.Model):
         """Return the message as the browser gets it."""
         return {
             "id": self.pk,
+            "room": self.room,
             "author": self.author,
             "text": self.text,
             "sent_at": self.sent_at.isoformat(),

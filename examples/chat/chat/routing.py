@@ -1,13 +1,28 @@
-"""Where the WebSockets go."""
+"""Where the WebSockets go, and the HTTP requests that consumers answer."""
 
-from channels.auth import login_required
-from django.urls import re_path
+from collections.abc import Callable
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack, login_required
+from django.urls import path, re_path
 
 from chat.consumers import ChatConsumer
+from chat.feeds import FeedConsumer, PollConsumer
 from chat.names import ROOM_NAME
 
-__all__ = ["websocket_urlpatterns"]
+__all__ = ["http_urlpatterns", "websocket_urlpatterns"]
 
 websocket_urlpatterns = [
     re_path(rf"^ws/rooms/(?P<room>{ROOM_NAME})/$", login_required(ChatConsumer.as_asgi())),
+]
+
+
+def for_members(application: Callable[..., Any]) -> Any:
+    """Let only members reach an application, and answer others with status 401."""
+    return AuthMiddlewareStack(login_required(application, raise_exception=True))
+
+
+http_urlpatterns = [
+    path("feed/events/", for_members(FeedConsumer.as_asgi())),
+    re_path(rf"^rooms/(?P<room>{ROOM_NAME})/poll/$", for_members(PollConsumer.as_asgi())),
 ]

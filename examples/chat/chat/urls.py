@@ -8,4 +8,6 @@ from chat.names import ROOM_NAME
 urlpatterns = [
     path("", views.index, name="index"),
     re_path(rf"^rooms/(?P<room>{ROOM_NAME})/$", views.room, name="room"),
+    re_path(rf"^rooms/(?P<room>{ROOM_NAME})/plain/$", views.plain_room, name="plain-room"),
+    path("feed/", views.feed, name="feed"),
 ]

@@ -65,10 +65,18 @@ TEMPLATES = [
 USE_TZ = True
 TIME_ZONE = "UTC"
 
+# How long a browser has a stream of events before it has to ask for it again, and how long a poll
+# waits for a message.
+FEED_SECONDS = float(os.environ.get("CHAT_FEED_SECONDS", "60"))
+POLL_SECONDS = float(os.environ.get("CHAT_POLL_SECONDS", "25"))
+
 # One line for each event: Daphne has a handler of its own for what goes on to the root logger.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"console": {"class": "logging.StreamHandler"}},
-    "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+    "loggers": {
+        name: {"handlers": ["console"], "level": "INFO", "propagate": False}
+        for name in ("django", "chat")
+    },
 }
