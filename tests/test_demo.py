@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -139,12 +140,34 @@ class TestServedSite:
         status = 403 if site.server == "daphne" else 404
         assert refusal.value.response.status_code == status
 
+    async def test_a_client_without_websockets_takes_part(self, anna: Member, ben: Member) -> None:
+        async def poll(after: int) -> list[dict[str, Any]]:
+            address = f"/rooms/poll/poll/?after={after}"
+            status, body = await asyncio.to_thread(anna.get, address)
+            assert status == 200
+            return list(json.loads(body)["messages"])
+
+        async with enter(ben, "poll") as client:
+            waiting = asyncio.create_task(poll(0))
+            # Either the poll waits by now, or it finds the message when it comes.
+            await say(client, "Milk, anyone?")
+            [message] = await waiting
+            assert (message["author"], message["text"]) == ("Ben", "Milk, anyone?")
+            waiting = asyncio.create_task(poll(message["id"]))
+            form = {"text": "Please."}
+            status, page = await asyncio.to_thread(anna.post, "/rooms/poll/plain/", form)
+            assert status == 200
+            assert "<strong>Anna</strong>Please." in page
+            assert [each["text"] for each in await waiting] == ["Please."]
+            assert [(await hear(client))["author"] for _ in range(2)] == ["Ben", "Anna"]
+
     def test_the_pages_are_there(self, anna: Member) -> None:
         assert anna.get("/")[0] == 200
         status, page = anna.get("/rooms/tea/")
         assert status == 200
         assert '"tea"</script>' in page
         assert anna.get("/nowhere/")[0] == 404
+        assert "Live feed</h1>" in anna.get("/feed/")[1]
 
 
 @pytest.mark.parametrize("serve", [demo, uvicorn])
@@ -184,6 +207,13 @@ class TestDemo:
         # No child is left to serve.
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", served.port)) != 0
+
+    def test_says_what_it_serves_with(self, tmp_path: Path) -> None:
+        with demo(tmp_path) as served:
+            pass
+        lines = "".join(served.output)
+        assert re.search(r"Starting ASGI/Channels version \S+ development server at ", lines)
+        assert f"The chat is at http://{served.host}/ - Ctrl-C ends it." in lines
 
     async def test_keeps_messages_and_logins_for_its_next_start(self, tmp_path: Path) -> None:
         served = demo(tmp_path)

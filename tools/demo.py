@@ -1,4 +1,4 @@
-"""Serve the example site with Daphne on 127.0.0.1, at the port that PORT names (8000 by default).
+"""Serve the example site with `runserver` on 127.0.0.1, at the port PORT (8000 by default).
 
 The site's database is made or brought up to date first. Ctrl-C, or a SIGTERM, ends the server and
 then this program, with exit code 0.
@@ -36,8 +36,9 @@ def main() -> int:
     require_free(port)
     if (code := run(stop, "manage.py", "migrate", "--verbosity", "0")) or stop.is_set():
         return code
-    daphne = ("-m", "daphne", "--bind", HOST, "--port", str(port), "--verbosity", "0")
-    return run(stop, *daphne, "--access-log", "-", "chatsite.asgi:application", port=port)
+    # Without its autoreloader, which serves from a second process and kills that to stop it: no
+    # consumer would come to its end.
+    return run(stop, "manage.py", "runserver", "--noreload", f"{HOST}:{port}", port=port)
 
 
 def read_port(text: str) -> int:
@@ -90,7 +91,7 @@ def run(stop: threading.Event, *arguments: str, port: int | None = None) -> int:
 
 
 def answers(port: int) -> bool:
-    """Tell whether somebody takes connections; Daphne has loaded the site before it does."""
+    """Tell whether somebody takes connections; runserver has loaded the site before it does."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 
