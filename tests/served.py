@@ -31,11 +31,15 @@ def free_port() -> int:
                 return port
 
 
-def environment(database: Path) -> dict[str, str]:
-    """Return this process's environment, without its settings and with a database of its own."""
+def environment(database: Path, **settings: object) -> dict[str, str]:
+    """Return this process's environment, without its settings and with a database of its own.
+
+    Other settings of the site are those that it reads as CHAT_...: `feed_seconds=1`.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
     inherited.pop("DJANGO_SETTINGS_MODULE", None)
-    return inherited | {"CHAT_DATABASE": str(database), "PYTHONUNBUFFERED": "1"}
+    given = {f"CHAT_{name.upper()}": str(value) for name, value in settings.items()}
+    return inherited | given | {"CHAT_DATABASE": str(database), "PYTHONUNBUFFERED": "1"}
 
 
 class Served:
@@ -103,17 +107,19 @@ class Served:
             self.stop()
 
 
-def demo(folder: Path) -> Served:
-    """Return `tools/demo.py`, with its database in the folder."""
+def demo(folder: Path, **settings: object) -> Served:
+    """Return `tools/demo.py`, with its database in the folder and perhaps other settings."""
     command = [sys.executable, str(ROOT / "tools" / "demo.py")]
-    env = environment(folder / "db.sqlite3")
+    env = environment(folder / "db.sqlite3", **settings)
     return Served("daphne", lambda port: command, env, "The chat is at ")
 
 
-def uvicorn(folder: Path, site: Path = SITE) -> Served:
+def uvicorn(folder: Path, site: Path = SITE, **settings: object) -> Served:
     """Return Uvicorn with the same site or another one, on a database in the folder."""
     command = [sys.executable, "-m", "uvicorn", "--lifespan", "on", "chatsite.asgi:application"]
-    env = environment(folder / "db.sqlite3")
+    # Otherwise it does not end before the last stream of events has.
+    command += ["--timeout-graceful-shutdown", "1"]
+    env = environment(folder / "db.sqlite3", **settings)
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=site, env=env, check=True
     )

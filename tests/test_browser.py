@@ -1,185 +1,32 @@
 """The example site in a real browser."""
 
-import os
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Self
 
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of
-from selenium.webdriver.support.wait import WebDriverWait
 
 from members import PASSWORD
 from served import FIRST_SITE, Served, demo, uvicorn
-
-# A net, for a machine under load.
-SECONDS = 60
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+from tabs import (
+    Tab,
+    origin,
+    sign_up,
+    submit,
+    wait_for_element,
+    wait_for_member,
+    wait_until,
+    width_on_a_narrow_screen,
 )
-
-
-def find(*names: str) -> str:
-    """Return the path of a program, or skip the test with how to get it."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    reason = f"{names[0]} is not installed (Debian: apt-get install chromium chromium-driver)"
-    if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Chrome]:
-    options = ChromeOptions()
-    options.binary_location = find("chromium", "chromium-browser", "google-chrome")
-    service = Service(executable_path=find("chromedriver"))
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    driver = Chrome(options=options, service=service)
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Served]:
     with demo(tmp_path) as served:
         yield served
-
-
-def wait_until(browser: Chrome, condition: Callable[[Chrome], object]) -> None:
-    """Return when the condition holds, on whichever page the browser then has."""
-    # A click returns before the page that it leads to is there.
-    ignored = [StaleElementReferenceException]
-    WebDriverWait(browser, SECONDS, 0.05, ignored_exceptions=ignored).until(condition)
-
-
-def wait_for_element(browser: Chrome, by: str, value: str) -> WebElement:
-    """Return the element as soon as the page has it and shows it."""
-    wait_until(browser, lambda page: page.find_element(by, value).is_displayed())
-    return browser.find_element(by, value)
-
-
-def origin(site: Served, name: str) -> str:
-    """Return the site's origin for one person.
-
-    Each has a host name of their own, and so, as in a browser of their own, their own cookies.
-    """
-    return f"http://{name.lower()}.localhost:{site.port}"
-
-
-def submit(browser: Chrome, button: str, **fields: str) -> None:
-    """Fill in a form, and press one of the page's buttons."""
-    for name, text in fields.items():
-        field = browser.find_element(By.NAME, name)
-        field.clear()
-        field.send_keys(text)
-    browser.find_element(By.ID, button).click()
-
-
-def sign_up(browser: Chrome, site: Served, name: str) -> None:
-    """Make a member of somebody."""
-    browser.get(f"{origin(site, name)}/accounts/sign-up/")
-    submit(browser, "sign-up", username=name, password1=PASSWORD, password2=PASSWORD)
-    wait_for_member(browser, name)
-
-
-def wait_for_member(browser: Chrome, name: str) -> None:
-    """Return when the page says that it is this member who is logged in."""
-    wait_until(browser, lambda page: page.find_element(By.ID, "member").text == name)
-
-
-class Tab:
-    """One tab of the browser, with a room in it."""
-
-    def __init__(self, browser: Chrome) -> None:
-        browser.switch_to.new_window("tab")
-        self.browser = browser
-        self.handle = browser.current_window_handle
-
-    @classmethod
-    def at(cls, browser: Chrome, address: str) -> Self:
-        """Open the room with this address."""
-        tab = cls(browser)
-        browser.get(address)
-        tab.wait_for_state("open")
-        return tab
-
-    @classmethod
-    def of(cls, browser: Chrome, site: Served, name: str, room: str = "tea") -> Self:
-        """Open a room for a member, or for somebody who becomes one."""
-        tab = cls(browser)
-        browser.get(origin(site, name))
-        if browser.find_elements(By.ID, "log-in"):
-            sign_up(browser, site, name)
-        browser.get(f"{origin(site, name)}/rooms/{room}/")
-        tab.wait_for_state("open")
-        return tab
-
-    def show(self) -> Chrome:
-        self.browser.switch_to.window(self.handle)
-        return self.browser
-
-    def wait(self, condition: Callable[[Chrome], object]) -> None:
-        wait_until(self.show(), condition)
-
-    def reload(self) -> None:
-        page = self.show()
-        before = page.find_element(By.TAG_NAME, "body")
-        page.refresh()
-        self.wait(staleness_of(before))
-        self.wait_for_state("open")
-
-    def wait_for_state(self, state: str) -> None:
-        self.wait(lambda page: page.find_element(By.ID, "state").get_attribute("class") == state)
-
-    def say(self, text: str) -> None:
-        page = self.show()
-        page.find_element(By.ID, "text").send_keys(text)
-        page.find_element(By.ID, "send").click()
-
-    def wait_for_the_end(self) -> None:
-        """Return when the page says that nobody is logged in any more, and has given up."""
-        self.wait(lambda page: page.find_element(By.ID, "ended").is_displayed())
-        page = self.show()
-        assert page.find_element(By.ID, "ended").text.startswith("You are logged out.")
-        assert page.find_element(By.ID, "state").text == "Logged out"
-        assert not page.find_element(By.ID, "send").is_enabled()
-        assert not page.find_element(By.ID, "account").is_displayed()
-        # There is no other socket, and none is on its way.
-        assert page.execute_script("return socket") is None
-
-    def lines(self) -> list[str]:
-        # As the page holds them, without the time of day.
-        script = """
-            return [...document.querySelectorAll("#log li")].map((line) =>
-              line.querySelector("strong").textContent + ": " + line.lastChild.textContent)
-        """
-        return [str(line) for line in self.show().execute_script(script)]
-
-    def wait_for_lines(self, *expected: str) -> None:
-        self.wait(lambda page: len(self.lines()) >= len(expected))
-        assert self.lines() == list(expected)
 
 
 def test_two_tabs_see_each_others_messages(browser: Chrome, site: Served) -> None:
@@ -269,12 +116,6 @@ def test_a_narrow_screen_shows_the_whole_room(browser: Chrome, site: Served) -> 
 def test_a_narrow_screen_shows_the_whole_form(browser: Chrome, site: Served, path: str) -> None:
     browser.get(site.origin + path)
     assert width_on_a_narrow_screen(browser) <= 320
-
-
-def width_on_a_narrow_screen(browser: Chrome) -> int:
-    narrow = {"width": 320, "height": 568, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
-    return int(browser.execute_script("return document.documentElement.scrollWidth"))
 
 
 def test_a_refused_message_is_explained(browser: Chrome, site: Served) -> None:
