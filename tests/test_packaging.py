@@ -107,6 +107,10 @@ def without_names(package: Package, section: str) -> dict[str, Any]:
     found = dict(package.pyproject()["tool"][section])
     for key, value in (("name", package.name), ("package", package.import_name)):
         assert found.pop(key, value) == value
+    extras = package.pyproject()["project"].get("optional-dependencies", {})
+    for marker in found.pop("markers", []):
+        name, _, meaning = marker.partition(": ")
+        assert (name in extras, meaning) == (True, "needs the extra of that name")
     return found
 
 

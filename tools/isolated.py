@@ -166,7 +166,7 @@ def main() -> None:
             if any(package in with_needs(one) for one in chosen):
                 build(package, wheels)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            outputs = pool.map(lambda run: try_alone(*run, wheels), runs)
+            outputs = pool.map(lambda run: try_alone(run[0], run[1], wheels), runs)
             for run, output in zip(runs, outputs, strict=True):
                 print(f"{title(*run)}: {'failed' if output else 'passes alone'}", flush=True)
                 if output:

@@ -721,7 +721,7 @@ class TestWhatTheBrowserCannotLearn:
         await server.leave()
         [record] = [each for each in caplog.records if each.levelno == logging.ERROR]
         assert "a key that the browser does not get" in record.getMessage()
-        assert "before accept()" in record.getMessage()
+        assert "put it there before they go" in record.getMessage()
         assert await Session.objects.acount() == 1
 
     async def test_one_in_the_cookie_cannot_be_stored(

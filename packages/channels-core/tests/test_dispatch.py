@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from channels_core._dispatch import MessageLoop, await_many_dispatch, wait_despite_cancellation
+from channels_core._dispatch import (
+    MessageLoop,
+    await_many_dispatch,
+    run_despite_cancellation,
+    wait_despite_cancellation,
+)
 from channels_core.typing import Message
 from fakes import until
 
@@ -353,3 +358,51 @@ async def test_waiting_ends_in_time() -> None:
     work = asyncio.ensure_future(asyncio.Event().wait())
     assert await wait_despite_cancellation([work], 0.01) == {work}
     work.cancel()
+
+
+class TestRunDespiteCancellation:
+    """As the clean-up of a connection runs."""
+
+    async def test_what_a_loops_end_cancels_is_started_anew(self) -> None:
+        """Such a loop cancels all of its tasks at once, also those that have not begun."""
+        calls: list[str] = []
+
+        async def work() -> None:
+            calls.append("called")
+
+        async def outer() -> None:
+            task, cancelled = await run_despite_cancellation(work, 20)
+            assert not task.cancelled()
+            assert cancelled is not None
+            calls.append("ended")
+            raise cancelled
+
+        present = asyncio.all_tasks()
+        main = asyncio.ensure_future(outer())
+        await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - present:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await main
+        assert calls == ["called", "ended"]
+
+    async def test_what_cancels_itself_is_not_called_for_ever(self) -> None:
+        calls: list[int] = []
+
+        async def work() -> None:
+            calls.append(1)
+            raise asyncio.CancelledError
+
+        task, cancelled = await run_despite_cancellation(work, 20)
+        assert task.cancelled()
+        assert cancelled is None
+        assert len(calls) == 2
+
+    async def test_what_does_not_end_is_given_up(self) -> None:
+        async def work() -> None:
+            await asyncio.Event().wait()
+
+        task, _ = await run_despite_cancellation(work, 0.01)
+        assert not task.done()
+        with pytest.raises(asyncio.CancelledError):
+            await task

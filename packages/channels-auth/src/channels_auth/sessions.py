@@ -260,7 +260,7 @@ class InstanceSessionWrapper:
                 self.scope.get("path"),
                 fault,
                 *(
-                    ("the headers of the response are out", "put it there before accept()")
+                    ("the headers of the response are out", "put it there before they go")
                     if self._headers_reach_browser
                     else (
                         "this server sends no headers with a handshake",

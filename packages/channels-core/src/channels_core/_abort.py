@@ -19,7 +19,7 @@ def abort_response(send: Any) -> None:
 
     Source: `daphne.server.Server.application_checker`, Daphne 4.2.
     """
-    request = send.args[0] if isinstance(send, partial) and send.args else None
+    request: Any = send.args[0] if isinstance(send, partial) and send.args else None
     if not type(request).__module__.startswith("daphne.") or request.finished:
         return
     # Both are the server's own ways of ending: written data goes out, then the socket closes.

@@ -2,13 +2,18 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from channels_core.typing import Message, Receive
 
-__all__ = ["MessageLoop", "await_many_dispatch", "wait_despite_cancellation"]
+__all__ = [
+    "MessageLoop",
+    "await_many_dispatch",
+    "run_despite_cancellation",
+    "wait_despite_cancellation",
+]
 
 Dispatch: TypeAlias = Callable[[Message], Awaitable[None]]
 
@@ -173,6 +178,38 @@ async def wait_despite_cancellation(
     if cancelled is not None:
         raise cancelled
     return pending
+
+
+async def run_despite_cancellation(
+    function: Callable[[], Coroutine[Any, Any, None]], timeout: float
+) -> tuple[asyncio.Task[None], asyncio.CancelledError | None]:
+    """Run a coroutine function in a task of its own, even while this task is being cancelled.
+
+    An event loop that ends cancels all of its tasks, once, and waits for them: that one is then
+    started anew.
+
+    Args:
+        function: What to run; after a cancellation it is called once more.
+        timeout: Seconds after which to give up, and cancel it.
+
+    Returns:
+        The task, which has not ended if it was given up; and the cancellation of this one, which
+        is the caller's to raise.
+    """
+    cancelled = None
+    calls = 0
+    while True:
+        task = asyncio.create_task(function())
+        calls += 1
+        try:
+            await wait_despite_cancellation([task], timeout)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        if calls == 2 or not task.cancelled():
+            break
+    if not task.done():
+        task.cancel()
+    return task, cancelled
 
 
 async def await_many_dispatch(

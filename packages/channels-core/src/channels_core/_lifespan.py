@@ -7,6 +7,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
+from channels_core._serving import wait_for_cancelled
 from channels_core.db import database_sync_to_async
 from channels_core.typing import Receive, Scope, Send
 
@@ -45,13 +46,16 @@ class Lifespan:
 
         Messages:
             Receives `lifespan.startup` and `lifespan.shutdown`; answers each with `.complete`,
-            or `.failed` and what failed.
+            or `.failed` and what failed. Before the end it waits for connections that the
+            server has cancelled.
         """
         while True:
             event = (await receive())["type"]
             if event == "lifespan.startup":
                 error = await _run(self.on_startup, to_the_end=False)
             elif event == "lifespan.shutdown":
+                # Before what a program closes: the clean-up of its consumers may use it.
+                await wait_for_cancelled()
                 error = await _run(self.on_shutdown, to_the_end=True)
             else:
                 continue

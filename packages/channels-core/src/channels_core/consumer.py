@@ -12,8 +12,9 @@ from asgiref.sync import AsyncToSync, async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
-from channels_core._dispatch import MessageLoop, wait_despite_cancellation
+from channels_core._dispatch import MessageLoop, run_despite_cancellation
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
+from channels_core._serving import Serving
 from channels_core._threads import ThreadCall, run_in_thread
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
@@ -94,7 +95,7 @@ class AsyncConsumer:
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
         self._channels_usage = DatabaseUsage()
         failure: BaseException | None = None
-        with self._channels_usage:
+        with self._channels_usage, Serving():
             try:
                 await self._channels_serve(receive, send)
             except StopConsumer:
@@ -253,13 +254,10 @@ class AsyncConsumer:
         # A call of async_to_sync that was cancelled halfway leaves its executor behind in our
         # context, and no thread serves that any more.
         AsyncToSync.executors.current = self._channels_outer_executor
-        task = asyncio.create_task(self._channels_clean_up_parts())
-        try:
-            pending = await wait_despite_cancellation([task], self.cleanup_timeout)
-        finally:
-            if not task.done():
-                task.cancel()
-        if pending:
+        task, cancelled = await run_despite_cancellation(
+            self._channels_clean_up_parts, self.cleanup_timeout
+        )
+        if not task.done():
             logger.error(
                 "%s did not end its clean-up within %s seconds; the rest of it is given up",
                 type(self).__name__,
@@ -268,6 +266,8 @@ class AsyncConsumer:
         elif not task.cancelled() and (error := task.exception()):
             self._channels_report(error)
             raise error
+        if cancelled is not None:
+            raise cancelled
 
     async def _channels_clean_up_parts(self) -> None:
         try:

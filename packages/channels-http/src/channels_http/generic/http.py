@@ -226,7 +226,7 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         if flush:
             await self.send_body(b"", more_body=True)
 
-    async def send_body(self, body: bytes, *, more_body: bool = False) -> None:
+    async def send_body(self, body: bytes | str, *, more_body: bool = False) -> None:
         """Send a part of the response's body; does nothing once the client has left.
 
         Args:
@@ -241,7 +241,7 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         await self._channels_send_all([self._channels_response.body(body, more_body=more_body)])
 
     async def send_response(
-        self, status: int, body: bytes, *, headers: HeadersArgument = None
+        self, status: int, body: bytes | str, *, headers: HeadersArgument = None
     ) -> None:
         """Send a whole response, with its `Content-Length`.
 

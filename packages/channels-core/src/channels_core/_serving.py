@@ -1,0 +1,47 @@
+"""Which connections are being served, so that a server's end can wait for their clean-up."""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Final
+
+from channels_core._dispatch import wait_despite_cancellation
+
+__all__ = ["Serving", "wait_for_cancelled"]
+
+_tasks: Final[set[asyncio.Task[Any]]] = set()
+
+#: Seconds. Each consumer bounds its own clean-up; this is for what never ends.
+_LONGEST: Final = 30.0
+
+
+class Serving:
+    """A context in which the present task serves a connection."""
+
+    __slots__ = ("_task",)
+
+    def __enter__(self) -> None:
+        """Take note of the task."""
+        task = asyncio.current_task()
+        assert task is not None  # an asyncio program is running us
+        self._task = task
+        _tasks.add(task)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Forget it."""
+        _tasks.discard(self._task)
+
+
+async def wait_for_cancelled() -> None:
+    """Wait for the connections of this event loop that a server has cancelled to end.
+
+    A server that has waited long enough cancels them, tells the application that it ends, and
+    then does not wait for them: what they have to clean up would be cut off with the process.
+    """
+    loop = asyncio.get_running_loop()
+    cancelled = [task for task in list(_tasks) if task.get_loop() is loop and task.cancelling()]
+    await wait_despite_cancellation(cancelled, _LONGEST)
