@@ -6,13 +6,13 @@ Python, Django and asgiref. Standard library only, since it also runs there.
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-__all__ = ["PEER", "Scenario", "compare", "peer_python"]
+__all__ = ["PEER", "Scenario", "compare", "environment", "peer_python"]
 
 PEER: Final = "4.3.2"
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -30,12 +30,22 @@ class Scenario(NamedTuple):
 def peer_python() -> str:
     """Return the interpreter of the peer's environment, made when it is first needed."""
     same = [f"{name}=={metadata.version(name)}" for name in ("Django", "asgiref")]
-    folder = ROOT / "build" / f"peer-{PEER}-{sys.version_info[0]}.{sys.version_info[1]}"
+    return environment(f"peer-{PEER}", [f"channels=={PEER}", *same])
+
+
+def environment(name: str, requirements: Iterable[str]) -> str:
+    """Return the interpreter of an environment under `build/`, made when it is first needed.
+
+    Args:
+        name: What the environment is called.
+        requirements: What is in it, with pinned versions.
+    """
+    folder = ROOT / "build" / f"{name}-{sys.version_info[0]}.{sys.version_info[1]}"
     python = folder / "bin" / "python"
     done = folder / "installed"
-    wanted = "\n".join([f"channels=={PEER}", *same])
+    wanted = "\n".join(requirements)
     if not done.is_file() or done.read_text() != wanted:
-        print(f"Setting up the peer: {', '.join(wanted.split())}", flush=True)
+        print(f"Setting up {folder.name}: {', '.join(wanted.split())}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [str(python), "-m", "pip", "-q", "--disable-pip-version-check", "install"]
         subprocess.run([*pip, *wanted.split()], check=True)

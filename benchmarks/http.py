@@ -1,0 +1,326 @@
+"""Measure HTTP in the process: a small response, the parts of a stream, and events.
+
+    python -m benchmarks.http
+
+runs the same two endpoints as consumers of this tree and of the peer, with Starlette, and as
+plain ASGI functions, each in a process of its own and in turn, and prints medians and ratios.
+"""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from statistics import median
+from typing import Any, Final, NamedTuple
+
+from benchmarks.peer import PEER, ROOT, environment, peer_python
+
+STARLETTE: Final = "1.10.0"
+
+BODY: Final = b"hello, world"
+CONTENT_TYPE: Final = b"text/plain; charset=utf-8"
+CHUNK: Final = b"x" * 100
+CHUNKS: Final = 1000
+EVENT: Final = b"data: hello, world\n\n"
+
+ROUNDS: Final = 7
+BATCHES: Final = 9
+#: In one batch, of which the median is taken.
+REQUESTS: Final = {"response": 1000, "stream": 25, "framed": 25}
+
+SCOPE: Final = {
+    "type": "http",
+    # As Uvicorn has it.
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "path": "/",
+    "raw_path": b"/",
+    "root_path": "",
+    "query_string": b"",
+    "headers": [(b"host", b"localhost"), (b"accept", b"*/*")],
+    "client": ("127.0.0.1", 50000),
+    "server": ("127.0.0.1", 8000),
+}
+
+# The endpoints, by what they are written with. Each returns the ASGI applications for a small
+# response and for a stream.
+
+
+def raw() -> dict[str, Any]:
+    """Return plain ASGI functions."""
+
+    async def response(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        headers = [(b"content-type", CONTENT_TYPE), (b"content-length", b"12")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": BODY})
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        headers = [(b"content-type", CONTENT_TYPE)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for _ in range(CHUNKS):
+            await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    return {"response": response, "stream": stream}
+
+
+def consumers(layer: str | None = None) -> dict[str, Any]:
+    """Return consumers, whoever's they are, without a channel layer or with the one in memory."""
+    import django
+    from django.conf import settings
+
+    settings.configure(CHANNEL_LAYERS={"default": {"BACKEND": layer}} if layer else {})
+    django.setup()
+    from channels.generic.http import AsyncHttpConsumer
+
+    class Response(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            await self.send_response(200, BODY, headers=[(b"content-type", CONTENT_TYPE)])
+
+    class Stream(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            await self.send_headers(headers=[(b"content-type", CONTENT_TYPE)])
+            for _ in range(CHUNKS):
+                await self.send_body(CHUNK, more_body=True)
+            await self.send_body(b"")
+
+    return {"response": Response.as_asgi(), "stream": Stream.as_asgi()}
+
+
+def consumers_with_layer() -> dict[str, Any]:
+    """Return consumers with the layer in memory."""
+    return consumers("channels.layers.InMemoryChannelLayer")
+
+
+def events() -> dict[str, Any]:
+    """Return a consumer of this tree that sends events."""
+    consumers()
+    from channels.generic.sse import AsyncSseConsumer
+
+    class Events(AsyncSseConsumer):
+        async def connect(self) -> None:
+            for _ in range(CHUNKS):
+                await self.send_event("hello, world")
+            await self.close()
+
+    return {"stream": Events.as_asgi()}
+
+
+def starlette() -> dict[str, Any]:
+    """Return endpoints of Starlette's, which are classes as consumers are."""
+    # Not in the environment of this tree.
+    from starlette.endpoints import (  # type: ignore[import-not-found] # see above
+        HTTPEndpoint,
+    )
+    from starlette.responses import (  # type: ignore[import-not-found] # see above
+        Response,
+        StreamingResponse,
+    )
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(CHUNKS):
+            yield CHUNK
+
+    class Whole(HTTPEndpoint):  # type: ignore[misc] # see above
+        async def get(self, request: Any) -> Any:
+            return Response(BODY, media_type="text/plain")
+
+    class Stream(HTTPEndpoint):  # type: ignore[misc] # see above
+        async def get(self, request: Any) -> Any:
+            return StreamingResponse(chunks(), media_type="text/plain")
+
+    def application(endpoint: Any) -> Any:
+        async def serve(scope: Any, receive: Any, send: Any) -> None:
+            await endpoint(scope, receive, send)
+
+        return serve
+
+    return {"response": application(Whole), "stream": application(Stream)}
+
+
+MAKERS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
+    "raw": raw,
+    "consumers": consumers,
+    "consumers-with-layer": consumers_with_layer,
+    "events": events,
+    "starlette": starlette,
+}
+
+
+async def request(application: Any, send: Any) -> None:
+    """Make one request, in a task of its own as servers do, of a client that stays."""
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        return await asyncio.get_running_loop().create_future()
+
+    await asyncio.create_task(application({**SCOPE, "state": {}}, receive, send))
+
+
+async def check(application: Any, what: str) -> None:
+    """Tell whether the answer is the one that is to be measured.
+
+    Raises:
+        RuntimeError: It is not.
+    """
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await request(application, send)
+    headers = dict(sent[0]["headers"])
+    parts = [message["body"] for message in sent[1:]]
+    if what == "response":
+        # The peer sends no length.
+        answered = b"".join(parts) == BODY and headers.get(b"content-length", b"12") == b"12"
+    else:
+        answered = CHUNKS in (parts.count(CHUNK), parts.count(EVENT))
+    right = headers[b"content-type"] in (CONTENT_TYPE, b"text/event-stream; charset=utf-8")
+    if not (answered and right) or sent[0]["status"] != 200 or sent[-1].get("more_body"):
+        raise RuntimeError(f"The answer is not the one that is measured: {sent[:3]}")
+
+
+async def ignore(message: Any) -> None:
+    """Take a message and do nothing: no server sends with less."""
+
+
+async def frame(message: Any) -> None:
+    """Do what each server has to do at least: put a part into the framing of HTTP/1.1."""
+    if message["type"] == "http.response.body" and (body := message.get("body")):
+        b"%x\r\n%b\r\n" % (len(body), body)
+
+
+async def seconds(application: Any, what: str) -> float:
+    """Return the seconds of the processor for one request, or for one part of a stream."""
+    await check(application, what)
+    send = frame if what == "framed" else ignore
+    requests = REQUESTS[what]
+    figures = []
+    for _ in range(BATCHES + 1):
+        gc.collect()
+        start = time.process_time()
+        for _ in range(requests):
+            await request(application, send)
+        figures.append((time.process_time() - start) / requests)
+    # The first one warms up.
+    return median(figures[1:]) / (1 if what == "response" else CHUNKS)
+
+
+class Program(NamedTuple):
+    """Who answers."""
+
+    title: str
+    #: Of `MAKERS`.
+    maker: str
+    #: Of `main`.
+    python: str
+
+
+PROGRAMS: Final = {
+    "raw": Program("plain ASGI function", "raw", "ours"),
+    "ours": Program("our consumer", "consumers", "ours"),
+    "ours-layer": Program("our consumer, memory layer", "consumers-with-layer", "ours"),
+    "peer": Program(f"consumer of Channels {PEER}", "consumers", "peer"),
+    "peer-layer": Program(
+        f"consumer of Channels {PEER}, memory layer", "consumers-with-layer", "peer"
+    ),
+    "starlette": Program(f"endpoint of Starlette {STARLETTE}", "starlette", "starlette"),
+    "events": Program("our AsyncSseConsumer, an event", "events", "ours"),
+}
+
+
+class Table(NamedTuple):
+    """What is measured of whom."""
+
+    title: str
+    #: Of `PROGRAMS`.
+    programs: tuple[str, ...]
+
+
+TABLES: Final = {
+    "response": Table(
+        "a small response: microseconds, a second, and times as fast as the peer's",
+        ("raw", "ours", "ours-layer", "peer", "peer-layer", "starlette"),
+    ),
+    "stream": Table(
+        f"a part of a stream of {CHUNKS:,}: microseconds, and times the plain function's",
+        ("raw", "ours", "ours-layer", "peer", "peer-layer", "starlette", "events"),
+    ),
+    "framed": Table(
+        "the same, sent by what puts it into the framing of HTTP/1.1",
+        ("raw", "ours", "peer", "starlette"),
+    ),
+}
+
+
+def figure(python: str, maker: str, what: str) -> float:
+    """Measure in a process of its own and return microseconds."""
+    command = [python, "-m", "benchmarks.http", "--measure", maker, what]
+    done = subprocess.run(
+        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=120
+    )
+    return float(done.stdout.split()[-1]) * 1e6
+
+
+def rounds(what: str, pythons: dict[str, str]) -> dict[str, list[float]]:
+    """Run the programs in turn, again and again, and return their figures."""
+    found: dict[str, list[float]] = {name: [] for name in TABLES[what].programs}
+    for _ in range(ROUNDS):
+        for name, figures in found.items():
+            program = PROGRAMS[name]
+            figures.append(figure(pythons[program.python], program.maker, what))
+    return found
+
+
+def spread(figures: list[float]) -> str:
+    """Return the median, the smallest and the largest."""
+    return f"{median(figures):8.2f} ({min(figures):.2f} to {max(figures):.2f})"
+
+
+def report() -> None:
+    """Measure all and print a table."""
+    pythons = {
+        "ours": sys.executable,
+        "peer": peer_python(),
+        "starlette": environment(f"starlette-{STARLETTE}", [f"starlette=={STARLETTE}"]),
+    }
+    print(f"Python {sys.version.split()[0]}: medians (smallest to largest)")
+    for what, table in TABLES.items():
+        found = rounds(what, pythons)
+        print(f"\n{table.title}")
+        for name, figures in found.items():
+            # Of figures of one round: what the machine was busy with, both met.
+            if what == "response":
+                base = found["peer-layer" if name == "ours-layer" else "peer"]
+                ratios = [theirs / mine for mine, theirs in zip(figures, base, strict=True)]
+                rate = f"{1e6 / median(figures):>8,.0f}  "
+            else:
+                ratios = [a / b for a, b in zip(figures, found["raw"], strict=True)]
+                rate = ""
+            print(
+                f"  {PROGRAMS[name].title:40}{spread(figures):28}  {rate}{spread(ratios)}",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Measure one program here, or compare them all."""
+    if len(sys.argv) == 4 and sys.argv[1] == "--measure":
+        maker, what = sys.argv[2:]
+        application = MAKERS[maker]()["response" if what == "response" else "stream"]
+        print(asyncio.run(seconds(application, what)))
+    else:
+        report()
+
+
+if __name__ == "__main__":
+    main()
