@@ -85,7 +85,7 @@ def test_the_page_gets_what_it_missed_when_the_server_is_back(
         site.start()
 
         # Not the page's doing: the browser has asked again, with the id of the last event.
-        site.wait_for("Ben follows the feed, from message 2 on")
+        site.wait_for("Ben follows the feed, after message 2")
         feed.wait_for_state("open")
         feed.wait_for_lines("Anna: before", "Carla: there", *said)
         assert feed.show().execute_script("return window.first === source")
@@ -128,7 +128,7 @@ def test_the_page_tries_again_where_the_browser_gives_up(
             assert has_refused.is_set()
         write(tmp_path, "missed")
         site.start()
-        site.wait_for("Ben follows the feed, from message 1 on")
+        site.wait_for("Ben follows the feed, after message 1")
         feed.wait_for_state("open")
         feed.wait_for_lines("Carla: before", "Anna: missed")
 

@@ -28,10 +28,17 @@ async def read_after(messages: QuerySet[Message], last: int) -> list[Message]:
     return [message async for message in messages.filter(id__gt=last).order_by("id")[:BATCH]]
 
 
-async def before_history(messages: QuerySet[Message]) -> int:
-    """Return the id of the message after which the history of a new client begins."""
-    newest_first = messages.order_by("-id").values_list("id", flat=True)
-    return await newest_first[HISTORY:].afirst() or 0
+async def find_start(messages: QuerySet[Message], last: int | None) -> int:
+    """Return the id after which to begin: the client's last one, or that before the history."""
+    if last is None:
+        return await newest_first(messages)[HISTORY:].afirst() or 0
+    # Not beyond what there is: the database may be another one than the client remembers.
+    return min(last, await newest_first(Message.objects.all()).afirst() or 0)
+
+
+def newest_first(messages: QuerySet[Message]) -> QuerySet[Message, int]:
+    """Return the ids of the messages."""
+    return messages.order_by("-id").values_list("id", flat=True)
 
 
 class FeedConsumer(AsyncSseConsumer):
@@ -49,10 +56,10 @@ class FeedConsumer(AsyncSseConsumer):
         # The header is the browser's own, the parameter the page's.
         form = PositionForm({"after": self.last_event_id or query.get("after")})
         # A program may send anything. What is no id is as good as none.
-        last: int | None = form.cleaned_data["after"] if form.is_valid() else None
-        self.last = await before_history(Message.objects.all()) if last is None else last
+        last = form.cleaned_data["after"] if form.is_valid() else None
+        self.last = await find_start(Message.objects.all(), last)
         self.name = self.scope["user"].get_username()
-        logger.info("%s follows the feed, from message %s on", self.name, self.last)
+        logger.info("%s follows the feed, after message %s", self.name, self.last)
         # No event yet. The browser remembers the id, and not to wait too long if it must come back.
         await self.send_event(id=self.last, retry=1000)
         await self.catch_up()
@@ -93,8 +100,7 @@ class PollConsumer(AsyncHttpConsumer):
             await self.send_response(400, errors.encode(), headers=self.headers)
             return
         self.messages = Message.objects.filter(room=room)
-        last = form.cleaned_data["after"]
-        self.last: int = await before_history(self.messages) if last is None else last
+        self.last = await find_start(self.messages, form.cleaned_data["after"])
         # Join first: what is written while the database is asked then waits for its turn.
         await self.join_group(room_group(room))
         if newer := await read_after(self.messages, self.last):

@@ -9,7 +9,7 @@ from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client, TestCase
 
-from chat.feeds import BATCH, FeedConsumer, PollConsumer
+from chat.feeds import BATCH, FeedConsumer, PollConsumer, read_after
 from chat.models import Message
 from chat.saying import say
 from chat.tests import SECONDS, Visitor, cookies_of, logged_in
@@ -189,11 +189,15 @@ class FeedTests(TestCase):
                 await feed.leave()
 
     async def test_an_id_that_was_never_given(self) -> None:
-        """As after the database was made anew: what is said from now on comes."""
-        feed = await self.feed(last_event_id=str(2**63 - 1))
-        await feed.follow()
-        self.assertTrue(await feed.link.receive_nothing())
-        await feed.leave()
+        """As when the database was made anew: what is said from now on comes."""
+        [last] = await said("before")
+        for number in (last + 1, 2**63 - 1):
+            feed = await self.feed(last_event_id=str(number))
+            self.assertEqual(await feed.follow(), str(last))
+            await say("tea", "Anna", "after")
+            self.assertEqual(await feed.hear(1), ["after"])
+            await feed.leave()
+            last += 1
 
     async def test_a_stream_ends_after_a_while(self) -> None:
         """And the browser asks for another one, which takes a login that holds."""
@@ -244,14 +248,29 @@ class PollTests(TestCase):
     async def test_a_request_waits_for_the_next_message_of_its_room(self) -> None:
         """Another room's is not it, and neither is one that the client has."""
         [last] = await said("before")
-        request = await self.poll(f"?after={last}")
-        await request.link.send_input({"type": "http.request"})
-        self.assertEqual((await request.link.receive_output(SECONDS))["status"], 200)
-        self.assertTrue(await request.link.receive_nothing())
-        await say("coffee", "Anna", "elsewhere")
-        self.assertTrue(await request.link.receive_nothing())
-        await say("tea", "Anna", "after")
-        self.assertEqual(await self.texts(request), ["after"])
+        for after in (last, 10**6):
+            request = await self.poll(f"?after={after}")
+            self.assertEqual((await request.start())["status"], 200)
+            await say("coffee", "Anna", "elsewhere")
+            self.assertTrue(await request.link.receive_nothing())
+            await say("tea", "Anna", "after")
+            self.assertEqual(await self.texts(request), ["after"])
+
+    async def test_what_is_said_while_the_database_is_read_comes(self) -> None:
+        """The query has not found it, so the layer has to tell."""
+        said_meanwhile: list[bool] = []
+
+        async def slow(*args: Any) -> list[Message]:
+            found = await read_after(*args)
+            if not said_meanwhile:
+                said_meanwhile.append(True)
+                await say("tea", "Anna", "meanwhile")
+            return found
+
+        with mock.patch("chat.feeds.read_after", slow):
+            request = await self.poll("")
+            await request.start()
+            self.assertEqual(await self.texts(request), ["meanwhile"])
 
     async def test_a_request_does_not_wait_for_ever(self) -> None:
         """It ends without a message, and the client asks again."""
