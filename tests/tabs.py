@@ -1,13 +1,10 @@
 """A real browser, and its tabs with pages of the example site."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-import pytest
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
@@ -17,6 +14,7 @@ from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 from members import PASSWORD
+from parts import find
 from served import Served
 
 __all__ = [
@@ -48,23 +46,14 @@ FLAGS: Final = (
 )
 
 
-def find(*names: str) -> str:
-    """Return the path of a program, or skip the test with how to get it."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    reason = f"{names[0]} is not installed (Debian: apt-get install chromium chromium-driver)"
-    if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @contextmanager
 def chromium(profile: Path) -> Iterator[Chrome]:
     """Start a browser that knows nobody, and end it."""
     options = ChromeOptions()
-    options.binary_location = find("chromium", "chromium-browser", "google-chrome")
-    service = Service(executable_path=find("chromedriver"))
+    options.binary_location = find(
+        "chromium", "chromium-browser", "google-chrome", package="chromium"
+    )
+    service = Service(executable_path=find("chromedriver", package="chromium-driver"))
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     driver = Chrome(options=options, service=service)
