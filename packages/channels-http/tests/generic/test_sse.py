@@ -452,8 +452,9 @@ class TestTheEnd:
 class Timer:
     """One of the event loop's, which goes off when a test says so."""
 
-    def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
+    def __init__(self, now: float, seconds: float, callback: Callable[[], None]) -> None:
         self.seconds = seconds
+        self.due = now + seconds
         self.callback = callback
         self.is_cancelled = False
 
@@ -464,12 +465,15 @@ class Timer:
 class Timers(list[Timer]):
     """All that were set for keeping streams alive."""
 
+    now = 0.0
+
     def running(self) -> list[Timer]:
         return [timer for timer in self if not timer.is_cancelled]
 
     async def go_off(self) -> None:
         """Let the only one that runs go off."""
         [timer] = self.running()
+        self.now = timer.due
         timer.is_cancelled = True
         timer.callback()
         await turns()
@@ -477,7 +481,7 @@ class Timers(list[Timer]):
 
 @pytest.fixture
 async def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
-    """Take the place of the event loop's timers where streams are kept alive."""
+    """Take the place of the event loop's timers, and the clock, where streams are kept alive."""
     loop = asyncio.get_running_loop()
     call_later = loop.call_later
     timers = Timers()
@@ -485,10 +489,11 @@ async def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
     def call(seconds: float, callback: Any, *args: Any) -> Any:
         if getattr(callback, "__module__", None) != sse.__name__:
             return call_later(seconds, callback, *args)
-        timers.append(Timer(seconds, lambda: callback(*args)))
+        timers.append(Timer(timers.now, seconds, lambda: callback(*args)))
         return timers[-1]
 
     monkeypatch.setattr(loop, "call_later", call)
+    monkeypatch.setattr(sse, "monotonic", lambda: timers.now)
     return timers
 
 
@@ -547,18 +552,38 @@ class TestKeepAlive:
         async def note(self: Any, message: Any) -> None:
             await self.send_event("two")
 
-        client = await begin(feed(connect, groups=["chat"], note=note))
+        client = await begin(feed(connect, keepalive=7, groups=["chat"], note=note))
         await client.messages(3)
-        await turns()
-        [running] = timers.running()
+        timers.now = 3
         await layer.group_send("chat", {"type": "note"})
         await client.messages(4)
         await turns()
-        assert running.is_cancelled
+        await timers.go_off()
+        assert len(client.sent) == 4
+        # Seven seconds after the event, not after the timer.
+        await timers.go_off()
+        assert timers.now == 10
+        assert client.sent[4:] == [client.sent[1]]
         assert len(timers.running()) == 1
         client.leave()
         await client.end()
         assert timers.running() == []
+
+    async def test_a_program_may_do_without_from_then_on(
+        self, timers: Timers, layer: LocalLayer
+    ) -> None:
+        async def note(self: Any, message: Any) -> None:
+            self.keepalive = None
+            await self.send_event("one")
+
+        client = await begin(feed(groups=["chat"], note=note))
+        await layer.group_send("chat", {"type": "note"})
+        await client.messages(3)
+        await timers.go_off()
+        assert len(client.sent) == 3
+        assert timers.running() == []
+        client.leave()
+        await client.end()
 
     async def test_there_need_be_none(self, timers: Timers) -> None:
         async def connect(self: Any) -> None:

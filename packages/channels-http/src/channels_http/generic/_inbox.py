@@ -83,6 +83,7 @@ class Inbox:
         self._on_disconnect = None
         if self._start is not None:
             self._start.cancel()
+            self._start = None
 
     def _look_ahead(self) -> asyncio.Future[Message]:
         if self._ahead is None:

@@ -44,6 +44,8 @@ class Response:
 
     Attributes:
         state: How far it is.
+        streams: Whether a part of bytes, but for the last one, may go out as it is: the response
+            is open and has a body. To be unset when the client has left.
     """
 
     def __init__(self, *, head: bool) -> None:
@@ -53,6 +55,7 @@ class Response:
             head: Whether the request is a HEAD, whose response has no body.
         """
         self.state = ResponseState.WAITING
+        self.streams = False
         self._head = head
 
     def start(self, status: int, headers: HeadersArgument) -> Message:
@@ -72,6 +75,7 @@ class Response:
             raise ValueError(f"An HTTP status is an int from 100 to 999, not {status!r}")
         fields = encode_headers(headers)
         self.state = ResponseState.OPEN
+        self.streams = not self._head
         return {"type": "http.response.start", "status": int(status), "headers": fields}
 
     def body(self, body: Any, *, more_body: bool) -> Message:
@@ -90,6 +94,7 @@ class Response:
             raise ConnectionStateError("A body was sent after the response had ended")
         if not more_body:
             self.state = ResponseState.ENDED
+            self.streams = False
         return {
             "type": "http.response.body",
             "body": b"" if self._head else content,

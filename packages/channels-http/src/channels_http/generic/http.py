@@ -238,6 +238,15 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
             ConnectionStateError: No response has started, or it has ended.
             TypeError: The part is neither bytes nor str.
         """
+        if more_body and self._channels_response.streams and type(body) is bytes:
+            # The short way: a stream may have very many parts.
+            try:
+                await self.base_send(
+                    {"type": "http.response.body", "body": body, "more_body": True}
+                )
+            except OSError as error:
+                self._channels_could_not_send(error)
+            return
         await self._channels_send_all([self._channels_response.body(body, more_body=more_body)])
 
     async def send_response(
@@ -264,9 +273,16 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
             try:
                 await self.base_send(message)
             except OSError as error:
-                # ASGI, HTTP: this is how a server tells that the client has left.
-                logger.debug("The client left before a message could be sent: %r", error)
-                self._channels_left = True
+                self._channels_could_not_send(error)
+
+    def _channels_could_not_send(self, error: OSError) -> None:
+        # ASGI, HTTP: this is how a server tells that the client has left.
+        logger.debug("The client left before a message could be sent: %r", error)
+        self._channels_lose_client()
+
+    def _channels_lose_client(self) -> None:
+        self._channels_left = True
+        self._channels_response.streams = False
 
     async def _channels_refuse(self, error: Exception) -> None:
         status = _REFUSALS[type(error)]
@@ -309,7 +325,7 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         raise StopConsumer
 
     def _channels_peer_left(self, message: Message) -> None:
-        self._channels_left = True
+        self._channels_lose_client()
 
     async def disconnect(self) -> None:
         """Do what is to be done when the request has ended; nothing unless overridden.

@@ -3,12 +3,12 @@
 import asyncio
 import json
 import logging
+from time import monotonic
 from typing import Any, ClassVar, Final
 
 from django.core.serializers.json import DjangoJSONEncoder
 
 from channels_http.generic import _frames
-from channels_http.generic._response import ResponseState
 from channels_http.generic.http import AsyncHttpConsumer
 
 __all__ = ["AsyncSseConsumer"]
@@ -43,6 +43,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
     json_encoder: type[json.JSONEncoder] = DjangoJSONEncoder
 
     _channels_keepalive: asyncio.TimerHandle | None = None
+    _channels_sent_at = 0.0
     _channels_comment: asyncio.Task[None] | None = None
 
     @property
@@ -109,15 +110,26 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         await self.send_body(b"")
 
     def _channels_restart_keepalive(self) -> None:
-        if self._channels_keepalive is not None:
-            self._channels_keepalive.cancel()
-        if self.keepalive is not None:
-            self._channels_keepalive = asyncio.get_running_loop().call_later(
-                self.keepalive, self._channels_start_comment
-            )
+        if self.keepalive is None:
+            return
+        self._channels_sent_at = monotonic()
+        # A timer goes on: to set it anew for each event would cost more than the event itself.
+        if self._channels_keepalive is None:
+            self._channels_look_later(self.keepalive)
 
-    def _channels_start_comment(self) -> None:
-        if self._channels_response.state is ResponseState.OPEN and not self._channels_left:
+    def _channels_look_later(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._channels_keepalive = loop.call_later(seconds, self._channels_look)
+
+    def _channels_look(self) -> None:
+        """Send a comment if it is time for one, or look again when it is."""
+        self._channels_keepalive = None
+        if self.keepalive is None or not self._channels_response.streams:
+            return
+        left = self._channels_sent_at + self.keepalive - monotonic()
+        if left > 0:
+            self._channels_look_later(left)
+        else:
             self._channels_comment = asyncio.create_task(self._channels_send_comment())
 
     async def _channels_send_comment(self) -> None:
