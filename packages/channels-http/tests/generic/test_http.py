@@ -5,8 +5,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404
 
-from channels_core.exceptions import ConnectionStateError
+from channels_core.exceptions import ConnectionStateError, RouteNotFound, StopConsumer
 from channels_core.routing import ProtocolTypeRouter
 from channels_http.generic.http import AsyncHttpConsumer
 from clients import Client, LocalLayer, ask, recording
@@ -183,6 +185,73 @@ class TestFailures:
         with pytest.raises(LookupError):
             await client.end()
         assert [message.get("more_body") for message in client.sent] == [None, True]
+
+    async def test_after_it_an_error_is_only_told_to_the_log(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(200, b"a")
+            raise LookupError("the program's own")
+
+        client = Client(recording(handle))
+        client.request()
+        with pytest.raises(LookupError):
+            await client.end()
+        assert len(client.sent) == 2
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+    async def test_to_stop_in_a_response_cuts_it_short(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_headers()
+            raise StopConsumer
+
+        client = Client(recording(handle))
+        client.request()
+        with pytest.raises(ConnectionStateError, match="has ended in its response"):
+            await client.end()
+
+    @pytest.mark.parametrize(
+        ("error", "status", "phrase"),
+        [
+            (Http404("no such room"), 404, b"Not Found"),
+            (PermissionDenied("not yours"), 403, b"Forbidden"),
+            (BadRequest("no number"), 400, b"Bad Request"),
+            (SuspiciousOperation("a host that is none"), 400, b"Bad Request"),
+        ],
+    )
+    async def test_django_s_own_are_answered_as_its_views_answer_them(
+        self, error: Exception, status: int, phrase: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise error
+
+        program = recording(handle)
+        assert (await ask(program))[0::2] == (status, phrase)
+        assert program.ends == ["end"]
+        [record] = caplog.records
+        assert (record.levelname, record.exc_info) == ("WARNING", None)
+        assert str(error) in record.getMessage()
+
+    async def test_too_late_they_cut_the_response_short(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_headers()
+            raise Http404
+
+        client = Client(recording(handle))
+        client.request()
+        with pytest.raises(Http404):
+            await client.end()
+        assert len(client.sent) == 1
+
+    async def test_a_path_without_a_route_is_the_routers_to_answer(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise RouteNotFound("no such path")
+
+        client = Client(recording(handle))
+        client.request()
+        with pytest.raises(RouteNotFound):
+            await client.end()
+        assert not client.sent
 
     async def test_to_return_without_a_response_is_500(
         self, caplog: pytest.LogCaptureFixture

@@ -8,13 +8,21 @@ from io import BytesIO
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.http import Http404
 
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import (
+    ConnectionStateError,
     ConsumerSignal,
     RequestAborted,
     RequestTimeout,
+    RouteNotFound,
     StopConsumer,
 )
 from channels_core.generic.groups import AsyncGroupMember
@@ -31,10 +39,15 @@ logger = logging.getLogger("django.channels.http")
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
-#: What the client is to blame for, with the status that tells it so.
+#: What a program raises to refuse a request, with the status that tells the client so; the first
+#: that fits. Those of Django are answered as its views answer them.
 _REFUSALS: Final[dict[type[Exception], HTTPStatus]] = {
     RequestDataTooBig: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
+    Http404: HTTPStatus.NOT_FOUND,
+    PermissionDenied: HTTPStatus.FORBIDDEN,
+    BadRequest: HTTPStatus.BAD_REQUEST,
+    SuspiciousOperation: HTTPStatus.BAD_REQUEST,
 }
 
 _TIMEOUT: Final = "http.response.timeout"
@@ -80,7 +93,11 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
     _channels_timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request until it ends; see `AsyncConsumer.__call__`."""
+        """Serve the request until it ends; see `AsyncConsumer.__call__`.
+
+        Raises:
+            ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
+        """
         self._channels_inbox = Inbox(receive)
         method = scope.get("method")
         self._channels_response = Response(head=method == "HEAD")
@@ -88,6 +105,9 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
             self._channels_hold_back(scope)
         try:
             await super().__call__(scope, self._channels_inbox.get, send)
+            if self._channels_response.state is ResponseState.OPEN and not self._channels_left:
+                # A server cuts it short, so that the client can tell.
+                raise ConnectionStateError(f"{type(self).__name__} has ended in its response")
         finally:
             if self._channels_timer is not None:
                 self._channels_timer.cancel()
@@ -101,23 +121,23 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
 
         Raises:
             StopConsumer: The response has ended.
-            Exception: The handler's own. The client gets status 500 if no response has started;
-                otherwise the response is cut short.
+            Exception: The handler's own. The client gets status 500 if no response has started,
+                and another one for `Http404`, `PermissionDenied` and the like; otherwise the
+                response is cut short.
         """
         try:
             await super().dispatch(message)
-        except ConsumerSignal:
+        except (ConsumerSignal, RouteNotFound):
             raise
-        except RequestAborted as error:
-            if isinstance(error, RequestTimeout):
-                await self._channels_refuse(error)
-            raise StopConsumer from None
-        except RequestDataTooBig as error:
-            await self._channels_refuse(error)
-            raise StopConsumer from None
         except Exception as error:
-            if self._channels_response.state is ResponseState.WAITING and not self._channels_left:
-                await self._channels_answer_failure(error)
+            if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
+                raise StopConsumer from None  # The client has left: nobody is to be answered.
+            if self._channels_response.state is not ResponseState.WAITING or self._channels_left:
+                raise
+            if isinstance(error, tuple(_REFUSALS)):
+                await self._channels_refuse(error)
+                raise StopConsumer from None
+            await self._channels_answer_failure(error)
             raise
         if self._channels_response.state is ResponseState.ENDED:
             raise StopConsumer
@@ -285,10 +305,15 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         self._channels_response.streams = False
 
     async def _channels_refuse(self, error: Exception) -> None:
-        status = _REFUSALS[type(error)]
-        logger.warning("%s %.200r: %s", self.scope.get("method"), self.scope.get("path"), error)
-        if self._channels_response.state is ResponseState.WAITING:
-            await self._channels_send_all(refusal(self.scope, status, body=status.phrase))
+        status = next(code for kind, code in _REFUSALS.items() if isinstance(error, kind))
+        logger.warning(
+            "%s %.200r: %s: %.500r",
+            self.scope.get("method"),
+            self.scope.get("path"),
+            status.phrase,
+            str(error),
+        )
+        await self._channels_send_all(refusal(self.scope, status, body=status.phrase))
 
     async def _channels_answer_failure(self, error: Exception) -> None:
         """Answer status 500: with Django's page of the error under `DEBUG`, plainly otherwise."""
