@@ -280,6 +280,26 @@ async def test_a_programs_own_additions_to_groups_are_left_too(
 
 
 @both_colours
+async def test_a_group_that_was_left_is_not_left_again(colour: str, layer: LocalLayer) -> None:
+    seen: list[Any] = []
+
+    def connect(self: Any) -> Any:
+        self.groups.append("mine")
+        yield self.join_group("mine")
+        yield self.leave_group("mine")
+        yield self.leave_group("declared")
+        seen.append(list(self.groups))
+        yield self.accept()
+
+    server = Server(consumer(colour, connect=connect, groups=["declared"]).as_asgi())
+    await server.connect()
+    await server.leave()
+    assert seen == [[]]
+    discards = [call for call in layer.calls if call[0] == "group_discard"]
+    assert discards == [("group_discard", "mine"), ("group_discard", "declared")]
+
+
+@both_colours
 async def test_an_invalid_group_name_is_an_error_and_no_membership(
     colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:

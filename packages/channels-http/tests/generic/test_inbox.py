@@ -200,6 +200,9 @@ class TestWatching:
         inbox.unwatch()
         assert leavings == []
         assert await inbox.get() == part(b"a")
+        await turns()
+        # Nobody is watched for any more.
+        assert server.asked == 1
 
     async def test_a_watch_that_is_over_at_once_asks_for_nothing(
         self, inbox: Inbox, server: Server, leave: Callable[[], None]
@@ -266,6 +269,7 @@ class TestWatching:
             await inbox.get()
         assert await inbox.get() == part(b"a")
 
+    @pytest.mark.usefixtures("attentive")
     async def test_a_cancelled_receive_is_nobodys_leaving(
         self, inbox: Inbox, server: Server, leavings: list[str], leave: Callable[[], None]
     ) -> None:
