@@ -1,8 +1,16 @@
-"""Read a stream of events as browsers do."""
+"""Read a stream of events as browsers do, and write what may be in one."""
 
 from collections.abc import Iterator
 
-__all__ = ["parse"]
+from hypothesis import strategies as st
+
+__all__ = ["LINE", "TEXT", "parse"]
+
+#: One line: whatever UTF-8 can encode, also what Python, but no browser, takes for its end.
+LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"))
+
+#: Any number of them, with every kind of end.
+TEXT = st.lists(LINE | st.sampled_from(["\0", "\r", "\n", "\r\n"])).map("".join)
 
 
 def parse(stream: bytes) -> Iterator[dict[str, str]]:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels_http.generic import _frames
-from event_streams import parse
+from event_streams import LINE, TEXT, parse
 
 
 def test_one_with_all_its_fields() -> None:
@@ -15,11 +15,6 @@ def test_one_with_all_its_fields() -> None:
 def test_data_may_be_left_out() -> None:
     assert _frames.event(identity="7") == b"id: 7\n\n"
     assert _frames.event("") == b"data: \n\n"
-
-
-#: What UTF-8 can encode: also what Python, but no browser, takes for the end of a line.
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"))
 
 
 FIELDS = st.tuples(TEXT, st.none() | LINE, st.none() | LINE, st.none() | st.integers(0, 10**9))

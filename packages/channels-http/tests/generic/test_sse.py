@@ -16,7 +16,7 @@ from channels_core.typing import Message, Receive, Scope, Send
 from channels_http.generic import sse
 from channels_http.generic.sse import AsyncSseConsumer
 from clients import Client, LocalLayer, ask
-from event_streams import parse
+from event_streams import LINE, TEXT, parse
 
 HEADERS = {
     b"content-type": b"text/event-stream; charset=utf-8",
@@ -142,8 +142,6 @@ JSON = st.recursive(
     ),
     max_leaves=5,
 )
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"))
 
 
 class TestEvents:
@@ -616,7 +614,7 @@ class TestKeepAlive:
         assert timers.running() == []
 
     async def test_none_comes_between_the_last_part_and_the_end(
-        self, timers: Timers, layer: LocalLayer
+        self, timers: Timers, layer: LocalLayer, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def note(self: Any, message: Any) -> None:
             await self.close()
@@ -626,6 +624,7 @@ class TestKeepAlive:
         await layer.group_send("chat", {"type": "note"})
         await client.whole()
         assert len(client.sent) == 3
+        assert caplog.records == []
 
     async def test_none_is_sent_to_a_client_that_has_left(
         self, timers: Timers, layer: LocalLayer
@@ -636,6 +635,7 @@ class TestKeepAlive:
             await self.send_event("lost")
             client.fault = None
             await timers.go_off()
+            assert timers.running() == []
             noted.set()
 
         client = await begin(feed(groups=["chat"], note=note))
