@@ -72,6 +72,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "TokenSource",
     ],
     "channels_core": ["DEFAULT_CHANNEL_LAYER", "__version__"],
+    "channels_core.abort": ["abort_response"],
     "channels_core.applications": ["as_asgi3", "name_that_thing"],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name"],
     "channels_core.db": [

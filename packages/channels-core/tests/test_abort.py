@@ -1,6 +1,7 @@
 from functools import partial
+from typing import Any
 
-from channels_core._abort import abort_response
+from channels_core.abort import abort_response
 from channels_core.typing import Message
 
 
@@ -47,6 +48,41 @@ def test_a_response_that_has_ended_is_left_alone() -> None:
 
 def test_other_servers_do_it_themselves() -> None:
     request = Request()
-    for send in (request.send, request.server.handle_reply, partial(print)):
+    for send in (request.send, request.server.handle_reply, partial(print), object()):
         abort_response(send)
     assert (request.closed, request.server.disconnected) == (0, [])
+
+
+class Middleware:
+    """Stands between the server and the application, and sends by a method or a function."""
+
+    def __init__(self, send: Any) -> None:
+        self.inner = send
+        self.sent = 0
+
+    async def send(self, message: Message) -> None:
+        """Stand where a program looks at what is sent."""
+
+    def function(self) -> Any:
+        inner = self.inner
+        later: Any
+
+        async def send(message: Message) -> None:
+            await later(inner(message))
+
+        if self.sent:
+            later = None
+        return send
+
+
+def test_the_server_is_found_behind_others() -> None:
+    request = DaphnesRequest()
+    outer = Middleware(Middleware(partial(request.send)).function())
+    abort_response(partial(outer.send))
+    assert request.closed == 1
+
+
+def test_it_is_not_looked_for_without_end() -> None:
+    circle = Middleware(None)
+    circle.inner = circle.send
+    abort_response(circle.send)

@@ -19,7 +19,10 @@ UNSAFE = st.builds(
     PART,
 )
 SAFE = PART.filter(lambda part: not set(part) & set(b"\r\n\0"))
-SAFE_PAIRS = st.lists(st.tuples(SAFE, SAFE), max_size=8)
+#: What HTTP allows in a name.
+LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
+NAME = st.lists(st.sampled_from(LETTERS), min_size=1, max_size=20).map(bytes)
+SAFE_PAIRS = st.lists(st.tuples(NAME, SAFE), max_size=8)
 
 
 def as_text(part: bytes, text: bool) -> str | bytes:
@@ -58,7 +61,7 @@ def test_what_was_given_can_be_read_back(pairs: list[tuple[bytes, bytes]], data:
     assert encode_headers(pair for pair in written) == folded(pairs)
 
 
-@given(st.dictionaries(SAFE, SAFE, max_size=8), st.booleans())
+@given(st.dictionaries(NAME, SAFE, max_size=8), st.booleans())
 def test_a_mapping_is_as_good_as_pairs(fields: dict[bytes, bytes], text: bool) -> None:
     written = {as_text(name, text): as_text(value, text) for name, value in fields.items()}
     expected = folded(list(fields.items()))
@@ -79,7 +82,7 @@ def test_to_encode_twice_is_to_encode_once(pairs: list[tuple[bytes, bytes]]) -> 
     assert encode_headers(once) == once
 
 
-@given(SAFE_PAIRS, SAFE_PAIRS, SAFE, UNSAFE, st.booleans(), st.booleans())
+@given(SAFE_PAIRS, SAFE_PAIRS, NAME, UNSAFE, st.booleans(), st.booleans())
 def test_a_header_that_could_start_another_is_refused(
     before: list[tuple[bytes, bytes]],
     after: list[tuple[bytes, bytes]],
@@ -101,16 +104,42 @@ def test_nothing_harmful_passes_whatever_is_given(name: bytes, value: bytes) -> 
     try:
         encoded = encode_headers([(name, value)])
     except ValueError:
-        assert set(name + value) & set(b"\r\n\0")
+        assert set(value) & set(b"\r\n\0") or set(name) - set(LETTERS) or not name
     else:
         assert encoded == folded([(name, value)])
-        assert not set(name + value) & set(b"\r\n\0")
+        assert not set(value) & set(b"\r\n\0")
+        assert not set(name) - set(LETTERS)
 
 
 @pytest.mark.parametrize("pair", [("€", "a"), ("a", "€")])
 def test_characters_that_a_header_cannot_have_are_refused(pair: tuple[str, str]) -> None:
-    with pytest.raises(ValueError, match="latin-1"):
+    with pytest.raises(ValueError, match="characters that Latin-1 has, not '€'; encode others"):
         encode_headers([pair])
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", b"(a)", "é"])
+def test_names_are_what_http_allows(name: str | bytes) -> None:
+    with pytest.raises(ValueError, match="A header's name is of letters"):
+        encode_headers([(name, "a")])
+
+
+@pytest.mark.parametrize("value", [0, 5, 500_000_000, None, ["a"], 1.5])
+def test_a_value_of_another_type_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="name and value are str or bytes, not"):
+        encode_headers({"Retry-After": value})
+    with pytest.raises(TypeError, match="name and value are str or bytes, not"):
+        encode_headers([(value, "a")])
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_bytes_may_be_of_any_kind(kind: Any) -> None:
+    assert encode_headers([(kind(b"A"), kind(b"b"))]) == [(b"a", b"b")]
+
+
+@pytest.mark.parametrize("headers", ["abc", b"abc", ["abc"], [("a",)], [("a", "b", "c")], [1]])
+def test_what_is_no_pairs_is_refused(headers: Any) -> None:
+    with pytest.raises(TypeError, match="Headers are pairs or a mapping, of str or bytes, not"):
+        encode_headers(headers)
 
 
 def test_a_response_is_described() -> None:

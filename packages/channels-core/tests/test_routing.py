@@ -1,4 +1,6 @@
 import sys
+from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
@@ -431,6 +433,19 @@ class TestDefaultApplication:
         settings.ASGI_APPLICATION = "no_such_site.asgi.application"
         with pytest.raises(ImproperlyConfigured, match=r"module 'no_such_site\.asgi'") as raised:
             get_default_application()
+        assert isinstance(raised.value.__cause__, ImportError)
+
+    def test_the_traceback_ends_in_the_file_that_is_broken(
+        self, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "broken_asgi.py").write_text("import broken_routing\n")
+        (tmp_path / "broken_routing.py").write_text("import no_such_consumers\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        settings.ASGI_APPLICATION = "broken_asgi.application"
+        with pytest.raises(ImproperlyConfigured, match="'no_such_consumers'") as raised:
+            get_default_application()
+        # It is there that Django's autoreloader looks for the file to watch.
+        assert Path(extract_tb(raised.tb)[-1].filename) == tmp_path / "broken_routing.py"
         assert isinstance(raised.value.__cause__, ImportError)
 
     def test_a_missing_name_is_an_error(self, settings: Any) -> None:

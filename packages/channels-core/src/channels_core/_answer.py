@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from asgiref.sync import markcoroutinefunction
 
-from channels_core._abort import abort_response
+from channels_core.abort import abort_response
 from channels_core.exceptions import InvalidFrame, RouteNotFound
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Receive, Scope, Send

@@ -1,6 +1,8 @@
 """Headers as programs write them, turned into what ASGI wants."""
 
+import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 __all__ = ["HeadersArgument", "encode_headers", "encode_response_headers"]
@@ -10,7 +12,10 @@ _Pair: TypeAlias = tuple[str | bytes, str | bytes]
 #: What `headers` arguments take: pairs or a mapping, of str or bytes.
 HeadersArgument: TypeAlias = Iterable[_Pair] | Mapping[Any, str | bytes] | None
 
-_FORBIDDEN_IN_HEADERS: Final = (b"\r", b"\n", b"\0")
+_FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
+
+#: RFC 9110, section 5.6.2: the characters of a header's name.
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def encode_headers(headers: HeadersArgument) -> list[tuple[bytes, bytes]]:
@@ -20,13 +25,53 @@ def encode_headers(headers: HeadersArgument) -> list[tuple[bytes, bytes]]:
         headers: Pairs or a mapping; str is encoded as Latin-1.
 
     Raises:
-        ValueError: A name or a value holds CR, LF or NUL, which could start another header.
+        TypeError: They are something else: a number as a value, for example.
+        ValueError: A name or a value holds CR, LF or NUL, which could start another header, or
+            a name is none that HTTP allows.
     """
-    pairs: Iterable[Any] = headers.items() if isinstance(headers, Mapping) else headers or ()
-    encoded = [(_header_bytes(name).lower(), _header_bytes(value)) for name, value in pairs]
-    for pair in encoded:
-        if any(character in part for part in pair for character in _FORBIDDEN_IN_HEADERS):
-            raise ValueError(f"A header must not contain CR, LF or NUL: {pair!r}")
+    if isinstance(headers, Mapping):
+        headers = headers.items()
+    elif isinstance(headers, str | bytes):
+        raise _not_pairs(headers)
+    encoded = []
+    for pair in headers or ():
+        try:
+            name, value = pair
+        except (TypeError, ValueError):
+            raise _not_pairs(headers) from None
+        known = name if type(name) in (str, bytes) else _encode_value(name)
+        encoded.append((_encode_name(known), _encode_value(value)))
+    return encoded
+
+
+def _not_pairs(headers: object) -> TypeError:
+    return TypeError(f"Headers are pairs or a mapping, of str or bytes, not {headers!r:.200}")
+
+
+# The same few names come with every response.
+@lru_cache(maxsize=256)
+def _encode_name(name: str | bytes) -> bytes:
+    encoded = _encode_value(name)
+    if not _TOKEN.fullmatch(encoded):
+        raise ValueError(f"A header's name is of letters, digits and hyphens, not {encoded!r}")
+    return encoded.lower()
+
+
+def _encode_value(value: str | bytes) -> bytes:
+    given: object = value  # a program without type checks may give anything
+    if isinstance(given, str):
+        try:
+            encoded = given.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"A header is of characters that Latin-1 has, not {given!r:.200}; encode others"
+            ) from None
+    elif isinstance(given, bytes | bytearray | memoryview):
+        encoded = bytes(given)
+    else:
+        raise TypeError(f"A header's name and value are str or bytes, not {given!r:.200}")
+    if _FORBIDDEN.search(encoded):
+        raise ValueError(f"A header must not contain CR, LF or NUL: {encoded!r:.200}")
     return encoded
 
 
@@ -34,6 +79,7 @@ def encode_response_headers(headers: HeadersArgument, content: bytes) -> list[tu
     """Return the headers of a whole response: as given, and what they lack to describe it.
 
     Raises:
+        TypeError: As in `encode_headers`.
         ValueError: As in `encode_headers`.
     """
     fields = encode_headers(headers)
@@ -43,7 +89,3 @@ def encode_response_headers(headers: HeadersArgument, content: bytes) -> list[tu
     if b"content-length" not in names:
         fields.append((b"content-length", str(len(content)).encode()))
     return fields
-
-
-def _header_bytes(value: str | bytes) -> bytes:
-    return value.encode("latin-1") if isinstance(value, str) else bytes(value)

@@ -51,9 +51,12 @@ def get_default_application() -> ASGIApplication:
     try:
         module = import_module(module_name)
     except ImportError as error:
-        raise ImproperlyConfigured(
+        failed = ImproperlyConfigured(
             f"Cannot import ASGI_APPLICATION module {module_name!r}: {error}"
-        ) from error
+        )
+        # Django's autoreloader watches the file in which a traceback ends. That has to be the one
+        # to mend, since a module that could not be imported is nowhere to be found.
+        raise failed.with_traceback(error.__traceback__) from error.with_traceback(None)
     try:
         application = getattr(module, attribute)
     except AttributeError as error:

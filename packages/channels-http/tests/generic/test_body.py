@@ -133,6 +133,12 @@ class TestBodies:
             await client.end()  # by which a server knows that it is to cut the response short
         assert len(client.sent) == 1
 
+    async def test_one_part_may_be_too_much(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise NotImplementedError
+
+        assert (await ask(recording(handle, max_body_size=3), b"abcd"))[0] == 413
+
     async def test_it_is_read_once(self) -> None:
         async def handle(self: Any, body: bytes) -> None:
             parts = [part async for part in self.stream_body()]
@@ -160,6 +166,43 @@ class TestBodies:
 
         program = recording(handle, buffers_body=False)
         assert (await ask(program, b"a", b"b", b"c"))[2] == b"a|b|c"
+
+
+class TestAnnounced:
+    """A server has nothing to tell before the first byte, and that may never come."""
+
+    HEADERS = [
+        [(b"host", b"a"), (b"content-length", b"5")],
+        [(b"transfer-encoding", b"chunked"), (b"host", b"a")],
+    ]
+
+    @pytest.mark.parametrize("headers", HEADERS)
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_it_is_waited_for_so_long(self, method: str, headers: Any) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise NotImplementedError
+
+        program = recording(handle, body_timeout=0.01)
+        client = Client(program, method, headers=headers)
+        assert (await client.whole())[0] == 408
+        assert program.ends == ["end"]
+
+    @pytest.mark.parametrize("headers", HEADERS)
+    async def test_a_handler_that_reads_it_itself_is_called_at_once(self, headers: Any) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(200, b"at once")
+
+        client = Client(recording(handle, buffers_body=False), "POST", headers=headers)
+        assert (await client.whole())[2] == b"at once"
+
+    async def test_none_is_announced_by_a_length_of_nothing(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(200, body)
+
+        client = Client(recording(handle), "POST", headers=[(b"content-length", b"0")])
+        client.request()
+        assert (await client.whole())[0] == 200
+        assert client.asked == 1
 
 
 class TestExpect:

@@ -11,121 +11,7 @@ from django.http import Http404
 from channels_core.exceptions import ConnectionStateError, RouteNotFound, StopConsumer
 from channels_core.routing import ProtocolTypeRouter
 from channels_http.generic.http import AsyncHttpConsumer
-from clients import Client, LocalLayer, ask, recording
-
-
-class TestWholeResponses:
-    async def test_one(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(201, b"<" + body + b">", headers=[(b"X-A", b"b")])
-
-        program = recording(handle)
-        status, headers, body = await ask(program, b"ab", b"", b"c")
-        assert (status, headers, body) == (201, {b"x-a": b"b", b"content-length": b"5"}, b"<abc>")
-        assert program.ends == ["end"]
-
-    @pytest.mark.parametrize("headers", [{"X-A": "ä"}, [("X-A", "ä")], {b"X-A": b"\xe4"}])
-    async def test_headers_may_be_written_in_any_way(self, headers: Any) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(200, "ä", headers=headers)
-
-        assert await ask(recording(handle)) == (
-            200,
-            {b"x-a": b"\xe4", b"content-length": b"2"},
-            "ä".encode(),
-        )
-
-    async def test_a_length_that_is_given_stays(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(200, b"a", headers={"Content-Length": "1"})
-
-        client = Client(recording(handle))
-        client.request()
-        await client.end()
-        assert client.sent[0]["headers"] == [(b"content-length", b"1")]
-
-    async def test_without_a_body_there_is_no_length(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(204, b"")
-
-        assert await ask(recording(handle)) == (204, {}, b"")
-
-    async def test_head_gets_what_get_would_without_the_body(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(200, b"abc")
-
-        answer = await ask(recording(handle), method="HEAD")
-        assert answer == (200, {b"content-length": b"3"}, b"")
-
-    async def test_a_second_one_is_a_clear_error(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(200, b"a")
-            await self.send_response(200, b"b")
-
-        client = Client(recording(handle))
-        client.request()
-        with pytest.raises(ConnectionStateError, match="A second response"):
-            await client.end()
-        assert len(client.sent) == 2
-
-    @pytest.mark.parametrize(
-        ("send", "error", "words"),
-        [
-            (lambda self: self.send_body(b"a"), ConnectionStateError, "before send_headers"),
-            (lambda self: self.send_response(200, {"a": 1}), TypeError, "bytes or str, not dict"),
-            (lambda self: self.send_response(200, 1), AssertionError, "bytes or str, not int"),
-            (lambda self: self.send_response("200", b""), ValueError, "HTTP status is an int"),
-            (
-                lambda self: self.send_headers(headers={"a": "b\r\nc: d"}),
-                ValueError,
-                "must not contain CR",
-            ),
-        ],
-    )
-    async def test_what_cannot_be_sent_is_a_clear_error(
-        self, send: Any, error: type[Exception], words: str
-    ) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await send(self)
-
-        client = Client(recording(handle))
-        client.request()
-        with pytest.raises(error, match=words):
-            await client.end()
-        assert client.sent[0]["status"] == 500
-
-
-class TestStreams:
-    async def test_parts_go_out_as_they_come(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_headers(headers={"Content-Type": "text/plain"})
-            await self.send_body(b"a", more_body=True)
-            await self.send_body(bytearray(b"b"), more_body=True)
-            await self.send_body(b"c")
-
-        answer = await ask(recording(handle))
-        assert answer == (200, {b"content-type": b"text/plain"}, b"abc")
-
-    async def test_headers_go_out_at_once_when_asked(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_headers(status=202, flush=True)
-            await self.send_body(b"")
-
-        client = Client(recording(handle))
-        client.request()
-        await client.end()
-        assert [message.get("more_body") for message in client.sent] == [None, True, False]
-
-    async def test_a_part_after_the_end_is_a_clear_error(self) -> None:
-        async def handle(self: Any, body: bytes) -> None:
-            await self.send_headers()
-            await self.send_body(b"a")
-            await self.send_body(b"b")
-
-        client = Client(recording(handle))
-        client.request()
-        with pytest.raises(ConnectionStateError, match="after the response had ended"):
-            await client.end()
+from clients import Client, LocalLayer, ask, recording, until
 
 
 class TestFailures:
@@ -200,6 +86,25 @@ class TestFailures:
         assert len(client.sent) == 2
         assert [record.levelname for record in caplog.records] == ["ERROR"]
 
+    async def test_to_stop_before_a_response_is_500(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise StopConsumer
+
+        assert (await ask(recording(handle)))[0] == 500
+        assert "Program stopped without a response to GET" in caplog.text
+
+    async def test_what_somebody_else_has_cancelled_is_an_error(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            task = asyncio.ensure_future(asyncio.Event().wait())
+            task.cancel()
+            await task
+
+        client = Client(recording(handle))
+        client.request()
+        with pytest.raises(RuntimeError, match="Program awaited something that was cancelled"):
+            await client.end()
+        assert client.sent[0]["status"] == 500
+
     async def test_to_stop_in_a_response_cuts_it_short(self) -> None:
         async def handle(self: Any, body: bytes) -> None:
             await self.send_headers()
@@ -262,7 +167,7 @@ class TestFailures:
         status, _, _ = await ask(recording(handle))
         assert status == 500
         [message] = caplog.messages
-        assert "Program.handle returned without a response to GET '/a/'" in message
+        assert "Program returned from handle without a response to GET '/a/'" in message
 
 
 class TestTheClientLeaves:
@@ -357,6 +262,96 @@ class TestTheClientLeaves:
             await client.end()
         assert client.sent[0]["status"] == 500
 
+    async def test_what_follows_a_whole_response_goes_on(self) -> None:
+        """Servers say the same when a response is complete, whoever has left."""
+        go = asyncio.Event()
+        done: list[str] = []
+
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(200, b"a")
+            await go.wait()
+            await asyncio.sleep(0)
+            done.append("done")
+
+        program = recording(handle)
+        client = Client(program)
+        client.request()
+        await client.messages(2)
+        client.leave()
+        await until(lambda: client.asked == 2, client.changed)
+        await asyncio.sleep(0)
+        go.set()
+        await client.end()
+        assert (done, program.ends) == (["done"], ["end"])
+
+    @pytest.mark.parametrize("error", [None, LookupError("the program's own")])
+    async def test_a_handler_may_keep_the_cancellation_to_itself(
+        self, error: Exception | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if error is not None:
+                    raise error from None
+
+        program = recording(handle)
+        client = Client(program)
+        client.request()
+        await until(lambda: client.asked == 2, client.changed)
+        client.leave()
+        if error is None:
+            await client.end()
+        else:
+            with pytest.raises(LookupError):
+                await client.end()
+        # Nobody is there to be answered, and nothing is wrong but the error itself.
+        assert (client.sent, program.ends) == ([], ["end"])
+        assert len(caplog.records) == (error is not None)
+
+    async def test_it_ends_a_wait_for_the_layer(self, layer: LocalLayer) -> None:
+        async def group_add(group: str, channel: str) -> None:
+            layer.groups[group] = {channel}
+            await asyncio.Event().wait()
+
+        layer.group_add = group_add  # type: ignore[method-assign] # one that hangs
+        client = Client(LongPoll)
+        client.request()
+        await until(lambda: client.asked == 2, client.changed)
+        client.leave()
+        await client.end()
+        assert not client.sent
+        assert layer.groups == {"chat": set()}
+
+    async def test_a_server_may_cancel_it_instead(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+
+        program = recording(handle)
+        client = Client(program)
+        client.request()
+        await until(lambda: client.asked == 2, client.changed)
+        client.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await client.task
+        assert (client.sent, program.ends) == ([], ["end"])
+
+    async def test_a_stream_that_never_waits_gives_way(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_headers()
+            while True:
+                await self.send_body(b"x", more_body=True)
+
+        program = recording(handle)
+        client = Client(program)
+        client.request()
+        client.leave()
+        await client.end()
+        assert program.ends == ["end"]
+
 
 class LongPoll(AsyncHttpConsumer):
     """As documentation has shown it for years."""
@@ -382,6 +377,74 @@ class TestLongPolling:
         assert (status, headers) == (200, {b"content-type": b"application/json"})
         assert json.loads(body) == {"type": "chat.message", "text": "hi"}
         assert layer.groups == {"chat": set()}
+
+    async def test_a_handler_of_a_message_is_cancelled_too(self, layer: LocalLayer) -> None:
+        cancelled = asyncio.Event()
+
+        class Stream(LongPoll):
+            async def chat_message(self, event: Any) -> None:
+                await self.send_body(b"first", more_body=True)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    cancelled.set()
+
+        client = Client(Stream)
+        client.request()
+        await client.messages(2)
+        await layer.group_send("chat", {"type": "chat.message"})
+        await client.messages(3)
+        client.leave()
+        await client.end()
+        assert cancelled.is_set()
+        assert layer.groups == {"chat": set()}
+
+    async def test_a_message_that_comes_as_the_client_leaves(self, layer: LocalLayer) -> None:
+        class Stream(LongPoll):
+            async def chat_message(self, event: Any) -> None:
+                await asyncio.Event().wait()
+
+        client = Client(Stream)
+        client.request()
+        await client.messages(2)
+        await layer.group_send("chat", {"type": "chat.message"})
+        client.leave()
+        await client.end()
+
+    async def test_the_rest_of_a_body_is_not_handled_again(self, layer: LocalLayer) -> None:
+        class Hasty(LongPoll):
+            buffers_body = False
+            handled: list[bytes] = []
+
+            async def handle(self, body: bytes) -> None:
+                self.handled.append(body)
+                await super().handle(body)
+
+            async def chat_message(self, event: Any) -> None:
+                with pytest.raises(ConnectionStateError, match="not kept after handle"):
+                    await anext(self.stream_body())
+                await self.send_body(b"answered")
+
+        client = Client(Hasty, "POST")
+        client.request(b"a", b"b", b"c")
+        await client.messages(2)
+        await until(lambda: client.asked == 4, client.changed)
+        await layer.group_send("chat", {"type": "chat.message"})
+        assert (await client.whole())[2] == b"answered"
+        assert Hasty.handled == [b""]
+
+    async def test_a_last_word_need_not_be_the_last(self, layer: LocalLayer) -> None:
+        class Patient(LongPoll):
+            response_timeout = 0
+
+            async def http_response_timeout(self, message: Any) -> None:
+                await self.send_body(b"still here,", more_body=True)
+
+        client = Client(Patient)
+        client.request()
+        await client.messages(3)
+        await layer.group_send("chat", {"type": "chat.message"})
+        assert (await client.whole())[2].startswith(b"still here,")
 
     async def test_a_client_that_leaves_ends_it(self, layer: LocalLayer) -> None:
         client = Client(LongPoll)
@@ -430,6 +493,90 @@ class TestLongPolling:
         await layer.group_send("chat", {"type": kind})
         await layer.group_send("chat", {"type": "chat.message"})
         assert (await client.whole())[0] == 200
+
+
+class TestPrograms:
+    """What programs for the existing Channels do with these classes."""
+
+    async def test_messages_may_be_sent_as_they_are(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send({"type": "http.response.start", "status": 200, "headers": []})
+            await self.send({"type": "http.response.body", "body": b"a", "more_body": True})
+            await self.send({"type": "http.response.body", "body": b"b"})
+
+        assert await ask(recording(handle)) == (200, {}, b"ab")
+
+    async def test_a_program_may_look_at_all_that_is_sent(self) -> None:
+        seen: list[str] = []
+
+        async def send(self: Any, message: Any) -> None:
+            seen.append(message["type"])
+            await super(program, self).send(message)
+
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_headers()
+            await self.send_body(b"a", more_body=True)
+            await self.send_body(b"b")
+
+        program = recording(handle, send=send)
+        assert (await ask(program))[2] == b"ab"
+        assert seen == ["http.response.start", "http.response.body", "http.response.body"]
+
+    async def test_what_it_adds_to_the_headers_is_in_each_response(self) -> None:
+        async def send_headers(self: Any, *, status: int = 200, headers: Any = None) -> None:
+            fields = [*(headers or ()), (b"Access-Control-Allow-Origin", b"*")]
+            await AsyncHttpConsumer.send_headers(self, status=status, headers=fields)
+
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(201, b"a", headers=[(b"X-A", b"b")])
+
+        answer = await ask(recording(handle, send_headers=send_headers))
+        expected = {b"x-a": b"b", b"access-control-allow-origin": b"*", b"content-length": b"1"}
+        assert answer == (201, expected, b"a")
+
+    async def test_it_may_collect_the_body_itself(self) -> None:
+        class Collecting(AsyncHttpConsumer):
+            async def http_request(self, message: Any) -> None:
+                self.body.append(message["body"])
+                if not message.get("more_body"):
+                    await self.handle(b"|".join(self.body))
+                    raise StopConsumer
+
+            async def handle(self, body: bytes) -> None:
+                await self.send_response(200, body)
+
+        assert (await ask(Collecting, b"a", b"b"))[2] == b"a|b"
+
+    async def test_messages_may_have_the_names_of_methods(self, layer: LocalLayer) -> None:
+        class Named(LongPoll):
+            async def delete(self, event: Any) -> None:
+                await self.send_body(b"deleted")
+
+        client = Client(Named)
+        client.request()
+        await client.messages(2)
+        await layer.group_send("chat", {"type": "delete"})
+        assert (await client.whole())[2] == b"deleted"
+
+    async def test_it_may_take_over_the_end(self) -> None:
+        class Noting(AsyncHttpConsumer):
+            ends: list[str] = []
+
+            async def handle(self, body: bytes) -> None:
+                await self.send_headers(flush=True)
+
+            async def http_disconnect(self, message: Any) -> None:
+                self.ends.append("http.disconnect")
+
+            async def disconnect(self) -> None:
+                self.ends.append("disconnect")
+
+        client = Client(Noting)
+        client.request()
+        await client.messages(2)
+        client.leave()
+        await client.end()
+        assert Noting.ends == ["http.disconnect", "disconnect"]
 
 
 class TestMethods:

@@ -328,13 +328,61 @@ class TestExpecting:
         assert [(await inbox.get())["body"] for _ in range(2)] == [b"b", b"server's"]
 
 
+class TestToldOnce:
+    async def test_a_server_may_say_it_again(
+        self, inbox: Inbox, server: Server, leavings: list[str], leave: Callable[[], None]
+    ) -> None:
+        server.send(LEAVING, LEAVING)
+        inbox.watch(leave)
+        await turns()
+        assert [await inbox.get(), await inbox.get()] == [LEAVING, LEAVING]
+        await turns()
+        assert leavings == ["left"]
+        inbox.unwatch()
+
+    async def test_who_comes_later_is_told_as_well(
+        self, inbox: Inbox, server: Server, leavings: list[str], leave: Callable[[], None]
+    ) -> None:
+        server.send(LEAVING)
+        inbox.expect()
+        assert await inbox.get() == LEAVING
+        inbox.watch(leave)
+        assert not leavings
+        await turns()
+        assert leavings == ["left"]
+        inbox.unwatch()
+
+    async def test_who_reads_is_told_by_the_message(
+        self, inbox: Inbox, server: Server, leavings: list[str], leave: Callable[[], None]
+    ) -> None:
+        inbox.watch(leave)
+        reading = asyncio.ensure_future(inbox.read())
+        await turns()
+        server.send(LEAVING)
+        assert await reading == LEAVING
+        assert not leavings
+        inbox.unwatch()
+
+    async def test_what_is_put_comes_first_even_if_nobody_expects_it(
+        self, inbox: Inbox, server: Server, leave: Callable[[], None]
+    ) -> None:
+        inbox.watch(leave)
+        getting = asyncio.ensure_future(inbox.get())
+        await turns()
+        inbox.put(part(b"put"))
+        server.send(part(b"a"))
+        assert [await getting, await inbox.get()] == [part(b"put"), part(b"a")]
+        inbox.unwatch()
+
+
 class TestHolding:
     """Until a client that waits to be asked for its body is asked for it."""
 
     async def test_nothing_is_asked_for(
         self, inbox: Inbox, server: Server, leave: Callable[[], None]
     ) -> None:
-        inbox.hold(part(b"first"))
+        inbox.put(part(b"first"))
+        inbox.held = True
         assert inbox.held
         assert await inbox.get() == part(b"first")
         inbox.watch(leave)
@@ -345,7 +393,8 @@ class TestHolding:
     async def test_a_call_asks(
         self, inbox: Inbox, server: Server, leavings: list[str], leave: Callable[[], None]
     ) -> None:
-        inbox.hold(part(b"first"))
+        inbox.put(part(b"first"))
+        inbox.held = True
         server.send(part(b"a"), LEAVING)
         assert await inbox.get() == part(b"first")
         inbox.watch(leave)
@@ -356,7 +405,8 @@ class TestHolding:
     async def test_once_released_it_is_watched(
         self, inbox: Inbox, server: Server, leavings: list[str], leave: Callable[[], None]
     ) -> None:
-        inbox.hold(part(b"first"))
+        inbox.put(part(b"first"))
+        inbox.held = True
         inbox.watch(leave)
         inbox.release()
         assert not inbox.held
@@ -368,7 +418,8 @@ class TestHolding:
     async def test_a_release_while_nobody_watches_asks_for_nothing(
         self, inbox: Inbox, server: Server
     ) -> None:
-        inbox.hold(part(b"first"))
+        inbox.put(part(b"first"))
+        inbox.held = True
         inbox.release()
         await turns()
         assert server.asked == 0
@@ -376,7 +427,8 @@ class TestHolding:
     async def test_a_watch_that_is_over_before_it_began_is_over(
         self, inbox: Inbox, server: Server, leave: Callable[[], None]
     ) -> None:
-        inbox.hold(part(b"first"))
+        inbox.put(part(b"first"))
+        inbox.held = True
         inbox.watch(leave)
         inbox.release()
         inbox.unwatch()

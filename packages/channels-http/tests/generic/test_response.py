@@ -47,7 +47,7 @@ def test_nothing_is_taken_for_sent_that_could_not_be_built() -> None:
 
 @pytest.mark.parametrize("status", [99, 1000, "200", None])
 def test_a_status_is_a_number(status: int) -> None:
-    with pytest.raises(ValueError, match="100 to 999"):
+    with pytest.raises(ValueError, match="200 to 999"):
         Response(head=False).start(status, None)
 
 
@@ -56,3 +56,16 @@ def test_a_body_is_text_or_bytes(body: str | bytes) -> None:
     if isinstance(body, str):
         body = body.encode(errors="replace").decode()
     assert as_bytes(body) == (body.encode() if isinstance(body, str) else body)
+
+
+def test_how_the_body_is_cut_up_is_the_servers_affair() -> None:
+    headers = {"Transfer-Encoding": "chunked", "X-A": "b"}
+    start, _ = Response(head=False).whole(200, b"abc", headers)
+    assert start["headers"] == [(b"x-a", b"b"), (b"content-length", b"3")]
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_some_responses_have_no_body(status: int) -> None:
+    start, part = Response(head=False).whole(status, b"abc", None)
+    assert start["headers"] == []
+    assert part["body"] == b""

@@ -1,20 +1,17 @@
 """The body of a request: read whole within a limit, or part by part."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, ClassVar, Final
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 
 from channels_core.exceptions import ConnectionStateError, RequestAborted, RequestTimeout
-from channels_core.typing import Message, Scope
+from channels_core.typing import Message
 from channels_http.generic._inbox import DISCONNECT, Inbox
 
-__all__ = ["WITHOUT_BODY", "RequestBody"]
-
-#: Methods whose requests come without a body, as a rule.
-WITHOUT_BODY: Final = ("GET", "HEAD")
+__all__ = ["RequestBody"]
 
 
 class _LimitOfSettings:
@@ -35,22 +32,38 @@ class RequestBody:
     body_timeout: float | None = 60
     buffers_body: bool = True
 
+    # Of the consumer this is mixed into.
     _channels_inbox: Inbox
+    _channels_peer_left: Callable[[Message], None]
+
     _channels_unread: Message | None = None
     _channels_body_ended = False
 
-    def _channels_hold_back(self, scope: Scope) -> None:
-        """Leave the body of a client that waits to be asked for it until it is wanted."""
-        headers = dict(scope.get("headers", ()))
-        if headers.get(b"expect", b"").lower() != b"100-continue":
+    def _channels_expect_body(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Begin before the body does, where the request announces one.
+
+        A server may have nothing to tell before the first byte of it, and that may never come.
+        """
+        length = b"0"
+        announced = waits = False
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
+                announced = announced or value != b"0"
+            elif name == b"transfer-encoding":
+                announced = True
+            elif name == b"expect":
+                waits = value.lower() == b"100-continue"
+        if not (announced or waits):
             return
+        self._channels_inbox.put({"type": "http.request", "body": b"", "more_body": True})
         limit = self.max_body_size
-        length = headers.get(b"content-length", b"")
         # A number of more digits is more than any limit, and perhaps more than int() takes.
         size = int(length[:20]) if length.isdigit() else 0
-        if not self.buffers_body or (limit is not None and size > limit):
-            first = {"type": "http.request", "body": b"", "more_body": True}
-            self._channels_inbox.hold(first)
+        if waits and (not self.buffers_body or (limit is not None and size > limit)):
+            # The server asks the client for its body when it is first read: not before it is
+            # wanted, and never if it is too large.
+            self._channels_inbox.held = True
 
     async def stream_body(self, limit: int | None = None) -> AsyncIterator[bytes]:
         """Iterate over the parts of the request's body as they arrive.
@@ -65,12 +78,13 @@ class RequestBody:
             RequestTimeout: The next part did not come within `body_timeout`.
             RequestDataTooBig: There are more bytes than the limit. Left alone, each of these is
                 answered (413, 408) and ends the consumer.
-            ConnectionStateError: The body has been read to its end before.
+            ConnectionStateError: The body has been read to its end before, or `handle` has
+                returned.
         """
         if self._channels_body_ended:
             raise ConnectionStateError(
-                "The request's body has been read already; to read it part by part, once, set "
-                "buffers_body = False"
+                "The request's body has been read already, or is not kept after handle; to read "
+                "it in handle part by part, once, set buffers_body = False"
             )
         size = 0
         while not self._channels_body_ended:
@@ -88,12 +102,13 @@ class RequestBody:
         if message is None:
             try:
                 async with asyncio.timeout(self.body_timeout):
-                    message = await self._channels_inbox.get()
+                    message = await self._channels_inbox.read()
             except TimeoutError:
                 raise RequestTimeout(
                     f"The request's body did not come within {self.body_timeout} seconds"
                 ) from None
         if message["type"] == DISCONNECT:
+            self._channels_peer_left(message)
             self._channels_inbox.put(message)
             raise RequestAborted("The client has left before the end of the request's body")
         return message

@@ -29,17 +29,22 @@ class Inbox:
         self._put: asyncio.Future[None] | None = None
         self._on_disconnect: Callable[[], object] | None = None
         self._start: asyncio.Handle | None = None
-
-    def hold(self, first: Message) -> None:
-        """Begin with this message, and ask the server for the next only when it is wanted."""
-        self.held = True
-        self.put(first)
+        self._ended = False
+        self._readers = 0
 
     def release(self) -> None:
         """Read ahead from now on: the server will not ask the client for anything more."""
         self.held = False
         if self._on_disconnect is not None:
             self.watch(self._on_disconnect)
+
+    async def read(self) -> Message:
+        """Return the next message to who watches as well, and is told of the end by it alone."""
+        self._readers += 1
+        try:
+            return await self.get()
+        finally:
+            self._readers -= 1
 
     async def get(self) -> Message:
         """Return the next message; a cancelled call loses none."""
@@ -52,6 +57,8 @@ class Inbox:
         both: list[asyncio.Future[Any]] = [ahead, *([self._put] if self._put is not None else [])]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if self._ready:
+            if self._put is not None and self._put.done():
+                self.expect()
             return self._ready.pop(0)
         self._ahead = None
         message = ahead.result()
@@ -75,7 +82,9 @@ class Inbox:
         A handler that is done by then costs nothing.
         """
         self._on_disconnect = on_disconnect
-        if not self.held:
+        if self._ended:
+            self._start = asyncio.get_running_loop().call_soon(on_disconnect)
+        elif not self.held:
             self._start = asyncio.get_running_loop().call_soon(self._look_ahead)
 
     def unwatch(self) -> None:
@@ -92,9 +101,13 @@ class Inbox:
         return self._ahead
 
     def _tell(self, ahead: asyncio.Future[Message]) -> None:
-        if ahead.cancelled() or self._on_disconnect is None:
+        if ahead.cancelled():
             return
-        if ahead.exception() is not None or ahead.result()["type"] == DISCONNECT:
+        goes_on = ahead.exception() is None and ahead.result()["type"] != DISCONNECT
+        if goes_on or self._ended:
+            return
+        self._ended = True
+        if self._on_disconnect is not None and not self._readers:
             self._on_disconnect()
 
     async def close(self) -> None:

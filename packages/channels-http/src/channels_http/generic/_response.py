@@ -1,7 +1,6 @@
 """One HTTP response: which messages make it, and what may still be sent."""
 
 import enum
-from collections.abc import Iterable
 from typing import Any, Final
 
 from channels_core.exceptions import ConnectionStateError
@@ -56,7 +55,7 @@ class Response:
         """
         self.state = ResponseState.WAITING
         self.streams = False
-        self._head = head
+        self._without_body = head
 
     def start(self, status: int, headers: HeadersArgument) -> Message:
         """Build the message that starts it.
@@ -71,12 +70,29 @@ class Response:
                 "each request has one response"
             )
         given: object = status
-        if not (isinstance(given, int) and 100 <= given <= 999):
-            raise ValueError(f"An HTTP status is an int from 100 to 999, not {status!r}")
+        if not (isinstance(given, int) and 200 <= given <= 999):
+            raise ValueError(f"The status of a response is an int from 200 to 999, not {status!r}")
         fields = encode_headers(headers)
+        if any(name == b"transfer-encoding" for name, _ in fields):
+            # How the body is cut up on its way is the server's affair, and it says so itself.
+            fields = [field for field in fields if field[0] != b"transfer-encoding"]
         self.state = ResponseState.OPEN
-        self.streams = not self._head
+        self._without_body = self._without_body or status in _WITHOUT_BODY
+        self.streams = not self._without_body
         return {"type": "http.response.start", "status": int(status), "headers": fields}
+
+    def note(self, message: Message) -> None:
+        """Take note of a message that was not built here."""
+        if message["type"] == "http.response.start" and self.state is ResponseState.WAITING:
+            self.state = ResponseState.OPEN
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.state = ResponseState.ENDED
+            self.streams = False
+
+    def reset(self) -> None:
+        """Begin anew: what was built was not sent."""
+        self.state = ResponseState.WAITING
+        self.streams = False
 
     def body(self, body: Any, *, more_body: bool) -> Message:
         """Build the message with a part of the body.
@@ -97,11 +113,11 @@ class Response:
             self.streams = False
         return {
             "type": "http.response.body",
-            "body": b"" if self._head else content,
+            "body": b"" if self._without_body else content,
             "more_body": more_body,
         }
 
-    def whole(self, status: int, body: Any, headers: HeadersArgument) -> Iterable[Message]:
+    def whole(self, status: int, body: Any, headers: HeadersArgument) -> tuple[Message, Message]:
         """Build the messages of a response that is all there.
 
         Raises:

@@ -2,20 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from io import BytesIO
+from inspect import signature
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
-from django.core.exceptions import (
-    BadRequest,
-    PermissionDenied,
-    RequestDataTooBig,
-    SuspiciousOperation,
-)
-from django.http import Http404
 
+from channels_core.abort import abort_response
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import (
     ConnectionStateError,
@@ -29,9 +23,11 @@ from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Receive, Scope, Send
-from channels_http.generic._body import WITHOUT_BODY, RequestBody
-from channels_http.generic._inbox import Inbox
+from channels_http.generic._body import RequestBody
+from channels_http.generic._failures import debug_page, status_of
+from channels_http.generic._inbox import DISCONNECT, Inbox
 from channels_http.generic._response import Response, ResponseState
+from channels_http.generic._sender import ResponseSender
 
 __all__ = ["AsyncHttpConsumer"]
 
@@ -39,21 +35,10 @@ logger = logging.getLogger("django.channels.http")
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
-#: What a program raises to refuse a request, with the status that tells the client so; the first
-#: that fits. Those of Django are answered as its views answer them.
-_REFUSALS: Final[dict[type[Exception], HTTPStatus]] = {
-    RequestDataTooBig: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
-    Http404: HTTPStatus.NOT_FOUND,
-    PermissionDenied: HTTPStatus.FORBIDDEN,
-    BadRequest: HTTPStatus.BAD_REQUEST,
-    SuspiciousOperation: HTTPStatus.BAD_REQUEST,
-}
-
 _TIMEOUT: Final = "http.response.timeout"
 
 
-class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
+class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncConsumer):
     """One HTTP request and its response, with coroutine methods.
 
     Override `handle`, or write a method for each HTTP method (`get`, `post`, ...). It is cancelled
@@ -78,7 +63,7 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
 
     response_timeout: float | None = None
 
-    # Names that a message of the layer must not reach; methods where a program writes them.
+    # Methods where a program writes them. A message of the layer must not reach them.
     get: ClassVar[Any] = None
     post: ClassVar[Any] = None
     put: ClassVar[Any] = None
@@ -88,9 +73,19 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
     options: ClassVar[Any] = None
     trace: ClassVar[Any] = None
 
-    _channels_response: Response
-    _channels_left = False
+    #: The parts of the request's body, for programs that override `http_request`.
+    body: list[bytes]
+
+    _channels_begun = False
     _channels_timer: asyncio.TimerHandle | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """See what the new class has of its own."""
+        super().__init_subclass__(**kwargs)
+        if cls.handle is not AsyncHttpConsumer.handle:
+            # Its requests go to `handle`: methods of these names may be for messages of the layer.
+            others = {name: True for name in _METHODS if _takes_no_body(getattr(cls, name))}
+            cls._channels_handlers = {**cls._channels_handlers, **others}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request until it ends; see `AsyncConsumer.__call__`.
@@ -98,16 +93,18 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         Raises:
             ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
         """
+        self.body = []
         self._channels_inbox = Inbox(receive)
-        method = scope.get("method")
-        self._channels_response = Response(head=method == "HEAD")
-        if method not in WITHOUT_BODY:
-            self._channels_hold_back(scope)
+        self._channels_response = Response(head=scope.get("method") == "HEAD")
+        self._channels_expect_body(scope.get("headers", ()))
         try:
             await super().__call__(scope, self._channels_inbox.get, send)
             if self._channels_response.state is ResponseState.OPEN and not self._channels_left:
-                # A server cuts it short, so that the client can tell.
                 raise ConnectionStateError(f"{type(self).__name__} has ended in its response")
+        except Exception:
+            if self._channels_response.state is ResponseState.OPEN:
+                abort_response(send)
+            raise
         finally:
             if self._channels_timer is not None:
                 self._channels_timer.cancel()
@@ -117,80 +114,121 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         """Hand a message to the method that is named after its type; see `AsyncConsumer`.
 
         Messages:
-            `http.request`, `http.disconnect`, and those of the layer.
+            `http.request`, `http.disconnect`, and those of the layer. A handler of one of those
+            is cancelled when the client leaves.
 
         Raises:
-            StopConsumer: The response has ended.
+            StopConsumer: The response has ended, or the client has left.
             Exception: The handler's own. The client gets status 500 if no response has started,
                 and another one for `Http404`, `PermissionDenied` and the like; otherwise the
                 response is cut short.
         """
         try:
-            await super().dispatch(message)
-        except (ConsumerSignal, RouteNotFound):
+            if self._channels_from_layer and self._channels_begun:
+                await self._channels_watched(super().dispatch, message)
+            else:
+                await super().dispatch(message)
+        except StopConsumer:
+            if self._channels_response.state is ResponseState.WAITING and not self._channels_left:
+                await self._channels_answer_nothing("stopped")
             raise
-        except Exception as error:
-            if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
-                raise StopConsumer from None  # The client has left: nobody is to be answered.
-            if self._channels_response.state is not ResponseState.WAITING or self._channels_left:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
                 raise
-            if isinstance(error, tuple(_REFUSALS)):
-                await self._channels_refuse(error)
-                raise StopConsumer from None
-            await self._channels_answer_failure(error)
-            raise
-        if self._channels_response.state is ResponseState.ENDED:
+            await self._channels_failed(
+                RuntimeError(f"{type(self).__name__} awaited something that was cancelled"), error
+            )
+        except Exception as error:  # noqa: BLE001 - it is raised on, unless it is an answer
+            await self._channels_failed(error, error.__cause__)
+        if self._channels_response.state is ResponseState.ENDED or message["type"] == DISCONNECT:
             raise StopConsumer
+
+    async def _channels_failed(self, error: Exception, cause: BaseException | None) -> None:
+        if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
+            raise StopConsumer from None  # The client has left: nobody is to be answered.
+        waits = self._channels_response.state is ResponseState.WAITING and not self._channels_left
+        if not waits or isinstance(error, ConsumerSignal | RouteNotFound):
+            raise error from cause
+        status = status_of(error)
+        if status is not None:
+            await self._channels_refuse(status, error)
+            raise StopConsumer from None
+        await self._channels_answer_failure(error)
+        raise error from cause
 
     # The request
 
     async def http_request(self, message: Message) -> None:
-        """Join the groups, read the body, and call `handle`.
+        """Read the body, join the groups, and call `handle`.
 
         Messages:
-            `http.request`, the first one; the rest of the body is read here.
+            `http.request`, the first one; the rest of the body is read here. What comes after
+            `handle` has returned is not read any more.
         """
+        if self._channels_begun:
+            return
+        self._channels_begun = True
         self._channels_unread = message
         body = await self._channels_read_body() if self.buffers_body else b""
-        for group in self._channels_groups():
-            await self._channels_join(group)
-        if not await self._channels_handle_watched(body):
+        if not await self._channels_watched(self._channels_handle, body):
             return  # The client has left; that is the next message.
         state = self._channels_response.state
         if state is ResponseState.WAITING and not self._channels_left:
-            logger.error(
-                "%s.handle returned without a response to %s %.200r; call send_response(), or "
-                "send_headers() and then send_body(more_body=True) to answer later",
-                type(self).__name__,
-                self.scope.get("method"),
-                self.scope.get("path"),
-            )
-            await self._channels_send_all(refusal(self.scope, 500, body="Server Error (500)"))
+            await self._channels_answer_nothing("returned from handle")
             raise StopConsumer
-        if state is ResponseState.OPEN and self.response_timeout is not None:
-            self._channels_timer = asyncio.get_running_loop().call_later(
-                self.response_timeout, self._channels_inbox.put, {"type": _TIMEOUT}
-            )
+        if state is ResponseState.OPEN:
             self._channels_inbox.expect()
+            if self.response_timeout is not None:
+                self._channels_timer = asyncio.get_running_loop().call_later(
+                    self.response_timeout, self._channels_inbox.put, {"type": _TIMEOUT}
+                )
 
-    async def _channels_handle_watched(self, body: bytes) -> bool:
-        """Call `handle`; False if the client has left meanwhile, and it was cancelled."""
+    async def _channels_handle(self, body: bytes) -> None:
+        for group in self._channels_groups():
+            await self._channels_join(group)
+        try:
+            await self.handle(body)
+        finally:
+            self._channels_body_ended = True  # What is left of it is for nobody.
+
+    async def _channels_watched(
+        self, function: Callable[[Any], Awaitable[None]], argument: object
+    ) -> bool:
+        """Call a function; False if the client has left meanwhile, and it was cancelled."""
         loop = asyncio.get_running_loop()
         inbox = self._channels_inbox
         # Not a limit of time: what ends it is the client's leaving.
         presence = asyncio.timeout(None)
+
+        def leave() -> None:
+            # A server says the same when the response is complete: what follows goes on.
+            if self._channels_response.state is not ResponseState.ENDED:
+                self._channels_lose_client()
+                presence.reschedule(loop.time())
+
         try:
             async with presence:
-                inbox.watch(lambda: presence.reschedule(loop.time()))
+                inbox.watch(leave)
                 try:
-                    await self.handle(body)
+                    await function(argument)
                 finally:
                     inbox.unwatch()
         except TimeoutError:
             if not presence.expired():
                 raise
-            return False
-        return True
+        return not presence.expired()
+
+    async def _channels_answer_nothing(self, how: str) -> None:
+        logger.error(
+            "%s %s without a response to %s %.200r; call send_response(), or "
+            "send_headers() and then send_body(more_body=True) to answer later",
+            type(self).__name__,
+            how,
+            self.scope.get("method"),
+            self.scope.get("path"),
+        )
+        await self._channels_answer(refusal(self.scope, 500, body="Server Error (500)"))
 
     async def handle(self, body: bytes) -> None:
         """Answer the request; by default with the method named after the HTTP method.
@@ -222,110 +260,6 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         headers = [("Allow", ", ".join(sorted(allowed)).upper())]
         await self.send_response(200 if name == "options" else 405, b"", headers=headers)
 
-    # The response
-
-    async def send_headers(
-        self, *, status: int = 200, headers: HeadersArgument = None, flush: bool = False
-    ) -> None:
-        """Start the response.
-
-        Servers hold the headers back until the first part of the body.
-
-        Args:
-            status: HTTP status.
-            headers: Headers: pairs or a mapping, of str or bytes.
-            flush: Whether the headers go out at once.
-
-        Raises:
-            ConnectionStateError: A response has started before.
-            ValueError: A header holds CR, LF or NUL.
-        """
-        await self._channels_send_all([self._channels_response.start(status, headers)])
-        if self._channels_inbox.held:
-            self._channels_inbox.release()
-        if flush:
-            await self.send_body(b"", more_body=True)
-
-    async def send_body(self, body: bytes | str, *, more_body: bool = False) -> None:
-        """Send a part of the response's body; does nothing once the client has left.
-
-        Args:
-            body: The part; str is encoded as UTF-8.
-            more_body: Whether more is to come. Without, the response ends, and so does the
-                consumer when the present handler has.
-
-        Raises:
-            ConnectionStateError: No response has started, or it has ended.
-            TypeError: The part is neither bytes nor str.
-        """
-        if more_body and self._channels_response.streams and type(body) is bytes:
-            # The short way: a stream may have very many parts.
-            try:
-                await self.base_send(
-                    {"type": "http.response.body", "body": body, "more_body": True}
-                )
-            except OSError as error:
-                self._channels_could_not_send(error)
-            return
-        await self._channels_send_all([self._channels_response.body(body, more_body=more_body)])
-
-    async def send_response(
-        self, status: int, body: bytes | str, *, headers: HeadersArgument = None
-    ) -> None:
-        """Send a whole response, with its `Content-Length`.
-
-        Args:
-            status: HTTP status.
-            body: The body; str is encoded as UTF-8.
-            headers: Headers: pairs or a mapping, of str or bytes.
-
-        Raises:
-            ConnectionStateError: A response has started before.
-            TypeError: The body is neither bytes nor str.
-            ValueError: A header holds CR, LF or NUL.
-        """
-        await self._channels_send_all(self._channels_response.whole(status, body, headers))
-
-    async def _channels_send_all(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            if self._channels_left:
-                return
-            try:
-                await self.base_send(message)
-            except OSError as error:
-                self._channels_could_not_send(error)
-
-    def _channels_could_not_send(self, error: OSError) -> None:
-        # ASGI, HTTP: this is how a server tells that the client has left.
-        logger.debug("The client left before a message could be sent: %r", error)
-        self._channels_lose_client()
-
-    def _channels_lose_client(self) -> None:
-        self._channels_left = True
-        self._channels_response.streams = False
-
-    async def _channels_refuse(self, error: Exception) -> None:
-        status = next(code for kind, code in _REFUSALS.items() if isinstance(error, kind))
-        logger.warning(
-            "%s %.200r: %s: %.500r",
-            self.scope.get("method"),
-            self.scope.get("path"),
-            status.phrase,
-            str(error),
-        )
-        await self._channels_send_all(refusal(self.scope, status, body=status.phrase))
-
-    async def _channels_answer_failure(self, error: Exception) -> None:
-        """Answer status 500: with Django's page of the error under `DEBUG`, plainly otherwise."""
-        body: bytes | str = "Server Error (500)"
-        headers: HeadersArgument = None
-        if settings.DEBUG:
-            try:
-                body, headers = await asyncio.to_thread(_debug_page, self.scope, error)
-            except Exception:
-                logger.exception("Django's page of an error could not be made")
-        await self._channels_send_all(refusal(self.scope, 500, headers=headers, body=body))
-
     async def http_response_timeout(self, message: Message) -> None:
         """End a response that has been open for `response_timeout`; override to send a last word.
 
@@ -334,10 +268,33 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         """
         await self.send_body(b"")
 
+    # A response that is not the program's own
+
+    async def _channels_refuse(self, status: HTTPStatus, error: Exception) -> None:
+        logger.warning(
+            "%s %.200r: %s: %.500r",
+            self.scope.get("method"),
+            self.scope.get("path"),
+            status.phrase,
+            str(error),
+        )
+        await self._channels_answer(refusal(self.scope, int(status), body=status.phrase))
+
+    async def _channels_answer_failure(self, error: Exception) -> None:
+        """Answer status 500: with Django's page of the error under `DEBUG`, plainly otherwise."""
+        body: bytes | str = "Server Error (500)"
+        headers: HeadersArgument = None
+        if settings.DEBUG:
+            try:
+                body, headers = await asyncio.to_thread(debug_page, self.scope, error)
+            except Exception:
+                logger.exception("Django's page of an error could not be made")
+        await self._channels_answer(refusal(self.scope, 500, headers=headers, body=body))
+
     # The end
 
     async def http_disconnect(self, message: Message) -> None:
-        """Leave the groups, call `disconnect`, and end the consumer.
+        """End the consumer, which then leaves its groups and calls `disconnect`.
 
         Messages:
             `http.disconnect`.
@@ -345,12 +302,7 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         Raises:
             StopConsumer: Always.
         """
-        self._channels_peer_left(message)
-        await self._channels_finish()
         raise StopConsumer
-
-    def _channels_peer_left(self, message: Message) -> None:
-        self._channels_lose_client()
 
     async def disconnect(self) -> None:
         """Do what is to be done when the request has ended; nothing unless overridden.
@@ -359,11 +311,6 @@ class AsyncHttpConsumer(RequestBody, AsyncGroupMember, AsyncConsumer):
         """
 
 
-def _debug_page(scope: Scope, error: Exception) -> tuple[bytes, list[tuple[str, str]]]:
-    # Here, because they are for this case alone.
-    from django.core.handlers.asgi import ASGIRequest
-    from django.views.debug import technical_500_response
-
-    request = ASGIRequest(scope, BytesIO())
-    page = technical_500_response(request, type(error), error, error.__traceback__)
-    return page.content, list(page.items())
+def _takes_no_body(method: Any) -> bool:
+    """Tell whether this is a handler of messages, and not one of requests: by its parameters."""
+    return callable(method) and "body" not in signature(method).parameters

@@ -133,6 +133,8 @@ class AsyncSseConsumer(AsyncHttpConsumer):
             self._channels_comment = asyncio.create_task(self._channels_send_comment())
 
     async def _channels_send_comment(self) -> None:
+        if not self._channels_response.streams:
+            return  # It has ended since the timer ran out.
         try:
             await self.send_body(_frames.comment(), more_body=True)
         except Exception:
