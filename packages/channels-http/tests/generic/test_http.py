@@ -511,7 +511,7 @@ class TestPrograms:
 
         async def send(self: Any, message: Any) -> None:
             seen.append(message["type"])
-            await super(program, self).send(message)
+            await AsyncHttpConsumer.send(self, message)
 
         async def handle(self: Any, body: bytes) -> None:
             await self.send_headers()
