@@ -47,12 +47,13 @@ application = ProtocolTypeRouter({"http": URLRouter([re_path(r"", AsgiHandler)])
 class Project:
     """A project in a folder: a context in which its server runs."""
 
-    def __init__(self, folder: Path, port: str = "0") -> None:
-        """Write the files."""
+    def __init__(self, folder: Path, *arguments: str, **files: str) -> None:
+        """Write the files; those given by name are modules that it has besides, or instead."""
         self._folder = folder
-        self._port = port
+        self._arguments = arguments or ("0",)
         self.output = ""
-        for name, text in _FILES.items():
+        modules = {f"{name}.py": text for name, text in files.items()}
+        for name, text in (_FILES | modules).items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text.lstrip())
 
@@ -79,7 +80,7 @@ class Project:
     def __enter__(self) -> Self:
         """Start the server, with what it starts itself in a process group of its own."""
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "runserver", self._port],
+            [sys.executable, "manage.py", "runserver", *self._arguments],
             cwd=self._folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -98,6 +99,11 @@ class Project:
                 return (match.groups() or (line,))[0]
         raise AssertionError(f"it ended without {pattern!r}: {self.output}")
 
+    def end(self, number: int) -> str:
+        """Send a signal, and return all that it has written once it has ended."""
+        os.killpg(self.process.pid, number)
+        return self.rest()
+
     def rest(self) -> str:
         """Return all that it has written, once it has ended."""
         self.output += self.process.communicate()[0]
@@ -111,5 +117,4 @@ class Project:
     ) -> None:
         """Stop the server, as Ctrl-C does."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGINT)
-            self.process.communicate()
+            self.end(signal.SIGINT)

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
 from django.core.management.commands import runserver as djangos
@@ -25,6 +24,7 @@ import channels_http
 from channels_core.routing import ProtocolTypeRouter
 from channels_http.management.commands import runserver
 from channels_http.management.commands._wsgi import WsgiOnlyCommand
+from channels_http.staticfiles import StaticFilesWrapper
 from project import Project
 
 
@@ -78,7 +78,7 @@ class TestStart:
         from daphne.server import Server
 
         assert issubclass(runserver.Command, Command)
-        assert runserver.Command.server_cls is Server
+        assert issubclass(runserver.Command.server_cls, Server)
         assert runserver.Command.protocol == "http"
 
     def test_it_says_what_it_serves(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +196,15 @@ class TestArguments:
         assert arguments["root_path"] == ""
         assert "ping_timeout" not in arguments
 
+    def test_values_that_make_no_sense(self) -> None:
+        with pytest.raises(CommandError, match="request_buffer_size has to be 1 or more; got 0"):
+            start("8123", "--request-buffer-size=0")
+        with (
+            override_settings(DAPHNE_WEBSOCKET_MAX_FRAME_SIZE=-1),
+            pytest.raises(CommandError, match="websocket_max_frame_size has to be 0 or more"),
+        ):
+            start("8123")
+
     def test_the_servers_sizes(self) -> None:
         with override_settings(DAPHNE_WEBSOCKET_MAX_FRAME_SIZE=2**24):
             start("8123", "--websocket-max-message-size=5000")
@@ -222,7 +231,7 @@ class TestArguments:
             start("8123", *arguments)
         application = FakeServer.made.arguments["application"]
         if is_static:
-            assert type(application) is ASGIStaticFilesHandler
+            assert type(application) is StaticFilesWrapper
             application = application.application
         assert type(application) is ProtocolTypeRouter
 
@@ -314,6 +323,16 @@ class TestProgram:
             project.change("urls.py", "Hello", "Hello again")
             address = project.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
             assert urlopen(f"{address}hello/").read() == b"Hello again"
+
+    @pytest.mark.daphne
+    def test_an_import_that_fails_can_be_mended_while_it_runs(self, tmp_path: Path) -> None:
+        wrong = "from django.urls import no_such_name\n"
+        with Project(tmp_path, asgi="from routing import application\n", routing=wrong) as project:
+            project.wait_for("ImproperlyConfigured: Cannot import ASGI_APPLICATION module 'asgi'")
+            right = "from channels_http.handlers import AsgiHandler as application\n"
+            project.change("routing.py", wrong, right)
+            address = project.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
+            assert urlopen(f"{address}hello/").read() == b"Hello"
 
     @pytest.mark.daphne
     def test_a_port_that_is_taken(self, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from channels_core.routing import get_default_application
 from channels_core.typing import ASGIApplication
 from channels_http.access_log import access_entry
 from channels_http.management.commands._limits import add_limits, limits
+from channels_http.management.commands._server import make_server
 from channels_http.management.commands._wsgi import WsgiCommand, WsgiOnlyCommand
 
 __all__ = ["Command", "logger"]
@@ -40,6 +41,13 @@ class _AsgiCommand(WsgiCommand):
         """Add those of Daphne's command, and one for each other limit of its server."""
         super().add_arguments(parser)
         add_limits(parser)
+
+    def run(self, **options: Any) -> None:
+        """Run the server, with the autoreloader if that is wanted."""
+        if options["use_asgi"]:
+            # Here, where an error ends the command; the autoreloader would wait for a change.
+            limits(self, options)
+        super().run(**options)
 
     def inner_run(self, *args: Any, **options: Any) -> None:
         """Serve, in the process that the autoreloader starts anew."""
@@ -117,9 +125,9 @@ class _AsgiCommand(WsgiCommand):
         application = get_default_application()
         if self.serves_static(options):
             # Here, because it is not needed where there are none.
-            from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+            from channels_http.staticfiles import StaticFilesWrapper
 
-            return ASGIStaticFilesHandler(application)  # type: ignore[arg-type] # it takes any
+            return StaticFilesWrapper(application)
         return application
 
     def log_action(self, protocol: str, action: str, details: Mapping[str, Any]) -> None:
@@ -143,7 +151,8 @@ def _make_command() -> type[BaseCommand]:
         from daphne.management.commands.runserver import Command as DaphneCommand
     except ImportError as error:
         return type("Command", (WsgiOnlyCommand,), {"__module__": __name__, "why": str(error)})
-    return type("Command", (_AsgiCommand, DaphneCommand), {"__module__": __name__})
+    members = {"__module__": __name__, "server_cls": make_server(DaphneCommand.server_cls)}
+    return type("Command", (_AsgiCommand, DaphneCommand), members)
 
 
 if TYPE_CHECKING:
