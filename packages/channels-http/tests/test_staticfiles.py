@@ -36,6 +36,35 @@ async def test_no_file() -> None:
     assert (await fetch(StaticFilesWrapper(rest), "/static/none.css"))[0] == 404
 
 
+@pytest.mark.parametrize("outside", ["../settings.py", "/etc/passwd", "a/../../../settings.py"])
+async def test_what_is_outside_of_the_folders_is_no_file(outside: str) -> None:
+    assert (await fetch(StaticFilesWrapper(rest), f"/static/{outside}"))[0] == 404
+    assert (await fetch(StaticFilesHandler, f"/static/{outside}"))[0] == 404
+
+
+@pytest.mark.parametrize("address", ["/shop/static/style.css", "/static/style.css"])
+async def test_below_a_root_path(address: str) -> None:
+    # The second is what a server has whose proxy cuts the folder off.
+    status, body = await fetch(StaticFilesWrapper(rest), address, root_path="/shop")
+    assert (status, body) == (200, b"body { color: teal }")
+
+
+@pytest.mark.parametrize("address", ["/shopping/static/style.css", "/shop/static"])
+async def test_the_rest_below_a_root_path(address: str) -> None:
+    answer = (200, f"the rest: {address}".encode())
+    assert await fetch(StaticFilesWrapper(rest), address, root_path="/shop/") == answer
+
+
+async def test_below_a_root_path_that_the_settings_know() -> None:
+    with override_settings(STATIC_URL="/shop/static/"):
+        wrapper = StaticFilesWrapper(rest)
+    status, _ = await fetch(wrapper, "/shop/static/style.css", root_path="/shop")
+    assert status == 200
+    address = "/shop/shop/static/style.css"
+    answer = (200, f"the rest: {address}".encode())
+    assert await fetch(wrapper, address, root_path="/shop") == answer
+
+
 async def test_the_rest() -> None:
     application = ProtocolTypeRouter({"http": StaticFilesWrapper(rest)})
     assert await fetch(application, "/staticfiles/") == (200, b"the rest: /staticfiles/")

@@ -29,6 +29,10 @@ _LOADED: Final = (
     "_exception_middleware",
 )
 
+# For a type checker, so that routes take the class as they take a view, and programs may override
+# `handle`, whose signature is another than Django's.
+_DjangosHandler: Any = ASGIHandler
+
 
 class AsgiRequest(ASGIRequest):
     """Django's request, made from a scope and a body."""
@@ -38,7 +42,7 @@ class AsgiRequest(ASGIRequest):
         super().__init__(scope, io.BytesIO(body) if isinstance(body, bytes) else body)
 
 
-class AsgiHandler(ASGIHandler):
+class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
     """Serve a request with Django's middleware, URLconf and views.
 
     The class itself is an application, for a route: `re_path(r"", AsgiHandler)`. Each request
@@ -50,7 +54,7 @@ class AsgiHandler(ASGIHandler):
     Source: `django.core.handlers.asgi.ASGIHandler`, which does the work.
     """
 
-    request_class = AsgiRequest
+    request_class: type[ASGIRequest] = AsgiRequest
     chunk_size = 512 * 1024
 
     def __init__(self, scope: Scope | None = None) -> None:
@@ -63,7 +67,7 @@ class AsgiHandler(ASGIHandler):
 
     def load_middleware(self, is_async: bool = True) -> None:
         """Take the middleware that `MIDDLEWARE` names, loaded by the first handler of a class."""
-        vars(self).update(_middleware.of(type(self), is_async))
+        self.__dict__.update(_middleware.of(type(self), is_async))
 
     @overload
     async def __call__(self, receive: Receive, send: Send, /) -> None: ...
@@ -99,8 +103,7 @@ class AsgiHandler(ASGIHandler):
                 return
             await self.handle(body)
 
-    # Another signature than Django's, since programs know this one.
-    async def handle(self, body: IO[bytes]) -> None:  # type: ignore[override] # see above
+    async def handle(self, body: IO[bytes]) -> None:
         """Answer the request, once its body is there as a file."""
         assert self.scope is not None
         self._body = body

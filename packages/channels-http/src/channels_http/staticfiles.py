@@ -6,6 +6,8 @@ from typing import Any, ClassVar, overload
 from urllib.parse import urlparse
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandlerMixin
+from django.core.exceptions import SuspiciousFileOperation
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 
 from channels_core.applications import as_asgi3
 from channels_core.typing import Receive, Scope, Send
@@ -30,6 +32,18 @@ class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):  # type: ignore[m
 
     # Django's looks whether the path is that of a static file, which the wrapper has done.
     __call__ = AsgiHandler.__call__
+
+    def serve(self, request: HttpRequest) -> HttpResponse | FileResponse:
+        """Return the response with the file.
+
+        Raises:
+            Http404: There is none, or the path leads out of the folders of static files.
+        """
+        try:
+            return super().serve(request)
+        except SuspiciousFileOperation as error:
+            # Not its message, which names the folders: a site's page may show it.
+            raise Http404("No static file can have this path") from error
 
 
 class StaticFilesWrapper(StaticFilesHandlerMixin):
@@ -65,8 +79,20 @@ class StaticFilesWrapper(StaticFilesHandlerMixin):
     def __call__(self, scope: Scope, *channel: Any, **named: Any) -> Any:
         """Serve one connection, or return what serves it."""
         serve: Callable[..., Awaitable[None]]
-        if scope["type"] == "http" and self._should_handle(scope["path"]):
-            serve = self.static_handler_class({**scope, "static_base_url": self.base_url})
-        else:
-            serve = partial(self.application, scope)
+        serve = partial(self.application, scope)
+        if scope["type"] == "http":
+            root = self._root(scope)
+            if self._should_handle(scope["path"].removeprefix(root)):
+                base_url = self.base_url._replace(path=root + self.base_url.path)
+                serve = self.static_handler_class({**scope, "static_base_url": base_url})
         return serve(*channel, **named) if channel or named else serve
+
+    def _root(self, scope: Scope) -> str:
+        """Return the `root_path` that the URL of the files lacks, and the request's path has.
+
+        Django puts it in front of a relative `STATIC_URL` in the pages. Here it is known only by
+        the request, unless the setting `FORCE_SCRIPT_NAME` tells it.
+        """
+        root: str = (scope.get("root_path") or "").rstrip("/")
+        is_below = scope["path"].startswith(f"{root}/")
+        return "" if self.base_url.path.startswith(f"{root}/") or not is_below else root
