@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from statistics import median
 from typing import Any, Final, NamedTuple
 
@@ -28,7 +29,7 @@ EVENT: Final = b"data: hello, world\n\n"
 ROUNDS: Final = 7
 BATCHES: Final = 9
 #: In one batch, of which the median is taken.
-REQUESTS: Final = {"response": 1000, "stream": 25, "framed": 25}
+REQUESTS: Final = {"response": 1000, "stream": 25, "framed": 25, "uvicorn": 10}
 
 SCOPE: Final = {
     "type": "http",
@@ -199,17 +200,64 @@ async def frame(message: Any) -> None:
         b"%x\r\n%b\r\n" % (len(body), body)
 
 
+class Nowhere(asyncio.Transport):
+    """A connection to nobody."""
+
+    written = 0
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"sockname": SCOPE["server"], "peername": SCOPE["client"]}.get(name, default)
+
+    def write(self, data: Any) -> None:
+        self.written += len(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def set_protocol(self, protocol: Any) -> None:
+        pass
+
+
+def through_uvicorn(application: Any) -> Any:
+    """Return what makes one request through Uvicorn's own protocol, without a socket."""
+    from uvicorn.config import Config
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.server import ServerState
+
+    config = Config(application, log_config=None, access_log=False, lifespan="off")
+    config.load()
+    state = ServerState()
+
+    async def request() -> None:
+        protocol, transport = H11Protocol(config, state, {}), Nowhere()
+        protocol.connection_made(transport)
+        protocol.data_received(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        while state.tasks:
+            await asyncio.wait(set(state.tasks))
+        protocol.connection_lost(None)
+        if transport.written < CHUNKS * len(CHUNK):
+            raise RuntimeError(f"{transport.written} bytes were written")
+
+    return request
+
+
 async def seconds(application: Any, what: str) -> float:
     """Return the seconds of the processor for one request, or for one part of a stream."""
     await check(application, what)
-    send = frame if what == "framed" else ignore
+    if what == "uvicorn":
+        one = through_uvicorn(application)
+    else:
+        one = partial(request, application, frame if what == "framed" else ignore)
     requests = REQUESTS[what]
     figures = []
     for _ in range(BATCHES + 1):
         gc.collect()
         start = time.process_time()
         for _ in range(requests):
-            await request(application, send)
+            await one()
         figures.append((time.process_time() - start) / requests)
     # The first one warms up.
     return median(figures[1:]) / (1 if what == "response" else CHUNKS)
@@ -259,6 +307,7 @@ TABLES: Final = {
         "the same, sent by what puts it into the framing of HTTP/1.1",
         ("raw", "ours", "peer", "starlette"),
     ),
+    "uvicorn": Table("the same, sent by Uvicorn, but for the socket", ("raw", "ours")),
 }
 
 
