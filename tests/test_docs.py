@@ -478,6 +478,12 @@ class TestEvents:
         await say(four)
         assert (await request.event())["id"] == str(four.pk)
         await request.leave()
+        # A page that comes back has the id in the address.
+        request = Request(by_ticket, f"{address}&after={three.pk}")
+        await request.send()
+        await request.begin()
+        assert (await request.event())["id"] == str(four.pk)
+        await request.leave()
         # A browser that is new, and one that says nonsense.
         for headers in ([], [(b"last-event-id", b"9" * 20)], [(b"last-event-id", b"x")]):
             request = Request(by_ticket, address, headers=headers)

@@ -66,6 +66,27 @@ def test_the_server_is_told_when_the_tab_closes(
         site.wait_for("Ben no longer follows the feed")
 
 
+def test_the_server_is_told_when_the_visitor_goes_on_to_another_page(
+    browser: Chrome, serve: Callable[..., Served]
+) -> None:
+    with serve() as site:
+        feed = FeedTab.of(browser, site, "Ben")
+        carla = Member(site, "Carla")
+        carla.post("/rooms/tea/plain/", {"text": "before"})
+        feed.wait_for_lines("Carla: before")
+        page = feed.show()
+        page.execute_script("window.isTheSame = true")
+        page.find_element(By.LINK_TEXT, "Rooms").click()
+        site.wait_for("Ben no longer follows the feed")
+        carla.post("/rooms/tea/plain/", {"text": "meanwhile"})
+        page.back()
+        site.wait_for("Ben follows the feed, after message 1")
+        feed.wait_for_state("open")
+        feed.wait_for_lines("Carla: before", "Carla: meanwhile")
+        # It is no new page: the browser had kept this one.
+        assert page.execute_script("return window.isTheSame")
+
+
 def test_the_page_gets_what_it_missed_when_the_server_is_back(
     browser: Chrome, serve: Callable[..., Served], tmp_path: Path
 ) -> None:

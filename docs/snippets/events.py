@@ -7,13 +7,11 @@ from channels.auth import AuthMiddlewareStack, QueryToken, TokenAuthMiddleware, 
 from channels.generic.sse import AsyncSseConsumer
 from channels.http import AsgiHandler
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.http import QueryDict
 from django.urls import path, re_path
 
 from chat.models import Message
 from docs.snippets.access import Tickets
-
-# A type checker expects views in routes, and a router may lead to any application.
-# mypy: disable-error-code="arg-type"
 
 
 class Prices(AsyncSseConsumer):
@@ -33,7 +31,8 @@ class Feed(AsyncSseConsumer):
 
     async def connect(self) -> None:
         self.told: set[int] = set()
-        last = self.last_event_id
+        # What the browser sends by itself, or what the page has put into the address.
+        last = self.last_event_id or QueryDict(self.scope["query_string"]).get("after", "")
         if last.isdecimal() and len(last) < 19:
             room = self.scope["url_route"]["kwargs"]["room"]
             missed = Message.objects.filter(room=room, pk__gt=int(last)).order_by("pk")
@@ -58,7 +57,7 @@ class PublicPrices(Prices):
 
 
 # begin routes
-members = AuthMiddlewareStack(login_required(Feed.as_asgi(), raise_exception=True))
+members: Any = AuthMiddlewareStack(login_required(Feed.as_asgi(), raise_exception=True))
 
 application = ProtocolTypeRouter(
     {
