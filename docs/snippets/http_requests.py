@@ -11,9 +11,6 @@ from channels.http import AsgiHandler
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path, re_path
 
-# A type checker expects views in routes, and a router may lead to any application.
-# mypy: disable-error-code="arg-type"
-
 logger = logging.getLogger(__name__)
 
 

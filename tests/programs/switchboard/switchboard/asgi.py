@@ -25,8 +25,7 @@ application = ProtocolTypeRouter(
                 path("letter/", consumers.Letter.as_asgi()),
                 path("parcel/", consumers.Parcel.as_asgi()),
                 path("closed/", consumers.Closed.as_asgi()),
-                # A type checker expects views in routes; this is what serves all of them.
-                re_path(r"", AsgiHandler),  # type: ignore[arg-type] # see above
+                re_path(r"", AsgiHandler),
             ]
         )
     }
