@@ -15,8 +15,7 @@ def test_it_is_the_module_of_channels_http() -> None:
 
 
 async def test_a_route_leads_to_djangos_views() -> None:
-    # A type checker expects views in routes; this is what serves all of them.
-    router = URLRouter([re_path(r"", AsgiHandler)])  # type: ignore[arg-type] # see above
+    router = URLRouter([re_path(r"", AsgiHandler)])
     scope = {"type": "http", "method": "GET", "path": "/a/", "headers": [(b"host", b"example.com")]}
     with override_settings(ROOT_URLCONF="no_urls", MIDDLEWARE=[]):
         client = ApplicationCommunicator(ProtocolTypeRouter({"http": router}), scope)
