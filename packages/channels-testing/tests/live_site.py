@@ -1,9 +1,12 @@
 """A site to serve live, clients for it, and the databases that it uses."""
 
+import asyncio
 import base64
 import json
+import multiprocessing
 import os
 import socket
+import threading
 import unittest
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +18,31 @@ from urllib.request import urlopen
 
 from asgiref.local import Local
 from django.conf import settings
-from django.db import connections
+from django.db import OperationalError, connections
 from django.test import override_settings
 
 from channels_core.db import database_sync_to_async
+from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import Receive, Scope, Send
 from channels_testing.live import ChannelsLiveServerTestCase
 
-__all__ = ["Socket", "ask", "databases", "execute", "live", "process_ended", "refused", "run"]
+__all__ = [
+    "Socket",
+    "ask",
+    "databases",
+    "execute",
+    "failure",
+    "live_case",
+    "passes",
+    "process_ended",
+    "refused",
+    "run",
+]
+
+try:
+    from daphne.testing import DaphneProcess as BaseProcess
+except ImportError:  # Without the extra, nothing makes one.
+    BaseProcess = object
 
 # A net, for a machine under load.
 SECONDS = 120
@@ -34,24 +54,38 @@ SECONDS = 120
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer questions about the process that serves."""
     if scope["type"] == "websocket":
-        await _echo(receive, send)
+        await _echo(scope, receive, send)
         return
     await receive()
     query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
     try:
         answer = await getattr(Answers, scope["path"].strip("/"))(**query)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is the answer
         answer = f"{type(error).__name__}: {error}"
     start = {"type": "http.response.start", "status": 200, "headers": []}
     await send(start)
     await send({"type": "http.response.body", "body": json.dumps(answer, default=str).encode()})
 
 
-async def _echo(receive: Receive, send: Send) -> None:
+async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] != "websocket.disconnect":
         await send({"type": "websocket.send", "text": message["text"]})
+    if scope["path"] == "/stay/":
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ends.append("cancelled")
+            raise
+
+
+# How those ended that stay.
+ends: list[str] = []
+
+
+class Layer(BaseChannelLayer):
+    """A layer that is only configured."""
 
 
 class Answers:
@@ -64,6 +98,12 @@ class Answers:
         return getattr(settings, name, "it is not set")
 
     @staticmethod
+    async def layer() -> int:
+        layer = get_channel_layer()
+        assert isinstance(layer, Layer)
+        return layer.capacity
+
+    @staticmethod
     async def environment(name: str) -> Any:
         return os.environ.get(name)
 
@@ -72,13 +112,34 @@ class Answers:
         return connections[alias].settings_dict["NAME"]
 
     @staticmethod
+    async def fork_a_child() -> int:
+        """Start a process of the application's own, and return its exit code."""
+        child = multiprocessing.get_context("fork").Process(target=os._exit, args=(5,))
+        child.start()
+        child.join()
+        return child.exitcode or 0
+
+    @staticmethod
     async def sql(statement: str, alias: str = "default") -> Any:
         return await database_sync_to_async(execute)(statement, alias)
 
 
+# Set when a statement has been refused, since a table is locked.
+refusals = threading.Event()
+
+
 def execute(statement: str, alias: str = "default") -> list[Any]:
     """Execute a statement, and return the rows."""
-    with connections[alias].cursor() as cursor:
+
+    def note_refusal(execute: Any, *args: Any) -> Any:
+        try:
+            return execute(*args)
+        except OperationalError:
+            refusals.set()
+            raise
+
+    connections[alias].ensure_connection()
+    with connections[alias].execute_wrapper(note_refusal), connections[alias].cursor() as cursor:
         cursor.execute(statement)
         return list(cursor.fetchall()) if cursor.description else []
 
@@ -195,8 +256,36 @@ def run(*cases: type[unittest.TestCase]) -> unittest.TestResult:
     return result
 
 
-def live(**members: Any) -> Any:
+def passes(*cases: type[unittest.TestCase]) -> None:
+    """Run test classes of which each has one test, and passes."""
+    result = run(*cases)
+    assert not result.errors + result.failures, "\n".join(
+        text for _, text in result.errors + result.failures
+    )
+    assert result.testsRun == len(cases)
+
+
+def failure(case: type[unittest.TestCase]) -> str:
+    """Run a class that fails before its test, and return the traceback."""
+    result = run(case)
+    assert result.testsRun == 0
+    ((_, text),) = result.errors
+    return text
+
+
+class Own(BaseProcess):
+    """A process of a program's own, which knows of no port."""
+
+    def __init__(self, host: str, get_application: Any, setup: Any) -> None:
+        super().__init__(host, get_application, setup=setup)
+
+    def run(self) -> None:
+        os.environ["LIVE_OWN"] = "own"
+        super().run()
+
+
+def live_case(application: str = "live_site.application", **members: Any) -> Any:
     """Return a test class with a live server, and nothing to test but what is added."""
     members = {"test": lambda self: None, **members}
     case = type("Case", (ChannelsLiveServerTestCase,), members)
-    return override_settings(ASGI_APPLICATION="live_site.application")(case)
+    return override_settings(ASGI_APPLICATION=application)(case)
