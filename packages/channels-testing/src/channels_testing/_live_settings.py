@@ -41,7 +41,7 @@ def pack() -> PackedSettings:
     values = {}
     for name in names:
         # Other databases than these are not used, whatever the setting says by now.
-        value = connections.settings if name == "DATABASES" else getattr(settings, name)
+        value = connections.settings if name == "DATABASES" else getattr(settings._wrapped, name)
         try:
             values[name] = pickle.dumps(value)
         except Exception as error:  # whatever a class of the program's raises
@@ -66,9 +66,8 @@ def restore(packed: PackedSettings) -> None:
             settings.configure()
         else:
             os.environ["DJANGO_SETTINGS_MODULE"] = packed.module
-    for name in packed.names:
-        # The program's own module is imported before anything else of the program.
-        getattr(settings, name, None)
+    # The program's own module is imported before anything else of the program.
+    _base()
     # As Django's override_settings does it, so that they count as set.
     settings._wrapped = UserSettingsHolder(settings._wrapped)
     for name in _names() - packed.names:
@@ -104,7 +103,7 @@ def _names() -> frozenset[str]:
 
 def _apply(name: str, value: object) -> None:
     # What is the same stays as it is: some settings warn when they are set.
-    if getattr(settings, name, _UNSET) != value:
+    if getattr(settings._wrapped, name, _UNSET) != value:
         setattr(settings, name, value)
 
 
