@@ -233,9 +233,10 @@ def databases(**names: str | Path) -> Iterator[None]:
         alias: {"ENGINE": "django.db.backends.sqlite3", "NAME": str(name)}
         for alias, name in names.items()
     }
-    before = connections.settings, connections._connections
-    connections.settings = connections.configure_settings(deepcopy(configured))
-    connections._connections = Local(connections.thread_critical)
+    handler: Any = connections  # whose private parts are changed
+    before = handler.settings, handler._connections
+    handler.settings = handler.configure_settings(deepcopy(configured))
+    handler._connections = Local(handler.thread_critical)
     try:
         for alias in names:
             execute("CREATE TABLE note (text TEXT)", alias)
@@ -245,7 +246,7 @@ def databases(**names: str | Path) -> Iterator[None]:
         for connection in connections.all(initialized_only=True):
             if connection.connection is not None:
                 connection.connection.close()
-        connections.settings, connections._connections = before
+        handler.settings, handler._connections = before
 
 
 def run(*cases: type[unittest.TestCase]) -> unittest.TestResult:
@@ -273,7 +274,7 @@ def failure(case: type[unittest.TestCase]) -> str:
     return text
 
 
-class Own(BaseProcess):
+class Own(BaseProcess):  # type: ignore[misc] # Daphne is untyped
     """A process of a program's own, which knows of no port."""
 
     def __init__(self, host: str, get_application: Any, setup: Any) -> None:

@@ -396,7 +396,8 @@ class TestMakeApplication:
     @override_settings(ASGI_APPLICATION="live_site.application")
     def test_the_sites(self) -> None:
         assert make_application(static_wrapper=None) is live_site.application
-        assert make_application(static_wrapper=lambda one: [one]) == [live_site.application]
+        wrapped: Any = make_application(static_wrapper=lambda one: [one])
+        assert wrapped == [live_site.application]
 
     def test_there_is_none(self) -> None:
         with pytest.raises(ImproperlyConfigured, match="ASGI_APPLICATION"):

@@ -1,5 +1,6 @@
 """What a server's process does first; here in the process of the tests."""
 
+import faulthandler
 import logging
 import multiprocessing
 import os
@@ -42,11 +43,12 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     for name in ("only", "forget_inherited", "tell", "use"):
         monkeypatch.setattr(_live_databases, name, note(name))
-    monkeypatch.setattr(_live_child.signal, "signal", note("signal"))
-    monkeypatch.setattr(_live_child.faulthandler, "dump_traceback_later", lambda *_, **__: None)
+    monkeypatch.setattr(signal, "signal", note("signal"))
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: None)
     monkeypatch.setattr(SyncToAsync, "single_thread_executor", SyncToAsync.single_thread_executor)
     monkeypatch.setattr(_live_child, "_report", [])
-    monkeypatch.setattr(_live_child, "_open", opened := [])
+    opened: list[Any] = []
+    monkeypatch.setattr(_live_child, "_open", opened)
     logger = logging.getLogger("daphne.server")
     handlers = list(logger.handlers)
     wrapped: Any = settings._wrapped
@@ -120,8 +122,8 @@ class TestLaunch:
 
         with reader:
             parent = SimpleNamespace(sentinel=reader)
-            monkeypatch.setattr(_live_child.multiprocessing, "parent_process", lambda: parent)
-            monkeypatch.setattr(_live_child.os, "_exit", note_exit)
+            monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+            monkeypatch.setattr(os, "_exit", note_exit)
             launch(pipe[1], tmp_path, lambda: "made")()
             assert not ended.is_set()
             writer.close()
@@ -169,11 +171,11 @@ def test_the_stacks_come_before_the_time_is_over(
 ) -> None:
     asked: list[float] = []
     monkeypatch.setattr(
-        _live_child.faulthandler,
+        faulthandler,
         "dump_traceback_later",
         lambda seconds, file: asked.append(seconds),
     )
-    monkeypatch.setattr(_live_child.time, "time", lambda: 100.0)
+    monkeypatch.setattr(time, "time", lambda: 100.0)
     tell_stacks(tmp_path / "stacks", 110.0)
     tell_stacks(tmp_path / "stacks", 90.0)
     assert asked == [9.0, 0.1]

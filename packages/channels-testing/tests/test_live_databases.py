@@ -123,7 +123,7 @@ class TestShared:
         def open_all() -> list[BaseDatabaseWrapper]:
             for alias in ("default", "memory"):
                 execute(INSERT, alias)
-            return connections.all()
+            return list(connections.all())
 
         with shared(["default", "memory"]):
             opened = in_a_thread(open_all)
