@@ -1,16 +1,72 @@
 """Let an application under test use the test's own database connections, and keep them open."""
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
-from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
+from asgiref.sync import AsyncToSync, SyncToAsync
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["TestConnections", "lend"]
+__all__ = ["connections_of_the_test", "lent_connections"]
+
+
+@contextmanager
+def connections_of_the_test() -> Iterator[None]:
+    """Have this task, and what it starts, use the database as the test that runs it does.
+
+    Under `async_to_sync`, as in a Django `TestCase`, synchronous code runs in the test's thread.
+    In an event loop of the test's thread it runs in asgiref's thread, to which the connections
+    of the test's transaction, and databases in memory, are lent. In both cases no connection of
+    the test is closed meanwhile. A test that has committed what it created needs neither.
+
+    Nothing here waits, so that there is nothing to clean up if the task is cancelled.
+    """
+    waiting: Executor | None = AsyncToSync.loop_thread_executors.get(asyncio.get_running_loop())
+    if waiting is not None:
+        # Django's handler asks for a thread of its own otherwise; this is for the task alone.
+        AsyncToSync.executors.current = waiting
+        held = waiting.submit(_hold_here)
+        try:
+            yield
+        finally:
+            held.add_done_callback(lambda done: _held.release(done.result()))
+    elif borrowed := _bound_here():
+        thread = SyncToAsync.single_thread_executor
+        # All synchronous code runs in that one thread: a connection serves one at a time.
+        AsyncToSync.executors.current = thread
+        thread.submit(_lender.lend, borrowed)
+        _held.hold(borrowed)
+        try:
+            yield
+        finally:
+            _held.release(borrowed)
+            with suppress(RuntimeError):  # At the end of the interpreter threads take no more.
+                thread.submit(_lender.take_back, borrowed)
+    else:
+        yield
+
+
+@contextmanager
+def lent_connections() -> Iterator[None]:
+    """Lend the connections of this thread's transactions to asgiref's thread.
+
+    What Django's asynchronous interface has opened there is closed in the end: nobody else would,
+    and a test database with a connection to it cannot be dropped.
+    """
+    borrowed = _bound_here()
+    thread = SyncToAsync.single_thread_executor
+    thread.submit(_lender.lend, borrowed).result()
+    try:
+        yield
+    finally:
+        thread.submit(_lender.take_back, borrowed).result()
+        thread.submit(_close_here).result()
 
 
 class _Held:
@@ -21,119 +77,97 @@ class _Held:
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._counts: Counter[BaseDatabaseWrapper] = Counter()
 
     def hold(self, held: Iterable[BaseDatabaseWrapper]) -> None:
-        for connection in held:
-            self._counts[connection] += 1
-            # Over the method of its class, for this connection alone.
-            vars(connection)["close_if_unusable_or_obsolete"] = _keep_open
+        with self._lock:
+            for connection in held:
+                self._counts[connection] += 1
+                # Over the methods of its class, for this connection alone.
+                vars(connection)["close_if_unusable_or_obsolete"] = _keep_open
+                if connection.in_atomic_block:
+                    vars(connection)["close"] = _keep_open
 
     def release(self, held: Iterable[BaseDatabaseWrapper]) -> None:
-        for connection in held:
-            self._counts[connection] -= 1
-            if not self._counts[connection]:
-                del self._counts[connection]
-                vars(connection).pop("close_if_unusable_or_obsolete", None)
+        with self._lock:
+            for connection in held:
+                self._counts[connection] -= 1
+                if not self._counts[connection]:
+                    del self._counts[connection]
+                    for method in _CLOSING:
+                        vars(connection).pop(method, None)
 
 
-_held = _Held()
+_CLOSING: Final = ("close_if_unusable_or_obsolete", "close")
 
 
 def _keep_open() -> None:
-    """Stand where Django closes a connection that is too old."""
+    """Stand where Django closes a connection."""
 
 
-def lend(borrowed: Iterable[BaseDatabaseWrapper]) -> Callable[[], None]:
-    """Use connections of another thread in this one too.
-
-    Args:
-        borrowed: The connections, each under its own alias.
-
-    Returns:
-        What puts this thread's own connections back; to be called in it.
-    """
-    lent = list(borrowed)
-    own = {one.alias: one for one in connections.all(initialized_only=True)}
-    for connection in lent:
-        connection.inc_thread_sharing()
-        connections[connection.alias] = connection
-
-    def restore() -> None:
-        for connection in lent:
-            if connection.alias in own:
-                connections[connection.alias] = own[connection.alias]
-            else:
-                del connections[connection.alias]
-            connection.dec_thread_sharing()
-
-    return restore
-
-
-class _Loan:
-    """The connections that are lent to the one thread of an event loop's synchronous code."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.users = 0
-        self._loop = loop
-        self._restore: Callable[[], None] | None = None
-
-    async def begin(self, borrowed: list[BaseDatabaseWrapper]) -> None:
-        # All synchronous code runs in that one thread: a connection serves one at a time.
-        _executors[self._loop] = SyncToAsync.single_thread_executor
-        self._restore = await sync_to_async(lend)(borrowed)
-
-    def end(self) -> None:
-        _executors.pop(self._loop, None)
-        if self._restore is not None:
-            SyncToAsync.single_thread_executor.submit(self._restore)
-
-
-_executors: Any = AsyncToSync.loop_thread_executors
-_loans: dict[asyncio.AbstractEventLoop, _Loan] = {}
-
-
-class TestConnections:
-    """A context in which an application uses the database as the test that runs it does.
-
-    Connections that are in a transaction of the event loop's thread, as `pytest.mark.django_db`
-    leaves them, are lent to the thread that synchronous code runs in; and no connection is
-    closed for its age.
-    """
-
-    __test__ = False
+class _Lender:
+    """The connections of other threads that asgiref's thread uses; called in that thread alone."""
 
     def __init__(self) -> None:
-        """Hold nothing yet."""
-        self._used: Sequence[BaseDatabaseWrapper] = ()
-        self._loan: _Loan | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._counts: Counter[BaseDatabaseWrapper] = Counter()
+        self._own: dict[str, BaseDatabaseWrapper] = {}
 
-    async def __aenter__(self) -> Self:
-        """Lend and hold the connections."""
-        try:
-            here = connections.all(initialized_only=True)
-        except ImproperlyConfigured:
-            return self  # A program without settings has no database.
-        borrowed = [one for one in here if one.in_atomic_block]
-        loop = self._loop = asyncio.get_running_loop()
-        if loop in _loans or (borrowed and loop not in _executors):
-            begins = loop not in _loans
-            self._loan = _loans.setdefault(loop, _Loan(loop))
-            self._loan.users += 1
-            if begins:
-                await self._loan.begin(borrowed)
-        self._used = await sync_to_async(connections.all)()
-        _held.hold(self._used)
-        return self
+    def lend(self, borrowed: Iterable[BaseDatabaseWrapper]) -> None:
+        own = {one.alias: one for one in _initialized()}
+        for connection in borrowed:
+            if not self._counts[connection]:
+                if connection.alias in own:
+                    self._own[connection.alias] = own[connection.alias]
+                connection.inc_thread_sharing()
+                connections[connection.alias] = connection
+            self._counts[connection] += 1
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Release them; nothing here waits, since the test may be over."""
-        used, self._used = self._used, ()
-        _held.release(used)
-        loan, self._loan = self._loan, None
-        if loan is not None:
-            loan.users -= 1
-            if not loan.users and self._loop is not None:
-                _loans.pop(self._loop, None)
-                loan.end()
+    def take_back(self, borrowed: Iterable[BaseDatabaseWrapper]) -> None:
+        for connection in borrowed:
+            self._counts[connection] -= 1
+            if not self._counts[connection]:
+                del self._counts[connection]
+                del connections[connection.alias]
+                if connection.alias in self._own:
+                    connections[connection.alias] = self._own.pop(connection.alias)
+                connection.dec_thread_sharing()
+
+
+_held: Final = _Held()
+_lender: Final = _Lender()
+
+
+def _initialized() -> list[BaseDatabaseWrapper]:
+    """Return the connections of this thread; none in a program without settings."""
+    try:
+        return connections.all(initialized_only=True)
+    except ImproperlyConfigured:
+        return []
+
+
+def _hold_here() -> list[BaseDatabaseWrapper]:
+    here = _initialized()
+    _held.hold(here)
+    return here
+
+
+def _close_here() -> None:
+    for connection in _initialized():
+        connection.close()
+
+
+def _bound_here() -> list[BaseDatabaseWrapper]:
+    """Return this thread's connections that have what no other connection can see."""
+    loop = asyncio._get_running_loop()
+    # In an event loop, Django shows the connections of a task, and not those of its thread.
+    asyncio._set_running_loop(None)
+    try:
+        here = _initialized()
+    finally:
+        asyncio._set_running_loop(loop)
+    return [one for one in here if one.in_atomic_block or _is_in_memory(one)]
+
+
+def _is_in_memory(connection: Any) -> bool:
+    return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())

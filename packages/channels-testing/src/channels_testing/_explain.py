@@ -1,8 +1,8 @@
 """Tell what an application under test is doing, for the message of a test that fails."""
 
 import asyncio
-from collections.abc import Iterable
-from types import CoroutineType
+from collections.abc import Sequence
+from types import CoroutineType, FrameType
 from typing import Any, Final
 
 from channels_core.typing import Message
@@ -12,55 +12,58 @@ __all__ = ["brief", "state_of"]
 _LONGEST: Final = 200
 _SHOWN: Final = 5
 
-#: Modules in whose innermost frames an application waits for its next message.
-_RECEIVING: Final = frozenset({"channels_core._dispatch", "channels_testing.application"})
 
-
-def state_of(task: asyncio.Task[Any], received: int, sent: Iterable[Message]) -> str:
+def state_of(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> str:
     """Return what an application does, where it waits, and what it has sent.
 
     Args:
         task: The application's task.
-        received: How many messages of the test it has not taken yet.
-        sent: The messages that it sent, which the test has taken.
+        untaken: How many messages of the test it has not taken yet.
+        sent: The messages that it has sent.
     """
     if not task.done():
-        state = f"The application is alive, and {_where(task)}"
+        state = f"The application is alive and {_where(task)}"
     elif task.cancelled():
         state = "The application was cancelled"
     elif error := task.exception():
         state = f"The application has raised {type(error).__name__}: {error}"
     else:
         state = "The application has ended without an error"
-    waiting = f"; it has not taken {received} of the test's messages" if received else ""
-    shown = [brief(message) for message in sent]
-    if not shown:
-        return f"{state}{waiting}. It has sent nothing before."
-    more = f"{len(shown) - _SHOWN} messages, then " if len(shown) > _SHOWN else ""
-    return f"{state}{waiting}. It has sent before: {more}{', '.join(shown[-_SHOWN:])}."
+    waiting = f"; it has not taken {untaken} of the test's messages" if untaken else ""
+    if not sent:
+        return f"{state}{waiting}. It has sent nothing."
+    more = f"{len(sent) - _SHOWN} more, then " if len(sent) > _SHOWN else ""
+    return f"{state}{waiting}. It has sent {more}{', '.join(map(brief, sent[-_SHOWN:]))}."
 
 
-def brief(message: Message) -> str:
+def brief(message: object) -> str:
     """Return a message on one line, cut short."""
     text = repr(message)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    """Return the innermost line of Python at which a task waits."""
-    place = "is at a place that cannot be told"
+    """Return the innermost line of Python at which a task waits, as far as that helps."""
+    place = "at a place that cannot be told"
     waiting: Any = task.get_coro()
     while isinstance(waiting, CoroutineType):
         frame = waiting.cr_frame
-        if frame is not None and frame.f_globals.get("__name__") in _RECEIVING:
-            place = "waits for a message"
-        elif frame is not None and not _is_inner(frame.f_code.co_filename):
-            code = frame.f_code
-            place = f"waits in {code.co_qualname} ({code.co_filename}, line {frame.f_lineno})"
+        if frame is not None:
+            place = _place(frame) or place
         waiting = waiting.cr_await
     return place
 
 
-def _is_inner(file: str) -> bool:
-    """Tell whether a file is the event loop's, and no help to who reads of it."""
-    return file.startswith(asyncio.__path__[0])
+def _place(frame: FrameType) -> str | None:
+    module, code = frame.f_globals.get("__name__", ""), frame.f_code
+    match module, code.co_name:
+        case "channels_testing.application", "receive":
+            return "waits for a message"
+        case "channels_core._dispatch", _:
+            # A handler that this task runs is further in: that of a layer's message has its own.
+            return "waits for another of its handlers to end"
+        case "asgiref.sync", _:
+            return "runs synchronous code in a thread"
+    if module.partition(".")[0] == "asyncio":
+        return None  # No help to who reads of it.
+    return f"waits in {code.co_qualname} ({code.co_filename}, line {frame.f_lineno})"

@@ -35,7 +35,8 @@ def http_scope(
         TypeError: The path is no str.
         ValueError: A header holds CR, LF or NUL.
     """
-    return {"type": "http", "method": method, **_common(path, headers, query), "scheme": "http"}
+    common = _common(path, headers, query)
+    return {"type": "http", "method": method.upper(), **common, "scheme": "http"}
 
 
 def websocket_scope(
@@ -105,18 +106,24 @@ def encode_form(fields: Query) -> str:
     return urlencode(list(pairs), doseq=True)
 
 
-def add_cookies(scope: Scope, cookies: Mapping[str, str]) -> None:
+def add_cookies(scope: Scope, cookies: Mapping[str, Any]) -> None:
     """Add cookies to the `cookie` header of a scope, in place.
+
+    Args:
+        scope: The scope.
+        cookies: Values by name; a `http.cookies.SimpleCookie` too.
 
     Raises:
         ValueError: A cookie holds a character that would end it.
     """
-    for name, value in cookies.items():
-        if any(character in name + value for character in ";\r\n\0"):
-            raise ValueError(f"A cookie must not contain ';' or a line end: {name!r}={value!r}")
-    line = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    if not cookies:
+        return
+    pairs = [f"{name}={getattr(value, 'value', value)}" for name, value in cookies.items()]
+    for pair in pairs:
+        if any(character in pair for character in ";\r\n\0"):
+            raise ValueError(f"A cookie must not contain ';', a line end or NUL: {pair!r}")
     headers = [*scope.get("headers", ())]
     earlier = [value for name, value in headers if name.lower() == b"cookie"]
-    kept = [pair for pair in headers if pair[0].lower() != b"cookie"]
-    if line:
-        scope["headers"] = [*kept, (b"cookie", b"; ".join([*earlier, line.encode()]))]
+    others = [pair for pair in headers if pair[0].lower() != b"cookie"]
+    line = b"; ".join([*earlier, *(pair.encode() for pair in pairs)])
+    scope["headers"] = [*others, (b"cookie", line)]

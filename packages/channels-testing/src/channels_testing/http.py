@@ -2,8 +2,9 @@
 
 import json as json_format
 from collections.abc import AsyncIterator, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from django.utils.datastructures import CaseInsensitiveMapping
 
 from channels_core.headers import HeadersArgument, encode_headers
 from channels_core.typing import Scope
@@ -24,10 +25,12 @@ class Response(dict[str, Any]):
         return status
 
     @property
-    def headers(self) -> dict[str, str]:
-        """The headers, with their names in lower case; of several with one name, the last."""
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by names of any case; of several with one name, the last."""
         pairs = self["headers"]
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in pairs}
+        return CaseInsensitiveMapping(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs
+        )
 
     @property
     def body(self) -> bytes:
@@ -67,7 +70,7 @@ class HttpCommunicator(ApplicationCommunicator):
         json: Any = None,
         form: Query = None,
         scope: Mapping[str, Any] | None = None,
-        cookies: Mapping[str, str] | None = None,
+        cookies: Mapping[str, Any] | None = None,
         session: Mapping[str, Any] | None = None,
         user: Any = None,
         backend: str | None = None,
@@ -90,8 +93,11 @@ class HttpCommunicator(ApplicationCommunicator):
             backend: As in `ApplicationCommunicator`.
 
         Raises:
-            TypeError: More than one kind of body is given.
+            TypeError: More than one kind of body is given, or one of str.
+            ValueError: A header holds CR, LF or NUL.
         """
+        if isinstance(body, str):
+            raise TypeError(f"Expected the body as bytes, got a str; encode it: {body!r:.200}")
         fields = encode_headers(headers)
         if sum([bool(body), json is not None, form is not None]) > 1:
             raise TypeError("A request has one body: give body, json or form")
@@ -224,26 +230,11 @@ class HttpCommunicator(ApplicationCommunicator):
             await self.send_input({"type": "http.disconnect"})
         await self.wait(timeout)
 
-    async def __aenter__(self) -> Self:
-        """Send the request, and wait for the headers."""
-        try:
-            await self.start_response()
-        except BaseException:
-            await self._end_quietly()
-            raise
-        return self
+    async def _enter(self) -> None:
+        await self.start_response()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Leave, and wait for the application to end."""
-        if error is None:
-            await self.disconnect()
-        else:
-            await self._end_quietly()
+    async def _leave(self) -> None:
+        await self.disconnect()
 
 
 def _default(fields: list[tuple[bytes, bytes]], name: bytes, value: bytes) -> None:

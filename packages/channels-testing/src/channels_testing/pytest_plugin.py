@@ -1,18 +1,14 @@
-"""Fixtures for pytest. Nothing happens unless a test asks for one of them."""
+"""Fixtures for pytest. Nothing is imported or changed unless a test asks for one of them."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from asgiref.sync import SyncToAsync
-from django.db import connections
-from django.test import override_settings
 
-from channels_core.layers import get_channel_layer
-from channels_testing._database import lend
-from channels_testing.application import ApplicationCommunicator
-from channels_testing.http import HttpCommunicator
-from channels_testing.websocket import WebsocketCommunicator
+if TYPE_CHECKING:
+    from channels_testing.application import ApplicationCommunicator
+    from channels_testing.http import HttpCommunicator
+    from channels_testing.websocket import WebsocketCommunicator
 
 __all__ = ["channel_layer", "http_communicator", "lent_connections", "websocket_communicator"]
 
@@ -21,36 +17,53 @@ _MEMORY: Final = "channels_layers_memory.layer.InMemoryChannelLayer"
 
 @pytest.fixture
 def channel_layer() -> Iterator[Any]:
-    """Have an in-memory channel layer of the test's own as the default one."""
-    with override_settings(CHANNEL_LAYERS={"default": {"BACKEND": _MEMORY}}):
+    """Have in-memory channel layers of the test's own under all aliases; this is the default one.
+
+    It needs the distribution `channels-layers-memory`.
+    """
+    from django.conf import settings
+    from django.test import override_settings
+
+    from channels_core.layers import get_channel_layer
+
+    configured = getattr(settings, "CHANNEL_LAYERS", None) or {}
+    layers = {alias: {"BACKEND": _MEMORY} for alias in ("default", *configured)}
+    with override_settings(CHANNEL_LAYERS=layers):
         yield get_channel_layer()
 
 
 @pytest.fixture
-def lent_connections() -> Iterator[None]:
-    """Have asynchronous code use the connections of the test's transaction.
+def lent_connections(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have asynchronous code of the test use the database as the test's thread does.
 
     What `pytest.mark.django_db` opens belongs to the test's thread, and Django's asynchronous
-    interface works in another one.
+    interface (`await acreate()`) works in another one, outside of the test's transaction.
     """
-    borrowed = [one for one in connections.all(initialized_only=True) if one.in_atomic_block]
-    executor = SyncToAsync.single_thread_executor
-    restore = executor.submit(lend, borrowed).result()
-    yield
-    executor.submit(restore).result()
+    from channels_testing._database import lent_connections
+
+    # A transaction has to be begun before it can be lent.
+    for name in ("transactional_db", "db"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
+    with lent_connections():
+        yield
 
 
 @pytest.fixture
 def websocket_communicator(
     lent_connections: None,
-) -> Iterator[Callable[..., WebsocketCommunicator]]:
+) -> "Iterator[Callable[..., WebsocketCommunicator]]":
     """Make communicators, with the arguments of `WebsocketCommunicator`; none outlives the test."""
+    from channels_testing.websocket import WebsocketCommunicator
+
     yield from _factory(WebsocketCommunicator)
 
 
 @pytest.fixture
-def http_communicator(lent_connections: None) -> Iterator[Callable[..., HttpCommunicator]]:
+def http_communicator(lent_connections: None) -> "Iterator[Callable[..., HttpCommunicator]]":
     """Make communicators, with the arguments of `HttpCommunicator`; none outlives the test."""
+    from channels_testing.http import HttpCommunicator
+
     yield from _factory(HttpCommunicator)
 
 

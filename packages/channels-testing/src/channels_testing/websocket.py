@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final
 
 from channels_core.headers import HeadersArgument
 from channels_core.typing import Message, Scope
@@ -13,6 +12,8 @@ from channels_testing._scopes import Query, websocket_scope
 from channels_testing.application import ApplicationCommunicator
 
 __all__ = ["Denial", "WebsocketCommunicator"]
+
+_DENIAL: Final = "websocket.http.response"
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
     """One WebSocket connection of an application.
 
     As a context (`async with`) it connects, and leaves nothing behind however the test ends.
-
-    Attributes:
-        accepted: Whether the application has accepted the connection; None before it answered.
-        subprotocol: The one that it has chosen.
-        accept_headers: Headers that it has sent with the acceptance: pairs of bytes.
-        close_code: The code with which it has closed; None while it has not.
-        close_reason: The reason that it gave for that.
-        denial: The response by which it has refused the handshake; None if it has not.
+    What the application has sent so far tells its attributes, received by the test or not.
     """
 
     def __init__(
@@ -55,7 +49,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         query: Query = None,
         scope: Mapping[str, Any] | None = None,
         denial_response: bool = False,
-        cookies: Mapping[str, str] | None = None,
+        cookies: Mapping[str, Any] | None = None,
         session: Mapping[str, Any] | None = None,
         user: Any = None,
         backend: str | None = None,
@@ -92,12 +86,47 @@ class WebsocketCommunicator(ApplicationCommunicator):
             user=user,
             backend=backend,
         )
-        self.accepted: bool | None = None
-        self.subprotocol: str | None = None
-        self.accept_headers: list[tuple[bytes, bytes]] = []
-        self.close_code: int | None = None
-        self.close_reason = ""
-        self.denial: Denial | None = None
+
+    def _find(self, kind: str) -> Message | None:
+        """Return the first message of this type that the application has sent."""
+        return next((message for message in self._sent if message.get("type") == kind), None)
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether the application has accepted the connection; None before it answered."""
+        if self._find("websocket.accept"):
+            return True
+        return None if self.close_code is None and self.denial is None else False
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that it has chosen."""
+        return (self._find("websocket.accept") or {}).get("subprotocol")
+
+    @property
+    def accept_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that it has sent with the acceptance."""
+        return list((self._find("websocket.accept") or {}).get("headers") or ())
+
+    @property
+    def close_code(self) -> int | None:
+        """The code with which it has closed; None while it has not."""
+        message = self._find("websocket.close")
+        return None if message is None else message.get("code", 1000)
+
+    @property
+    def close_reason(self) -> str:
+        """The reason that it gave for closing."""
+        return (self._find("websocket.close") or {}).get("reason") or ""
+
+    @property
+    def denial(self) -> Denial | None:
+        """The response by which it has refused the handshake; None if it has not."""
+        start = self._find(f"{_DENIAL}.start")
+        if start is None:
+            return None
+        bodies = (m.get("body", b"") for m in self._sent if m.get("type") == f"{_DENIAL}.body")
+        return Denial(start["status"], list(start.get("headers") or ()), b"".join(bodies))
 
     async def connect(self, timeout: float = 1) -> tuple[bool, Any]:
         """Ask for the connection.
@@ -115,34 +144,20 @@ class WebsocketCommunicator(ApplicationCommunicator):
         """
         await self.send_input({"type": "websocket.connect"})
         answer = await self.receive_output(timeout)
-        if self.denial is not None:
-            while answer.get("more_body", True):
-                answer = await self.receive_output(timeout)
-            return False, self.denial.status
-        if self.close_code is not None:
-            return False, self.close_code
-        if not self.accepted:
-            raise AssertionError(f"Expected an answer to the handshake, got {brief(answer)}")
-        return True, self.subprotocol
-
-    def _took(self, message: Message) -> Message:
-        match message["type"]:
+        match answer.get("type"):
             case "websocket.accept":
-                self.accepted = True
-                self.subprotocol = message.get("subprotocol")
-                self.accept_headers = list(message.get("headers") or ())
+                return True, self.subprotocol
             case "websocket.close":
-                self.accepted = bool(self.accepted)
-                self.close_code = message.get("code", 1000)
-                self.close_reason = message.get("reason") or ""
+                return False, self.close_code
             case "websocket.http.response.start":
-                self.accepted = False
-                headers = list(message.get("headers") or ())
-                self.denial = Denial(message["status"], headers, b"")
-            case "websocket.http.response.body" if self.denial is not None:
-                body = self.denial.body + message.get("body", b"")
-                self.denial = Denial(self.denial.status, self.denial.headers, body)
-        return super()._took(message)
+                more = True
+                while more:
+                    part = await self.receive_output(timeout)
+                    if part.get("type") != f"{_DENIAL}.body":
+                        raise AssertionError(f"Expected a part of the body, got {brief(part)}")
+                    more = part.get("more_body", False)
+                return False, answer["status"]
+        raise AssertionError(f"Expected an answer to the handshake, got {brief(answer)}")
 
     async def send_to(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Send a frame to the application.
@@ -241,7 +256,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
             AssertionError: It sent something else, or closed with another code.
             TimeoutError: It sent nothing.
         """
-        if self.close_code is None:
+        if self.close_code is None or not self.output_queue.empty():
             message = await self.receive_output(timeout)
             if message["type"] != "websocket.close":
                 raise AssertionError(f"Expected the connection to close, got {brief(message)}")
@@ -279,36 +294,15 @@ class WebsocketCommunicator(ApplicationCommunicator):
                 f"{self.denial.body!r:.200}"
             )
 
-    async def __aenter__(self) -> Self:
-        """Connect.
+    async def _enter(self) -> None:
+        accepted, _ = await self.connect()
+        if not accepted:
+            raise AssertionError(f"The connection was refused: {self._refusal()}")
 
-        Raises:
-            AssertionError: The connection was refused.
-        """
-        try:
-            accepted, _ = await self.connect()
-            if not accepted:
-                raise AssertionError(f"The connection was refused: {self._refusal()}")
-        except BaseException:
-            await self._end_quietly()
-            raise
-        return self
+    async def _leave(self) -> None:
+        await self.disconnect()
 
     def _refusal(self) -> str:
         if self.denial is not None:
             return f"status {self.denial.status}, {self.denial.body!r:.200}"
         return f"the application {self._how_it_closed()}"
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Leave, and wait for the application to end; after a failure of the test, cancel it."""
-        if error is not None:
-            await self._end_quietly()
-        elif self.future.done():
-            await self.wait()
-        else:
-            await self.disconnect()
