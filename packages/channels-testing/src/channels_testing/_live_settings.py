@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,9 +103,12 @@ def _names() -> frozenset[str]:
 
 
 def _apply(name: str, value: object) -> None:
-    # What is the same stays as it is: some settings warn when they are set.
     if getattr(settings._wrapped, name, _UNSET) != value:
-        setattr(settings, name, value)
+        with warnings.catch_warnings():
+            # Of a setting that is deprecated the parent has been warned.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", PendingDeprecationWarning)
+            setattr(settings, name, value)
 
 
 _UNSET = object()
