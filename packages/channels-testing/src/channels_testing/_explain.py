@@ -1,6 +1,7 @@
 """Tell what an application under test is doing, for the message of a test that fails."""
 
 import asyncio
+import inspect
 from collections.abc import Sequence
 from types import CoroutineType, FrameType
 from typing import Any, Final
@@ -44,8 +45,10 @@ def brief(message: object) -> str:
 
 def _where(task: asyncio.Task[Any]) -> str:
     """Return the innermost line of Python at which a task waits, as far as that helps."""
-    place = "at a place that cannot be told"
     waiting: Any = task.get_coro()
+    if inspect.getcoroutinestate(waiting) == inspect.CORO_CREATED:
+        return "has not begun"
+    place = "waits at a place that cannot be told"
     while isinstance(waiting, CoroutineType):
         frame = waiting.cr_frame
         if frame is not None:

@@ -1,5 +1,6 @@
 """Drive an HTTP application from a test, as a client would."""
 
+import asyncio
 import json as json_format
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
@@ -96,8 +97,9 @@ class HttpCommunicator(ApplicationCommunicator):
             TypeError: More than one kind of body is given, or one of str.
             ValueError: A header holds CR, LF or NUL.
         """
-        if isinstance(body, str):
-            raise TypeError(f"Expected the body as bytes, got a str; encode it: {body!r:.200}")
+        given: object = body
+        if isinstance(given, str):
+            raise TypeError(f"Expected the body as bytes, got a str; encode it: {given!r:.200}")
         fields = encode_headers(headers)
         if sum([bool(body), json is not None, form is not None]) > 1:
             raise TypeError("A request has one body: give body, json or form")
@@ -127,10 +129,11 @@ class HttpCommunicator(ApplicationCommunicator):
         self._ended = False
 
     async def get_response(self, timeout: float = 1) -> Response:
-        """Send the request, and wait for the whole response.
+        """Send the request, wait for the whole response, and let the application end.
 
         Args:
-            timeout: Seconds to wait for each part of it at most.
+            timeout: Seconds to wait for each part of it at most; and for the application to end
+                thereafter, which is no error if it does not.
 
         Raises:
             TimeoutError: A part did not come.
@@ -140,6 +143,10 @@ class HttpCommunicator(ApplicationCommunicator):
         response = await self.start_response(timeout)
         async for _ in self.iter_body(timeout):
             pass
+        if not self.future.done():
+            # As servers do. What an application still has to clean up is its own affair.
+            await self.send_input({"type": "http.disconnect"})
+            await asyncio.wait({self.future}, timeout=timeout)
         return response
 
     async def start_response(self, timeout: float = 1) -> Response:
