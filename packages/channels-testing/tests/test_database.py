@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
 from django.contrib.auth.models import Group
 from django.core.asgi import get_asgi_application
+from django.core.exceptions import ImproperlyConfigured
 from django.db import close_old_connections, connection, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import TestCase, TransactionTestCase
@@ -50,7 +51,7 @@ class Sync(WebsocketConsumer):
 
 class Async(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        await Group.objects.acreate(name=text_data)
+        await Group.objects.acreate(name=text_data or "")
         await self.send(" ".join(sorted([group.name async for group in Group.objects.all()])))
 
 
@@ -166,8 +167,8 @@ class TestInATestCase(InATestCase, TestCase):
     def test_all_see_the_same_in_an_event_loop_of_the_tests_thread(self) -> None:
         # As `IsolatedAsyncioTestCase` does it, and any test that runs a loop by itself.
         async def see() -> None:
-            for way in WAYS:
-                assert "setUp setUpTestData" in await WAYS[way](f"a-{way}")
+            for way, ask in WAYS.items():
+                assert "setUp setUpTestData" in await ask(f"a-{way}")
 
         asyncio.run(see())
         assert len(Group.objects.all()) == 2 + len(WAYS)
@@ -264,6 +265,12 @@ class TestInATransactionOfPytest:
         await asyncio.wait({socket.future})
         assert await WAYS["sync-consumer"]("ben") == "anna ben"
 
+    async def test_the_other_threads_own_connection_comes_back(self, anna: None) -> None:
+        own = in_the_other_thread(lambda: connections["default"])
+        assert own is not connections["default"]
+        assert await WAYS["sync-view"]("ben") == "anna ben"
+        assert in_the_other_thread(lambda: connections["default"]) is own
+
     async def test_it_ends_with_its_communicator(self, anna: None) -> None:
         socket = WebsocketCommunicator(Sync, "/")
         await socket.connect(SECONDS)
@@ -307,6 +314,15 @@ class TestWithoutADatabase:
         await socket.send_to("ben")
         with pytest.raises(RuntimeError, match="Database access not allowed"):
             await socket.receive_from(SECONDS)
+
+    def test_without_settings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unconfigured(initialized_only: bool) -> NoReturn:
+            raise ImproperlyConfigured
+
+        with monkeypatch.context() as patch, _database.lent_connections():
+            patch.setattr(connections, "all", unconfigured)
+            with _database.lent_connections():
+                pass
 
     def test_a_program_without_settings(self) -> None:
         program = """

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from channels_core.headers import HeadersArgument
 from channels_core.typing import Scope
 from channels_testing._scopes import add_cookies, encode_form, http_scope, websocket_scope
 
@@ -78,7 +79,7 @@ class TestQuery:
 
 class TestHeaders:
     def test_pairs_stay_in_their_order(self) -> None:
-        pairs = [(b"X-B", b"1"), ("x-a", "2"), (b"x-b", b"3")]
+        pairs: HeadersArgument = [(b"X-B", b"1"), ("x-a", "2"), (b"x-b", b"3")]
         expected = [(b"x-b", b"1"), (b"x-a", b"2"), (b"x-b", b"3")]
         assert websocket_scope("/", pairs)["headers"] == expected
 

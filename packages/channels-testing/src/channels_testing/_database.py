@@ -141,7 +141,7 @@ _lender: Final = _Lender()
 def _initialized() -> list[BaseDatabaseWrapper]:
     """Return the connections of this thread; none in a program without settings."""
     try:
-        return connections.all(initialized_only=True)
+        return list(connections.all(initialized_only=True))
     except ImproperlyConfigured:
         return []
 

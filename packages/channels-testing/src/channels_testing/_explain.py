@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Sequence
-from types import CoroutineType, FrameType
+from types import CoroutineType
 from typing import Any, Final
 
 from channels_core.typing import Message
@@ -50,14 +50,12 @@ def _where(task: asyncio.Task[Any]) -> str:
         return "has not begun"
     place = "waits at a place that cannot be told"
     while isinstance(waiting, CoroutineType):
-        frame = waiting.cr_frame
-        if frame is not None:
-            place = _place(frame) or place
+        place = _place(waiting.cr_frame) or place
         waiting = waiting.cr_await
     return place
 
 
-def _place(frame: FrameType) -> str | None:
+def _place(frame: Any) -> str | None:
     module, code = frame.f_globals.get("__name__", ""), frame.f_code
     match module, code.co_name:
         case "channels_testing.application", "receive":

@@ -39,6 +39,9 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
 
     keep_running = False
 
+    # Read by asgiref when this object is deleted, and a constructor may have raised.
+    _future: Any = None
+
     def __init__(
         self,
         application: Any,
