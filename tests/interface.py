@@ -103,6 +103,14 @@ def _parameters(stub: Function) -> list[Parameter]:
             given.args, [Parameter.empty] * required + defaults, strict=True
         )
     ]
+    found += [
+        Parameter(
+            argument.arg,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if default is None else ast.literal_eval(default),
+        )
+        for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True)
+    ]
     for argument, kind in zip((given.vararg, given.kwarg), _VARIADIC, strict=True):
         if argument:
             found.append(Parameter(argument.arg, kind))

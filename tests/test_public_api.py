@@ -80,6 +80,7 @@ EQUAL = [
     "class Thing:\n async def coloured(self): ...",
     "class Thing:\n @classmethod\n def of(cls, *args): ...",
     "class Thing:\n @property\n def whole(self): ...",
+    "class Thing:\n def only(self, *, b): ...",
     "thing = Thing()",
     "same = Thing",
 ]
@@ -99,6 +100,7 @@ DIFFERENT = {
     "class Thing:\n def of(self, *args): ...": "it is a classmethod, not a function",
     "class Thing:\n @property\n def plain(self): ...": "it is a function, not a property",
     "class Thing:\n def only(self, b): ...": "parameter 1 is not b",
+    "class Thing:\n def only(self, *, b=1): ...": "parameter 1 is not b=1",
     "number = Thing()": "it is 7, not Thing()",
     "same = Base": "it is <class 'ours.Thing'>, not Base",
 }
