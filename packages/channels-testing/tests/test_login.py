@@ -6,7 +6,6 @@ from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.asgi import get_asgi_application
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.http.cookie import parse_cookie
 from django.urls import path
@@ -121,9 +120,3 @@ class TestSession:
         assert await greeting(socket) == "None 1"
         [(_, cookie)] = socket.scope["headers"]
         assert cookie.startswith(b"a=b; visit=")
-
-    async def test_a_project_that_has_none(self, settings: Any) -> None:
-        settings.INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
-        socket = WebsocketCommunicator(Greeting, "/", session={})
-        with pytest.raises(ImproperlyConfigured, match=r'scope=\{"user": user\} does without'):
-            await socket.connect(SECONDS)

@@ -6,7 +6,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
 from channels_core.typing import Scope
@@ -37,9 +36,6 @@ class Login:
             scope: Changed in place.
             bare: Whether nothing reads the cookie, so that the scope has to have what it stands
                 for.
-
-        Raises:
-            ImproperlyConfigured: The project has no sessions.
         """
         if self.user is None and self.session is None:
             return
@@ -52,12 +48,6 @@ class Login:
 
     def _make_session(self) -> Any:
         # Source: `django.test.Client.force_login`.
-        # Django's test client needs this app for its sessions, and passes over it in silence.
-        if "django.contrib.sessions" not in settings.INSTALLED_APPS:
-            raise ImproperlyConfigured(
-                "user= and session= need 'django.contrib.sessions' in INSTALLED_APPS; for a "
-                'consumer that reads scope["user"] alone, scope={"user": user} does without'
-            )
         client = Client()
         if self.user is not None:
             client.force_login(self.user, self.backend)
