@@ -109,6 +109,8 @@ class TestLogins:
 
 
 class TestAsDjangoWritesTests(TestCase):
+    anna: User
+
     @classmethod
     def setUpTestData(cls) -> None:
         cls.anna = User.objects.create_user("anna")
