@@ -179,6 +179,7 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_testing.pytest_plugin": [
         "channel_layer",
+        "channels_live_server",
         "http_communicator",
         "lent_connections",
         "websocket_communicator",

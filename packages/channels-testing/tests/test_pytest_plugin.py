@@ -6,8 +6,10 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from django.contrib.auth.models import Group
 
 from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_testing import pytest_plugin
@@ -17,7 +19,21 @@ pytest_plugins = ["pytester"]
 PLUGIN = "channels_testing.pytest_plugin"
 LOOPS = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
 OPTIONS = ("-p", PLUGIN, *LOOPS)
-FIXTURES = ["channel_layer", "http_communicator", "lent_connections", "websocket_communicator"]
+FIXTURES = [
+    "channel_layer",
+    "channels_live_server",
+    "http_communicator",
+    "lent_connections",
+    "websocket_communicator",
+]
+
+
+@pytest.fixture
+def settings_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let another pytest find these settings."""
+    inherited = os.environ.get("PYTHONPATH", "")
+    here = str(Path(__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [here, inherited])))
 
 
 class Layer(BaseChannelLayer):
@@ -134,16 +150,43 @@ class TestCommunicators:
         self.made.append(client)
 
 
+async def count(scope: Any, receive: Any, send: Any) -> None:
+    number = await Group.objects.acount()
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"%d" % number})
+
+
+@pytest.mark.live
+class TestLiveServer:
+    @pytest.fixture
+    def site(self, settings: Any) -> None:
+        settings.ASGI_APPLICATION = f"{__name__}.count"
+        settings.STATIC_URL = None
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_it_serves_what_the_test_has_created(
+        self, site: None, channels_live_server: Any, number: int
+    ) -> None:
+        for name in range(number):
+            Group.objects.create(name=str(name))
+        with urlopen(channels_live_server.live_server_url, timeout=60) as response:
+            assert response.read() == b"%d" % number
+        assert channels_live_server.live_server_ws_url.startswith("ws://localhost:")
+
+    def test_one_that_does_not_start(self, pytester: pytest.Pytester, settings_path: None) -> None:
+        pytester.makepyfile("def test_it(channels_live_server): pass")
+        result = pytester.runpytest_subprocess(*OPTIONS, "--ds", "settings")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["*ASGI_APPLICATION*"])
+
+
 class TestLentConnections:
     """What they do is shown in `test_database`; here, that the order does not matter."""
 
     @pytest.mark.parametrize("database", ["db", "transactional_db"])
     def test_the_database_comes_first(
-        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, database: str
+        self, pytester: pytest.Pytester, settings_path: None, database: str
     ) -> None:
-        inherited = os.environ.get("PYTHONPATH", "")
-        here = str(Path(__file__).parent)
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [here, inherited])))
         pytester.makepyfile(
             f"""
             from django.contrib.auth.models import Group

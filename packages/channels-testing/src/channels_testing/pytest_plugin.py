@@ -8,9 +8,16 @@ import pytest
 if TYPE_CHECKING:
     from channels_testing.application import ApplicationCommunicator
     from channels_testing.http import HttpCommunicator
+    from channels_testing.live import ChannelsLiveServerTestCase
     from channels_testing.websocket import WebsocketCommunicator
 
-__all__ = ["channel_layer", "http_communicator", "lent_connections", "websocket_communicator"]
+__all__ = [
+    "channel_layer",
+    "channels_live_server",
+    "http_communicator",
+    "lent_connections",
+    "websocket_communicator",
+]
 
 _MEMORY: Final = "channels_layers_memory.layer.InMemoryChannelLayer"
 
@@ -65,6 +72,28 @@ def http_communicator(lent_connections: None) -> "Iterator[Callable[..., HttpCom
     from channels_testing.http import HttpCommunicator
 
     yield from _factory(HttpCommunicator)
+
+
+@pytest.fixture
+def channels_live_server(transactional_db: None) -> "Iterator[type[ChannelsLiveServerTestCase]]":
+    """Serve the site from a thread: a class with `live_server_url` and `live_server_ws_url`.
+
+    It needs pytest-django, and the extra `channels-testing[live]`.
+    """
+    from channels_testing.live import ChannelsLiveServerTestCase
+
+    class LiveServer(ChannelsLiveServerTestCase):
+        databases = "__all__"
+        serve_in_thread = True
+
+    try:
+        LiveServer.setUpClass()
+        try:
+            yield LiveServer
+        finally:
+            LiveServer.tearDownClass()
+    finally:
+        LiveServer.doClassCleanups()
 
 
 def _factory(kind: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
