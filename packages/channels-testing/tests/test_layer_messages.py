@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -18,6 +19,14 @@ class Impatient(SimpleLayer):
 
     async def receive(self, channel: str) -> Any:
         return self.take(channel) if self.queue(channel) else None
+
+
+class Hurried(SimpleLayer):
+    """Waits for a short while."""
+
+    async def receive(self, channel: str) -> Any:
+        async with asyncio.timeout(0):
+            return await super().receive(channel)
 
 
 class Stack(SimpleLayer):
@@ -57,6 +66,7 @@ class Forgetful(SimpleLayer):
             Impatient,
             "receive() on an empty channel has ended: expected False, got True",
         ),
+        ("test_a_receive_waits_as_long_as_it_takes", Hurried, "TimeoutError: "),
         (
             "test_a_named_channel_needs_no_receiver",
             Unqueued,

@@ -62,6 +62,7 @@ class Contract:
     latency: ClassVar[float] = 0.05
     timeout: ClassVar[float] = 10
     races: ClassVar[int] = 60
+    idle: ClassVar[float] = 6
 
     _made: list[Layer]
     _tasks: list[asyncio.Task[Any]]
@@ -163,7 +164,7 @@ class Contract:
         return task
 
     async def until_waiting(self) -> None:
-        """Let calls that were started come so far that they wait."""
+        """Let calls that were started come so far that they wait, and messages arrive."""
         await asyncio.sleep(self.latency)
 
     async def received(self, layer: Layer, channel: str) -> Any:
@@ -172,10 +173,13 @@ class Contract:
 
     async def result(self, task: Awaitable[Any], channel: str) -> Any:
         """Wait for what a call of receive() returns, or fail after a time-out."""
+        net = asyncio.timeout(self.timeout)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with net:
                 return await task
         except TimeoutError:
+            if not net.expired():
+                raise
             raise AssertionError(
                 f"receive({channel!r}): expected a message, got none within {self.timeout} s"
             ) from None

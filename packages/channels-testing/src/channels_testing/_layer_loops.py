@@ -50,11 +50,13 @@ class Loops(Contract):
     async def test_one_event_loop_after_another(self) -> None:
         """What was sent in an event loop that is closed by now is received in another."""
         layer = await self.layer()
-        await self.elsewhere(layer.send, "contract.jobs", {"type": "a"})
-        await self.elsewhere(layer.send, "contract.jobs", {"type": "b"})
-        got = await self.elsewhere(layer.receive, "contract.jobs")
-        expect(got, {"type": "a"}, "what was received in a third event loop")
-        await self.expect_next(layer, "contract.jobs", {"type": "b"}, "the message after it")
+        numbers = list(range(10))
+        for number in numbers:
+            await self.elsewhere(layer.send, "contract.jobs", {"type": "a", "number": number})
+        got = [await self.elsewhere(layer.receive, "contract.jobs") for _ in numbers]
+        what = "what was received, each message in an event loop of its own"
+        expect([message["number"] for message in got], numbers, what)
+        await self.expect_nothing(layer, "contract.jobs", "after all messages")
 
     @clause
     async def test_several_event_loops_receive(self) -> None:

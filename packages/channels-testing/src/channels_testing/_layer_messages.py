@@ -28,6 +28,18 @@ class Messages(Contract):
         expect(await self.result(waiting, channel), {"type": "a"}, "what the waiting receive got")
 
     @clause
+    async def test_a_receive_waits_as_long_as_it_takes(self) -> None:
+        """A `receive` knows no time-out: a channel may be quiet for long."""
+        layer = await self.layer()
+        channel = await layer.new_channel()
+        waiting = self.receiving(layer, channel)
+        await self.until_waiting()
+        await self.pass_time(self.idle)
+        await layer.send(channel, {"type": "a"})
+        got = await self.result(waiting, channel)
+        expect(got, {"type": "a"}, f"what a receive got after {self.idle} s")
+
+    @clause
     async def test_a_named_channel_needs_no_receiver(self) -> None:
         """A message to a channel by name waits there, though nobody has received from it yet."""
         layer = await self.layer()

@@ -23,6 +23,7 @@ class Receivers(Contract):
         channel = await layer.new_channel()
         await self.give_up(layer, channel)
         await layer.send(channel, {"type": "a"})
+        await self.until_waiting()
         await self.expect_next(layer, channel, {"type": "a"}, "what was sent after the cancel")
 
     @clause
@@ -31,6 +32,7 @@ class Receivers(Contract):
         layer = await self.layer()
         await self.give_up(layer, "contract.jobs")
         await layer.send("contract.jobs", {"type": "a"})
+        await self.until_waiting()
         await self.expect_next(
             layer, "contract.jobs", {"type": "a"}, "what was sent after the cancel"
         )
@@ -43,6 +45,7 @@ class Receivers(Contract):
         await layer.group_add(ROOM, channel)
         await self.give_up(layer, channel)
         await layer.group_send(ROOM, {"type": "g"})
+        await self.until_waiting()
         await self.expect_next(layer, channel, {"type": "g"}, "what the member got")
 
     @clause
@@ -78,7 +81,11 @@ class Receivers(Contract):
         """Cancel a receive that waits."""
         task.cancel()
         await asyncio.wait([task])
-        expect(task.cancelled(), expected=True, what="a receive() that was cancelled has ended so")
+        if not task.cancelled():
+            raise AssertionError(
+                "a receive() that was cancelled: expected a CancelledError, "
+                f"got {task.exception() or task.result()!r}"
+            )
 
     async def race(self, layer: Layer, channel: str) -> None:
         """Cancel receivers about when a message reaches them, and look for the message."""

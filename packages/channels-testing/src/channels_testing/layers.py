@@ -57,3 +57,7 @@ class ChannelLayerContract(
     #: How often to cancel a `receive` just as a message comes. Raise it for a layer that loses one
     #: now and then, so that it does so in every run.
     races: ClassVar[int] = 60
+
+    #: How many seconds nothing comes while a `receive` waits: more than a client of a backend
+    #: may have as a time-out.
+    idle: ClassVar[float] = 6
