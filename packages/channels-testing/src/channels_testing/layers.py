@@ -1,10 +1,6 @@
 """The contract that every channel layer must keep, as tests to inherit.
 
-A test module of a layer has a class for it:
-
-    class TestMyLayer(ChannelLayerContract):
-        def make_layer(self, **options):
-            return MyLayer(**options)
+In the tests of a layer, inherit `ChannelLayerContract` and write its method `make_layer`.
 """
 
 from collections.abc import Mapping
