@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from channels.testing import WebsocketCommunicator
+from channels.testing import ApplicationCommunicator, WebsocketCommunicator
 
 from docs.snippets.desk import Forgetful
 from docs.snippets.desk_live import *  # noqa: F403 - the tests themselves, run here
@@ -19,6 +19,23 @@ PAGE = ROOT / "docs" / "topics" / "testing.md"
 @pytest.fixture(autouse=True)
 def engine(settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+
+
+@pytest.fixture
+def real_timeouts() -> None:
+    """Let calls time out after one second, as they do by default."""
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer than a reader has to, for a machine under load."""
+    if "real_timeouts" not in request.fixturenames:
+        real = ApplicationCommunicator.receive_output
+
+        async def receive_output(self: Any, timeout: float = 1, *args: Any) -> Any:
+            return await real(self, 60, *args)
+
+        monkeypatch.setattr(ApplicationCommunicator, "receive_output", receive_output)
 
 
 def shown(error: BaseException) -> str:
@@ -42,7 +59,7 @@ async def of_a_receive(word: str) -> str:
     return shown(caught.value)
 
 
-async def test_the_messages_are_the_real_ones() -> None:
+async def test_the_messages_are_the_real_ones(real_timeouts: None) -> None:
     real = [await of_a_receive(word) for word in ("hello", "wait", "close")]
     with pytest.raises(AssertionError) as caught:
         await WebsocketCommunicator(Forgetful, "/").assert_denied()

@@ -394,3 +394,22 @@ class TestContext:
             await socket.connect(SECONDS)
         assert socket.accepted is None
         socket.stop()
+
+    async def test_how_long_it_waits(self) -> None:
+        class Hurried(WebsocketCommunicator):
+            context_timeout = 0
+
+            async def connect(self, timeout: float = 1) -> tuple[bool, Any]:
+                waited.append(timeout)
+                return True, None
+
+            async def disconnect(
+                self, code: int = 1000, timeout: float = 1, reason: str = ""
+            ) -> None:
+                waited.append(timeout)
+
+        waited: list[float] = []
+        async with Hurried(silent, "/") as socket:
+            pass
+        assert waited == [0, 0]
+        socket.stop()

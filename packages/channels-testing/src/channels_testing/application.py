@@ -35,9 +35,12 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         application: The application, as an ASGI 3 callable.
         keep_running: Whether an application goes on after a receive has timed out. By default it
             is cancelled, and nothing more can be received.
+        context_timeout: Seconds that a context waits at most for the application to begin the
+            connection, and to end.
     """
 
     keep_running = False
+    context_timeout: float = 10
 
     # Read by asgiref when this object is deleted, and a constructor may have raised.
     _future: Any = None

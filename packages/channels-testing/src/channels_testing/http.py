@@ -238,10 +238,10 @@ class HttpCommunicator(ApplicationCommunicator):
         await self.wait(timeout)
 
     async def _enter(self) -> None:
-        await self.start_response()
+        await self.start_response(self.context_timeout)
 
     async def _leave(self) -> None:
-        await self.disconnect()
+        await self.disconnect(self.context_timeout)
 
 
 def _default(fields: list[tuple[bytes, bytes]], name: bytes, value: bytes) -> None:

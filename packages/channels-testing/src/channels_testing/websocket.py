@@ -295,12 +295,12 @@ class WebsocketCommunicator(ApplicationCommunicator):
             )
 
     async def _enter(self) -> None:
-        accepted, _ = await self.connect()
+        accepted, _ = await self.connect(self.context_timeout)
         if not accepted:
             raise AssertionError(f"The connection was refused: {self._refusal()}")
 
     async def _leave(self) -> None:
-        await self.disconnect()
+        await self.disconnect(timeout=self.context_timeout)
 
     def _refusal(self) -> str:
         if self.denial is not None:
