@@ -104,9 +104,12 @@ class TestClauses:
         assert contract.made.done == ["left", "close"]
 
     def test_one_that_does_not_end(self) -> None:
-        expected = r"^expected the clause to end, got no end within 0.06 s$"
+        class Hurried(Small):
+            limit = 0.01
+
+        expected = r"^expected the clause to end, got no end within 0.01 s$"
         with pytest.raises(AssertionError, match=expected):
-            Small().test_hanging()
+            Hurried().test_hanging()
 
     def test_a_timeout_of_its_own(self) -> None:
         class Patient(Small):

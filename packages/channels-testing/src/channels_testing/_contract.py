@@ -20,9 +20,6 @@ Layer: TypeAlias = Any
 #: The message that comes next where nothing else is to come.
 MARK: Final = {"type": "contract.mark"}
 
-#: A clause that takes as many time-outs as this hangs.
-_LONGEST: Final = 6
-
 
 class LayerNotMadeError(Exception):
     """`make_layer` failed, which is no deviation of the layer."""
@@ -61,6 +58,7 @@ class Contract:
     lateness: ClassVar[float] = 1
     latency: ClassVar[float] = 0.05
     timeout: ClassVar[float] = 10
+    limit: ClassVar[float] = 120
     races: ClassVar[int] = 60
     idle: ClassVar[float] = 6
 
@@ -232,14 +230,15 @@ class Contract:
         self: C, statement: Callable[[C], Coroutine[Any, Any, None]]
     ) -> Exception | None:
         self._made, self._tasks = [], []
-        limit = self.timeout * _LONGEST
-        net = asyncio.timeout(limit)
+        net = asyncio.timeout(self.limit)
         try:
             async with net:
                 await statement(self)
         except TimeoutError as error:
             if net.expired():
-                return AssertionError(f"expected the clause to end, got no end within {limit} s")
+                return AssertionError(
+                    f"expected the clause to end, got no end within {self.limit} s"
+                )
             return error
         except Exception as error:  # noqa: BLE001 - whatever it is, the deviations are asked
             return error

@@ -50,6 +50,9 @@ class ChannelLayerContract(
     #: The seconds after which to give up on a message that does not come.
     timeout: ClassVar[float] = 10
 
+    #: The seconds after which to give up on a test as a whole.
+    limit: ClassVar[float] = 120
+
     #: How often to cancel a `receive` just as a message comes. Raise it for a layer that loses one
     #: now and then, so that it does so in every run.
     races: ClassVar[int] = 60
