@@ -201,6 +201,8 @@ class TestTimeout:
     async def test_it_can_keep_it_running(self, way: str) -> None:
         communicator = communicate()
         communicator.keep_running = way == "attribute"
+        assert not communicator.future.done()
+        await asyncio.sleep(0)  # It begins.
         with pytest.raises(TimeoutError, match="alive and waits for a message"):
             await communicator.receive_output(0.01, keep_running=way == "argument" or None)
         await communicator.send_input({"type": "a"})

@@ -148,6 +148,7 @@ class TestResponse:
 
     async def test_of_an_application_that_does_not_end(self) -> None:
         communicator = HttpCommunicator(endless, "GET", "/")
+        await communicator.start_response(SECONDS)
         assert (await communicator.get_response(0.1)).status == 200
         assert not communicator.future.done()
         communicator.stop()
@@ -186,6 +187,7 @@ class TestStream:
 
     async def test_an_application_that_does_not_let_it(self) -> None:
         client = HttpCommunicator(endless, "GET", "/")
+        await client.start_response(SECONDS)
         with pytest.raises(TimeoutError, match=r"did not end within 0\.1 s.* waits in endless \("):
             await client.disconnect(0.1)
 

@@ -248,7 +248,7 @@ class TestFrames:
                 await socket.receive_json_from(SECONDS)
 
     async def test_none_comes(self) -> None:
-        async with WebsocketCommunicator(Echo, "/") as socket:
+        async with WebsocketCommunicator(AsyncEcho, "/") as socket:
             for receive in (socket.receive_from, socket.receive_json_from):
                 with pytest.raises(TimeoutError, match="alive and waits for a message"):
                     await receive(0.01, keep_running=True)
@@ -272,13 +272,15 @@ class TestDisconnect:
 
     async def test_one_that_does_not_end(self) -> None:
         class Slow(AsyncConsumer):
-            async def websocket_disconnect(self, message: Message) -> None:
+            async def websocket_connect(self, message: Message) -> None:
                 await asyncio.Event().wait()
 
         socket = WebsocketCommunicator(Slow, "/")
-        with pytest.raises(
-            TimeoutError, match=r"did not end .* waits in .*websocket_disconnect \("
-        ):
+        await socket.send_input({"type": "websocket.connect"})
+        # Until it is there; all of it happens in this event loop.
+        for _ in range(100):
+            await asyncio.sleep(0)
+        with pytest.raises(TimeoutError, match=r"did not end .* waits in .*websocket_connect \("):
             await socket.disconnect(timeout=0.01)
 
     async def test_after_a_receive_that_has_timed_out(self) -> None:
