@@ -32,6 +32,7 @@ from django.urls import path
 import channels_core
 import channels_http
 import channels_layers_memory
+import channels_testing
 from chat.models import Message
 from docs.snippets import (
     connections,
@@ -50,6 +51,14 @@ from docs.snippets import (
 from served import FIRST_SITE, ROOT, SITE
 
 DOCS = ROOT / "docs"
+#: Shown from a mark to the next.
+MARKED = {
+    "logged_in.take_over",
+    "rooms.Room",
+    "routes.close_pool",
+    "routes.open_pool",
+    "site_routes.health",
+}
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
 # A net, for a machine under load.
 SECONDS = 60
@@ -840,11 +849,11 @@ class TestLogins:
 
 class TestPages:
     def test_every_snippet_is_run_here(self) -> None:
-        here = ast.parse(Path(__file__).read_text())
         imported = {
-            alias.name
-            for node in ast.walk(here)
-            if isinstance(node, ast.ImportFrom) and node.module == "docs.snippets"
+            alias.name if node.module == "docs.snippets" else str(node.module).rpartition(".")[2]
+            for here in Path(__file__).parent.glob("test_docs*.py")
+            for node in ast.walk(ast.parse(here.read_text()))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("docs.snippets")
             for alias in node.names
         }
         assert imported == {snippet.stem for snippet in (DOCS / "snippets").glob("*.py")}
@@ -852,13 +861,12 @@ class TestPages:
     def test_every_part_of_a_snippet_is_shown(self) -> None:
         text = "".join(page.read_text() for page in PAGES)
         shown = re.findall(r"snippets/(\w+)\.py\n:pyobject: (\w+)\n", text)
-        # The rest is shown from a mark to the next.
         written = [
             (snippet.stem, node.name)
             for snippet in (DOCS / "snippets").glob("*.py")
             for node in ast.parse(snippet.read_text()).body
-            if isinstance(node, ast.ClassDef | ast.FunctionDef)
-            and (snippet.stem, node.name) not in {("rooms", "Room"), ("routes", "close_pool")}
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and f"{snippet.stem}.{node.name}" not in MARKED
         ]
         assert sorted(shown) == sorted(written)
 
@@ -898,7 +906,9 @@ class TestPages:
             if alias not in owned:
                 assert import_module(alias) is import_module(owner)
 
-    @pytest.mark.parametrize("package", [channels_core, channels_http, channels_layers_memory])
+    @pytest.mark.parametrize(
+        "package", [channels_core, channels_http, channels_layers_memory, channels_testing]
+    )
     def test_the_reference_has_every_public_module(self, package: ModuleType) -> None:
         name = package.__name__.replace("_", "-")
         text = (DOCS / "reference" / f"{name}.md").read_text()

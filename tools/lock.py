@@ -59,6 +59,8 @@ def main() -> None:
                 *("uv", "pip", "compile", "--quiet", "--no-config", "--system-certs", "--upgrade"),
                 *("--universal", "--python-version", ".".join(map(str, oldest))),
                 *("--generate-hashes", "--no-header", "--no-annotate"),
+                # What channels-redis requires is of this tree.
+                *("--no-emit-package", "channels"),
                 *("--output-file", str(target), str(source)),
             ]
             if subprocess.run(command, cwd=folder, check=False).returncode:

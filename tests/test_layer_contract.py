@@ -1,0 +1,147 @@
+"""The contract of channel layers, kept by those that programs use.
+
+In memory all of it is kept. Each Redis layer lists what it does otherwise; should a release of
+channels-redis put one right, its test fails here until it is taken off the list.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import channels.exceptions
+import channels_redis.core
+import pytest
+from channels.layers import InMemoryChannelLayer
+from channels_redis.core import RedisChannelLayer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+import channels_core.exceptions
+from channels_testing.layers import ChannelLayerContract
+from redis_server import require_redis
+
+
+class TestInMemory(ChannelLayerContract):
+    latency = 0  # a call comes as far as it can in one turn of the event loop
+
+    def make_layer(self, **options: Any) -> InMemoryChannelLayer:
+        self.now = 0.0
+        return InMemoryChannelLayer(clock=lambda: self.now, **options)
+
+    async def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TestInMemoryCopied(TestInMemory):
+    """Let objects pass, which is what the option is for."""
+
+    deviations = {
+        "test_tuples_arrive_as_lists": "they arrive as tuples",
+        "test_what_cannot_cross_is_refused": "nothing is to cross a network",
+        "test_a_key_is_a_string": "nothing is to cross a network",
+    }
+
+    def make_layer(self, **options: Any) -> InMemoryChannelLayer:
+        return super().make_layer(isolation="deepcopy", **options)
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with require_redis() as url:
+        yield url
+
+
+class OnRedis(ChannelLayerContract):
+    shared = True
+
+    @pytest.fixture(autouse=True)
+    def server(self, redis_url: str) -> None:
+        # A client of redis-py 8 gives up on an answer after five seconds, which is how long the
+        # layer lets Redis wait for a message.
+        self.hosts = [{"address": redis_url, "socket_timeout": None}]
+
+
+ONE_LIST = "the channels of a process share one list in Redis, and the capacity of that"
+IN_FLIGHT = "what Redis has handed over and receive() has not read yet goes with a cancelled call"
+
+
+class TestRedis(OnRedis):
+    deviations = {
+        "test_a_full_channel_leaves_others_free": ONE_LIST,
+        "test_a_group_passes_over_full_channels": ONE_LIST,
+        "test_a_slow_receiver_loses_nothing_to_others": (
+            "reading one channel fetches the messages of all in the process, and of those that "
+            "nobody receives the oldest are dropped"
+        ),
+        "test_flush_drops_what_was_fetched": (
+            "flush() empties Redis, and not what was fetched into the process"
+        ),
+        "test_each_member_owns_its_message": "all members in a process get the same dict",
+        "test_each_message_expires_by_itself": (
+            "what has expired is removed when a message is sent, and not when one is received"
+        ),
+        "test_a_key_is_a_string": "msgpack packs any key, and the receiver fails to unpack it",
+        "test_a_message_survives_its_receiver": IN_FLIGHT,
+        "test_a_message_on_a_name_survives_its_receiver": IN_FLIGHT,
+        "test_several_event_loops_receive": (
+            "the channels of a process are read under one lock, which belongs to one event loop"
+        ),
+    }
+    latency = 0.02
+    timeout = 2
+    races = 600  # it loses one message in ten or twenty races
+
+    def make_layer(self, **options: Any) -> RedisChannelLayer:
+        return RedisChannelLayer(hosts=self.hosts, **options)
+
+
+SUBSCRIBED = "Redis publishes to who has subscribed: where nobody has yet, a message is lost"
+CANCELLED = "a receive() that is cancelled ends the subscription, and drops what waits"
+UNBOUNDED = "a channel has no capacity"
+UNTIMED = "nothing expires"
+MADE_HERE = "only channels that were made in the running event loop may be in groups"
+ANY_NAME = "names are not checked"
+
+
+class TestRedisPubSub(OnRedis):
+    deviations = {
+        "test_a_named_channel_needs_no_receiver": SUBSCRIBED,
+        "test_one_event_loop_after_another": SUBSCRIBED,
+        "test_the_part_after_the_mark_counts": SUBSCRIBED,
+        "test_a_cancelled_receive_takes_nothing": CANCELLED,
+        "test_a_cancelled_receive_on_a_name_takes_nothing": CANCELLED,
+        "test_a_cancelled_receive_leaves_its_groups": CANCELLED,
+        "test_a_cancelled_receive_leaves_the_others": CANCELLED,
+        "test_a_message_survives_its_receiver": CANCELLED,
+        "test_a_message_on_a_name_survives_its_receiver": CANCELLED,
+        "test_a_full_channel_refuses": UNBOUNDED,
+        "test_capacity_by_pattern": UNBOUNDED,
+        "test_capacity_by_compiled_pattern": UNBOUNDED,
+        "test_a_group_drops_what_is_too_much": UNBOUNDED,
+        "test_a_message_expires": UNTIMED,
+        "test_each_message_expires_by_itself": UNTIMED,
+        "test_a_membership_expires": UNTIMED,
+        "test_a_named_channel_may_be_a_member": MADE_HERE,
+        "test_groups_take_valid_channel_names": MADE_HERE,
+        "test_join_and_leave_from_another_thread": MADE_HERE,
+        "test_send_refuses_invalid_channel_names": ANY_NAME,
+        "test_receive_refuses_invalid_channel_names": ANY_NAME,
+        "test_group_add_refuses_invalid_names": ANY_NAME,
+        "test_group_discard_refuses_invalid_names": ANY_NAME,
+        "test_group_send_refuses_invalid_names": ANY_NAME,
+        "test_new_channels_are_marked_as_specific": "the names of new channels have no '!'",
+        "test_a_message_is_a_dict": "whatever msgpack packs is sent",
+        "test_a_key_is_a_string": "msgpack packs any key, and the receiver fails to unpack it",
+        "test_what_a_layer_offers_is_known_everywhere": (
+            "`extensions` is looked up on a layer of the running event loop"
+        ),
+    }
+    latency = 0.3  # a message that comes before the subscription is lost
+    timeout = 2
+
+    def make_layer(self, **options: Any) -> RedisPubSubChannelLayer:
+        return RedisPubSubChannelLayer(hosts=self.hosts, **options)
+
+
+def test_channels_redis_runs_on_this_package() -> None:
+    """... and not on another distribution that has its name."""
+    assert channels_redis.core.ChannelFull is channels_core.exceptions.ChannelFull
+    assert channels.exceptions is channels_core.exceptions

@@ -1,0 +1,56 @@
+"""Where the tests find redis-server."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from redis_server import WHEELS, MissingPart, find_program, require_redis
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what this machine has."""
+    monkeypatch.setenv("PATH", "")
+    for package in WHEELS:
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def test_the_one_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "redis-server"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_program() == str(program)
+
+
+@pytest.mark.parametrize("package", WHEELS)
+def test_then_the_one_of_a_wheel(
+    bare: None, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / package / WHEELS[package]
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    (tmp_path / package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package)
+    assert find_program() == str(program)
+
+
+def test_without_one_it_is_told_how_to_get_it(bare: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingPart, match="apt-get install redis-server; or from a wheel"):
+        find_program()
+    monkeypatch.delenv("CHANNELS_REQUIRE_PARTS", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="redis-server is not here"), require_redis():
+        pass
+    monkeypatch.setenv("CHANNELS_REQUIRE_PARTS", "1")
+    with pytest.raises(MissingPart), require_redis():
+        pass
+
+
+def test_nothing_of_it_is_left() -> None:
+    with require_redis() as url:
+        socket = Path(url.removeprefix("unix://"))
+        with Redis(unix_socket_path=str(socket)) as client:
+            assert client.ping()
+    assert not socket.parent.exists()
