@@ -19,22 +19,30 @@ class Counts(NamedTuple):
     passed: int
     failed: int
     skipped: int
+    xfailed: int = 0
 
     def __str__(self) -> str:
         """Return the closing line."""
         skipped = f", {self.skipped} skipped" if self.skipped else ""
-        return f"{self.passed} passed, {self.failed} failed{skipped}"
+        xfailed = f", {self.xfailed} xfailed" if self.xfailed else ""
+        return f"{self.passed} passed, {self.failed} failed{skipped}{xfailed}"
 
 
 def count(reports: Iterable[Path]) -> Counts:
-    """Count the tests in these reports. An error counts as a failure."""
-    total = failed = skipped = 0
+    """Count the tests in these reports.
+
+    An error counts as a failure. What is expected to fail, and does, is written down as skipped
+    and counted by itself.
+    """
+    total = failed = skipped = xfailed = 0
     for report in reports:
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 (pytest wrote it)
             total += int(suite.get("tests", 0))
             failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
             skipped += int(suite.get("skipped", 0))
-    return Counts(max(total - failed - skipped, 0), failed, skipped)
+            xfailed += sum(one.get("type") == "pytest.xfail" for one in suite.iter("skipped"))
+    passed = max(total - failed - skipped, 0)
+    return Counts(passed, failed, skipped - xfailed, xfailed)
 
 
 def show(reports: Iterable[Path]) -> None:
