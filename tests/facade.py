@@ -20,6 +20,10 @@ ALIASES: Final = {
     "channels.security.websocket": "channels_core.security.websocket",
     "channels.sessions": "channels_auth.sessions",
     "channels.staticfiles": "channels_http.staticfiles",
+    "channels.testing.application": "channels_testing.application",
+    "channels.testing.http": "channels_testing.http",
+    "channels.testing.live": "channels_testing.live",
+    "channels.testing.websocket": "channels_testing.websocket",
     "channels.utils": "channels_core.legacy",
 }
 
@@ -39,16 +43,12 @@ OWN: Final = (
     "channels.management",
     "channels.management.commands",
     "channels.security",
+    "channels.testing",
 )
 
 #: Documented modules whose owners hold nothing yet.
 LATER: Final = (
     "channels.management.commands.runworker",
     "channels.signals",
-    "channels.testing",
-    "channels.testing.application",
-    "channels.testing.http",
-    "channels.testing.live",
-    "channels.testing.websocket",
     "channels.worker",
 )

@@ -18,6 +18,12 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels.management": [],
     "channels.management.commands": [],
     "channels.security": [],
+    "channels.testing": [
+        "ApplicationCommunicator",
+        "ChannelsLiveServerTestCase",
+        "HttpCommunicator",
+        "WebsocketCommunicator",
+    ],
     "channels_auth": ["__version__"],
     "channels_auth.apps": ["ChannelsAuthConfig", "set_up"],
     "channels_auth.auth": [
@@ -164,4 +170,19 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_layers_memory": ["__version__"],
     "channels_layers_memory.layer": ["InMemoryChannelLayer"],
     "channels_testing": ["__version__"],
+    "channels_testing.application": ["ApplicationCommunicator", "no_op"],
+    "channels_testing.http": ["HttpCommunicator", "Response"],
+    "channels_testing.layers": ["ChannelLayerContract"],
+    "channels_testing.live": [
+        "ChannelsLiveServerTestCase",
+        "make_application",
+        "set_database_connection",
+    ],
+    "channels_testing.pytest_plugin": [
+        "channel_layer",
+        "http_communicator",
+        "lent_connections",
+        "websocket_communicator",
+    ],
+    "channels_testing.websocket": ["Denial", "WebsocketCommunicator"],
 }

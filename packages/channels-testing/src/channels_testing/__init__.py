@@ -1,4 +1,4 @@
-"""The place of the test tools of Channels; holds its version so far."""
+"""Test tools for Channels on Django: communicators, a live server, contracts, fixtures."""
 
 from importlib.metadata import version
 

@@ -1,0 +1,272 @@
+"""Drive any ASGI application from a test: send it messages, and receive those that it sends."""
+
+import asyncio
+import contextvars
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from asgiref.testing import ApplicationCommunicator as BaseApplicationCommunicator
+
+from channels_core.applications import as_asgi3
+from channels_core.typing import ASGIApplication, Message, Scope
+from channels_testing._database import connections_of_the_test
+from channels_testing._explain import state_of
+from channels_testing._login import Login
+from channels_testing._scopes import add_cookies
+
+__all__ = ["ApplicationCommunicator", "no_op"]
+
+
+def no_op() -> None:
+    """Do nothing, in the place of something that a test leaves out."""
+
+
+class ApplicationCommunicator(BaseApplicationCommunicator):
+    """Run one connection of an ASGI application, without a server.
+
+    While the application runs it uses the database as the test does, and no connection of the
+    test to a database is closed. As a context (`async with`) it leaves no application behind,
+    however the test ends.
+
+    Attributes:
+        scope: The connection's scope; it may be changed until the application is started.
+        application: The application, as an ASGI 3 callable.
+        keep_running: Whether an application goes on after a receive has timed out. By default it
+            is cancelled, and nothing more can be received.
+    """
+
+    keep_running = False
+
+    # Read by asgiref when this object is deleted, and a constructor may have raised.
+    _future: Any = None
+
+    def __init__(
+        self,
+        application: Any,
+        scope: Scope,
+        *,
+        cookies: Mapping[str, Any] | None = None,
+        session: Mapping[str, Any] | None = None,
+        user: Any = None,
+        backend: str | None = None,
+    ) -> None:
+        """Take an application and the scope of one connection; nothing is started yet.
+
+        Args:
+            application: An ASGI 3 application, a consumer class, or a two-step application.
+            scope: The connection's scope.
+            cookies: Cookies that the client sends, by name; those of Django's test client too.
+            session: What the client's session holds: it is stored, and the client has its cookie.
+            user: Who is logged in, as by Django's `Client.force_login`: a session is stored, and
+                the client has its cookie. A consumer without middleware around it finds the user
+                in its scope.
+            backend: Dotted path of the backend that authenticated the user, if not the first.
+
+        Raises:
+            TypeError: The application cannot be called.
+        """
+        super().__init__(application, scope)  # type: ignore[no-untyped-call] # asgiref's
+        self.application: ASGIApplication = as_asgi3(application)
+        add_cookies(self.scope, cookies or {})
+        self._login = Login(user, backend, session)
+        self._sent: list[Message] = []
+        # Whether the test has seen the exception that the application ended with.
+        self._told = False
+
+    def force_login(self, user: Any, backend: str | None = None) -> None:
+        """Log a user in, as the argument `user` does.
+
+        Raises:
+            RuntimeError: The application has been started.
+        """
+        if self._future is not None:
+            raise RuntimeError("force_login() comes before the application is started")
+        self._login.user, self._login.backend = user, backend
+
+    @property
+    def future(self) -> asyncio.Task[Any]:
+        """The application's task; it is started when it is first asked for."""
+        if self._future is None:
+            # Without a reference to this object: the application ends with it.
+            running = _run(
+                self.application,
+                self.scope,
+                self._login,
+                self.input_queue,
+                self.output_queue,
+                self._sent,
+            )
+            # In a context of its own, as under a server: a test's variables do not reach it.
+            self._future = contextvars.Context().run(asyncio.create_task, running)
+        task: asyncio.Task[Any] = self._future
+        return task
+
+    def _check(self) -> None:
+        """Raise what the application has ended with."""
+        if self.future.done():
+            self._told = True
+            self.future.result()
+
+    async def send_input(self, message: Message) -> None:
+        """Send a message to the application, as the server would.
+
+        Raises:
+            Exception: The application has ended with this one.
+        """
+        self._check()
+        await self.input_queue.put(message)
+
+    async def receive_output(self, timeout: float = 1, keep_running: bool | None = None) -> Any:
+        """Wait for a message of the application, and return it.
+
+        Args:
+            timeout: Seconds to wait at most.
+            keep_running: Whether the application goes on if none comes; None for the attribute
+                of this name.
+
+        Raises:
+            TimeoutError: None came. The text tells what the application does, or how it ended.
+            Exception: The application has ended with this one.
+        """
+        self._check()
+        task = self.future
+        if self.output_queue.empty():
+            # An application that ends will send nothing more: nobody need wait for that.
+            arrival = asyncio.ensure_future(self.output_queue.get())
+            try:
+                await asyncio.wait({arrival, task}, timeout=timeout, return_when="FIRST_COMPLETED")
+                if arrival.done():
+                    return arrival.result()
+            finally:
+                arrival.cancel()
+        if not self.output_queue.empty():
+            return self.output_queue.get_nowait()
+        self._check()
+        if task.done():
+            raise TimeoutError(f"No message can come any more. {self._state()}")
+        error = TimeoutError(f"No message came within {timeout:g} s. {self._state()}")
+        if not (self.keep_running if keep_running is None else keep_running):
+            await self._cancel()
+        raise error
+
+    def _state(self) -> str:
+        return state_of(self.future, self.input_queue.qsize(), self._sent)
+
+    async def _cancel(self) -> None:
+        """Cancel the application, and let it end."""
+        self.future.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.future
+
+    async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:
+        """Tell whether the application sends nothing for a while.
+
+        Args:
+            timeout: Seconds to watch it.
+            interval: Seconds between two looks.
+
+        Raises:
+            Exception: The application has ended with this one.
+        """
+        self._check()
+        nothing: bool = await super().receive_nothing(timeout, interval)  # type: ignore[no-untyped-call] # asgiref's
+        return nothing
+
+    async def wait(self, timeout: float = 1) -> None:
+        """Wait for the application to end by itself.
+
+        Args:
+            timeout: Seconds to wait at most; then it is cancelled.
+
+        Raises:
+            TimeoutError: It did not end. The text tells what it did instead.
+            Exception: The application has ended with this one.
+        """
+        try:
+            await asyncio.wait({self.future}, timeout=timeout)
+            if not self.future.done():
+                raise TimeoutError(
+                    f"The application did not end within {timeout:g} s. {self._state()}"
+                )
+        finally:
+            if not self.future.done():
+                await self._cancel()
+        if not self.future.cancelled():
+            self._check()
+
+    def stop(self, exceptions: bool = True) -> None:
+        """Cancel the application if it runs.
+
+        Args:
+            exceptions: Whether to raise what it has ended with, if it has.
+
+        Raises:
+            Exception: See above.
+        """
+        super().stop(exceptions)  # type: ignore[no-untyped-call] # asgiref's
+
+    async def __aenter__(self) -> Self:
+        """Start the application."""
+        try:
+            await self._enter()
+        except BaseException as error:
+            await self._end_after(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let the client leave, and wait for the application to end; cancel it after a failure.
+
+        Raises:
+            TimeoutError: It did not end.
+            Exception: The application has ended with this one, and no method has raised it.
+        """
+        if error is not None:
+            await self._end_after(error)
+        elif not self.future.done():
+            await self._leave()
+        elif not (self._told or self.future.cancelled()):
+            self._check()
+
+    async def _enter(self) -> None:
+        """Begin the connection."""
+        self._check()
+
+    async def _leave(self) -> None:
+        """End the connection of an application that runs."""
+        await self._cancel()
+
+    async def _end_after(self, error: BaseException) -> None:
+        """End the application after a failure of the test, which is the error to be seen."""
+        with suppress(Exception):
+            await self._cancel()
+        if not self._told and not self.future.cancelled() and self.future.exception():
+            error.add_note(self._state())
+
+
+async def _run(
+    application: ASGIApplication,
+    scope: Scope,
+    login: Login,
+    received: "asyncio.Queue[Message]",
+    sending: "asyncio.Queue[Message]",
+    sent: list[Message],
+) -> Any:
+    async def receive() -> Message:
+        return await received.get()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        await sending.put(message)
+
+    with connections_of_the_test():
+        # Around a consumer alone, nothing reads the cookie.
+        await login.enter(scope, bare=hasattr(application, "consumer_class"))
+        return await application(scope, receive, send)

@@ -1,0 +1,249 @@
+"""Drive an HTTP application from a test, as a client would."""
+
+import asyncio
+import json as json_format
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from django.utils.datastructures import CaseInsensitiveMapping
+
+from channels_core.headers import HeadersArgument, encode_headers
+from channels_core.typing import Scope
+from channels_testing._explain import brief
+from channels_testing._scopes import Query, encode_form, http_scope
+from channels_testing.application import ApplicationCommunicator
+
+__all__ = ["HttpCommunicator", "Response"]
+
+
+class Response(dict[str, Any]):
+    """A response: a dict with `status`, `headers` (pairs of bytes) and `body`."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        status: int = self["status"]
+        return status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by names of any case; of several with one name, the last."""
+        pairs = self["headers"]
+        return CaseInsensitiveMapping(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs
+        )
+
+    @property
+    def body(self) -> bytes:
+        """The body, as far as it has come."""
+        body: bytes = self["body"]
+        return body
+
+    @property
+    def text(self) -> str:
+        """The body as text, in UTF-8."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """Return what the body holds as JSON."""
+        return json_format.loads(self.body)
+
+
+class HttpCommunicator(ApplicationCommunicator):
+    """One HTTP request to an application, and its response.
+
+    `get_response` does all of it. As a context (`async with`) it sends the request and waits for
+    the headers, for a response that is streamed; at the end the client leaves.
+
+    Attributes:
+        response: What has come of the response; None before its headers.
+    """
+
+    def __init__(
+        self,
+        application: Any,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] = b"",
+        headers: HeadersArgument = None,
+        *,
+        query: Query = None,
+        json: Any = None,
+        form: Query = None,
+        scope: Mapping[str, Any] | None = None,
+        cookies: Mapping[str, Any] | None = None,
+        session: Mapping[str, Any] | None = None,
+        user: Any = None,
+        backend: str | None = None,
+    ) -> None:
+        """Take an application and a request.
+
+        Args:
+            application: An ASGI 3 application, a consumer class, or a two-step application.
+            method: The HTTP method.
+            path: Path of the request, with a query string perhaps.
+            body: The request's body: bytes, or an iterable of the parts in which it arrives.
+            headers: Headers: pairs or a mapping, of str or bytes.
+            query: Added to the query string: a mapping, pairs, or an encoded str.
+            json: A body to be sent as JSON.
+            form: A body to be sent as a form: a mapping, pairs, or an encoded str.
+            scope: Keys of the scope to add, or to put in the place of what is there.
+            cookies: As in `ApplicationCommunicator`.
+            session: As in `ApplicationCommunicator`.
+            user: As in `ApplicationCommunicator`.
+            backend: As in `ApplicationCommunicator`.
+
+        Raises:
+            TypeError: More than one kind of body is given, or one of str.
+            ValueError: A header holds CR, LF or NUL.
+        """
+        given: object = body
+        if isinstance(given, str):
+            raise TypeError(f"Expected the body as bytes, got a str; encode it: {given!r:.200}")
+        fields = encode_headers(headers)
+        if sum([bool(body), json is not None, form is not None]) > 1:
+            raise TypeError("A request has one body: give body, json or form")
+        if json is not None:
+            body = json_format.dumps(json).encode()
+            _default(fields, b"content-type", b"application/json")
+        if form is not None:
+            body = encode_form(form).encode()
+            _default(fields, b"content-type", b"application/x-www-form-urlencoded")
+        parts = [body] if isinstance(body, bytes) else list(body)
+        if any(parts) and isinstance(body, bytes):
+            _default(fields, b"content-length", str(len(body)).encode())
+        made: Scope = http_scope(method, path, fields, query)
+        super().__init__(
+            application,
+            {**made, **(scope or {})},
+            cookies=cookies,
+            session=session,
+            user=user,
+            backend=backend,
+        )
+        # As programs read it, and as it is sent.
+        self.body = b"".join(parts)
+        self._parts = parts or [b""]
+        self._sent_request = False
+        self.response: Response | None = None
+        self._ended = False
+
+    async def get_response(self, timeout: float = 1) -> Response:
+        """Send the request, wait for the whole response, and let the application end.
+
+        Args:
+            timeout: Seconds to wait for each part of it at most; and for the application to end
+                thereafter, which is no error if it does not.
+
+        Raises:
+            TimeoutError: A part did not come.
+            AssertionError: Something came that is no part of a response.
+            Exception: The application has ended with this one.
+        """
+        response = await self.start_response(timeout)
+        async for _ in self.iter_body(timeout):
+            pass
+        if not self.future.done():
+            # As servers do. What an application still has to clean up is its own affair.
+            await self.send_input({"type": "http.disconnect"})
+            await asyncio.wait({self.future}, timeout=timeout)
+        return response
+
+    async def start_response(self, timeout: float = 1) -> Response:
+        """Send the request, and wait for the status and the headers.
+
+        Returns:
+            The response; its `body` grows with each part that is received.
+
+        Raises:
+            TimeoutError: They did not come.
+            AssertionError: Something else came first.
+            Exception: The application has ended with this one.
+        """
+        await self.send_request()
+        if self.response is None:
+            start = await self.receive_output(timeout)
+            if start["type"] != "http.response.start":
+                raise AssertionError(f"Expected the start of a response, got {brief(start)}")
+            headers = list(start.get("headers") or ())
+            self.response = Response(status=start["status"], headers=headers, body=b"")
+        return self.response
+
+    async def send_request(self) -> None:
+        """Send the request, and wait for nothing."""
+        if not self._sent_request:
+            self._sent_request = True
+            for number, part in enumerate(self._parts, 1):
+                await self.send_body(part, more_body=number < len(self._parts))
+
+    async def send_body(self, body: bytes, more_body: bool = False) -> None:
+        """Send a part of the request's body; for a request that is sent by hand, bit by bit.
+
+        Args:
+            body: The part.
+            more_body: Whether more is to come.
+        """
+        self._sent_request = True
+        await self.send_input({"type": "http.request", "body": body, "more_body": more_body})
+
+    async def receive_body(self, timeout: float = 1, keep_running: bool | None = None) -> bytes:
+        """Wait for the next part of the response's body, and return it.
+
+        Args:
+            timeout: Seconds to wait at most.
+            keep_running: As in `receive_output`.
+
+        Raises:
+            TimeoutError: None came.
+            AssertionError: The response has ended, or something else came.
+            Exception: The application has ended with this one.
+        """
+        response = await self.start_response(timeout)
+        if self._ended:
+            raise AssertionError(f"The response has ended: status {response.status}")
+        message = await self.receive_output(timeout, keep_running)
+        if message["type"] != "http.response.body":
+            raise AssertionError(f"Expected a part of the body, got {brief(message)}")
+        part: bytes = message.get("body", b"")
+        self._ended = not message.get("more_body", False)
+        response["body"] += part
+        return part
+
+    async def iter_body(self, timeout: float = 1) -> AsyncIterator[bytes]:
+        """Iterate over the parts of the response's body that are not empty, to its end.
+
+        Args:
+            timeout: Seconds to wait for each part at most.
+
+        Raises:
+            TimeoutError: A part did not come.
+            Exception: The application has ended with this one.
+        """
+        while not self._ended:
+            if part := await self.receive_body(timeout):
+                yield part
+
+    async def disconnect(self, timeout: float = 1) -> None:
+        """Let the client leave, and wait for the application to end.
+
+        Args:
+            timeout: Seconds to wait for it at most.
+
+        Raises:
+            TimeoutError: It did not end.
+            Exception: The application has ended with this one.
+        """
+        if not self.future.done():
+            await self.send_input({"type": "http.disconnect"})
+        await self.wait(timeout)
+
+    async def _enter(self) -> None:
+        await self.start_response()
+
+    async def _leave(self) -> None:
+        await self.disconnect()
+
+
+def _default(fields: list[tuple[bytes, bytes]], name: bytes, value: bytes) -> None:
+    if not any(given == name for given, _ in fields):
+        fields.append((name, value))

@@ -1,0 +1,155 @@
+"""Test a site through a real server: with a browser, or with a client for WebSockets."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.test import TransactionTestCase, modify_settings
+from django.utils.functional import classproperty
+
+from channels_core.routing import get_default_application
+from channels_core.typing import ASGIApplication
+from channels_testing import _live_databases, _live_process
+from channels_testing._live_thread import ServerThread
+
+__all__ = ["ChannelsLiveServerTestCase", "make_application", "set_database_connection"]
+
+
+def make_application(*, static_wrapper: Callable[[Any], Any] | None) -> ASGIApplication:
+    """Return the application that the setting `ASGI_APPLICATION` names.
+
+    Args:
+        static_wrapper: Takes the application, and returns one that serves static files besides.
+
+    Raises:
+        ImproperlyConfigured: The setting is missing, or what it names cannot be imported.
+    """
+    application: ASGIApplication = get_default_application()
+    return application if static_wrapper is None else static_wrapper(application)
+
+
+def set_database_connection() -> None:
+    """Let this process's connections to databases lead to those of the tests.
+
+    The server's process calls it before it serves. Elsewhere it goes by the setting
+    `TEST["NAME"]` of each alias that has one.
+    """
+    _live_databases.use()
+
+
+class ChannelsLiveServerTestCase(TransactionTestCase):
+    """Run the site's ASGI application in Daphne while the tests of the class run.
+
+    It is to WebSockets what Django's `LiveServerTestCase` is to requests. The server runs in a
+    process of its own: what the tests change in the memory of theirs once the server has started
+    does not reach it, and its databases must not be in memory. With `serve_in_thread` it runs in
+    the test's process, with the same settings and databases at all times.
+
+    Attributes:
+        host: Where the server listens, and the host of the URLs.
+        port: Where it listens; 0 for a port that the operating system chooses.
+        serve_static: Whether static files are served, if there is a `STATIC_URL`.
+        static_wrapper: Takes the application, and returns one that serves static files besides.
+        ProtocolServerProcess: The process; `daphne.testing.DaphneProcess`, or a class like it.
+        serve_in_thread: Whether to serve from a thread of the test's process.
+        start_method: How the process is started: `fork`, `forkserver`, `spawn`, or None for
+            what is set in `multiprocessing`, which is the platform's own way by default.
+        startup_timeout: Seconds that the process may take until it serves.
+        shutdown_timeout: Seconds that it may take to end before it is killed; in a thread, that
+            the applications may take before they are cancelled.
+    """
+
+    host: ClassVar[str] = "localhost"
+    port: ClassVar[int] = 0
+    serve_static: ClassVar[bool] = True
+    static_wrapper: ClassVar[Callable[[Any], Any]] = ASGIStaticFilesHandler
+    serve_in_thread: ClassVar[bool] = False
+    start_method: ClassVar[str | None] = None
+    startup_timeout: ClassVar[float] = 60
+    shutdown_timeout: ClassVar[float] = 10
+
+    _server_process: ClassVar[Any] = None
+
+    @classproperty
+    def ProtocolServerProcess(cls) -> Any:  # noqa: N802, N805 - its known name; of a class
+        """Return the class of the process that serves.
+
+        Raises:
+            ImportError: Daphne is not installed.
+        """
+        return _live_process.process_class()
+
+    @classproperty
+    def live_server_url(cls) -> str:  # noqa: N805 - it is of a class
+        """Return the URL of the site, without a slash at its end."""
+        return f"http://{cls._netloc()}"
+
+    @classproperty
+    def live_server_ws_url(cls) -> str:  # noqa: N805 - it is of a class
+        """Return the URL of the site for WebSockets, without a slash at its end."""
+        return f"ws://{cls._netloc()}"
+
+    @classproperty
+    def allowed_host(cls) -> str:  # noqa: N805 - it is of a class
+        """Return the host that is added to the setting `ALLOWED_HOSTS`."""
+        return cls.host
+
+    @classmethod
+    def _netloc(cls) -> str:
+        if cls._server_process is None:
+            raise RuntimeError(f"The live server of {cls.__name__} does not run")
+        return f"{cls.host}:{cls._server_process.port.value}"
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start the server.
+
+        Raises:
+            LiveServerError: It does not start; the text says why.
+            ImproperlyConfigured: A database is in memory, and the server in another process.
+            ImportError: Daphne is not installed.
+        """
+        super().setUpClass()
+        cls.enterClassContext(modify_settings(ALLOWED_HOSTS={"append": cls.allowed_host}))
+        cls.addClassCleanup(cls._stop_server)
+        cls._start_server()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Stop the server."""
+        cls._stop_server()
+        super().tearDownClass()
+
+    @classmethod
+    def _start_server(cls) -> None:
+        wrapper = cls.static_wrapper if cls.serve_static and settings.STATIC_URL else None
+        get_application = partial(make_application, static_wrapper=wrapper)
+        # Django's own set-up has made them those that "__all__" stands for.
+        aliases = frozenset(cls.databases)
+        if cls.serve_in_thread:
+            cls.enterClassContext(_live_databases.shared(aliases))
+            cls._server_process = ServerThread(cls.host, get_application, port=cls.port)
+            cls._server_process.start()
+        else:
+            _live_databases.refuse_in_memory(aliases, cls.__name__)
+            cls._server_process = _live_process.start(
+                cls.ProtocolServerProcess,
+                host=cls.host,
+                port=cls.port,
+                get_application=get_application,
+                setup=set_database_connection,
+                databases=aliases,
+                case=cls.__name__,
+                start_method=cls.start_method,
+                seconds=cls.startup_timeout,
+            )
+
+    @classmethod
+    def _stop_server(cls) -> None:
+        server, cls._server_process = cls._server_process, None
+        if isinstance(server, ServerThread):
+            server.terminate(cls.shutdown_timeout)
+        elif server is not None:
+            _live_process.stop(server, seconds=cls.shutdown_timeout)

@@ -1,0 +1,79 @@
+"""Fixtures for pytest. Nothing is imported or changed unless a test asks for one of them."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from channels_testing.application import ApplicationCommunicator
+    from channels_testing.http import HttpCommunicator
+    from channels_testing.websocket import WebsocketCommunicator
+
+__all__ = ["channel_layer", "http_communicator", "lent_connections", "websocket_communicator"]
+
+_MEMORY: Final = "channels_layers_memory.layer.InMemoryChannelLayer"
+
+
+@pytest.fixture
+def channel_layer() -> Iterator[Any]:
+    """Have in-memory channel layers of the test's own under all aliases; this is the default one.
+
+    It needs the distribution `channels-layers-memory`.
+    """
+    from django.conf import settings
+    from django.test import override_settings
+
+    from channels_core.layers import get_channel_layer
+
+    configured = getattr(settings, "CHANNEL_LAYERS", None) or {}
+    layers = {alias: {"BACKEND": _MEMORY} for alias in ("default", *configured)}
+    with override_settings(CHANNEL_LAYERS=layers):
+        yield get_channel_layer()
+
+
+@pytest.fixture
+def lent_connections(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have asynchronous code of the test use the database as the test's thread does.
+
+    What `pytest.mark.django_db` opens belongs to the test's thread, and Django's asynchronous
+    interface (`await acreate()`) works in another one, outside of the test's transaction.
+    """
+    from channels_testing._database import lent_connections
+
+    # A transaction has to be begun before it can be lent.
+    for name in ("transactional_db", "db"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
+    with lent_connections():
+        yield
+
+
+@pytest.fixture
+def websocket_communicator(
+    lent_connections: None,
+) -> "Iterator[Callable[..., WebsocketCommunicator]]":
+    """Make communicators, with the arguments of `WebsocketCommunicator`; none outlives the test."""
+    from channels_testing.websocket import WebsocketCommunicator
+
+    yield from _factory(WebsocketCommunicator)
+
+
+@pytest.fixture
+def http_communicator(lent_connections: None) -> "Iterator[Callable[..., HttpCommunicator]]":
+    """Make communicators, with the arguments of `HttpCommunicator`; none outlives the test."""
+    from channels_testing.http import HttpCommunicator
+
+    yield from _factory(HttpCommunicator)
+
+
+def _factory(kind: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    made: list[ApplicationCommunicator] = []
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        made.append(kind(*args, **kwargs))
+        return made[-1]
+
+    yield make
+    for communicator in made:
+        communicator.stop(exceptions=False)

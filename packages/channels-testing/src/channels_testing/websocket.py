@@ -1,0 +1,308 @@
+"""Drive a WebSocket application from a test, as a browser would."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from channels_core.headers import HeadersArgument
+from channels_core.typing import Message, Scope
+from channels_testing._explain import brief
+from channels_testing._scopes import Query, websocket_scope
+from channels_testing.application import ApplicationCommunicator
+
+__all__ = ["Denial", "WebsocketCommunicator"]
+
+_DENIAL: Final = "websocket.http.response"
+
+
+@dataclass(frozen=True)
+class Denial:
+    """The HTTP response by which an application has refused a handshake.
+
+    Attributes:
+        status: HTTP status.
+        headers: Pairs of bytes.
+        body: The body.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class WebsocketCommunicator(ApplicationCommunicator):
+    """One WebSocket connection of an application.
+
+    As a context (`async with`) it connects, and leaves nothing behind however the test ends.
+    What the application has sent so far tells its attributes, received by the test or not.
+    """
+
+    def __init__(
+        self,
+        application: Any,
+        path: str,
+        headers: HeadersArgument = None,
+        subprotocols: Iterable[str] | None = None,
+        spec_version: Any = None,
+        *,
+        query: Query = None,
+        scope: Mapping[str, Any] | None = None,
+        denial_response: bool = False,
+        cookies: Mapping[str, Any] | None = None,
+        session: Mapping[str, Any] | None = None,
+        user: Any = None,
+        backend: str | None = None,
+    ) -> None:
+        """Take an application and what the client asks for.
+
+        Args:
+            application: An ASGI 3 application, a consumer class, or a two-step application.
+            path: Path of the connection, with a query string perhaps.
+            headers: Headers of the handshake: pairs or a mapping, of str or bytes.
+            subprotocols: What the client offers.
+            spec_version: Version of the ASGI specification that the server keeps to.
+            query: Added to the query string: a mapping, pairs, or an encoded str.
+            scope: Keys of the scope to add, or to put in the place of what is there.
+            denial_response: Whether the server can refuse a handshake by an HTTP response.
+            cookies: As in `ApplicationCommunicator`.
+            session: As in `ApplicationCommunicator`.
+            user: As in `ApplicationCommunicator`.
+            backend: As in `ApplicationCommunicator`.
+        """
+        made: Scope = websocket_scope(
+            path,
+            headers,
+            subprotocols,
+            query,
+            spec_version=spec_version,
+            denial_response=denial_response,
+        )
+        super().__init__(
+            application,
+            {**made, **(scope or {})},
+            cookies=cookies,
+            session=session,
+            user=user,
+            backend=backend,
+        )
+
+    def _find(self, kind: str) -> Message | None:
+        """Return the first message of this type that the application has sent."""
+        return next((message for message in self._sent if message.get("type") == kind), None)
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether the application has accepted the connection; None before it answered."""
+        if self._find("websocket.accept"):
+            return True
+        return None if self.close_code is None and self.denial is None else False
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that it has chosen."""
+        return (self._find("websocket.accept") or {}).get("subprotocol")
+
+    @property
+    def accept_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that it has sent with the acceptance."""
+        return list((self._find("websocket.accept") or {}).get("headers") or ())
+
+    @property
+    def close_code(self) -> int | None:
+        """The code with which it has closed; None while it has not."""
+        message = self._find("websocket.close")
+        return None if message is None else message.get("code", 1000)
+
+    @property
+    def close_reason(self) -> str:
+        """The reason that it gave for closing."""
+        return (self._find("websocket.close") or {}).get("reason") or ""
+
+    @property
+    def denial(self) -> Denial | None:
+        """The response by which it has refused the handshake; None if it has not."""
+        start = self._find(f"{_DENIAL}.start")
+        if start is None:
+            return None
+        bodies = (m.get("body", b"") for m in self._sent if m.get("type") == f"{_DENIAL}.body")
+        return Denial(start["status"], list(start.get("headers") or ()), b"".join(bodies))
+
+    async def connect(self, timeout: float = 1) -> tuple[bool, Any]:
+        """Ask for the connection.
+
+        Args:
+            timeout: Seconds to wait for the answer at most.
+
+        Returns:
+            Whether it was accepted; and then the chosen subprotocol (None for none), otherwise
+            the close code, or the HTTP status of a denial.
+
+        Raises:
+            TimeoutError: No answer came.
+            AssertionError: The answer is none that belongs here.
+        """
+        await self.send_input({"type": "websocket.connect"})
+        answer = await self.receive_output(timeout)
+        match answer.get("type"):
+            case "websocket.accept":
+                return True, self.subprotocol
+            case "websocket.close":
+                return False, self.close_code
+            case "websocket.http.response.start":
+                more = True
+                while more:
+                    part = await self.receive_output(timeout)
+                    if part.get("type") != f"{_DENIAL}.body":
+                        raise AssertionError(f"Expected a part of the body, got {brief(part)}")
+                    more = part.get("more_body", False)
+                return False, answer["status"]
+        raise AssertionError(f"Expected an answer to the handshake, got {brief(answer)}")
+
+    async def send_to(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Send a frame to the application.
+
+        Args:
+            text_data: The text of a text frame; an empty one is a frame too.
+            bytes_data: The content of a binary frame.
+
+        Raises:
+            AssertionError: Both are given, or neither.
+        """
+        if (text_data is None) == (bytes_data is None):
+            raise AssertionError("send_to() takes either text_data or bytes_data")
+        if text_data is not None:
+            if not isinstance(text_data, str):
+                raise AssertionError(f"text_data must be a str, not {text_data!r}")
+            await self.send_input({"type": "websocket.receive", "text": text_data})
+        else:
+            if not isinstance(bytes_data, bytes):
+                raise AssertionError(f"bytes_data must be bytes, not {bytes_data!r}")
+            await self.send_input({"type": "websocket.receive", "bytes": bytes_data})
+
+    async def send_json_to(self, data: Any) -> None:
+        """Send a text frame with an object as JSON."""
+        await self.send_to(text_data=json.dumps(data))
+
+    async def receive_from(self, timeout: float = 1, keep_running: bool | None = None) -> Any:
+        """Wait for a frame of the application.
+
+        Args:
+            timeout: Seconds to wait at most.
+            keep_running: As in `receive_output`.
+
+        Returns:
+            The text of a text frame, the content of a binary frame.
+
+        Raises:
+            TimeoutError: None came.
+            AssertionError: Something else came: the application has closed, for example.
+        """
+        message = await self.receive_output(timeout, keep_running)
+        if message["type"] == "websocket.close":
+            raise AssertionError(f"Expected a frame, but the application {self._how_it_closed()}")
+        if message["type"] != "websocket.send":
+            raise AssertionError(f"Expected a frame, got {brief(message)}")
+        text, content = message.get("text"), message.get("bytes")
+        if (text is None) == (content is None):
+            raise AssertionError(f"A frame has either text or bytes: {brief(message)}")
+        return content if text is None else text
+
+    def _how_it_closed(self) -> str:
+        reason = f": {self.close_reason}" if self.close_reason else " and no reason"
+        return f"has closed with code {self.close_code}{reason}"
+
+    async def receive_json_from(self, timeout: float = 1, keep_running: bool | None = None) -> Any:
+        """Wait for a text frame with JSON, and return what it holds.
+
+        Raises:
+            TimeoutError: None came.
+            AssertionError: Something else came: a binary frame, or text that is not JSON.
+        """
+        text = await self.receive_from(timeout, keep_running)
+        if not isinstance(text, str):
+            raise AssertionError(
+                f"Expected a text frame with JSON, got a binary one: {text!r:.200}"
+            )
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise AssertionError(f"Expected JSON, got {text!r:.200} ({error})") from error
+
+    async def disconnect(self, code: int = 1000, timeout: float = 1, reason: str = "") -> None:
+        """Let the client leave, and wait for the application to end.
+
+        Args:
+            code: The close code that the application is told.
+            timeout: Seconds to wait for it at most.
+            reason: The reason that it is told.
+
+        Raises:
+            TimeoutError: It did not end.
+            Exception: The application has ended with this one.
+        """
+        message: Message = {"type": "websocket.disconnect", "code": code}
+        await self.send_input({**message, "reason": reason} if reason else message)
+        await self.wait(timeout)
+
+    async def assert_closed(self, code: int | None = None, timeout: float = 1) -> None:
+        """Wait for the application to close the connection.
+
+        Args:
+            code: The close code to expect; None for any.
+            timeout: Seconds to wait at most.
+
+        Raises:
+            AssertionError: It sent something else, or closed with another code.
+            TimeoutError: It sent nothing.
+        """
+        if self.close_code is None or not self.output_queue.empty():
+            message = await self.receive_output(timeout)
+            if message["type"] != "websocket.close":
+                raise AssertionError(f"Expected the connection to close, got {brief(message)}")
+        if code is not None and self.close_code != code:
+            raise AssertionError(
+                f"Expected a close with code {code}, but the application {self._how_it_closed()}"
+            )
+
+    async def assert_denied(self, status: int | None = None, timeout: float = 1) -> None:
+        """Ask for the connection, and expect that it is refused.
+
+        Args:
+            status: The HTTP status to expect of a denial (see `denial_response`); None for a
+                refusal of any kind.
+            timeout: Seconds to wait at most.
+
+        Raises:
+            AssertionError: It was accepted, or refused in another way.
+            TimeoutError: No answer came.
+        """
+        if self.accepted is None:
+            await self.connect(timeout)
+        if self.accepted:
+            raise AssertionError("Expected the handshake to be refused, but it was accepted")
+        if status is None:
+            return
+        if self.denial is None:
+            raise AssertionError(
+                f"Expected a refusal with status {status}, but the application "
+                f"{self._how_it_closed()}; only with denial_response=True it may send a response"
+            )
+        if self.denial.status != status:
+            raise AssertionError(
+                f"Expected a refusal with status {status}, got {self.denial.status}: "
+                f"{self.denial.body!r:.200}"
+            )
+
+    async def _enter(self) -> None:
+        accepted, _ = await self.connect()
+        if not accepted:
+            raise AssertionError(f"The connection was refused: {self._refusal()}")
+
+    async def _leave(self) -> None:
+        await self.disconnect()
+
+    def _refusal(self) -> str:
+        if self.denial is not None:
+            return f"status {self.denial.status}, {self.denial.body!r:.200}"
+        return f"the application {self._how_it_closed()}"

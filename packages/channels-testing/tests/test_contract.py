@@ -1,0 +1,240 @@
+import asyncio
+import gc
+import unittest
+from typing import Any
+
+import pytest
+
+from channels_testing._contract import Contract, LayerNotMadeError, clause, expect
+
+
+class Layer:
+    """Sends and receives nothing, and counts what is done to it."""
+
+    extensions: tuple[str, ...] = ("groups",)
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    async def flush(self) -> None:
+        self.done.append("flush")
+
+    async def close(self) -> None:
+        self.done.append("close")
+
+    async def receive(self, channel: str) -> Any:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.done.append("left")
+
+
+class Small(Contract):
+    """A contract of a few clauses."""
+
+    timeout = 0.01
+
+    def make_layer(self, **options: Any) -> Any:
+        self.options = options
+        self.made = Layer()
+        return self.made
+
+    @clause
+    async def test_kept(self) -> None:
+        """Is kept."""
+        await self.layer(capacity=3)
+
+    @clause
+    async def test_broken(self) -> None:
+        """Is broken."""
+        await self.layer()
+        expect(1, 2, "a number")
+
+    @clause
+    async def test_waiting(self) -> None:
+        """Waits for a message."""
+        await self.received(await self.layer(), "a")
+
+    @clause
+    async def test_hanging(self) -> None:
+        """Waits for ever."""
+        await asyncio.Event().wait()
+
+    @clause
+    async def test_timed_out(self) -> None:
+        """Raises a TimeoutError of its own."""
+        raise TimeoutError("by itself")
+
+    @clause
+    async def test_flush(self) -> None:
+        """Needs what the layer has not."""
+        await self.layer("groups", "flush", expiry=1)
+
+
+class TestClauses:
+    def test_they_are_listed(self) -> None:
+        assert Contract.clauses() == []
+        assert Small.clauses() == [
+            "test_broken",
+            "test_flush",
+            "test_hanging",
+            "test_kept",
+            "test_timed_out",
+            "test_waiting",
+        ]
+
+    def test_they_are_plain_functions_with_a_docstring(self) -> None:
+        assert not asyncio.iscoroutinefunction(Small.test_kept)
+        assert Small.test_kept.__doc__ == "Is kept."
+
+    def test_one_that_is_kept(self) -> None:
+        contract = Small()
+        contract.test_kept()
+        assert contract.options == {"capacity": 3}
+
+    def test_one_that_is_broken(self) -> None:
+        with pytest.raises(AssertionError, match=r"^a number: expected 2, got 1$"):
+            Small().test_broken()
+
+    def test_a_message_that_does_not_come(self) -> None:
+        contract = Small()
+        expected = r"^receive\('a'\): expected a message, got none within 0.01 s$"
+        with pytest.raises(AssertionError, match=expected):
+            contract.test_waiting()
+        assert contract.made.done == ["left", "close"]
+
+    def test_one_that_does_not_end(self) -> None:
+        expected = r"^expected the clause to end, got no end within 0.06 s$"
+        with pytest.raises(AssertionError, match=expected):
+            Small().test_hanging()
+
+    def test_a_timeout_of_its_own(self) -> None:
+        class Patient(Small):
+            timeout = 10
+
+        with pytest.raises(TimeoutError, match="by itself"):
+            Patient().test_timed_out()
+
+    def test_an_extension_that_the_layer_lacks(self) -> None:
+        contract = Small()
+        with pytest.raises(unittest.SkipTest, match="does not list the extension 'flush'"):
+            contract.test_flush()
+        assert contract.made.done == ["close"]
+
+    def test_they_may_be_run_again(self) -> None:
+        contract = Small()
+        contract.test_kept()
+        contract.test_kept()
+        assert contract.made.done == ["close"]
+
+
+class TestEnds:
+    def test_what_can_be_flushed_is(self) -> None:
+        contract = Small()
+        contract.make_layer = lambda **options: self.layer  # type: ignore[method-assign] # as asked
+        self.layer = Layer()
+        self.layer.extensions = ("groups", "flush")
+        contract.test_kept()
+        assert self.layer.done == ["flush", "close"]
+
+    def test_what_cannot_be_closed_is_not(self) -> None:
+        class Open(Small):
+            def make_layer(self, **options: Any) -> Any:
+                return type("Open", (), {"extensions": []})()
+
+        Open().test_kept()
+
+    def test_an_error_at_the_end_is_no_deviation(self) -> None:
+        class Failing(Small):
+            deviations = {"test_broken": "for a reason"}
+
+            async def close_layer(self, layer: object) -> None:
+                raise OSError("the backend has gone")
+
+        with pytest.raises(OSError, match="the backend has gone"):
+            Failing().test_broken()
+
+
+class TestMaking:
+    def test_it_may_be_a_coroutine_method(self) -> None:
+        class Slow(Small):
+            async def make_layer(self, **options: Any) -> Any:
+                await asyncio.sleep(0)
+                return Layer()
+
+        Slow().test_kept()
+
+    def test_a_layer_that_cannot_be_made(self) -> None:
+        class Failing(Small):
+            deviations = {"test_kept": "for a reason"}
+
+            def make_layer(self, **options: Any) -> Any:
+                raise OSError("no backend")
+
+        expected = r"^make_layer\(capacity=3\) raised OSError\('no backend'\)$"
+        with pytest.raises(LayerNotMadeError, match=expected):
+            Failing().test_kept()
+
+    def test_a_contract_that_makes_none(self) -> None:
+        class Empty(Contract):
+            @clause
+            async def test_anything(self) -> None:
+                await self.layer()
+
+        with pytest.raises(LayerNotMadeError, match="Empty must have a method make_layer") as error:
+            Empty().test_anything()
+        assert isinstance(error.value.__cause__, NotImplementedError)
+
+
+class TestDeviations:
+    def test_one_that_fails_is_an_expected_failure(self) -> None:
+        class Deviating(Small):
+            deviations = {"test_broken": "numbers are hard"}
+
+        expected = r"^numbers are hard \(AssertionError: a number: expected 2, got 1\)$"
+        with pytest.raises(pytest.xfail.Exception, match=expected):
+            Deviating().test_broken()
+
+    def test_one_that_no_longer_fails_fails(self) -> None:
+        class Deviating(Small):
+            deviations = {"test_kept": "it was broken once"}
+
+        expected = r"^test_kept is in `deviations` \(it was broken once\) and yet the layer keeps"
+        with pytest.raises(AssertionError, match=expected):
+            Deviating().test_kept()
+
+    def test_one_of_an_extension_that_is_not_there_is_skipped(self) -> None:
+        class Deviating(Small):
+            deviations = {"test_flush": "for a reason"}
+
+        with pytest.raises(unittest.SkipTest):
+            Deviating().test_flush()
+
+    def test_a_name_that_no_clause_has_is_refused(self) -> None:
+        expected = r"^Deviating.deviations: there is no clause 'test_broke'; did you mean test_brok"
+        with pytest.raises(TypeError, match=expected):
+            type("Deviating", (Small,), {"deviations": {"test_broke": "for a reason"}})
+        with pytest.raises(TypeError, match="did you mean test_broken or test_flush or "):
+            type("Deviating", (Small,), {"deviations": {"xyz": "for a reason"}})
+
+    @pytest.mark.parametrize("reason", ["", " ", None, True])
+    def test_a_reason_is_required(self, reason: object) -> None:
+        expected = r"^Deviating.deviations\['test_broken'\]: expected the reason as a str, got "
+        with pytest.raises(TypeError, match=expected):
+            type("Deviating", (Small,), {"deviations": {"test_broken": reason}})
+
+
+class TestTools:
+    async def test_time_passes(self) -> None:
+        await Contract().pass_time(0)
+
+    async def test_elsewhere_is_another_event_loop(self) -> None:
+        async def loop() -> asyncio.AbstractEventLoop:
+            return asyncio.get_running_loop()
+
+        assert await Contract().elsewhere(loop) is not asyncio.get_running_loop()
+        gc.collect()
+
+    async def test_elsewhere_does_not_hang(self) -> None:
+        with pytest.raises(TimeoutError):
+            await Small().elsewhere(asyncio.Event().wait)

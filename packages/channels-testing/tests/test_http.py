@@ -1,0 +1,222 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from channels_core.typing import Receive, Scope, Send
+from channels_testing.http import HttpCommunicator, Response
+
+# A net, for a machine under load.
+SECONDS = 60
+
+
+async def mirror(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with what was asked, as JSON."""
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message["body"].decode())
+        if not message.get("more_body", False):
+            break
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    asked = {"method": scope["method"], "path": scope["path"], "headers": headers, "parts": parts}
+    asked["query"] = scope["query_string"].decode()
+    head = [(b"Content-Type", b"application/json"), (b"x-twice", b"1"), (b"x-twice", b"2")]
+    await send({"type": "http.response.start", "status": 203, "headers": head})
+    await send({"type": "http.response.body", "body": json.dumps(asked).encode()})
+
+
+async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a part for each line of the request, and end with the client."""
+    await send({"type": "http.response.start", "status": 200})
+    while (message := await receive())["type"] != "http.disconnect":
+        more = message["body"] != b"last"
+        await send({"type": "http.response.body", "body": message["body"], "more_body": more})
+
+
+async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    raise ValueError("no such page")
+
+
+async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body"})
+    await asyncio.Event().wait()
+
+
+async def asked(*args: Any, **kwargs: Any) -> Any:
+    return (await HttpCommunicator(mirror, *args, **kwargs).get_response(SECONDS)).json()
+
+
+class TestRequest:
+    async def test_a_plain_one(self) -> None:
+        answer = await asked("get", "/a%20b/?c=d", query={"e": "f"})
+        assert answer == {
+            "method": "GET",
+            "path": "/a b/",
+            "headers": {},
+            "parts": [""],
+            "query": "c=d&e=f",
+        }
+
+    async def test_a_body(self) -> None:
+        communicator = HttpCommunicator(mirror, "POST", "/", b"hello", [(b"x", b"y")])
+        assert communicator.body == b"hello"
+        answer = (await communicator.get_response(SECONDS)).json()
+        assert answer["parts"] == ["hello"]
+        assert answer["headers"] == {"x": "y", "content-length": "5"}
+
+    async def test_a_body_in_parts(self) -> None:
+        communicator = HttpCommunicator(mirror, "POST", "/", [b"one", b"two"])
+        assert communicator.body == b"onetwo"
+        answer = (await communicator.get_response(SECONDS)).json()
+        assert answer["parts"] == ["one", "two"]
+        assert answer["headers"] == {}
+        assert (await asked("POST", "/", iter([])))["parts"] == [""]
+
+    async def test_json(self) -> None:
+        answer = await asked("POST", "/", json={"a": [1]})
+        assert json.loads(answer["parts"][0]) == {"a": [1]}
+        expected = {"content-type": "application/json", "content-length": "10"}
+        assert answer["headers"] == expected
+
+    async def test_a_form(self) -> None:
+        answer = await asked("POST", "/", form={"a": "b c", "d": [1, 2]})
+        assert answer["parts"] == ["a=b+c&d=1&d=2"]
+        assert answer["headers"]["content-type"] == "application/x-www-form-urlencoded"
+
+    async def test_headers_of_the_test_go_before(self) -> None:
+        given = {"Content-Type": "application/ld+json", "Content-Length": "99"}
+        answer = await asked("POST", "/", json=[], headers=given)
+        assert answer["headers"] == {k.lower(): v for k, v in given.items()}
+
+    async def test_the_scope_of_the_test_goes_before(self) -> None:
+        scope = {"path": "/other/", "state": {}}
+        communicator = HttpCommunicator(mirror, "GET", "/", scope=scope, cookies={"a": "b"})
+        assert communicator.scope["state"] == {}
+        answer = (await communicator.get_response(SECONDS)).json()
+        assert answer["path"] == "/other/"
+        assert answer["headers"] == {"cookie": "a=b"}
+
+    def test_one_body_only(self) -> None:
+        with pytest.raises(TypeError, match="give body, json or form"):
+            HttpCommunicator(mirror, "POST", "/", b"a", json={})
+        with pytest.raises(TypeError, match="give body, json or form"):
+            HttpCommunicator(mirror, "POST", "/", json={}, form={})
+
+    def test_a_body_of_text(self) -> None:
+        body: Any = "hello"
+        with pytest.raises(TypeError, match="Expected the body as bytes, got a str"):
+            HttpCommunicator(mirror, "POST", "/", body)
+
+    async def test_part_by_part_by_hand(self) -> None:
+        communicator = HttpCommunicator(mirror, "POST", "/")
+        await communicator.send_body(b"one", more_body=True)
+        await communicator.send_body(b"two")
+        assert (await communicator.get_response(SECONDS)).json()["parts"] == ["one", "two"]
+
+
+class TestResponse:
+    async def test_it_is_a_dict(self) -> None:
+        response = await HttpCommunicator(mirror, "GET", "/").get_response(SECONDS)
+        assert sorted(response) == ["body", "headers", "status"]
+        assert response["status"] == response.status == 203
+        assert response["headers"][0] == (b"Content-Type", b"application/json")
+        assert response["body"] == response.body
+
+    async def test_what_programs_read(self) -> None:
+        response = await HttpCommunicator(mirror, "GET", "/").get_response(SECONDS)
+        assert response.headers["content-type"] == "application/json"
+        assert response.headers["X-Twice"] == "2"
+        assert json.loads(response.text) == response.json()
+
+    def test_of_nothing(self) -> None:
+        response = Response(status=204, headers=[], body=b"")
+        assert (response.status, dict(response.headers), response.text) == (204, {}, "")
+
+    async def test_asked_for_twice(self) -> None:
+        communicator = HttpCommunicator(mirror, "GET", "/")
+        first = await communicator.get_response(SECONDS)
+        assert await communicator.get_response(SECONDS) is first is communicator.response
+
+    async def test_the_application_ends_with_it(self) -> None:
+        communicator = HttpCommunicator(stream, "POST", "/", [b"one", b"last"])
+        assert (await communicator.get_response(SECONDS)).body == b"onelast"
+        assert communicator.future.done()
+
+    async def test_of_an_application_that_does_not_end(self) -> None:
+        communicator = HttpCommunicator(endless, "GET", "/")
+        assert (await communicator.get_response(0.1)).status == 200
+        assert not communicator.future.done()
+        communicator.stop()
+
+    async def test_of_an_application_that_fails(self) -> None:
+        with pytest.raises(ValueError, match="no such page"):
+            await HttpCommunicator(failing, "GET", "/").get_response(SECONDS)
+
+
+class TestStream:
+    async def test_part_by_part(self) -> None:
+        async with HttpCommunicator(stream, "POST", "/", b"one") as client:
+            assert client.response is not None
+            assert client.response.status == 200
+            assert await client.receive_body(SECONDS) == b"one"
+            await client.send_body(b"two", more_body=True)
+            assert await client.receive_body(SECONDS) == b"two"
+            assert client.response.body == b"onetwo"
+            with pytest.raises(TimeoutError, match="alive and waits for a message"):
+                await client.receive_body(0.01, keep_running=True)
+        assert client.future.done()
+
+    async def test_all_parts(self) -> None:
+        parts = [b"one", b"", b"two", b"last"]
+        async with HttpCommunicator(stream, "POST", "/", parts) as client:
+            assert [part async for part in client.iter_body(SECONDS)] == [b"one", b"two", b"last"]
+            assert [part async for part in client.iter_body()] == []
+            with pytest.raises(AssertionError, match=r"^The response has ended: status 200$"):
+                await client.receive_body()
+
+    async def test_the_client_leaves(self) -> None:
+        client = HttpCommunicator(stream, "POST", "/", b"one")
+        assert (await client.start_response(SECONDS)).body == b""
+        await client.disconnect(SECONDS)
+        await client.disconnect()
+
+    async def test_an_application_that_does_not_let_it(self) -> None:
+        client = HttpCommunicator(endless, "GET", "/")
+        with pytest.raises(TimeoutError, match=r"did not end within 0\.1 s.* waits in endless \("):
+            await client.disconnect(0.1)
+
+
+class TestContext:
+    async def test_it_leaves_nothing_behind(self) -> None:
+        with pytest.raises(AssertionError, match="of the test"):
+            async with HttpCommunicator(stream, "GET", "/") as client:
+                raise AssertionError("of the test")
+        assert client.future.cancelled()
+
+    async def test_an_application_that_fails_at_once(self) -> None:
+        client = HttpCommunicator(failing, "GET", "/")
+        with pytest.raises(ValueError, match="no such page"):
+            async with client:
+                pytest.fail("it has begun")
+        assert client.future.done()
+
+
+class TestWrongMessages:
+    async def test_before_the_headers(self) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.body"})
+
+        with pytest.raises(AssertionError, match="Expected the start of a response, got "):
+            await HttpCommunicator(application, "GET", "/").get_response(SECONDS)
+
+    async def test_after_the_headers(self) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.start", "status": 200})
+
+        with pytest.raises(AssertionError, match="Expected a part of the body, got "):
+            await HttpCommunicator(application, "GET", "/").get_response(SECONDS)

@@ -1,0 +1,87 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from channels_testing.layers import ChannelLayerContract
+from simple_layer import SimpleContract
+
+HERE = Path(__file__).parent
+
+PROGRAM = """
+from channels_testing.layers import ChannelLayerContract
+from simple_layer import Clock, SimpleLayer, Store
+
+class TestMine(ChannelLayerContract):
+    latency = 0
+    deviations = dict.fromkeys(
+        [
+            "test_a_message_expires",
+            "test_each_message_expires_by_itself",
+            "test_an_expired_message_makes_room",
+            "test_a_membership_expires",
+        ],
+        "its clock stands still",
+    )
+
+    def make_layer(self, **options):
+        return SimpleLayer(Store(), Clock(), **options)
+
+    async def pass_time(self, seconds):
+        pass
+"""
+
+# Whoever tests a layer needs neither of them.
+NO_PLUGINS = ("-p", "no:asyncio", "-p", "no:django")
+
+
+class TestSimpleLayer(SimpleContract):
+    """A layer that keeps every clause."""
+
+
+def test_each_clause_states_itself() -> None:
+    for name in ChannelLayerContract.clauses():
+        statement = getattr(ChannelLayerContract, name).__doc__
+        assert statement, name
+        assert re.fullmatch(r"[A-Z`].*\.", statement), name
+
+
+def test_each_clause_is_broken_by_some_layer() -> None:
+    told = "".join(path.read_text() for path in HERE.glob("test_layer_*.py"))
+    assert set(ChannelLayerContract.clauses()) <= set(re.findall(r"test_\w+", told))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        NO_PLUGINS,
+        ("-p", "no:django", "-o", "asyncio_mode=strict"),
+        ("-p", "no:django", "-o", "asyncio_mode=auto"),
+    ],
+    ids=["no plugin", "strict", "auto"],
+)
+def test_it_runs_in_any_mode(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """... and tells apart what holds, what is skipped and what is expected to fail."""
+    (tmp_path / "test_mine.py").write_text(PROGRAM)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST_", "DJANGO_", "COV_"))
+    }
+    paths = filter(None, [str(HERE), environment.get("PYTHONPATH")])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_mine.py"],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # It has a store for each layer, so that instances share no channels.
+    found = {name: int(count) for count, name in re.findall(r"(\d+) ([a-z]{6,})", done.stdout)}
+    passed = len(ChannelLayerContract.clauses()) - 3 - 4
+    assert found == {"passed": passed, "skipped": 3, "xfailed": 4}, done.stdout

@@ -1,0 +1,182 @@
+"""Which databases a server uses; without a server."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from pytest_django.plugin import DjangoDbBlocker
+
+import live_site
+from channels_testing import _live_databases
+from channels_testing._live_databases import (
+    forget_inherited,
+    in_memory,
+    names,
+    only,
+    refuse_in_memory,
+    shared,
+    tell,
+    use,
+)
+from live_site import execute
+
+IN_MEMORY = "file:live-databases?mode=memory&cache=shared"
+INSERT = "INSERT INTO note VALUES ('any')"
+
+
+@pytest.fixture(autouse=True)
+def two(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    with (
+        django_db_blocker.unblock(),
+        live_site.databases(default=tmp_path / "file", memory=IN_MEMORY),
+    ):
+        yield
+
+
+def in_a_thread(call: Any) -> Any:
+    """Return what a call returns in a thread of its own."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+class TestNames:
+    def test_they_are_those_at_present(self, tmp_path: Path) -> None:
+        connections["default"].settings_dict["NAME"] = "at-present"
+        assert names() == {"default": "at-present", "memory": IN_MEMORY}
+
+    def test_use_what_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_live_databases, "_told", {})
+        connections["default"].settings_dict["TEST"]["NAME"] = "another"
+        tell({"default": "told", "memory": "told, too"})
+        use()
+        assert names() == {"default": "told", "memory": "told, too"}
+        assert in_a_thread(names) == names()
+
+    def test_use_what_the_settings_say(self) -> None:
+        connections["default"].settings_dict["TEST"]["NAME"] = "for-tests"
+        use()
+        assert names() == {"default": "for-tests", "memory": IN_MEMORY}
+
+
+class TestInMemory:
+    def test_it_is_known(self) -> None:
+        assert [one.alias for one in in_memory(["default", "memory"])] == ["memory"]
+        assert in_memory(["default"]) == []
+
+    def test_it_is_refused(self) -> None:
+        refuse_in_memory(["default"], "Case")
+        with pytest.raises(
+            ImproperlyConfigured,
+            match=r'^Case serves.*DATABASES\["memory"\]\["TEST"\]\["NAME"\] to',
+        ):
+            refuse_in_memory(["default", "memory"], "Case")
+
+
+class TestForgetInherited:
+    def test_what_is_open_stays_open(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        inherited: list[Any] = []
+        monkeypatch.setattr(_live_databases, "_inherited", inherited)
+        execute(INSERT)
+        before = connections["default"]
+        pools = {"default": object()}
+        vars(before)["_connection_pools"] = kept = dict(pools)
+        forget_inherited()
+        assert connections["default"] is not before
+        assert before in inherited
+        assert before.connection is not None
+        # The library's pools have threads, which are not here.
+        assert kept == {}
+        assert pools in inherited
+        for one in inherited:
+            if isinstance(one, BaseDatabaseWrapper):
+                BaseDatabaseWrapper.close(one)
+
+
+class TestOnly:
+    def test_others_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ensure_connection = BaseDatabaseWrapper.ensure_connection
+        monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", ensure_connection)
+        only(["default"], "Case")
+        execute(INSERT)
+        BaseDatabaseWrapper.close(connections["memory"])
+        with pytest.raises(AssertionError, match=r"add 'memory' to Case\.databases"):
+            execute(INSERT, "memory")
+
+        def ask() -> str:
+            with pytest.raises(AssertionError) as error:
+                execute(INSERT, "memory")
+            return str(error.value)
+
+        assert "add 'memory'" in in_a_thread(ask)
+
+
+class TestShared:
+    def test_what_threads_have_opened_is_closed(self) -> None:
+        def open_all() -> list[BaseDatabaseWrapper]:
+            for alias in ("default", "memory"):
+                execute(INSERT, alias)
+            return list(connections.all())
+
+        with shared(["default", "memory"]):
+            opened = in_a_thread(open_all)
+            assert all(one.connection is not None for one in opened)
+            own = connections["memory"].connection
+            execute(INSERT)
+        assert all(one.connection is None for one in opened)
+        assert not any(one.allow_thread_sharing for one in opened)
+        # The test's own is as it was.
+        assert connections["memory"].connection is own
+        assert execute("PRAGMA read_uncommitted", "memory") == [(0,)]
+        assert execute("SELECT * FROM note", "memory") == [("any",)]
+
+    def test_a_write_waits(self) -> None:
+        with shared(["memory"]):
+            refused = live_site.refusals
+            refused.clear()
+            done = threading.Event()
+
+            def write() -> None:
+                execute(INSERT, "memory")
+                done.set()
+
+            thread = threading.Thread(target=write)
+            with transaction.atomic("memory"):
+                execute(INSERT, "memory")
+                thread.start()
+                assert refused.wait(live_site.SECONDS)
+                assert not done.is_set()
+            assert done.wait(live_site.SECONDS)
+            thread.join()
+        assert len(execute("SELECT * FROM note", "memory")) == 2
+
+    def test_it_does_not_wait_for_ever(self) -> None:
+        connections["memory"].settings_dict["OPTIONS"]["timeout"] = 0
+
+        def write() -> str:
+            with pytest.raises(OperationalError) as error:
+                execute(INSERT, "memory")
+            return str(error.value)
+
+        with shared(["memory"]), transaction.atomic("memory"):
+            execute(INSERT, "memory")
+            assert "locked" in in_a_thread(write)
+
+    def test_other_errors_are_none_of_its(self) -> None:
+        with shared(["memory"]), pytest.raises(OperationalError, match="no such table"):
+            execute("SELECT * FROM absent", "memory")
+
+    def test_one_that_cannot_be_opened_twice(self) -> None:
+        connections["memory"].settings_dict["NAME"] = ":memory:"
+        with (
+            pytest.raises(ImproperlyConfigured, match="'memory' is in the memory of one"),
+            shared(["memory"]),
+        ):
+            raise AssertionError("it does not begin")

@@ -1,0 +1,95 @@
+"""The server in a thread of this process, by itself."""
+
+import asyncio
+import json
+import threading
+import warnings
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+import live_site
+from channels_testing import _live_thread
+from channels_testing._live_process import LiveServerError
+from channels_testing._live_thread import ServerThread
+
+
+def get_application() -> Any:
+    return live_site.application
+
+
+def ask(server: ServerThread, question: str = "pid") -> Any:
+    url = f"http://127.0.0.1:{server.port.value}/{question}/"
+    with urlopen(url, timeout=live_site.SECONDS) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.live
+class TestServerThread:
+    def test_it_takes_what_daphnes_process_does(self) -> None:
+        steps = []
+        server = ServerThread(
+            "127.0.0.1",
+            get_application,
+            {"server_name": "live"},
+            setup=lambda: steps.append("set up"),
+            teardown=lambda: steps.append("torn down"),
+        )
+        show = warnings.showwarning
+        server.start()
+        assert warnings.showwarning is show
+        url = f"http://127.0.0.1:{server.port.value}/pid/"
+        with urlopen(url, timeout=live_site.SECONDS) as answer:
+            assert answer.headers["server"] == "live"
+        server.terminate()
+        assert steps == ["set up", "torn down"]
+        server.terminate()
+        assert steps == ["set up", "torn down"]
+
+    def test_one_after_the_other_and_side_by_side(self) -> None:
+        before = threading.active_count()
+        first, second = (ServerThread("127.0.0.1", get_application) for _ in range(2))
+        first.start()
+        second.start()
+        assert ask(first) == ask(second)
+        first.terminate()
+        assert ask(second)
+        second.terminate()
+        # At most that of Twisted's reactor, and of asyncio's own pool.
+        names = {thread.name for thread in threading.enumerate()}
+        assert "channels-live-server" in names
+        assert threading.active_count() <= before + 2
+
+    def test_a_port_that_is_taken(self) -> None:
+        first = ServerThread("127.0.0.1", get_application)
+        first.start()
+        second = ServerThread("127.0.0.1", get_application, port=first.port.value)
+        with pytest.raises(LiveServerError, match=r"cannot listen at 127\.0\.0\.1.*in use"):
+            second.start()
+        assert ask(first)
+        first.terminate()
+
+    def test_it_ends_before_it_started(self) -> None:
+        ServerThread("127.0.0.1", get_application).terminate()
+
+
+def test_the_reactor_is_stopped_with_the_interpreter() -> None:
+    steps = []
+
+    class Reactor:
+        _asyncioEventloop = asyncio.new_event_loop()  # noqa: N815 - Twisted's name
+
+        def stop(self) -> None:
+            steps.append("stopped")
+
+        def callFromThread(self, call: Any) -> None:  # noqa: N802 - Twisted's name
+            call()
+
+    reactor = Reactor()
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    _live_thread._Reactor()._stop(reactor, thread)
+    assert steps == ["stopped"]
+    assert not thread.is_alive()
+    assert reactor._asyncioEventloop.is_closed()

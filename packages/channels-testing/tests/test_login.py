@@ -1,0 +1,122 @@
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, HttpResponse
+from django.http.cookie import parse_cookie
+from django.urls import path
+
+from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.typing import Receive, Scope, Send
+from channels_testing.http import HttpCommunicator
+from channels_testing.websocket import WebsocketCommunicator
+
+# A net, for a machine under load.
+SECONDS = 60
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"{request.user.get_username()} {sorted(request.session.items())[:1]}")
+
+
+urlpatterns = [path("", home)]
+
+
+class Greeting(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.accept()
+        user = self.scope.get("user")
+        await self.send(f"{user} {self.scope['session'].get('cart')}")
+
+
+async def with_sessions(scope: Scope, receive: Receive, send: Send) -> None:
+    """Do what the authentication of Channels does, with Django's own means."""
+    cookies = dict(scope["headers"]).get(b"cookie", b"").decode()
+    session = SessionStore(parse_cookie(cookies).get("sessionid"))
+    request = HttpRequest()
+    request.session = session
+    user = await sync_to_async(get_user)(request)
+    await Greeting.as_asgi()({**scope, "session": session, "user": user}, receive, send)
+
+
+@pytest.fixture
+def anna(db: None, settings: Any) -> User:
+    settings.ROOT_URLCONF = __name__
+    settings.MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ]
+    return get_user_model().objects.create_user("anna")
+
+
+async def greeting(communicator: WebsocketCommunicator) -> str:
+    async with communicator:
+        return str(await communicator.receive_from(SECONDS))
+
+
+class TestUser:
+    async def test_in_a_view(self, anna: User) -> None:
+        http = HttpCommunicator(get_asgi_application(), "GET", "/", user=anna)
+        assert (await http.get_response(SECONDS)).text.startswith("anna ")
+
+    async def test_behind_middleware(self, anna: User) -> None:
+        socket = WebsocketCommunicator(with_sessions, "/", user=anna)
+        assert await greeting(socket) == "anna None"
+        # The scope has nothing but the cookie: the middleware has found who it stands for.
+        assert not socket.scope.keys() & {"user", "session"}
+
+    async def test_in_a_consumer_alone(self, anna: User) -> None:
+        for consumer in (Greeting, Greeting.as_asgi()):
+            assert await greeting(WebsocketCommunicator(consumer, "/", user=anna)) == "anna None"
+
+    async def test_the_scope_of_the_test_goes_before(self, anna: User) -> None:
+        scope = {"user": "somebody"}
+        socket = WebsocketCommunicator(Greeting, "/", user=anna, scope=scope)
+        assert await greeting(socket) == "somebody None"
+
+    async def test_by_a_call(self, anna: User) -> None:
+        socket = WebsocketCommunicator(with_sessions, "/")
+        socket.force_login(anna)
+        assert await greeting(socket) == "anna None"
+        with pytest.raises(RuntimeError, match="before the application is started"):
+            socket.force_login(anna)
+
+    @pytest.mark.usefixtures("lent_connections")
+    async def test_the_backend(self, anna: User, settings: Any) -> None:
+        backend = "django.contrib.auth.backends.AllowAllUsersModelBackend"
+        settings.AUTHENTICATION_BACKENDS = [
+            "django.contrib.auth.backends.ModelBackend",
+            backend,
+        ]
+        await sync_to_async(User.objects.filter(pk=anna.pk).update)(is_active=False)
+        first = WebsocketCommunicator(with_sessions, "/", user=anna)
+        assert await greeting(first) == "AnonymousUser None"
+        second = WebsocketCommunicator(with_sessions, "/", user=anna, backend=backend)
+        assert await greeting(second) == "anna None"
+
+
+class TestSession:
+    async def test_behind_middleware(self, anna: User) -> None:
+        socket = WebsocketCommunicator(with_sessions, "/", session={"cart": ["tea"]})
+        assert await greeting(socket) == "AnonymousUser ['tea']"
+
+    async def test_in_a_consumer_alone(self, anna: User) -> None:
+        socket = WebsocketCommunicator(Greeting, "/", session={"cart": ["tea"]})
+        assert await greeting(socket) == "None ['tea']"
+
+    async def test_of_a_user(self, anna: User) -> None:
+        given = {"cart": ["tea"]}
+        socket = WebsocketCommunicator(with_sessions, "/", user=anna, session=given)
+        assert await greeting(socket) == "anna ['tea']"
+
+    async def test_without_a_database(self, settings: Any) -> None:
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+        settings.SESSION_COOKIE_NAME = "visit"
+        socket = WebsocketCommunicator(Greeting, "/", session={"cart": 1}, cookies={"a": "b"})
+        assert await greeting(socket) == "None 1"
+        [(_, cookie)] = socket.scope["headers"]
+        assert cookie.startswith(b"a=b; visit=")

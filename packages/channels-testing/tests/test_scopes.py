@@ -1,0 +1,134 @@
+from http.cookies import SimpleCookie
+from typing import Any
+
+import pytest
+
+from channels_core.headers import HeadersArgument
+from channels_core.typing import Scope
+from channels_testing._scopes import add_cookies, encode_form, http_scope, websocket_scope
+
+COMMON = {
+    "asgi": {"version": "3.0", "spec_version": "2.5"},
+    "http_version": "1.1",
+    "path": "/rooms/",
+    "raw_path": b"/rooms/",
+    "root_path": "",
+    "query_string": b"",
+    "headers": [],
+    "client": ["127.0.0.1", 0],
+    "server": ["testserver", 80],
+    "extensions": {},
+}
+
+
+class TestWhole:
+    def test_http(self) -> None:
+        scope = http_scope("get", "/rooms/")
+        assert scope == {**COMMON, "type": "http", "method": "GET", "scheme": "http"}
+
+    def test_websocket(self) -> None:
+        scope = websocket_scope("/rooms/")
+        assert scope == {**COMMON, "type": "websocket", "scheme": "ws", "subprotocols": []}
+
+    def test_two_share_nothing(self) -> None:
+        one, other = websocket_scope("/"), websocket_scope("/")
+        for key in ("asgi", "headers", "client", "server", "extensions", "subprotocols"):
+            assert one[key] is not other[key]
+
+
+class TestPath:
+    @pytest.mark.parametrize(
+        ("given", "path", "raw", "query"),
+        [
+            ("/a%20b/?x=1&y=%26", "/a b/", b"/a%20b/", b"x=1&y=%26"),
+            ("/caf\u00e9/?q=\u00e9", "/caf\u00e9/", b"/caf%C3%A9/", b"q=%C3%A9"),
+            ("/a b/?q=c d", "/a b/", b"/a%20b/", b"q=c%20d"),
+            ("/a?b?c#d", "/a", b"/a", b"b?c"),
+            ("http://example.com/a/?b=c", "/a/", b"/a/", b"b=c"),
+            ("", "", b"", b""),
+        ],
+    )
+    def test_what_a_client_writes(self, given: str, path: str, raw: bytes, query: bytes) -> None:
+        scope = http_scope("GET", given)
+        assert (scope["path"], scope["raw_path"], scope["query_string"]) == (path, raw, query)
+
+    @pytest.mark.parametrize("given", [b"/", None, 1])
+    def test_nothing_else_is_a_path(self, given: Any) -> None:
+        with pytest.raises(TypeError, match=r"Expected a path as a str, got "):
+            websocket_scope(given)
+
+
+class TestQuery:
+    @pytest.mark.parametrize(
+        ("path", "query", "string"),
+        [
+            ("/", {"room": "tea & cake"}, b"room=tea+%26+cake"),
+            ("/?a=1", {"b": 2}, b"a=1&b=2"),
+            ("/", [("a", 1), ("a", 2)], b"a=1&a=2"),
+            ("/", {"a": ["x", "y"]}, b"a=x&a=y"),
+            ("/", "already=encoded%20here", b"already=encoded%20here"),
+            ("/?a=1", None, b"a=1"),
+        ],
+    )
+    def test_it_is_added(self, path: str, query: Any, string: bytes) -> None:
+        assert websocket_scope(path, query=query)["query_string"] == string
+
+    def test_of_nothing(self) -> None:
+        assert encode_form(None) == ""
+
+
+class TestHeaders:
+    def test_pairs_stay_in_their_order(self) -> None:
+        pairs: HeadersArgument = [(b"X-B", b"1"), ("x-a", "2"), (b"x-b", b"3")]
+        expected = [(b"x-b", b"1"), (b"x-a", b"2"), (b"x-b", b"3")]
+        assert websocket_scope("/", pairs)["headers"] == expected
+
+    def test_a_mapping(self) -> None:
+        assert http_scope("GET", "/", {"Host": "localhost"})["headers"] == [(b"host", b"localhost")]
+
+    def test_none_can_start_another(self) -> None:
+        with pytest.raises(ValueError, match="must not contain CR, LF or NUL"):
+            websocket_scope("/", {"x": "a\r\nhost: b"})
+
+
+class TestWebsocket:
+    def test_subprotocols(self) -> None:
+        assert websocket_scope("/", subprotocols=("a", "b"))["subprotocols"] == ["a", "b"]
+
+    def test_the_version_is_where_asgi_has_it_and_where_programs_look(self) -> None:
+        scope = websocket_scope("/", spec_version="2.1")
+        assert scope["asgi"] == {"version": "3.0", "spec_version": "2.1"}
+        assert scope["spec_version"] == "2.1"
+
+    def test_a_server_that_can_send_a_response(self) -> None:
+        scope = websocket_scope("/", denial_response=True)
+        assert scope["extensions"] == {"websocket.http.response": {}}
+
+
+class TestCookies:
+    def test_they_are_one_header(self) -> None:
+        scope: Scope = {"headers": [(b"host", b"a")]}
+        add_cookies(scope, {"theme": "dark", "size": 3})
+        assert scope["headers"] == [(b"host", b"a"), (b"cookie", b"theme=dark; size=3")]
+
+    def test_they_join_those_that_are_there(self) -> None:
+        scope: Scope = {"headers": [(b"Cookie", b"a=1; b=2"), (b"host", b"a")]}
+        add_cookies(scope, {"c": "3"})
+        assert scope["headers"] == [(b"host", b"a"), (b"cookie", b"a=1; b=2; c=3")]
+
+    def test_those_of_djangos_client(self) -> None:
+        scope: Scope = {}
+        cookies = SimpleCookie({"theme": "dark"})
+        cookies["theme"]["path"] = "/"
+        add_cookies(scope, cookies)
+        assert scope == {"headers": [(b"cookie", b"theme=dark")]}
+
+    def test_none(self) -> None:
+        scope: Scope = {}
+        add_cookies(scope, {})
+        assert scope == {}
+
+    @pytest.mark.parametrize("value", ["a;b", "a\r", "a\n", "a\0"])
+    def test_none_can_start_another(self, value: str) -> None:
+        with pytest.raises(ValueError, match="A cookie must not contain"):
+            add_cookies({}, {"theme": value})

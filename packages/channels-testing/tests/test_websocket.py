@@ -1,0 +1,396 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from channels_core.consumer import AsyncConsumer
+from channels_core.exceptions import DenyConnection
+from channels_core.generic.websocket import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    JsonWebsocketConsumer,
+    WebsocketConsumer,
+)
+from channels_core.typing import Message, Receive, Scope, Send
+from channels_testing.websocket import Denial, WebsocketCommunicator
+
+# A net, for a machine under load.
+SECONDS = 60
+
+
+class Echo(WebsocketConsumer):
+    def connect(self) -> None:
+        offered = self.scope["subprotocols"]
+        self.accept(offered[0] if offered else None, headers=[(b"x-room", b"tea")])
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        match text_data:
+            case "close":
+                self.close(4000, "enough")
+            case "fail":
+                raise ValueError("told to fail")
+            case _:
+                self.send(text_data, bytes_data)
+
+
+class AsyncEcho(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data, bytes_data)
+
+
+class JsonEcho(JsonWebsocketConsumer):
+    def receive_json(self, content: Any, **kwargs: Any) -> None:
+        self.send_json(content)
+
+
+class AsyncJsonEcho(AsyncJsonWebsocketConsumer):
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        await self.send_json(content)
+
+
+class Told(AsyncWebsocketConsumer):
+    async def disconnect(self, code: int) -> None:
+        told.append((code, self.close_reason))
+
+
+told: list[Any] = []
+
+
+class Closed(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.close(4401)
+
+
+class Denied(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        raise DenyConnection(status=402, reason="Pay first.")
+
+
+async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+def sending(*messages: Message) -> Any:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            await receive()
+            await send(message)
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    return application
+
+
+ACCEPT: Message = {"type": "websocket.accept"}
+
+
+class TestConnect:
+    async def test_an_acceptance(self) -> None:
+        socket = WebsocketCommunicator(Echo.as_asgi(), "/")
+        assert await socket.connect(SECONDS) == (True, None)
+        assert socket.accepted is True
+        assert socket.accept_headers == [(b"x-room", b"tea")]
+        assert socket.close_code is None
+        await socket.disconnect(timeout=SECONDS)
+
+    async def test_a_subprotocol(self) -> None:
+        socket = WebsocketCommunicator(Echo, "/", subprotocols=["b", "a"])
+        assert await socket.connect(SECONDS) == (True, "b")
+        assert socket.subprotocol == "b"
+        await socket.disconnect(timeout=SECONDS)
+
+    async def test_nothing_is_known_before(self) -> None:
+        socket = WebsocketCommunicator(Echo, "/")
+        assert (socket.accepted, socket.subprotocol, socket.accept_headers) == (None, None, [])
+        assert (socket.close_code, socket.close_reason, socket.denial) == (None, "", None)
+
+    async def test_a_refusal(self) -> None:
+        socket = WebsocketCommunicator(Closed, "/")
+        assert await socket.connect(SECONDS) == (False, 4401)
+        assert (socket.accepted, socket.close_code, socket.denial) == (False, 4401, None)
+        assert (socket.close_reason, socket.accept_headers, socket.subprotocol) == ("", [], None)
+        await socket.disconnect(timeout=SECONDS)
+
+    async def test_a_refusal_without_a_code(self) -> None:
+        socket = WebsocketCommunicator(sending({"type": "websocket.close"}), "/")
+        assert await socket.connect(SECONDS) == (False, 1000)
+
+    async def test_a_refusal_by_a_response(self) -> None:
+        socket = WebsocketCommunicator(Denied, "/", denial_response=True)
+        assert await socket.connect(SECONDS) == (False, 402)
+        assert socket.accepted is False
+        assert isinstance(socket.denial, Denial)
+        assert (socket.denial.status, socket.denial.body) == (402, b"Pay first.")
+        assert dict(socket.denial.headers)[b"content-type"] == b"text/plain; charset=utf-8"
+        assert socket.close_code is None
+        # A server that has no responses.
+        socket = WebsocketCommunicator(Denied, "/")
+        assert (await socket.connect(SECONDS))[0] is False
+        assert socket.denial is None
+
+    async def test_a_refusal_by_a_response_in_parts(self) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            kind = "websocket.http.response"
+            await send({"type": f"{kind}.start", "status": 404})
+            await send({"type": f"{kind}.body", "body": b"not ", "more_body": True})
+            await send({"type": f"{kind}.body", "body": b"here"})
+
+        socket = WebsocketCommunicator(application, "/", denial_response=True)
+        assert await socket.connect(SECONDS) == (False, 404)
+        assert socket.denial == Denial(404, [], b"not here")
+
+    async def test_no_answer(self) -> None:
+        with pytest.raises(TimeoutError, match="It has sent nothing"):
+            await WebsocketCommunicator(silent, "/").connect(0.01)
+
+    async def test_another_answer(self) -> None:
+        socket = WebsocketCommunicator(sending({"type": "websocket.send", "text": "a"}), "/")
+        with pytest.raises(AssertionError, match="Expected an answer to the handshake, got "):
+            await socket.connect(SECONDS)
+        start: Message = {"type": "websocket.http.response.start", "status": 404}
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(start)
+            await send(start)
+
+        with pytest.raises(AssertionError, match="Expected a part of the body, got "):
+            await WebsocketCommunicator(application, "/").connect(SECONDS)
+
+    async def test_the_scope(self) -> None:
+        socket = WebsocketCommunicator(
+            silent,
+            "/a/?b=c",
+            [("X-A", "1")],
+            ["chat"],
+            "2.3",
+            query={"d": "e"},
+            scope={"path": "/f/", "url_route": {"kwargs": {"room": "tea"}}},
+            cookies={"g": "h"},
+        )
+        expected = {
+            "type": "websocket",
+            "path": "/f/",
+            "query_string": b"b=c&d=e",
+            "headers": [(b"x-a", b"1"), (b"cookie", b"g=h")],
+            "subprotocols": ["chat"],
+            "spec_version": "2.3",
+            "url_route": {"kwargs": {"room": "tea"}},
+        }
+        assert expected.items() <= socket.scope.items()
+
+
+class TestFrames:
+    @pytest.mark.parametrize("consumer", [Echo, AsyncEcho])
+    async def test_text_and_bytes(self, consumer: Any) -> None:
+        async with WebsocketCommunicator(consumer, "/") as socket:
+            await socket.send_to("hello")
+            assert await socket.receive_from(SECONDS) == "hello"
+            await socket.send_to(text_data="")
+            assert await socket.receive_from(SECONDS) == ""
+            await socket.send_to(bytes_data=b"\0")
+            assert await socket.receive_from(SECONDS) == b"\0"
+            assert await socket.receive_nothing() is True
+
+    @pytest.mark.parametrize("consumer", [JsonEcho, AsyncJsonEcho])
+    async def test_json(self, consumer: Any) -> None:
+        async with WebsocketCommunicator(consumer, "/") as socket:
+            await socket.send_json_to({"a": [1, None]})
+            assert await socket.receive_json_from(SECONDS) == {"a": [1, None]}
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            ({}, "takes either text_data or bytes_data"),
+            ({"text_data": "a", "bytes_data": b"a"}, "takes either text_data or bytes_data"),
+            ({"text_data": b"a"}, "text_data must be a str, not b'a'"),
+            ({"bytes_data": "a"}, "bytes_data must be bytes, not 'a'"),
+        ],
+    )
+    async def test_what_is_no_frame(self, arguments: Any, told: str) -> None:
+        with pytest.raises(AssertionError, match=told):
+            await WebsocketCommunicator(silent, "/").send_to(**arguments)
+
+    @pytest.mark.parametrize(
+        ("message", "told"),
+        [
+            ({"type": "websocket.close", "code": 4000}, "has closed with code 4000 and no reason"),
+            (
+                {"type": "websocket.close", "code": 4000, "reason": "enough"},
+                "has closed with code 4000: enough",
+            ),
+            ({"type": "websocket.accept"}, "Expected a frame, got {'type': 'websocket.accept'}"),
+            ({"type": "websocket.send"}, "A frame has either text or bytes"),
+            (
+                {"type": "websocket.send", "text": "", "bytes": b""},
+                "A frame has either text or bytes",
+            ),
+        ],
+    )
+    async def test_what_comes_instead_of_one(self, message: Message, told: str) -> None:
+        async with WebsocketCommunicator(sending(ACCEPT, message), "/") as socket:
+            await socket.send_to("a")
+            with pytest.raises(AssertionError, match=told):
+                await socket.receive_from(SECONDS)
+
+    @pytest.mark.parametrize(
+        ("message", "told"),
+        [
+            ({"bytes": b"[]"}, r"Expected a text frame with JSON, got a binary one: b'\[\]'"),
+            ({"text": "{a"}, r"Expected JSON, got '\{a' \(Expecting property name"),
+        ],
+    )
+    async def test_what_comes_instead_of_json(self, message: Message, told: str) -> None:
+        frame = {"type": "websocket.send", **message}
+        async with WebsocketCommunicator(sending(ACCEPT, frame), "/") as socket:
+            await socket.send_to("a")
+            with pytest.raises(AssertionError, match=told):
+                await socket.receive_json_from(SECONDS)
+
+    async def test_none_comes(self) -> None:
+        async with WebsocketCommunicator(Echo, "/") as socket:
+            for receive in (socket.receive_from, socket.receive_json_from):
+                with pytest.raises(TimeoutError, match="alive and waits for a message"):
+                    await receive(0.01, keep_running=True)
+            await socket.send_to("a")
+            assert await socket.receive_from(SECONDS) == "a"
+
+    async def test_the_application_fails(self) -> None:
+        async with WebsocketCommunicator(Echo, "/") as socket:
+            await socket.send_to("fail")
+            with pytest.raises(ValueError, match="told to fail"):
+                await socket.receive_from(SECONDS)
+
+
+class TestDisconnect:
+    async def test_code_and_reason(self) -> None:
+        for arguments in ((), (1001,), (1001, SECONDS, "bye")):
+            socket = WebsocketCommunicator(Told, "/")
+            await socket.connect(SECONDS)
+            await socket.disconnect(*arguments)
+        assert told == [(1000, ""), (1001, ""), (1001, "bye")]
+
+    async def test_one_that_does_not_end(self) -> None:
+        class Slow(AsyncConsumer):
+            async def websocket_disconnect(self, message: Message) -> None:
+                await asyncio.Event().wait()
+
+        socket = WebsocketCommunicator(Slow, "/")
+        with pytest.raises(
+            TimeoutError, match=r"did not end .* waits in .*websocket_disconnect \("
+        ):
+            await socket.disconnect(timeout=0.01)
+
+    async def test_after_a_receive_that_has_timed_out(self) -> None:
+        socket = WebsocketCommunicator(Echo, "/")
+        await socket.connect(SECONDS)
+        with pytest.raises(TimeoutError):
+            await socket.receive_from(0)
+        # What tests rely on today.
+        with pytest.raises(asyncio.CancelledError):
+            await socket.disconnect()
+
+
+class TestAssertClosed:
+    async def test_it_is(self) -> None:
+        async with WebsocketCommunicator(Echo, "/") as socket:
+            await socket.send_to("close")
+            await socket.assert_closed(4000, SECONDS)
+            await socket.assert_closed()
+            assert (socket.accepted, socket.close_reason) == (True, "enough")
+
+    async def test_it_was_before_the_test_received_it(self) -> None:
+        socket = WebsocketCommunicator(Echo, "/")
+        await socket.connect(SECONDS)
+        await socket.send_to("close")
+        await socket.disconnect(timeout=SECONDS)
+        assert (socket.close_code, socket.close_reason) == (4000, "enough")
+        await socket.assert_closed(4000)
+
+    async def test_with_another_code(self) -> None:
+        async with WebsocketCommunicator(Echo, "/") as socket:
+            await socket.send_to("close")
+            told = (
+                "Expected a close with code 1000, but the application has closed with code 4000: en"
+            )
+            with pytest.raises(AssertionError, match=told):
+                await socket.assert_closed(1000, SECONDS)
+
+    async def test_something_else_comes_first(self) -> None:
+        async with WebsocketCommunicator(Echo, "/") as socket:
+            await socket.send_to("a")
+            await socket.send_to("close")
+            with pytest.raises(AssertionError, match="Expected the connection to close, got "):
+                await socket.assert_closed(timeout=SECONDS)
+            await socket.assert_closed(timeout=SECONDS)
+
+    async def test_it_is_not(self) -> None:
+        socket = WebsocketCommunicator(Echo, "/")
+        await socket.connect(SECONDS)
+        with pytest.raises(TimeoutError):
+            await socket.assert_closed(timeout=0.01)
+
+
+class TestAssertDenied:
+    async def test_it_is(self) -> None:
+        await WebsocketCommunicator(Closed, "/").assert_denied(timeout=SECONDS)
+        socket = WebsocketCommunicator(Denied, "/", denial_response=True)
+        await socket.assert_denied(402, SECONDS)
+        await socket.assert_denied()
+
+    async def test_it_is_accepted(self) -> None:
+        with pytest.raises(AssertionError, match="to be refused, but it was accepted"):
+            await WebsocketCommunicator(Echo, "/").assert_denied(timeout=SECONDS)
+
+    async def test_without_a_response(self) -> None:
+        expected = (
+            "Expected a refusal with status 403, but the application has closed with code 4401 and "
+            "no reason; only with denial_response=True it may send a response"
+        )
+        with pytest.raises(AssertionError, match=expected):
+            await WebsocketCommunicator(Closed, "/").assert_denied(403, SECONDS)
+
+    async def test_with_another_status(self) -> None:
+        socket = WebsocketCommunicator(Denied, "/", denial_response=True)
+        with pytest.raises(AssertionError, match=r"with status 403, got 402: b'Pay first\.'"):
+            await socket.assert_denied(403, SECONDS)
+
+
+class TestContext:
+    async def test_it_connects_and_leaves(self) -> None:
+        told.clear()
+        async with WebsocketCommunicator(Told, "/") as socket:
+            assert socket.accepted
+        assert told == [(1000, "")]
+        assert socket.future.done()
+
+    async def test_one_that_has_left(self) -> None:
+        async with WebsocketCommunicator(Echo, "/") as socket:
+            await socket.disconnect(timeout=SECONDS)
+
+    @pytest.mark.parametrize(
+        ("application", "refusal"),
+        [
+            (Closed, "the application has closed with code 4401 and no reason"),
+            (Denied, "status 402, b'Pay first.'"),
+        ],
+    )
+    async def test_a_refusal(self, application: Any, refusal: str) -> None:
+        socket = WebsocketCommunicator(application, "/", denial_response=True)
+        with pytest.raises(AssertionError, match=f"^The connection was refused: {refusal}$"):
+            async with socket:
+                pytest.fail("it was accepted")
+        assert socket.future.done()
+
+    async def test_a_failure_of_the_test(self) -> None:
+        with pytest.raises(AssertionError, match="of the test"):
+            async with WebsocketCommunicator(Echo, "/") as socket:
+                raise AssertionError("of the test")
+        assert socket.future.done()
+
+    async def test_messages_without_a_type(self) -> None:
+        socket = WebsocketCommunicator(sending({}), "/")
+        with pytest.raises(AssertionError, match=r"got \{\}"):
+            await socket.connect(SECONDS)
+        assert socket.accepted is None
+        socket.stop()

@@ -1,0 +1,13 @@
+"""Communicators and a live server, to test consumers and applications."""
+
+from channels.testing.application import ApplicationCommunicator
+from channels.testing.http import HttpCommunicator
+from channels.testing.live import ChannelsLiveServerTestCase
+from channels.testing.websocket import WebsocketCommunicator
+
+__all__ = [
+    "ApplicationCommunicator",
+    "ChannelsLiveServerTestCase",
+    "HttpCommunicator",
+    "WebsocketCommunicator",
+]
