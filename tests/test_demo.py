@@ -168,7 +168,11 @@ class TestServedSite:
         assert status == 200
         assert '"tea"</script>' in page
         assert anna.get("/nowhere/")[0] == 404
-        assert "Live feed</h1>" in anna.get("/feed/")[1]
+        status, page = anna.get("/feed/")
+        assert status == 200
+        assert "Live feed</h1>" in page
+        assert 'href="/static/chat/log.css"' in page
+        assert anna.get("/static/chat/log.css")[0] == 200
 
 
 @pytest.mark.parametrize("serve", [demo, uvicorn])

@@ -874,13 +874,13 @@ class TestPages:
         """The site after the last page is that after the first page, with what is shown since."""
         for pages, site, before in (
             (["first-chat"], FIRST_SITE, None),
-            (["accounts", "live-feed"], SITE, FIRST_SITE),
+            (["accounts", "live-feed", "testing"], SITE, FIRST_SITE),
         ):
             text = "".join((DOCS / "tutorial" / f"{page}.md").read_text() for page in pages)
             shown = set(re.findall(rf"examples/{site.name}/([\w/.]+)", text))
             made = {
                 str(path.relative_to(site))
-                for kind in ("py", "html")
+                for kind in ("py", "html", "css")
                 for path in site.rglob(f"*.{kind}")
                 if not (before and same(path, before / path.relative_to(site)))
             }

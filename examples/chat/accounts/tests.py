@@ -1,19 +1,24 @@
 """What the site promises its members: run with `python manage.py test`."""
 
-import re
+from typing import Any
 from unittest import mock
 
-from django.contrib.auth import aget_user
+from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
-from django.http import HttpRequest
-from django.test import AsyncClient, Client, TestCase, TransactionTestCase
+from django.test import AsyncClient, Client, TestCase, TransactionTestCase, override_settings
 
 from accounts.consumers import ATTEMPTS, TOO_MANY_ATTEMPTS
-from chat.tests import SECONDS, Visitor, cookies_of, logged_in
+from chat.tests import websocket
 
 PASSWORD = "correct horse battery"
 
+# To check a password takes a good part of a second, on purpose, unless it is stored like this.
+fast_passwords = override_settings(
+    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]
+)
 
+
+@fast_passwords
 class PageTests(TestCase):
     """Signing up, logging in and logging out with forms."""
 
@@ -56,53 +61,48 @@ class PageTests(TestCase):
             self.assertEqual(careful.post(path).status_code, 403)
 
 
+@fast_passwords
 class SocketTests(TestCase):
     """Logging in and out over a WebSocket."""
-
-    async def open(self, cookies: str = "") -> Visitor:
-        """Open the WebSocket about the account."""
-        visitor = Visitor("/ws/account/", cookies)
-        self.assertEqual((await visitor.knock())["type"], "websocket.accept")
-        return visitor
 
     async def token(self, name: str) -> str:
         """Make an account, log in with its password, and return the token that comes."""
         await User.objects.acreate_user(name, password=PASSWORD)
-        visitor = await self.open()
-        await visitor.say(action="log_in", username=name, password=PASSWORD)
-        token = (await visitor.hear())["token"]
-        await visitor.leave()
-        return str(token)
+        async with websocket("/ws/account/") as visitor:
+            await visitor.send_json_to(log_in(name, PASSWORD))
+            return str((await visitor.receive_json_from())["token"])
 
-    async def name(self, client: AsyncClient) -> str:
-        """Return who is logged in with the client's cookies."""
-        request = HttpRequest()
-        request.session = await client.asession()
-        return (await aget_user(request)).get_username()
+    async def assert_logged_in(self, client: AsyncClient, name: str) -> None:
+        """Check whose name the pages have."""
+        self.assertContains(await client.get("/"), f'<strong id="member">{name}</strong>')
+
+    async def assert_logged_out(self, client: AsyncClient) -> None:
+        """Check that there are no pages for the client."""
+        response = await client.get("/")
+        self.assertEqual(response.headers["location"], "/accounts/log-in/?next=/")
 
     async def test_a_token_becomes_a_login_once(self) -> None:
         """The socket gives the token, an HTTP request the cookie."""
         form = {"token": await self.token("Anna"), "next": "/rooms/tea/"}
         response = await self.async_client.post("/accounts/log-in/exchange/", form)
         self.assertEqual(response.headers["location"], "/rooms/tea/")
-        self.assertEqual(await self.name(self.async_client), "Anna")
+        await self.assert_logged_in(self.async_client, "Anna")
 
         thief = AsyncClient()
         response = await thief.post("/accounts/log-in/exchange/", form)
         self.assertContains(response, "Please log in again", status_code=400)
-        self.assertEqual(await self.name(thief), "")
+        await self.assert_logged_out(thief)
 
     async def test_a_name_may_be_spelt_in_another_way(self) -> None:
         """An accent after its letter is the letter with the accent, over the socket as well."""
         name = "Zoe\u0308"
         form = {"username": name, "password1": PASSWORD, "password2": PASSWORD}
         await self.async_client.post("/accounts/sign-up/", form)
-        self.assertEqual(await self.name(self.async_client), "Zo\xeb")
+        await self.assert_logged_in(self.async_client, "Zo\xeb")
 
-        visitor = await self.open()
-        await visitor.say(action="log_in", username=name, password=PASSWORD)
-        self.assertIn("token", await visitor.hear())
-        await visitor.leave()
+        async with websocket("/ws/account/") as visitor:
+            await visitor.send_json_to(log_in(name, PASSWORD))
+            self.assertIn("token", await visitor.receive_json_from())
 
     async def test_a_token_that_is_none_is_refused(self) -> None:
         """Nothing, nonsense, one that was changed, one that lay around."""
@@ -113,83 +113,78 @@ class SocketTests(TestCase):
         with mock.patch("time.time", return_value=4e9):
             response = await self.async_client.post("/accounts/log-in/exchange/", {"token": token})
         self.assertEqual(response.status_code, 400)
-        self.assertEqual(await self.name(self.async_client), "")
+        await self.assert_logged_out(self.async_client)
 
     async def test_a_wrong_password_may_be_tried_a_few_times(self) -> None:
         """Then the connection ends."""
         await User.objects.acreate_user("Anna", password=PASSWORD)
-        visitor = await self.open()
-        for _ in range(ATTEMPTS - 1):
-            await visitor.say(action="log_in", username="Anna", password="guess")
-            self.assertIn("correct username and password", (await visitor.hear())["problem"])
-        await visitor.say(action="log_in", username="Anna", password="guess")
-        event = await visitor.socket.receive_output(timeout=SECONDS)
-        self.assertEqual((event["type"], event["code"]), ("websocket.close", TOO_MANY_ATTEMPTS))
-        await visitor.leave()
+        async with websocket("/ws/account/") as visitor:
+            for _ in range(ATTEMPTS - 1):
+                await visitor.send_json_to(log_in("Anna", "guess"))
+                problem = (await visitor.receive_json_from())["problem"]
+                self.assertIn("correct username and password", problem)
+            await visitor.send_json_to(log_in("Anna", "guess"))
+            await visitor.assert_closed(TOO_MANY_ATTEMPTS)
 
     async def test_nonsense_is_answered(self) -> None:
         """The connection lives on."""
-        visitor = await self.open()
-        for nonsense in (
-            "null",
-            "[]",
-            "{}",
-            '{"action": ["log_in"]}',
-            '{"action": "log_in"}',
-            '{"action": "log_in", "username": ["Anna"], "password": {}}',
-            r'{"action": "log_in", "username": "\u0000", "password": "\ud800"}',
-        ):
-            await visitor.socket.send_input({"type": "websocket.receive", "text": nonsense})
-            self.assertTrue(re.search(r"\w", (await visitor.hear())["problem"]))
-        await visitor.leave()
+        bad: list[Any] = [None, [], {}, {"action": ["log_in"]}, {"action": "log_in"}]
+        bad.append({"action": "log_in", "username": ["Anna"], "password": {}})
+        bad.append(log_in("\x00", "\ud800"))
+        async with websocket("/ws/account/") as visitor:
+            for nonsense in bad:
+                await visitor.send_json_to(nonsense)
+                self.assertRegex((await visitor.receive_json_from())["problem"], r"\w")
 
 
+@fast_passwords
 class LogoutTests(TransactionTestCase):
     """Logging out ends the WebSockets of the login, however it is done.
 
     They are told after the commit, and a `TestCase` commits nothing.
     """
 
-    async def enter(self, client: AsyncClient) -> Visitor:
-        """Let the member into a room."""
-        member = Visitor("/ws/rooms/tea/", cookies_of(client))
-        self.assertEqual((await member.knock())["type"], "websocket.accept")
-        return member
+    async def browser(self, name: str) -> AsyncClient:
+        """Return the browser of a new member."""
+        client = AsyncClient()
+        await client.aforce_login(await User.objects.acreate_user(name, password=PASSWORD))
+        return client
 
-    async def assert_ended(self, member: Visitor) -> None:
-        """Check that the connection is closed with the code that the page knows."""
-        event = await member.socket.receive_output(timeout=SECONDS)
-        self.assertEqual((event["type"], event["code"]), ("websocket.close", 4401))
-        await member.leave()
+    def room(self, browser: AsyncClient) -> WebsocketCommunicator:
+        """Return the WebSocket of a room, with the cookies of the browser."""
+        return websocket("/ws/rooms/tea/", cookies=browser.cookies)
 
     async def test_over_http(self) -> None:
         """All of the browser's rooms are left, and nobody else's."""
-        anna, ben = await logged_in("Anna"), await logged_in("Ben")
-        first, second, other = [await self.enter(client) for client in (anna, anna, ben)]
-        await anna.post("/accounts/log-out/")
-        await self.assert_ended(first)
-        await self.assert_ended(second)
-        self.assertTrue(await other.socket.receive_nothing())
-        await other.leave()
+        anna, ben = await self.browser("Anna"), await self.browser("Ben")
+        async with self.room(anna) as first, self.room(anna) as second, self.room(ben) as other:
+            await anna.post("/accounts/log-out/")
+            await first.assert_closed(4401)
+            await second.assert_closed(4401)
+            self.assertTrue(await other.receive_nothing())
 
     async def test_another_member_logs_in(self) -> None:
         """In the same browser, without a logout: the login before is over all the same."""
-        anna = await logged_in("Anna")
-        member = await self.enter(anna)
-        await User.objects.acreate_user("Ben", password=PASSWORD)
-        await anna.post("/accounts/log-in/", {"username": "Ben", "password": PASSWORD})
-        await self.assert_ended(member)
+        anna = await self.browser("Anna")
+        await self.browser("Ben")
+        async with self.room(anna) as room:
+            await anna.post("/accounts/log-in/", {"username": "Ben", "password": PASSWORD})
+            await room.assert_closed(4401)
 
     async def test_over_the_socket(self) -> None:
         """The session is gone on the server, and the cookie leads nowhere."""
-        anna = await logged_in("Anna")
-        member = await self.enter(anna)
-        account = Visitor("/ws/account/", cookies_of(anna))
-        await account.knock()
-        await account.say(action="log_out")
-        await self.assert_ended(member)
-        event = await account.socket.receive_output(timeout=SECONDS)
-        self.assertEqual(event["type"], "websocket.close")
-        await account.leave()
+        anna = await self.browser("Anna")
+        async with (
+            self.room(anna) as room,
+            websocket("/ws/account/", cookies=anna.cookies) as account,
+        ):
+            await account.send_json_to({"action": "log_out"})
+            await room.assert_closed(4401)
+            await account.assert_closed()
         response = await anna.get("/rooms/tea/")
         self.assertEqual(response.headers["location"], "/accounts/log-in/?next=/rooms/tea/")
+
+
+def log_in(name: str, password: str) -> dict[str, str]:
+    """Return what the page sends to log a visitor in."""
+    return {"action": "log_in", "username": name, "password": password}

@@ -5,86 +5,47 @@ from typing import Any
 from unittest import mock
 from urllib.parse import quote
 
-from asgiref.testing import ApplicationCommunicator
+from channels.testing import HttpCommunicator
 from django.contrib.auth.models import User
-from django.test import AsyncClient, Client, TestCase
+from django.test import Client, TestCase
 
 from chat.feeds import BATCH, FeedConsumer, PollConsumer, read_after
 from chat.models import Message
 from chat.saying import say
-from chat.tests import SECONDS, Visitor, cookies_of, logged_in
+from chat.tests import websocket
 from chatsite.asgi import application
 
 
-class Request:
-    """Stand for one HTTP request, as a server would hand it to the application."""
+class Feed(HttpCommunicator):
+    """The request of a page that follows all rooms."""
 
-    def __init__(self, target: str, cookies: str = "", method: str = "GET", **headers: str) -> None:
-        """Make ready to ask for a path, with its query, under the cookies."""
-        path, _, query = target.partition("?")
-        sent = {"host": "testserver", "cookie": cookies, **headers}
-        self.link = ApplicationCommunicator(
-            application,
-            {
-                "type": "http",
-                "method": method,
-                "path": path,
-                "query_string": query.encode(),
-                "headers": [
-                    (name.replace("_", "-").encode(), value.encode())
-                    for name, value in sent.items()
-                ],
-            },
-        )
+    def __init__(self, query: str = "", last_event_id: str = "", **who: Any) -> None:
+        """Make ready to ask for the stream, perhaps after an event that the browser has."""
+        headers = {"last-event-id": last_event_id.encode()} if last_event_id else {}
+        super().__init__(application, "GET", f"/feed/events/{query}", headers=headers, **who)
 
-    async def start(self) -> dict[str, Any]:
-        """Send the request, and return the beginning of the response."""
-        await self.link.send_input({"type": "http.request"})
-        return dict(await self.link.receive_output(timeout=SECONDS))
-
-    async def part(self) -> str:
-        """Return the next part of the response's body."""
-        message = await self.link.receive_output(timeout=SECONDS)
-        return str(message["body"].decode())
-
-    async def end(self) -> None:
-        """Return when the response has ended by itself."""
-        message = await self.link.receive_output(timeout=SECONDS)
-        assert not message.get("more_body"), message
-        await self.link.wait(timeout=SECONDS)
-
-    async def leave(self) -> None:
-        """Close the tab, or end the program."""
-        await self.link.send_input({"type": "http.disconnect"})
-        await self.link.wait(timeout=SECONDS)
-
-
-class Feed(Request):
-    """Stand for one browser with the page that follows all rooms."""
-
-    async def follow(self) -> str:
-        """Begin, and return the id that the browser has before the first event."""
-        start = await self.start()
-        assert start["status"] == 200, start
-        assert await self.part() == ": \n\n"
+    async def begin(self) -> str:
+        """Return the id that the browser has before the first event."""
+        assert await self.receive_body() == b": \n\n"
         fields = await self.event()
         assert "data" not in fields, fields
         return fields["id"]
 
     async def event(self) -> dict[str, str]:
         """Return the fields of what comes next."""
-        lines = (await self.part()).splitlines()
+        lines = (await self.receive_body()).decode().splitlines()
         return dict(line.split(": ", 1) for line in lines if line)
 
-    async def hear(self, number: int) -> list[str]:
-        """Return the texts of the next messages, of which each has the id of its event."""
-        texts = []
-        for _ in range(number):
-            fields = await self.event()
-            message = json.loads(fields["data"])
-            assert fields["id"] == str(message["id"]), fields
-            texts.append(message["text"])
-        return texts
+    async def hear(self) -> Any:
+        """Return the next message, which has the id of its event."""
+        fields = await self.event()
+        message = json.loads(fields["data"])
+        assert fields["id"] == str(message["id"]), fields
+        return message
+
+    async def texts(self, number: int) -> list[str]:
+        """Return the texts of the next messages."""
+        return [(await self.hear())["text"] for _ in range(number)]
 
 
 async def said(*texts: str, room: str = "tea") -> list[int]:
@@ -97,39 +58,37 @@ async def said(*texts: str, room: str = "tea") -> list[int]:
 class FeedTests(TestCase):
     """The stream of what is said in all rooms."""
 
-    async def feed(self, query: str = "", last_event_id: str | None = None) -> Feed:
-        """Return the feed of a member, which has not begun."""
-        if not hasattr(self, "cookies"):
-            self.cookies = cookies_of(await logged_in("Ben"))
-        headers = {} if last_event_id is None else {"last_event_id": last_event_id}
-        return Feed(f"/feed/events/{query}", self.cookies, **headers)
+    anna: User
+    ben: User
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Make the members."""
+        cls.anna = User.objects.create_user("Anna")
+        cls.ben = User.objects.create_user("Ben")
 
     async def test_everything_that_is_said_comes(self) -> None:
         """Out of each room, whether it was said over a WebSocket or by a form."""
-        feed = await self.feed()
-        await feed.follow()
+        async with Feed(user=self.ben) as feed:
+            await feed.begin()
 
-        anna = await logged_in("Anna")
-        member = Visitor("/ws/rooms/tea/", cookies_of(anna))
-        await member.knock()
-        await member.say(text="<b>Milk</b>,\nanyone?")
-        message = json.loads((await feed.event())["data"])
-        self.assertEqual((message["room"], message["author"]), ("tea", "Anna"))
-        self.assertEqual(message["text"], "<b>Milk</b>,\nanyone?")
-        await member.leave()
+            async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
+                await anna.send_json_to({"text": "<b>Milk</b>,\nanyone?"})
+                message = await feed.hear()
+            self.assertEqual((message["room"], message["author"]), ("tea", "Anna"))
+            self.assertEqual(message["text"], "<b>Milk</b>,\nanyone?")
 
-        await anna.post("/rooms/coffee/plain/", {"text": "Sugar?"})
-        message = json.loads((await feed.event())["data"])
-        self.assertEqual((message["room"], message["text"]), ("coffee", "Sugar?"))
-        await feed.leave()
+            await self.async_client.aforce_login(self.anna)
+            await self.async_client.post("/rooms/coffee/plain/", {"text": "Sugar?"})
+            message = await feed.hear()
+            self.assertEqual((message["room"], message["text"]), ("coffee", "Sugar?"))
 
     async def test_a_new_page_gets_the_last_twenty_messages(self) -> None:
         """And takes over where they begin, should it have to come back before the first one."""
         ids = await said(*map(str, range(25)))
-        feed = await self.feed()
-        self.assertEqual(await feed.follow(), str(ids[4]))
-        self.assertEqual(await feed.hear(20), [str(number) for number in range(5, 25)])
-        await feed.leave()
+        async with Feed(user=self.ben) as feed:
+            self.assertEqual(await feed.begin(), str(ids[4]))
+            self.assertEqual(await feed.texts(20), [str(number) for number in range(5, 25)])
 
     async def test_who_comes_back_gets_what_they_missed(self) -> None:
         """All of it, in order, and nothing else; the browser's header counts first."""
@@ -137,14 +96,13 @@ class FeedTests(TestCase):
         missed = [str(number) for number in range(2, BATCH + 30)]
         for query, header in (
             ("", str(ids[1])),
-            (f"?after={ids[1]}", None),
+            (f"?after={ids[1]}", ""),
             (f"?after={ids[7]}", str(ids[1])),
         ):
-            feed = await self.feed(query, header)
-            await feed.follow()
-            self.assertEqual(await feed.hear(len(missed)), missed)
-            self.assertTrue(await feed.link.receive_nothing())
-            await feed.leave()
+            async with Feed(query, header, user=self.ben) as feed:
+                await feed.begin()
+                self.assertEqual(await feed.texts(len(missed)), missed)
+                self.assertTrue(await feed.receive_nothing())
 
     async def test_what_is_said_while_the_database_is_read_comes_once(self) -> None:
         """Whether the database has it already or not."""
@@ -162,99 +120,94 @@ class FeedTests(TestCase):
 
         done: list[bool] = []
         with mock.patch.object(FeedConsumer, "catch_up", slow):
-            feed = await self.feed(last_event_id=str(last))
-            await feed.follow()
-            self.assertEqual(await feed.hear(2), ["not yet read", "read already"])
-            self.assertTrue(await feed.link.receive_nothing())
-        await feed.leave()
+            async with Feed(last_event_id=str(last), user=self.ben) as feed:
+                await feed.begin()
+                self.assertEqual(await feed.texts(2), ["not yet read", "read already"])
+                self.assertTrue(await feed.receive_nothing())
 
     async def test_what_the_layer_has_lost_comes_with_the_next_message(self) -> None:
         """The layer tells that there is something, and the database says what."""
-        feed = await self.feed()
-        await feed.follow()
-        await said("lost")
-        await say("tea", "Anna", "found")
-        self.assertEqual(await feed.hear(2), ["lost", "found"])
-        await feed.leave()
+        async with Feed(user=self.ben) as feed:
+            await feed.begin()
+            await said("lost")
+            await say("tea", "Anna", "found")
+            self.assertEqual(await feed.texts(2), ["lost", "found"])
 
     async def test_an_id_that_is_none_makes_a_new_page(self) -> None:
         """Whatever a program may send."""
         await said("Hello")
-        for nonsense in ("x", "-1", "1.5", "\x00", "9" * 5000, "\xff", "\u0663", "NaN", "1 OR 1"):
-            for query, header in ((f"?after={quote(nonsense)}", None), ("", nonsense)):
-                feed = await self.feed(query, header)
-                await feed.follow()
-                if nonsense != "\u0663":  # three in another script, and so an id
-                    self.assertEqual(await feed.hear(1), ["Hello"])
-                await feed.leave()
+        for nonsense in ("x", "-1", "1.5", "\x01", "9" * 5000, "\xff", "\u0663", "NaN", "1 OR 1"):
+            for query, header in ((f"?after={quote(nonsense)}", ""), ("", nonsense)):
+                async with Feed(query, header, user=self.ben) as feed:
+                    await feed.begin()
+                    if nonsense != "\u0663":  # three in another script, and so an id
+                        self.assertEqual(await feed.texts(1), ["Hello"])
 
     async def test_an_id_that_was_never_given(self) -> None:
         """As when the database was made anew: what is said from now on comes."""
         [last] = await said("before")
         for number in (last + 1, 2**63 - 1):
-            feed = await self.feed(last_event_id=str(number))
-            self.assertEqual(await feed.follow(), str(last))
-            await say("tea", "Anna", "after")
-            self.assertEqual(await feed.hear(1), ["after"])
-            await feed.leave()
+            async with Feed(last_event_id=str(number), user=self.ben) as feed:
+                self.assertEqual(await feed.begin(), str(last))
+                await say("tea", "Anna", "after")
+                self.assertEqual(await feed.texts(1), ["after"])
             last += 1
 
     async def test_a_stream_ends_after_a_while(self) -> None:
         """And the browser asks for another one, which takes a login that holds."""
+        await self.async_client.aforce_login(self.ben)
+        cookies = self.async_client.cookies
         with mock.patch.object(FeedConsumer, "response_timeout", 0):
-            feed = await self.feed()
-            await feed.follow()
-            await feed.end()
-        await User.objects.all().adelete()
-        again = await self.feed()
-        self.assertEqual((await again.start())["status"], 401)
-        await again.link.wait(timeout=SECONDS)
+            self.assertEqual((await Feed(cookies=cookies).get_response()).status, 200)
+        await self.ben.adelete()
+        self.assertEqual((await Feed(cookies=cookies).get_response()).status, 401)
 
     async def test_who_is_not_logged_in_gets_no_stream(self) -> None:
         """And is not sent to another page, which a script could not read."""
         for path in ("/feed/events/", "/rooms/tea/poll/"):
-            for cookies in ("", "sessionid=nowhere"):
-                request = Request(path, cookies)
-                self.assertEqual((await request.start())["status"], 401)
-                await request.link.wait(timeout=SECONDS)
+            for cookies in ({}, {"sessionid": "nowhere"}):
+                request = HttpCommunicator(application, "GET", path, cookies=cookies)
+                self.assertEqual((await request.get_response()).status, 401)
 
 
 class PollTests(TestCase):
     """Waiting for messages by ordinary requests."""
 
-    async def poll(self, query: str, room: str = "tea", method: str = "GET") -> Request:
-        """Return a request of a member, which is not yet sent."""
-        if not hasattr(self, "cookies"):
-            self.cookies = cookies_of(await logged_in("Ben"))
-        return Request(f"/rooms/{room}/poll/{query}", self.cookies, method)
+    ben: User
 
-    async def texts(self, request: Request) -> list[str]:
-        """Return the texts of the answer, which ends the request."""
-        body = json.loads(await request.part())
-        await request.link.wait(timeout=SECONDS)
-        return [message["text"] for message in body["messages"]]
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Make the member who asks."""
+        cls.ben = User.objects.create_user("Ben")
+
+    def poll(self, query: str = "", room: str = "tea", method: str = "GET") -> HttpCommunicator:
+        """Return a request of the member, which is not yet sent."""
+        return HttpCommunicator(application, method, f"/rooms/{room}/poll/{query}", user=self.ben)
+
+    async def texts(self, request: HttpCommunicator) -> list[str]:
+        """Return the texts of the answer."""
+        response = await request.get_response()
+        self.assertEqual(response.status, 200)
+        self.assertEqual(response.headers["content-type"], "application/json")
+        return [message["text"] for message in response.json()["messages"]]
 
     async def test_what_is_there_comes_at_once(self) -> None:
         """What is newer than the client has, or the last twenty messages for a new one."""
         ids = await said(*map(str, range(25)))
         await said("elsewhere", room="coffee")
         for query, first in (("", 5), ("?after=", 5), (f"?after={ids[22]}", 23), ("?after=0", 0)):
-            request = await self.poll(query)
-            start = await request.start()
-            self.assertEqual(start["status"], 200)
-            self.assertIn((b"content-type", b"application/json"), start["headers"])
-            self.assertEqual(await self.texts(request), [str(n) for n in range(first, 25)])
+            expected = [str(number) for number in range(first, 25)]
+            self.assertEqual(await self.texts(self.poll(query)), expected)
 
     async def test_a_request_waits_for_the_next_message_of_its_room(self) -> None:
         """Another room's is not it, and neither is one that the client has."""
         [last] = await said("before")
         for after in (last, 10**6):
-            request = await self.poll(f"?after={after}")
-            self.assertEqual((await request.start())["status"], 200)
-            await say("coffee", "Anna", "elsewhere")
-            self.assertTrue(await request.link.receive_nothing())
-            await say("tea", "Anna", "after")
-            self.assertEqual(await self.texts(request), ["after"])
+            async with self.poll(f"?after={after}") as request:
+                await say("coffee", "Anna", "elsewhere")
+                self.assertTrue(await request.receive_nothing())
+                await say("tea", "Anna", "after")
+                self.assertEqual(await self.texts(request), ["after"])
 
     async def test_what_is_said_while_the_database_is_read_comes(self) -> None:
         """The query has not found it, so the layer has to tell."""
@@ -268,52 +221,49 @@ class PollTests(TestCase):
             return found
 
         with mock.patch("chat.feeds.read_after", slow):
-            request = await self.poll("")
-            await request.start()
-            self.assertEqual(await self.texts(request), ["meanwhile"])
+            self.assertEqual(await self.texts(self.poll()), ["meanwhile"])
 
     async def test_a_request_does_not_wait_for_ever(self) -> None:
         """It ends without a message, and the client asks again."""
         with mock.patch.object(PollConsumer, "response_timeout", 0):
-            request = await self.poll("")
-            await request.start()
-            self.assertEqual(await self.texts(request), [])
+            self.assertEqual(await self.texts(self.poll()), [])
 
     async def test_a_client_may_leave(self) -> None:
         """Nothing is kept of its request."""
-        request = await self.poll("")
-        await request.start()
-        await request.leave()
+        async with self.poll():
+            pass
         await say("tea", "Anna", "Hello?")
 
     async def test_nonsense_is_answered(self) -> None:
         """The answer names the parameter that is wrong."""
         for nonsense in ("x", "-1", "1.5", "%00", "9" * 5000, "%ff"):
-            request = await self.poll(f"?after={nonsense}")
-            self.assertEqual((await request.start())["status"], 400)
-            self.assertEqual(list(json.loads(await request.part())["errors"]), ["after"])
-            await request.link.wait(timeout=SECONDS)
+            response = await self.poll(f"?after={nonsense}").get_response()
+            self.assertEqual((response.status, list(response.json()["errors"])), (400, ["after"]))
 
     async def test_a_poll_changes_nothing(self) -> None:
         """Other methods are refused, so that no other site can have them done."""
         for method in ("POST", "PUT", "DELETE"):
-            request = await self.poll("", method=method)
-            self.assertEqual((await request.start())["status"], 405)
-            await request.link.wait(timeout=SECONDS)
+            response = await self.poll(method=method).get_response()
+            self.assertEqual(response.status, 405)
 
     async def test_a_room_that_cannot_be_has_no_poll(self) -> None:
         """It is left to Django, which does not know it either."""
-        request = await self.poll("", room="caf\u00e9")
-        self.assertEqual((await request.start())["status"], 404)
-        await request.leave()
+        self.assertEqual((await self.poll(room="caf\u00e9").get_response()).status, 404)
 
 
 class PlainPageTests(TestCase):
     """The pages beside the consumers."""
 
+    anna: User
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Make a member, for the pages are for members."""
+        cls.anna = User.objects.create_user("Anna")
+
     def setUp(self) -> None:
-        """Log in, for the pages are for members."""
-        self.client.force_login(User.objects.create_user("Anna"))
+        """Log in."""
+        self.client.force_login(self.anna)
 
     def test_a_form_writes_into_a_room(self) -> None:
         """Under the name of the login, as over a WebSocket; text stays text."""
@@ -327,13 +277,11 @@ class PlainPageTests(TestCase):
 
     async def test_who_has_a_websocket_hears_it(self) -> None:
         """One room for all, however they are in it."""
-        ben = Visitor("/ws/rooms/tea/", cookies_of(await logged_in("Ben")))
-        await ben.knock()
-        anna = AsyncClient()
-        await anna.aforce_login(await User.objects.aget(username="Anna"))
-        await anna.post("/rooms/tea/plain/", {"text": "Milk?"})
-        self.assertEqual((await ben.hear())["text"], "Milk?")
-        await ben.leave()
+        member = await User.objects.acreate_user("Ben")
+        await self.async_client.aforce_login(self.anna)
+        async with websocket("/ws/rooms/tea/", user=member) as ben:
+            await self.async_client.post("/rooms/tea/plain/", {"text": "Milk?"})
+            self.assertEqual((await ben.receive_json_from())["text"], "Milk?")
 
     def test_nonsense_is_not_kept(self) -> None:
         """The form comes again with the reason, and with the text."""
@@ -349,7 +297,7 @@ class PlainPageTests(TestCase):
     def test_another_site_cannot_post(self) -> None:
         """It has no token."""
         careful = Client(enforce_csrf_checks=True)
-        careful.force_login(User.objects.get())
+        careful.force_login(self.anna)
         response = careful.post("/rooms/tea/plain/", {"text": "Milk?"})
         self.assertEqual(response.status_code, 403)
         self.assertFalse(Message.objects.exists())
@@ -363,7 +311,5 @@ class PlainPageTests(TestCase):
     async def test_django_s_pages_are_behind_the_consumers(self) -> None:
         """What no consumer answers is for the views."""
         for path, status in (("/feed/", 302), ("/accounts/log-in/", 200), ("/feed/other/", 404)):
-            request = Request(path)
-            self.assertEqual((await request.start())["status"], status)
-            await request.part()
-            await request.leave()
+            request = HttpCommunicator(application, "GET", path)
+            self.assertEqual((await request.get_response()).status, status)

@@ -1,155 +1,100 @@
 """What the site promises: run with `python manage.py test`."""
 
-import json
 from typing import Any
 
-from asgiref.testing import ApplicationCommunicator
+from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
-from django.test import AsyncClient, Client, TestCase
+from django.test import Client, TestCase
 
 from chat.models import Message
 from chatsite.asgi import application
 
-# How long to wait for what should come at once, on a machine that is busy.
-SECONDS = 30
 
-
-class Visitor:
-    """Stand for one browser: its WebSocket as a server would hand it to the application."""
-
-    def __init__(self, path: str, cookies: str, origin: str = "http://testserver") -> None:
-        """Make ready to open the path with the cookies, coming from a page of the origin."""
-        self.socket = ApplicationCommunicator(
-            application,
-            {
-                "type": "websocket",
-                "path": path,
-                "query_string": b"",
-                "headers": [
-                    (b"host", b"testserver"),
-                    (b"origin", origin.encode()),
-                    (b"cookie", cookies.encode()),
-                ],
-                "subprotocols": [],
-            },
-        )
-
-    async def knock(self) -> dict[str, Any]:
-        """Ask to come in and return the answer."""
-        await self.socket.send_input({"type": "websocket.connect"})
-        return dict(await self.socket.receive_output(timeout=SECONDS))
-
-    async def say(self, **content: Any) -> None:
-        """Send what the page would send."""
-        await self.socket.send_input({"type": "websocket.receive", "text": json.dumps(content)})
-
-    async def hear(self) -> dict[str, Any]:
-        """Return the next thing the page would get."""
-        event = await self.socket.receive_output(timeout=SECONDS)
-        return dict(json.loads(event["text"]))
-
-    async def leave(self) -> None:
-        """Close the tab."""
-        await self.socket.send_input({"type": "websocket.disconnect", "code": 1001})
-        await self.socket.wait(timeout=SECONDS)
-
-
-def cookies_of(client: AsyncClient) -> str:
-    """Return what a browser with the client's cookies would send."""
-    return "; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items())
-
-
-async def logged_in(name: str) -> AsyncClient:
-    """Return the browser of a new member."""
-    client = AsyncClient()
-    await client.aforce_login(await User.objects.acreate_user(name))
-    return client
+def websocket(path: str, origin: str = "http://testserver", **kwargs: Any) -> WebsocketCommunicator:
+    """Return the WebSocket that a page would open: browsers say which site their page is of."""
+    return WebsocketCommunicator(application, path, {"origin": origin}, **kwargs)
 
 
 class RoomTests(TestCase):
     """Two members, and what they say to each other."""
 
-    async def enter(self, room: str, name: str) -> Visitor:
-        """Let a new member into the room."""
-        member = Visitor(f"/ws/rooms/{room}/", cookies_of(await logged_in(name)))
-        self.assertEqual((await member.knock())["type"], "websocket.accept")
-        return member
+    anna: User
+    ben: User
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Make the members."""
+        cls.anna = User.objects.create_user("Anna")
+        cls.ben = User.objects.create_user("Ben")
 
     async def test_everybody_in_the_room_gets_what_one_of_them_writes(self) -> None:
         """Both hear it, the one who wrote it included, and it is kept."""
-        anna, ben = await self.enter("tea", "Anna"), await self.enter("tea", "Ben")
-
-        await anna.say(text="  <b>Milk</b>, anyone?  ")
-
-        heard = await ben.hear()
-        self.assertEqual((heard["author"], heard["text"]), ("Anna", "<b>Milk</b>, anyone?"))
-        self.assertEqual(await anna.hear(), heard)
+        async with (
+            websocket("/ws/rooms/tea/", user=self.anna) as anna,
+            websocket("/ws/rooms/tea/", user=self.ben) as ben,
+        ):
+            await anna.send_json_to({"text": "  <b>Milk</b>, anyone?  "})
+            heard = await ben.receive_json_from()
+            self.assertEqual((heard["author"], heard["text"]), ("Anna", "<b>Milk</b>, anyone?"))
+            self.assertEqual(await anna.receive_json_from(), heard)
         self.assertEqual(await Message.objects.acount(), 1)
-        await anna.leave()
-        await ben.leave()
 
     async def test_another_room_hears_nothing(self) -> None:
         """Rooms are apart."""
-        anna, ben = await self.enter("tea", "Anna"), await self.enter("coffee", "Ben")
-        await anna.say(text="Milk, anyone?")
-        await anna.hear()
-        self.assertTrue(await ben.socket.receive_nothing())
-        await anna.leave()
-        await ben.leave()
+        async with (
+            websocket("/ws/rooms/tea/", user=self.anna) as anna,
+            websocket("/ws/rooms/coffee/", user=self.ben) as ben,
+        ):
+            await anna.send_json_to({"text": "Milk, anyone?"})
+            await anna.receive_json_from()
+            self.assertTrue(await ben.receive_nothing())
 
     async def test_who_comes_later_gets_the_last_twenty_messages(self) -> None:
         """The oldest of the twenty comes first."""
         for number in range(25):
             await Message.objects.acreate(room="tea", author="Anna", text=str(number))
-        ben = await self.enter("tea", "Ben")
-        heard = [(await ben.hear())["text"] for _ in range(20)]
+        async with websocket("/ws/rooms/tea/", user=self.ben) as ben:
+            heard = [(await ben.receive_json_from())["text"] for _ in range(20)]
         self.assertEqual(heard, [str(number) for number in range(5, 25)])
-        await ben.leave()
 
     async def test_nonsense_is_answered_and_not_kept(self) -> None:
         """The connection lives on, and the answer names the field that is wrong."""
-        anna = await self.enter("tea", "Anna")
-        for nonsense in ("", " ", "a" * 501, "\x00", "\ud800"):
-            await anna.say(text=nonsense)
-            self.assertEqual(list((await anna.hear())["errors"]), ["text"])
-        await anna.socket.send_input({"type": "websocket.receive", "text": "[1, 2]"})
-        self.assertEqual(list((await anna.hear())["errors"]), ["text"])
-        await anna.socket.send_input({"type": "websocket.receive", "text": '{"text": ["Hello"]}'})
-        self.assertEqual(list((await anna.hear())["errors"]), ["text"])
+        texts = ("", " ", "a" * 501, "\x00", "\ud800", ["Hello"])
+        async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
+            for nonsense in (*({"text": text} for text in texts), [1, 2]):
+                await anna.send_json_to(nonsense)
+                self.assertEqual(list((await anna.receive_json_from())["errors"]), ["text"])
         self.assertFalse(await Message.objects.aexists())
-        await anna.leave()
 
     async def test_nobody_writes_under_another_name(self) -> None:
         """The name is that of the login, whatever the client sends."""
-        anna = await self.enter("tea", "Anna")
-        await anna.say(text="Hello", author="Ben", user="Ben", room="coffee")
-        self.assertEqual((await anna.hear())["author"], "Anna")
+        async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
+            await anna.send_json_to(
+                {"text": "Hello", "author": "Ben", "user": "Ben", "room": "coffee"}
+            )
+            self.assertEqual((await anna.receive_json_from())["author"], "Anna")
         message = await Message.objects.aget()
         self.assertEqual((message.author, message.room), ("Anna", "tea"))
-        await anna.leave()
 
     async def test_who_is_not_logged_in_is_not_let_in(self) -> None:
         """Neither without a cookie nor with one that leads nowhere."""
-        for cookies in ("", "sessionid=", "sessionid=nowhere", "sessionid=\x00; sessionid"):
-            stranger = Visitor("/ws/rooms/tea/", cookies)
-            answer = await stranger.knock()
-            self.assertEqual((answer["type"], answer["code"]), ("websocket.close", 4401))
-            await stranger.socket.wait(timeout=SECONDS)
+        for cookies in ({}, {"sessionid": ""}, {"sessionid": "nowhere"}, {"sessionid": "\x01"}):
+            stranger = websocket("/ws/rooms/tea/", cookies=cookies, denial_response=True)
+            await stranger.assert_denied(401)
+            # From a server that sends no response there, a code.
+            stranger = websocket("/ws/rooms/tea/", cookies=cookies)
+            self.assertEqual(await stranger.connect(), (False, 4401))
 
     async def test_a_page_of_another_site_is_not_let_in(self) -> None:
         """The origin has to be the site's own."""
-        cookies = cookies_of(await logged_in("Anna"))
-        stranger = Visitor("/ws/rooms/tea/", cookies, origin="http://example.org")
-        self.assertEqual((await stranger.knock())["type"], "websocket.close")
-        await stranger.socket.wait(timeout=SECONDS)
+        path, other = "/ws/rooms/tea/", "http://example.org"
+        stranger = websocket(path, origin=other, user=self.anna, denial_response=True)
+        await stranger.assert_denied(403)
 
     async def test_a_room_that_cannot_be_is_not_let_in(self) -> None:
         """Names that no group may have find no consumer."""
-        cookies = cookies_of(await logged_in("Anna"))
         for path in ("/ws/rooms/caf\u00e9/", "/ws/rooms/../", f"/ws/rooms/{'a' * 51}/", "/ws/"):
-            lost = Visitor(path, cookies)
-            self.assertEqual((await lost.knock())["type"], "websocket.close")
-            await lost.socket.wait(timeout=SECONDS)
+            await websocket(path, user=self.anna, denial_response=True).assert_denied(404)
 
 
 class PageTests(TestCase):

@@ -16,6 +16,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "accounts",
     "chat",
 ]
@@ -31,6 +32,8 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "chatsite.urls"
 ASGI_APPLICATION = "chatsite.asgi.application"
+
+STATIC_URL = "static/"
 
 LOGIN_URL = "log-in"
 LOGIN_REDIRECT_URL = "index"

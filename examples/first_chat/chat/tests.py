@@ -1,52 +1,15 @@
 """What the site promises: run with `python manage.py test`."""
 
-import json
-from typing import Any
-
-from asgiref.testing import ApplicationCommunicator
+from channels.testing import WebsocketCommunicator
 from django.test import TestCase
 
 from chat.models import Message
 from chatsite.asgi import application
 
-# How long to wait for what should come at once, on a machine that is busy.
-SECONDS = 30
 
-
-class Visitor:
-    """Stand for one browser: its WebSocket as a server would hand it to the application."""
-
-    def __init__(self, path: str, origin: str = "http://testserver") -> None:
-        """Make ready to open the path, coming from a page of the origin."""
-        self.socket = ApplicationCommunicator(
-            application,
-            {
-                "type": "websocket",
-                "path": path,
-                "query_string": b"",
-                "headers": [(b"host", b"testserver"), (b"origin", origin.encode())],
-                "subprotocols": [],
-            },
-        )
-
-    async def knock(self) -> dict[str, Any]:
-        """Ask to come in and return the answer."""
-        await self.socket.send_input({"type": "websocket.connect"})
-        return dict(await self.socket.receive_output(timeout=SECONDS))
-
-    async def say(self, **content: Any) -> None:
-        """Send what the page would send."""
-        await self.socket.send_input({"type": "websocket.receive", "text": json.dumps(content)})
-
-    async def hear(self) -> dict[str, Any]:
-        """Return the next thing the page would get."""
-        event = await self.socket.receive_output(timeout=SECONDS)
-        return dict(json.loads(event["text"]))
-
-    async def leave(self) -> None:
-        """Close the tab."""
-        await self.socket.send_input({"type": "websocket.disconnect", "code": 1001})
-        await self.socket.wait(timeout=SECONDS)
+def websocket(path: str, origin: str = "http://testserver") -> WebsocketCommunicator:
+    """Return the WebSocket that a page would open: browsers say which site their page is of."""
+    return WebsocketCommunicator(application, path, {"origin": origin})
 
 
 class RoomTests(TestCase):
@@ -54,74 +17,51 @@ class RoomTests(TestCase):
 
     async def test_everybody_in_the_room_gets_what_one_of_them_writes(self) -> None:
         """Both hear it, the one who wrote it included, and it is kept."""
-        anna, ben = Visitor("/ws/rooms/tea/"), Visitor("/ws/rooms/tea/")
-        self.assertEqual((await anna.knock())["type"], "websocket.accept")
-        self.assertEqual((await ben.knock())["type"], "websocket.accept")
-
-        await anna.say(author="Anna", text="  <b>Milk</b>, anyone?  ")
-
-        heard = await ben.hear()
-        self.assertEqual((heard["author"], heard["text"]), ("Anna", "<b>Milk</b>, anyone?"))
-        self.assertEqual(await anna.hear(), heard)
+        async with websocket("/ws/rooms/tea/") as anna, websocket("/ws/rooms/tea/") as ben:
+            await anna.send_json_to({"author": "Anna", "text": "  <b>Milk</b>, anyone?  "})
+            heard = await ben.receive_json_from()
+            self.assertEqual((heard["author"], heard["text"]), ("Anna", "<b>Milk</b>, anyone?"))
+            self.assertEqual(await anna.receive_json_from(), heard)
         self.assertEqual(await Message.objects.acount(), 1)
-        await anna.leave()
-        await ben.leave()
 
     async def test_another_room_hears_nothing(self) -> None:
         """Rooms are apart."""
-        anna, ben = Visitor("/ws/rooms/tea/"), Visitor("/ws/rooms/coffee/")
-        await anna.knock()
-        await ben.knock()
-        await anna.say(text="Milk, anyone?")
-        await anna.hear()
-        self.assertTrue(await ben.socket.receive_nothing())
-        await anna.leave()
-        await ben.leave()
+        async with websocket("/ws/rooms/tea/") as anna, websocket("/ws/rooms/coffee/") as ben:
+            await anna.send_json_to({"text": "Milk, anyone?"})
+            await anna.receive_json_from()
+            self.assertTrue(await ben.receive_nothing())
 
     async def test_who_comes_later_gets_the_last_twenty_messages(self) -> None:
         """The oldest of the twenty comes first."""
         for number in range(25):
             await Message.objects.acreate(room="tea", author="Anna", text=str(number))
-        ben = Visitor("/ws/rooms/tea/")
-        await ben.knock()
-        heard = [(await ben.hear())["text"] for _ in range(20)]
+        async with websocket("/ws/rooms/tea/") as ben:
+            heard = [(await ben.receive_json_from())["text"] for _ in range(20)]
         self.assertEqual(heard, [str(number) for number in range(5, 25)])
-        await ben.leave()
 
     async def test_nonsense_is_answered_and_not_kept(self) -> None:
         """The connection lives on, and the answer names the field that is wrong."""
-        anna = Visitor("/ws/rooms/tea/")
-        await anna.knock()
-        for nonsense in ("", " ", "a" * 501, "\x00", "\ud800"):
-            await anna.say(text=nonsense)
-            self.assertEqual(list((await anna.hear())["errors"]), ["text"])
-        await anna.socket.send_input({"type": "websocket.receive", "text": "[1, 2]"})
-        self.assertEqual(list((await anna.hear())["errors"]), ["text"])
-        await anna.socket.send_input({"type": "websocket.receive", "text": '{"text": ["Hello"]}'})
-        self.assertEqual(list((await anna.hear())["errors"]), ["text"])
+        texts = ("", " ", "a" * 501, "\x00", "\ud800", ["Hello"])
+        async with websocket("/ws/rooms/tea/") as anna:
+            for nonsense in (*({"text": text} for text in texts), [1, 2]):
+                await anna.send_json_to(nonsense)
+                self.assertEqual(list((await anna.receive_json_from())["errors"]), ["text"])
         self.assertFalse(await Message.objects.aexists())
-        await anna.leave()
 
     async def test_who_gives_no_name_is_a_guest(self) -> None:
         """A name is asked for, not demanded."""
-        anna = Visitor("/ws/rooms/tea/")
-        await anna.knock()
-        await anna.say(text="Hello", author="")
-        self.assertEqual((await anna.hear())["author"], "Guest")
-        await anna.leave()
+        async with websocket("/ws/rooms/tea/") as anna:
+            await anna.send_json_to({"text": "Hello", "author": ""})
+            self.assertEqual((await anna.receive_json_from())["author"], "Guest")
 
     async def test_a_page_of_another_site_is_not_let_in(self) -> None:
         """The origin has to be the site's own."""
-        stranger = Visitor("/ws/rooms/tea/", origin="http://example.org")
-        self.assertEqual((await stranger.knock())["type"], "websocket.close")
-        await stranger.socket.wait(timeout=SECONDS)
+        await websocket("/ws/rooms/tea/", origin="http://example.org").assert_denied()
 
     async def test_a_room_that_cannot_be_is_not_let_in(self) -> None:
         """Names that no group may have find no consumer."""
         for path in ("/ws/rooms/caf\u00e9/", "/ws/rooms/../", f"/ws/rooms/{'a' * 51}/", "/ws/"):
-            lost = Visitor(path)
-            self.assertEqual((await lost.knock())["type"], "websocket.close")
-            await lost.socket.wait(timeout=SECONDS)
+            await websocket(path).assert_denied()
 
 
 class PageTests(TestCase):

@@ -1,0 +1,165 @@
+"""The site in a real browser: run with `python manage.py test`, skipped where there is none."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import ClassVar
+from unittest import SkipTest
+
+from channels.testing import ChannelsLiveServerTestCase
+from django.contrib.auth.models import User
+
+from accounts.tests import PASSWORD, fast_passwords
+from chat.models import Message
+
+try:
+    from selenium import webdriver
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+except ImportError:
+    HAS_SELENIUM = False
+else:
+    HAS_SELENIUM = True
+
+# A net, for a machine that is busy.
+SECONDS = 60
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def require(found: str | bool | None, name: str) -> str:
+    """Skip the tests where something is not installed, or fail where it has to be."""
+    if found:
+        return str(found)
+    reason = f"{name} is not installed"
+    if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
+        raise RuntimeError(reason)
+    raise SkipTest(reason)
+
+
+@fast_passwords
+class BrowserTests(ChannelsLiveServerTestCase):
+    """What members see who have the site open in windows of a browser.
+
+    Each of them has a host name of their own, and so their own cookies.
+    """
+
+    # The test database is in the memory of this process.
+    serve_in_thread = True
+    allowed_host = ".localhost"
+
+    browser: ClassVar["webdriver.Chrome"]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start the server, and a browser that knows nobody."""
+        require(HAS_SELENIUM, "selenium")
+        options = webdriver.ChromeOptions()
+        programs = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+        options.binary_location = require(next(filter(None, programs), None), "chromium")
+        service = webdriver.ChromeService(require(shutil.which("chromedriver"), "chromedriver"))
+        profile = cls.enterClassContext(tempfile.TemporaryDirectory())
+        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        super().setUpClass()
+        cls.browser = webdriver.Chrome(options, service)
+        cls.addClassCleanup(cls.browser.quit)
+
+    def tearDown(self) -> None:
+        """Close the windows that the test has opened."""
+        first, *others = self.browser.window_handles
+        for window in others:
+            self.browser.switch_to.window(window)
+            self.browser.close()
+        self.browser.switch_to.window(first)
+
+    def open(self, name: str, path: str) -> str:
+        """Open a page in a new window of somebody, and return the window."""
+        self.browser.switch_to.new_window("window")
+        self.browser.get(self.live_server_url.replace("//", f"//{name.lower()}.") + path)
+        return self.browser.current_window_handle
+
+    def wait(self, condition: Callable[["webdriver.Chrome"], object]) -> None:
+        """Return when the condition holds, on whichever page the window then has."""
+        ignored = [StaleElementReferenceException]
+        WebDriverWait(self.browser, SECONDS, 0.05, ignored_exceptions=ignored).until(condition)
+
+    def press(self, button: str, **fields: str) -> None:
+        """Fill in a form, and press one of the page's buttons."""
+        for name, text in fields.items():
+            self.browser.find_element(By.ID, name).send_keys(text)
+        self.browser.find_element(By.ID, button).click()
+
+    def wait_for_state(self, state: str) -> None:
+        """Return when the page is connected, or not."""
+        self.wait(lambda page: page.find_element(By.ID, "state").get_attribute("class") == state)
+
+    def enter(self, name: str, path: str) -> str:
+        """Open a page for a new member, who has to log in first, and return the window."""
+        User.objects.create_user(name, password=PASSWORD)
+        window = self.open(name, path)
+        self.press("log-in", id_username=name, id_password=PASSWORD)
+        self.wait_for_state("open")
+        return window
+
+    def assert_lines(self, window: str, *expected: str) -> None:
+        """Wait for the messages on a page, and check them."""
+        self.browser.switch_to.window(window)
+        script = """
+            return [...document.querySelectorAll("#log li")].map((line) =>
+              line.querySelector("strong").textContent + ": " + line.lastChild.textContent)
+        """
+        self.wait(lambda page: len(page.execute_script(script)) >= len(expected))
+        self.assertEqual(self.browser.execute_script(script), list(expected))
+
+    def test_two_members_write_to_each_other(self) -> None:
+        """What one of them sends appears in both windows, and in the feed."""
+        anna, ben = self.enter("Anna", "/rooms/tea/"), self.enter("Ben", "/rooms/tea/")
+        feed = self.open("Ben", "/feed/")
+        self.wait_for_state("open")
+
+        self.browser.switch_to.window(anna)
+        self.press("send", text="<b>Milk</b>, anyone?")
+        self.assert_lines(ben, "Anna: <b>Milk</b>, anyone?")
+        self.press("send", text="Please.")
+        for window in (anna, ben, feed):
+            self.assert_lines(window, "Anna: <b>Milk</b>, anyone?", "Ben: Please.")
+        self.assertEqual(Message.objects.count(), 2)
+
+    def test_the_static_files_are_there(self) -> None:
+        """The list of messages looks as the style sheet says."""
+        self.enter("Anna", "/rooms/tea/")
+        log = self.browser.find_element(By.ID, "log")
+        self.assertEqual(log.value_of_css_property("list-style-type"), "none")
+
+    def test_a_member_logs_in_over_the_socket(self) -> None:
+        """With the second button; the room that was asked for comes next."""
+        User.objects.create_user("Anna", password=PASSWORD)
+        self.open("Anna", "/rooms/tea/")
+        self.press("socket-log-in", id_username="Anna", id_password=PASSWORD)
+        self.wait(lambda page: page.find_element(By.ID, "member").text == "Anna")
+        self.wait_for_state("open")
+
+    def test_who_logs_out_leaves_all_rooms(self) -> None:
+        """The other window says so at once, and nobody else is concerned."""
+        ben = self.enter("Ben", "/rooms/tea/")
+        first = self.enter("Anna", "/rooms/tea/")
+        self.open("Anna", "/rooms/coffee/")
+        self.press("log-out")
+        self.browser.switch_to.window(first)
+        self.wait(lambda page: page.find_element(By.ID, "ended").is_displayed())
+        self.browser.switch_to.window(ben)
+        self.press("send", text="Bye.")
+        self.assert_lines(ben, "Ben: Bye.")
