@@ -53,6 +53,7 @@ from served import FIRST_SITE, ROOT, SITE
 DOCS = ROOT / "docs"
 #: Shown from a mark to the next.
 MARKED = {
+    "http_requests.complete",
     "logged_in.take_over",
     "rooms.Room",
     "routes.close_pool",
