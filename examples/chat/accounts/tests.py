@@ -18,6 +18,11 @@ fast_passwords = override_settings(
 )
 
 
+def log_in(name: str, password: str) -> dict[str, str]:
+    """Return what the page sends to log a visitor in."""
+    return {"action": "log_in", "username": name, "password": password}
+
+
 @fast_passwords
 class PageTests(TestCase):
     """Signing up, logging in and logging out with forms."""
@@ -183,8 +188,3 @@ class LogoutTests(TransactionTestCase):
             await account.assert_closed()
         response = await anna.get("/rooms/tea/")
         self.assertEqual(response.headers["location"], "/accounts/log-in/?next=/rooms/tea/")
-
-
-def log_in(name: str, password: str) -> dict[str, str]:
-    """Return what the page sends to log a visitor in."""
-    return {"action": "log_in", "username": name, "password": password}
