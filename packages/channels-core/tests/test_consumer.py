@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -377,6 +379,52 @@ async def test_an_error_of_the_clean_up_is_raised_when_it_is_the_first(
         channel_layers.set("default", None)
 
 
+@pytest.mark.parametrize("with_layer", [True, False])
+async def test_a_connection_that_has_ended_leaves_nothing_to_the_garbage_collector(
+    with_layer: bool, request: pytest.FixtureRequest
+) -> None:
+    if with_layer:
+        request.getfixturevalue("layer")
+    seen: list[weakref.ref[AsyncConsumer]] = []
+
+    class Program(Echo):
+        async def websocket_receive(self, message: Message) -> None:
+            seen.append(weakref.ref(self))
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    gc.disable()
+    try:
+        server.text("x")
+        server.put({"type": "websocket.disconnect", "code": 1000})
+        await server.end()
+        del server
+        await asyncio.sleep(0)  # The event loop has let go of what it ran last.
+        [consumer] = seen
+        assert consumer() is None
+    finally:
+        gc.enable()
+
+
+async def test_a_clean_up_with_nothing_to_do_needs_no_task() -> None:
+    tasks: list[object] = []
+
+    def make(loop: asyncio.AbstractEventLoop, coroutine: Any, **kwargs: Any) -> Any:
+        tasks.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **kwargs)
+
+    server = Server(Echo.as_asgi())
+    await server.connect()
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(make)
+    try:
+        server.put({"type": "websocket.disconnect", "code": 1000})
+        await asyncio.wait([server.task])
+    finally:
+        loop.set_task_factory(None)
+    assert tasks == []
+
+
 async def test_a_cancellation_within_the_clean_up_is_no_error_of_ours() -> None:
     class Cancelled(Forgetful):
         async def forget_channel(self, channel: str) -> None:
@@ -513,10 +561,9 @@ def test_a_handler_that_outlives_its_event_loop_does_not_wait_for_it() -> None:
     go_on.set()
     assert drain(20)
     assert "event loop has stopped" in str(errors[0])
-    pending = asyncio.all_tasks(loop)
-    for task in pending:
+    for task in asyncio.all_tasks(loop):
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        loop.run_until_complete(asyncio.wait([task]))
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
 

@@ -49,6 +49,39 @@ async def test_one_source_is_served_in_order() -> None:
     await end(loop)
 
 
+@pytest.mark.parametrize("late", [True, False])
+async def test_what_ends_at_once_may_do_without_tasks(late: bool) -> None:
+    async def first() -> Message:
+        raise LookupError("the end")
+
+    async def second() -> Message:
+        raise AssertionError("asked")
+
+    made: list[object] = []
+
+    def make(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        made.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    dispatch = partial(collect, [])
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(make)
+    try:
+        with pytest.raises(LookupError):
+            await MessageLoop((first, dispatch), (second, dispatch), late=late).run(timeout=10)
+    finally:
+        loop.set_task_factory(None)
+    assert bool(made) != late
+
+
+async def test_other_sources_may_be_asked_late() -> None:
+    seen: list[Message] = []
+    sources = [(numbered(name, 10)[0], partial(collect, seen)) for name in "ab"]
+    loop = asyncio.ensure_future(MessageLoop(*sources, late=True).run(timeout=10))
+    await until(lambda: len(seen) == 20)
+    await end(loop)
+
+
 async def test_several_sources_share_fairly_and_keep_their_order() -> None:
     seen: list[Message] = []
     sources = [numbered(name, 100)[0] for name in "abc"]

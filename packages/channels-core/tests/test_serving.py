@@ -67,3 +67,11 @@ async def test_what_has_ended_is_forgotten(server: Server) -> None:
     with pytest.raises(asyncio.CancelledError):
         await server.end()
     assert not _serving._tasks
+
+
+async def test_a_consumer_within_another_does_not_end_the_outer_one() -> None:
+    with _serving.Serving():
+        with _serving.Serving():
+            pass
+        assert _serving._tasks == {asyncio.current_task()}
+    assert not _serving._tasks

@@ -34,13 +34,16 @@ class MessageLoop:
     are seen by the next, whichever source it comes from, as if one task handled them all.
     """
 
-    def __init__(self, *sources: tuple[Receive, Dispatch]) -> None:
+    def __init__(self, *sources: tuple[Receive, Dispatch], late: bool = False) -> None:
         """Take the sources.
 
         Args:
             sources: Pairs of what to wait for a message with, and what to handle it with.
+            late: Whether the tasks for further sources are made in the next turn of the event
+                loop: not at all, where the first source has ended it all by then.
         """
         self._sources = sources
+        self._late = late
         self._turn = asyncio.Lock()
         self._failure: BaseException | None = None
         self._handling = False
@@ -67,7 +70,16 @@ class MessageLoop:
         self._loop = asyncio.get_running_loop()
         if others:
             self._context = contextvars.copy_context()
-        tasks = [asyncio.create_task(self._run_beside(*other)) for other in others]
+        tasks: list[asyncio.Task[None]] = []
+
+        def start() -> None:
+            tasks.extend(asyncio.create_task(self._run_beside(*other)) for other in others)
+
+        starting: asyncio.Handle | None = None
+        if self._late:
+            starting = self._loop.call_soon(start)
+        else:
+            start()
         try:
             await self._pump(receive, dispatch)
         except asyncio.CancelledError:
@@ -77,9 +89,19 @@ class MessageLoop:
             raise self._failure from None
         finally:
             self._main = None
-            for task in tasks:
-                task.cancel()
-            await wait_despite_cancellation(tasks, timeout)
+            if starting is not None:
+                starting.cancel()
+            try:
+                if tasks:
+                    for task in tasks:
+                        task.cancel()
+                    await wait_despite_cancellation(tasks, timeout)
+            finally:
+                # No circle is left to the garbage collector: the sources hold who holds us, and
+                # so does the traceback of a failure. There is still one, for a handler that
+                # goes on.
+                self._sources = ()
+                self._failure = asyncio.CancelledError()
 
     def stop(self, failure: BaseException) -> None:
         """End the loop with an exception, once the handler that runs now has ended."""

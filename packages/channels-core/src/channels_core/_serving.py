@@ -23,7 +23,8 @@ class Serving:
         """Take note of the task."""
         task = asyncio.current_task()
         assert task is not None  # an asyncio program is running us
-        self._task = task
+        # Of a consumer that another one calls, the outer one is what is waited for.
+        self._task: asyncio.Task[Any] | None = None if task in _tasks else task
         _tasks.add(task)
 
     def __exit__(
@@ -33,7 +34,8 @@ class Serving:
         traceback: TracebackType | None,
     ) -> None:
         """Forget it."""
-        _tasks.discard(self._task)
+        if self._task is not None:
+            _tasks.discard(self._task)
 
 
 async def wait_for_cancelled() -> None:

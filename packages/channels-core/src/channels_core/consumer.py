@@ -13,6 +13,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import MessageLoop, run_despite_cancellation
+from channels_core._failures import log_failure
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
 from channels_core._threads import ThreadCall, run_in_thread
@@ -69,6 +70,8 @@ class AsyncConsumer:
     _channels_finished = True
     _channels_finish: Callable[[], Coroutine[Any, Any, None]]
     _channels_at_end = False
+    # Whether most connections end before they need the layer: it is read a little later then.
+    _channels_answers_first: ClassVar[bool] = False
     _channels_after: tuple[AfterHandler, ...] = ()
     _channels_outer_executor: Any = None
 
@@ -123,7 +126,7 @@ class AsyncConsumer:
                 self.channel_name = await layer.new_channel()
                 self.channel_receive = partial(layer.receive, self.channel_name)
                 sources.append((self.channel_receive, self._channels_handle_layer))
-        loop = self._channels_loop = MessageLoop(*sources)
+        loop = self._channels_loop = MessageLoop(*sources, late=self._channels_answers_first)
         await loop.run(self.cleanup_timeout)
 
     def _channels_watch(self, send: Send) -> Send:
@@ -239,7 +242,7 @@ class AsyncConsumer:
             try:
                 consumer = cls(**initkwargs)
             except Exception as error:
-                _log(cls, scope, None, None, error)
+                log_failure(cls, scope, None, None, error)
                 raise
             await consumer(scope, receive, send)
 
@@ -254,6 +257,8 @@ class AsyncConsumer:
         # A call of async_to_sync that was cancelled halfway leaves its executor behind in our
         # context, and no thread serves that any more.
         AsyncToSync.executors.current = self._channels_outer_executor
+        if self._channels_is_clean():
+            return
         task, cancelled = await run_despite_cancellation(
             self._channels_clean_up_parts, self.cleanup_timeout
         )
@@ -268,6 +273,14 @@ class AsyncConsumer:
             raise error
         if cancelled is not None:
             raise cancelled
+
+    def _channels_is_clean(self) -> bool:
+        """Tell whether the clean-up has nothing to do, and so needs no task."""
+        return (
+            (self._channels_finished or self._channels_from_layer is None)
+            and self.channel_layer is None
+            and not (self._channels_after or self._channels_usage.pending)
+        )
 
     async def _channels_clean_up_parts(self) -> None:
         try:
@@ -299,7 +312,7 @@ class AsyncConsumer:
             error: The exception.
             message: The message whose handler raised it; None if there was none.
         """
-        _log(type(self), self.scope, getattr(self, "channel_name", None), message, error)
+        log_failure(type(self), self.scope, getattr(self, "channel_name", None), message, error)
 
     def _channels_report(self, error: BaseException) -> None:
         message, self._channels_message = self._channels_message, None
@@ -377,21 +390,3 @@ class SyncConsumer(AsyncConsumer):
             Any that the connection's protocol allows, as it is.
         """
         self.base_send(message)
-
-
-def _log(
-    consumer: type[AsyncConsumer],
-    scope: Scope,
-    channel_name: str | None,
-    message: Message | None,
-    error: Exception,
-) -> None:
-    # Never the payload: it may hold what must not be in a log.
-    logger.error(
-        "%s failed: path %r, channel %s, message type %r",
-        f"{consumer.__module__}.{consumer.__qualname__}",
-        scope.get("path"),
-        channel_name,
-        message.get("type") if message else None,
-        exc_info=error,
-    )

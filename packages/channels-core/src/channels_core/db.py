@@ -105,6 +105,8 @@ class DatabaseUsage:
     def __exit__(self, *exc_info: object) -> None:
         """Leave the context as it was."""
         _usage.reset(self._token)
+        # It holds the context, which may hold us.
+        del self._token
 
     @property
     def pending(self) -> bool:

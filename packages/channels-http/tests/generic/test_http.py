@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import json
 import logging
+import weakref
 from types import ModuleType
 from typing import Any
 
@@ -634,3 +636,49 @@ async def test_options_of_the_constructor() -> None:
             await self.send_response(200, self.word.encode())
 
     assert (await ask(Greeting.as_asgi(word="hello")))[2] == b"hello"
+
+
+async def test_a_response_that_is_sent_at_once_needs_no_further_task() -> None:
+    class Program(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            await self.send_response(200, b"a")
+
+    coroutines: list[Any] = []
+
+    def make(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        coroutines.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    client = Client(Program)
+    client.request()
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(make)
+    try:
+        await asyncio.wait([client.task])
+    finally:
+        loop.set_task_factory(None)
+    assert await client.whole() == (200, {b"content-length": b"1"}, b"a")
+    assert coroutines == []
+
+
+async def test_a_request_that_has_ended_leaves_nothing_to_the_garbage_collector(
+    layer: LocalLayer,
+) -> None:
+    seen: list[weakref.ref[AsyncHttpConsumer]] = []
+
+    class Program(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            seen.append(weakref.ref(self))
+            await self.send_response(200, b"a")
+
+    client = Client(Program)
+    gc.disable()
+    try:
+        client.request()
+        await client.end()
+        del client
+        await asyncio.sleep(0)  # The event loop has let go of what it ran last.
+        [consumer] = seen
+        assert consumer() is None
+    finally:
+        gc.enable()

@@ -15,7 +15,7 @@ __all__ = ["ResponseSender"]
 logger = logging.getLogger("django.channels.http")
 
 #: After so many parts of a stream that were sent without a pause, other connections get a turn.
-_BURST: Final = 128
+_BURST: Final = 512
 
 
 class ResponseSender:

@@ -76,6 +76,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
     #: The parts of the request's body, for programs that override `http_request`.
     body: list[bytes]
 
+    _channels_answers_first: ClassVar[bool] = True
     _channels_begun = False
     _channels_timer: asyncio.TimerHandle | None = None
 
@@ -303,6 +304,16 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             StopConsumer: Always.
         """
         raise StopConsumer
+
+    def _channels_is_clean(self) -> bool:
+        if self._channels_ends_silently():
+            self._channels_finished = True
+        return super()._channels_is_clean()
+
+    def _channels_ends_silently(self) -> bool:
+        """Tell whether there are no groups to leave, and no `disconnect` of the program's."""
+        own = getattr(self.disconnect, "__func__", None) is not AsyncHttpConsumer.disconnect
+        return not (own or self._channels_groups_to_leave())
 
     async def disconnect(self) -> None:
         """Do what is to be done when the request has ended; nothing unless overridden.

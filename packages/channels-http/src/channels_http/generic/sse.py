@@ -143,6 +143,9 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         else:
             self._channels_restart_keepalive()
 
+    def _channels_ends_silently(self) -> bool:
+        return self._channels_keepalive is None and super()._channels_ends_silently()
+
     async def _channels_finish(self) -> None:
         if self._channels_keepalive is not None:
             self._channels_keepalive.cancel()
