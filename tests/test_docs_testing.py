@@ -32,8 +32,8 @@ def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if "real_timeouts" not in request.fixturenames:
         real = ApplicationCommunicator.receive_output
 
-        async def receive_output(self: Any, timeout: float = 1, *args: Any) -> Any:
-            return await real(self, 60, *args)
+        async def receive_output(self: Any, timeout: float = 1, **options: Any) -> Any:
+            return await real(self, 60, **options)
 
         monkeypatch.setattr(ApplicationCommunicator, "receive_output", receive_output)
 

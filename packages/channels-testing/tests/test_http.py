@@ -1,5 +1,6 @@
 import asyncio
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -82,6 +83,25 @@ class TestRequest:
         expected = {"content-type": "application/json", "content-length": "10"}
         assert answer["headers"] == expected
 
+    async def test_json_of_what_django_knows(self) -> None:
+        class Shout(json.JSONEncoder):
+            def default(self, o: object) -> str:
+                return str(o).upper()
+
+        answer = await asked("POST", "/", json=[date(2026, 1, 2)])
+        assert answer["parts"] == ['["2026-01-02"]']
+        answer = await asked("POST", "/", json=[int], json_encoder=Shout)
+        assert json.loads(answer["parts"][0]) == ["<CLASS 'INT'>"]
+
+    @pytest.mark.parametrize("kind", [bytearray, memoryview])
+    async def test_bytes_of_other_kinds(self, kind: Any) -> None:
+        answer = await asked("POST", "/", kind(b"hello"))
+        assert (answer["parts"], answer["headers"]) == (["hello"], {"content-length": "5"})
+        assert (await asked("POST", "/", [kind(b"a"), b"b"]))["parts"] == ["a", "b"]
+        client = HttpCommunicator(mirror, "POST", "/")
+        await client.send_body(kind(b"a"))
+        assert (await client.get_response(SECONDS)).json()["parts"] == ["a"]
+
     async def test_a_form(self) -> None:
         answer = await asked("POST", "/", form={"a": "b c", "d": [1, 2]})
         assert answer["parts"] == ["a=b+c&d=1&d=2"]
@@ -110,6 +130,19 @@ class TestRequest:
         body: Any = "hello"
         with pytest.raises(TypeError, match="Expected the body as bytes, got a str"):
             HttpCommunicator(mirror, "POST", "/", body)
+
+    @pytest.mark.parametrize("body", [5, None, {"a": b"b"}, [5], [None], [b"a", {}]])
+    def test_a_body_of_something_else(self, body: Any) -> None:
+        with pytest.raises(TypeError, match=r"or an iterable of bytes, got .* json= or form="):
+            HttpCommunicator(mirror, "POST", "/", body)
+
+    async def test_parts_of_text(self) -> None:
+        parts: Any = [b"a", "b"]
+        with pytest.raises(TypeError, match="Expected the body as bytes, got a str"):
+            HttpCommunicator(mirror, "POST", "/", parts)
+        client = HttpCommunicator(mirror, "POST", "/")
+        with pytest.raises(TypeError, match="Expected the body as bytes, got a str"):
+            await client.send_body(parts[1])
 
     async def test_part_by_part_by_hand(self) -> None:
         communicator = HttpCommunicator(mirror, "POST", "/")
@@ -190,6 +223,14 @@ class TestStream:
         await client.start_response(SECONDS)
         with pytest.raises(TimeoutError, match=r"did not end within 0\.1 s.* waits in endless \("):
             await client.disconnect(0.1)
+
+    async def test_subclasses_that_know_nothing_but_a_timeout(self) -> None:
+        class Patient(HttpCommunicator):
+            async def receive_output(self, timeout: float = 1) -> Any:  # type: ignore[override] # the case
+                return await super().receive_output(SECONDS)
+
+        async with Patient(stream, "POST", "/", b"last") as client:
+            assert await client.receive_body() == b"last"
 
 
 class TestContext:

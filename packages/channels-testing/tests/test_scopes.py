@@ -1,11 +1,20 @@
+import json
+from decimal import Decimal
 from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
+from django.http import parse_cookie
 
 from channels_core.headers import HeadersArgument
 from channels_core.typing import Scope
-from channels_testing._scopes import add_cookies, encode_form, http_scope, websocket_scope
+from channels_testing._scopes import (
+    add_cookies,
+    encode_form,
+    encode_json,
+    http_scope,
+    websocket_scope,
+)
 
 COMMON = {
     "asgi": {"version": "3.0", "spec_version": "2.5"},
@@ -45,6 +54,13 @@ class TestPath:
             ("/a b/?q=c d", "/a b/", b"/a%20b/", b"q=c%20d"),
             ("/a?b?c#d", "/a", b"/a", b"b?c"),
             ("http://example.com/a/?b=c", "/a/", b"/a/", b"b=c"),
+            ("WSS://example.com?b=c", "", b"", b"b=c"),
+            ("//other/a/", "//other/a/", b"//other/a/", b""),
+            ("room:1/?a", "room:1/", b"room:1/", b"a"),
+            ("/to/ws://b/", "/to/ws://b/", b"/to/ws://b/", b""),
+            ("testws/", "testws/", b"testws/", b""),
+            ("/a#b?c", "/a", b"/a", b""),
+            ("/a%0Ab/", "/a\nb/", b"/a%0Ab/", b""),
             ("", "", b"", b""),
         ],
     )
@@ -56,6 +72,11 @@ class TestPath:
     def test_nothing_else_is_a_path(self, given: Any) -> None:
         with pytest.raises(TypeError, match=r"Expected a path as a str, got "):
             websocket_scope(given)
+
+    @pytest.mark.parametrize("given", ["/a\nb", "/\t", "\0", "/?a=\r", "/\x7f"])
+    def test_control_characters_are_encoded(self, given: str) -> None:
+        with pytest.raises(ValueError, match="no control characters; percent-encode them: "):
+            http_scope("GET", given)
 
 
 class TestQuery:
@@ -75,6 +96,15 @@ class TestQuery:
 
     def test_of_nothing(self) -> None:
         assert encode_form(None) == ""
+
+
+class TestJSON:
+    def test_of_what_django_knows(self) -> None:
+        assert encode_json({"a": [Decimal("1.50"), None]}) == '{"a": ["1.50", null]}'
+
+    def test_with_another_encoder(self) -> None:
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            encode_json(Decimal(1), json.JSONEncoder)
 
 
 class TestHeaders:
@@ -122,6 +152,13 @@ class TestCookies:
         cookies["theme"]["path"] = "/"
         add_cookies(scope, cookies)
         assert scope == {"headers": [(b"cookie", b"theme=dark")]}
+
+    def test_those_that_are_written_in_quotes(self) -> None:
+        scope: Scope = {}
+        add_cookies(scope, SimpleCookie({"theme": 'dark; "blue"'}))
+        ((_, line),) = scope["headers"]
+        assert line == rb'theme="dark\073 \"blue\""'
+        assert parse_cookie(line.decode()) == {"theme": 'dark; "blue"'}
 
     def test_none(self) -> None:
         scope: Scope = {}

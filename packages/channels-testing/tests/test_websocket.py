@@ -1,4 +1,6 @@
 import asyncio
+import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -90,7 +92,7 @@ class TestConnect:
         socket = WebsocketCommunicator(Echo.as_asgi(), "/")
         assert await socket.connect(SECONDS) == (True, None)
         assert socket.accepted is True
-        assert socket.accept_headers == [(b"x-room", b"tea")]
+        assert socket.accept_headers == socket.response_headers == [(b"x-room", b"tea")]
         assert socket.close_code is None
         await socket.disconnect(timeout=SECONDS)
 
@@ -103,6 +105,7 @@ class TestConnect:
     async def test_nothing_is_known_before(self) -> None:
         socket = WebsocketCommunicator(Echo, "/")
         assert (socket.accepted, socket.subprotocol, socket.accept_headers) == (None, None, [])
+        assert socket.response_headers == []
         assert (socket.close_code, socket.close_reason, socket.denial) == (None, "", None)
 
     async def test_a_refusal(self) -> None:
@@ -144,6 +147,35 @@ class TestConnect:
         with pytest.raises(TimeoutError, match="It has sent nothing"):
             await WebsocketCommunicator(silent, "/").connect(0.01)
 
+    async def test_the_answer_may_be_waited_for_again(self) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            received.append(await receive())
+            await late.wait()
+            await send(ACCEPT)
+            received.append(await receive())
+
+        received: list[Message] = []
+        late = asyncio.Event()
+        socket = WebsocketCommunicator(application, "/")
+        socket.keep_running = True
+        with pytest.raises(TimeoutError):
+            await socket.connect(0.01)
+        late.set()
+        assert await socket.connect(SECONDS) == (True, None)
+        await socket.disconnect(timeout=SECONDS)
+        assert [m["type"] for m in received] == ["websocket.connect", "websocket.disconnect"]
+
+    async def test_once_only(self) -> None:
+        async with WebsocketCommunicator(Echo, "/") as socket:
+            with pytest.raises(RuntimeError, match=r"is connected already .* make another one"):
+                await socket.connect(SECONDS)
+            await socket.send_to("a")
+            assert await socket.receive_from(SECONDS) == "a"
+        socket = WebsocketCommunicator(Closed, "/")
+        await socket.connect(SECONDS)
+        with pytest.raises(RuntimeError, match="was refused already"):
+            await socket.connect(SECONDS)
+
     async def test_another_answer(self) -> None:
         socket = WebsocketCommunicator(sending({"type": "websocket.send", "text": "a"}), "/")
         with pytest.raises(AssertionError, match="Expected an answer to the handshake, got "):
@@ -179,6 +211,22 @@ class TestConnect:
         }
         assert expected.items() <= socket.scope.items()
 
+    @pytest.mark.parametrize(
+        ("given", "extensions"),
+        [
+            ({"extensions": {"tls": {}}}, {"websocket.http.response": {}, "tls": {}}),
+            ({"extensions": None}, {"websocket.http.response": {}}),
+            ({}, {"websocket.http.response": {}}),
+        ],
+    )
+    def test_the_responses_join_other_extensions(self, given: Any, extensions: Any) -> None:
+        before = {**given}
+        socket = WebsocketCommunicator(silent, "/", scope=given, denial_response=True)
+        assert socket.scope["extensions"] == extensions
+        assert given == before
+        socket = WebsocketCommunicator(silent, "/", scope=given)
+        assert socket.scope["extensions"] == given.get("extensions", {})
+
 
 class TestFrames:
     @pytest.mark.parametrize("consumer", [Echo, AsyncEcho])
@@ -197,6 +245,30 @@ class TestFrames:
         async with WebsocketCommunicator(consumer, "/") as socket:
             await socket.send_json_to({"a": [1, None]})
             assert await socket.receive_json_from(SECONDS) == {"a": [1, None]}
+
+    async def test_json_of_what_django_knows(self) -> None:
+        class Shout(json.JSONEncoder):
+            def default(self, o: object) -> str:
+                return str(o).upper()
+
+        async with WebsocketCommunicator(JsonEcho, "/") as socket:
+            await socket.send_json_to({"day": date(2026, 1, 2)})
+            assert await socket.receive_json_from(SECONDS) == {"day": "2026-01-02"}
+        async with WebsocketCommunicator(JsonEcho, "/", json_encoder=Shout) as socket:
+            await socket.send_json_to([int])
+            assert await socket.receive_json_from(SECONDS) == ["<CLASS 'INT'>"]
+
+    async def test_subclasses_that_know_nothing_but_a_timeout(self) -> None:
+        class Patient(WebsocketCommunicator):
+            async def receive_output(self, timeout: float = 1) -> Any:  # type: ignore[override] # the case
+                return await super().receive_output(SECONDS)
+
+            async def receive_from(self, timeout: float = 1) -> Any:  # type: ignore[override] # the case
+                return await super().receive_from(timeout)
+
+        async with Patient(AsyncJsonEcho, "/") as socket:
+            await socket.send_json_to(["a"])
+            assert await socket.receive_json_from() == ["a"]
 
     @pytest.mark.parametrize(
         ("arguments", "told"),
@@ -246,6 +318,16 @@ class TestFrames:
             await socket.send_to("a")
             with pytest.raises(AssertionError, match=told):
                 await socket.receive_json_from(SECONDS)
+
+    @pytest.mark.parametrize("text", ["{a", "9" * 5000])
+    async def test_text_that_is_not_json_is_the_error_of_json_too(self, text: str) -> None:
+        frame = {"type": "websocket.send", "text": text}
+        async with WebsocketCommunicator(sending(ACCEPT, frame), "/") as socket:
+            await socket.send_to("a")
+            with pytest.raises(json.JSONDecodeError, match="Expected JSON") as caught:
+                await socket.receive_json_from(SECONDS)
+        assert isinstance(caught.value, AssertionError)
+        assert caught.value.doc == text
 
     async def test_none_comes(self) -> None:
         async with WebsocketCommunicator(AsyncEcho, "/") as socket:
@@ -365,6 +447,17 @@ class TestContext:
             assert socket.accepted
         assert told == [(1000, "")]
         assert socket.future.done()
+
+    async def test_an_application_that_has_closed_is_told_its_code(self) -> None:
+        class Closing(Told):
+            async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+                await self.close(4000)
+
+        told.clear()
+        async with WebsocketCommunicator(Closing, "/") as socket:
+            await socket.send_to("a")
+            await socket.assert_closed(4000, SECONDS)
+        assert [code for code, _ in told] == [4000]
 
     async def test_one_that_has_left(self) -> None:
         async with WebsocketCommunicator(Echo, "/") as socket:

@@ -1,19 +1,25 @@
 """The scopes that a server would make, spelled out in full."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode
 
 from channels_core.headers import HeadersArgument, encode_headers
 from channels_core.typing import Scope
 
-__all__ = ["Query", "add_cookies", "encode_form", "http_scope", "websocket_scope"]
+__all__ = ["Query", "add_cookies", "encode_form", "encode_json", "http_scope", "websocket_scope"]
 
 #: What `query` takes: a mapping or pairs, with lists for several values; or an encoded str.
 Query: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | None
 
 _HTTP_SPEC: Final = "2.5"
 _DENIAL: Final = "websocket.http.response"
+
+#: What precedes the path in a whole URL.
+_ORIGIN: Final = re.compile(r"(?:http|ws)s?://[^/?#]*", re.IGNORECASE)
+_CONTROL: Final = re.compile(r"[\0-\x1f\x7f]")
 
 #: Whom Django's own test client speaks to.
 _SERVER: Final = ("testserver", 80)
@@ -27,13 +33,14 @@ def http_scope(
 
     Args:
         method: The HTTP method.
-        path: Path, percent-encoded where it must be, with a query string perhaps.
+        path: Path, percent-encoded where it must be, with a query string perhaps. Of a whole URL
+            the path and the query string are used.
         headers: Headers: pairs or a mapping, of str or bytes.
         query: What is added to the query string.
 
     Raises:
         TypeError: The path is no str.
-        ValueError: A header holds CR, LF or NUL.
+        ValueError: The path holds a control character; or a header CR, LF or NUL.
     """
     common = _common(path, headers, query)
     return {"type": "http", "method": method.upper(), **common, "scheme": "http"}
@@ -60,7 +67,7 @@ def websocket_scope(
 
     Raises:
         TypeError: The path is no str.
-        ValueError: A header holds CR, LF or NUL.
+        ValueError: The path holds a control character; or a header CR, LF or NUL.
     """
     scope: Scope = {
         "type": "websocket",
@@ -80,14 +87,17 @@ def websocket_scope(
 def _common(path: object, headers: HeadersArgument, query: Query) -> Scope:
     if not isinstance(path, str):
         raise TypeError(f"Expected a path as a str, got {path!r}")
-    parts = urlsplit(path)
-    added = encode_form(query)
-    query_string = "&".join(part for part in (parts.query, added) if part)
-    raw_path = quote(parts.path, safe="%/:=&?~#+!$,;'@()*[]")
+    if _CONTROL.search(path):
+        raise ValueError(f"A path has no control characters; percent-encode them: {path!r:.200}")
+    # By hand: `urlsplit` takes the beginning of "//a/b" and of "room:1/" for a host and a scheme.
+    target = _ORIGIN.sub("", path, count=1) if _ORIGIN.match(path) else path
+    bare, _, own = target.partition("#")[0].partition("?")
+    query_string = "&".join(part for part in (own, encode_form(query)) if part)
+    raw_path = quote(bare, safe="%/:=&?~#+!$,;'@()*[]")
     return {
         "asgi": {"version": "3.0", "spec_version": _HTTP_SPEC},
         "http_version": "1.1",
-        "path": unquote(parts.path),
+        "path": unquote(bare),
         "raw_path": raw_path.encode("ascii"),
         "root_path": "",
         "query_string": quote(query_string, safe="%/:=&?~#+!$,;'@()*[]").encode("ascii"),
@@ -106,6 +116,22 @@ def encode_form(fields: Query) -> str:
     return urlencode(list(pairs), doseq=True)
 
 
+def encode_json(data: Any, encoder: type[json.JSONEncoder] | None = None) -> str:
+    """Return an object as JSON.
+
+    Args:
+        data: The object.
+        encoder: The class that encodes what JSON has no type for; None for Django's, which knows
+            dates, `Decimal`, `UUID` and translations.
+    """
+    if encoder is None:
+        # Brings Django's models along, which importing this package does not.
+        from django.core.serializers.json import DjangoJSONEncoder
+
+        encoder = DjangoJSONEncoder
+    return json.dumps(data, cls=encoder)
+
+
 def add_cookies(scope: Scope, cookies: Mapping[str, Any]) -> None:
     """Add cookies to the `cookie` header of a scope, in place.
 
@@ -118,7 +144,8 @@ def add_cookies(scope: Scope, cookies: Mapping[str, Any]) -> None:
     """
     if not cookies:
         return
-    pairs = [f"{name}={getattr(value, 'value', value)}" for name, value in cookies.items()]
+    # A morsel knows how its value is written: quoted, for example, if it holds a ';'.
+    pairs = [f"{name}={getattr(value, 'coded_value', value)}" for name, value in cookies.items()]
     for pair in pairs:
         if any(character in pair for character in ";\r\n\0"):
             raise ValueError(f"A cookie must not contain ';', a line end or NUL: {pair!r}")

@@ -3,17 +3,19 @@
 import asyncio
 import json as json_format
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.utils.datastructures import CaseInsensitiveMapping
 
 from channels_core.headers import HeadersArgument, encode_headers
 from channels_core.typing import Scope
 from channels_testing._explain import brief
-from channels_testing._scopes import Query, encode_form, http_scope
+from channels_testing._scopes import Query, encode_form, encode_json, http_scope
 from channels_testing.application import ApplicationCommunicator
 
 __all__ = ["HttpCommunicator", "Response"]
+
+_Bytes: TypeAlias = bytes | bytearray | memoryview
 
 
 class Response(dict[str, Any]):
@@ -64,7 +66,7 @@ class HttpCommunicator(ApplicationCommunicator):
         application: Any,
         method: str,
         path: str,
-        body: bytes | Iterable[bytes] = b"",
+        body: _Bytes | Iterable[_Bytes] = b"",
         headers: HeadersArgument = None,
         *,
         query: Query = None,
@@ -75,6 +77,7 @@ class HttpCommunicator(ApplicationCommunicator):
         session: Mapping[str, Any] | None = None,
         user: Any = None,
         backend: str | None = None,
+        json_encoder: type[json_format.JSONEncoder] | None = None,
     ) -> None:
         """Take an application and a request.
 
@@ -92,26 +95,24 @@ class HttpCommunicator(ApplicationCommunicator):
             session: As in `ApplicationCommunicator`.
             user: As in `ApplicationCommunicator`.
             backend: As in `ApplicationCommunicator`.
+            json_encoder: The class that encodes `json`; None for Django's `DjangoJSONEncoder`.
 
         Raises:
-            TypeError: More than one kind of body is given, or one of str.
-            ValueError: A header holds CR, LF or NUL.
+            TypeError: More than one kind of body is given, or one that is not of bytes.
+            ValueError: The path holds a control character; or a header CR, LF or NUL.
         """
-        given: object = body
-        if isinstance(given, str):
-            raise TypeError(f"Expected the body as bytes, got a str; encode it: {given!r:.200}")
         fields = encode_headers(headers)
         if sum([bool(body), json is not None, form is not None]) > 1:
             raise TypeError("A request has one body: give body, json or form")
         if json is not None:
-            body = json_format.dumps(json).encode()
+            body = encode_json(json, json_encoder).encode()
             _default(fields, b"content-type", b"application/json")
         if form is not None:
             body = encode_form(form).encode()
             _default(fields, b"content-type", b"application/x-www-form-urlencoded")
-        parts = [body] if isinstance(body, bytes) else list(body)
-        if any(parts) and isinstance(body, bytes):
-            _default(fields, b"content-length", str(len(body)).encode())
+        parts = _parts(body)
+        if any(parts) and isinstance(body, _Bytes):
+            _default(fields, b"content-length", str(len(parts[0])).encode())
         made: Scope = http_scope(method, path, fields, query)
         super().__init__(
             application,
@@ -133,7 +134,7 @@ class HttpCommunicator(ApplicationCommunicator):
 
         Args:
             timeout: Seconds to wait for each part of it at most; and for the application to end
-                thereafter, which is no error if it does not.
+                thereafter. That it does not is no error.
 
         Raises:
             TimeoutError: A part did not come.
@@ -147,6 +148,7 @@ class HttpCommunicator(ApplicationCommunicator):
             # As servers do. What an application still has to clean up is its own affair.
             await self.send_input({"type": "http.disconnect"})
             await asyncio.wait({self.future}, timeout=timeout)
+        self._check_end()
         return response
 
     async def start_response(self, timeout: float = 1) -> Response:
@@ -176,15 +178,19 @@ class HttpCommunicator(ApplicationCommunicator):
             for number, part in enumerate(self._parts, 1):
                 await self.send_body(part, more_body=number < len(self._parts))
 
-    async def send_body(self, body: bytes, more_body: bool = False) -> None:
+    async def send_body(self, body: _Bytes, more_body: bool = False) -> None:
         """Send a part of the request's body; for a request that is sent by hand, bit by bit.
 
         Args:
             body: The part.
             more_body: Whether more is to come.
+
+        Raises:
+            TypeError: It is not of bytes.
         """
+        part = _as_bytes(body)
         self._sent_request = True
-        await self.send_input({"type": "http.request", "body": body, "more_body": more_body})
+        await self.send_input({"type": "http.request", "body": part, "more_body": more_body})
 
     async def receive_body(self, timeout: float = 1, keep_running: bool | None = None) -> bytes:
         """Wait for the next part of the response's body, and return it.
@@ -201,7 +207,9 @@ class HttpCommunicator(ApplicationCommunicator):
         response = await self.start_response(timeout)
         if self._ended:
             raise AssertionError(f"The response has ended: status {response.status}")
-        message = await self.receive_output(timeout, keep_running)
+        # Subclasses that override it may know nothing but a timeout.
+        options = {} if keep_running is None else {"keep_running": keep_running}
+        message = await self.receive_output(timeout, **options)
         if message["type"] != "http.response.body":
             raise AssertionError(f"Expected a part of the body, got {brief(message)}")
         part: bytes = message.get("body", b"")
@@ -242,6 +250,24 @@ class HttpCommunicator(ApplicationCommunicator):
 
     async def _leave(self) -> None:
         await self.disconnect(self.context_timeout)
+
+
+def _parts(body: object) -> list[bytes]:
+    """Return the parts in which a body arrives."""
+    if isinstance(body, Iterable) and not isinstance(body, _Bytes | str | Mapping):
+        return [_as_bytes(part) for part in body]
+    return [_as_bytes(body)]
+
+
+def _as_bytes(body: object) -> bytes:
+    if isinstance(body, str):
+        raise TypeError(f"Expected the body as bytes, got a str; encode it: {body!r:.200}")
+    if not isinstance(body, _Bytes):
+        raise TypeError(
+            f"Expected the body as bytes, or an iterable of bytes, got {body!r:.200}; "
+            "what is to be encoded is given as json= or form="
+        )
+    return bytes(body)
 
 
 def _default(fields: list[tuple[bytes, bytes]], name: bytes, value: bytes) -> None:

@@ -8,12 +8,16 @@ from typing import Any, Final
 from channels_core.headers import HeadersArgument
 from channels_core.typing import Message, Scope
 from channels_testing._explain import brief
-from channels_testing._scopes import Query, websocket_scope
+from channels_testing._scopes import Query, encode_json, websocket_scope
 from channels_testing.application import ApplicationCommunicator
 
 __all__ = ["Denial", "WebsocketCommunicator"]
 
 _DENIAL: Final = "websocket.http.response"
+
+
+class _NotJSON(json.JSONDecodeError, AssertionError):
+    """A failure of the test, and the error of `json` that programs may expect."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class WebsocketCommunicator(ApplicationCommunicator):
     What the application has sent so far tells its attributes, received by the test or not.
     """
 
+    # Whether the handshake has been sent, and whether its answer has been received.
+    _asked = False
+    _answered = False
+
     def __init__(
         self,
         application: Any,
@@ -53,6 +61,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         session: Mapping[str, Any] | None = None,
         user: Any = None,
         backend: str | None = None,
+        json_encoder: type[json.JSONEncoder] | None = None,
     ) -> None:
         """Take an application and what the client asks for.
 
@@ -69,6 +78,8 @@ class WebsocketCommunicator(ApplicationCommunicator):
             session: As in `ApplicationCommunicator`.
             user: As in `ApplicationCommunicator`.
             backend: As in `ApplicationCommunicator`.
+            json_encoder: The class that encodes for `send_json_to`; None for Django's
+                `DjangoJSONEncoder`.
         """
         made: Scope = websocket_scope(
             path,
@@ -78,14 +89,15 @@ class WebsocketCommunicator(ApplicationCommunicator):
             spec_version=spec_version,
             denial_response=denial_response,
         )
+        whole: Scope = {**made, **(scope or {})}
+        if denial_response:
+            whole["extensions"] = {**made["extensions"], **(whole["extensions"] or {})}
         super().__init__(
-            application,
-            {**made, **(scope or {})},
-            cookies=cookies,
-            session=session,
-            user=user,
-            backend=backend,
+            application, whole, cookies=cookies, session=session, user=user, backend=backend
         )
+        self._json_encoder = json_encoder
+        # What programs read after `connect()`: the same as `accept_headers`.
+        self.response_headers: list[tuple[bytes, bytes]] = []
 
     def _find(self, kind: str) -> Message | None:
         """Return the first message of this type that the application has sent."""
@@ -141,11 +153,22 @@ class WebsocketCommunicator(ApplicationCommunicator):
         Raises:
             TimeoutError: No answer came.
             AssertionError: The answer is none that belongs here.
+            RuntimeError: It was asked for before, and answered.
         """
-        await self.send_input({"type": "websocket.connect"})
+        if self._answered:
+            state = "is connected already" if self.accepted else "was refused already"
+            raise RuntimeError(
+                f"This communicator {state} (`async with` connects, too); make another one for "
+                "another connection"
+            )
+        if not self._asked:
+            self._asked = True
+            await self.send_input({"type": "websocket.connect"})
         answer = await self.receive_output(timeout)
+        self._answered = True
         match answer.get("type"):
             case "websocket.accept":
+                self.response_headers = self.accept_headers
                 return True, self.subprotocol
             case "websocket.close":
                 return False, self.close_code
@@ -182,7 +205,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
 
     async def send_json_to(self, data: Any) -> None:
         """Send a text frame with an object as JSON."""
-        await self.send_to(text_data=json.dumps(data))
+        await self.send_to(text_data=encode_json(data, self._json_encoder))
 
     async def receive_from(self, timeout: float = 1, keep_running: bool | None = None) -> Any:
         """Wait for a frame of the application.
@@ -198,7 +221,9 @@ class WebsocketCommunicator(ApplicationCommunicator):
             TimeoutError: None came.
             AssertionError: Something else came: the application has closed, for example.
         """
-        message = await self.receive_output(timeout, keep_running)
+        # Subclasses that override it may know nothing but a timeout.
+        options = {} if keep_running is None else {"keep_running": keep_running}
+        message = await self.receive_output(timeout, **options)
         if message["type"] == "websocket.close":
             raise AssertionError(f"Expected a frame, but the application {self._how_it_closed()}")
         if message["type"] != "websocket.send":
@@ -217,9 +242,11 @@ class WebsocketCommunicator(ApplicationCommunicator):
 
         Raises:
             TimeoutError: None came.
-            AssertionError: Something else came: a binary frame, or text that is not JSON.
+            AssertionError: Something else came: a binary frame, or text that is not JSON (which
+                is a `json.JSONDecodeError`, too).
         """
-        text = await self.receive_from(timeout, keep_running)
+        options = {} if keep_running is None else {"keep_running": keep_running}
+        text = await self.receive_from(timeout, **options)
         if not isinstance(text, str):
             raise AssertionError(
                 f"Expected a text frame with JSON, got a binary one: {text!r:.200}"
@@ -227,7 +254,8 @@ class WebsocketCommunicator(ApplicationCommunicator):
         try:
             return json.loads(text)
         except ValueError as error:
-            raise AssertionError(f"Expected JSON, got {text!r:.200} ({error})") from error
+            told = f"Expected JSON, got {text!r:.200} ({getattr(error, 'msg', error)})"
+            raise _NotJSON(told, text, getattr(error, "pos", 0)) from error
 
     async def disconnect(self, code: int = 1000, timeout: float = 1, reason: str = "") -> None:
         """Let the client leave, and wait for the application to end.
@@ -300,7 +328,9 @@ class WebsocketCommunicator(ApplicationCommunicator):
             raise AssertionError(f"The connection was refused: {self._refusal()}")
 
     async def _leave(self) -> None:
-        await self.disconnect(timeout=self.context_timeout)
+        # As Daphne does: the client has confirmed the application's own code.
+        code = 1000 if self.close_code is None else self.close_code
+        await self.disconnect(code, timeout=self.context_timeout)
 
     def _refusal(self) -> str:
         if self.denial is not None:
