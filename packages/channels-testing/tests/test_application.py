@@ -1,6 +1,8 @@
 import asyncio
 import gc
+import re
 import weakref
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -75,6 +77,12 @@ class TestStart:
         communicator = communicate(application)
         communicator.scope["user"] = "anna"
         assert (await communicator.receive_output(SECONDS))["user"] == "anna"
+
+    async def test_a_scope_that_several_share_is_not_changed(self) -> None:
+        shared: Scope = {"type": "test", "headers": []}
+        communicator = ApplicationCommunicator(echo, shared, cookies={"a": "b"})
+        communicator.scope["user"] = "anna"
+        assert shared == {"type": "test", "headers": []}
 
     async def test_it_runs_in_a_context_of_its_own(self) -> None:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,6 +181,17 @@ class TestReceiveNothing:
         assert await communicator.receive_nothing(timeout=0) is True
         communicator.stop()
 
+    async def test_the_exception_that_ended_it_meanwhile(self) -> None:
+        communicator = communicate()
+        await communicator.send_input({"type": "fail"})
+        with pytest.raises(ValueError, match="told to fail"):
+            await communicator.receive_nothing(0.02, 0.01)
+
+    async def test_an_application_that_ends_meanwhile(self) -> None:
+        communicator = communicate()
+        await communicator.send_input({"type": "end"})
+        assert await communicator.receive_nothing(0.02, 0.01) is True
+
     async def test_something(self) -> None:
         communicator = communicate()
         await communicator.send_input({"type": "a"})
@@ -230,6 +249,69 @@ class TestWait:
         waiting.cancel()
         await asyncio.wait({waiting})
         assert communicator.future.cancelled()
+
+
+class TestAnApplicationThatIgnoresCancellation:
+    """What is said of it, and after how long."""
+
+    IGNORES = (
+        r"The application was cancelled, and did not end within 0\.01 s; does it catch "
+        r"asyncio\.CancelledError, and go on\? The application is alive and waits in .*stubborn"
+    )
+
+    @pytest.fixture
+    async def stubborn(self) -> AsyncIterator[ApplicationCommunicator]:
+        leave = asyncio.Event()
+
+        async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+            while not leave.is_set():
+                try:
+                    await leave.wait()
+                except asyncio.CancelledError:
+                    await send({"type": "ignored"})
+
+        communicator = communicate(stubborn)
+        communicator.context_timeout = 0.01
+        assert not communicator.future.done()
+        await asyncio.sleep(0)  # It begins.
+        yield communicator
+        leave.set()
+        await communicator.wait(SECONDS)
+
+    async def test_after_a_receive(self, stubborn: ApplicationCommunicator) -> None:
+        with pytest.raises(TimeoutError, match=self.IGNORES):
+            await stubborn.receive_output(0)
+
+    async def test_after_a_wait(self, stubborn: ApplicationCommunicator) -> None:
+        with pytest.raises(TimeoutError, match=self.IGNORES):
+            await stubborn.wait(0)
+
+    async def test_at_the_end_of_a_context(self, stubborn: ApplicationCommunicator) -> None:
+        with pytest.raises(TimeoutError, match=self.IGNORES):
+            async with stubborn:
+                pass
+
+    async def test_after_a_failure_of_the_test(self, stubborn: ApplicationCommunicator) -> None:
+        with pytest.raises(AssertionError, match="of the test") as caught:
+            async with stubborn:
+                raise AssertionError("of the test")
+        [note] = caught.value.__notes__
+        assert re.match(self.IGNORES, note)
+
+    @pytest.mark.parametrize("seconds", [0, SECONDS])
+    async def test_a_test_that_gives_up_itself(
+        self, stubborn: ApplicationCommunicator, seconds: float
+    ) -> None:
+        # Where it is the wait that is cancelled, or the one for the end thereafter.
+        stubborn.context_timeout = 0.01 if seconds else SECONDS
+        waiting = asyncio.ensure_future(stubborn.wait(seconds))
+        if not seconds:
+            await stubborn.output_queue.get()
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=SECONDS)
+        assert waiting.cancelled()
+        assert not stubborn.future.done()
 
 
 class TestStop:

@@ -1,12 +1,15 @@
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from django.test import override_settings
 
 from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.generic.websocket import WebsocketConsumer
+from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Receive, Scope, Send
 from channels_testing._explain import brief, state_of
 from channels_testing.application import ApplicationCommunicator
@@ -109,6 +112,76 @@ class TestWhereItWaits:
         await asyncio.sleep(0)
         assert "at a place that cannot be told" in state_of(task, 0, [])
         task.cancel()
+
+
+class Layer(BaseChannelLayer):
+    """A layer with one message for each channel."""
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        return f"{prefix}!{next(channels)}"
+
+    async def receive(self, channel: str) -> Message:
+        if channel not in served:
+            served.add(channel)
+            return {"type": "layer.work"}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+channels = itertools.count()
+served: set[str] = set()
+
+
+class Worker(AsyncConsumer):
+    """Waits for ever as it handles the message of the layer."""
+
+    working: ClassVar[asyncio.Event]
+
+    async def test_work(self, message: Message) -> None:
+        raise AssertionError  # One handler runs at a time.
+
+    async def layer_work(self, message: Message) -> None:
+        self.working.set()
+        await asyncio.Event().wait()
+
+
+async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+    await Worker.as_asgi()(scope, receive, send)
+
+
+class TestAHandlerOfTheLayersMessages:
+    @pytest.mark.parametrize("application", [Worker, wrapped])
+    @pytest.mark.parametrize("untaken", [0, 1])
+    async def test_is_what_the_consumer_waits_in(self, application: Any, untaken: int) -> None:
+        layers = {"default": {"BACKEND": f"{__name__}.Layer"}}
+        with override_settings(CHANNEL_LAYERS=layers):
+            Worker.working = asyncio.Event()
+            async with ApplicationCommunicator(application, {"type": "test"}) as communicator:
+                await Worker.working.wait()
+                for _ in range(untaken + 1 if untaken else 0):
+                    await communicator.send_input({"type": "test.work"})
+                told = await state(communicator)
+        line = Worker.layer_work.__code__.co_firstlineno + 2
+        place = f"{Worker.layer_work.__qualname__} ({__file__}, line {line})"
+        assert told.startswith(f"The application is alive and waits in {place}")
+        assert ("has not taken 1 of" in told) is bool(untaken)
+
+    async def test_of_another_consumer_is_none_of_it(self) -> None:
+        layers = {"default": {"BACKEND": f"{__name__}.Layer"}}
+
+        class Idle(AsyncConsumer):
+            async def layer_work(self, message: Message) -> None:
+                await self.send({"type": "said"})
+
+        with override_settings(CHANNEL_LAYERS=layers):
+            Worker.working = asyncio.Event()
+            async with ApplicationCommunicator(Worker, {"type": "test"}) as worker:
+                await Worker.working.wait()
+                async with ApplicationCommunicator(Idle, {"type": "test"}) as idle:
+                    assert await idle.receive_output(SECONDS) == {"type": "said"}
+                    told = await state(idle)
+                assert "layer_work" in await state(worker)
+        assert told == f"The application is alive and waits for a message. {SENT}"
 
 
 class TestHowItEnded:

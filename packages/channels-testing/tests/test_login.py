@@ -1,17 +1,21 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user, get_user_model
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.asgi import get_asgi_application
+from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.http.cookie import parse_cookie
 from django.urls import path
 
 from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.routing import ProtocolTypeRouter, URLRouter
 from channels_core.typing import Receive, Scope, Send
+from channels_testing.application import ApplicationCommunicator
 from channels_testing.http import HttpCommunicator
 from channels_testing.websocket import WebsocketCommunicator
 
@@ -41,6 +45,12 @@ async def with_sessions(scope: Scope, receive: Receive, send: Send) -> None:
     request.session = session
     user = await sync_to_async(get_user)(request)
     await Greeting.as_asgi()({**scope, "session": session, "user": user}, receive, send)
+
+
+async def settled(scope: Scope, receive: Receive, send: Send) -> None:
+    """Take a session and a user that are there for settled, as middleware does."""
+    application = Greeting.as_asgi() if {"user", "session"} <= scope.keys() else with_sessions
+    await application(scope, receive, send)
 
 
 @pytest.fixture
@@ -73,10 +83,62 @@ class TestUser:
         for consumer in (Greeting, Greeting.as_asgi()):
             assert await greeting(WebsocketCommunicator(consumer, "/", user=anna)) == "anna None"
 
-    async def test_the_scope_of_the_test_goes_before(self, anna: User) -> None:
-        scope = {"user": "somebody"}
-        socket = WebsocketCommunicator(Greeting, "/", user=anna, scope=scope)
-        assert await greeting(socket) == "somebody None"
+    @pytest.mark.parametrize(
+        "router",
+        [
+            URLRouter([path("", URLRouter([path("", Greeting)])), path("b", Greeting.as_asgi())]),
+            ProtocolTypeRouter({"websocket": URLRouter([path("", Greeting.as_asgi())])}),
+        ],
+    )
+    async def test_behind_routers_alone(self, anna: User, router: Any) -> None:
+        assert await greeting(WebsocketCommunicator(router, "/", user=anna)) == "anna None"
+
+    async def test_behind_a_router_with_middleware(self, anna: User) -> None:
+        router = URLRouter([path("", with_sessions), path("b", Greeting.as_asgi())])
+        socket = WebsocketCommunicator(router, "/", user=anna)
+        assert await greeting(socket) == "anna None"
+        assert not socket.scope.keys() & {"user", "session"}
+
+    @pytest.mark.parametrize("application", [Greeting, settled])
+    async def test_it_goes_before_a_login_in_the_scope(self, anna: User, application: Any) -> None:
+        scope = {"user": "somebody", "session": {"cart": ["tea"]}}
+        socket = WebsocketCommunicator(application, "/", user=anna, scope=scope)
+        assert await greeting(socket) == "anna None"
+        assert scope["user"] == "somebody"
+
+    @pytest.mark.parametrize("application", [settled, with_sessions])
+    async def test_nobody(self, anna: User, application: Any) -> None:
+        socket = WebsocketCommunicator(application, "/", user=AnonymousUser(), session={"cart": 1})
+        assert await greeting(socket) == "AnonymousUser 1"
+
+    async def test_nobody_without_a_database(self) -> None:
+        scope = {"session": {}}
+        socket = WebsocketCommunicator(Greeting, "/", user=AnonymousUser(), scope=scope)
+        assert await greeting(socket) == "AnonymousUser None"
+
+    @pytest.mark.parametrize("somebody", [User(username="ben"), SimpleNamespace(pk=1)])
+    async def test_somebody_whom_no_session_can_have(self, somebody: Any) -> None:
+        scope = {"session": {}}
+        socket = WebsocketCommunicator(Greeting, "/", user=somebody, scope=scope)
+        assert await greeting(socket) == f"{somebody} None"
+        expected = "Expected as user a saved instance of the user model, or AnonymousUser"
+        with pytest.raises((TypeError, ValueError), match=expected) as caught:
+            await WebsocketCommunicator(with_sessions, "/", user=somebody).connect(SECONDS)
+        assert isinstance(caught.value, ValueError) is isinstance(somebody, User)
+        assert repr(somebody) in str(caught.value)
+
+    async def test_no_connection_stays_open(self, transactional_db: None) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "told", "is": await sync_to_async(is_connected)()})
+
+        def is_connected() -> bool:
+            return connection.connection is not None
+
+        user = await sync_to_async(User.objects.create_user)("anna")
+        await sync_to_async(connections.close_all)()
+        communicator = ApplicationCommunicator(application, {"type": "test"}, user=user)
+        assert await communicator.receive_output(SECONDS) == {"type": "told", "is": False}
+        await communicator.wait(SECONDS)
 
     async def test_by_a_call(self, anna: User) -> None:
         socket = WebsocketCommunicator(with_sessions, "/")

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["connections_of_the_test", "lent_connections"]
+__all__ = ["connections_of_the_test", "lent_connections", "new_connections_closed"]
 
 
 @contextmanager
@@ -67,6 +67,21 @@ def lent_connections() -> Iterator[None]:
     finally:
         thread.submit(_lender.take_back, borrowed).result()
         thread.submit(_close_here).result()
+
+
+@contextmanager
+def new_connections_closed() -> Iterator[None]:
+    """Close the connections that are opened meanwhile in this thread, however long they may live.
+
+    Nobody else would, and a test database with a connection to it cannot be dropped.
+    """
+    before = {one.alias for one in _initialized() if one.connection is not None}
+    try:
+        yield
+    finally:
+        for connection in _initialized():
+            if connection.alias not in before:
+                connection.close()
 
 
 class _Held:

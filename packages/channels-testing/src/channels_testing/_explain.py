@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import CoroutineType
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ __all__ = ["brief", "state_of"]
 
 _LONGEST: Final = 200
 _SHOWN: Final = 5
+_DISPATCH: Final = "channels_core._dispatch"
 
 
 def state_of(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> str:
@@ -48,11 +49,46 @@ def _where(task: asyncio.Task[Any]) -> str:
     waiting: Any = task.get_coro()
     if inspect.getcoroutinestate(waiting) == inspect.CORO_CREATED:
         return "has not begun"
+    frames = list(_frames(waiting))
+    if not any(_is_handling(frame) for frame in frames):
+        frames = _handler_beside(task, frames) or frames
     place = "waits at a place that cannot be told"
-    while isinstance(waiting, CoroutineType):
-        place = _place(waiting.cr_frame) or place
-        waiting = waiting.cr_await
+    for frame in frames:
+        place = _place(frame) or place
     return place
+
+
+def _frames(waiting: Any) -> Iterator[Any]:
+    """Iterate over the frames of a coroutine and of those that it waits for, outermost first."""
+    while isinstance(waiting, CoroutineType):
+        yield waiting.cr_frame
+        waiting = waiting.cr_await
+
+
+def _handler_beside(task: asyncio.Task[Any], frames: Sequence[Any]) -> list[Any] | None:
+    """Return the frames of the handler that runs in another task of the same consumer.
+
+    A consumer reads its channel layer in tasks of their own, beside the one of the client's
+    messages, and has one handler run at a time.
+    """
+    loops = {_message_loop(frame) for frame in frames} - {None}
+    if loops:
+        for other in asyncio.all_tasks(task.get_loop()):
+            beside = list(_frames(other.get_coro()))
+            if any(_is_handling(frame) and _message_loop(frame) in loops for frame in beside):
+                return beside
+    return None
+
+
+def _message_loop(frame: Any) -> int | None:
+    """Return which `MessageLoop` a frame is a method's of; None if it is none."""
+    if frame.f_globals.get("__name__") != _DISPATCH:
+        return None
+    return id(frame.f_locals.get("self"))
+
+
+def _is_handling(frame: Any) -> bool:
+    return _message_loop(frame) is not None and frame.f_code.co_name == "_handle"
 
 
 def _place(frame: Any) -> str | None:
@@ -60,8 +96,8 @@ def _place(frame: Any) -> str | None:
     match module, code.co_name:
         case "channels_testing.application", "receive":
             return "waits for a message"
-        case "channels_core._dispatch", _:
-            # A handler that this task runs is further in: that of a layer's message has its own.
+        case name, _ if name == _DISPATCH:
+            # A handler that runs is further in; this is the end of a consumer, for example.
             return "waits for another of its handlers to end"
         case "asgiref.sync", _:
             return "runs synchronous code in a thread"

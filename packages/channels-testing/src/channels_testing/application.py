@@ -59,18 +59,18 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
 
         Args:
             application: An ASGI 3 application, a consumer class, or a two-step application.
-            scope: The connection's scope.
+            scope: The connection's scope; it is copied.
             cookies: Cookies that the client sends, by name; those of Django's test client too.
             session: What the client's session holds: it is stored, and the client has its cookie.
             user: Who is logged in, as by Django's `Client.force_login`: a session is stored, and
-                the client has its cookie. A consumer without middleware around it finds the user
-                in its scope.
+                the client has its cookie. Consumers without middleware around them find the user
+                in their scope. `AnonymousUser()` is logged out.
             backend: Dotted path of the backend that authenticated the user, if not the first.
 
         Raises:
             TypeError: The application cannot be called.
         """
-        super().__init__(application, scope)  # type: ignore[no-untyped-call] # asgiref's
+        super().__init__(application, dict(scope))  # type: ignore[no-untyped-call] # asgiref's
         self.application: ASGIApplication = as_asgi3(application)
         add_cookies(self.scope, cookies or {})
         self._login = Login(user, backend, session)
@@ -158,10 +158,24 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         return state_of(self.future, self.input_queue.qsize(), self._sent)
 
     async def _cancel(self) -> None:
-        """Cancel the application, and let it end."""
+        """Cancel the application, and let it end.
+
+        Raises:
+            TimeoutError: It did not.
+            Exception: It has ended with this one.
+        """
         self.future.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.future
+        await asyncio.wait({self.future}, timeout=self.context_timeout)
+        if not self.future.done():
+            raise TimeoutError(self._told_in_vain())
+        if not self.future.cancelled():
+            self.future.result()
+
+    def _told_in_vain(self) -> str:
+        return (
+            f"The application was cancelled, and did not end within {self.context_timeout:g} s; "
+            f"does it catch asyncio.CancelledError, and go on? {self._state()}"
+        )
 
     async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:
         """Tell whether the application sends nothing for a while.
@@ -175,6 +189,8 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         """
         self._check()
         nothing: bool = await super().receive_nothing(timeout, interval)  # type: ignore[no-untyped-call] # asgiref's
+        if nothing:
+            self._check()
         return nothing
 
     async def wait(self, timeout: float = 1) -> None:
@@ -189,13 +205,19 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         """
         try:
             await asyncio.wait({self.future}, timeout=timeout)
-            if not self.future.done():
-                raise TimeoutError(
-                    f"The application did not end within {timeout:g} s. {self._state()}"
-                )
-        finally:
-            if not self.future.done():
-                await self._cancel()
+        except asyncio.CancelledError as error:
+            await self._end_after(error)
+            raise
+        if not self.future.done():
+            error = TimeoutError(
+                f"The application did not end within {timeout:g} s. {self._state()}"
+            )
+            await self._cancel()
+            raise error
+        self._check_end()
+
+    def _check_end(self) -> None:
+        """Raise what the application has ended with, if it has not been cancelled."""
         if not self.future.cancelled():
             self._check()
 
@@ -235,8 +257,8 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
             await self._end_after(error)
         elif not self.future.done():
             await self._leave()
-        elif not (self._told or self.future.cancelled()):
-            self._check()
+        elif not self._told:
+            self._check_end()
 
     async def _enter(self) -> None:
         """Begin the connection."""
@@ -250,7 +272,9 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         """End the application after a failure of the test, which is the error to be seen."""
         with suppress(Exception):
             await self._cancel()
-        if not self._told and not self.future.cancelled() and self.future.exception():
+        if not self.future.done():
+            error.add_note(self._told_in_vain())
+        elif not self._told and not self.future.cancelled() and self.future.exception():
             error.add_note(self._state())
 
 
@@ -270,6 +294,5 @@ async def _run(
         await sending.put(message)
 
     with connections_of_the_test():
-        # Around a consumer alone, nothing reads the cookie.
-        await login.enter(scope, bare=hasattr(application, "consumer_class"))
+        await login.enter(scope, application)
         return await application(scope, receive, send)
