@@ -190,6 +190,17 @@ class TestResponse:
         with pytest.raises(ValueError, match="no such page"):
             await HttpCommunicator(failing, "GET", "/").get_response(SECONDS)
 
+    @pytest.mark.parametrize("waits", [False, True])
+    async def test_an_application_that_fails_after_its_response(self, waits: bool) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await mirror(scope, receive, send)
+            if waits:
+                await receive()
+            raise ValueError("in the clean-up")
+
+        with pytest.raises(ValueError, match="in the clean-up"):
+            await HttpCommunicator(application, "GET", "/").get_response(SECONDS)
+
 
 class TestStream:
     async def test_part_by_part(self) -> None:

@@ -205,8 +205,8 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         """
         try:
             await asyncio.wait({self.future}, timeout=timeout)
-        except asyncio.CancelledError as error:
-            await self._end_after(error)
+        except asyncio.CancelledError as cancelled:
+            await self._end_after(cancelled)
             raise
         if not self.future.done():
             error = TimeoutError(
