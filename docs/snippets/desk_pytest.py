@@ -9,17 +9,23 @@ from django.contrib.auth.models import User
 
 from chat.models import Message
 from docs.snippets.desk import Counter, Desk, application
+from docs.snippets.events import Prices
+from docs.snippets.long_polls import NextMessage
 
 __all__ = [
     "anna",
     "test_a_consumer_alone",
     "test_a_count",
     "test_a_goodbye",
+    "test_a_long_poll",
+    "test_a_long_poll_that_is_left",
     "test_a_message_that_the_test_wrote",
+    "test_a_stream_of_prices",
     "test_a_worker",
     "test_a_wrong_word",
     "test_an_export",
     "test_an_export_part_by_part",
+    "test_message_by_message",
     "test_news",
     "test_strangers",
     "test_two_members",
@@ -105,6 +111,40 @@ async def test_an_export_part_by_part(anna: User) -> None:
         assert request.response is not None
         assert request.response.status == 200
         assert [part async for part in request.iter_body()] == [b"Milk?\n"]
+
+
+async def test_a_stream_of_prices(channel_layer: Any) -> None:
+    async with HttpCommunicator(Prices, "GET", "/prices/") as client:
+        assert (await client.receive_body()).startswith(b":")
+        await channel_layer.group_send(
+            "prices", {"type": "price.changed", "item": "tea", "price": 3}
+        )
+        event = await client.receive_body()
+    assert event == b'event: price\ndata: {"item": "tea", "price": 3}\n\n'
+
+
+async def test_a_long_poll(channel_layer: Any) -> None:
+    client = HttpCommunicator(NextMessage, "GET", "/next/")
+    await client.start_response()
+    await channel_layer.group_send("chat", {"type": "chat.message", "text": "Milk?"})
+    response = await client.get_response()
+    assert response.json()["text"] == "Milk?"
+
+
+async def test_a_long_poll_that_is_left(channel_layer: Any) -> None:
+    client = HttpCommunicator(NextMessage, "GET", "/next/")
+    response = await client.start_response()
+    await client.disconnect()
+    assert response.body == b""
+
+
+async def test_message_by_message(anna: User) -> None:
+    socket = WebsocketCommunicator(application, "/desk/", user=anna, spec_version="2.3")
+    await socket.send_input({"type": "websocket.connect"})
+    answer = await socket.receive_output()
+    assert answer["type"] == "websocket.accept"
+    await socket.send_input({"type": "websocket.disconnect", "code": 1001})
+    await socket.wait()
 
 
 async def test_a_worker(anna: User, channel_layer: Any) -> None:
