@@ -107,7 +107,7 @@ class TestClauses:
         class Hurried(Small):
             limit = 0.01
 
-        expected = r"^expected the clause to end, got no end within 0.01 s$"
+        expected = r"^the clause: expected an end, got none within 0.01 s, its `limit`$"
         with pytest.raises(AssertionError, match=expected):
             Hurried().test_hanging()
 
@@ -149,13 +149,100 @@ class TestEnds:
 
     def test_an_error_at_the_end_is_no_deviation(self) -> None:
         class Failing(Small):
-            deviations = {"test_broken": "for a reason"}
+            deviations = {"test_kept": "for a reason"}
 
             async def close_layer(self, layer: object) -> None:
                 raise OSError("the backend has gone")
 
         with pytest.raises(OSError, match="the backend has gone"):
+            Failing().test_kept()
+
+    def test_an_error_at_the_end_leaves_the_failure(self) -> None:
+        class Failing(Small):
+            async def close_layer(self, layer: object) -> None:
+                raise OSError("the backend has gone")
+
+        with pytest.raises(AssertionError, match="a number: expected 2, got 1") as caught:
             Failing().test_broken()
+        assert caught.value.__notes__ == ["When the clause ended: OSError('the backend has gone')"]
+
+        class Deviating(Failing):
+            deviations = {"test_broken": "for a reason"}
+
+        with pytest.raises(pytest.xfail.Exception, match="for a reason"):
+            Deviating().test_broken()
+
+    def test_a_call_that_ignores_its_cancellation(self) -> None:
+        class Stubborn(Layer):
+            async def receive(self, channel: str) -> Any:
+                while True:
+                    try:
+                        await asyncio.Event().wait()
+                    except asyncio.CancelledError:
+                        continue
+
+        class Waiting(Small):
+            _patience = 0.01
+
+            def make_layer(self, **options: Any) -> Any:
+                return Stubborn()
+
+        with pytest.raises(AssertionError, match="expected a message, got none") as caught:
+            Waiting().test_waiting()
+        assert "such as receive(): expected it to end, got none" in caught.value.__notes__[0]
+
+    def test_a_layer_that_does_not_close(self) -> None:
+        class Hanging(Layer):
+            async def close(self) -> None:
+                await asyncio.Event().wait()
+
+        class Closing(Small):
+            _patience = 0.01
+
+            def make_layer(self, **options: Any) -> Any:
+                return Hanging()
+
+        expected = r"^close_layer\(\): flush\(\) or close\(\): expected an end, got none within"
+        with pytest.raises(AssertionError, match=expected):
+            Closing().test_kept()
+
+    def test_a_layer_that_raises_a_cancelled_error(self) -> None:
+        class Cancelling(Layer):
+            async def receive(self, channel: str) -> Any:
+                raise asyncio.CancelledError
+
+        class Cancelled(Small):
+            timeout = 10
+
+            def make_layer(self, **options: Any) -> Any:
+                return Cancelling()
+
+        with pytest.raises(AssertionError, match="got a CancelledError from the layer"):
+            Cancelled().test_waiting()
+
+    def test_what_the_layer_leaves_running_ends(self) -> None:
+        class Busy(Layer):
+            async def flush(self) -> None:
+                self.task = asyncio.create_task(self.fail_late())
+
+            async def fail_late(self) -> None:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    raise OSError("too late")
+
+        class Leaving(Small):
+            def make_layer(self, **options: Any) -> Any:
+                self.made = Busy()
+                return self.made
+
+            async def close_layer(self, layer: Any) -> None:
+                await layer.flush()
+                await asyncio.sleep(0)
+
+        contract = Leaving()
+        contract.test_kept()
+        assert contract.made.task.done()  # type: ignore[attr-defined] # it is a Busy one
 
 
 class TestMaking:
@@ -177,6 +264,31 @@ class TestMaking:
         expected = r"^make_layer\(capacity=3\) raised OSError\('no backend'\)$"
         with pytest.raises(LayerNotMadeError, match=expected):
             Failing().test_kept()
+
+    def test_nothing_instead_of_a_layer(self) -> None:
+        class Forgetful(Small):
+            def make_layer(self, **options: Any) -> Any:
+                pass
+
+        expected = r"^make_layer\(capacity=3\): expected the layer to test, got None; return it$"
+        with pytest.raises(LayerNotMadeError, match=expected):
+            Forgetful().test_kept()
+
+    def test_a_layer_without_extensions(self) -> None:
+        class Duck(Small):
+            def make_layer(self, **options: Any) -> Any:
+                return object()
+
+        with pytest.raises(LayerNotMadeError, match="a layer with the attribute `extensions`"):
+            Duck().test_kept()
+
+    def test_options_go_with_their_extension(self) -> None:
+        class Plain(Small):
+            def make_layer(self) -> Any:  # type: ignore[override] # it knows no options
+                return Layer()
+
+        with pytest.raises(unittest.SkipTest, match="does not list the extension 'flush'"):
+            Plain().test_flush()
 
     def test_a_contract_that_makes_none(self) -> None:
         class Empty(Contract):
@@ -231,6 +343,10 @@ class TestTools:
     async def test_time_passes(self) -> None:
         await Contract().pass_time(0)
 
+    async def test_a_day_is_not_waited_for(self) -> None:
+        with pytest.raises(AssertionError, match="has ignored the short one that it was made with"):
+            await Contract().pass_time(86400)
+
     async def test_elsewhere_is_another_event_loop(self) -> None:
         async def loop() -> asyncio.AbstractEventLoop:
             return asyncio.get_running_loop()
@@ -241,3 +357,47 @@ class TestTools:
     async def test_elsewhere_does_not_hang(self) -> None:
         with pytest.raises(TimeoutError):
             await Small().elsewhere(asyncio.Event().wait)
+
+
+class TestUnittest:
+    """A contract that is a unittest.TestCase too."""
+
+    def run(self, name: str, base: type[Small] = Small, **deviations: str) -> unittest.TestResult:
+        made = type("Case", (base, unittest.TestCase), {"deviations": deviations})
+        result = unittest.TestResult()
+        made(name).run(result)
+        assert result.testsRun == 1
+        return result
+
+    def test_names_do_not_clash(self) -> None:
+        case = unittest.FunctionTestCase(print)
+        names = {name for name in {*dir(Contract), "_made", "_tasks"} if name[:2] != "__"}
+        assert not names & {*dir(case), "_outcome"}
+
+    def test_one_that_is_kept(self) -> None:
+        assert self.run("test_kept").wasSuccessful()
+
+    def test_one_that_is_broken(self) -> None:
+        assert "expected 2, got 1" in self.run("test_broken").failures[0][1]
+
+    def test_a_deviation(self) -> None:
+        result = self.run("test_broken", test_broken="numbers are hard")
+        assert "AssertionError: numbers are hard (" in result.expectedFailures[0][1]
+        assert result.wasSuccessful()
+
+    def test_a_deviation_that_no_longer_fails(self) -> None:
+        result = self.run("test_kept", test_kept="it was broken once")
+        assert len(result.unexpectedSuccesses) == 1
+
+    def test_a_deviation_of_what_is_not_there(self) -> None:
+        result = self.run("test_flush", test_flush="for a reason")
+        assert not result.expectedFailures
+        assert "does not list the extension" in result.skipped[0][1]
+
+    def test_no_layer_is_no_deviation(self) -> None:
+        class Failing(Small):
+            def make_layer(self, **options: Any) -> Any:
+                raise OSError("no backend")
+
+        result = self.run("test_kept", Failing, test_kept="for a reason")
+        assert "no backend" in result.errors[0][1]

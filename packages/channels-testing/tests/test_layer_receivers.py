@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from simple_layer import SimpleLayer, breach
+from simple_layer import SimpleContract, SimpleLayer, breach
 
 
 class Greedy(SimpleLayer):
@@ -19,6 +19,17 @@ class Greedy(SimpleLayer):
     def put(self, channel: str, message: Any) -> None:
         if self.store.groups["lost"].pop(channel, None) is None:
             super().put(channel, message)
+
+
+class Endless(SimpleLayer):
+    """Goes on to receive when it is cancelled."""
+
+    async def receive(self, channel: str) -> Any:
+        while True:
+            try:
+                return await super().receive(channel)
+            except asyncio.CancelledError:
+                continue
 
 
 class Leaving(SimpleLayer):
@@ -60,6 +71,15 @@ class HandsOver(SimpleLayer):
         message = await super().receive(channel)
         await asyncio.sleep(0)
         return message
+
+
+def test_a_receive_that_goes_on_is_told() -> None:
+    class Contract(SimpleContract):
+        layer_class = Endless
+        timeout = _patience = 0.01
+
+    with pytest.raises(AssertionError, match=r"expected a CancelledError, got no end within"):
+        Contract().test_a_cancelled_receive_takes_nothing()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import difflib
 import functools
 import inspect
 import unittest
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -22,7 +22,7 @@ MARK: Final = {"type": "contract.mark"}
 
 
 class LayerNotMadeError(Exception):
-    """`make_layer` failed, which is no deviation of the layer."""
+    """`make_layer` made nothing to test, which is no deviation of the layer."""
 
 
 C = TypeVar("C", bound="Contract")
@@ -61,6 +61,9 @@ class Contract:
     limit: ClassVar[float] = 120
     races: ClassVar[int] = 60
     idle: ClassVar[float] = 6
+
+    # The seconds after which to give up on what has to end when a clause does.
+    _patience: ClassVar[float] = 10
 
     _made: list[Layer]
     _tasks: list[asyncio.Task[Any]]
@@ -105,6 +108,12 @@ class Contract:
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass for the layers. Override it for a layer that takes a clock of yours."""
+        if seconds > self.limit:
+            raise AssertionError(
+                f"pass_time({seconds}): expected to wait no longer than `limit`, {self.limit} s. A "
+                "layer that tells so long an `expiry` or `group_expiry` has ignored the short one "
+                "that it was made with: let it heed that, or pass_time() set a clock of yours"
+            )
         await asyncio.sleep(seconds)
 
     async def close_layer(self, layer: Layer) -> None:
@@ -121,20 +130,39 @@ class Contract:
 
         Raises:
             unittest.SkipTest: It does not list one of the extensions.
-            LayerNotMadeError: `make_layer` failed.
+            LayerNotMadeError: `make_layer` failed, or what it returned is no layer.
         """
+        if extensions and options:
+            # A layer that lacks the extension need not know the options that go with it.
+            self._require(await self._make({}), extensions)
+        layer = await self._make(options)
+        self._require(layer, extensions)
+        return layer
+
+    async def _make(self, options: dict[str, Any]) -> Layer:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
         try:
             layer = self.make_layer(**options)
             if inspect.isawaitable(layer):
                 layer = await layer
         except Exception as error:
-            given = ", ".join(f"{name}={value!r}" for name, value in options.items())
             raise LayerNotMadeError(f"make_layer({given}) raised {error!r}") from error
+        if layer is None:
+            raise LayerNotMadeError(
+                f"make_layer({given}): expected the layer to test, got None; return it"
+            )
+        if not hasattr(layer, "extensions"):
+            raise LayerNotMadeError(
+                f"make_layer({given}): expected a layer with the attribute `extensions`, a list "
+                f"that may be empty, got {layer!r} without one"
+            )
         self._made.append(layer)
+        return layer
+
+    def _require(self, layer: Layer, extensions: Iterable[str]) -> None:
         for extension in extensions:
             if extension not in layer.extensions:
                 raise unittest.SkipTest(f"the layer does not list the extension {extension!r}")
-        return layer
 
     def method(self, layer: Layer, name: str) -> Callable[..., Awaitable[Any]]:
         """Return a method that not every layer has.
@@ -171,16 +199,14 @@ class Contract:
 
     async def result(self, task: Awaitable[Any], channel: str) -> Any:
         """Wait for what a call of receive() returns, or fail after a time-out."""
-        net = asyncio.timeout(self.timeout)
-        try:
-            async with net:
-                return await task
-        except TimeoutError:
-            if not net.expired():
-                raise
+        waiting = asyncio.ensure_future(task)
+        # Unlike asyncio.timeout() it does not wait for a call that ignores its cancellation.
+        done, _ = await asyncio.wait([waiting], timeout=self.timeout)
+        if not done:
             raise AssertionError(
                 f"receive({channel!r}): expected a message, got none within {self.timeout} s"
-            ) from None
+            )
+        return waiting.result()
 
     async def expect_next(self, layer: Layer, channel: str, expected: object, what: str) -> None:
         """Receive, and fail unless it is the expected message."""
@@ -211,41 +237,114 @@ class Contract:
         """Run a clause and hold it against the deviations."""
         __tracebackhide__ = True
         reason = self.deviations.get(statement.__name__)
-        with asyncio.Runner() as runner:
-            error = runner.run(self._outcome(statement))
+        case = _case(self)
+        error, end_errors = self._run(statement)
+        if error is None and end_errors:
+            error, is_deviation = end_errors.pop(0), False
+        else:
+            no_deviation = unittest.SkipTest | LayerNotMadeError
+            is_deviation = isinstance(error, Exception) and not isinstance(error, no_deviation)
         if error is not None:
-            if reason is None or isinstance(error, unittest.SkipTest | LayerNotMadeError):
+            for end_error in end_errors:
+                error.add_note(f"When the clause ended: {end_error!r}")
+            if reason is None or not is_deviation:
+                if reason is not None and case is not None:
+                    # Raised here it would count as the failure that is expected.
+                    case.addCleanup(_raise, error)
+                    return
                 raise error
+            said = f"{reason} ({type(error).__name__}: {error})"
+            if case is not None:
+                raise AssertionError(said) from error
             # Only who lists deviations needs it, and has it.
             import pytest
 
-            pytest.xfail(f"{reason} ({type(error).__name__}: {error})")
-        if reason is not None:
+            pytest.xfail(said)
+        # A unittest.TestCase has that as an unexpected success.
+        if reason is not None and case is None:
             raise AssertionError(
                 f"{statement.__name__} is in `deviations` ({reason}) and yet the layer keeps it: "
                 "take it out"
             )
 
-    async def _outcome(
+    @property
+    def __unittest_expecting_failure__(self) -> bool:
+        """Tell unittest.TestCase.run(), where the class is also such a case."""
+        case = _case(self)
+        return case is not None and case.id().split(".")[-1] in self.deviations
+
+    def _run(
         self: C, statement: Callable[[C], Coroutine[Any, Any, None]]
-    ) -> Exception | None:
-        self._made, self._tasks = [], []
-        net = asyncio.timeout(self.limit)
+    ) -> tuple[BaseException | None, list[BaseException]]:
+        runner, stuck = asyncio.Runner(), False
         try:
-            async with net:
-                await statement(self)
-        except TimeoutError as error:
-            if net.expired():
-                return AssertionError(
-                    f"expected the clause to end, got no end within {self.limit} s"
-                )
-            return error
-        except Exception as error:  # noqa: BLE001 - whatever it is, the deviations are asked
-            return error
+            error, end_errors, stuck = runner.run(self._run_and_end(statement))
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            for layer in self._made:
-                await self.close_layer(layer)
-        return None
+            if stuck:
+                # The runner would wait for them without an end.
+                runner.get_loop().close()
+                asyncio.set_event_loop(None)
+            else:
+                runner.close()
+        return error, end_errors
+
+    async def _run_and_end(
+        self: C, statement: Callable[[C], Coroutine[Any, Any, None]]
+    ) -> tuple[BaseException | None, list[BaseException], bool]:
+        self._made, self._tasks = [], []
+        running = self.started(statement(self))
+        try:
+            await asyncio.wait([running], timeout=self.limit)
+            error = _error(running, "the clause", f"{self.limit} s, its `limit`")
+        finally:
+            end_errors, stuck = await self._end()
+        return error, end_errors, stuck
+
+    async def _end(self) -> tuple[list[BaseException], bool]:
+        """Leave nothing; return what went wrong, and whether something still runs."""
+        errors: list[BaseException] = []
+        if left := await self._cancel_all(self._tasks):
+            errors.append(
+                AssertionError(
+                    "a call of the layer that was cancelled, such as receive(): expected it to "
+                    f"end, got none within {self._patience} s; it must let a CancelledError "
+                    f"through: {left}"
+                )
+            )
+        for layer in self._made:
+            closing = asyncio.create_task(self.close_layer(layer))
+            await asyncio.wait([closing], timeout=self._patience)
+            if error := _error(closing, "close_layer(): flush() or close()", f"{self._patience} s"):
+                errors.append(error)
+        others = [one for one in asyncio.all_tasks() if one is not asyncio.current_task()]
+        return errors, bool(await self._cancel_all(others))
+
+    async def _cancel_all(self, tasks: list[asyncio.Task[Any]]) -> str:
+        """Cancel tasks, and return those that do not end of it."""
+        if not tasks:
+            return ""
+        for task in tasks:
+            task.cancel()
+        done, pending = await asyncio.wait(tasks, timeout=self._patience)
+        for task in done:
+            # Asked for, or else Python complains that nobody did.
+            if not task.cancelled():
+                task.exception()
+        return ", ".join(sorted(repr(task.get_coro()) for task in pending))
+
+
+def _case(contract: object) -> unittest.TestCase | None:
+    return contract if isinstance(contract, unittest.TestCase) else None
+
+
+def _error(task: asyncio.Task[None], what: str, time: str) -> BaseException | None:
+    """Return what went wrong in a task that was to end by now."""
+    if not task.done():
+        return AssertionError(f"{what}: expected an end, got none within {time}")
+    if task.cancelled():
+        return AssertionError(f"{what}: expected an end, got a CancelledError from the layer")
+    return task.exception()
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -103,6 +103,7 @@ class Ends(Contract):
     @clause
     async def test_nothing_runs_on(self) -> None:
         """Of a layer that was used, flushed and closed, no task is left in the event loop."""
+        before = asyncio.all_tasks()
         layer = await self.layer()
         channel = await layer.new_channel()
         if "groups" in layer.extensions:
@@ -112,7 +113,7 @@ class Ends(Contract):
         await self.close_layer(layer)
         # One that was cancelled needs a turn of the loop to end.
         await asyncio.sleep(0)
-        left = asyncio.all_tasks() - {asyncio.current_task()}
+        left = asyncio.all_tasks() - before
         if left:
             names = ", ".join(sorted(repr(task.get_coro()) for task in left))
             raise AssertionError(f"tasks after the layer was closed: expected none, got {names}")

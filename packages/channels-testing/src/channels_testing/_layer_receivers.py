@@ -80,7 +80,12 @@ class Receivers(Contract):
     async def cancel(self, task: asyncio.Task[object]) -> None:
         """Cancel a receive that waits."""
         task.cancel()
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=self.timeout)
+        if not task.done():
+            raise AssertionError(
+                "a receive() that was cancelled: expected a CancelledError, "
+                f"got no end within {self.timeout} s"
+            )
         if not task.cancelled():
             raise AssertionError(
                 "a receive() that was cancelled: expected a CancelledError, "
