@@ -175,6 +175,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_testing.layers": ["ChannelLayerContract"],
     "channels_testing.live": [
         "ChannelsLiveServerTestCase",
+        "LiveServerError",
         "make_application",
         "set_database_connection",
     ],

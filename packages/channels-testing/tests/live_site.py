@@ -72,6 +72,14 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] != "websocket.disconnect":
         await send({"type": "websocket.send", "text": message["text"]})
+    if scope["path"] == "/block/":
+        blocked.set()
+        released.wait(SECONDS)
+    while scope["path"] == "/ignore/" and not released.is_set():
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            ends.append("ignored")
     if scope["path"] == "/stay/":
         try:
             await asyncio.Event().wait()
@@ -82,6 +90,9 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 # How those ended that stay.
 ends: list[str] = []
+
+# Set when the event loop is blocked, and when what does not end by itself may end.
+blocked, released = threading.Event(), threading.Event()
 
 
 class Layer(BaseChannelLayer):
@@ -283,6 +294,13 @@ class Own(BaseProcess):  # type: ignore[misc] # Daphne is untyped
     def run(self) -> None:
         os.environ["LIVE_OWN"] = "own"
         super().run()
+
+
+class Broken(Own):
+    """A process that fails before it serves."""
+
+    def run(self) -> None:
+        raise RuntimeError("broken in the process")
 
 
 def live_case(application: str = "live_site.application", **members: Any) -> Any:

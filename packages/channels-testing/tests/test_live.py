@@ -104,6 +104,7 @@ class TestInEachWay:
                 client.send("hello")
                 assert client.receive() == "hello"
             assert (ask(case, "pid") == os.getpid()) == case.serve_in_thread
+            assert case.live_server_url == f"http://localhost:{case._port}"
 
         passes(live_case(test=test, **way))
 
@@ -229,6 +230,13 @@ class TestInAProcess:
             assert ask(case, "environment", name="LIVE_OWN") == "own"
 
         passes(live_case(test=test, ProtocolServerProcess=live_site.Own, **way))
+
+    def test_a_process_of_ones_own_that_fails(
+        self, way: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        text = failure(live_case(ProtocolServerProcess=live_site.Broken, **way))
+        assert "live_site.py" in text
+        assert "RuntimeError: broken in the process" in text
 
     def test_a_database_in_memory_is_refused(self, in_memory: None, way: dict[str, Any]) -> None:
         text = failure(live_case(**way))
@@ -377,6 +385,36 @@ class TestInAThread:
 
         passes(live_case(test=test, serve_in_thread=True, shutdown_timeout=0.1))
         assert live_site.ends == ["cancelled"]
+
+    def test_an_application_that_ignores_its_cancellation(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(live_site, "released", threading.Event())
+        seen = []
+
+        def test(case: Any) -> None:
+            seen.append(case.live_server_url)
+            with Socket(f"{case.live_server_ws_url}/ignore/"):
+                pass
+
+        result = live_site.run(live_case(test=test, serve_in_thread=True, shutdown_timeout=0.1))
+        live_site.released.set()
+        ((_, text),) = result.errors
+        assert "LiveServerError: The live server did not end in 0.1 seconds" in text
+        assert "goes on although it has been cancelled, and waits at" in text
+        assert "in _echo" in text
+        assert refused(seen[0])
+
+    def test_a_process_of_ones_own_is_refused(self) -> None:
+        text = failure(live_case(ProtocolServerProcess=live_site.Own, serve_in_thread=True))
+        assert "ImproperlyConfigured: Case has a ProtocolServerProcess, and serve" in text
+
+    def test_an_address_of_ipv6(self) -> None:
+        def test(case: Any) -> None:
+            assert case.live_server_url == f"http://[::1]:{case._port}"
+            assert ask(case, "setting", name="ALLOWED_HOSTS")[-1] == "[::1]"
+
+        passes(live_case(test=test, serve_in_thread=True, host="::1"))
 
 
 class TestWithoutDaphne:

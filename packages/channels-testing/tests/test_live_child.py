@@ -137,6 +137,10 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    def run(self) -> None:
+        """Fail, as nothing else can be seen of it here."""
+        raise RuntimeError("it fails")
+
 
 class TestRevive:
     @pytest.fixture
@@ -159,6 +163,9 @@ class TestRevive:
         assert process.name == "one"
         assert os.environ["LIVE_CHILD"] == "told"
         assert _live_child._report == [prepared.report]
+        prepared.report.close()
+        with pytest.raises(RuntimeError, match="it fails"):
+            process.run()
 
     def test_a_failure_is_reported(self, prepared: Prepared, pipe: Any) -> None:
         with pytest.raises(SystemExit):

@@ -32,6 +32,9 @@ class FakeProcess:
         self.ready = threading.Event()
         self.errors: queue.Queue[tuple[Exception, str]] = queue.Queue()
 
+    def run(self) -> None:
+        """Be run, in a process that there is."""
+
     def start(self) -> None:
         self.pid, self.alive = 1, True
         if self.starts_ready:
@@ -59,6 +62,24 @@ class Ended(FakeProcess):
         super().start()
         self.alive = False
         self.exitcode = 3
+
+
+class Bare(Ended):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        del self.errors
+
+
+class Broken(FakeProcess):
+    starts_ready = False
+
+    def run(self) -> None:
+        raise RuntimeError("broken")
+
+    def start(self) -> None:
+        super().start()
+        with pytest.raises(RuntimeError, match="broken"):
+            self.run()
 
 
 class Unable(Ended):
@@ -128,6 +149,7 @@ class TestStart:
         ("make", "why"),
         [
             (Ended, "its process ended with exit code 3.\n  Its output, if any, says why."),
+            (Bare, "its process ended with exit code 3.\n  Its output, if any, says why."),
             (Unable, "its process ended with exit code 3.\n  Traceback of the process"),
             (Reporting, "its process failed.\n  Traceback of the launch"),
         ],
@@ -137,6 +159,11 @@ class TestStart:
             begin(make)
         assert str(error.value) == f"The live server of Case did not start: {why}"
         assert make.made.steps[:2] == ["terminated", "joined"]
+
+    def test_what_run_raises_is_told(self) -> None:
+        with pytest.raises(LiveServerError, match="its process failed") as error:
+            begin(Broken)
+        assert "RuntimeError: broken" in str(error.value)
 
     @pytest.mark.parametrize(
         ("make", "why"),

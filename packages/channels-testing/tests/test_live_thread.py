@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import warnings
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
@@ -70,6 +71,35 @@ class TestServerThread:
         assert ask(first)
         first.terminate()
 
+    def test_a_thread_that_is_blocked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(live_site, "blocked", threading.Event())
+        monkeypatch.setattr(live_site, "released", threading.Event())
+        monkeypatch.setattr(_live_thread, "_GRACE_SECONDS", 0.1)
+        steps: list[str] = []
+        server = ServerThread(
+            "127.0.0.1", get_application, teardown=lambda: steps.append("torn down")
+        )
+        other = ServerThread("127.0.0.1", get_application)
+        server.start()
+        with live_site.Socket(f"ws://127.0.0.1:{server.port.value}/block/"):
+            pass
+        assert live_site.blocked.wait(live_site.SECONDS)
+        try:
+            with pytest.raises(LiveServerError, match="something blocks the thread") as ending:
+                server.terminate(0)
+            with pytest.raises(LiveServerError, match=r"not start in 0 seconds.*busy") as starting:
+                other.start(0)
+            assert live_site.refused(f"http://127.0.0.1:{server.port.value}")
+        finally:
+            live_site.released.set()
+        for error in (ending, starting):
+            assert "in _echo" in str(error.value)
+        assert steps == ["torn down"]
+        other.terminate()
+        other.start()
+        assert ask(other)
+        other.terminate()
+
     def test_it_ends_before_it_started(self) -> None:
         ServerThread("127.0.0.1", get_application).terminate()
 
@@ -93,3 +123,15 @@ def test_the_reactor_is_stopped_with_the_interpreter() -> None:
     assert steps == ["stopped"]
     assert not thread.is_alive()
     assert reactor._asyncioEventloop.is_closed()
+
+
+def test_one_that_is_blocked_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_live_thread, "_GRACE_SECONDS", 0.1)
+    released = threading.Event()
+    reactor = SimpleNamespace(callFromThread=lambda call: call(), stop=lambda: None)
+    thread = threading.Thread(target=released.wait)
+    thread.start()
+    # Its event loop, which this one does not have, is not closed.
+    _live_thread._Reactor()._stop(reactor, thread)
+    released.set()
+    thread.join()

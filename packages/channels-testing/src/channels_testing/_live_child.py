@@ -23,7 +23,7 @@ from asgiref.sync import SyncToAsync
 from channels_testing import _live_databases
 from channels_testing._live_settings import PackedSettings, restore
 
-__all__ = ["Launch", "Prepared", "revive"]
+__all__ = ["Launch", "Prepared", "revive", "tell_failure"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,22 @@ def revive(prepared: Prepared, process: bytes) -> Any:
         function, arguments, state = pickle.loads(process)  # noqa: S301 - the parent process made it
         made = function(*arguments)
         vars(made).update(state)
+        made.run = tell_failure(made.run, prepared.report)
         return made
+
+
+def tell_failure(run: Callable[[], object], report: Connection) -> Callable[[], None]:
+    """Return the `run` of a process that reports what it raises besides raising it."""
+
+    def run_and_tell() -> None:
+        try:
+            run()
+        except Exception:
+            with suppress(OSError):  # The parent hears nothing more after the start.
+                report.send(traceback.format_exc())
+            raise
+
+    return run_and_tell
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from channels_core.exceptions import ChannelsError
 from channels_testing import _live_databases
-from channels_testing._live_child import Launch, Prepared, revive
+from channels_testing._live_child import Launch, Prepared, revive, tell_failure
 from channels_testing._live_settings import pack
 
 __all__ = ["LiveServerError", "process_class", "start", "stop"]
@@ -100,7 +100,7 @@ def start(
         process = make(host, launch, setup=setup, **({"port": port} if port else {}))
         with reader, writer:
             try:
-                _start(process, prepared)
+                _start(process, prepared, writer)
                 why = _wait(process, reader, deadline)
                 if why is not None:
                     raise LiveServerError(_explain(case, why, process, reader, stacks))
@@ -127,7 +127,7 @@ def _method(start_method: str | None) -> Iterator[str]:
         multiprocessing.set_start_method(before, force=True)
 
 
-def _start(process: Any, prepared: Prepared | None) -> None:
+def _start(process: Any, prepared: Prepared | None, report: Connection) -> None:
     # Those that are not are waited for at the interpreter's end, and this one would not end.
     process.daemon = True
     # Django runs tests in parallel in daemons, which may start no process: but theirs goes along.
@@ -140,7 +140,12 @@ def _start(process: Any, prepared: Prepared | None) -> None:
             warnings.filterwarnings("ignore", r".*multi-threaded", DeprecationWarning)
             if prepared is not None:
                 ForkingPickler.register(type(process), _reducer(prepared))
-            process.start()
+                process.start()
+            else:
+                # For the fork alone.
+                process.run = tell_failure(process.run, report)
+                process.start()
+                del process.run
     finally:
         current._config["daemon"] = was_daemon
 
@@ -177,8 +182,9 @@ def _explain(case: str, why: str, process: Any, reader: Connection, stacks: Path
     told = []
     while reader.poll():
         told.append(reader.recv())
-    while not process.errors.empty():
-        told.append(process.errors.get()[1])
+    errors = getattr(process, "errors", None)
+    while errors is not None and not errors.empty():
+        told.append(errors.get()[1])
     if not told and why == "it took too long":
         told.append(stacks.read_text() if stacks.is_file() else "It never came to run.")
     lines = "\n".join(told) or "Its output, if any, says why."

@@ -2,10 +2,16 @@
 
 import asyncio
 import atexit
+import concurrent.futures
+import socket
+import sys
 import threading
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from contextlib import suppress
 from functools import partial
+from textwrap import indent
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -16,6 +22,9 @@ __all__ = ["ServerThread"]
 # A net: what runs there does not wait for anything.
 _SECONDS: Final = 60
 
+# In which those end that mind their cancellation, and in which the reactor has a turn to see so.
+_GRACE_SECONDS: Final = 2
+
 
 class _Reactor:
     """Twisted's reactor, which a process can run once: in a thread that all servers share."""
@@ -25,9 +34,15 @@ class _Reactor:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def call(self, step: Callable[[], Any], seconds: float = _SECONDS) -> Any:
-        """Return what a coroutine function returns, run by the reactor's event loop."""
-        return asyncio.run_coroutine_threadsafe(step(), self._started()).result(seconds)
+    def begin(self, step: Callable[[], Coroutine[Any, Any, Any]]) -> concurrent.futures.Future[Any]:
+        """Let the reactor's event loop run a coroutine function."""
+        return asyncio.run_coroutine_threadsafe(step(), self._started())
+
+    def stack(self) -> str:
+        """Return where the reactor's thread is."""
+        thread: Any = self._thread
+        frame = sys._current_frames().get(thread.ident)
+        return "".join(traceback.format_stack(frame))
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -53,8 +68,10 @@ class _Reactor:
 
     def _stop(self, reactor: Any, thread: threading.Thread) -> None:
         reactor.callFromThread(reactor.stop)
-        thread.join(_SECONDS)
-        reactor._asyncioEventloop.close()
+        # An application that blocks it must not hold up the end of the tests.
+        thread.join(_GRACE_SECONDS)
+        if not thread.is_alive():
+            reactor._asyncioEventloop.close()
 
 
 _reactor = _Reactor()
@@ -88,8 +105,12 @@ class ServerThread:
         self._transports: list[Any] = []
         self._failures: list[str] = []
 
-    def start(self) -> None:
+    def start(self, seconds: float = _SECONDS) -> None:
         """Return when it serves.
+
+        Args:
+            seconds: How long it may take to listen. The application is made before, in the
+                caller's thread, which nothing can interrupt.
 
         Raises:
             LiveServerError: It cannot listen.
@@ -99,7 +120,15 @@ class ServerThread:
         if self._setup is not None:
             self._setup()
         application = self._get_application()
-        _reactor.call(partial(self._listen, application))
+        listening = _reactor.begin(partial(self._listen, application))
+        try:
+            listening.result(seconds)
+        except concurrent.futures.TimeoutError:
+            listening.cancel()
+            raise LiveServerError(
+                f"The live server did not start in {seconds:g} seconds, since the thread that "
+                f"all live servers share is busy:\n{indent(_reactor.stack(), '  ')}"
+            ) from None
         if self._failures:
             self.terminate()
             raise LiveServerError(
@@ -110,6 +139,8 @@ class ServerThread:
         from daphne.endpoints import build_endpoint_description_strings
         from daphne.server import Server
 
+        # Where nobody waits for it any more, this is where it is cancelled.
+        await asyncio.sleep(0)
         self._server = server = Server(
             application=application,
             endpoints=build_endpoint_description_strings(host=self.host, port=self.port.value),
@@ -149,14 +180,37 @@ class ServerThread:
 
         Args:
             seconds: How long these may take; they are cancelled then.
+
+        Raises:
+            LiveServerError: They run all the same, or one of them blocks the server's thread; the
+                text says where they are. The port is closed in any case.
         """
         if self._server is not None:
             server, self._server = self._server, None
-            _reactor.call(partial(self._end, server, seconds), seconds + _SECONDS)
-            if self._teardown is not None:
-                self._teardown()
+            ending = _reactor.begin(partial(self._end, server, seconds))
+            try:
+                # A turn before and one after the two times that the applications are waited for.
+                late = ending.result(seconds + 2 * _GRACE_SECONDS)
+            except concurrent.futures.TimeoutError:
+                self._close_ports()
+                late = f"something blocks the thread that it serves from:\n{_reactor.stack()}"
+            finally:
+                if self._teardown is not None:
+                    self._teardown()
+            if late:
+                raise LiveServerError(
+                    f"The live server did not end in {seconds:g} seconds and a little more, since "
+                    f"{indent(late, '  ').lstrip()}"
+                )
 
-    async def _end(self, server: Any, seconds: float) -> None:
+    def _close_ports(self) -> None:
+        """Let nobody connect any more, from another thread than the reactor's."""
+        for port in self._ports:
+            with suppress(OSError):  # Where that is not for sockets that listen.
+                port.socket.shutdown(socket.SHUT_RDWR)
+
+    async def _end(self, server: Any, seconds: float) -> str:
+        """Return what prevents the end, or nothing."""
         from twisted.internet import reactor
         from twisted.internet.task import deferLater
 
@@ -170,11 +224,30 @@ class ServerThread:
         await deferLater(reactor, 0).asFuture(asyncio.get_running_loop())
         started = (one.get("application_instance") for one in server.connections.values())
         tasks = [task for task in started if task is not None]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        late = await _unfinished(tasks, seconds)
+        for task in late:
+            task.cancel()
+        late = await _unfinished(late, _GRACE_SECONDS)
+        # What they raise is not of interest, and is not to be logged as if nobody had seen it.
+        await asyncio.gather(*(set(tasks) - late), return_exceptions=True)
+        return "\n".join(map(_explain, late))
+
+
+async def _unfinished(
+    tasks: Collection[asyncio.Task[Any]], seconds: float
+) -> set[asyncio.Task[Any]]:
+    return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
+
+
+def _explain(task: asyncio.Task[Any]) -> str:
+    stack = "".join(traceback.format_list(traceback.StackSummary.extract(_frames(task.get_coro()))))
+    return f"{task.get_name()} goes on although it has been cancelled, and waits at:\n{stack}"
+
+
+def _frames(waiting: Any) -> Iterator[tuple[Any, int]]:
+    while (frame := getattr(waiting, "cr_frame", None)) is not None:
+        yield frame, frame.f_lineno
+        waiting = waiting.cr_await
 
 
 def _nothing() -> None:

@@ -6,15 +6,22 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.exceptions import ImproperlyConfigured
 from django.test import TransactionTestCase, modify_settings
 from django.utils.functional import classproperty
 
 from channels_core.routing import get_default_application
 from channels_core.typing import ASGIApplication
 from channels_testing import _live_databases, _live_process
+from channels_testing._live_process import LiveServerError
 from channels_testing._live_thread import ServerThread
 
-__all__ = ["ChannelsLiveServerTestCase", "make_application", "set_database_connection"]
+__all__ = [
+    "ChannelsLiveServerTestCase",
+    "LiveServerError",
+    "make_application",
+    "set_database_connection",
+]
 
 
 def make_application(*, static_wrapper: Callable[[Any], Any] | None) -> ASGIApplication:
@@ -52,13 +59,20 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         port: Where it listens; 0 for a port that the operating system chooses.
         serve_static: Whether static files are served, if there is a `STATIC_URL`.
         static_wrapper: Takes the application, and returns one that serves static files besides.
-        ProtocolServerProcess: The process; `daphne.testing.DaphneProcess`, or a class like it.
+        ProtocolServerProcess: The process; `daphne.testing.DaphneProcess`, or a class like it: of
+            `multiprocessing`, made with the host, the function that makes the application in the
+            process, `setup` to call there before it serves and `port` if that is not 0. Its
+            `port.value` is the port and its event `ready` is set once it serves; it may have a
+            queue `errors` for pairs of an exception and its traceback.
         serve_in_thread: Whether to serve from a thread of the test's process.
         start_method: How the process is started: `fork`, `forkserver`, `spawn`, or None for
             what is set in `multiprocessing`, which is the platform's own way by default.
-        startup_timeout: Seconds that the process may take until it serves.
+        startup_timeout: Seconds that the process may take until it serves; in a thread, until it
+            listens, after the application has been imported in the thread of the tests, where
+            nothing can interrupt it.
         shutdown_timeout: Seconds that it may take to end before it is killed; in a thread, that
-            the applications may take before they are cancelled.
+            the applications may take before they are cancelled. If they do not end then, the
+            class fails with a `LiveServerError`.
     """
 
     host: ClassVar[str] = "localhost"
@@ -94,13 +108,24 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     @classproperty
     def allowed_host(cls) -> str:  # noqa: N805 - it is of a class
         """Return the host that is added to the setting `ALLOWED_HOSTS`."""
-        return cls.host
+        return f"[{cls.host.strip('[]')}]" if ":" in cls.host else cls.host
+
+    @classproperty
+    def _port(cls) -> int:  # noqa: N805 - it is of a class
+        """Return the port that serves, which programs make URLs of their own with."""
+        return cls._served_port()
+
+    @classmethod
+    def _served_port(cls) -> int:
+        if cls._server_process is None:
+            raise RuntimeError(f"The live server of {cls.__name__} does not run")
+        port: int = cls._server_process.port.value
+        return port
 
     @classmethod
     def _netloc(cls) -> str:
-        if cls._server_process is None:
-            raise RuntimeError(f"The live server of {cls.__name__} does not run")
-        return f"{cls.host}:{cls._server_process.port.value}"
+        host = f"[{cls.host.strip('[]')}]" if ":" in cls.host else cls.host
+        return f"{host}:{cls._served_port()}"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -108,7 +133,8 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
 
         Raises:
             LiveServerError: It does not start; the text says why.
-            ImproperlyConfigured: A database is in memory, and the server in another process.
+            ImproperlyConfigured: A database is in memory, and the server in another process; or
+                there is a class of the process, and the server in a thread.
             ImportError: Daphne is not installed.
         """
         super().setUpClass()
@@ -118,9 +144,15 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
 
     @classmethod
     def tearDownClass(cls) -> None:
-        """Stop the server."""
-        cls._stop_server()
-        super().tearDownClass()
+        """Stop the server.
+
+        Raises:
+            LiveServerError: It serves from a thread, and an application does not end.
+        """
+        try:
+            cls._stop_server()
+        finally:
+            super().tearDownClass()
 
     @classmethod
     def _start_server(cls) -> None:
@@ -129,9 +161,14 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         # Django's own set-up has made them those that "__all__" stands for.
         aliases = frozenset(cls.databases)
         if cls.serve_in_thread:
+            if cls.ProtocolServerProcess is not _live_process.process_class():
+                raise ImproperlyConfigured(
+                    f"{cls.__name__} has a ProtocolServerProcess, and serve_in_thread = True, with "
+                    "which there is no process: leave out one of the two"
+                )
             cls.enterClassContext(_live_databases.shared(aliases))
             cls._server_process = ServerThread(cls.host, get_application, port=cls.port)
-            cls._server_process.start()
+            cls._server_process.start(cls.startup_timeout)
         else:
             _live_databases.refuse_in_memory(aliases, cls.__name__)
             cls._server_process = _live_process.start(
