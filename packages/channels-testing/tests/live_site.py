@@ -72,10 +72,11 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] != "websocket.disconnect":
         await send({"type": "websocket.send", "text": message["text"]})
+    release = released  # A test has one of its own.
     if scope["path"] == "/block/":
         blocked.set()
-        released.wait(SECONDS)
-    while scope["path"] == "/ignore/" and not released.is_set():
+        release.wait(SECONDS)
+    while scope["path"] == "/ignore/" and not release.is_set():
         try:
             await asyncio.sleep(0.01)
         except asyncio.CancelledError:
