@@ -5,8 +5,15 @@ import re
 from typing import Any
 
 import pytest
-from channels.testing import ApplicationCommunicator, WebsocketCommunicator
+from channels.testing import (
+    ApplicationCommunicator,
+    ChannelsLiveServerTestCase,
+    WebsocketCommunicator,
+)
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
+from channels_testing import _live_databases
 from docs.snippets.desk import Forgetful
 from docs.snippets.desk_live import *  # noqa: F403 - the tests themselves, run here
 from docs.snippets.desk_pytest import *  # noqa: F403 - the tests themselves, run here
@@ -71,3 +78,31 @@ async def test_the_messages_are_the_real_ones(real_timeouts: None) -> None:
 async def test_what_the_application_raised_is_raised_in_the_test() -> None:
     with pytest.raises(ValueError, match="no such room"):
         await receive("fail")
+
+
+class TestARealServer:
+    """What the section of that name says."""
+
+    TEXT = PAGE.read_text().split("## A real server")[1].split("\n## ")[0]
+
+    def test_the_table_has_what_a_class_may_set(self) -> None:
+        rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \|", self.TEXT, re.MULTILINE)
+        defaults = {
+            name: getattr(ChannelsLiveServerTestCase, name)
+            for name in ChannelsLiveServerTestCase.__annotations__
+            if not name.startswith("_")
+        }
+        written = {
+            name: getattr(value, "__name__", None) or repr(value).replace("'", '"')
+            for name, value in defaults.items()
+        }
+        assert dict(rows) == written
+
+    def test_a_database_in_memory_is_refused_in_these_words(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = [connections["default"]]
+        monkeypatch.setattr(_live_databases, "in_memory", lambda aliases: found)
+        with pytest.raises(ImproperlyConfigured) as caught:
+            _live_databases.refuse_in_memory({"default"}, "LiveDeskTests")
+        assert shown(caught.value) in re.sub(r"\s+", " ", self.TEXT.replace("\n> ", "\n"))
