@@ -48,16 +48,16 @@ def closure(requirements: Iterable[Requirement]) -> set[str]:
     """Return the names of all that these requirements bring, as the common environment has it."""
     found: set[str] = set()
     seen: set[tuple[str, str]] = set()
-    todo = [(name_of(one.name), {"", *one.extras}) for one in requirements]
-    while todo:
-        name, extras = todo.pop()
+    pending = [(name_of(one.name), {"", *one.extras}) for one in requirements]
+    while pending:
+        name, extras = pending.pop()
         for extra in extras - {other for seen_name, other in seen if seen_name == name}:
             seen.add((name, extra))
             found.add(name)
             for line in distribution(name).requires or ():
                 one = Requirement(line)
                 if one.marker is None or one.marker.evaluate({"extra": extra}):
-                    todo.append((name_of(one.name), {"", *one.extras}))
+                    pending.append((name_of(one.name), {"", *one.extras}))
     return found
 
 
