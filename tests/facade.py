@@ -19,6 +19,7 @@ ALIASES: Final = {
     "channels.routing": "channels_core.routing",
     "channels.security.websocket": "channels_core.security.websocket",
     "channels.sessions": "channels_auth.sessions",
+    "channels.signals": "channels_core.signals",
     "channels.staticfiles": "channels_http.staticfiles",
     "channels.testing.application": "channels_testing.application",
     "channels.testing.http": "channels_testing.http",
@@ -49,6 +50,5 @@ OWN: Final = (
 #: Documented modules whose owners hold nothing yet.
 LATER: Final = (
     "channels.management.commands.runworker",
-    "channels.signals",
     "channels.worker",
 )
