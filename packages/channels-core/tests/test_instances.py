@@ -115,6 +115,18 @@ async def test_the_one_used_last_is_used_next(end: Any) -> None:
     assert crew.by[3] == crew.by[1]
 
 
+async def test_one_that_became_idle_meanwhile_is_used(end: Any) -> None:
+    end(crew := Crew())
+    await crew.take(1)
+    seat = await crew.instances.reserve("a")
+    assert seat is not None
+    await crew.finish(1)
+    crew.instances.give(seat, message(2))
+    await until(lambda: 2 in crew.working)
+    assert crew.started == ["a"]
+    assert not await crew.is_full()
+
+
 async def test_one_that_ends_is_replaced(end: Any) -> None:
     end(crew := Crew(concurrency=1))
     await crew.take(1)
