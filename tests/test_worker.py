@@ -198,9 +198,10 @@ def test_no_job_is_lost_or_done_twice_by_a_stop(
     send(server, *(job(number, seconds=0.001) for number in range(1000)))
     done: list[int] = []
     # Stopped in the middle again and again, at moments that have nothing to do with the jobs.
-    for count in (50, 130, 40, 90, 210, 60, 110, 1000):
+    stops = iter((50, 130, 40, 90, 210, 60, 110))
+    while len(done) < 1000:
         with Running(server, "jobs", f"--concurrency={concurrency}") as worker:
-            worker.wait_for("^done ", min(count, 1000 - len(done)))
+            worker.wait_for("^done ", min(next(stops, 1000), 1000 - len(done)))
             assert worker.end(number) == 0, worker.output
         done += worker.done
         assert "ERROR" not in worker.output
@@ -213,16 +214,25 @@ def test_no_job_is_lost_or_done_twice_by_a_stop(
 
 def test_running_work_ends_before_the_worker(server: Server) -> None:
     send(server, job(1, seconds=2), channel="sync-jobs")
+    send(server, {"type": "begin"}, job(2, seconds=2))
+    with Running(server, "jobs", "sync-jobs") as worker:
+        worker.wait_for("^begun")
+        wait(lambda: left(server) == 0, worker)
+        assert worker.end(signal.SIGTERM) == 0
+    assert sorted(worker.done) == [1, 2]
+    assert "] WARNING " not in worker.output
+    assert "INFO Worker stopped listening on jobs, sync-jobs" in worker.lines[-1]
+
+
+def test_work_that_takes_too_long_is_cut_off_and_told_of(server: Server) -> None:
     send(server, {"type": "endless"})
-    with Running(server, "jobs", "sync-jobs", "--graceful-timeout=4") as worker:
+    with Running(server, "jobs", "--graceful-timeout=0.5") as worker:
         worker.wait_for("^begun")
         assert worker.end(signal.SIGTERM) == 0
-    assert worker.done == [1]
     assert "cut" in worker.lines
-    assert "WARNING 1 messages were cut off after 4.0 seconds of grace; by channel: 'jobs': 1" in (
-        worker.output
-    )
-    assert "INFO Worker stopped listening on jobs, sync-jobs" in worker.lines[-1]
+    told = "] WARNING 1 messages were cut off after 0.5 seconds of grace; by channel: 'jobs': 1"
+    assert told in worker.output
+    assert "INFO Worker stopped listening on jobs" in worker.lines[-1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -27,6 +27,10 @@ class Jobs(AsyncConsumer):
             raise LookupError(f"job {message['number']} fails")
         say(f"done {message['number']}")
 
+    async def begin(self, message: dict[str, Any]) -> None:
+        """Say that this much has been reached."""
+        say("begun")
+
     async def endless(self, message: dict[str, Any]) -> None:
         """Begin what never ends."""
         say("begun")
