@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["ALIASES", "FORWARDED", "LATER", "OWN"]
+__all__ = ["ALIASES", "FORWARDED", "OWN"]
 
 #: The modules that are another one, under a second name.
 ALIASES: Final = {
@@ -15,6 +15,7 @@ ALIASES: Final = {
     "channels.generic.websocket": "channels_core.generic.websocket",
     "channels.http": "channels_http.handlers",
     "channels.management.commands.runserver": "channels_http.management.commands.runserver",
+    "channels.management.commands.runworker": "channels_core.management.commands.runworker",
     "channels.middleware": "channels_core.middleware",
     "channels.routing": "channels_core.routing",
     "channels.security.websocket": "channels_core.security.websocket",
@@ -26,6 +27,7 @@ ALIASES: Final = {
     "channels.testing.live": "channels_testing.live",
     "channels.testing.websocket": "channels_testing.websocket",
     "channels.utils": "channels_core.legacy",
+    "channels.worker": "channels_core.worker",
 }
 
 #: The modules with the names of several: those of one, and single names of others.
@@ -45,10 +47,4 @@ OWN: Final = (
     "channels.management.commands",
     "channels.security",
     "channels.testing",
-)
-
-#: Documented modules whose owners hold nothing yet.
-LATER: Final = (
-    "channels.management.commands.runworker",
-    "channels.worker",
 )
