@@ -1,11 +1,12 @@
-"""A site of 2018, served for real: by two servers, by `runserver`, and with a worker beside them."""
+"""A site of 2018, served for real: by two servers, by `runserver`, and with a worker."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
@@ -213,6 +214,37 @@ class TestFirstRouting:
             with parlour.open("/ws/chat/tea/", Cookie=cookie) as socket:
                 say(socket, message="hello")
                 assert hear(socket) == {"message": "ann: hello"}
+
+
+class TestSeveralProcesses:
+    """Both servers and a worker, on one Redis."""
+
+    def test_a_chat_and_a_job(self, tmp_path: Path) -> None:
+        with require_redis() as url, ExitStack() as stack:
+            env = prepared(tmp_path) | {"REDIS_URL": url}
+            sites = [Parlour(stack.enter_context(serve(server, env))) for server in SERVERS]
+            worker = stack.enter_context(listening(env))
+            rooms = [stack.enter_context(site.open("/ws/chat/tea/")) for site in sites]
+            notices = [stack.enter_context(site.open("/ws/notices/")) for site in sites]
+            for number, site in enumerate(sites):
+                say(rooms[number], message=site.served.server)
+                for room in rooms:
+                    assert hear(room) == {"message": f"stranger: {site.served.server}"}
+                say(notices[number], text=site.served.server)
+                for notice in notices:
+                    assert hear(notice) == {"text": site.served.server}
+                with site.open("/ws/album/") as album:
+                    say(album, picture=f"{number}.png")
+                    assert hear(album) == {"thumbnail": f"small-{number}.png"}
+            made = {"made": ["small-0.png", "small-1.png"]}
+            assert [json.loads(site.ask("/thumbnails/").body) for site in sites] == [made] * 2
+            assert worker.stop(signal.SIGTERM) == 0
+
+
+def listening(env: dict[str, str]) -> Served:
+    """Return the worker that makes thumbnails."""
+    command = [sys.executable, "manage.py", "runworker", "thumbnails"]
+    return Served("worker", lambda port: command, env, "thumbnails", SITE)
 
 
 class TestTests:

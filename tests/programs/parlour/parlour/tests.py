@@ -288,9 +288,7 @@ class SiteTests(LayerTestCase):
     async def test_the_worker_s_part(self):
         layer = get_channel_layer()
         name = await layer.new_channel()
-        worker = ApplicationCommunicator(
-            application, {"type": "channel", "channel": "thumbnails"}
-        )
+        worker = ApplicationCommunicator(application, {"type": "channel", "channel": "thumbnails"})
         await worker.send_input(
             {"type": "thumbnail.make", "picture": "fern.png", "reply_channel": name}
         )
@@ -356,9 +354,10 @@ class LiveTests(ChannelsLiveServerTestCase):
 
     def test_a_chat_and_a_token(self):
         token = json.loads(self.get("/seat/ann/"))["token"]
-        with self.open("/ws/chat/tea/?token=" + token) as one, self.open(
-            "/ws/async-chat/tea/"
-        ) as other:
+        with (
+            self.open("/ws/chat/tea/?token=" + token) as one,
+            self.open("/ws/async-chat/tea/") as other,
+        ):
             other.send(json.dumps({"message": "who is there?"}))
             for socket in (one, other):
                 assert json.loads(socket.recv(SECONDS)) == {"message": "stranger: who is there?"}
