@@ -15,6 +15,7 @@ ALIASES: Final = {
     "channels.generic.websocket": "channels_core.generic.websocket",
     "channels.http": "channels_http.handlers",
     "channels.management.commands.runserver": "channels_http.management.commands.runserver",
+    "channels.management.commands.runworker": "channels_core.management.commands.runworker",
     "channels.middleware": "channels_core.middleware",
     "channels.routing": "channels_core.routing",
     "channels.security.websocket": "channels_core.security.websocket",
@@ -25,6 +26,7 @@ ALIASES: Final = {
     "channels.testing.live": "channels_testing.live",
     "channels.testing.websocket": "channels_testing.websocket",
     "channels.utils": "channels_core.legacy",
+    "channels.worker": "channels_core.worker",
 }
 
 #: The modules with the names of several: those of one, and single names of others.
@@ -47,8 +49,4 @@ OWN: Final = (
 )
 
 #: Documented modules whose owners hold nothing yet.
-LATER: Final = (
-    "channels.management.commands.runworker",
-    "channels.signals",
-    "channels.worker",
-)
+LATER: Final = ("channels.signals",)

@@ -100,6 +100,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "RequestTimeout",
         "RouteNotFound",
         "StopConsumer",
+        "WorkerError",
     ],
     "channels_core.generic": [],
     "channels_core.generic.groups": [
@@ -126,6 +127,9 @@ NAMES: Final[dict[str, list[str]]] = {
         "get_channel_layer",
     ],
     "channels_core.legacy": ["await_many_dispatch", "name_that_thing"],
+    "channels_core.management": [],
+    "channels_core.management.commands": [],
+    "channels_core.management.commands.runworker": ["Command", "logger"],
     "channels_core.middleware": ["BaseMiddleware", "after_each_handler"],
     "channels_core.refusal": ["refusal", "refuse"],
     "channels_core.routing": [
@@ -155,6 +159,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "WebsocketDenialStart",
         "WebsocketFrame",
     ],
+    "channels_core.worker": ["Worker"],
     "channels_http": ["__version__"],
     "channels_http.access_log": ["AccessEntry", "access_entry"],
     "channels_http.apps": ["ChannelsHttpConfig", "set_up"],

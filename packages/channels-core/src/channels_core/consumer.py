@@ -13,7 +13,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import MessageLoop, run_despite_cancellation
-from channels_core._failures import log_failure
+from channels_core._failures import log_failure, mark_as_logged
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
 from channels_core._threads import ThreadCall, run_in_thread
@@ -317,6 +317,7 @@ class AsyncConsumer:
     def _channels_report(self, error: BaseException) -> None:
         message, self._channels_message = self._channels_message, None
         if isinstance(error, Exception) and not isinstance(error, _ANSWERED_OUTSIDE):
+            mark_as_logged(error)
             try:
                 self.report_exception(error, message)
             except Exception:
