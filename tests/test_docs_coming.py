@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.consumer import AsyncConsumer
 from channels.exceptions import ConnectionStateError, InvalidFrame
 from channels.generic.http import AsyncHttpConsumer
 from channels.generic.websocket import (
@@ -20,10 +21,12 @@ from channels.generic.websocket import (
     WebsocketConsumer,
 )
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from channels.management.commands.runworker import Command
 from channels.routing import ProtocolTypeRouter
 from channels.security.websocket import OriginValidator
 from channels.sessions import CookieMiddleware, SessionMiddleware
 from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
+from channels.worker import Worker
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
@@ -466,6 +469,84 @@ async def check_drops(caplog: pytest.LogCaptureFixture) -> None:
             logger.setLevel("NOTSET")
         assert layer.dropped == 1
         assert len(caplog.records) == records
+
+
+# The worker
+
+
+class Job(AsyncConsumer):
+    """Says how many jobs are under way when it begins, and waits until there are so many."""
+
+    under_way: set["Job"] = set()
+    most = 0
+
+    async def job_do(self, event: dict[str, Any]) -> None:
+        self.under_way.add(self)
+        Job.most = max(Job.most, len(self.under_way))
+        try:
+            for _ in range(100):  # turns of the event loop, in which another one would begin
+                await asyncio.sleep(0)
+        finally:
+            self.under_way.discard(self)
+        layer: Any = get_channel_layer()
+        await layer.send("results", {"type": "done"})
+
+
+def options_of(line: str) -> dict[str, Any]:
+    """Return what the command understands of a line of the page."""
+    words = re.fullmatch(r"`python manage\.py runworker (.*)`", line)
+    assert words is not None
+    parser = Command().create_parser("manage.py", "runworker")
+    return vars(parser.parse_args(words[1].split()))
+
+
+_ONE_BY_ONE = "`python manage.py runworker --concurrency 1 thumbnails`"
+_AT_ONCE = "`python manage.py runworker --graceful-timeout 0 thumbnails`"
+
+
+@restores(_ONE_BY_ONE)
+async def check_concurrency() -> None:
+    layer: Any = get_channel_layer()
+    for line, most in (("`python manage.py runworker jobs`", 3), (_ONE_BY_ONE, 1)):
+        Job.most = 0
+        worker = Worker(Job, ["jobs"], layer, concurrency=options_of(line)["concurrency"])
+        running = asyncio.create_task(worker.arun())
+        for _ in range(3):
+            await layer.send("jobs", {"type": "job.do"})
+        for _ in range(3):
+            await asyncio.wait_for(layer.receive("results"), SECONDS)
+        worker.stop()
+        await asyncio.wait_for(running, SECONDS)
+        assert Job.most == most
+
+
+@restores(_AT_ONCE)
+async def check_graceful_timeout() -> None:
+    class Long(AsyncConsumer):
+        async def job_do(self, event: dict[str, Any]) -> None:
+            started.set()
+            try:
+                await release.wait()
+                ends.append("done")
+            except asyncio.CancelledError:
+                ends.append("cut off")
+                raise
+
+    layer: Any = get_channel_layer()
+    ends: list[str] = []
+    for line, end in (("`python manage.py runworker jobs`", "done"), (_AT_ONCE, "cut off")):
+        started, release = asyncio.Event(), asyncio.Event()
+        grace = options_of(line)["graceful_timeout"]
+        worker = Worker(Long, ["jobs"], layer, graceful_timeout=grace)
+        running = asyncio.create_task(worker.arun())
+        await layer.send("jobs", {"type": "job.do"})
+        await asyncio.wait_for(started.wait(), SECONDS)
+        worker.stop()
+        if grace:
+            await asyncio.sleep(0)
+            release.set()
+        await asyncio.wait_for(running, SECONDS)
+        assert ends.pop() == end
 
 
 @pytest.fixture(autouse=True)
