@@ -29,10 +29,12 @@ def log_failure(
             out: it may hold what must not be in a log.
         error: The exception.
     """
+    in_worker = scope.get("type") == "channel"
     logger.error(
-        "%s failed: path %r, channel %s, message type %r",
+        "%s failed: %s %r, channel %s, message type %r",
         f"{consumer.__module__}.{consumer.__qualname__}",
-        scope.get("path"),
+        "worker for" if in_worker else "path",
+        scope.get("channel" if in_worker else "path"),
         channel_name,
         message.get("type") if message else None,
         exc_info=error,

@@ -144,7 +144,11 @@ class Instances:
             self._end(seat)
 
     def give(self, seat: Seat, message: ChannelMessage) -> None:
-        """Let a message be handled on a reserved seat."""
+        """Let a message be handled on a reserved seat, by an idle instance if there is one."""
+        if seat.instance is None and (idle := self._idle[seat.channel]):
+            # It became idle after the seat was reserved.
+            self._free(seat)
+            seat = idle.pop()
         seat.state = _State.BUSY
         if seat.instance is not None and seat.task is not None and not seat.task.done():
             seat.instance.give(message)

@@ -265,7 +265,7 @@ class Worker(StatelessServer):
             if instance.is_ended:
                 raise
             _tell_loss(instance, "was cancelled from within")
-        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this message only
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it costs this message only
             details = {
                 "scope": scope,
                 "future": asyncio.current_task(),
