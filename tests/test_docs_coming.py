@@ -22,13 +22,14 @@ from channels.generic.websocket import (
 )
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from channels.management.commands.runworker import Command
+from channels.middleware import BaseMiddleware
 from channels.routing import ProtocolTypeRouter
 from channels.security.websocket import OriginValidator
 from channels.sessions import CookieMiddleware, SessionMiddleware
 from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from channels.worker import Worker
 from django.contrib.auth.models import User
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.test import override_settings
 
 from channels_auth.auth import LoginOnOpenConnectionError, login
@@ -471,6 +472,51 @@ async def check_drops(caplog: pytest.LogCaptureFixture) -> None:
         assert len(caplog.records) == records
 
 
+# Two steps
+
+
+class Told(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(str(self.scope["user"]))
+
+
+async def user_of(middleware: Any) -> str:
+    socket = await opened(middleware)
+    await socket.send_to("who")
+    name = str(await socket.receive_from(SECONDS))
+    await socket.disconnect(timeout=SECONDS)
+    return name
+
+
+@restores("`database_sync_to_async` in the second step, as above; in a consumer, `connect`")
+async def check_first_step() -> None:
+    class FirstStep(two_steps.TokenAuthMiddleware):
+        def __call__(self, scope: dict[str, Any]) -> Any:
+            return self.inner(dict(scope, user=User.objects.get()))
+
+    socket = WebsocketCommunicator(FirstStep(Told), "/")
+    with pytest.raises(SynchronousOnlyOperation):
+        await socket.connect(SECONDS)
+    assert await user_of(two_steps.TokenAuthMiddleware(Told)) == "AnonymousUser"
+
+
+@restores("`return super().__call__(dict(scope, user=user))`")
+async def check_inner() -> None:
+    class OfInner(BaseMiddleware):
+        def __call__(self, scope: dict[str, Any]) -> Any:  # type: ignore[override] # as it was
+            inner: Any = self.inner
+            return inner(dict(scope, user="anna"))
+
+    class OfSuper(BaseMiddleware):
+        def __call__(self, scope: dict[str, Any]) -> Any:  # type: ignore[override] # as it was
+            call: Any = super().__call__
+            return call(dict(scope, user="anna"))
+
+    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
+        await user_of(OfInner(Told))
+    assert await user_of(OfSuper(Told)) == "anna"
+
+
 # The worker
 
 
@@ -560,6 +606,7 @@ class TestDifferences:
     def test_each_way_back_is_tried_here(self) -> None:
         assert sorted(told()) == sorted(RESTORED)
 
+    @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("cell", RESTORED)
     async def test_it_brings_the_old_behaviour_back(
         self, cell: str, caplog: pytest.LogCaptureFixture
