@@ -540,20 +540,18 @@ class Job(AsyncConsumer):
 
 def options_of(line: str) -> dict[str, Any]:
     """Return what the command understands of a line of the page."""
-    words = re.fullmatch(r"`python manage\.py runworker (.*)`", line)
-    assert words is not None
-    parser = Command().create_parser("manage.py", "runworker")
-    return vars(parser.parse_args(words[1].split()))
+    words = line.strip("`").removeprefix("runworker").split()
+    return vars(Command().create_parser("manage.py", "runworker").parse_args([*words, "jobs"]))
 
 
-_ONE_BY_ONE = "`python manage.py runworker --concurrency 1 thumbnails`"
-_AT_ONCE = "`python manage.py runworker --graceful-timeout 0 thumbnails`"
+_ONE_BY_ONE = "`runworker --concurrency 1`"
+_AT_ONCE = "`runworker --graceful-timeout 0`"
 
 
 @restores(_ONE_BY_ONE)
 async def check_concurrency() -> None:
     layer: Any = get_channel_layer()
-    for line, most in (("`python manage.py runworker jobs`", 3), (_ONE_BY_ONE, 1)):
+    for line, most in (("`runworker`", 3), (_ONE_BY_ONE, 1)):
         Job.most = 0
         worker = Worker(Job, ["jobs"], layer, concurrency=options_of(line)["concurrency"])
         running = asyncio.create_task(worker.arun())
@@ -580,7 +578,7 @@ async def check_graceful_timeout() -> None:
 
     layer: Any = get_channel_layer()
     ends: list[str] = []
-    for line, end in (("`python manage.py runworker jobs`", "done"), (_AT_ONCE, "cut off")):
+    for line, end in (("`runworker`", "done"), (_AT_ONCE, "cut off")):
         started, release = asyncio.Event(), asyncio.Event()
         grace = options_of(line)["graceful_timeout"]
         worker = Worker(Long, ["jobs"], layer, graceful_timeout=grace)

@@ -127,7 +127,7 @@ async def test_a_layer_that_waits_long_enough_works(caplog: pytest.LogCaptureFix
     listener.receiving._has_worked = True
     listener.start()
     await listener.sleeps.wake(0.2)
-    await listener.sleeps.wake(10)
+    await listener.sleeps.wake(3)
     await until(lambda: len(caplog.records) == 2)
     assert "works again" in caplog.text
     assert not listener.receiving._retry.failures
@@ -144,7 +144,7 @@ async def test_a_stop_ends_the_wait_for_a_layer_to_work() -> None:
     listener.receiving._has_worked = True
     listener.start()
     await listener.sleeps.wake(0.2)
-    await listener.sleeps.wait_for(10)
+    await listener.sleeps.wait_for(3)
     listener.stopped.set()
     await listener.sleeps.wake(1)
     assert await listener.task is None

@@ -192,6 +192,24 @@ class TestFailures:
         assert "password" not in caplog.text
         await running.stop()
 
+    async def test_one_that_a_consumer_reports_in_its_own_way_is_not_logged_again(
+        self, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        reported: list[str] = []
+
+        class Consumer(AsyncConsumer):
+            async def job(self, message: Any) -> None:
+                raise LookupError("broken")
+
+            def report_exception(self, error: Exception, message: Any) -> None:
+                reported.append(f"{error} {message['number']}")
+
+        running = Running(Consumer, layer)
+        await layer.send("jobs", job(1))
+        await until(lambda: reported == ["broken 1"])
+        await running.stop()
+        assert told(caplog) == []
+
     async def test_that_of_an_application_that_logs_nothing_is_logged(
         self, layer: LocalLayer, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -17,8 +17,9 @@ logger = logging.getLogger("django.channels.worker")
 #: long. To cancel one at once could lose a message: channels-redis takes it off the server before
 #: it is safe, and on a busy channel most cancellations would fall into that moment.
 _LAST_RECEIVE: Final = 1.0
-#: Seconds after which an attempt that still waits for a message is taken to work again.
-_STEADY: Final = 10.0
+#: Seconds after which an attempt that still waits for a message is taken to work again. Less than
+#: the five after which some clients of Redis give up on an answer, though nothing is wrong.
+_STEADY: Final = 3.0
 
 _Sleep = Callable[[float], Awaitable[object]]
 
