@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["ALIASES", "FORWARDED", "LATER", "OWN"]
+__all__ = ["ALIASES", "FORWARDED", "OWN"]
 
 #: The modules that are another one, under a second name.
 ALIASES: Final = {
@@ -20,6 +20,7 @@ ALIASES: Final = {
     "channels.routing": "channels_core.routing",
     "channels.security.websocket": "channels_core.security.websocket",
     "channels.sessions": "channels_auth.sessions",
+    "channels.signals": "channels_core.signals",
     "channels.staticfiles": "channels_http.staticfiles",
     "channels.testing.application": "channels_testing.application",
     "channels.testing.http": "channels_testing.http",
@@ -47,6 +48,3 @@ OWN: Final = (
     "channels.security",
     "channels.testing",
 )
-
-#: Documented modules whose owners hold nothing yet.
-LATER: Final = ("channels.signals",)

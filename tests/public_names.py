@@ -79,7 +79,7 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_core": ["DEFAULT_CHANNEL_LAYER", "__version__"],
     "channels_core.abort": ["abort_response"],
-    "channels_core.applications": ["as_asgi3", "name_that_thing"],
+    "channels_core.applications": ["application_of", "as_asgi3", "name_that_thing"],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name"],
     "channels_core.db": [
         "DatabaseSyncToAsync",
@@ -145,6 +145,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "OriginValidator",
         "WebsocketDenier",
     ],
+    "channels_core.signals": ["consumer_finished", "consumer_started"],
     "channels_core.typing": [
         "ASGIApplication",
         "ChannelMessage",
