@@ -1,7 +1,6 @@
 """The modules of `channels`, in this process and in a Django project of their own."""
 
 import ast
-import importlib.util
 import os
 import subprocess
 import sys

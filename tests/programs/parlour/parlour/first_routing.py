@@ -11,7 +11,7 @@ django.setup()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402 - the models are loaded just above
 
-from . import consumers  # noqa: E402 - likewise
+from . import consumers  # noqa: E402 - it imports models, which are loaded just above
 
 application = ProtocolTypeRouter(
     {

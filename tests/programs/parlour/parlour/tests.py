@@ -325,7 +325,7 @@ class TwoStepTests(TestCase):
                 return incoming.pop(0)  # noqa: B023 - it is called in this round
 
             async def send(message):
-                sent.append(message)  # noqa: B023 - likewise
+                sent.append(message)  # noqa: B023 - it is called in this round
 
             instance = outermost(scope)
             await instance(receive, send)
