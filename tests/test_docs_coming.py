@@ -29,7 +29,7 @@ from channels.sessions import CookieMiddleware, SessionMiddleware
 from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from channels.worker import Worker
 from django.contrib.auth.models import User
-from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from channels_auth.auth import LoginOnOpenConnectionError, login
@@ -486,18 +486,6 @@ async def user_of(middleware: Any) -> str:
     name = str(await socket.receive_from(SECONDS))
     await socket.disconnect(timeout=SECONDS)
     return name
-
-
-@restores("`database_sync_to_async` in the second step, as above; in a consumer, `connect`")
-async def check_first_step() -> None:
-    class FirstStep(two_steps.TokenAuthMiddleware):
-        def __call__(self, scope: dict[str, Any]) -> Any:
-            return self.inner(dict(scope, user=User.objects.get()))
-
-    socket = WebsocketCommunicator(FirstStep(Told), "/")
-    with pytest.raises(SynchronousOnlyOperation):
-        await socket.connect(SECONDS)
-    assert await user_of(two_steps.TokenAuthMiddleware(Told)) == "AnonymousUser"
 
 
 @restores("`return super().__call__(dict(scope, user=user))`")

@@ -137,8 +137,9 @@ class TestOneProcess:
             with parlour.open(path, **headers) as socket:
                 say(socket, message="here")
                 assert hear(socket) == {"message": f"{name}: here"}, path
-        with parlour.open("/ws/claim/?zoe") as socket:
-            assert socket.recv(SECONDS) == "zoe"
+        for path, name in (("/ws/claim/?zoe", "zoe"), ("/ws/member/?ann", "ann")):
+            with parlour.open(path) as socket:
+                assert socket.recv(SECONDS) == name
 
     def test_a_guest_and_the_session(self, parlour: Parlour) -> None:
         with pytest.raises(InvalidStatus) as refused:

@@ -7,6 +7,7 @@ from channels.db import database_sync_to_async
 from channels.middleware import BaseMiddleware
 from channels.sessions import CookieMiddleware
 from django.contrib.auth.models import AnonymousUser, User
+from django.db import close_old_connections
 
 from .models import Token
 
@@ -53,6 +54,18 @@ class TokenAuthMiddlewareInstance:
 
 def TokenAuthMiddlewareStack(inner):
     return TokenAuthMiddleware(AuthMiddlewareStack(inner))
+
+
+class MemberMiddleware:
+    """Looks the user up at once, in the first step."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __call__(self, scope):
+        close_old_connections()
+        user = User.objects.get(username=scope["query_string"].decode("utf-8"))
+        return self.inner(dict(scope, user=user))
 
 
 class QueryAuthMiddleware:

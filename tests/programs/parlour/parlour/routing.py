@@ -28,6 +28,7 @@ websocket_urlpatterns = [
     re_path(
         r"^ws/claim/(?P<room>\w+)/$", middleware.QueryAuthMiddleware(consumers.AsyncChatConsumer)
     ),
+    re_path(r"^ws/member/$", middleware.MemberMiddleware(consumers.whoami)),
     re_path(r"^ws/quiet/", URLRouter(quiet_rooms)),
     re_path(r"^ws/own/", middleware.QueryAuthMiddleware(URLRouter(quiet_rooms))),
     re_path(

@@ -219,6 +219,13 @@ class SiteTests(LayerTestCase):
     async def test_middleware_inside(self):
         assert await self.said("/ws/claim/tea/?zoe") == "zoe: hello"
 
+    async def test_a_first_step_that_asks_the_database(self):
+        communicator = WebsocketCommunicator(application, "/ws/member/?ann", headers=[ORIGIN])
+        connected, _ = await communicator.connect()
+        assert connected
+        assert await communicator.receive_from() == "ann"
+        await communicator.wait()
+
     async def test_nested_routes(self):
         assert await self.said("/ws/quiet/tea/") == "stranger: hello"
         assert await self.said("/ws/quiet/tea/corner/") == "stranger: hello"
