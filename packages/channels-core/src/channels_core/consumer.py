@@ -92,6 +92,8 @@ class AsyncConsumer(TwoSteps):
         """
         if args:
             self.scope, *args = args  # type: ignore[assignment] # what is left of them
+        elif "scope" in kwargs:
+            self.scope = kwargs.pop("scope")
         super().__init__(*args, **kwargs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
