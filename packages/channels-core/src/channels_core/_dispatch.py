@@ -103,11 +103,18 @@ class MessageLoop:
                 self._sources = ()
                 self._failure = asyncio.CancelledError()
 
-    def stop(self, failure: BaseException) -> None:
-        """End the loop with an exception, once the handler that runs now has ended."""
+    def stop(self, failure: BaseException, *, at_once: bool = False) -> None:
+        """End the loop with an exception, once the handler that runs now has ended.
+
+        Args:
+            failure: The exception, unless there is one already.
+            at_once: Whether that handler is cancelled.
+        """
         if self._failure is None:
             self._failure = failure
-        if not (self._handling or self._interrupted) and self._main is not None:
+        if self._interrupted or self._main is None:
+            return
+        if at_once or not self._handling:
             self._interrupted = True
             self._main.cancel()
 
@@ -145,7 +152,8 @@ class MessageLoop:
                         await self._handle(dispatch, message)
                     except BaseException as error:
                         # Before the turn ends: nothing is handled after a failure.
-                        self._failure = error
+                        if not (self._interrupted and isinstance(error, asyncio.CancelledError)):
+                            self._failure = error
                         raise
                     finally:
                         self._context = contextvars.copy_context()
