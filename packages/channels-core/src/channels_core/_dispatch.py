@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
@@ -122,7 +123,8 @@ class MessageLoop:
         """Call `stop` after some seconds; from any thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(loop.call_later, seconds, self.stop, failure)
+            stop = partial(self.stop, failure)
+            loop.call_soon_threadsafe(loop.call_later, seconds, stop)
 
     async def _run_beside(self, receive: Receive, dispatch: Dispatch) -> None:
         try:
