@@ -25,12 +25,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check it like anything that comes from outside, and send it."""
         text, room = options["text"], options["room"]
-        forms = [MessageForm({"text": text})]
+        problems = dict(MessageForm({"text": text}).errors)
         if room is not None:
-            forms.append(RoomForm({"room": room}))
-        for form in forms:
-            for field, errors in form.errors.items():
-                raise CommandError(f"{field}: {' '.join(map(str, errors))}")
+            problems |= RoomForm({"room": room}).errors
+        for field, errors in problems.items():
+            raise CommandError(f"{field}: {' '.join(map(str, errors))}")
         if isinstance(get_channel_layer(), InMemoryChannelLayer):
             raise CommandError(
                 "With the memory layer it reaches nobody: each process has a layer of its own, "
