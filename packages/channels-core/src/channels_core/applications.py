@@ -8,7 +8,7 @@ from asgiref.compatibility import is_double_callable
 from django.core.exceptions import SynchronousOnlyOperation
 
 from channels_core._failures import log_failure
-from channels_core._steps import takes
+from channels_core._steps import in_two_steps_too, takes
 from channels_core.db import database_sync_to_async
 from channels_core.typing import ASGIApplication, Receive, Scope, Send
 
@@ -36,7 +36,7 @@ def as_asgi3(application: Any) -> ASGIApplication:
         raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
     if isinstance(application, type) and hasattr(application, "as_asgi"):
         if takes(application.__init__, 2):  # type: ignore[misc] # what the class has is asked for
-            return application_of(application, _maker(application), {})
+            return in_two_steps_too(application_of(application, _maker(application), {}))
         return cast(ASGIApplication, application.as_asgi())
     if not isinstance(application, type) and takes(application, 3) and not takes(application, 1):
         # asgiref would call it in two steps, unless it is marked as a coroutine function: an
@@ -54,7 +54,7 @@ def _in_one_step(application: Any) -> ASGIApplication:
         instance = await _take_first_step(application, scope)
         return await instance(receive, send)
 
-    return app
+    return in_two_steps_too(app)
 
 
 async def _take_first_step(
