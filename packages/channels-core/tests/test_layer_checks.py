@@ -57,11 +57,11 @@ def test_it_says_nothing_of_layers_that_work(layers: Any) -> None:
 @pytest.mark.parametrize(
     ("layers", "told"),
     [
-        ("fakes.LocalLayer", "CHANNEL_LAYERS must be a dict, but is a str."),
-        ([GOOD], "CHANNEL_LAYERS must be a dict, but is a list."),
+        ("fakes.LocalLayer", "CHANNEL_LAYERS must be a dict; its type is str."),
+        ([GOOD], "CHANNEL_LAYERS must be a dict; its type is list."),
         (
             {"default": "fakes.LocalLayer"},
-            "CHANNEL_LAYERS['default'] must be a dict, but is a str.",
+            "CHANNEL_LAYERS['default'] must be a dict; its type is str.",
         ),
         ({"a": {}}, "CHANNEL_LAYERS['a'] has no 'BACKEND'; it has nothing."),
         (
@@ -70,7 +70,7 @@ def test_it_says_nothing_of_layers_that_work(layers: Any) -> None:
         ),
         (
             {"a": {"BACKEND": LocalLayer}},
-            "CHANNEL_LAYERS['a']['BACKEND'] must be a str, but is a type.",
+            "CHANNEL_LAYERS['a']['BACKEND'] must be a str; its type is type.",
         ),
     ],
 )

@@ -45,11 +45,14 @@ def check_groups(consumer: type) -> Iterator[checks.CheckMessage]:
                 id="channels_core.E005",
             )
     elif has_groups:
-        yield checks.Error(f"{name} has groups, but {_why(alias)}", **_remedy(alias, "E004"))
+        yield checks.Error(
+            f"{name} has groups, but {_why(alias)}", **_remedy(alias, "channels_core.E004")
+        )
     elif alias is not None and _joins(consumer):
         # Read off the code, so it may be mistaken.
         yield checks.Warning(
-            f"{name} joins a group in connect, but {_why(alias)}", **_remedy(alias, "W003")
+            f"{name} joins a group in connect, but {_why(alias)}",
+            **_remedy(alias, "channels_core.W003"),
         )
 
 
@@ -63,12 +66,12 @@ def _why(alias: str | None) -> str:
     )
 
 
-def _remedy(alias: str | None, number: str) -> dict[str, Any]:
+def _remedy(alias: str | None, name: str) -> dict[str, Any]:
     first = "Set" if alias is None else f"Add {alias!r} to CHANNEL_LAYERS, or set"
     return {
         "hint": f"{first} channel_layer_alias to an alias in CHANNEL_LAYERS, or leave the groups "
         "out. Documentation: topics/channel-layers, 'Groups'.",
-        "id": f"channels_core.{number}",
+        "id": name,
     }
 
 

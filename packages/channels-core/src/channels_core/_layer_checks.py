@@ -33,7 +33,7 @@ def check_layers(
     """
     configs: Any = channel_layers.configs
     if not isinstance(configs, Mapping):
-        return [_misshapen(f"CHANNEL_LAYERS must be a dict, but is a {type(configs).__name__}.")]
+        return [_misshapen(f"CHANNEL_LAYERS must be a dict; its type is {type(configs).__name__}.")]
     return [message for alias, config in configs.items() for message in _check_layer(alias, config)]
 
 
@@ -41,7 +41,7 @@ def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
     # None of its values is shown: there may be passwords in CONFIG.
     name = f"CHANNEL_LAYERS[{alias!r}]"
     if not isinstance(config, dict):
-        yield _misshapen(f"{name} must be a dict, but is a {type(config).__name__}.")
+        yield _misshapen(f"{name} must be a dict; its type is {type(config).__name__}.")
         return
     if "BACKEND" not in config:
         keys = ", ".join(map(repr, config)) or "nothing"
@@ -49,7 +49,7 @@ def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
         return
     path = config["BACKEND"]
     if not isinstance(path, str):
-        yield _misshapen(f"{name}['BACKEND'] must be a str, but is a {type(path).__name__}.")
+        yield _misshapen(f"{name}['BACKEND'] must be a str; its type is {type(path).__name__}.")
         return
     try:
         layer_of(alias)
