@@ -79,7 +79,14 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_core": ["DEFAULT_CHANNEL_LAYER", "__version__"],
     "channels_core.abort": ["abort_response"],
+    "channels_core.apps": ["ChannelsCoreConfig", "set_up"],
     "channels_core.applications": ["application_of", "as_asgi3", "name_that_thing"],
+    "channels_core.checks": [
+        "check_application",
+        "check_layers",
+        "check_worker_layer",
+        "register_checks",
+    ],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name"],
     "channels_core.db": [
         "DatabaseSyncToAsync",
@@ -108,6 +115,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "GroupMember",
         "SyncGroupMember",
         "group_names",
+        "offers_groups",
     ],
     "channels_core.generic.websocket": [
         "AsyncJsonWebsocketConsumer",
@@ -120,6 +128,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "encode_headers",
         "encode_response_headers",
     ],
+    "channels_core.inspection": ["Place", "consumer_of", "walk"],
     "channels_core.layers": [
         "BaseChannelLayer",
         "ChannelLayerManager",

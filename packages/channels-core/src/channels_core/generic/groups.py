@@ -9,10 +9,11 @@ from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Scope
 
-__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember", "group_names"]
+__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember", "group_names", "offers_groups"]
 
 
-def _offers_groups(layer: Any) -> bool:
+def offers_groups(layer: Any) -> bool:
+    """Tell whether a channel layer has groups."""
     own = getattr(type(layer), "group_add", None)
     if own is None:
         # None of ours: one that hands its calls on, perhaps. It is asked for nothing else, since
@@ -88,7 +89,7 @@ class GroupMember:
 
     def _channels_group_layer(self) -> BaseChannelLayer:
         layer: BaseChannelLayer | None = self.channel_layer
-        if layer is None or not _offers_groups(layer):
+        if layer is None or not offers_groups(layer):
             raise InvalidChannelLayerError(
                 "BACKEND is unconfigured or doesn't support groups: "
                 f"{type(self).__name__} joins a group, but its channel layer is {layer!r}"
