@@ -43,7 +43,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         Raises:
             InvalidChannelLayerError: There are groups, but no layer that has groups.
         """
-        self._channels_socket.connecting()
+        self._channels_connecting()
         try:
             for group in self._channels_groups():
                 await self._channels_join(group)
@@ -311,7 +311,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
 
     def websocket_connect(self, message: Message) -> None:
         """Join the groups, then let `connect` answer the handshake."""
-        self._channels_socket.connecting()
+        self._channels_connecting()
         try:
             for group in self._channels_groups():
                 self._channels_join(group)
