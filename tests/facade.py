@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["ALIASES", "FORWARDED", "LATER", "OWN"]
+__all__ = ["ALIASES", "FORWARDED", "OWN"]
 
 #: The modules that are another one, under a second name.
 ALIASES: Final = {
@@ -15,16 +15,19 @@ ALIASES: Final = {
     "channels.generic.websocket": "channels_core.generic.websocket",
     "channels.http": "channels_http.handlers",
     "channels.management.commands.runserver": "channels_http.management.commands.runserver",
+    "channels.management.commands.runworker": "channels_core.management.commands.runworker",
     "channels.middleware": "channels_core.middleware",
     "channels.routing": "channels_core.routing",
     "channels.security.websocket": "channels_core.security.websocket",
     "channels.sessions": "channels_auth.sessions",
+    "channels.signals": "channels_core.signals",
     "channels.staticfiles": "channels_http.staticfiles",
     "channels.testing.application": "channels_testing.application",
     "channels.testing.http": "channels_testing.http",
     "channels.testing.live": "channels_testing.live",
     "channels.testing.websocket": "channels_testing.websocket",
     "channels.utils": "channels_core.legacy",
+    "channels.worker": "channels_core.worker",
 }
 
 #: The modules with the names of several: those of one, and single names of others.
@@ -44,11 +47,4 @@ OWN: Final = (
     "channels.management.commands",
     "channels.security",
     "channels.testing",
-)
-
-#: Documented modules whose owners hold nothing yet.
-LATER: Final = (
-    "channels.management.commands.runworker",
-    "channels.signals",
-    "channels.worker",
 )

@@ -7,6 +7,8 @@ from importlib import import_module
 from inspect import Parameter
 from typing import Any, Final, NamedTuple
 
+from asgiref.sync import iscoroutinefunction
+
 __all__ = ["Fact", "difference", "facts"]
 
 _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
@@ -88,7 +90,7 @@ def _in_function(ours: Any, stub: Function) -> str | None:
     if found != wanted:
         return f"it is a {found}, not a {wanted}"
     function = ours.fget if found == "property" else getattr(ours, "__func__", ours)
-    if inspect.iscoroutinefunction(function) != isinstance(stub, ast.AsyncFunctionDef):
+    if iscoroutinefunction(function) != isinstance(stub, ast.AsyncFunctionDef):
         return "it has the other colour"
     return _in_parameters([*inspect.signature(function).parameters.values()], _parameters(stub))
 

@@ -79,7 +79,7 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_core": ["DEFAULT_CHANNEL_LAYER", "__version__"],
     "channels_core.abort": ["abort_response"],
-    "channels_core.applications": ["as_asgi3", "name_that_thing"],
+    "channels_core.applications": ["application_of", "as_asgi3", "name_that_thing"],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name"],
     "channels_core.db": [
         "DatabaseSyncToAsync",
@@ -100,6 +100,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "RequestTimeout",
         "RouteNotFound",
         "StopConsumer",
+        "WorkerError",
     ],
     "channels_core.generic": [],
     "channels_core.generic.groups": [
@@ -126,6 +127,9 @@ NAMES: Final[dict[str, list[str]]] = {
         "get_channel_layer",
     ],
     "channels_core.legacy": ["await_many_dispatch", "name_that_thing"],
+    "channels_core.management": [],
+    "channels_core.management.commands": [],
+    "channels_core.management.commands.runworker": ["Command", "logger"],
     "channels_core.middleware": ["BaseMiddleware", "after_each_handler"],
     "channels_core.refusal": ["refusal", "refuse"],
     "channels_core.routing": [
@@ -141,6 +145,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "OriginValidator",
         "WebsocketDenier",
     ],
+    "channels_core.signals": ["consumer_finished", "consumer_started"],
     "channels_core.typing": [
         "ASGIApplication",
         "ChannelMessage",
@@ -155,6 +160,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "WebsocketDenialStart",
         "WebsocketFrame",
     ],
+    "channels_core.worker": ["Worker"],
     "channels_http": ["__version__"],
     "channels_http.access_log": ["AccessEntry", "access_entry"],
     "channels_http.apps": ["ChannelsHttpConfig", "set_up"],

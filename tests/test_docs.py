@@ -21,6 +21,7 @@ from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from channels.sessions import SessionMiddlewareStack
+from channels.worker import Worker
 from django.contrib.auth import get_user_model, login
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -40,6 +41,7 @@ from docs.snippets import (
     from_django,
     groups,
     http_requests,
+    jobs,
     logged_in,
     long_polls,
     origins,
@@ -530,6 +532,28 @@ class TestDevelopmentServer:
             shown = {"none": None, "1 MiB": 2**20}
             value = shown[default] if default in shown else int(default)
             assert parameters[option.replace("-", "_")].default == value
+
+
+class TestWorkers:
+    async def test_what_the_worker_did_comes_back(self) -> None:
+        worker = Worker(jobs.application, ["thumbnails"], layer())
+        running = asyncio.create_task(worker.arun())
+        async with connected(jobs.application, path="/ws/album/") as client:
+            for picture in ("cat.png", "dog.png"):
+                await client.send(json.dumps({"picture": picture}))
+                assert await client.receive_json() == {"ready": f"small-{picture}"}
+        worker.stop()
+        await running
+
+    def test_the_table_of_options_is_true(self) -> None:
+        from channels.management.commands.runworker import Command
+
+        parser = Command().create_parser("manage.py", "runworker")
+        page = (DOCS / "topics" / "workers.md").read_text()
+        told = dict(re.findall(r"(?m)^\| `(--[\w-]+)` \| (\w+) \|", page))
+        # Argparse has no other way to ask for the options of a parser.
+        defaults = {each.option_strings[0]: each.default for each in parser._actions[-5:]}
+        assert told == {option: str(value or "off") for option, value in defaults.items()}
 
 
 class TestOrigins:

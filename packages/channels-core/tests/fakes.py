@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import ASGIApplication, ChannelMessage, Message, Scope
 
-__all__ = ["LocalLayer", "Picky", "Server", "until"]
+__all__ = ["LocalLayer", "Picky", "Server", "Sleeps", "until"]
 
 
 class LocalLayer(BaseChannelLayer):
@@ -73,6 +73,35 @@ class Picky(LocalLayer):
         super().__init__(**kwargs)
         if fail:
             raise KeyError("hosts")
+
+
+class Sleeps:
+    """Stands in for `asyncio.sleep`: whoever sleeps is woken by the test."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self._sleeping: list[tuple[float, asyncio.Future[None]]] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        sleeper = asyncio.get_running_loop().create_future()
+        self._sleeping.append((seconds, sleeper))
+        await sleeper
+
+    async def wait_for(self, seconds: float) -> asyncio.Future[None]:
+        """Wait until somebody sleeps for so long."""
+        found: list[asyncio.Future[None]] = []
+
+        def find() -> bool:
+            found.extend(one for time, one in self._sleeping if time == seconds and not one.done())
+            return bool(found)
+
+        await until(find)
+        return found[0]
+
+    async def wake(self, seconds: float) -> None:
+        """Wait until somebody sleeps for so long, and wake that one."""
+        (await self.wait_for(seconds)).set_result(None)
 
 
 class Server:

@@ -96,3 +96,63 @@ def test_a_thing_is_named_by_itself_or_by_its_class() -> None:
 def test_forgotten_parentheses_are_an_error_at_once() -> None:
     with pytest.raises(TypeError, match=r"call as_asgi\(\)"):
         as_asgi3(AsyncConsumer.as_asgi)
+
+
+class OfScope(AsyncConsumer):
+    """As a program of Channels 2 has it."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self.path = self.scope["path"]
+
+    async def websocket_connect(self, message: Any) -> None:
+        await self.send({"type": "told", "by": self.path})
+
+
+class PassingOn(OfScope):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
+class TwoArguments(OfScope):
+    async def __call__(self, receive: Receive, send: Send) -> None:  # type: ignore[override] # as it was
+        self.path += "more/"
+        serve: Any = super().__call__
+        await serve(receive, send)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [(OfScope, "/a/"), (PassingOn, "/a/"), (TwoArguments, "/a/more/")]
+)
+async def test_a_bare_consumer_class_is_made_with_its_scope(kind: Any, path: str) -> None:
+    server = Server(as_asgi3(kind), scope={"path": "/a/"})
+    assert await server.connect() == [{"type": "told", "by": path}]
+    with pytest.raises(ValueError, match="No handler for message type"):
+        await server.leave()
+
+
+async def test_one_whose_constructor_takes_nothing_is_made_without() -> None:
+    class Plain(AsyncConsumer):
+        def __init__(self) -> None:
+            super().__init__()
+
+        async def websocket_connect(self, message: Any) -> None:
+            await self.send({"type": "told", "by": self.scope["path"]})
+
+    server = Server(as_asgi3(Plain), scope={"path": "/a/"})
+    assert await server.connect() == [{"type": "told", "by": "/a/"}]
+    with pytest.raises(ValueError, match="No handler"):
+        await server.leave()
+
+
+async def test_a_constructor_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(AsyncConsumer):
+        def __init__(self, scope: Scope) -> None:
+            raise LookupError(scope["path"])
+
+    application: Any = as_asgi3(Failing)
+    with pytest.raises(LookupError):
+        await application({"type": "websocket", "path": "/a/"}, None, None)
+    assert "Failing failed: path '/a/'" in caplog.text
+    assert application.consumer_class is Failing
+    assert application.consumer_initkwargs == {}

@@ -17,6 +17,7 @@ from channels_core.exceptions import (
     RequestTimeout,
     RouteNotFound,
     StopConsumer,
+    WorkerError,
 )
 
 ERRORS = {
@@ -28,6 +29,7 @@ ERRORS = {
     RequestAborted,
     RequestTimeout,
     RouteNotFound,
+    WorkerError,
 }
 SIGNALS = {AcceptConnection, DenyConnection, StopConsumer}
 

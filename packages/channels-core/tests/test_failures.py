@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._failures import log_failure
+from channels_core._failures import log_failure, mark_as_logged, was_logged
 
 
 class Program:
@@ -19,6 +19,11 @@ class Program:
             "path '/a/', channel c, message type 'note'",
         ),
         ({}, None, "path None, channel c, message type None"),
+        (
+            {"type": "channel", "channel": "jobs"},
+            {"type": "resize", "picture": "secret"},
+            "worker for 'jobs', channel c, message type 'resize'",
+        ),
     ],
 )
 def test_a_failure_is_logged_with_its_place_and_without_the_payload(
@@ -30,3 +35,20 @@ def test_a_failure_is_logged_with_its_place_and_without_the_payload(
     assert (record.name, record.levelno) == ("django.channels.consumer", logging.ERROR)
     assert record.getMessage() == f"{__name__}.Program failed: {words}"
     assert record.exc_info == (LookupError, error, None)
+
+
+def test_what_is_logged_is_known_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    error = LookupError("broken")
+    assert not was_logged(error)
+    log_failure(Program, {}, None, None, error)
+    assert was_logged(error)
+
+
+def test_an_exception_that_takes_no_attributes_can_be_marked() -> None:
+    class Frozen(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(name)
+
+    error = Frozen()
+    mark_as_logged(error)
+    assert was_logged(error)

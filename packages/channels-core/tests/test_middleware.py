@@ -1,11 +1,15 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.urls import path
 
+from channels_core.applications import as_asgi3
 from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.layers import channel_layers
 from channels_core.middleware import BaseMiddleware, after_each_handler
-from channels_core.routing import URLRouter
+from channels_core.routing import ProtocolTypeRouter, URLRouter
+from channels_core.security.websocket import OriginValidator
 from channels_core.typing import Receive, Scope, Send
 from colours import consumer, throw
 from fakes import LocalLayer, Server
@@ -125,3 +129,94 @@ async def test_after_an_error_it_learns_of_the_end_alone(colour: str) -> None:
     with pytest.raises(LookupError):
         await server.end()
     assert calls == [*ROUND, *ROUND]
+
+
+class TestHooks:
+    """Middleware that has no `__call__` of ASGI 3, as Channels 2 had it."""
+
+    async def test_both_prepare_the_scope_before_the_application_inside(self) -> None:
+        class Prepared(BaseMiddleware):
+            def populate_scope(self, scope: Scope) -> None:
+                scope["steps"] = ["populated"]
+
+            async def resolve_scope(self, scope: Scope) -> None:
+                scope["steps"].append("resolved")
+
+        scope = {"type": "x"}
+        inner_scope = await Prepared(returning_the_scope)(scope, none, none)
+        assert inner_scope["steps"] == ["populated", "resolved"]
+        assert scope == {"type": "x"}
+
+    async def test_they_are_left_to_a_subclass_with_a_call_of_its_own(self) -> None:
+        class Own(BaseMiddleware):
+            calls = 0
+
+            def populate_scope(self, scope: Scope) -> None:
+                self.calls += 1
+
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+                self.populate_scope(scope)
+                return await super().__call__(scope, receive, send)
+
+        class Derived(Own):
+            pass
+
+        for kind in (Own, Derived):
+            middleware = kind(returning_the_scope)
+            await middleware({"type": "x"}, none, none)
+            assert middleware.calls == 1
+
+    async def test_a_call_with_the_scope_alone_leaves_them_to_us(self) -> None:
+        class Two(BaseMiddleware):
+            def __call__(self, scope: Scope) -> Any:  # type: ignore[override] # as it was
+                serve: Any = super().__call__
+                return serve({**scope, "called": True})
+
+            async def resolve_scope(self, scope: Scope) -> None:
+                scope["resolved"] = True
+
+        application: Any = Two(returning_the_scope)
+        inner_scope = await application({"type": "x"})(none, none)
+        assert inner_scope == {"type": "x", "called": True, "resolved": True, "changed": True}
+
+    async def test_the_call_of_the_application_inside_can_be_overridden(self) -> None:
+        class Around(BaseMiddleware):
+            async def coroutine_call(
+                self, inner_instance: Any, scope: Scope, receive: Receive, send: Send
+            ) -> Any:
+                scope["around"] = True
+                return "around", await super().coroutine_call(inner_instance, scope, receive, send)
+
+        around, inner_scope = await Around(returning_the_scope)({"type": "x"}, none, none)
+        assert around == "around"
+        assert inner_scope == {"type": "x", "around": True, "changed": True}
+
+
+class TestAroundOurs:
+    """Two-step middleware of a program, around routers and consumers."""
+
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda consumer: consumer,
+            BaseMiddleware,
+            lambda consumer: URLRouter([path("a/", consumer)]),
+            lambda consumer: OriginValidator(consumer, ["*"]),
+            lambda consumer: ProtocolTypeRouter({"websocket": consumer}),
+        ],
+    )
+    async def test_it_hands_its_scope_on(self, wrap: Callable[[Any], Any]) -> None:
+        class Outer:
+            def __init__(self, inner: Any) -> None:
+                self.inner = inner
+
+            def __call__(self, scope: Scope) -> Any:
+                return self.inner(dict(scope, user="anna"))
+
+        class Consumer(WebsocketConsumer):
+            def connect(self) -> None:
+                self.accept(subprotocol=self.scope["user"])
+
+        server = Server(as_asgi3(Outer(wrap(Consumer))), {"path": "/a/", "subprotocols": ["anna"]})
+        assert (await server.connect())[0]["subprotocol"] == "anna"
+        await server.leave()

@@ -1,12 +1,15 @@
 """What the log says of a consumer that failed."""
 
 import logging
+from typing import Final
 
 from channels_core.typing import Message, Scope
 
-__all__ = ["log_failure"]
+__all__ = ["log_failure", "mark_as_logged", "was_logged"]
 
 logger = logging.getLogger("django.channels.consumer")
+
+_MARK: Final = "_channels_logged"
 
 
 def log_failure(
@@ -26,11 +29,24 @@ def log_failure(
             out: it may hold what must not be in a log.
         error: The exception.
     """
+    in_worker = scope.get("type") == "channel"
     logger.error(
-        "%s failed: path %r, channel %s, message type %r",
+        "%s failed: %s %r, channel %s, message type %r",
         f"{consumer.__module__}.{consumer.__qualname__}",
-        scope.get("path"),
+        "worker for" if in_worker else "path",
+        scope.get("channel" if in_worker else "path"),
         channel_name,
         message.get("type") if message else None,
         exc_info=error,
     )
+    mark_as_logged(error)
+
+
+def mark_as_logged(error: BaseException) -> None:
+    """Take note, in an exception, that it needs no other place in the log."""
+    vars(error)[_MARK] = True
+
+
+def was_logged(error: BaseException) -> bool:
+    """Tell whether an exception is in the log already."""
+    return _MARK in vars(error)

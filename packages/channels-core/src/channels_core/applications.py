@@ -1,13 +1,16 @@
 """Turn whatever a router or a middleware is handed into an ASGI 3 application."""
 
-import inspect
+from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any, cast
 
 from asgiref.compatibility import guarantee_single_callable
 
-from channels_core.typing import ASGIApplication
+from channels_core._failures import log_failure
+from channels_core._steps import takes
+from channels_core.typing import ASGIApplication, Receive, Scope, Send
 
-__all__ = ["as_asgi3", "name_that_thing"]
+__all__ = ["application_of", "as_asgi3", "name_that_thing"]
 
 
 def as_asgi3(application: Any) -> ASGIApplication:
@@ -15,7 +18,8 @@ def as_asgi3(application: Any) -> ASGIApplication:
 
     Args:
         application: An ASGI 3 callable (returned as it is), a consumer class, or a two-step
-            application `application(scope)(receive, send)`.
+            application `application(scope)(receive, send)`. A consumer class is served by
+            `as_asgi()`; one whose constructor takes a positional argument gets the scope there.
 
     Raises:
         TypeError: It cannot be called.
@@ -29,21 +33,51 @@ def as_asgi3(application: Any) -> ASGIApplication:
     if getattr(application, "__name__", None) == "as_asgi":
         raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
     if isinstance(application, type) and hasattr(application, "as_asgi"):
+        if takes(application.__init__, 2):  # type: ignore[misc] # what the class has is asked for
+            return application_of(application, _maker(application), {})
         return cast(ASGIApplication, application.as_asgi())
-    if not isinstance(application, type) and _takes(application, 3) and not _takes(application, 1):
+    if not isinstance(application, type) and takes(application, 3) and not takes(application, 1):
         # asgiref would call it in two steps, unless it is marked as a coroutine function: an
         # ordinary function may return what the application inside it does.
         return cast(ASGIApplication, application)
     return cast(ASGIApplication, guarantee_single_callable(application))
 
 
-def _takes(function: Any, count: int) -> bool:
-    """Tell whether a function can be called with so many positional arguments."""
-    try:
-        inspect.signature(function).bind(*range(count))
-    except (TypeError, ValueError):
-        return False
-    return True
+def application_of(
+    consumer: type, make: Callable[[Scope], Callable[..., Any]], initkwargs: dict[str, Any]
+) -> ASGIApplication:
+    """Return an application that makes a new consumer for each connection.
+
+    Args:
+        consumer: The class, which the application is named after.
+        make: Called with the scope; returns what serves the connection.
+        initkwargs: Keyword arguments of the constructor, for those who ask.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            instance = make(scope)
+        except Exception as error:
+            log_failure(consumer, scope, None, None, error)
+            raise
+        await instance(scope, receive, send)
+
+    update_wrapper(app, consumer, updated=())
+    vars(app).update(consumer_class=consumer, consumer_initkwargs=initkwargs)
+    return app
+
+
+def _maker(consumer: Any) -> Callable[[Scope], Callable[..., Any]]:
+    """Return what makes a consumer with its scope."""
+    if takes(consumer.__call__, 4):
+        return cast(Callable[[Scope], Callable[..., Any]], consumer)
+
+    # The class has a `__call__` of its own, as Channels 2 had it.
+    def make(scope: Scope) -> Callable[..., Any]:
+        instance = consumer(scope)
+        return lambda _, receive, send: instance(receive, send)
+
+    return make
 
 
 def name_that_thing(thing: object) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from functools import partial, update_wrapper
+from functools import partial
 from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final
@@ -13,14 +13,17 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import MessageLoop, run_despite_cancellation
-from channels_core._failures import log_failure
+from channels_core._failures import log_failure, mark_as_logged
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
+from channels_core._steps import TwoSteps
 from channels_core._threads import ThreadCall, run_in_thread
+from channels_core.applications import application_of
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
 from channels_core.layers import get_channel_layer
 from channels_core.middleware import AFTER_HANDLER, AfterHandler
+from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import Message, Receive, Scope, Send
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
@@ -33,7 +36,7 @@ _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 _ENDINGS: Final = ("websocket.disconnect", "http.disconnect")
 
 
-class AsyncConsumer:
+class AsyncConsumer(TwoSteps):
     """The base of consumers whose handlers are coroutine methods.
 
     One instance serves one connection. A message of type `chat.message` is handled by the method
@@ -80,6 +83,17 @@ class AsyncConsumer:
         super().__init_subclass__(**kwargs)
         cls._channels_handlers = find_handlers(cls)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the scope, where a program written for Channels 2 passes it on.
+
+        Args:
+            args: Nothing, or the scope.
+            kwargs: For a class that is derived from others as well.
+        """
+        if args:
+            self.scope, *args = args  # type: ignore[assignment] # what is left of them
+        super().__init__(*args, **kwargs)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the connection until it ends.
 
@@ -100,6 +114,8 @@ class AsyncConsumer:
         failure: BaseException | None = None
         with self._channels_usage, Serving():
             try:
+                if consumer_started.receivers:
+                    await consumer_started.asend_robust(type(self), environ=scope)
                 await self._channels_serve(receive, send)
             except StopConsumer:
                 pass
@@ -110,6 +126,8 @@ class AsyncConsumer:
                 await self._channels_clean_up()
             except BaseException as error:  # noqa: BLE001 - raised below, if it is the first
                 failure = failure or error
+            if consumer_finished.receivers:
+                await consumer_finished.asend_robust(type(self), environ=scope)
         if failure is not None:
             try:
                 raise failure
@@ -237,18 +255,7 @@ class AsyncConsumer:
 
         Source: `django.views.View.as_view`, its counterpart.
         """
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            try:
-                consumer = cls(**initkwargs)
-            except Exception as error:
-                log_failure(cls, scope, None, None, error)
-                raise
-            await consumer(scope, receive, send)
-
-        update_wrapper(app, cls, updated=())
-        vars(app).update(consumer_class=cls, consumer_initkwargs=initkwargs)
-        return app
+        return application_of(cls, lambda _: cls(**initkwargs), initkwargs)
 
     # The end of a connection
 
@@ -317,6 +324,7 @@ class AsyncConsumer:
     def _channels_report(self, error: BaseException) -> None:
         message, self._channels_message = self._channels_message, None
         if isinstance(error, Exception) and not isinstance(error, _ANSWERED_OUTSIDE):
+            mark_as_logged(error)
             try:
                 self.report_exception(error, message)
             except Exception:

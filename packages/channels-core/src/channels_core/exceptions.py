@@ -16,6 +16,7 @@ __all__ = [
     "RequestTimeout",
     "RouteNotFound",
     "StopConsumer",
+    "WorkerError",
 ]
 
 
@@ -56,6 +57,10 @@ class ConnectionStateError(ChannelsError, RuntimeError):
     Raised for a frame before the handshake was accepted, a second accept, and a frame after the
     consumer itself closed the connection. A frame after the *client* left is no error.
     """
+
+
+class WorkerError(ChannelsError, RuntimeError):
+    """A worker has ended by itself: its channel layer failed for too long."""
 
 
 class InvalidFrame(ChannelsError, ValueError):

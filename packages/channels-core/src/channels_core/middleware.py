@@ -1,8 +1,10 @@
 """The base of middleware: wrap an application, enrich its scope."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from functools import partial
+from typing import Any, ClassVar, Final, TypeAlias
 
+from channels_core._steps import Application, takes
 from channels_core.applications import as_asgi3
 from channels_core.typing import Receive, Scope, Send
 
@@ -30,12 +32,23 @@ def after_each_handler(scope: Scope, function: AfterHandler) -> None:
     scope[AFTER_HANDLER] = (*scope.get(AFTER_HANDLER, ()), function)
 
 
-class BaseMiddleware:
+class BaseMiddleware(Application):
     """Hand a copy of the scope to the application inside.
 
-    A subclass overrides `__call__`, adds to the scope, and calls `super().__call__`. It holds
-    nothing of a connection: one instance serves them all at once.
+    A subclass overrides `__call__`, adds to the scope, and calls `super().__call__`. Or it
+    overrides `populate_scope`, `resolve_scope` or both, and not `__call__`. It holds nothing of
+    a connection: one instance serves them all at once.
     """
+
+    # Whether `populate_scope` and `resolve_scope` are called here: not if a subclass has a
+    # `__call__` of ASGI 3, which may call what it has of these names itself.
+    _channels_prepares: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """See which of its methods the new class overrides."""
+        super().__init_subclass__(**kwargs)
+        own = cls.__call__
+        cls._channels_prepares = own is BaseMiddleware.__call__ or not takes(own, 4)
 
     def __init__(self, inner: Any) -> None:
         """Wrap an application.
@@ -59,4 +72,43 @@ class BaseMiddleware:
         Returns:
             What the application inside returns.
         """
-        return await self.inner(dict(scope), receive, send)
+        scope = dict(scope)
+        if self._channels_prepares:
+            self.populate_scope(scope)
+            return await self.coroutine_call(partial(self.inner, scope), scope, receive, send)
+        return await self.inner(scope, receive, send)
+
+    def populate_scope(self, scope: Scope) -> None:
+        """Add to the scope what takes no waiting; nothing unless overridden.
+
+        Args:
+            scope: The copy that the application inside gets, to be changed.
+        """
+
+    async def resolve_scope(self, scope: Scope) -> None:
+        """Add to the scope what has to be waited for; nothing unless overridden.
+
+        Args:
+            scope: The copy that the application inside gets, to be changed.
+        """
+
+    async def coroutine_call(
+        self,
+        inner_instance: Callable[[Receive, Send], Awaitable[Any]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> Any:
+        """Call `resolve_scope`, then the application inside.
+
+        Args:
+            inner_instance: That application with its scope, to be called with the other two.
+            scope: The copy that the application inside gets.
+            receive: ASGI receive.
+            send: ASGI send.
+
+        Returns:
+            What the application inside returns.
+        """
+        await self.resolve_scope(scope)
+        return await inner_instance(receive, send)

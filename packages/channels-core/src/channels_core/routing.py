@@ -12,6 +12,7 @@ from channels_core._answer import answer_client_errors
 from channels_core._django import DjangoApplication
 from channels_core._lifespan import Lifespan
 from channels_core._routes import RouteIndex, make_route, route_key
+from channels_core._steps import Application
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import ASGIApplication, Receive, Scope, Send
@@ -66,7 +67,7 @@ def get_default_application() -> ASGIApplication:
     return as_asgi3(application)
 
 
-class ProtocolTypeRouter:
+class ProtocolTypeRouter(Application):
     """Lead a connection to the application for its protocol; the outermost router.
 
     It also answers for the applications inside: a path that no `URLRouter` has a route for gets
@@ -147,7 +148,7 @@ class _NoRoute(RouteNotFound):
         self.passed_an_application = False
 
 
-class URLRouter:
+class URLRouter(Application):
     """Lead a connection to the application for its path, by Django's `path()` and `re_path()`.
 
     The "view" of a route is an ASGI application, a consumer class, or another `URLRouter`
@@ -273,7 +274,7 @@ def route_pattern_match(
     return match
 
 
-class ChannelNameRouter:
+class ChannelNameRouter(Application):
     """Lead the messages of a channel to the application for its name; for workers.
 
     Attributes:

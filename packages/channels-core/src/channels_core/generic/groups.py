@@ -7,6 +7,7 @@ from asgiref.sync import async_to_sync
 
 from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
 from channels_core.layers import BaseChannelLayer
+from channels_core.typing import Scope
 
 __all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember", "group_names"]
 
@@ -55,6 +56,7 @@ class GroupMember:
     # Any: a subclass gives a list, a property or a method, as it likes.
     groups: Any = None
 
+    scope: Scope
     channel_layer: Any
     channel_name: str
 
@@ -75,7 +77,9 @@ class GroupMember:
         return consumer
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take any arguments, for subclasses that pass theirs on."""
+        """Take any arguments, for subclasses that pass theirs on; the first may be the scope."""
+        if args and isinstance(args[0], dict):
+            self.scope = args[0]
         declared = getattr(type(self), "groups", None)
         unset = "groups" not in vars(self)
         if unset and (declared is None or isinstance(declared, list | tuple | set | frozenset)):

@@ -9,6 +9,7 @@ from urllib.parse import ParseResult
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_core._steps import Application
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
@@ -23,7 +24,7 @@ logger = logging.getLogger("django.channels.security")
 _LOCAL_HOSTS: Final = (".localhost", "127.0.0.1", "[::1]")
 
 
-class OriginValidator:
+class OriginValidator(Application):
     """Refuse the handshake of a page whose origin is not allowed, with status 403.
 
     Browsers let any page open a WebSocket to any site, and send that site's cookies along; by the

@@ -1,0 +1,88 @@
+"""Stop a program by the signals that ask for it: gently at first, and then at once."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+
+__all__ = ["StopSignals"]
+
+logger = logging.getLogger("django.channels.worker")
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignals:
+    """A context in which SIGTERM and SIGINT call a function, and a second one ends the process.
+
+    Outside the main thread it does nothing, since Python takes signals there only.
+    """
+
+    def __init__(self, end: Callable[[int], object] = os._exit) -> None:
+        """Begin to listen when the context is entered.
+
+        Args:
+            end: Ends the process at once, with an exit status.
+        """
+        self._end = end
+        self._is_received = False
+        self._stop: Callable[[], object] | None = None
+        self._before: dict[int, Any] = {}
+        # A queue that a signal's handler may use, whatever it interrupts.
+        self._news: SimpleQueue[None] = SimpleQueue()
+
+    def then(self, stop: Callable[[], object], within: float) -> None:
+        """Say what to do for the first signal, which may have come already.
+
+        Args:
+            stop: Called in the main thread, at any moment; it only asks for the end.
+            within: Seconds after the signal in which the context has to be left. Otherwise the
+                process is ended: Python would wait for threads that never return.
+        """
+        if self._before:
+            guard = threading.Thread(target=self._guard, args=[within], daemon=True)
+            guard.start()
+        self._stop = stop
+        if self._is_received:
+            stop()
+
+    def _guard(self, within: float) -> None:
+        self._news.get()
+        try:
+            self._news.get(timeout=within)
+        except Empty:
+            logger.error("The process does not end within %s seconds and is ended", within)
+            self._end(0)
+
+    def __enter__(self) -> Self:
+        """Take over the signals."""
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give them back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._news.put(None)
+        self._news.put(None)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._is_received:
+            # What a shell tells of a program that a signal ended.
+            self._end(128 + number)
+            return
+        self._is_received = True
+        self._news.put(None)
+        if self._stop is not None:
+            self._stop()

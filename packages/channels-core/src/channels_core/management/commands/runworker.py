@@ -1,0 +1,149 @@
+"""The `runworker` command: handles the messages of named channels until it is told to stop."""
+
+import argparse
+import logging
+from functools import partial
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import autoreload
+
+from channels_core import DEFAULT_CHANNEL_LAYER
+from channels_core._stop_signals import StopSignals
+from channels_core.exceptions import InvalidChannelLayerError, WorkerError
+from channels_core.layers import channel_layers, get_channel_layer
+from channels_core.management.commands._worker_logging import shown
+from channels_core.management.commands._worker_routes import refused_name, unrouted
+from channels_core.routing import get_default_application
+from channels_core.worker import Worker
+
+__all__ = ["Command", "logger"]
+
+logger = logging.getLogger("django.channels.worker")
+
+#: Seconds, besides those of grace, for clean-up and for threads that nothing can cancel.
+_LONGEST_END: Final = 30.0
+
+
+def _number(text: str, *, kind: type, least: int) -> Any:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = least - 1
+    if not number >= least:
+        raise argparse.ArgumentTypeError(f"expected a number of at least {least}, got {text!r}")
+    return number
+
+
+class Command(BaseCommand):
+    """Runs a worker, with the application of `ASGI_APPLICATION`."""
+
+    help = "Handles the messages that are sent to the named channels."
+    leave_locale_alone = True
+    worker_class = Worker
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the channels and the options."""
+        super().add_arguments(parser)
+        seconds = partial(_number, kind=float, least=0)
+        parser.add_argument("channels", nargs="+", help="Names of the channels to listen to.")
+        parser.add_argument(
+            "--layer",
+            default=DEFAULT_CHANNEL_LAYER,
+            metavar="ALIAS",
+            help="Alias of the channel layer in CHANNEL_LAYERS (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--concurrency",
+            type=partial(_number, kind=int, least=1),
+            default=10,
+            metavar="N",
+            help="Messages of each channel that are handled at the same time (default: "
+            "%(default)s). With 1 they are handled one after the other, in their order.",
+        )
+        parser.add_argument(
+            "--graceful-timeout",
+            type=seconds,
+            default=30,
+            metavar="SECONDS",
+            help="How long messages under way may take when the worker is told to stop "
+            "(default: %(default)s).",
+        )
+        parser.add_argument(
+            "--max-outage",
+            type=seconds,
+            default=60,
+            metavar="SECONDS",
+            help="How long the channel layer may fail before the worker gives up and ends with "
+            "status 1 (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--autoreload",
+            action="store_true",
+            help="For development: start anew when the code changes. What runs is cut off then.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the worker until SIGTERM or SIGINT.
+
+        Raises:
+            CommandError: Something is missing to begin with, or the layer failed for too long.
+        """
+        with shown(logging.getLogger("django.channels")):
+            if options["autoreload"]:
+                autoreload.run_with_reloader(self._run_again, **options)
+            else:
+                self._run(**options)
+
+    def _run_again(self, **options: Any) -> None:
+        autoreload.raise_last_exception()
+        try:
+            self._run(**options)
+        except CommandError as error:
+            # The next change of the code may mend it, and only that.
+            self.stderr.write(f"{error}")
+
+    def _run(self, **options: Any) -> None:
+        # From the beginning: the import of a large application takes its time.
+        with StopSignals() as signals:
+            channels, alias = list(dict.fromkeys(options["channels"])), options["layer"]
+            layer = self._layer(alias)
+            application = self._application()
+            if problem := refused_name(layer, channels) or unrouted(application, channels):
+                raise CommandError(problem)
+            # With these alone, and the rest as attributes: a subclass may have a constructor that
+            # takes no others.
+            worker = self.worker_class(
+                application=application, channels=channels, channel_layer=layer
+            )
+            worker.concurrency = options["concurrency"]
+            worker.graceful_timeout = options["graceful_timeout"]
+            worker.max_outage = options["max_outage"]
+            signals.then(worker.stop, within=worker.graceful_timeout + _LONGEST_END)
+            place = (", ".join(channels), alias, worker.concurrency)
+            logger.info("Worker listens on %s (layer %r, concurrency %s)", *place)
+            try:
+                worker.run()
+            except WorkerError as error:
+                raise CommandError(str(error)) from error
+            logger.info("Worker stopped listening on %s (layer %r, concurrency %s)", *place)
+
+    def _layer(self, alias: str) -> Any:
+        try:
+            layer = get_channel_layer(alias)
+        except InvalidChannelLayerError as error:
+            raise CommandError(str(error)) from error
+        if layer is None:
+            raise CommandError(
+                f"There is no channel layer {alias!r} to listen to: CHANNEL_LAYERS has "
+                f"{sorted(channel_layers.configs)}. Add it to that setting, with a BACKEND that "
+                "several processes share, or choose another with --layer"
+            )
+        return layer
+
+    def _application(self) -> Any:
+        try:
+            return get_default_application()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error

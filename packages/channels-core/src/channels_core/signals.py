@@ -1,0 +1,15 @@
+"""Signals at the start and the end of each consumer."""
+
+from typing import Final
+
+from django.dispatch import Signal
+
+__all__ = ["consumer_finished", "consumer_started"]
+
+#: Sent when a consumer has its scope and before its first message, with `sender`, its class, and
+#: `environ`, its scope.
+consumer_started: Final = Signal()
+
+#: Sent when a consumer has ended, in whatever way, after its `disconnect`; with `sender`, its
+#: class, and `environ`, its scope.
+consumer_finished: Final = Signal()

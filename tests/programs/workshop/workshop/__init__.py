@@ -1,0 +1,1 @@
+"""A program without a website: all it does is done by workers."""

@@ -1,0 +1,20 @@
+"""The settings of a program whose messages cross Redis where it is given one."""
+
+import os
+from typing import Any
+
+SECRET_KEY = "not a secret: it guards nothing but tests"
+
+INSTALLED_APPS = ["channels"]
+ASGI_APPLICATION = "workshop.asgi.application"
+
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+USE_TZ = True
+
+BACKEND = os.environ.get("WORKSHOP_LAYER", "channels.layers.InMemoryChannelLayer")
+CONFIG: dict[str, Any] = {}
+if "WORKSHOP_REDIS" in os.environ:
+    # No time-out: with redis-py 8 a quiet channel would be taken for a server that is gone.
+    CONFIG["hosts"] = [{"address": os.environ["WORKSHOP_REDIS"], "socket_timeout": None}]
+
+CHANNEL_LAYERS = {"default": {"BACKEND": BACKEND, "CONFIG": CONFIG}}

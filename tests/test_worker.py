@@ -1,0 +1,332 @@
+"""Workers as they are run: processes of `manage.py runworker`, on a Redis that may fail."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from channels_redis.core import RedisChannelLayer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from redis import Redis, exceptions
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from redis_server import MissingPart, find_program
+from served import ROOT
+
+WORKSHOP = ROOT / "tests" / "programs" / "workshop"
+REDIS = "channels_redis.core.RedisChannelLayer"
+PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
+# A net, for a machine under load.
+SECONDS = 60
+
+
+class Server:
+    """A Redis that can be stopped and started again, empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self.program = find_program()
+        self.folder = folder
+        self.url = f"unix://{folder}/socket"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        settings = ["--port", "0", "--unixsocket", "socket", "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(
+            [self.program, *settings, "--logfile", "log"], cwd=self.folder
+        )
+        self.client.ping()
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(SECONDS)
+            self.process = None
+
+    @property
+    def client(self) -> "Redis":
+        patient = Retry(ConstantBackoff(0.02), SECONDS * 50)
+        errors: list[type[Exception]] = [exceptions.ConnectionError, exceptions.BusyLoadingError]
+        return Redis.from_url(self.url, retry=patient, retry_on_error=errors)
+
+
+class Running:
+    """A worker's process, and what it has written so far."""
+
+    def __init__(self, server: Server, *arguments: str, layer: str = REDIS) -> None:
+        passed_on = {"PATH", "HOME", "TMPDIR"}
+        environment = {name: value for name, value in os.environ.items() if name in passed_on}
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "manage.py", "runworker", *arguments],
+            cwd=WORKSHOP,
+            env={**environment, "WORKSHOP_REDIS": server.url, "WORKSHOP_LAYER": layer},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.process.kill()
+        self._reading.join(SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process.wait(SECONDS)
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, pattern: str, count: int = 1) -> None:
+        """Wait until so many lines match."""
+
+        def there() -> bool:
+            return sum(re.search(pattern, line) is not None for line in self.lines) >= count
+
+        with self._changed:
+            assert self._changed.wait_for(there, SECONDS), self.output
+
+    @property
+    def done(self) -> list[int]:
+        return [int(line.split()[1]) for line in self.lines if line.startswith("done ")]
+
+    def end(self, number: int | None = None) -> int:
+        """Send a signal, perhaps, and return the status with which the process ends."""
+        if number is not None:
+            self.process.send_signal(number)
+        status = self.process.wait(SECONDS)
+        self._reading.join(SECONDS)
+        return status
+
+
+@pytest.fixture
+def server(short_folder: Path) -> Iterator[Server]:
+    try:
+        server = Server(short_folder)
+    except MissingPart as missing:
+        if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
+            raise
+        pytest.skip(str(missing))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for that of a socket, which pytest's may not be."""
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        yield Path(folder)
+
+
+def send(server: Server, *messages: dict[str, Any], channel: str = "jobs") -> None:
+    """Send messages to workers, as another process would."""
+
+    async def run() -> None:
+        layer = RedisChannelLayer([server.url], capacity=len(messages) + 100)
+        for message in messages:
+            await layer.send(channel, message)
+        await layer.close_pools()
+
+    asyncio.run(run())
+
+
+def job(number: int, **extra: Any) -> dict[str, Any]:
+    return {"type": "job", "number": number, **extra}
+
+
+def left(server: Server) -> int:
+    """Return how many messages wait in Redis, those included that may be delivered again."""
+    client: Any = server.client  # whose types allow for coroutines
+    return sum(client.zcard(key) for key in client.keys("asgi*"))
+
+
+@pytest.mark.parametrize("channel", ["jobs", "sync-jobs"])
+def test_a_failure_costs_one_job_of_a_thousand(server: Server, channel: str) -> None:
+    jobs = [job(number, fails=number % 100 == 7) for number in range(1000)]
+    send(server, *jobs, channel=channel)
+    with Running(server, channel) as worker:
+        worker.wait_for("^done ", 990)
+        worker.wait_for("^LookupError: ", 10)
+        assert worker.end(signal.SIGTERM) == 0
+    assert sorted(worker.done) == [number for number in range(1000) if number % 100 != 7]
+    failed = re.findall(r"^LookupError: job (\d+) fails$", worker.output, re.MULTILINE)
+    assert sorted(map(int, failed)) == [*range(7, 1000, 100)]
+    assert len(re.findall(rf"\] ERROR .*failed: worker for '{channel}'", worker.output)) == 10
+    assert worker.output.count("] ERROR ") == worker.output.count("Traceback") == 10
+    assert left(server) == 0
+
+
+def test_an_instance_does_many_jobs(server: Server) -> None:
+    send(server, *map(job, range(200)))
+    with Running(server, "jobs", "--concurrency=3") as worker:
+        worker.wait_for("^done ", 200)
+        assert worker.end(signal.SIGTERM) == 0
+    assert 1 <= worker.output.count("made one") <= 3
+
+
+@pytest.mark.parametrize("concurrency", [1, 10])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_no_job_is_lost_or_done_twice_by_a_stop(
+    server: Server, number: signal.Signals, concurrency: int
+) -> None:
+    send(server, *(job(number, seconds=0.001) for number in range(1000)))
+    done: list[int] = []
+    # Stopped in the middle again and again, at moments that have nothing to do with the jobs.
+    stops = iter((50, 130, 40, 90, 210, 60, 110))
+    while len(done) < 1000:
+        with Running(server, "jobs", f"--concurrency={concurrency}") as worker:
+            worker.wait_for("^done ", min(next(stops, 1000), 1000 - len(done)))
+            assert worker.end(number) == 0, worker.output
+        done += worker.done
+        assert "ERROR" not in worker.output
+        assert "WARNING" not in worker.output
+        if concurrency == 1:
+            assert done == [*range(len(done))]
+        assert len(done) + left(server) == 1000
+    assert Counter(done) == Counter(range(1000))
+
+
+def test_running_work_ends_before_the_worker(server: Server) -> None:
+    send(server, job(1, seconds=2), channel="sync-jobs")
+    send(server, {"type": "begin"}, job(2, seconds=2))
+    with Running(server, "jobs", "sync-jobs") as worker:
+        worker.wait_for("^begun")
+        wait(lambda: left(server) == 0, worker)
+        assert worker.end(signal.SIGTERM) == 0
+    assert sorted(worker.done) == [1, 2]
+    assert "] WARNING " not in worker.output
+    assert "INFO Worker stopped listening on jobs, sync-jobs" in worker.lines[-1]
+
+
+def test_work_that_takes_too_long_is_cut_off_and_told_of(server: Server) -> None:
+    send(server, {"type": "endless"})
+    with Running(server, "jobs", "--graceful-timeout=0.5") as worker:
+        worker.wait_for("^begun")
+        assert worker.end(signal.SIGTERM) == 0
+    assert "cut" in worker.lines
+    told = "] WARNING 1 messages were cut off after 0.5 seconds of grace; by channel: 'jobs': 1"
+    assert told in worker.output
+    assert "INFO Worker stopped listening on jobs" in worker.lines[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(server: Server, number: signal.Signals) -> None:
+    send(server, {"type": "endless"})
+    with Running(server, "jobs", "--graceful-timeout=600") as worker:
+        worker.wait_for("^begun")
+        deadline = time.monotonic() + SECONDS
+        # Two that come too close together are one.
+        while worker.process.poll() is None and time.monotonic() < deadline:
+            worker.process.send_signal(number)
+            time.sleep(0.05)
+        assert worker.end() == 128 + number
+    assert "cut" not in worker.lines
+    assert "stopped" not in worker.output
+
+
+def test_without_redis_it_ends_with_an_error(server: Server) -> None:
+    send(server, job(1))
+    with Running(server, "jobs", "--max-outage=2") as worker:
+        worker.wait_for("^done 1")
+        server.stop()
+        assert worker.end() == 1
+    assert worker.output.count("] WARNING The channel layer failed for channel 'jobs'") == 1
+    assert worker.lines[-1].startswith("CommandError: The channel layer has failed ")
+    # The consumer that was idle listened on a channel of its own.
+    assert worker.output.count("] ERROR ") == worker.output.count("Traceback") == 1
+
+
+def test_it_goes_on_when_redis_comes_back(server: Server) -> None:
+    send(server, job(1))
+    with Running(server, "jobs") as worker:
+        worker.wait_for("^done 1")
+        for number in (2, 3):
+            server.stop()
+            worker.wait_for("WARNING The channel layer failed", number - 1)
+            server.start()
+            send(server, job(number))
+            worker.wait_for(f"^done {number}")
+            worker.wait_for("INFO The channel layer works again for channel 'jobs'", number - 1)
+        assert worker.end(signal.SIGTERM) == 0
+    assert worker.done == [1, 2, 3]
+    assert worker.output.count("] WARNING ") == 2
+
+
+class TestPublishAndSubscribe:
+    """The other layer of channels-redis, which keeps no message for who is not there."""
+
+    def send(self, server: Server, *messages: dict[str, Any]) -> None:
+        async def run() -> None:
+            layer = RedisPubSubChannelLayer([server.url])
+            for message in messages:
+                await layer.send("jobs", message)
+            await layer.flush()
+
+        asyncio.run(run())
+
+    def wait_until_subscribed(self, server: Server, worker: Running) -> None:
+        wait(lambda: server.client.pubsub_numsub("jobs") == [(b"jobs", 1)], worker)
+
+    def test_jobs_are_done(self, server: Server) -> None:
+        with Running(server, "jobs", layer=PUBSUB) as worker:
+            self.wait_until_subscribed(server, worker)
+            self.send(server, *(job(number, fails=number % 100 == 7) for number in range(300)))
+            worker.wait_for("^done ", 297)
+            worker.wait_for("^LookupError: ", 3)
+            assert worker.end(signal.SIGTERM) == 0
+        assert sorted(worker.done) == [number for number in range(300) if number % 100 != 7]
+        assert worker.output.count("] ERROR ") == 3
+
+    def test_redis_may_come_after_the_worker(self, server: Server) -> None:
+        server.stop()
+        with Running(server, "jobs", layer=PUBSUB) as worker:
+            worker.wait_for("WARNING The channel layer failed")
+            server.start()
+            self.wait_until_subscribed(server, worker)
+            self.send(server, job(1))
+            worker.wait_for("^done 1")
+            assert worker.end(signal.SIGTERM) == 0
+
+
+def test_what_cannot_be_served_is_refused_at_the_start(server: Server) -> None:
+    with Running(server, "sms") as worker:
+        assert worker.end() == 1
+    [line] = worker.lines
+    assert line == (
+        "CommandError: The ChannelNameRouter of ASGI_APPLICATION has no application for 'sms'; "
+        "there is one for each of: 'jobs', 'sync-jobs'"
+    )
+
+
+def wait(condition: Callable[[], bool], worker: Running) -> None:
+    """Wait for what nobody tells of."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, worker.output
+        time.sleep(0.02)
