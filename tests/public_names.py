@@ -148,7 +148,10 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_core.signals": ["consumer_finished", "consumer_started"],
     "channels_core.typing": [
         "ASGIApplication",
+        "AnyMessage",
+        "AnyScope",
         "ChannelMessage",
+        "ConsumerApplication",
         "Headers",
         "Message",
         "Receive",

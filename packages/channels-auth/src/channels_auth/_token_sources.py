@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from channels_core.typing import Scope
+from channels_core.typing import AnyScope, Scope
 
 __all__ = [
     "FirstMessageToken",
@@ -33,7 +33,7 @@ class TokenSource:
     challenge: str | None = None
     subprotocol: str | None = None
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Take the tokens out of a scope.
 
         Args:
@@ -64,7 +64,7 @@ class HeaderToken(TokenSource):
         self.name = name.lower().encode("ascii")
         self.scheme = self.challenge = scheme
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Return what stands in the header: all of them, if it is repeated."""
         headers = scope.get("headers") or ()
         values = [value.decode("latin-1") for name, value in headers if name.lower() == self.name]
@@ -89,7 +89,7 @@ class SubprotocolToken(TokenSource):
         """
         self.subprotocol = name
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Take each entry that comes after the name."""
         tokens = []
         others = []
@@ -119,7 +119,7 @@ class QueryToken(TokenSource):
         """
         self.parameter = parameter.encode()
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Take each parameter of the name; the others stay as they are."""
         tokens = []
         others = []
@@ -168,7 +168,7 @@ class FirstMessageToken(TokenSource):
         self.key = key
         self.subprotocols = tuple(subprotocols)
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Return nothing: the frame is not there yet."""
         return ()
 

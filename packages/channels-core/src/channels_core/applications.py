@@ -8,7 +8,7 @@ from asgiref.compatibility import guarantee_single_callable
 
 from channels_core._failures import log_failure
 from channels_core._steps import takes
-from channels_core.typing import ASGIApplication, Receive, Scope, Send
+from channels_core.typing import ASGIApplication, ConsumerApplication, Receive, Scope, Send
 
 __all__ = ["application_of", "as_asgi3", "name_that_thing"]
 
@@ -45,7 +45,7 @@ def as_asgi3(application: Any) -> ASGIApplication:
 
 def application_of(
     consumer: type, make: Callable[[Scope], Callable[..., Any]], initkwargs: dict[str, Any]
-) -> ASGIApplication:
+) -> ConsumerApplication:
     """Return an application that makes a new consumer for each connection.
 
     Args:
@@ -64,7 +64,7 @@ def application_of(
 
     update_wrapper(app, consumer, updated=())
     vars(app).update(consumer_class=consumer, consumer_initkwargs=initkwargs)
-    return app
+    return cast(ConsumerApplication, app)
 
 
 def _maker(consumer: Any) -> Callable[[Scope], Callable[..., Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from inspect import isawaitable
 from types import CoroutineType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from asgiref.sync import AsyncToSync, async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -21,14 +21,22 @@ from channels_core._threads import ThreadCall, run_in_thread
 from channels_core.applications import application_of
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
-from channels_core.layers import get_channel_layer
+from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.middleware import AFTER_HANDLER, AfterHandler
 from channels_core.signals import consumer_finished, consumer_started
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import (
+    AnyMessage,
+    AnyScope,
+    ConsumerApplication,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
 
-logger = logging.getLogger("django.channels.consumer")
+logger: Final = logging.getLogger("django.channels.consumer")
 
 # Not the program's fault: a router or a session's middleware answers it, with one line of the log.
 _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
@@ -55,12 +63,13 @@ class AsyncConsumer(TwoSteps):
     _channels_framework: ClassVar[bool] = True
     _channels_handlers: ClassVar[dict[str, bool]] = {}
 
-    channel_layer_alias: str | None = DEFAULT_CHANNEL_LAYER
+    channel_layer_alias: ClassVar[str | None] = DEFAULT_CHANNEL_LAYER
     cleanup_timeout: float = 10
 
     scope: Scope
-    # Any: a program knows whether its settings have a layer, and what else that one can do.
-    channel_layer: Any = None
+    # None without a layer. A program knows whether its settings have one, and should not have to
+    # say so wherever it uses it.
+    channel_layer: BaseChannelLayer = None  # type: ignore[assignment] # as just said
     channel_name: str
     channel_receive: Receive
     base_send: Callable[[Message], Any]
@@ -94,7 +103,7 @@ class AsyncConsumer(TwoSteps):
             self.scope, *args = args  # type: ignore[assignment] # what is left of them
         super().__init__(*args, **kwargs)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
         """Serve the connection until it ends.
 
         Scope:
@@ -139,7 +148,8 @@ class AsyncConsumer(TwoSteps):
         self.base_send = self._channels_make_base_send(self._channels_watch(send))
         sources = [(receive, self._channels_handle_client)]
         if self.channel_layer_alias is not None:
-            layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
+            layer = get_channel_layer(self.channel_layer_alias)
+            self.channel_layer = cast(BaseChannelLayer, layer)
             if layer is not None:
                 self.channel_name = await layer.new_channel()
                 self.channel_receive = partial(layer.receive, self.channel_name)
@@ -191,7 +201,7 @@ class AsyncConsumer(TwoSteps):
     def _channels_peer_left(self, message: Message) -> None:
         """Take note that the client is gone."""
 
-    async def dispatch(self, message: Message) -> None:
+    async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type.
 
         Messages:
@@ -237,7 +247,7 @@ class AsyncConsumer(TwoSteps):
         )
         return None
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AnyMessage) -> None:
         """Send an ASGI message to the client.
 
         Messages:
@@ -245,9 +255,8 @@ class AsyncConsumer(TwoSteps):
         """
         await self.base_send(message)
 
-    # Not ASGIApplication: Django's path() is typed for views, and would refuse that.
     @classmethod
-    def as_asgi(cls, **initkwargs: Any) -> Callable[..., Any]:
+    def as_asgi(cls, **initkwargs: Any) -> ConsumerApplication:
         """Return an ASGI 3 application that makes a new consumer for each connection.
 
         Args:
@@ -283,9 +292,10 @@ class AsyncConsumer(TwoSteps):
 
     def _channels_is_clean(self) -> bool:
         """Tell whether the clean-up has nothing to do, and so needs no task."""
+        layer: Any = self.channel_layer  # or None
         return (
             (self._channels_finished or self._channels_from_layer is None)
-            and self.channel_layer is None
+            and layer is None
             and not (self._channels_after or self._channels_usage.pending)
         )
 
@@ -358,7 +368,7 @@ class SyncConsumer(AsyncConsumer):
 
         return base_send
 
-    async def dispatch(self, message: Message) -> None:
+    async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type, in a thread.
 
         Messages and errors are those of `AsyncConsumer.dispatch`.
@@ -391,7 +401,7 @@ class SyncConsumer(AsyncConsumer):
                 "'async def', since it is a SyncConsumer's"
             )
 
-    def send(self, message: Message) -> None:  # type: ignore[override] # the synchronous colour
+    def send(self, message: AnyMessage) -> None:  # type: ignore[override] # the synchronous colour
         """Send an ASGI message to the client; called from a handler's thread.
 
         Messages:

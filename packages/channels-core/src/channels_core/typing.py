@@ -3,12 +3,18 @@
 Source: ASGI 3.0, and its HTTP, WebSocket and lifespan specifications (versions 2.5 and 2.0).
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
+
+if TYPE_CHECKING:
+    from channels_core.consumer import AsyncConsumer
 
 __all__ = [
     "ASGIApplication",
+    "AnyMessage",
+    "AnyScope",
     "ChannelMessage",
+    "ConsumerApplication",
     "Headers",
     "Message",
     "Receive",
@@ -24,13 +30,38 @@ __all__ = [
 # Any: servers, middleware and programs add keys of their own to scopes and messages.
 Scope: TypeAlias = dict[str, Any]
 Message: TypeAlias = Mapping[str, Any]
-ChannelMessage: TypeAlias = MutableMapping[str, Any]
+ChannelMessage: TypeAlias = dict[str, Any]
 
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Any: for a scope, and for a message that may be of any kind, each server and each library has a
+# type of its own, and so have programs where they override a method. What is called with one, or
+# is to be overridden, takes them all.
+AnyScope: TypeAlias = Any
+AnyMessage: TypeAlias = Any
+
+Receive: TypeAlias = Callable[[], Awaitable[AnyMessage]]
+Send: TypeAlias = Callable[[AnyMessage], Awaitable[None]]
+# It returns nothing by ASGI, but programs test with applications that do.
+ASGIApplication: TypeAlias = Callable[[AnyScope, Receive, Send], Awaitable[Any]]
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
+
+
+class ConsumerApplication(Protocol):
+    """What `as_asgi()` returns: an ASGI 3 application that tells which consumer it makes.
+
+    Attributes:
+        consumer_class: The class of the consumers.
+        consumer_initkwargs: The keyword arguments of their constructor.
+    """
+
+    consumer_class: "type[AsyncConsumer]"
+    consumer_initkwargs: dict[str, Any]
+
+    # Any: it returns nothing, but Django's `path()` is typed for views and would refuse that.
+    def __call__(
+        self, scope: AnyScope, receive: Receive, send: Send, /
+    ) -> Coroutine[Any, Any, Any]:
+        """Serve one connection."""
 
 
 class WebsocketAccept(TypedDict):

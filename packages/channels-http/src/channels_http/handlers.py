@@ -14,7 +14,7 @@ from django.core.signals import setting_changed
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import AnyScope, Message, Receive, Scope, Send
 
 __all__ = ["AsgiHandler", "AsgiRequest", "logger"]
 
@@ -37,7 +37,7 @@ _DjangosHandler: Any = ASGIHandler
 class AsgiRequest(ASGIRequest):
     """Django's request, made from a scope and a body."""
 
-    def __init__(self, scope: Scope, body: bytes | IO[bytes]) -> None:
+    def __init__(self, scope: AnyScope, body: bytes | IO[bytes]) -> None:
         """Take the scope, and the body as bytes or as a file."""
         super().__init__(scope, io.BytesIO(body) if isinstance(body, bytes) else body)
 
@@ -57,7 +57,7 @@ class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
     request_class: type[ASGIRequest] = AsgiRequest
     chunk_size = 512 * 1024
 
-    def __init__(self, scope: Scope | None = None) -> None:
+    def __init__(self, scope: AnyScope = None) -> None:
         """Take the scope, and the middleware, which is loaded once for all requests."""
         # Not Django's constructor: it does nothing but load the middleware, and as an argument
         # it gives what a program's `load_middleware(self)` does not take.
@@ -73,7 +73,7 @@ class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
     async def __call__(self, receive: Receive, send: Send, /) -> None: ...
 
     @overload
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None: ...
 
     async def __call__(self, *connection: Any, **named: Any) -> None:
         """Serve the request of the scope; or, without one, that of the scope given here.

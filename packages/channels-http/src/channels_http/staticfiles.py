@@ -10,7 +10,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 
 from channels_core.applications import as_asgi3
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 from channels_http.handlers import AsgiHandler
 
 __all__ = ["StaticFilesHandler", "StaticFilesWrapper"]
@@ -24,7 +24,7 @@ class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):  # type: ignore[m
 
     # It loads no middleware: Django's `load_middleware` for static files takes no arguments.
 
-    def __init__(self, scope: Scope | None = None) -> None:
+    def __init__(self, scope: AnyScope = None) -> None:
         """Take the scope, in which the wrapper tells the URL of the files."""
         # Django's constructor takes the application that is served besides.
         AsgiHandler.__init__(self, scope)
@@ -71,12 +71,12 @@ class StaticFilesWrapper(StaticFilesHandlerMixin):
         self.base_url = urlparse(self.get_base_url())
 
     @overload
-    def __call__(self, scope: Scope) -> Callable[[Receive, Send], Awaitable[None]]: ...
+    def __call__(self, scope: AnyScope) -> Callable[[Receive, Send], Awaitable[None]]: ...
 
     @overload
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Awaitable[None]: ...
 
-    def __call__(self, scope: Scope, *channel: Any, **named: Any) -> Any:
+    def __call__(self, scope: AnyScope, *channel: Any, **named: Any) -> Any:
         """Serve one connection, or return what serves it."""
         serve: Callable[..., Awaitable[None]]
         serve = partial(self.application, scope)

@@ -156,7 +156,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             await self._channels_transmit(self._channels_private_close(error))
         raise error
 
-    async def send(  # type: ignore[override] # as programs know it: a frame, not a message
+    async def send(
         self,
         text_data: str | None = None,
         bytes_data: bytes | None = None,

@@ -14,7 +14,7 @@ from channels_core.applications import as_asgi3
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.security import _origin
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
 
@@ -58,7 +58,7 @@ class OriginValidator(Application):
         patterns = [allowed_origins] if isinstance(allowed_origins, str) else allowed_origins
         self.allowed_origins: Collection[str] = [_checked(pattern) for pattern in patterns]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection, if its origin is allowed.
 
         Scope:

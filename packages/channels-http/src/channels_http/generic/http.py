@@ -22,7 +22,7 @@ from channels_core.exceptions import (
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.refusal import refusal
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import AnyScope, Message, Receive, Send
 from channels_http.generic._body import RequestBody
 from channels_http.generic._failures import debug_page, status_of
 from channels_http.generic._inbox import DISCONNECT, Inbox
@@ -88,7 +88,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             others = {name: True for name in _METHODS if _takes_no_body(getattr(cls, name))}
             cls._channels_handlers = {**cls._channels_handlers, **others}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
         """Serve the request until it ends; see `AsyncConsumer.__call__`.
 
         Raises:
