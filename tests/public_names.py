@@ -79,7 +79,12 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_core": ["DEFAULT_CHANNEL_LAYER", "__version__"],
     "channels_core.abort": ["abort_response"],
-    "channels_core.applications": ["application_of", "as_asgi3", "name_that_thing"],
+    "channels_core.applications": [
+        "ConsumerApplication",
+        "application_of",
+        "as_asgi3",
+        "name_that_thing",
+    ],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name"],
     "channels_core.db": [
         "DatabaseSyncToAsync",
@@ -151,7 +156,6 @@ NAMES: Final[dict[str, list[str]]] = {
         "AnyMessage",
         "AnyScope",
         "ChannelMessage",
-        "ConsumerApplication",
         "Headers",
         "Message",
         "Receive",

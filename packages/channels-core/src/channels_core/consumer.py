@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from inspect import isawaitable
 from types import CoroutineType
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 from asgiref.sync import AsyncToSync, async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -18,21 +18,13 @@ from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
 from channels_core._steps import TwoSteps
 from channels_core._threads import ThreadCall, run_in_thread
-from channels_core.applications import application_of
+from channels_core.applications import ConsumerApplication, application_of
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
 from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.middleware import AFTER_HANDLER, AfterHandler
 from channels_core.signals import consumer_finished, consumer_started
-from channels_core.typing import (
-    AnyMessage,
-    AnyScope,
-    ConsumerApplication,
-    Message,
-    Receive,
-    Scope,
-    Send,
-)
+from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
 
@@ -67,8 +59,7 @@ class AsyncConsumer(TwoSteps):
     cleanup_timeout: float = 10
 
     scope: Scope
-    # None without a layer. A program knows whether its settings have one, and should not have to
-    # say so wherever it uses it.
+    # None without a layer: a program knows whether its settings have one.
     channel_layer: BaseChannelLayer = None  # type: ignore[assignment] # as just said
     channel_name: str
     channel_receive: Receive
@@ -148,8 +139,7 @@ class AsyncConsumer(TwoSteps):
         self.base_send = self._channels_make_base_send(self._channels_watch(send))
         sources = [(receive, self._channels_handle_client)]
         if self.channel_layer_alias is not None:
-            layer = get_channel_layer(self.channel_layer_alias)
-            self.channel_layer = cast(BaseChannelLayer, layer)
+            layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)  # type: ignore[assignment] # or None
             if layer is not None:
                 self.channel_name = await layer.new_channel()
                 self.channel_receive = partial(layer.receive, self.channel_name)

@@ -3,18 +3,14 @@
 Source: ASGI 3.0, and its HTTP, WebSocket and lifespan specifications (versions 2.5 and 2.0).
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
-
-if TYPE_CHECKING:
-    from channels_core.consumer import AsyncConsumer
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 __all__ = [
     "ASGIApplication",
     "AnyMessage",
     "AnyScope",
     "ChannelMessage",
-    "ConsumerApplication",
     "Headers",
     "Message",
     "Receive",
@@ -44,24 +40,6 @@ Send: TypeAlias = Callable[[AnyMessage], Awaitable[None]]
 ASGIApplication: TypeAlias = Callable[[AnyScope, Receive, Send], Awaitable[Any]]
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
-
-
-class ConsumerApplication(Protocol):
-    """What `as_asgi()` returns: an ASGI 3 application that tells which consumer it makes.
-
-    Attributes:
-        consumer_class: The class of the consumers.
-        consumer_initkwargs: The keyword arguments of their constructor.
-    """
-
-    consumer_class: "type[AsyncConsumer]"
-    consumer_initkwargs: dict[str, Any]
-
-    # Any: it returns nothing, but Django's `path()` is typed for views and would refuse that.
-    def __call__(
-        self, scope: AnyScope, receive: Receive, send: Send, /
-    ) -> Coroutine[Any, Any, Any]:
-        """Serve one connection."""
 
 
 class WebsocketAccept(TypedDict):
