@@ -61,8 +61,9 @@ class HeaderToken(TokenSource):
             scheme: What stands before the token, in any case. A header with another scheme is
                 not looked at. None if there is nothing but the token.
         """
-        self.name = name.lower().encode("ascii")
-        self.scheme = self.challenge = scheme
+        self.name: bytes = name.lower().encode("ascii")
+        self.scheme: str | None = scheme
+        self.challenge: str | None = scheme
 
     def take(self, scope: AnyScope) -> Iterable[str]:
         """Return what stands in the header: all of them, if it is repeated."""
@@ -87,7 +88,7 @@ class SubprotocolToken(TokenSource):
         Args:
             name: The subprotocol that comes right before the token.
         """
-        self.subprotocol = name
+        self.subprotocol: str | None = name
 
     def take(self, scope: AnyScope) -> Iterable[str]:
         """Take each entry that comes after the name."""
@@ -117,7 +118,7 @@ class QueryToken(TokenSource):
         Args:
             parameter: The parameter's name.
         """
-        self.parameter = parameter.encode()
+        self.parameter: bytes = parameter.encode()
 
     def take(self, scope: AnyScope) -> Iterable[str]:
         """Take each parameter of the name; the others stay as they are."""
@@ -166,7 +167,7 @@ class FirstMessageToken(TokenSource):
             raise TypeError(f"subprotocols takes several, as in [{subprotocols!r}], not one str")
         self.timeout = timeout
         self.key = key
-        self.subprotocols = tuple(subprotocols)
+        self.subprotocols: tuple[str, ...] = tuple(subprotocols)
 
     def take(self, scope: AnyScope) -> Iterable[str]:
         """Return nothing: the frame is not there yet."""

@@ -239,7 +239,15 @@ def _login_error() -> LoginOnOpenConnectionError:
     )
 
 
-class UserLazyObject(LazyObject):  # type: ignore[type-arg] # it is generic for type checkers only
+if TYPE_CHECKING:
+    # As it stands for one, which programs ask for the attributes that all users have.
+    class _LazyUser(AbstractBaseUser, LazyObject[Any]): ...
+
+else:
+    _LazyUser = LazyObject
+
+
+class UserLazyObject(_LazyUser):
     """Stand for the user in a scope until `AuthMiddleware` has looked the user up."""
 
     def _setup(self) -> None:

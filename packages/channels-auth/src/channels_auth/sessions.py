@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from http.cookies import SimpleCookie
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
@@ -14,7 +14,13 @@ from django.utils.http import http_date
 
 from channels_auth._gate import Gate, GateState
 from channels_auth._headers import WITH_HEADERS, is_failure, sends_headers, vary_on_cookie
-from channels_auth._store import INTERRUPTED, SessionGone, keeps_data_in_cookie, session_class
+from channels_auth._store import (
+    INTERRUPTED,
+    ConnectedSession,
+    SessionGone,
+    keeps_data_in_cookie,
+    session_class,
+)
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
@@ -29,7 +35,7 @@ __all__ = [
     "SessionMiddlewareStack",
 ]
 
-logger = logging.getLogger("django.channels.auth")
+logger: Final = logging.getLogger("django.channels.auth")
 
 
 class InstanceSessionWrapper:
@@ -60,12 +66,12 @@ class InstanceSessionWrapper:
             raise ValueError(
                 "No cookies in scope - SessionMiddleware needs to run inside of CookieMiddleware."
             )
-        self.scope = dict(scope)
+        self.scope: Scope = dict(scope)
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
-        self.session_store = session_class()
-        self.activated = "session" not in scope
+        self.session_store: type[ConnectedSession] = session_class()
+        self.activated: bool = "session" not in scope
         #: Others that are set with the session's.
-        self.cookies = SimpleCookie()
+        self.cookies: SimpleCookie = SimpleCookie()
         #: Whether the headers of the answer are still to come.
         self._waits = True
         self._headers_reach_browser = sends_headers(scope)

@@ -8,7 +8,7 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from asgiref.sync import iscoroutinefunction
 
@@ -39,7 +39,7 @@ __all__ = [
     "TokenSource",
 ]
 
-logger = logging.getLogger("django.channels.auth")
+logger: Final = logging.getLogger("django.channels.auth")
 
 
 class TokenAuthenticator(Protocol):

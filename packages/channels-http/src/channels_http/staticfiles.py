@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, ClassVar, overload
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, urlparse
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandlerMixin
 from django.core.exceptions import SuspiciousFileOperation
@@ -28,10 +28,12 @@ class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):  # type: ignore[m
         """Take the scope, in which the wrapper tells the URL of the files."""
         # Django's constructor takes the application that is served besides.
         AsgiHandler.__init__(self, scope)
-        self.base_url = (scope or {}).get("static_base_url") or urlparse(self.get_base_url())
+        self.base_url: ParseResult = (scope or {}).get("static_base_url") or urlparse(
+            self.get_base_url()
+        )
 
     # Django's looks whether the path is that of a static file, which the wrapper has done.
-    __call__ = AsgiHandler.__call__
+    __call__: Any = AsgiHandler.__call__
 
     def serve(self, request: HttpRequest) -> HttpResponse | FileResponse:
         """Return the response with the file.
@@ -68,7 +70,7 @@ class StaticFilesWrapper(StaticFilesHandlerMixin):
             ImproperlyConfigured: There is no `STATIC_URL`, or it is that of the media files.
         """
         self.application = as_asgi3(application)
-        self.base_url = urlparse(self.get_base_url())
+        self.base_url: ParseResult = urlparse(self.get_base_url())
 
     @overload
     def __call__(self, scope: AnyScope) -> Callable[[Receive, Send], Awaitable[None]]: ...

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import ParseResult
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
 
-logger = logging.getLogger("django.channels.security")
+logger: Final = logging.getLogger("django.channels.security")
 
 # What Django allows for the Host header under DEBUG.
 _LOCAL_HOSTS: Final = (".localhost", "127.0.0.1", "[::1]")
@@ -163,7 +163,7 @@ def AllowedHostsOriginValidator(application: Any) -> OriginValidator:  # noqa: N
 class WebsocketDenier(AsyncWebsocketConsumer):
     """Refuse every handshake, with status 403; needs no channel layer."""
 
-    channel_layer_alias = None
+    channel_layer_alias: ClassVar[str | None] = None
 
     async def connect(self) -> None:
         """Refuse the handshake, and end at once."""

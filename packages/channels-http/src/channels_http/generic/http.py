@@ -31,7 +31,7 @@ from channels_http.generic._sender import ResponseSender
 
 __all__ = ["AsyncHttpConsumer"]
 
-logger = logging.getLogger("django.channels.http")
+logger: Final = logging.getLogger("django.channels.http")
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
