@@ -22,7 +22,15 @@ from channels_core.exceptions import (
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.refusal import refusal
-from channels_core.typing import AnyScope, Message, Receive, Send
+from channels_core.typing import (
+    AnyMessage,
+    AnyScope,
+    HttpDisconnect,
+    HttpRequest,
+    Message,
+    Receive,
+    Send,
+)
 from channels_http.generic._body import RequestBody
 from channels_http.generic._failures import debug_page, status_of
 from channels_http.generic._inbox import DISCONNECT, Inbox
@@ -111,7 +119,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
                 self._channels_timer.cancel()
             await self._channels_inbox.close()
 
-    async def dispatch(self, message: Message) -> None:
+    async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type; see `AsyncConsumer`.
 
         Messages:
@@ -160,7 +168,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     # The request
 
-    async def http_request(self, message: Message) -> None:
+    async def http_request(self, message: HttpRequest) -> None:
         """Read the body, join the groups, and call `handle`.
 
         Messages:
@@ -294,7 +302,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     # The end
 
-    async def http_disconnect(self, message: Message) -> None:
+    async def http_disconnect(self, message: HttpDisconnect) -> None:
         """End the consumer, which then leaves its groups and calls `disconnect`.
 
         Messages:
