@@ -14,13 +14,7 @@ from django.utils.http import http_date
 
 from channels_auth._gate import Gate, GateState
 from channels_auth._headers import WITH_HEADERS, is_failure, sends_headers, vary_on_cookie
-from channels_auth._store import (
-    INTERRUPTED,
-    ConnectedSession,
-    SessionGone,
-    keeps_data_in_cookie,
-    session_class,
-)
+from channels_auth._store import INTERRUPTED, SessionGone, keeps_data_in_cookie, session_class
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
@@ -68,7 +62,7 @@ class InstanceSessionWrapper:
             )
         self.scope: Scope = dict(scope)
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
-        self.session_store: type[ConnectedSession] = session_class()
+        self.session_store: type[Any] = session_class()
         self.activated: bool = "session" not in scope
         #: Others that are set with the session's.
         self.cookies: SimpleCookie = SimpleCookie()

@@ -237,7 +237,7 @@ class AsyncConsumer(TwoSteps):
         )
         return None
 
-    async def send(self, message: AnyMessage) -> None:
+    async def send(self, message: dict[str, Any]) -> None:
         """Send an ASGI message to the client.
 
         Messages:
@@ -282,11 +282,10 @@ class AsyncConsumer(TwoSteps):
 
     def _channels_is_clean(self) -> bool:
         """Tell whether the clean-up has nothing to do, and so needs no task."""
-        layer: Any = self.channel_layer  # or None
         return (
             (self._channels_finished or self._channels_from_layer is None)
-            and layer is None
             and not (self._channels_after or self._channels_usage.pending)
+            and self.channel_layer is None
         )
 
     async def _channels_clean_up_parts(self) -> None:
@@ -391,7 +390,7 @@ class SyncConsumer(AsyncConsumer):
                 "'async def', since it is a SyncConsumer's"
             )
 
-    def send(self, message: AnyMessage) -> None:  # type: ignore[override] # the synchronous colour
+    def send(self, message: dict[str, Any]) -> None:  # type: ignore[override] # the synchronous colour
         """Send an ASGI message to the client; called from a handler's thread.
 
         Messages:

@@ -18,7 +18,6 @@ from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.typing import (
     CloseArgument,
-    Message,
     WebsocketConnect,
     WebsocketDisconnect,
     WebsocketReceive,
@@ -163,7 +162,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             await self._channels_transmit(self._channels_private_close(error))
         raise error
 
-    async def send(
+    async def send(  # type: ignore[override] # as programs know it: a frame, not a message
         self,
         text_data: str | None = None,
         bytes_data: bytes | None = None,
@@ -228,7 +227,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             code: Close code: the client's, ours, or 1006 if there was none.
         """
 
-    async def _channels_transmit(self, message: Message) -> None:
+    async def _channels_transmit(self, message: Any) -> None:
         try:
             await super().send(message)
         except OSError as error:
@@ -416,7 +415,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
     def disconnect(self, code: int) -> None:
         """Do what is to be done when the connection has ended."""
 
-    def _channels_transmit(self, message: Message) -> None:
+    def _channels_transmit(self, message: Any) -> None:
         try:
             super().send(message)
         except OSError as error:
