@@ -39,7 +39,7 @@ class TwoSteps:
         super().__init_subclass__(**kwargs)
         call = vars(cls).get("__call__")
         if call is not None and takes(call, 4):
-            cls.__call__ = _in_steps(call)  # type: ignore[method-assign] # the class is being made
+            setattr(cls, "__call__", _in_steps(call))  # noqa: B010 - for type checkers it stays as it is
 
 
 class Application(TwoSteps):

@@ -1,8 +1,8 @@
 """Turn whatever a router or a middleware is handed into an ASGI 3 application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import update_wrapper
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from asgiref.compatibility import is_double_callable
 from django.core.exceptions import SynchronousOnlyOperation
@@ -10,9 +10,30 @@ from django.core.exceptions import SynchronousOnlyOperation
 from channels_core._failures import log_failure
 from channels_core._steps import in_two_steps_too, takes
 from channels_core.db import database_sync_to_async
-from channels_core.typing import ASGIApplication, Receive, Scope, Send
+from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
-__all__ = ["application_of", "as_asgi3", "name_that_thing"]
+if TYPE_CHECKING:
+    from channels_core.consumer import AsyncConsumer
+
+__all__ = ["ConsumerApplication", "application_of", "as_asgi3", "name_that_thing"]
+
+
+class ConsumerApplication(Protocol):
+    """What `as_asgi()` returns: an ASGI 3 application that tells which consumer it makes.
+
+    Attributes:
+        consumer_class: The class of the consumers.
+        consumer_initkwargs: The keyword arguments of their constructor.
+    """
+
+    consumer_class: "type[AsyncConsumer]"
+    consumer_initkwargs: dict[str, Any]
+
+    # Any: it returns nothing, but Django's `path()` is typed for views and would refuse that.
+    def __call__(
+        self, scope: AnyScope, receive: Receive, send: Send, /
+    ) -> Coroutine[Any, Any, Any]:
+        """Serve one connection."""
 
 
 def as_asgi3(application: Any) -> ASGIApplication:
@@ -74,7 +95,7 @@ async def _take_first_step(
 
 def application_of(
     consumer: type, make: Callable[[Scope], Callable[..., Any]], initkwargs: dict[str, Any]
-) -> ASGIApplication:
+) -> ConsumerApplication:
     """Return an application that makes a new consumer for each connection.
 
     Args:
@@ -93,7 +114,7 @@ def application_of(
 
     update_wrapper(app, consumer, updated=())
     vars(app).update(consumer_class=consumer, consumer_initkwargs=initkwargs)
-    return app
+    return cast(ConsumerApplication, app)
 
 
 def _maker(consumer: Any) -> Callable[[Scope], Callable[..., Any]]:

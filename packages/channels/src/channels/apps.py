@@ -9,7 +9,7 @@ class ChannelsConfig(AppConfig):
     """Bring what the packages of Channels offer to a Django project."""
 
     name = "channels"
-    verbose_name = "Channels"
+    verbose_name: str = "Channels"
 
     def ready(self) -> None:
         """Set up the packages, which need not be listed themselves."""

@@ -50,7 +50,7 @@ class WebsocketBase(GroupMember):
     max_message_size: int | None = None
     close_code: int | None = None
     close_reason: str = ""
-    is_open = _IsOpen()
+    is_open: _IsOpen = _IsOpen()
 
     scope: Scope
 

@@ -58,7 +58,7 @@ class GroupMember:
     groups: Any = None
 
     scope: Scope
-    channel_layer: Any
+    channel_layer: BaseChannelLayer
     channel_name: str
 
     _channels_joined: set[str]
@@ -88,13 +88,14 @@ class GroupMember:
             self.groups = list(declared or ())
 
     def _channels_group_layer(self) -> BaseChannelLayer:
-        layer: BaseChannelLayer | None = self.channel_layer
+        layer: Any = self.channel_layer  # or None
         if layer is None or not offers_groups(layer):
             raise InvalidChannelLayerError(
                 "BACKEND is unconfigured or doesn't support groups: "
                 f"{type(self).__name__} joins a group, but its channel layer is {layer!r}"
             )
-        return layer
+        found: BaseChannelLayer = layer
+        return found
 
     def _channels_groups(self) -> list[str]:
         names = group_names(self.groups)

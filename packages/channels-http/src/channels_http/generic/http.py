@@ -22,7 +22,15 @@ from channels_core.exceptions import (
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.refusal import refusal
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import (
+    AnyMessage,
+    AnyScope,
+    HttpDisconnect,
+    HttpRequest,
+    Message,
+    Receive,
+    Send,
+)
 from channels_http.generic._body import RequestBody
 from channels_http.generic._failures import debug_page, status_of
 from channels_http.generic._inbox import DISCONNECT, Inbox
@@ -31,7 +39,7 @@ from channels_http.generic._sender import ResponseSender
 
 __all__ = ["AsyncHttpConsumer"]
 
-logger = logging.getLogger("django.channels.http")
+logger: Final = logging.getLogger("django.channels.http")
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
@@ -90,7 +98,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             others = {name: True for name in _METHODS if _takes_no_body(getattr(cls, name))}
             cls._channels_handlers = {**cls._channels_handlers, **others}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
         """Serve the request until it ends; see `AsyncConsumer.__call__`.
 
         Raises:
@@ -114,7 +122,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
                 self._channels_timer.cancel()
             await self._channels_inbox.close()
 
-    async def dispatch(self, message: Message) -> None:
+    async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type; see `AsyncConsumer`.
 
         Messages:
@@ -163,7 +171,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     # The request
 
-    async def http_request(self, message: Message) -> None:
+    async def http_request(self, message: HttpRequest) -> None:
         """Read the body, join the groups, and call `handle`.
 
         Messages:
@@ -308,7 +316,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     # The end
 
-    async def http_disconnect(self, message: Message) -> None:
+    async def http_disconnect(self, message: HttpDisconnect) -> None:
         """End the consumer, which then leaves its groups and calls `disconnect`.
 
         Messages:

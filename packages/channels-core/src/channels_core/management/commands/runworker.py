@@ -21,7 +21,7 @@ from channels_core.worker import Worker
 
 __all__ = ["Command", "logger"]
 
-logger = logging.getLogger("django.channels.worker")
+logger: Final = logging.getLogger("django.channels.worker")
 
 #: Seconds, besides those of grace, for clean-up and for threads that nothing can cancel.
 _LONGEST_END: Final = 30.0
