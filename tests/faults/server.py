@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -44,6 +43,11 @@ class Server:
 
     def __enter__(self) -> Self:
         self._log = tempfile.NamedTemporaryFile(prefix=self.name)
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start the program; `ready` waits for it."""
         self.process = subprocess.Popen(
             self._command,
             cwd=ROOT / "tests",
@@ -51,7 +55,6 @@ class Server:
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
-        return self
 
     async def ready(self) -> None:
         """Return when it answers."""
@@ -66,12 +69,12 @@ class Server:
     def log(self) -> str:
         return Path(self._log.name).read_text()
 
-    def told(self, since: int = 0) -> Counter[str]:
-        """Return what is in the log since a position: lines by level and logger, tracebacks."""
+    def told(self, since: int = 0) -> tuple[int, int]:
+        """Return how many lines from WARNING upwards came since a position, and tracebacks."""
         text = self.log()[since:]
-        found = Counter(re.findall(r"(?m)^((?:ERROR|WARNING|CRITICAL)\S* .*)$", text))
-        found["tracebacks"] = text.count("Traceback (most recent call last)")
-        return found
+        lines = re.findall(r"(?m)^(?:WARNING|ERROR|CRITICAL)\b", text)
+        lines += re.findall(r"(?m)^\S+ \S+ (?:WARNING|ERROR|CRITICAL) ", text)
+        return len(lines), text.count("Traceback (most recent call last)")
 
     async def state(self) -> dict[str, Any]:
         return await self._request("/state/")

@@ -1,5 +1,6 @@
 """The settings of the site that the faults are tried on."""
 
+import json
 import os
 
 SECRET_KEY = "not a secret: it guards nothing but tests"
@@ -15,9 +16,13 @@ LAYERS = {
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": LAYERS[os.environ["CHANNEL_LAYER"]],
-        "CONFIG": {"hosts": [os.environ["REDIS_URL"]]},
+        "CONFIG": {
+            "hosts": [{"address": os.environ["REDIS_URL"]}],
+            **json.loads(os.environ.get("LAYER_CONFIG", "{}")),
+        },
     }
 }
+CHANNELS_GROUP_RENEWAL = float(os.environ.get("GROUP_RENEWAL", "60"))
 
 LOGGING = {
     "version": 1,

@@ -23,20 +23,21 @@ _PAUSE = 0.02
 
 
 class Store:
-    """A context in which Redis runs, on a port of its own."""
+    """A context in which Redis runs, on a port of its own; a stop in order keeps what it has."""
 
-    def __init__(self, *, keeps: bool = True) -> None:
-        """Choose whether what is stored survives a stop in order."""
+    def __init__(self) -> None:
+        """Find the program and a port."""
         self._program = find_program()
-        self._keeps = keeps
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
+    def start(self, *, empty: bool = False) -> None:
         """Return when it answers."""
-        save = ["--save", "3600 1"] if self._keeps else ["--save", ""]
-        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", *save]
-        command += ["--dir", str(self.folder), "--logfile", str(self.folder / "log")]
+        if empty:
+            (self.folder / "dump.rdb").unlink(missing_ok=True)
+        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "3600 1", "--dir", str(self.folder)]
+        command += ["--logfile", str(self.folder / "log")]
         self.process = subprocess.Popen(command, cwd=self.folder)
         self.ask("ping")
 
@@ -56,11 +57,10 @@ class Store:
         lines = clients if isinstance(clients, list) else clients.decode().splitlines()
         return {"keys": self.ask("dbsize"), "clients": len(lines) - 1}
 
-    def signal(self, number: int) -> None:
-        """Send a signal, and wait for the end if it is one that ends it."""
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal that ends it, and return when it has ended."""
         self.process.send_signal(number)
-        if number not in (signal.SIGSTOP, signal.SIGCONT):
-            self.process.wait(SECONDS)
+        self.process.wait(SECONDS)
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
