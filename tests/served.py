@@ -78,7 +78,7 @@ class Served:
         self.output: list[str] = []
         self._command = command(self.port)
         self._site = site
-        self._env = env | {"PORT": str(self.port)}
+        self.env = env | {"PORT": str(self.port)}
         self._announces = announces
 
     def start(self) -> None:
@@ -86,7 +86,7 @@ class Served:
         self.process = subprocess.Popen(
             self._command,
             cwd=self._site,
-            env=self._env,
+            env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -51,8 +51,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         """
         self._channels_connecting()
         try:
-            for group in self._channels_groups():
-                await self._channels_join(group)
+            await self._channels_join_declared()
             await self.connect()
         except AcceptConnection:
             await self.accept()
@@ -323,8 +322,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         """Join the groups, then let `connect` answer the handshake."""
         self._channels_connecting()
         try:
-            for group in self._channels_groups():
-                self._channels_join(group)
+            self._channels_join_declared()
             self.connect()
         except AcceptConnection:
             self.accept()

@@ -200,8 +200,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
                 )
 
     async def _channels_handle(self, body: bytes) -> None:
-        for group in self._channels_groups():
-            await self._channels_join(group)
+        await self._channels_join_declared()
         try:
             await self.handle(body)
         finally:
