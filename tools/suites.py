@@ -163,7 +163,8 @@ def judge(
         alike = _failed(upstream)
         yield from (f"{one} fails with upstream too" for one in sorted(alike & set(suite.failures)))
         yield from (
-            f"{one} does not fail with upstream" for one in sorted(set(suite.failures_alike) - alike)
+            f"{one} does not fail with upstream"
+            for one in sorted(set(suite.failures_alike) - alike)
         )
 
 

@@ -212,4 +212,3 @@ class TestServing:
         with _serving.Serving(connection):
             assert draining._open == {connection}
         assert not draining._open
-

@@ -108,7 +108,7 @@ class Adds(WebsocketConsumer):
     @logged
     def connect(self) -> None:
         self.channel_layer.group_add_sync("news", self.channel_name)
-        self.channel_layer.group_add("news", self.channel_name)
+        self.channel_layer.group_add("news", self.channel_name)  # type: ignore[unused-coroutine] # only read
 
 
 class JoinsLater(AsyncWebsocketConsumer):
