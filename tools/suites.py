@@ -9,32 +9,26 @@ so that what fails there too is known and not guessed. The table is for Django 5
 import argparse
 import hashlib
 import os
-import re
 import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from xml.etree import ElementTree
+from typing import Final
 
 import django
 
 from tools import summary
 from tools.build import build
-from tools.lock import name_of
 from tools.packages import PACKAGES, ROOT
 from tools.suite_services import redis_running
-from tools.summary import Counts
+from tools.suite_table import TABLE, Suite, constraints, count, failed, judge, load, outcomes
 from tools.test import environment
 
-__all__ = ["Suite", "constraints", "judge", "load", "main", "outcomes", "run"]
+__all__ = ["main", "run"]
 
-TABLE: Final = Path(__file__).with_suffix(".toml")
 REPORTS: Final = summary.REPORTS / "suites"
 UPSTREAM: Final = "channels[daphne]==4.3.2"
 #: What every suite may use, pinned like the rest.
@@ -49,132 +43,6 @@ assert channels.__file__.startswith(sys.prefix), channels.__file__
 assert channels.__version__.startswith(sys.argv[1]), channels.__version__
 assert channels.consumer.__name__ == sys.argv[2], channels.consumer.__name__
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """Say what one package is and how its tests run.
-
-    Attributes:
-        name: The distribution.
-        version: Its version.
-        sha256: Of its source archive.
-        what: What of `channels` it uses, for people.
-        passed: How many of its tests pass.
-        skipped: How many skip themselves.
-        run: Arguments for pytest.
-        requires: What its tests need besides itself.
-        environment: Environment variables for its tests.
-        files: What the archive lacks and its tests need, by path.
-        failures: What fails with ours alone, with the reason.
-        failures_alike: What fails with upstream too, with the reason.
-        needs_redis: Whether its tests want Redis at its usual ports.
-        compare: Whether it runs with upstream's current version at all.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    what: str
-    passed: int
-    skipped: int = 0
-    run: tuple[str, ...] = ("tests",)
-    requires: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    failures: Mapping[str, str] = field(default_factory=dict)
-    failures_alike: Mapping[str, str] = field(default_factory=dict)
-    needs_redis: bool = False
-    compare: bool = True
-
-    def __str__(self) -> str:
-        """Return the name with the version."""
-        return f"{self.name} {self.version}"
-
-
-def load(text: str) -> tuple[list[str], list[Suite]]:
-    """Return the pins and the suites of a table."""
-    table = tomllib.loads(text)
-    return table["pins"], [Suite(**_frozen(one)) for one in table["suite"]]
-
-
-def _frozen(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(one) if isinstance(one, list) else one for key, one in row.items()}
-
-
-def constraints(suite: Suite, pins: Iterable[str], common: str) -> str:
-    """Return the constraints for a suite: its own pins, then the table's, then the tree's.
-
-    Args:
-        suite: The suite.
-        pins: Those of the table.
-        common: A file of constraints, with hashes, which hold for what is installed alone.
-    """
-    chosen: dict[str, str] = {}
-    tree = re.findall(r"^[a-z0-9][^\s\\]*==[^\s\\]+(?: ; [^\\\n]+)?", common, flags=re.MULTILINE)
-    own = [line for line in suite.requires if "==" in line]
-    # A name with markers has several lines; one from an earlier source hides them all.
-    for source in (own, pins, tree):
-        lines: dict[str, list[str]] = {}
-        for line in source:
-            lines.setdefault(name_of(line), []).append(line.strip())
-        for name, found in lines.items():
-            chosen.setdefault(name, "\n".join(found))
-    siblings = {package.name for package in PACKAGES}
-    return "".join(f"{line}\n" for name, line in chosen.items() if name not in siblings)
-
-
-def outcomes(report: str) -> dict[str, str]:
-    """Return how each test of a JUnit report ended: `passed`, `failed` or `skipped`."""
-    found: dict[str, str] = {}
-    for case in ElementTree.fromstring(report).iter("testcase"):  # noqa: S314 (pytest wrote it)
-        kinds = {child.tag for child in case}
-        ended = "failed" if kinds & {"failure", "error"} else "passed"
-        if "skipped" in kinds:
-            ended = "skipped"
-        identity = f"{case.get('classname')}::{case.get('name')}".removeprefix("::")
-        # A test that passes and fails at its end is there twice.
-        found[identity] = max(ended, found.get(identity, ""), key=_GRAVITY.index)
-    return found
-
-
-_GRAVITY: Final = ("", "skipped", "passed", "failed")
-
-
-def judge(
-    suite: Suite, ours: Mapping[str, str], upstream: Mapping[str, str] | None
-) -> Iterator[str]:
-    """Yield where the runs are other than the table says.
-
-    Args:
-        suite: The suite.
-        ours: How each test ended with ours.
-        upstream: The same with upstream's, if it was run.
-    """
-    failed = _failed(ours)
-    known = {*suite.failures, *suite.failures_alike}
-    yield from (f"{one} fails" for one in sorted(failed - known))
-    yield from (f"{one} no longer fails" for one in sorted(known - failed))
-    counts = _count(ours)
-    expected = Counts(suite.passed, len(known), suite.skipped)
-    if counts != expected:
-        yield f"{counts}, where {expected} are expected"
-    if upstream is not None:
-        alike = _failed(upstream)
-        yield from (f"{one} fails with upstream too" for one in sorted(alike & set(suite.failures)))
-        yield from (
-            f"{one} does not fail with upstream"
-            for one in sorted(set(suite.failures_alike) - alike)
-        )
-
-
-def _failed(ended: Mapping[str, str]) -> set[str]:
-    return {one for one, how in ended.items() if how == "failed"}
-
-
-def _count(ended: Mapping[str, str]) -> Counts:
-    how = list(ended.values())
-    return Counts(how.count("passed"), how.count("failed"), how.count("skipped"))
 
 
 class _Bench:
@@ -273,11 +141,11 @@ def run(suites: Iterable[Suite], pins: list[str], *, upstream: bool) -> bool:
                 print(f"-- {suite}: {suite.what}", flush=True)
                 ours = bench.run(suite, upstream=False)
                 theirs = bench.run(suite, upstream=True) if upstream and suite.compare else None
-            lines = [f"{suite} on ours: {_count(ours)}"]
+            lines = [f"{suite} on ours: {count(ours)}"]
             if theirs is not None:
-                lines.append(f"{suite} on upstream: {_count(theirs)}")
+                lines.append(f"{suite} on upstream: {count(theirs)}")
                 lines += [
-                    f"fails on ours alone: {one}" for one in sorted(_failed(ours) - _failed(theirs))
+                    f"fails on ours alone: {one}" for one in sorted(failed(ours) - failed(theirs))
                 ]
             problems = list(judge(suite, ours, theirs))
             right = right and not problems
