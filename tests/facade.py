@@ -26,6 +26,7 @@ ALIASES: Final = {
     "channels.testing.http": "channels_testing.http",
     "channels.testing.live": "channels_testing.live",
     "channels.testing.websocket": "channels_testing.websocket",
+    "channels.typing": "channels_core.typing",
     "channels.utils": "channels_core.legacy",
     "channels.worker": "channels_core.worker",
 }

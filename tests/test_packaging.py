@@ -179,3 +179,8 @@ def test_every_target_that_a_page_names_exists(page: str) -> None:
     named = re.findall(r"(?:`|^ +)make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)
     assert named
     assert targets.issuperset(named)
+
+
+def test_what_requires_an_extra_of_channels_4_finds_it() -> None:
+    offered = metadata.metadata("channels").get_all("Provides-Extra") or []
+    assert {"daphne", "types"} <= set(offered)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tools.contracts import OF_TYPE_CHECKERS
 from tools.packages import PACKAGES, ROOT, Package, with_needs
 
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 
 #: What an import may not bring along, whichever module it is: packages of the extras.
-OPTIONAL = {"autobahn", "channels_redis", "daphne", "redis", "twisted"}
+OPTIONAL = {"autobahn", "channels_redis", "daphne", "redis", "twisted", *OF_TYPE_CHECKERS}
 
 #: Modules past the size at which a reason is due, each with its reason.
 LARGE = {

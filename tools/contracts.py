@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import packages_distributions
+from typing import Final
 
 from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, output
@@ -10,7 +11,16 @@ from importlinter import Contract, ContractCheck, output
 from tools.lock import name_of
 from tools.packages import PACKAGES, Package
 
-__all__ = ["DeclaredContract", "PrivateContract", "breaks_privacy", "undeclared"]
+__all__ = [
+    "OF_TYPE_CHECKERS",
+    "DeclaredContract",
+    "PrivateContract",
+    "breaks_privacy",
+    "undeclared",
+]
+
+#: What every type checker brings along, for imports that nothing else reads.
+OF_TYPE_CHECKERS: Final = frozenset({"typing_extensions"})
 
 
 def undeclared(package: Package, imported: str, distributions: Mapping[str, Sequence[str]]) -> bool:
@@ -22,7 +32,7 @@ def undeclared(package: Package, imported: str, distributions: Mapping[str, Sequ
         distributions: What distributions provide each top-level module.
     """
     top = imported.partition(".")[0]
-    if top == package.import_name or top in sys.stdlib_module_names:
+    if top == package.import_name or top in sys.stdlib_module_names | OF_TYPE_CHECKERS:
         return False
     project = package.pyproject()["project"]
     extras = project.get("optional-dependencies", {}).values()

@@ -65,7 +65,7 @@ application = ProtocolTypeRouter(
             [
                 path("prices/", Prices.as_asgi()),
                 path("rooms/<slug:room>/feed/", members),
-                re_path(r"", AsgiHandler),
+                re_path(r"", AsgiHandler()),
             ]
         ),
     }

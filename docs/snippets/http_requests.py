@@ -81,7 +81,7 @@ application = ProtocolTypeRouter(
                 path("notes/", Notes.as_asgi()),
                 path("upload/", Upload.as_asgi()),
                 path("answer/", Answer.as_asgi()),
-                re_path(r"", AsgiHandler),
+                re_path(r"", AsgiHandler()),
             ]
         ),
     }

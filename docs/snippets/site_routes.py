@@ -25,7 +25,7 @@ application = ProtocolTypeRouter(
         "http": URLRouter(
             [
                 path("health/", health),
-                re_path(r"", AsgiHandler),
+                re_path(r"", AsgiHandler()),
             ]
         ),
     }

@@ -16,6 +16,7 @@ DISTRIBUTIONS = {
     ("package", "imported"),
     [
         ("channels-core", "asyncio"),
+        ("channels-core", "typing_extensions"),
         ("channels-core", "django"),
         ("channels-core", "channels_core.layers"),
         ("channels-layers-memory", "msgpack"),

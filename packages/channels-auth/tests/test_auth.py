@@ -116,7 +116,7 @@ class TestUserLazyObject:
         assert shown == "{'user': <UserLazyObject: not ready>} <UserLazyObject: not ready>"
 
     def test_it_is_the_user_once_it_is_resolved(self) -> None:
-        user = UserLazyObject()
+        user: Any = UserLazyObject()
         user._wrapped = User(username="anna", pk=3)
         assert user == User(pk=3)
         assert isinstance(user, User)

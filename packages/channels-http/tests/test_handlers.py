@@ -25,9 +25,10 @@ async def consumer(scope: Scope, receive: Receive, send: Send) -> Any:
     await send({"type": "http.response.body", "body": b"from a consumer"})
 
 
-INNER = URLRouter([path("live/", consumer), re_path(r"", AsgiHandler)])
+HANDLER: Any = AsgiHandler  # the class, as programs of Channels 2 have it in routes
+INNER = URLRouter([path("live/", consumer), re_path(r"", AsgiHandler())])
 SITE = ProtocolTypeRouter(
-    {"http": URLRouter([path("live/", consumer), path("inner/", INNER), re_path(r"", AsgiHandler)])}
+    {"http": URLRouter([path("live/", consumer), path("inner/", INNER), re_path(r"", HANDLER)])}
 )
 
 

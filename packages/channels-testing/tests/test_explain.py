@@ -1,7 +1,7 @@
 import asyncio
 import itertools
 import threading
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 import pytest
@@ -120,7 +120,7 @@ class Layer(BaseChannelLayer):
     async def new_channel(self, prefix: str = "specific.") -> str:
         return f"{prefix}!{next(channels)}"
 
-    async def receive(self, channel: str) -> MutableMapping[str, Any]:
+    async def receive(self, channel: str) -> dict[str, Any]:
         if channel not in served:
             served.add(channel)
             return {"type": "layer.work"}

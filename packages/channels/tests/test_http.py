@@ -15,7 +15,7 @@ def test_it_is_the_module_of_channels_http() -> None:
 
 
 async def test_a_route_leads_to_djangos_views() -> None:
-    router = URLRouter([re_path(r"", AsgiHandler)])
+    router = URLRouter([re_path(r"", AsgiHandler())])
     scope = {"type": "http", "method": "GET", "path": "/a/", "headers": [(b"host", b"example.com")]}
     with override_settings(ROOT_URLCONF="no_urls", MIDDLEWARE=[]):
         client = ApplicationCommunicator(ProtocolTypeRouter({"http": router}), scope)

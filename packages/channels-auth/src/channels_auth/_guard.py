@@ -11,7 +11,7 @@ from channels_core.applications import name_that_thing
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware
 from channels_core.refusal import refuse
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["Guard"]
 
@@ -46,7 +46,7 @@ class Guard(BaseMiddleware):
         self._redirect_field_name = redirect_field_name
         self._raise_exception = raise_exception
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection, unless it is refused.
 
         Scope:

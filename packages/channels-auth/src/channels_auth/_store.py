@@ -100,6 +100,7 @@ class ConnectedSession(SessionBase):
     loop's thread as well, which it then holds up.
     """
 
+    modified: bool
     _session_cache: dict[str, Any]  # Django's, once the data is loaded
 
     _channels_late = False

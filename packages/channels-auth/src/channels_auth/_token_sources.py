@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from channels_core.typing import Scope
+from channels_core.typing import AnyScope, Scope
 
 __all__ = [
     "FirstMessageToken",
@@ -33,7 +33,7 @@ class TokenSource:
     challenge: str | None = None
     subprotocol: str | None = None
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Take the tokens out of a scope.
 
         Args:
@@ -61,10 +61,11 @@ class HeaderToken(TokenSource):
             scheme: What stands before the token, in any case. A header with another scheme is
                 not looked at. None if there is nothing but the token.
         """
-        self.name = name.lower().encode("ascii")
-        self.scheme = self.challenge = scheme
+        self.name: bytes = name.lower().encode("ascii")
+        self.scheme: str | None = scheme
+        self.challenge: str | None = scheme
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Return what stands in the header: all of them, if it is repeated."""
         headers = scope.get("headers") or ()
         values = [value.decode("latin-1") for name, value in headers if name.lower() == self.name]
@@ -87,9 +88,9 @@ class SubprotocolToken(TokenSource):
         Args:
             name: The subprotocol that comes right before the token.
         """
-        self.subprotocol = name
+        self.subprotocol: str | None = name
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Take each entry that comes after the name."""
         tokens = []
         others = []
@@ -117,9 +118,9 @@ class QueryToken(TokenSource):
         Args:
             parameter: The parameter's name.
         """
-        self.parameter = parameter.encode()
+        self.parameter: bytes = parameter.encode()
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Take each parameter of the name; the others stay as they are."""
         tokens = []
         others = []
@@ -166,9 +167,9 @@ class FirstMessageToken(TokenSource):
             raise TypeError(f"subprotocols takes several, as in [{subprotocols!r}], not one str")
         self.timeout = timeout
         self.key = key
-        self.subprotocols = tuple(subprotocols)
+        self.subprotocols: tuple[str, ...] = tuple(subprotocols)
 
-    def take(self, scope: Scope) -> Iterable[str]:
+    def take(self, scope: AnyScope) -> Iterable[str]:
         """Return nothing: the frame is not there yet."""
         return ()
 

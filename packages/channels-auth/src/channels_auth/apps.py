@@ -9,7 +9,7 @@ class ChannelsAuthConfig(AppConfig):
     """Bring sessions and logins for Channels to a Django project."""
 
     name = "channels_auth"
-    verbose_name = "Channels: sessions and logins"
+    verbose_name: str = "Channels: sessions and logins"
 
     def ready(self) -> None:
         """Set up."""

@@ -23,6 +23,7 @@ from channels_auth._scope import (
     user_of,
 )
 from channels_auth._store import keeps_data_in_cookie
+from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
 from channels_auth.guards import login_required, permission_required
 from channels_auth.login_tokens import (
@@ -44,7 +45,7 @@ from channels_auth.tokens import (
 from channels_core.db import aclose_old_connections, database_sync_to_async
 from channels_core.exceptions import ChannelsError
 from channels_core.middleware import BaseMiddleware
-from channels_core.typing import ASGIApplication, Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Send
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
@@ -90,7 +91,7 @@ class LogoutOnOpenConnectionError(ChannelsError, RuntimeError):
     """`logout` would have to change the cookie of a connection that is open already."""
 
 
-async def get_user(scope: Scope) -> "AbstractBaseUser | AnonymousUser":
+async def get_user(scope: AnyScope) -> "AbstractBaseUser | AnonymousUser":
     """Return the user of the connection's session.
 
     This is Django's `get_user`: it verifies the session's hash, falls back on
@@ -131,7 +132,9 @@ async def get_user(scope: Scope) -> "AbstractBaseUser | AnonymousUser":
         await aclose_old_connections()
 
 
-async def login(scope: Scope, user: "AbstractBaseUser | None", backend: str | None = None) -> None:
+async def login(
+    scope: AnyScope, user: "AbstractBaseUser | None", backend: str | None = None
+) -> None:
     """Log a user in, as Django's `login` does.
 
     Until the connection is accepted (or a response has begun), the session's new key goes out with
@@ -170,7 +173,7 @@ async def login(scope: Scope, user: "AbstractBaseUser | None", backend: str | No
     await set_user(scope, request.user)
 
 
-async def logout(scope: Scope) -> None:
+async def logout(scope: AnyScope) -> None:
     """Log the user out and flush the session, as Django's `logout` does.
 
     On an open connection the session is deleted on the server, so that the client's cookie points
@@ -236,7 +239,15 @@ def _login_error() -> LoginOnOpenConnectionError:
     )
 
 
-class UserLazyObject(LazyObject):  # type: ignore[type-arg] # it is generic for type checkers only
+if TYPE_CHECKING:
+    # As it stands for one, which programs ask for the attributes that all users have.
+    class _LazyUser(AbstractBaseUser, LazyObject[Any]): ...
+
+else:
+    _LazyUser = LazyObject
+
+
+class UserLazyObject(_LazyUser):
     """Stand for the user in a scope until `AuthMiddleware` has looked the user up."""
 
     def _setup(self) -> None:
@@ -258,7 +269,7 @@ class AuthMiddleware(BaseMiddleware):
         `session` is read; `user` is added, a `UserLazyObject` around the user.
     """
 
-    def populate_scope(self, scope: Scope) -> None:
+    def populate_scope(self, scope: AnyScope) -> None:
         """Add what stands for the user, without looking it up.
 
         Raises:
@@ -271,13 +282,13 @@ class AuthMiddleware(BaseMiddleware):
         if "user" not in scope:
             scope["user"] = UserLazyObject()
 
-    async def resolve_scope(self, scope: Scope) -> None:
+    async def resolve_scope(self, scope: AnyScope) -> None:
         """Look the user up."""
         user = scope["user"]
         if issubclass(type(user), UserLazyObject) and is_unresolved(user):
             user._wrapped = await get_user(scope)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
         Scopes without a session that are neither `http` nor `websocket` pass as they are.
@@ -299,7 +310,7 @@ class AuthMiddleware(BaseMiddleware):
 
 def AuthMiddlewareStack(  # noqa: N802 - a class's name, as programs know it
     inner: Any, *, ends_with_login: bool = False, revalidate_every: float | None = None
-) -> ASGIApplication:
+) -> CookieMiddleware:
     """Wrap an application so that it finds cookies, session and user in its scope.
 
     Args:

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.http.cookie import parse_cookie
 
 from channels_core.middleware import BaseMiddleware
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Send
 
 __all__ = ["CookieMiddleware"]
 
@@ -45,7 +45,7 @@ class CookieMiddleware(BaseMiddleware):
     `websocket.accept`, `websocket.http.response.start`.
     """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
         Scope:

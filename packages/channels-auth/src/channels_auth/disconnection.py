@@ -17,7 +17,7 @@ from channels_auth._addresses import (
 from channels_auth._gate import Gate
 from channels_auth._watch import Watch
 from channels_core.middleware import BaseMiddleware, after_each_handler
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import AnyMessage, AnyScope, Receive, Send
 
 __all__ = ["EndsWithLoginMiddleware", "disconnect_user"]
 
@@ -108,7 +108,7 @@ class EndsWithLoginMiddleware(BaseMiddleware):
             connect_receivers()
             self._connected = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
         Scope:
@@ -151,7 +151,7 @@ class EndsWithLoginMiddleware(BaseMiddleware):
 def _receive_through(gate: Gate, receive: Receive) -> Receive:
     """Return a receive for a connection that may be closed from outside."""
 
-    async def gated_receive() -> Message:
+    async def gated_receive() -> AnyMessage:
         message = await receive()
         while gate.closed_from_outside and message["type"] == "websocket.receive":
             # The client need not react to our close: nothing that it sends afterwards counts.

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from http.cookies import SimpleCookie
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
@@ -19,7 +19,7 @@ from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
 from channels_core.refusal import refusal
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
 
 __all__ = [
     "CookieMiddleware",
@@ -29,7 +29,7 @@ __all__ = [
     "SessionMiddlewareStack",
 ]
 
-logger = logging.getLogger("django.channels.auth")
+logger: Final = logging.getLogger("django.channels.auth")
 
 
 class InstanceSessionWrapper:
@@ -46,7 +46,7 @@ class InstanceSessionWrapper:
     save_message_types: Collection[str] = WITH_HEADERS
     cookie_response_message_types: Collection[str] = WITH_HEADERS
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: AnyScope, send: Send) -> None:
         """Take a connection.
 
         Args:
@@ -60,12 +60,12 @@ class InstanceSessionWrapper:
             raise ValueError(
                 "No cookies in scope - SessionMiddleware needs to run inside of CookieMiddleware."
             )
-        self.scope = dict(scope)
+        self.scope: Scope = dict(scope)
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
-        self.session_store = session_class()
-        self.activated = "session" not in scope
+        self.session_store: type[Any] = session_class()
+        self.activated: bool = "session" not in scope
         #: Others that are set with the session's.
-        self.cookies = SimpleCookie()
+        self.cookies: SimpleCookie = SimpleCookie()
         #: Whether the headers of the answer are still to come.
         self._waits = True
         self._headers_reach_browser = sends_headers(scope)
@@ -314,7 +314,7 @@ class InstanceSessionWrapper:
             await self._save_late()
         return result
 
-    async def _save_and(self, receive: Receive) -> Message:
+    async def _save_and(self, receive: Receive) -> AnyMessage:
         await self._save_late()
         return await receive()
 
@@ -337,7 +337,7 @@ class SessionMiddleware(BaseMiddleware):
         InstanceSessionWrapper.cookie_response_message_types
     )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
         Scope:
@@ -361,7 +361,7 @@ class SessionMiddleware(BaseMiddleware):
 class SessionMiddlewareInstance(InstanceSessionWrapper):
     """The session of one connection, as a two-step application: `instance(receive, send)`."""
 
-    def __init__(self, scope: Scope, middleware: SessionMiddleware) -> None:
+    def __init__(self, scope: AnyScope, middleware: SessionMiddleware) -> None:
         """Take a connection.
 
         Args:

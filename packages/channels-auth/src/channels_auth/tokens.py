@@ -8,7 +8,7 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from asgiref.sync import iscoroutinefunction
 
@@ -27,7 +27,7 @@ from channels_core.applications import name_that_thing
 from channels_core.db import aclose_old_connections, database_sync_to_async
 from channels_core.middleware import BaseMiddleware
 from channels_core.refusal import refuse
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import AnyScope, Message, Receive, Scope, Send
 
 __all__ = [
     "FirstMessageToken",
@@ -39,13 +39,13 @@ __all__ = [
     "TokenSource",
 ]
 
-logger = logging.getLogger("django.channels.auth")
+logger: Final = logging.getLogger("django.channels.auth")
 
 
 class TokenAuthenticator(Protocol):
     """Find the user for a token; a function with the same parameters will do as well."""
 
-    def authenticate(self, token: str, scope: Scope) -> Any:
+    def authenticate(self, token: str, scope: AnyScope) -> Any:
         """Return the user whose token it is; may also be a coroutine method.
 
         An ordinary one runs in a thread, where it may use the database.
@@ -115,7 +115,7 @@ class TokenAuthMiddleware(BaseMiddleware):
         self._first = firsts[0] if firsts else None
         self._warned = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection, unless it is refused.
 
         Scope:

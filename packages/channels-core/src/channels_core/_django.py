@@ -4,7 +4,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["DjangoApplication"]
 
@@ -19,7 +19,7 @@ class DjangoApplication:
         self._lock = threading.Lock()
         self._application: Callable[[Scope, Receive, Send], Awaitable[Any]] | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one request.
 
         Raises:

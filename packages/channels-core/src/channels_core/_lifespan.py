@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction
 
 from channels_core._serving import wait_for_cancelled
 from channels_core.db import database_sync_to_async
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Send
 
 __all__ = ["Lifespan"]
 
@@ -41,7 +41,7 @@ class Lifespan:
         self.on_startup = _checked("on_startup", on_startup)
         self.on_shutdown = _checked("on_shutdown", on_shutdown)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
         """Serve the server itself.
 
         Messages:

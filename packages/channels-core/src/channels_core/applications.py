@@ -1,16 +1,39 @@
 """Turn whatever a router or a middleware is handed into an ASGI 3 application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import update_wrapper
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from asgiref.compatibility import guarantee_single_callable
+from asgiref.compatibility import is_double_callable
+from django.core.exceptions import SynchronousOnlyOperation
 
 from channels_core._failures import log_failure
-from channels_core._steps import takes
-from channels_core.typing import ASGIApplication, Receive, Scope, Send
+from channels_core._steps import in_two_steps_too, takes
+from channels_core.db import database_sync_to_async
+from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
-__all__ = ["application_of", "as_asgi3", "name_that_thing"]
+if TYPE_CHECKING:
+    from channels_core.consumer import AsyncConsumer
+
+__all__ = ["ConsumerApplication", "application_of", "as_asgi3", "name_that_thing"]
+
+
+class ConsumerApplication(Protocol):
+    """What `as_asgi()` returns: an ASGI 3 application that tells which consumer it makes.
+
+    Attributes:
+        consumer_class: The class of the consumers.
+        consumer_initkwargs: The keyword arguments of their constructor.
+    """
+
+    consumer_class: "type[AsyncConsumer]"
+    consumer_initkwargs: dict[str, Any]
+
+    # Any: it returns nothing, but Django's `path()` is typed for views and would refuse that.
+    def __call__(
+        self, scope: AnyScope, receive: Receive, send: Send, /
+    ) -> Coroutine[Any, Any, Any]:
+        """Serve one connection."""
 
 
 def as_asgi3(application: Any) -> ASGIApplication:
@@ -24,7 +47,7 @@ def as_asgi3(application: Any) -> ASGIApplication:
     Raises:
         TypeError: It cannot be called.
 
-    Source: `asgiref.compatibility.guarantee_single_callable`.
+    Source: `asgiref.compatibility`, which tells a two-step application from others.
     """
     if not callable(application):
         raise TypeError(
@@ -34,18 +57,45 @@ def as_asgi3(application: Any) -> ASGIApplication:
         raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
     if isinstance(application, type) and hasattr(application, "as_asgi"):
         if takes(application.__init__, 2):  # type: ignore[misc] # what the class has is asked for
-            return application_of(application, _maker(application), {})
+            return in_two_steps_too(application_of(application, _maker(application), {}))
         return cast(ASGIApplication, application.as_asgi())
     if not isinstance(application, type) and takes(application, 3) and not takes(application, 1):
         # asgiref would call it in two steps, unless it is marked as a coroutine function: an
         # ordinary function may return what the application inside it does.
         return cast(ASGIApplication, application)
-    return cast(ASGIApplication, guarantee_single_callable(application))
+    if is_double_callable(application):
+        return _in_one_step(application)
+    return cast(ASGIApplication, application)
+
+
+def _in_one_step(application: Any) -> ASGIApplication:
+    """Return a two-step application as one of ASGI 3."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> Any:
+        instance = await _take_first_step(application, scope)
+        return await instance(receive, send)
+
+    return in_two_steps_too(app)
+
+
+async def _take_first_step(
+    step: Callable[[Scope], Callable[..., Any]], scope: Scope
+) -> Callable[..., Any]:
+    """Take the first of two steps, or make a consumer; in a thread if that asks the database.
+
+    Middleware of Channels 2 looked its user up there. Since Django 3 that is refused in an event
+    loop's thread.
+    """
+    try:
+        return step(scope)
+    except SynchronousOnlyOperation:
+        # A function of its own: the class of a consumer looks like a coroutine function there.
+        return await database_sync_to_async(lambda: step(scope))()
 
 
 def application_of(
     consumer: type, make: Callable[[Scope], Callable[..., Any]], initkwargs: dict[str, Any]
-) -> ASGIApplication:
+) -> ConsumerApplication:
     """Return an application that makes a new consumer for each connection.
 
     Args:
@@ -56,7 +106,7 @@ def application_of(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            instance = make(scope)
+            instance = await _take_first_step(make, scope)
         except Exception as error:
             log_failure(consumer, scope, None, None, error)
             raise
@@ -64,7 +114,7 @@ def application_of(
 
     update_wrapper(app, consumer, updated=())
     vars(app).update(consumer_class=consumer, consumer_initkwargs=initkwargs)
-    return app
+    return cast(ConsumerApplication, app)
 
 
 def _maker(consumer: Any) -> Callable[[Scope], Callable[..., Any]]:

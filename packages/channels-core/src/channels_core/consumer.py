@@ -13,22 +13,24 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import MessageLoop, run_despite_cancellation
+from channels_core._drained import DrainedConsumer
+from channels_core._draining import draining
 from channels_core._failures import log_failure, mark_as_logged
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
 from channels_core._steps import TwoSteps
 from channels_core._threads import ThreadCall, run_in_thread
-from channels_core.applications import application_of
+from channels_core.applications import ConsumerApplication, application_of
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
-from channels_core.layers import get_channel_layer
+from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.middleware import AFTER_HANDLER, AfterHandler
 from channels_core.signals import consumer_finished, consumer_started
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
 
-logger = logging.getLogger("django.channels.consumer")
+logger: Final = logging.getLogger("django.channels.consumer")
 
 # Not the program's fault: a router or a session's middleware answers it, with one line of the log.
 _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
@@ -36,7 +38,7 @@ _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 _ENDINGS: Final = ("websocket.disconnect", "http.disconnect")
 
 
-class AsyncConsumer(TwoSteps):
+class AsyncConsumer(DrainedConsumer, TwoSteps):
     """The base of consumers whose handlers are coroutine methods.
 
     One instance serves one connection. A message of type `chat.message` is handled by the method
@@ -55,12 +57,12 @@ class AsyncConsumer(TwoSteps):
     _channels_framework: ClassVar[bool] = True
     _channels_handlers: ClassVar[dict[str, bool]] = {}
 
-    channel_layer_alias: str | None = DEFAULT_CHANNEL_LAYER
+    channel_layer_alias: ClassVar[str | None] = DEFAULT_CHANNEL_LAYER
     cleanup_timeout: float = 10
 
     scope: Scope
-    # Any: a program knows whether its settings have a layer, and what else that one can do.
-    channel_layer: Any = None
+    # None without a layer: a program knows whether its settings have one.
+    channel_layer: BaseChannelLayer = None  # type: ignore[assignment] # as just said
     channel_name: str
     channel_receive: Receive
     base_send: Callable[[Message], Any]
@@ -92,9 +94,11 @@ class AsyncConsumer(TwoSteps):
         """
         if args:
             self.scope, *args = args  # type: ignore[assignment] # what is left of them
+        elif "scope" in kwargs:
+            self.scope = kwargs.pop("scope")
         super().__init__(*args, **kwargs)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
         """Serve the connection until it ends.
 
         Scope:
@@ -112,13 +116,14 @@ class AsyncConsumer(TwoSteps):
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
         self._channels_usage = DatabaseUsage()
         failure: BaseException | None = None
-        with self._channels_usage, Serving():
+        with self._channels_usage, Serving(self if self._channels_is_drained() else None):
             try:
                 if consumer_started.receivers:
                     await consumer_started.asend_robust(type(self), environ=scope)
                 await self._channels_serve(receive, send)
             except StopConsumer:
-                pass
+                if self._channels_drained:
+                    await self._channels_say_goodbye(send)
             except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
                 failure = error
                 self._channels_report(error)
@@ -139,12 +144,14 @@ class AsyncConsumer(TwoSteps):
         self.base_send = self._channels_make_base_send(self._channels_watch(send))
         sources = [(receive, self._channels_handle_client)]
         if self.channel_layer_alias is not None:
-            layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
+            layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)  # type: ignore[assignment] # or None
             if layer is not None:
                 self.channel_name = await layer.new_channel()
                 self.channel_receive = partial(layer.receive, self.channel_name)
                 sources.append((self.channel_receive, self._channels_handle_layer))
         loop = self._channels_loop = MessageLoop(*sources, late=self._channels_answers_first)
+        if draining.begun and self._channels_is_drained():
+            await self._channels_come_late(receive, send)
         await loop.run(self.cleanup_timeout)
 
     def _channels_watch(self, send: Send) -> Send:
@@ -191,7 +198,7 @@ class AsyncConsumer(TwoSteps):
     def _channels_peer_left(self, message: Message) -> None:
         """Take note that the client is gone."""
 
-    async def dispatch(self, message: Message) -> None:
+    async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type.
 
         Messages:
@@ -237,7 +244,7 @@ class AsyncConsumer(TwoSteps):
         )
         return None
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: dict[str, Any]) -> None:
         """Send an ASGI message to the client.
 
         Messages:
@@ -245,9 +252,8 @@ class AsyncConsumer(TwoSteps):
         """
         await self.base_send(message)
 
-    # Not ASGIApplication: Django's path() is typed for views, and would refuse that.
     @classmethod
-    def as_asgi(cls, **initkwargs: Any) -> Callable[..., Any]:
+    def as_asgi(cls, **initkwargs: Any) -> ConsumerApplication:
         """Return an ASGI 3 application that makes a new consumer for each connection.
 
         Args:
@@ -285,8 +291,8 @@ class AsyncConsumer(TwoSteps):
         """Tell whether the clean-up has nothing to do, and so needs no task."""
         return (
             (self._channels_finished or self._channels_from_layer is None)
-            and self.channel_layer is None
             and not (self._channels_after or self._channels_usage.pending)
+            and self.channel_layer is None
         )
 
     async def _channels_clean_up_parts(self) -> None:
@@ -358,7 +364,7 @@ class SyncConsumer(AsyncConsumer):
 
         return base_send
 
-    async def dispatch(self, message: Message) -> None:
+    async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type, in a thread.
 
         Messages and errors are those of `AsyncConsumer.dispatch`.
@@ -391,7 +397,7 @@ class SyncConsumer(AsyncConsumer):
                 "'async def', since it is a SyncConsumer's"
             )
 
-    def send(self, message: Message) -> None:  # type: ignore[override] # the synchronous colour
+    def send(self, message: dict[str, Any]) -> None:  # type: ignore[override] # the synchronous colour
         """Send an ASGI message to the client; called from a handler's thread.
 
         Messages:

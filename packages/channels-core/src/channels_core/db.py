@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Collection, Coroutine
 from contextvars import ContextVar
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import close_old_connections, connections
@@ -16,7 +16,7 @@ from django.db.backends.signals import connection_created
 
 __all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_async"]
 
-logger = logging.getLogger("django.channels.db")
+logger: Final = logging.getLogger("django.channels.db")
 
 _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")

@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -57,6 +57,9 @@ class BaseChannelLayer:
     #: What the layer can do beyond sending and receiving: `groups`, `flush`.
     extensions: ClassVar[list[str]] = []
 
+    #: Whether a message gets to receivers in other processes; None where that is not known.
+    reaches_other_processes: ClassVar[bool | None] = None
+
     def __init__(
         self,
         expiry: int = 60,
@@ -73,6 +76,7 @@ class BaseChannelLayer:
         """
         self.expiry = expiry
         self.capacity = capacity
+        self.channel_capacity: list[tuple[re.Pattern[str], int]]
         self.channel_capacity = self.compile_capacities(channel_capacity or {})
 
     def compile_capacities(self, channel_capacity: Capacities) -> list[tuple[re.Pattern[str], int]]:
@@ -371,7 +375,7 @@ class ChannelLayerManager:
         return old
 
 
-channel_layers = ChannelLayerManager()
+channel_layers: Final = ChannelLayerManager()
 
 
 def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> BaseChannelLayer | None:

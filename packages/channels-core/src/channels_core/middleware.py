@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from channels_core._steps import Application, takes
 from channels_core.applications import as_asgi3
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, ASGIApplication, Receive, Send
 
 __all__ = ["BaseMiddleware", "after_each_handler"]
 
@@ -17,7 +17,7 @@ AfterHandler: TypeAlias = Callable[[], Awaitable[None] | None]
 AFTER_HANDLER: Final = "channels.after_handler"
 
 
-def after_each_handler(scope: Scope, function: AfterHandler) -> None:
+def after_each_handler(scope: AnyScope, function: AfterHandler) -> None:
     """Have the consumer inside call a function whenever one of its handlers has ended.
 
     It is called in the event loop, after each handler of a message from the client or the channel
@@ -56,12 +56,11 @@ class BaseMiddleware(Application):
         Args:
             inner: An ASGI 3 application, a consumer class, or a two-step application.
         """
-        # Any: programs test their middleware with applications that return something.
-        self.inner: Callable[[Scope, Receive, Send], Awaitable[Any]] = as_asgi3(inner)
+        self.inner: ASGIApplication = as_asgi3(inner)
         # So that a URLRouter inside a middleware may stand in another one's route.
         self._path_routing: bool = getattr(inner, "_path_routing", False)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
         Args:
@@ -78,14 +77,14 @@ class BaseMiddleware(Application):
             return await self.coroutine_call(partial(self.inner, scope), scope, receive, send)
         return await self.inner(scope, receive, send)
 
-    def populate_scope(self, scope: Scope) -> None:
+    def populate_scope(self, scope: AnyScope) -> None:
         """Add to the scope what takes no waiting; nothing unless overridden.
 
         Args:
             scope: The copy that the application inside gets, to be changed.
         """
 
-    async def resolve_scope(self, scope: Scope) -> None:
+    async def resolve_scope(self, scope: AnyScope) -> None:
         """Add to the scope what has to be waited for; nothing unless overridden.
 
         Args:
@@ -95,7 +94,7 @@ class BaseMiddleware(Application):
     async def coroutine_call(
         self,
         inner_instance: Callable[[Receive, Send], Awaitable[Any]],
-        scope: Scope,
+        scope: AnyScope,
         receive: Receive,
         send: Send,
     ) -> Any:

@@ -4,13 +4,13 @@ import contextlib
 
 from channels_core.generic._events import denial
 from channels_core.headers import HeadersArgument, encode_response_headers
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import AnyScope, Message, Receive, Send
 
 __all__ = ["refusal", "refuse"]
 
 
 def refusal(
-    scope: Scope,
+    scope: AnyScope,
     status: int,
     *,
     headers: HeadersArgument = None,
@@ -51,7 +51,7 @@ def refusal(
 
 
 async def refuse(
-    scope: Scope,
+    scope: AnyScope,
     receive: Receive,
     send: Send,
     status: int,

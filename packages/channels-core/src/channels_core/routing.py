@@ -1,9 +1,9 @@
 """Routers: lead a connection to its application by protocol, path or channel."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import islice
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -15,7 +15,7 @@ from channels_core._routes import RouteIndex, make_route, route_key
 from channels_core._steps import Application
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
-from channels_core.typing import ASGIApplication, Receive, Scope, Send
+from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
 __all__ = [
     "ChannelNameRouter",
@@ -24,10 +24,6 @@ __all__ = [
     "get_default_application",
     "route_pattern_match",
 ]
-
-# Any: an ASGI application returns nothing, but programs test their routing with some that return
-# a mark to be known by, and ask the router for it.
-_Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 #: The scope types whose clients can be told what was wrong.
 _ANSWERED: Final = frozenset({"http", "websocket"})
@@ -103,7 +99,7 @@ class ProtocolTypeRouter(Application):
                 called, since an application for `lifespan` is given as well.
             TypeError: Something cannot be called.
         """
-        self.application_mapping: dict[str, _Application] = {
+        self.application_mapping: dict[str, ASGIApplication] = {
             kind: as_asgi3(application) for kind, application in application_mapping.items()
         }
         lifespan = Lifespan(on_startup, on_shutdown)
@@ -115,7 +111,7 @@ class ProtocolTypeRouter(Application):
         self.application_mapping.setdefault("lifespan", lifespan)
         self.application_mapping.setdefault("http", DjangoApplication())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
         Scope:
@@ -172,11 +168,11 @@ class URLRouter(Application):
             ImproperlyConfigured: One of them is something else, `include()` for example.
             TypeError: The view of one is no application.
         """
-        self.routes = list(routes)
+        self.routes: list[Any] = list(routes)
         self._routes = [make_route(route) for route in self.routes]
         self._index = RouteIndex(route_key(route.pattern) for route in self._routes)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
         Scope:
@@ -195,7 +191,7 @@ class URLRouter(Application):
             match = route.pattern.match(path)
             if match is None:
                 continue
-            application: _Application = route.application
+            application: ASGIApplication = route.application
             inner_scope = _inner_scope(scope, match, route.default_args)
             try:
                 return await application(inner_scope, receive, send)
@@ -287,11 +283,11 @@ class ChannelNameRouter(Application):
         Args:
             application_mapping: Applications or consumer classes by channel name.
         """
-        self.application_mapping: dict[str, _Application] = {
+        self.application_mapping: dict[str, ASGIApplication] = {
             name: as_asgi3(application) for name, application in application_mapping.items()
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one channel.
 
         Scope:

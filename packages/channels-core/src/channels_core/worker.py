@@ -22,7 +22,7 @@ from channels_core.typing import Message, Scope
 
 __all__ = ["Worker"]
 
-logger = logging.getLogger("django.channels.worker")
+logger: Final = logging.getLogger("django.channels.worker")
 
 #: Seconds for listeners of a subclass to end when the worker stops; ours take about one.
 _LISTENERS: Final = 5.0
@@ -85,7 +85,7 @@ class Worker(StatelessServer):
             ValueError: A number is out of its range, or there are more channels than instances.
         """
         super().__init__(as_asgi3(application), max_applications)  # type: ignore[no-untyped-call] # asgiref's
-        self.channels = list(channels)
+        self.channels: list[str] = list(channels)
         self.channel_layer = channel_layer
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency!r}")
@@ -99,9 +99,9 @@ class Worker(StatelessServer):
                 "graceful_timeout and max_outage must be seconds of at least 0, not "
                 f"{graceful_timeout!r} and {max_outage!r}"
             )
-        self.concurrency = concurrency
-        self.graceful_timeout = graceful_timeout
-        self.max_outage = max_outage
+        self.concurrency: int = concurrency
+        self.graceful_timeout: float = graceful_timeout
+        self.max_outage: float = max_outage
         self._sleep = sleep
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None

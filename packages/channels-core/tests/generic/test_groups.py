@@ -199,7 +199,8 @@ def test_a_layer_that_hands_its_calls_on_is_asked_for_nothing_else() -> None:
             raise RuntimeError("no running event loop")
 
     consumer = Program()
-    consumer.channel_layer = Proxy()
+    proxy: Any = Proxy()
+    consumer.channel_layer = proxy
     assert consumer._channels_group_layer() is consumer.channel_layer
 
 

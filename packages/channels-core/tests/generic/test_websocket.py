@@ -676,11 +676,11 @@ async def test_disconnect_runs_though_the_groups_cannot_be_left(
     colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[Any] = []
-    layer.faults["group_discard"] = ConnectionError("no layer")
+    layer.faults["group_discard"] = LookupError("no layer")
     server = Server(consumer(colour, **counting(seen)).as_asgi())
     await server.connect()
     server.put({"type": "websocket.disconnect", "code": 1000})
-    with pytest.raises(ConnectionError, match="no layer"):
+    with pytest.raises(LookupError, match="no layer"):
         await server.end()
     assert seen == [1000]
     assert len(caplog.records) == 1
@@ -693,7 +693,7 @@ async def test_the_first_exception_is_raised_and_a_second_one_logged(
     def disconnect(self: Any, code: int) -> Any:
         yield throw(ArithmeticError("second"))
 
-    layer.faults["group_discard"] = ConnectionError("third")
+    layer.faults["group_discard"] = LookupError("third")
     server = Server(consumer(colour, groups=["g"], receive=fails, disconnect=disconnect).as_asgi())
     await server.connect()
     server.text("x")

@@ -9,7 +9,7 @@ class ChannelsHttpConfig(AppConfig):
     """Bring a development server that speaks WebSocket to a Django project."""
 
     name = "channels_http"
-    verbose_name = "Channels: HTTP and the development server"
+    verbose_name: str = "Channels: HTTP and the development server"
 
     def ready(self) -> None:
         """Set up."""

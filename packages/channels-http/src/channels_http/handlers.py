@@ -1,12 +1,11 @@
 """Django's views as an ASGI application that can stand in a route, beside consumers."""
 
-import inspect
 import io
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
-from typing import IO, Any, Final, cast, overload
+from typing import IO, TYPE_CHECKING, Any, Final, cast, overload
 
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.exceptions import RequestAborted
@@ -15,12 +14,16 @@ from django.core.signals import setting_changed
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from channels_core.typing import ASGIApplication, Message, Receive, Scope, Send
+from channels_core.typing import AnyScope, ASGIApplication, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from django.core.handlers.base import BaseHandler
+    from django.http import HttpRequest
 
 __all__ = ["AsgiHandler", "AsgiRequest", "logger"]
 
 #: Django's, under which it reports requests that cannot be answered.
-logger = logging.getLogger("django.request")
+logger: Final = logging.getLogger("django.request")
 
 #: What Django's `load_middleware` leaves on a handler.
 _LOADED: Final = (
@@ -30,20 +33,33 @@ _LOADED: Final = (
     "_exception_middleware",
 )
 
-# For a type checker, so that routes take the class as they take a view, and programs may override
-# `handle`, whose signature is another than Django's.
-_DjangosHandler: Any = ASGIHandler
+
+if TYPE_CHECKING:
+
+    class _DjangosHandler(BaseHandler):
+        """Django's `ASGIHandler` without `handle`, which programs override with our signature."""
+
+        def create_request(self, scope: AnyScope, body_file: IO[bytes]) -> Any: ...
+        def handle_uncaught_exception(
+            self, request: HttpRequest, resolver: Any, exc_info: Any
+        ) -> HttpResponseBase: ...
+        async def read_body(self, receive: Receive) -> IO[bytes]: ...
+        @classmethod
+        def chunk_bytes(cls, data: bytes) -> Iterator[tuple[bytes, bool]]: ...
+
+else:
+    _DjangosHandler = ASGIHandler
 
 
 class AsgiRequest(ASGIRequest):
     """Django's request, made from a scope and a body."""
 
-    def __init__(self, scope: Scope, body: bytes | IO[bytes]) -> None:
+    def __init__(self, scope: AnyScope, body: bytes | IO[bytes]) -> None:
         """Take the scope, and the body as bytes or as a file."""
         super().__init__(scope, io.BytesIO(body) if isinstance(body, bytes) else body)
 
 
-class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
+class AsgiHandler(_DjangosHandler):
     """Serve a request with Django's middleware, URLconf and views.
 
     The class itself is an application, for a route: `re_path(r"", AsgiHandler)`. Each request
@@ -58,7 +74,7 @@ class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
     request_class: type[ASGIRequest] = AsgiRequest
     chunk_size = 512 * 1024
 
-    def __init__(self, scope: Scope | None = None) -> None:
+    def __init__(self, scope: AnyScope = None) -> None:
         """Take the scope, and the middleware, which is loaded once for all requests."""
         # Not Django's constructor: it does nothing but load the middleware, and as an argument
         # it gives what a program's `load_middleware(self)` does not take.
@@ -72,24 +88,20 @@ class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
 
     @classmethod
     def as_asgi(cls) -> ASGIApplication:
-        """Return the class as an ASGI 3 application, with a handler for each request."""
+        """Return an ASGI 3 application with a handler for each request."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            # Sentry and its like put an ASGI 3 method in the place of ours, to watch requests.
-            if _takes_two(cls.__call__):
-                await cls(scope)(receive, send)
-            else:
-                await cls()(scope, receive, send)
+            await cls()(scope, receive, send)
 
         return application
 
     @overload
-    async def __call__(self, receive: Receive, send: Send, /) -> None: ...
+    async def __call__(self, receive: Receive, send: Send, /) -> Any: ...
 
     @overload
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any: ...
 
-    async def __call__(self, *connection: Any, **named: Any) -> None:
+    async def __call__(self, *connection: Any, **named: Any) -> Any:
         """Serve the request of the scope; or, without one, that of the scope given here.
 
         Scope:
@@ -100,8 +112,12 @@ class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
         """
         if self.scope is None:
             await _serve(type(self), *connection, **named)
-        else:
+        elif len(connection) + len(named) == len(("receive", "send")):
             await self._serve(self.scope, *connection, **named)
+        else:
+            # As routers call it. Sentry and its like put an ASGI 3 method in the place of this
+            # one, to watch requests, and pass all three on.
+            await self._serve(*connection, **named)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -121,7 +137,8 @@ class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
         """Answer the request, once its body is there as a file."""
         assert self.scope is not None
         self._body = body
-        await super().handle(self.scope, self._receive, self._send)
+        djangos: Any = super()
+        await djangos.handle(self.scope, self._receive, self._send)
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
         """Return the body that `handle` was given."""
@@ -136,7 +153,8 @@ class AsgiHandler(_DjangosHandler):  # type: ignore[misc] # it is Any on purpose
         if isinstance(response, StreamingHttpResponse) and not response.is_async:
             parts = cast(Iterable[bytes], response.streaming_content)
             response.streaming_content = _one_by_one(parts)
-        await ASGIHandler.send_response(self, response, send)
+        djangos: Any = ASGIHandler
+        await djangos.send_response(self, response, send)
 
     @classmethod
     def encode_response(cls, response: HttpResponseBase) -> Iterator[Message]:
@@ -157,15 +175,6 @@ async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
     take = sync_to_async(partial(next, iter(parts), None))
     while (part := await take()) is not None:
         yield part
-
-
-def _takes_two(call: Callable[..., Any]) -> bool:
-    """Tell whether a handler can be called with `receive` and `send` alone."""
-    try:
-        inspect.signature(call).bind("self", "receive", "send")
-    except TypeError:
-        return False
-    return True
 
 
 async def _serve(kind: type[AsgiHandler], scope: Scope, receive: Receive, send: Send) -> None:

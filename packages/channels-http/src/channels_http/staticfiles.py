@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, ClassVar, overload
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, urlparse
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandlerMixin
 from django.core.exceptions import SuspiciousFileOperation
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 
 from channels_core.applications import as_asgi3
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 from channels_http.handlers import AsgiHandler
 
 __all__ = ["StaticFilesHandler", "StaticFilesWrapper"]
@@ -24,14 +24,16 @@ class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):  # type: ignore[m
 
     # It loads no middleware: Django's `load_middleware` for static files takes no arguments.
 
-    def __init__(self, scope: Scope | None = None) -> None:
+    def __init__(self, scope: AnyScope = None) -> None:
         """Take the scope, in which the wrapper tells the URL of the files."""
         # Django's constructor takes the application that is served besides.
         AsgiHandler.__init__(self, scope)
-        self.base_url = (scope or {}).get("static_base_url") or urlparse(self.get_base_url())
+        self.base_url: ParseResult = (scope or {}).get("static_base_url") or urlparse(
+            self.get_base_url()
+        )
 
     # Django's looks whether the path is that of a static file, which the wrapper has done.
-    __call__ = AsgiHandler.__call__
+    __call__: Any = AsgiHandler.__call__
 
     def serve(self, request: HttpRequest) -> HttpResponse | FileResponse:
         """Return the response with the file.
@@ -68,15 +70,15 @@ class StaticFilesWrapper(StaticFilesHandlerMixin):
             ImproperlyConfigured: There is no `STATIC_URL`, or it is that of the media files.
         """
         self.application = as_asgi3(application)
-        self.base_url = urlparse(self.get_base_url())
+        self.base_url: ParseResult = urlparse(self.get_base_url())
 
     @overload
-    def __call__(self, scope: Scope) -> Callable[[Receive, Send], Awaitable[None]]: ...
+    def __call__(self, scope: AnyScope) -> Callable[[Receive, Send], Awaitable[None]]: ...
 
     @overload
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Awaitable[None]: ...
 
-    def __call__(self, scope: Scope, *channel: Any, **named: Any) -> Any:
+    def __call__(self, scope: AnyScope, *channel: Any, **named: Any) -> Any:
         """Serve one connection, or return what serves it."""
         serve: Callable[..., Awaitable[None]]
         serve = partial(self.application, scope)

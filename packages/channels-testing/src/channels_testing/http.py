@@ -123,7 +123,7 @@ class HttpCommunicator(ApplicationCommunicator):
             backend=backend,
         )
         # As programs read it, and as it is sent.
-        self.body = b"".join(parts)
+        self.body: bytes = b"".join(parts)
         self._parts = parts or [b""]
         self._sent_request = False
         self.response: Response | None = None

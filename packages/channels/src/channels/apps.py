@@ -9,13 +9,15 @@ class ChannelsConfig(AppConfig):
     """Bring what the packages of Channels offer to a Django project."""
 
     name = "channels"
-    verbose_name = "Channels"
+    verbose_name: str = "Channels"
 
     def ready(self) -> None:
         """Set up the packages, which need not be listed themselves."""
         # Here, because there are models now.
         from channels_auth import apps as auth
+        from channels_core import apps as core
         from channels_http import apps as http
 
+        core.set_up()
         auth.set_up()
         http.set_up()

@@ -50,7 +50,7 @@ class WebsocketBase(GroupMember):
     max_message_size: int | None = None
     close_code: int | None = None
     close_reason: str = ""
-    is_open = _IsOpen()
+    is_open: _IsOpen = _IsOpen()
 
     scope: Scope
 
@@ -78,6 +78,12 @@ class WebsocketBase(GroupMember):
 
     def _channels_peer_left(self, message: Message) -> None:
         self._channels_socket.peer_left(message.get("code", 1005), message.get("reason") or "")
+
+    def _channels_may_close(self, code: int, reason: str) -> bool:
+        there = self._channels_socket.may_close()
+        if there:
+            self._channels_socket.closing(code, reason)
+        return there
 
     def _channels_lost(self, error: OSError) -> None:
         """Take note that a server refused to send since the client has left (ASGI, WebSocket)."""

@@ -13,9 +13,15 @@ from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
 from channels_core.generic import _events
 from channels_core.generic._base import WebsocketBase
+from channels_core.generic._content import ContentT, JsonContent
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
-from channels_core.typing import Message
+from channels_core.typing import (
+    CloseArgument,
+    WebsocketConnect,
+    WebsocketDisconnect,
+    WebsocketReceive,
+)
 
 __all__ = [
     "AsyncJsonWebsocketConsumer",
@@ -34,7 +40,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
 
     _channels_framework: ClassVar[bool] = True
 
-    async def websocket_connect(self, message: Message) -> None:
+    async def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake.
 
         Messages:
@@ -45,8 +51,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         """
         self._channels_connecting()
         try:
-            for group in self._channels_groups():
-                await self._channels_join(group)
+            await self._channels_join_declared()
             await self.connect()
         except AcceptConnection:
             await self.accept()
@@ -113,7 +118,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             for message in messages:
                 await self._channels_transmit(message)
 
-    async def websocket_receive(self, message: Message) -> None:
+    async def websocket_receive(self, message: WebsocketReceive) -> None:
         """Hand a frame to `receive`, unless this consumer has closed the connection before.
 
         Messages:
@@ -160,7 +165,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         self,
         text_data: str | None = None,
         bytes_data: bytes | None = None,
-        close: bool | int = False,
+        close: CloseArgument = False,
     ) -> None:
         """Send a text or a binary frame; does nothing once the client has left.
 
@@ -198,7 +203,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             with self._channels_socket.closes(code, reason):
                 await self._channels_transmit(message)
 
-    async def websocket_disconnect(self, message: Message) -> None:
+    async def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
 
         Messages:
@@ -221,15 +226,18 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             code: Close code: the client's, ours, or 1006 if there was none.
         """
 
-    async def _channels_transmit(self, message: Message) -> None:
+    async def _channels_transmit(self, message: Any) -> None:
         try:
             await super().send(message)
         except OSError as error:
             self._channels_lost(error)
 
 
-class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
+class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     """A WebSocket connection that speaks JSON in text frames, with coroutine methods.
+
+    A subclass may tell type checkers what its clients send: of `AsyncJsonWebsocketConsumer[Move]`,
+    `decode_json` returns a `Move`, and `receive_json` takes it. Nothing checks that at run time.
 
     Attributes:
         json_encoder: Encoder class for `encode_json`, for example Django's
@@ -261,7 +269,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
             raise InvalidFrame(f"A text frame is not JSON: {error}", 1007) from error
         await self.receive_json(content, **kwargs)
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+    async def receive_json(self, content: ContentT, **kwargs: Any) -> None:
         """Handle a decoded frame; does nothing unless overridden.
 
         Args:
@@ -269,7 +277,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
             kwargs: What `receive` was called with besides the frame.
         """
 
-    async def send_json(self, content: Any, close: bool | int = False) -> None:
+    async def send_json(self, content: Any, close: CloseArgument = False) -> None:
         """Encode a value and send it as a text frame.
 
         Args:
@@ -283,13 +291,14 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
         await super().send(text_data=await self.encode_json(content), close=close)
 
     @classmethod
-    async def decode_json(cls, text_data: str) -> Any:
+    async def decode_json(cls, text_data: str) -> ContentT:
         """Parse a frame's text; override for another format.
 
         Raises:
             ValueError: It is not JSON (`NaN` and `Infinity` are not).
         """
-        return _events.decode_json(text_data)
+        content: ContentT = _events.decode_json(text_data)
+        return content
 
     @classmethod
     async def encode_json(cls, content: Any) -> str:
@@ -309,12 +318,11 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
 
     _channels_framework: ClassVar[bool] = True
 
-    def websocket_connect(self, message: Message) -> None:
+    def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake."""
         self._channels_connecting()
         try:
-            for group in self._channels_groups():
-                self._channels_join(group)
+            self._channels_join_declared()
             self.connect()
         except AcceptConnection:
             self.accept()
@@ -356,7 +364,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
             for message in messages:
                 self._channels_transmit(message)
 
-    def websocket_receive(self, message: Message) -> None:
+    def websocket_receive(self, message: WebsocketReceive) -> None:
         """Hand a frame to `receive`."""
         if not self._channels_socket.may_receive():
             return
@@ -380,7 +388,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         self,
         text_data: str | None = None,
         bytes_data: bytes | None = None,
-        close: bool | int = False,
+        close: CloseArgument = False,
     ) -> None:
         """Send a text or a binary frame."""
         message = _events.frame(text_data, bytes_data)
@@ -396,7 +404,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
             with self._channels_socket.closes(code, reason):
                 self._channels_transmit(message)
 
-    def websocket_disconnect(self, message: Message) -> None:
+    def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer."""
         self._channels_peer_left(message)
         async_to_sync(self._channels_finish)()
@@ -405,14 +413,14 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
     def disconnect(self, code: int) -> None:
         """Do what is to be done when the connection has ended."""
 
-    def _channels_transmit(self, message: Message) -> None:
+    def _channels_transmit(self, message: Any) -> None:
         try:
             super().send(message)
         except OSError as error:
             self._channels_lost(error)
 
 
-class JsonWebsocketConsumer(WebsocketConsumer):
+class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     """A WebSocket connection that speaks JSON in text frames, with ordinary methods in a thread.
 
     Each method is that of `AsyncJsonWebsocketConsumer`, which see, without `await`.
@@ -438,17 +446,18 @@ class JsonWebsocketConsumer(WebsocketConsumer):
             raise InvalidFrame(f"A text frame is not JSON: {error}", 1007) from error
         self.receive_json(content, **kwargs)
 
-    def receive_json(self, content: Any, **kwargs: Any) -> None:
+    def receive_json(self, content: ContentT, **kwargs: Any) -> None:
         """Handle a decoded frame."""
 
-    def send_json(self, content: Any, close: bool | int = False) -> None:
+    def send_json(self, content: Any, close: CloseArgument = False) -> None:
         """Encode a value and send it as a text frame."""
         super().send(text_data=self.encode_json(content), close=close)
 
     @classmethod
-    def decode_json(cls, text_data: str) -> Any:
+    def decode_json(cls, text_data: str) -> ContentT:
         """Parse a frame's text."""
-        return _events.decode_json(text_data)
+        content: ContentT = _events.decode_json(text_data)
+        return content
 
     @classmethod
     def encode_json(cls, content: Any) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import ParseResult
 
 from django.conf import settings
@@ -14,11 +14,11 @@ from channels_core.applications import as_asgi3
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.security import _origin
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
 
-logger = logging.getLogger("django.channels.security")
+logger: Final = logging.getLogger("django.channels.security")
 
 # What Django allows for the Host header under DEBUG.
 _LOCAL_HOSTS: Final = (".localhost", "127.0.0.1", "[::1]")
@@ -58,7 +58,7 @@ class OriginValidator(Application):
         patterns = [allowed_origins] if isinstance(allowed_origins, str) else allowed_origins
         self.allowed_origins: Collection[str] = [_checked(pattern) for pattern in patterns]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection, if its origin is allowed.
 
         Scope:
@@ -163,7 +163,7 @@ def AllowedHostsOriginValidator(application: Any) -> OriginValidator:  # noqa: N
 class WebsocketDenier(AsyncWebsocketConsumer):
     """Refuse every handshake, with status 403; needs no channel layer."""
 
-    channel_layer_alias = None
+    channel_layer_alias: ClassVar[str | None] = None
 
     async def connect(self) -> None:
         """Refuse the handshake, and end at once."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from channels_core.typing import Message, Receive
+from channels_core.typing import AnyMessage, Message, Receive
 
 __all__ = ["DISCONNECT", "Inbox"]
 
@@ -38,7 +38,7 @@ class Inbox:
         if self._on_disconnect is not None:
             self.watch(self._on_disconnect)
 
-    async def read(self) -> Message:
+    async def read(self) -> AnyMessage:
         """Return the next message to who watches as well, and is told of the end by it alone."""
         self._readers += 1
         try:
@@ -46,7 +46,7 @@ class Inbox:
         finally:
             self._readers -= 1
 
-    async def get(self) -> Message:
+    async def get(self) -> AnyMessage:
         """Return the next message; a cancelled call loses none."""
         if self._ready:
             return self._ready.pop(0)

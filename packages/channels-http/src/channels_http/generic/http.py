@@ -22,7 +22,15 @@ from channels_core.exceptions import (
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.refusal import refusal
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import (
+    AnyMessage,
+    AnyScope,
+    HttpDisconnect,
+    HttpRequest,
+    Message,
+    Receive,
+    Send,
+)
 from channels_http.generic._body import RequestBody
 from channels_http.generic._failures import debug_page, status_of
 from channels_http.generic._inbox import DISCONNECT, Inbox
@@ -31,7 +39,7 @@ from channels_http.generic._sender import ResponseSender
 
 __all__ = ["AsyncHttpConsumer"]
 
-logger = logging.getLogger("django.channels.http")
+logger: Final = logging.getLogger("django.channels.http")
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
@@ -78,6 +86,8 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     _channels_answers_first: ClassVar[bool] = True
     _channels_begun = False
+    # Whether the response is open without anything of the program's that runs.
+    _channels_held = False
     _channels_timer: asyncio.TimerHandle | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -88,7 +98,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             others = {name: True for name in _METHODS if _takes_no_body(getattr(cls, name))}
             cls._channels_handlers = {**cls._channels_handlers, **others}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
         """Serve the request until it ends; see `AsyncConsumer.__call__`.
 
         Raises:
@@ -100,7 +110,8 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         self._channels_expect_body(scope.get("headers", ()))
         try:
             await super().__call__(scope, self._channels_inbox.get, send)
-            if self._channels_response.state is ResponseState.OPEN and not self._channels_left:
+            unfinished = self._channels_response.state is ResponseState.OPEN
+            if unfinished and not (self._channels_left or self._channels_drained):
                 raise ConnectionStateError(f"{type(self).__name__} has ended in its response")
         except Exception:
             if self._channels_response.state is ResponseState.OPEN:
@@ -111,7 +122,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
                 self._channels_timer.cancel()
             await self._channels_inbox.close()
 
-    async def dispatch(self, message: Message) -> None:
+    async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type; see `AsyncConsumer`.
 
         Messages:
@@ -160,7 +171,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     # The request
 
-    async def http_request(self, message: Message) -> None:
+    async def http_request(self, message: HttpRequest) -> None:
         """Read the body, join the groups, and call `handle`.
 
         Messages:
@@ -179,15 +190,17 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             await self._channels_answer_nothing("returned from handle")
             raise StopConsumer
         if state is ResponseState.OPEN:
+            self._channels_held = True
             self._channels_inbox.expect()
-            if self.response_timeout is not None:
+            if self._channels_drained:
+                self._channels_drain()
+            elif self.response_timeout is not None:
                 self._channels_timer = asyncio.get_running_loop().call_later(
                     self.response_timeout, self._channels_inbox.put, {"type": _TIMEOUT}
                 )
 
     async def _channels_handle(self, body: bytes) -> None:
-        for group in self._channels_groups():
-            await self._channels_join(group)
+        await self._channels_join_declared()
         try:
             await self.handle(body)
         finally:
@@ -261,8 +274,16 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         headers = [("Allow", ", ".join(sorted(allowed)).upper())]
         await self.send_response(200 if name == "options" else 405, b"", headers=headers)
 
+    def _channels_drain(self) -> None:
+        """End a held response when the server stops, as if it had been open long enough."""
+        self._channels_drained = True
+        if self._channels_held:
+            self._channels_inbox.put({"type": _TIMEOUT})
+
     async def http_response_timeout(self, message: Message) -> None:
         """End a response that has been open for `response_timeout`; override to send a last word.
+
+        Called as well when the server is stopping.
 
         Messages:
             `http.response.timeout`.
@@ -294,7 +315,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     # The end
 
-    async def http_disconnect(self, message: Message) -> None:
+    async def http_disconnect(self, message: HttpDisconnect) -> None:
         """End the consumer, which then leaves its groups and calls `disconnect`.
 
         Messages:

@@ -13,7 +13,7 @@ from channels_http.generic.http import AsyncHttpConsumer
 
 __all__ = ["AsyncSseConsumer"]
 
-logger = logging.getLogger("django.channels.http")
+logger: Final = logging.getLogger("django.channels.http")
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),

@@ -11,6 +11,7 @@ from django.utils import autoreload
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._stop_signals import StopSignals
+from channels_core.checks import check_worker_layer
 from channels_core.exceptions import InvalidChannelLayerError, WorkerError
 from channels_core.layers import channel_layers, get_channel_layer
 from channels_core.management.commands._worker_logging import shown
@@ -20,7 +21,7 @@ from channels_core.worker import Worker
 
 __all__ = ["Command", "logger"]
 
-logger = logging.getLogger("django.channels.worker")
+logger: Final = logging.getLogger("django.channels.worker")
 
 #: Seconds, besides those of grace, for clean-up and for threads that nothing can cancel.
 _LONGEST_END: Final = 30.0
@@ -41,6 +42,8 @@ class Command(BaseCommand):
 
     help = "Handles the messages that are sent to the named channels."
     leave_locale_alone = True
+    # They are run below the autoreloader, where the next change may mend what they find.
+    requires_system_checks = ()
     worker_class = Worker
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -83,6 +86,9 @@ class Command(BaseCommand):
             action="store_true",
             help="For development: start anew when the code changes. What runs is cut off then.",
         )
+        parser.add_argument(
+            "--skip-checks", action="store_true", help="Start without system checks."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the worker until SIGTERM or SIGINT.
@@ -108,6 +114,8 @@ class Command(BaseCommand):
         # From the beginning: the import of a large application takes its time.
         with StopSignals() as signals:
             channels, alias = list(dict.fromkeys(options["channels"])), options["layer"]
+            if not options.get("skip_checks"):
+                self._check(alias)
             layer = self._layer(alias)
             application = self._application()
             if problem := refused_name(layer, channels) or unrouted(application, channels):
@@ -128,6 +136,12 @@ class Command(BaseCommand):
             except WorkerError as error:
                 raise CommandError(str(error)) from error
             logger.info("Worker stopped listening on %s (layer %r, concurrency %s)", *place)
+
+    def _check(self, alias: str) -> None:
+        self.check()
+        for message in check_worker_layer(alias):
+            if not message.is_silenced():
+                self.stderr.write(str(message), self.style.WARNING)
 
     def _layer(self, alias: str) -> Any:
         try:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
@@ -22,7 +22,7 @@ from channels_http.management.commands._wsgi import WsgiCommand, WsgiOnlyCommand
 
 __all__ = ["Command", "logger"]
 
-logger = logging.getLogger("django.channels.server")
+logger: Final = logging.getLogger("django.channels.server")
 
 
 class _AsgiCommand(WsgiCommand):
