@@ -49,7 +49,7 @@ class TestTheTable:
             assert f"`{test.rpartition('::')[2].partition('[')[0]}`" in PAGE
 
     def test_the_page_names_no_other_runs(self) -> None:
-        rows = re.findall(r"^\| ([\w-]+) \\| (\d+\.\d+\.\d+) \|", PAGE, re.MULTILINE)
+        rows = re.findall(r"^\| ([\w-]+) \| (\d+\.\d+\.\d+) \|", PAGE, re.MULTILINE)
         assert rows == [(suite.name, suite.version) for suite in SUITES]
 
 

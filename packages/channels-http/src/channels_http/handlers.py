@@ -1,10 +1,9 @@
 """Django's views as an ASGI application that can stand in a route, beside consumers."""
 
-import inspect
 import io
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, cast, overload
 
@@ -89,14 +88,10 @@ class AsgiHandler(_DjangosHandler):
 
     @classmethod
     def as_asgi(cls) -> ASGIApplication:
-        """Return the class as an ASGI 3 application, with a handler for each request."""
+        """Return an ASGI 3 application with a handler for each request."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            # Sentry and its like put an ASGI 3 method in the place of ours, to watch requests.
-            if _takes_two(cls.__call__):
-                await cls(scope)(receive, send)
-            else:
-                await cls()(scope, receive, send)
+            await cls()(scope, receive, send)
 
         return application
 
@@ -117,8 +112,12 @@ class AsgiHandler(_DjangosHandler):
         """
         if self.scope is None:
             await _serve(type(self), *connection, **named)
-        else:
+        elif len(connection) + len(named) == len(("receive", "send")):
             await self._serve(self.scope, *connection, **named)
+        else:
+            # As routers call it. Sentry and its like put an ASGI 3 method in the place of this
+            # one, to watch requests, and pass all three on.
+            await self._serve(*connection, **named)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -176,15 +175,6 @@ async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
     take = sync_to_async(partial(next, iter(parts), None))
     while (part := await take()) is not None:
         yield part
-
-
-def _takes_two(call: Callable[..., Any]) -> bool:
-    """Tell whether a handler can be called with `receive` and `send` alone."""
-    try:
-        inspect.signature(call).bind("self", "receive", "send")
-    except TypeError:
-        return False
-    return True
 
 
 async def _serve(kind: type[AsgiHandler], scope: Scope, receive: Receive, send: Send) -> None:
