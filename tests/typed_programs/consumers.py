@@ -57,7 +57,6 @@ class Board(AsyncJsonWebsocketConsumer[Move]):
         assert_type(scope.get("cookies"), dict[str, str] | None)
         assert_type(await names_of("chess", limit=2), list[str])
         assert_type(await self.count_of("chess"), int)
-        await names_of(1)  # type: ignore[arg-type] # a name is a str
         await self.accept("game.v1", headers=[("x-game", "chess")])
 
     @database_sync_to_async
@@ -93,11 +92,6 @@ class SyncBoard(JsonWebsocketConsumer[Move]):
         self.send_json({"square": event["square"]})
 
 
-class WrongBoard(AsyncJsonWebsocketConsumer[Move]):
-    async def receive_json(self, content: int, **kwargs: Any) -> None:  # type: ignore[override] # no Move
-        await self.send_json(content)
-
-
 class Watcher(AsyncWebsocketConsumer):
     async def websocket_connect(self, message: WebsocketConnect) -> None:
         assert_type(message["type"], Literal["websocket.connect"])
@@ -109,7 +103,6 @@ class Watcher(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(text_data or "", bytes_data, close=True)
-        await self.send(text_data=1)  # type: ignore[arg-type] # frames are str or bytes
 
     async def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         assert_type(message["code"], int)

@@ -97,7 +97,7 @@ async def drive(scope: Scope, user: AbstractBaseUser) -> None:
     assert_type(await layer.new_channel(), str)
     await layer.send("scores", {"type": "score.add"})
     assert_type(await layer.receive("scores"), dict[str, Any])
-    await layer.group_add("boards", 1)  # type: ignore[arg-type] # a name is a str
+    await layer.group_add("boards", "specific.1")
     assert_type(await get_user(scope), AbstractBaseUser | AnonymousUser)
     await login(scope, user)
     await logout(scope)

@@ -259,10 +259,12 @@ async def tell(room: str, text: str) -> None:
 async def try_it() -> dict[str, Any]:
     socket = WebsocketCommunicator(inner, "/echo/", subprotocols=["chat.v1"])
     connected, detail = await socket.connect(timeout=5)
-    assert connected and detail is None
+    assert connected
+    assert detail is None
     await socket.send_to(text_data="hello")
     frame: str | bytes = await socket.receive_from(timeout=5)
-    assert frame == "hello" and await socket.receive_nothing()
+    assert frame == "hello"
+    assert await socket.receive_nothing()
     await socket.disconnect(code=1000)
 
     stranger = WebsocketCommunicator(inner, "/chat/lobby/")
@@ -277,7 +279,8 @@ async def try_it() -> dict[str, Any]:
     page = HttpCommunicator(Poll.as_asgi(), "POST", "/poll/", b"?", [(b"host", b"example.com")])
     response = await page.get_response(timeout=5)
     status: int = response["status"]
-    assert status == 200 and response["body"] == b"?"
+    assert status == 200
+    assert response["body"] == b"?"
 
     # asgiref has no types for its constructor.
     communicate = cast("Callable[..., ApplicationCommunicator]", ApplicationCommunicator)
