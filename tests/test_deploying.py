@@ -156,7 +156,9 @@ class TestContainers:
         assert copied == ["deploy/requirements.txt", "."]
         assert all((SITE / source).exists() for source in copied)
         steps = re.findall(r"(?m)^([A-Z]+) ", image)
-        assert steps == [*["FROM", "ENV", "WORKDIR", "COPY", "RUN", "COPY", "RUN", "USER", "EXPOSE", "CMD"]]
+        assert steps == [
+            *["FROM", "ENV", "WORKDIR", "COPY", "RUN", "COPY", "RUN", "USER", "EXPOSE", "CMD"]
+        ]
 
     def test_the_site_is_prepared_by_what_the_service_runs(
         self, compose: dict[str, Any], tmp_path: Path
