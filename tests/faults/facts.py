@@ -62,9 +62,7 @@ class Facts:
         )
 
     def _left(self) -> str:
-        return "; ".join(
-            filter(None, [self._each(_growth), _changes("in Redis: ", *self.stored)])
-        )
+        return "; ".join(filter(None, [self._each(_growth), _changes("in Redis: ", *self.stored)]))
 
     def _each(self, tell: Any) -> str:
         told = {name: tell(seen) or "nothing" for name, seen in self.servers.items()}

@@ -44,7 +44,6 @@ class AsyncVisitor(AsyncWebsocketConsumer):
     async def room_said(self, event: Any) -> None:
         await self.send(json.dumps({"said": event["said"], "more": event.get("more")}))
 
-
     async def room_hold(self, event: Any) -> None:
         await asyncio.sleep(event["said"])
 

@@ -176,7 +176,9 @@ async def full(world: World, name: str, seconds: float) -> Facts:
             for page in everybody:
                 page.heard.clear()
             answer = await server.send(type="job.do", said=numbers, channel="jobs")
-            seen.notes.append(f"`ChannelFull` for {answer['full']} of {len(numbers)} that nobody reads")
+            seen.notes.append(
+                f"`ChannelFull` for {answer['full']} of {len(numbers)} that nobody reads"
+            )
             world.store.ask("del", "asgijobs")
         await world.everyone_hears(everybody)
     return facts
