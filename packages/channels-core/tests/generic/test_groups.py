@@ -317,6 +317,33 @@ async def test_an_invalid_group_name_is_an_error_and_no_membership(
 
 
 @both_colours
+async def test_who_was_not_connected_is_not_disconnected(colour: str, layer: LocalLayer) -> None:
+    seen: list[str] = []
+
+    def connect(self: Any) -> Any:
+        seen.append("connect")
+        yield self.accept()
+
+    def disconnect(self: Any, code: int) -> Any:
+        seen.append("disconnect")
+        yield None
+
+    kind = consumer(colour, groups=["g"], connect=connect, disconnect=disconnect)
+    layer.faults["group_add"] = LookupError("no layer")
+    server = Server(kind.as_asgi())
+    server.put({"type": "websocket.connect"})
+    with pytest.raises(LookupError, match="no layer"):
+        await server.end()
+    assert seen == []
+    layer.faults.clear()
+    server = Server(kind.as_asgi())
+    await server.connect()
+    await server.leave()
+    assert seen == ["connect", "disconnect"]
+    assert layer.members == 0
+
+
+@both_colours
 @pytest.mark.parametrize("groups", ["room", 7, lambda self: "room"])
 async def test_groups_of_the_wrong_kind_are_an_error(
     colour: str, groups: Any, layer: LocalLayer

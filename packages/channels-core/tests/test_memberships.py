@@ -1,0 +1,297 @@
+"""Memberships that are renewed, and groups that are left late."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from channels_core import _memberships
+from channels_core._memberships import join, leave, leave_when_possible, renewal_seconds
+from channels_core.generic.websocket import AsyncWebsocketConsumer
+from colours import both_colours, consumer
+from fakes import LocalLayer, Server, until
+
+AWAY = ConnectionError("no layer")
+
+
+@pytest.fixture(autouse=True)
+def short(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    settings.CHANNELS_GROUP_RENEWAL = 0.001
+    monkeypatch.setattr(_memberships, "_SOON", 0.001)
+    yield
+    assert not any(layers for loop, layers in _memberships._loops.items() if not loop.is_closed())
+
+
+class TestSetting:
+    @pytest.mark.parametrize(("value", "seconds"), [(5, 5.0), (0.5, 0.5), (0, None), (None, None)])
+    def test_seconds(self, settings: Any, value: Any, seconds: float | None) -> None:
+        settings.CHANNELS_GROUP_RENEWAL = value
+        assert renewal_seconds() == seconds
+
+    def test_default(self, settings: Any) -> None:
+        del settings.CHANNELS_GROUP_RENEWAL
+        assert renewal_seconds() == 60
+
+    @pytest.mark.parametrize("value", [-1, "60", True, [60]])
+    def test_anything_else_is_an_error(self, settings: Any, value: Any) -> None:
+        settings.CHANNELS_GROUP_RENEWAL = value
+        with pytest.raises(ImproperlyConfigured, match="CHANNELS_GROUP_RENEWAL must be"):
+            renewal_seconds()
+
+
+def times(layer: LocalLayer, name: str, group: str) -> int:
+    return layer.calls.count((name, group))
+
+
+class TestRenewal:
+    async def test_a_layer_that_forgot_is_told_again(self, layer: LocalLayer) -> None:
+        await join(layer, "a", "one")
+        await join(layer, "b", "two")
+        await layer.flush()
+        await until(lambda: layer.members == 2)
+        assert (layer.groups["a"], layer.groups["b"]) == ({"one"}, {"two"})
+        await leave(layer, "a", "one")
+        await leave(layer, "b", "two")
+
+    async def test_what_was_left_is_not_renewed(self, layer: LocalLayer) -> None:
+        await join(layer, "a", "one")
+        await join(layer, "b", "one")
+        await leave(layer, "a", "one")
+        await layer.flush()
+        await until(lambda: times(layer, "group_add", "b") > 3)
+        assert times(layer, "group_add", "a") == 1
+        assert not layer.groups["a"]
+        await leave(layer, "b", "one")
+
+    async def test_what_is_left_while_it_is_renewed_stays_left(self) -> None:
+        class Slow(LocalLayer):
+            async def group_add(self, group: str, channel: str) -> None:
+                if self.calls:
+                    begun.set()
+                    await going_on.wait()
+                await super().group_add(group, channel)
+
+        begun, going_on = asyncio.Event(), asyncio.Event()
+        layer = Slow()
+        await join(layer, "a", "one")
+        await begun.wait()
+        await leave(layer, "a", "one")
+        going_on.set()
+        await until(lambda: times(layer, "group_discard", "a") == 2)
+        assert layer.members == 0
+
+    async def test_what_is_left_before_its_turn_is_not_renewed(self) -> None:
+        class Slow(LocalLayer):
+            async def group_add(self, group: str, channel: str) -> None:
+                if len(self.calls) == 2:
+                    begun.set()
+                    await going_on.wait()
+                await super().group_add(group, channel)
+
+        begun, going_on = asyncio.Event(), asyncio.Event()
+        layer = Slow()
+        await join(layer, "a", "one")
+        await join(layer, "b", "one")
+        await begun.wait()
+        await leave(layer, "b", "one")
+        going_on.set()
+        await until(lambda: times(layer, "group_add", "a") > 2)
+        assert times(layer, "group_add", "b") == 1
+        await leave(layer, "a", "one")
+
+    async def test_what_is_joined_again_while_it_is_left_late_stays_joined(self) -> None:
+        class Slow(LocalLayer):
+            async def group_discard(self, group: str, channel: str) -> None:
+                if "group_discard" not in self.faults:
+                    begun.set()
+                    await going_on.wait()
+                await super().group_discard(group, channel)
+
+        begun, going_on = asyncio.Event(), asyncio.Event()
+        layer = Slow()
+        layer.faults["group_discard"] = AWAY
+        await join(layer, "a", "one")
+        await leave_when_possible(layer, "a", "one")
+        layer.faults.clear()
+        await begun.wait()
+        await join(layer, "a", "one")
+        going_on.set()
+        await until(lambda: layer.members == 1 and times(layer, "group_add", "a") > 2)
+        await leave(layer, "a", "one")
+        assert layer.members == 0
+
+    async def test_none(self, settings: Any, layer: LocalLayer) -> None:
+        settings.CHANNELS_GROUP_RENEWAL = None
+        await join(layer, "a", "one")
+        [held] = _memberships._loops[asyncio.get_running_loop()].values()
+        assert held._timer is None
+        await leave(layer, "a", "one")
+
+    async def test_before_the_layer_ends_a_membership(self, settings: Any) -> None:
+        class Expiring(LocalLayer):
+            group_expiry = 0.004
+
+        settings.CHANNELS_GROUP_RENEWAL = 3600
+        layer = Expiring()
+        await join(layer, "a", "one")
+        await until(lambda: times(layer, "group_add", "a") > 2)
+        await leave(layer, "a", "one")
+
+    async def test_many_leave_room_for_others(self, layer: LocalLayer) -> None:
+        names = [str(number) for number in range(200)]
+        for name in names:
+            await join(layer, "a", name)
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        begun = times(layer, "group_add", "a")
+        counting = asyncio.create_task(count())
+        await until(lambda: times(layer, "group_add", "a") >= begun + 200)
+        counting.cancel()
+        assert turns >= 4
+        for name in names:
+            await leave(layer, "a", name)
+
+
+class TestOutage:
+    async def test_a_group_is_left_when_the_layer_is_back(
+        self, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "django.channels.layers")
+        for name in ("one", "two", "three"):
+            await join(layer, "a", name)
+        layer.faults |= {"group_discard": AWAY, "group_add": AWAY}
+        for name in ("one", "two"):
+            await leave_when_possible(layer, "a", name)
+        tried = len(layer.calls)
+        await until(lambda: len(layer.calls) > tried + 3)
+        assert layer.groups["a"] == {"one", "two", "three"}
+        layer.faults.clear()
+        await until(lambda: layer.groups["a"] == {"three"})
+        await until(lambda: len(caplog.records) == 2)
+        fails, works = (record.getMessage() for record in caplog.records)
+        assert fails.endswith("ConnectionError: no layer")
+        assert "works again" in works
+        await leave(layer, "a", "three")
+
+    async def test_that_is_not_put_off_until_the_next_renewal(
+        self, settings: Any, layer: LocalLayer
+    ) -> None:
+        settings.CHANNELS_GROUP_RENEWAL = 3600
+        await join(layer, "a", "one")
+        await join(layer, "b", "one")
+        layer.faults["group_discard"] = AWAY
+        await leave_when_possible(layer, "a", "one")
+        layer.faults.clear()
+        await until(lambda: layer.members == 1)
+        await leave(layer, "b", "one")
+
+    async def test_without_renewals_too(self, settings: Any, layer: LocalLayer) -> None:
+        settings.CHANNELS_GROUP_RENEWAL = 0
+        await join(layer, "a", "one")
+        layer.faults["group_discard"] = AWAY
+        await leave_when_possible(layer, "a", "one")
+        tried = len(layer.calls)
+        await until(lambda: len(layer.calls) > tried + 1)
+        layer.faults.clear()
+        await until(lambda: layer.members == 0)
+        await until(lambda: not _memberships._loops[asyncio.get_running_loop()])
+
+    async def test_a_fault_is_the_callers(self, layer: LocalLayer) -> None:
+        await join(layer, "a", "one")
+        layer.faults["group_discard"] = LookupError("broken")
+        with pytest.raises(LookupError, match="broken"):
+            await leave_when_possible(layer, "a", "one")
+
+    async def test_a_fault_keeps_no_other_from_being_renewed(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Broken(LocalLayer):
+            async def group_add(self, group: str, channel: str) -> None:
+                await super().group_add(group, channel)
+                if group == "a" and times(self, "group_add", "a") > 1:
+                    raise LookupError("broken")
+
+        layer = Broken()
+        await join(layer, "a", "one")
+        await join(layer, "b", "one")
+        await layer.flush()
+        await until(lambda: times(layer, "group_add", "b") > 3)
+        assert layer.groups["b"] == {"one"}
+        [record] = caplog.records
+        assert "LookupError: broken" in record.getMessage()
+        await leave(layer, "a", "one")
+        await leave(layer, "b", "one")
+
+
+def test_a_loop_that_has_ended_is_forgotten() -> None:
+    layer = LocalLayer()
+    loops = []
+
+    async def begin() -> None:
+        loops.append(asyncio.get_running_loop())
+        await join(layer, "a", "one")
+
+    asyncio.run(begin())
+    asyncio.run(begin())
+    assert loops[0] not in _memberships._loops
+    assert loops[1] in _memberships._loops
+    del _memberships._loops[loops[1]]
+
+
+@both_colours
+async def test_a_consumers_groups_are_kept(colour: str, layer: LocalLayer) -> None:
+    def connect(self: Any) -> Any:
+        yield self.join_group("joined")
+        yield self.accept()
+
+    server = Server(consumer(colour, groups=["declared"], connect=connect).as_asgi())
+    await server.connect()
+    await layer.flush()
+    await until(lambda: layer.members == 2)
+    await server.leave()
+    assert layer.members == 0
+
+
+@both_colours
+async def test_a_connection_ends_in_order_though_the_layer_is_away(
+    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[int] = []
+
+    def disconnect(self: Any, code: int) -> Any:
+        seen.append(code)
+        yield None
+
+    servers = [
+        Server(consumer(colour, groups=["g"], disconnect=disconnect).as_asgi()) for _ in range(3)
+    ]
+    for server in servers:
+        await server.connect()
+    layer.faults |= {"group_discard": AWAY, "group_add": AWAY}
+    for server in servers:
+        await server.leave()
+    assert seen == [1000] * 3
+    assert len(caplog.records) == 1
+    layer.faults.clear()
+    await until(lambda: layer.members == 0)
+
+
+async def test_nothing_is_left_in_the_event_loop(layer: LocalLayer) -> None:
+    class Member(AsyncWebsocketConsumer):
+        groups = ["g"]
+
+    before = asyncio.all_tasks()
+    server = Server(Member.as_asgi())
+    await server.connect()
+    await server.leave()
+    assert asyncio.all_tasks() == before
+    assert not _memberships._loops[asyncio.get_running_loop()]
