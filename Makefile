@@ -13,7 +13,7 @@ ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help interpreter install demo test lint format types imports isolated build docs lock ci clean
+.PHONY: help interpreter install demo demo-redis test lint format types imports isolated suites build docs lock ci clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,9 @@ install: interpreter ## Make the environment with the pinned tools and all packa
 
 demo: interpreter ## Serve the example chat on 127.0.0.1:8000 (PORT= changes it)
 	$(IN_ENV) python -m tools.demo
+
+demo-redis: interpreter ## Serve it with two servers, a worker and Redis, at PORT and the next
+	$(IN_ENV) python -m tools.demo_redis
 
 test: interpreter ## Test every package alone with its coverage gate, then the whole tree
 	$(IN_ENV) python -m tools.test $(P) -- $(ARGS)
@@ -44,6 +47,9 @@ imports: interpreter ## Check that imports point one way
 
 isolated: interpreter ## Test each package's wheel with nothing but what it declares
 	$(IN_ENV) python -m tools.isolated $(P)
+
+suites: interpreter ## Run the tests of public packages on our wheels (ARGS='--upstream' compares)
+	$(IN_ENV) python -m tools.suites $(ARGS)
 
 build: interpreter ## Build wheels and source archives into dist/ and check what they hold
 	$(IN_ENV) python -m tools.build $(P)

@@ -78,12 +78,19 @@ NAMES: Final[dict[str, list[str]]] = {
         "TokenSource",
     ],
     "channels_core": ["DEFAULT_CHANNEL_LAYER", "__version__"],
-    "channels_core.abort": ["abort_response"],
+    "channels_core.abort": ["abort_response", "close_with"],
+    "channels_core.apps": ["ChannelsCoreConfig", "set_up"],
     "channels_core.applications": [
         "ConsumerApplication",
         "application_of",
         "as_asgi3",
         "name_that_thing",
+    ],
+    "channels_core.checks": [
+        "check_application",
+        "check_layers",
+        "check_worker_layer",
+        "register_checks",
     ],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name"],
     "channels_core.db": [
@@ -113,6 +120,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "GroupMember",
         "SyncGroupMember",
         "group_names",
+        "offers_groups",
     ],
     "channels_core.generic.websocket": [
         "AsyncJsonWebsocketConsumer",
@@ -125,6 +133,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "encode_headers",
         "encode_response_headers",
     ],
+    "channels_core.inspection": ["Place", "consumer_of", "walk"],
     "channels_core.layers": [
         "BaseChannelLayer",
         "ChannelLayerManager",

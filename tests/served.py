@@ -11,12 +11,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-__all__ = ["FIRST_SITE", "ROOT", "SITE", "Served", "demo", "environment", "free_port", "uvicorn"]
+__all__ = [
+    "FIRST_SITE",
+    "ROOT",
+    "SITE",
+    "Served",
+    "demo",
+    "demo_redis",
+    "environment",
+    "free_port",
+    "one_of_several",
+    "uvicorn",
+]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SITE: Final = ROOT / "examples" / "chat"
 #: The same site as the first page of the tutorial has it, without accounts.
 FIRST_SITE: Final = ROOT / "examples" / "first_chat"
+
+#: What the site and its settings read besides CHAT_...
+OTHERS: Final = ("CHANNEL_LAYER", "DJANGO_SETTINGS_MODULE", "REDIS_URL")
 
 
 def free_port() -> int:
@@ -36,8 +50,11 @@ def environment(database: Path, **settings: object) -> dict[str, str]:
 
     Other settings of the site are those that it reads as CHAT_...: `feed_seconds=1`.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
-    inherited.pop("DJANGO_SETTINGS_MODULE", None)
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OTHERS and not name.startswith("CHAT_")
+    }
     given = {f"CHAT_{name.upper()}": str(value) for name, value in settings.items()}
     return inherited | given | {"CHAT_DATABASE": str(database), "PYTHONUNBUFFERED": "1"}
 
@@ -61,7 +78,7 @@ class Served:
         self.output: list[str] = []
         self._command = command(self.port)
         self._site = site
-        self._env = env | {"PORT": str(self.port)}
+        self.env = env | {"PORT": str(self.port)}
         self._announces = announces
 
     def start(self) -> None:
@@ -69,7 +86,7 @@ class Served:
         self.process = subprocess.Popen(
             self._command,
             cwd=self._site,
-            env=self._env,
+            env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -125,3 +142,38 @@ def uvicorn(folder: Path, site: Path = SITE, **settings: object) -> Served:
     )
     announces = "Uvicorn running on "
     return Served("uvicorn", lambda port: [*command, "--port", str(port)], env, announces, site)
+
+
+def demo_redis(folder: Path, **variables: str) -> Served:
+    """Return `tools.demo_redis`, with a Redis of its own if `variables` names none."""
+    command = [sys.executable, "-m", "tools.demo_redis"]
+    env = environment(folder / "db.sqlite3") | variables
+    return Served("uvicorn", lambda port: command, env, "Ctrl-C ends it all.", ROOT)
+
+
+def one_of_several(program: str, folder: Path, **variables: str) -> Served:
+    """Return a process of the site that others stand beside, on a database in the folder.
+
+    Args:
+        program: `uvicorn`, `daphne`, or `worker`.
+        folder: Where the database is; it has to be there.
+        variables: What is in the environment, CHANNEL_LAYER and REDIS_URL above all.
+    """
+    application = "chatsite.asgi:application"
+
+    def command(port: int) -> list[str]:
+        given = {
+            "uvicorn": ["-m", "uvicorn", "--lifespan", "on", "--timeout-graceful-shutdown", "1"],
+            "daphne": ["-m", "daphne"],
+            "worker": ["manage.py", "runworker", "chat-stats"],
+        }[program]
+        where = [] if program == "worker" else ["--port", str(port), application]
+        return [sys.executable, *given, *where]
+
+    announces = {
+        "uvicorn": "Uvicorn running on ",
+        "daphne": "Listening on TCP address ",
+        "worker": "Worker listens on chat-stats ",
+    }
+    env = environment(folder / "db.sqlite3") | variables
+    return Served(program, command, env, announces[program])

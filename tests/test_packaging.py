@@ -103,6 +103,33 @@ class TestEachPackage:
             assert path.read_text().strip()
 
 
+class TestTheMetaPackage:
+    """What other distributions ask of `channels`, as their metadata has it."""
+
+    @pytest.mark.parametrize(
+        "requirement",
+        [
+            "channels>=4.2.2",  # channels-redis 4.3.0
+            "channels>=4.1.0",  # djangochannelsrestframework 1.3.0
+            "channels>=4.0.0",  # strawberry-graphql[channels]
+            "channels",
+        ],
+    )
+    def test_its_version_satisfies_them(self, requirement: str) -> None:
+        version = by_name("channels").pyproject()["project"]["version"]
+        assert version in Requirement(requirement).specifier
+
+    def test_it_has_the_extras_that_they_and_programs_name(self) -> None:
+        extras = by_name("channels").pyproject()["project"]["optional-dependencies"]
+        assert extras.keys() == {"daphne", "redis", "types"}
+
+    def test_the_server_comes_with_it_and_with_the_extra_of_its_name(self) -> None:
+        project = by_name("channels").pyproject()["project"]
+        (extra,) = project["optional-dependencies"]["daphne"]
+        assert extra in project["dependencies"]
+        assert Requirement(extra).extras == {"daphne"}
+
+
 def without_names(package: Package, section: str) -> dict[str, Any]:
     found = dict(package.pyproject()["tool"][section])
     for key, value in (("name", package.name), ("package", package.import_name)):
@@ -152,3 +179,8 @@ def test_every_target_that_a_page_names_exists(page: str) -> None:
     named = re.findall(r"(?:`|^ +)make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)
     assert named
     assert targets.issuperset(named)
+
+
+def test_what_requires_an_extra_of_channels_4_finds_it() -> None:
+    offered = metadata.metadata("channels").get_all("Provides-Extra") or []
+    assert {"daphne", "types"} <= set(offered)

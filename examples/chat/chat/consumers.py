@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from channels.exceptions import ChannelFull
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
+from chat.announcing import EVERYBODY
 from chat.forms import MessageForm
+from chat.jobs import STATS
 from chat.models import HISTORY, Message
 from chat.saying import room_group, say
 
@@ -16,6 +19,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
     """Put one member into one room: pass on what they write, and send what the others write."""
 
     max_message_size = 8192
+    groups = [EVERYBODY]
 
     async def connect(self) -> None:
         """Join the room, then catch up with its last messages."""
@@ -30,6 +34,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Keep what the member wrote and hand it to everybody in the room."""
+        if content == {"ask": "stats"}:
+            await self.ask_for_stats()
+            return
         form = MessageForm(content if isinstance(content, dict) else {})
         if not form.is_valid():
             await self.send_json({"errors": form.errors.get_json_data()})
@@ -41,3 +48,23 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
     async def chat_message(self, event: Mapping[str, Any]) -> None:
         """Send the member what somebody in the room wrote."""
         await self.send_json(event["message"])
+
+    async def chat_announcement(self, event: Mapping[str, Any]) -> None:
+        """Send the member what the site announces, unless it is for another room."""
+        if event["room"] in (None, self.room):
+            await self.send_json({"announcement": event["text"], "sent_at": event["sent_at"]})
+
+    async def ask_for_stats(self) -> None:
+        """Leave a job for a worker, with the address to which the result is to come."""
+        # The address is that of this connection, and the room the one that it was let into. So
+        # there is nothing by which a client could have another one read or written to.
+        job = {"type": "stats.count", "room": self.room, "reply_to": self.channel_name}
+        try:
+            await self.channel_layer.send(STATS, job)
+        except ChannelFull:
+            problem = {"message": "Too many are waiting for this. Please try again later."}
+            await self.send_json({"errors": {"ask": [problem]}})
+
+    async def stats_ready(self, event: Mapping[str, Any]) -> None:
+        """Send the member what the worker has found out."""
+        await self.send_json({"stats": event["stats"]})

@@ -1,5 +1,6 @@
 """The site in a real browser: run with `python manage.py test`, skipped where there is none."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -7,11 +8,13 @@ from collections.abc import Callable
 from typing import ClassVar
 from unittest import SkipTest
 
+from asgiref.sync import async_to_sync
 from channels.testing import ChannelsLiveServerTestCase
 from django.contrib.auth.models import User
 
 from accounts.tests import PASSWORD, fast_passwords
 from chat.models import Message
+from chat.test_processes import new_layer, worker
 
 try:
     from selenium import webdriver
@@ -137,6 +140,21 @@ class BrowserTests(ChannelsLiveServerTestCase):
         for window in (anna, ben, feed):
             self.assert_lines(window, "Anna: <b>Milk</b>, anyone?", "Ben: Please.")
         self.assertEqual(Message.objects.count(), 2)
+
+    def test_the_statistics_of_a_room(self) -> None:
+        """They come from a worker; where there is none, the page says so after a while."""
+        self.enterContext(new_layer())
+        self.enter("Anna", "/rooms/tea/")
+        self.press("ask")
+        self.wait(lambda page: "no worker" in page.find_element(By.ID, "stats").text)
+
+        async def wait_for_a_worker() -> None:
+            async with worker():
+                await asyncio.to_thread(
+                    self.wait, lambda page: "Messages: 0" in page.find_element(By.ID, "stats").text
+                )
+
+        async_to_sync(wait_for_a_worker)()
 
     def test_the_static_files_are_there(self) -> None:
         """The list of messages looks as the style sheet says."""

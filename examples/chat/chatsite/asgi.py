@@ -9,11 +9,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 django_application = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402 (the apps come first)
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (the same)
+from channels.routing import (  # noqa: E402 (the same)
+    ChannelNameRouter,
+    ProtocolTypeRouter,
+    URLRouter,
+)
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402 (the same)
 from django.urls import re_path  # noqa: E402 (the same)
 
 from accounts.routing import websocket_urlpatterns as account_urlpatterns  # noqa: E402 (the same)
+from chat.jobs import STATS, StatsConsumer  # noqa: E402 (the same)
 from chat.routing import http_urlpatterns  # noqa: E402 (the same)
 from chat.routing import websocket_urlpatterns as chat_urlpatterns  # noqa: E402 (the same)
 
@@ -30,5 +35,7 @@ application = ProtocolTypeRouter(
             # WebSocket looks once a minute as well.
             AuthMiddlewareStack(websockets, ends_with_login=True, revalidate_every=60)
         ),
+        # No server asks for this: `python manage.py runworker chat-stats` does.
+        "channel": ChannelNameRouter({STATS: StatsConsumer.as_asgi()}),
     }
 )

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Published with the example, so it protects nothing. A real site has its own and keeps it secret.
@@ -43,9 +45,30 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+# The memory layer joins what is in one process. Over Redis, the site runs in several.
+CHANNEL_LAYER = os.environ.get("CHANNEL_LAYER", "memory")
+REDIS = {
+    "address": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+    # From its version 8 on, the client of Redis waits for no answer longer than the layer lets
+    # Redis wait for a message.
+    "socket_timeout": None,
 }
+LAYERS = {
+    "memory": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+    "redis": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS]},
+    },
+    "redis-pubsub": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS]},
+    },
+}
+if CHANNEL_LAYER not in LAYERS:
+    raise ImproperlyConfigured(
+        f"The environment's CHANNEL_LAYER is one of {', '.join(LAYERS)}, not {CHANNEL_LAYER!r}."
+    )
+CHANNEL_LAYERS = {"default": LAYERS[CHANNEL_LAYER]}
 
 DATABASES = {
     "default": {

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +19,7 @@ from channels_auth.sessions import SessionMiddleware, SessionMiddlewareStack
 from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.middleware import BaseMiddleware
-from channels_core.routing import ProtocolTypeRouter, URLRouter
+from channels_core.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from channels_core.security.websocket import AllowedHostsOriginValidator
 
 Check = Callable[[Any], list[str | None]]
@@ -162,6 +163,7 @@ class TestOrigins:
             AllowedHostsOriginValidator(AuthMiddlewareStack(Chat)),
             AuthMiddlewareStack(AllowedHostsOriginValidator(Chat)),
             ProtocolTypeRouter({"http": AuthMiddlewareStack(Chat)}),
+            AuthMiddlewareStack(ChannelNameRouter({"jobs": Chat})),
             ProtocolTypeRouter(
                 {"websocket": AllowedHostsOriginValidator(SessionMiddlewareStack(Chat))}
             ),
@@ -203,6 +205,16 @@ class TestOrigins:
 @pytest.mark.parametrize("name", [None, "nothing", "no_such_module.application", "a_site.broken"])
 def test_what_cannot_be_imported_is_the_business_of_other_checks(served: Any, name: Any) -> None:
     with override_settings(ASGI_APPLICATION=name):
+        assert check_middleware() == []
+        assert check_origins() == []
+
+
+def test_nor_does_a_module_end_the_command_that_exits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_site_that_exits.py").write_text("import sys; sys.exit('not today')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with override_settings(ASGI_APPLICATION="a_site_that_exits.application"):
         assert check_middleware() == []
         assert check_origins() == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 SECRET_KEY = "not a secret: it guards nothing but tests"
 
-INSTALLED_APPS: list[str] = []
+INSTALLED_APPS = ["channels_core"]
 
 USE_TZ = True
 

@@ -1,8 +1,11 @@
+import asyncio
+import contextlib
 import functools
 from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
+from django.core.exceptions import SynchronousOnlyOperation
 
 from channels_core.applications import as_asgi3, name_that_thing
 from channels_core.consumer import AsyncConsumer
@@ -156,3 +159,34 @@ async def test_a_constructor_that_fails_is_logged(caplog: pytest.LogCaptureFixtu
     assert "Failing failed: path '/a/'" in caplog.text
     assert application.consumer_class is Failing
     assert application.consumer_initkwargs == {}
+
+
+def lookup() -> str:
+    """Stand for a query of Django's ORM, which asks the same."""
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise SynchronousOnlyOperation
+    return "anna"
+
+
+async def test_a_first_step_may_ask_the_database() -> None:
+    class Middleware:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __call__(self, scope: Scope) -> Any:
+            return self.inner(dict(scope, path=lookup()))
+
+    class Asking(OfScope):
+        def __init__(self, scope: Scope) -> None:
+            super().__init__(dict(scope, path=lookup()))
+
+    for application in (Middleware(OfScope), Asking):
+        server = Server(as_asgi3(application), scope={"path": "/a/"})
+        assert await server.connect() == [{"type": "told", "by": "anna"}]
+        with pytest.raises(ValueError, match="No handler"):
+            await server.leave()
+
+
+def test_the_scope_may_be_given_by_its_name() -> None:
+    assert AsyncConsumer(scope={"path": "/a/"}).scope == {"path": "/a/"}

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -219,4 +220,15 @@ class TestAroundOurs:
 
         server = Server(as_asgi3(Outer(wrap(Consumer))), {"path": "/a/", "subprotocols": ["anna"]})
         assert (await server.connect())[0]["subprotocol"] == "anna"
+        await server.leave()
+
+    @pytest.mark.parametrize("inner", [WebsocketConsumer, partial(WebsocketConsumer)])
+    async def test_one_that_is_derived_from_ours_may_call_what_it_wraps(self, inner: Any) -> None:
+        class Derived(BaseMiddleware):
+            def __call__(self, scope: Scope) -> Any:  # type: ignore[override] # as it was
+                call: Any = self.inner
+                return call(dict(scope, user="anna"))
+
+        server = Server(as_asgi3(Derived(inner)))
+        assert (await server.connect())[0]["type"] == "websocket.accept"
         await server.leave()

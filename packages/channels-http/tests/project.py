@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-__all__ = ["Project"]
+__all__ = ["FILES", "Project"]
 
-_FILES: Final = {
+#: The files of the project, by path.
+FILES: Final = {
     "manage.py": """
 import os, sys
 from django.core.management import execute_from_command_line
@@ -53,7 +54,7 @@ class Project:
         self._arguments = arguments or ("0",)
         self.output = ""
         modules = {f"{name}.py": text for name, text in files.items()}
-        for name, text in (_FILES | modules).items():
+        for name, text in (FILES | modules).items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text.lstrip())
 

@@ -196,6 +196,22 @@ class TestCalls:
 
         assert (await fetch("/plain/", application=application))[0] == 200
 
+    async def test_where_a_tool_that_watches_requests_replaced_the_call(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As Sentry's does for channels 3 and newer: with a method that takes what ASGI 3 has."""
+        original = AsgiHandler.__call__
+
+        async def watched(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(scope["path"])
+            await original(self, scope, receive, send)
+
+        seen: list[str] = []
+        monkeypatch.setattr(AsgiHandler, "__call__", watched)
+        assert (await fetch("/plain/", application=AsgiHandler()))[0] == 200
+        assert (await fetch("/plain/", application=AsgiHandler))[0] == 200
+        assert seen == ["/plain/", "/plain/"]
+
     async def test_many_at_once(self) -> None:
         handler = AsgiHandler()
         answers = await asyncio.gather(

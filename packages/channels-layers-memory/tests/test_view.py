@@ -1,7 +1,7 @@
 import pytest
 
 from channels_layers_memory._store import Store
-from channels_layers_memory._view import Channels
+from channels_layers_memory._view import Channels, Waiting
 from fakes import Clock, Fixed, Reader
 
 
@@ -26,6 +26,15 @@ def test_it_shows_what_waits_as_it_is_at_each_look(store: Store) -> None:
     assert "'mail'" in repr(channels)
     with pytest.raises(KeyError):
         channels["other"]
+
+
+def test_a_channel_tells_of_its_messages_as_a_queue_does(store: Store) -> None:
+    channels = Channels(store)
+    store.put("mail", {"n": 1})
+    store.put("mail", {"n": 2})
+    store.take("chat", Reader)
+    assert (channels["mail"].qsize(), channels["mail"].empty()) == (2, False)
+    assert (channels["chat"].qsize(), channels["chat"].empty()) == (0, True)
 
 
 def test_deleting_a_channel_leaves_nothing_of_it(store: Store) -> None:
@@ -55,4 +64,4 @@ def test_it_can_be_deleted_from_while_it_is_looked_through(store: Store) -> None
 
 def test_a_channel_cannot_be_made_by_hand(store: Store) -> None:
     with pytest.raises(TypeError, match="await send\\('mail', message\\)"):
-        Channels(store)["mail"] = ()
+        Channels(store)["mail"] = Waiting()

@@ -1,13 +1,13 @@
 """System checks: is the middleware in order, and does an origin validator guard the cookies?"""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core import checks
 
-from channels_auth._applications import Place, is_ours, walk
+from channels_auth._applications import is_certain, is_ours
 from channels_auth._guard import Guard
 from channels_auth.auth import AuthMiddleware
 from channels_auth.cookies import CookieMiddleware
@@ -15,6 +15,7 @@ from channels_auth.disconnection import EndsWithLoginMiddleware
 from channels_auth.sessions import SessionMiddleware
 from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.applications import name_that_thing
+from channels_core.inspection import Place, consumer_of, walk
 from channels_core.routing import get_default_application
 from channels_core.security.websocket import OriginValidator
 
@@ -40,7 +41,7 @@ def register_checks() -> None:
 def _places() -> list[Place]:
     try:
         application = get_default_application()
-    except Exception:  # noqa: BLE001 - what a program's module raises; other checks report that
+    except (Exception, SystemExit):  # noqa: BLE001 - what a program's module raises; core's check tells
         return []
     return list(walk(application))
 
@@ -115,7 +116,7 @@ def _check_table(place: Place) -> Iterator[checks.CheckMessage]:
 
 
 def _check_order(place: Place) -> Iterator[checks.CheckMessage]:
-    if not isinstance(place.application, AuthMiddleware) or not place.is_certain:
+    if not isinstance(place.application, AuthMiddleware) or not is_certain(place):
         return
     # The outermost of the two decides; with `required`, the other one has nothing left to do.
     finders = (each for each in place.around if isinstance(each, _FINDERS))
@@ -153,7 +154,7 @@ _CHECKS: Final = (
 def _lacks(place: Place, kind: type, *needed: type) -> bool:
     # A program's subclass may need something else.
     needs = isinstance(place.application, kind) and is_ours(place.application)
-    return needs and place.is_certain and not place.is_inside(*needed)
+    return needs and is_certain(place) and not place.is_inside(*needed)
 
 
 def check_origins(
@@ -191,8 +192,7 @@ def _is_unguarded(place: Place) -> bool:
 
 
 def _name(place: Place) -> str:
-    consumer: Callable[..., Any] = getattr(place.application, "consumer_class", place.application)
-    return name_that_thing(consumer)
+    return name_that_thing(consumer_of(place.application) or place.application)
 
 
 def _read(page: str, section: str) -> str:

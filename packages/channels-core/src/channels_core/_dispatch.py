@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
@@ -103,11 +104,18 @@ class MessageLoop:
                 self._sources = ()
                 self._failure = asyncio.CancelledError()
 
-    def stop(self, failure: BaseException) -> None:
-        """End the loop with an exception, once the handler that runs now has ended."""
+    def stop(self, failure: BaseException, *, at_once: bool = False) -> None:
+        """End the loop with an exception, once the handler that runs now has ended.
+
+        Args:
+            failure: The exception, unless there is one already.
+            at_once: Whether that handler is cancelled.
+        """
         if self._failure is None:
             self._failure = failure
-        if not (self._handling or self._interrupted) and self._main is not None:
+        if self._interrupted or self._main is None:
+            return
+        if at_once or not self._handling:
             self._interrupted = True
             self._main.cancel()
 
@@ -115,7 +123,8 @@ class MessageLoop:
         """Call `stop` after some seconds; from any thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(loop.call_later, seconds, self.stop, failure)
+            stop = partial(self.stop, failure)
+            loop.call_soon_threadsafe(loop.call_later, seconds, stop)
 
     async def _run_beside(self, receive: Receive, dispatch: Dispatch) -> None:
         try:
@@ -145,7 +154,8 @@ class MessageLoop:
                         await self._handle(dispatch, message)
                     except BaseException as error:
                         # Before the turn ends: nothing is handled after a failure.
-                        self._failure = error
+                        if not (self._interrupted and isinstance(error, asyncio.CancelledError)):
+                            self._failure = error
                         raise
                     finally:
                         self._context = contextvars.copy_context()

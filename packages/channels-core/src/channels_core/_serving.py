@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from channels_core._dispatch import wait_despite_cancellation
+from channels_core._draining import Drainable, draining
 
 __all__ = ["Serving", "wait_for_cancelled"]
 
@@ -17,7 +18,11 @@ _LONGEST: Final = 30.0
 class Serving:
     """A context in which the present task serves a connection."""
 
-    __slots__ = ("_task",)
+    __slots__ = ("_connection", "_task")
+
+    def __init__(self, connection: Drainable | None = None) -> None:
+        """Take the connection, if it is to be ended before the server."""
+        self._connection = connection
 
     def __enter__(self) -> None:
         """Take note of the task."""
@@ -26,6 +31,8 @@ class Serving:
         # Of a consumer that another one calls, the outer one is what is waited for.
         self._task: asyncio.Task[Any] | None = None if task in _tasks else task
         _tasks.add(task)
+        if self._connection is not None:
+            draining.add(self._connection)
 
     def __exit__(
         self,
@@ -36,6 +43,8 @@ class Serving:
         """Forget it."""
         if self._task is not None:
             _tasks.discard(self._task)
+        if self._connection is not None:
+            draining.discard(self._connection)
 
 
 async def wait_for_cancelled() -> None:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from functools import partial, wraps
 from inspect import signature
 from types import MethodType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar, cast
 
 from asgiref.sync import markcoroutinefunction
 
-__all__ = ["Application", "TwoSteps", "takes"]
+__all__ = ["Application", "TwoSteps", "in_two_steps_too", "takes"]
 
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 # Not None: tests give that for what is not used.
 _NOT_GIVEN: Final = object()
@@ -54,6 +56,18 @@ class Application(TwoSteps):
         if shown is not None:
             vars(application)["__call__"] = MethodType(shown, application)
         return application
+
+
+def in_two_steps_too(application: _Function) -> _Function:
+    """Return a coroutine function of ASGI 3 that can be called with the scope alone as well."""
+
+    @wraps(application)
+    def in_steps(scope: Any, receive: Any = _NOT_GIVEN, send: Any = _NOT_GIVEN) -> Any:
+        if receive is _NOT_GIVEN:
+            return partial(application, scope)
+        return application(scope, receive, send)
+
+    return cast(_Function, markcoroutinefunction(in_steps))
 
 
 def _in_steps(call: Callable[..., Any]) -> Callable[..., Any]:

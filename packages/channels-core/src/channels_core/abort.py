@@ -1,11 +1,11 @@
-"""Cut a response short where its server would leave it open."""
+"""End connections as their server does, where it offers applications no way to."""
 
 from collections.abc import Iterator
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
 
-__all__ = ["abort_response"]
+__all__ = ["abort_response", "close_with"]
 
 #: How many applications may stand between the server and who sends, each with a `send` around
 #: the one it was given.
@@ -34,6 +34,28 @@ def abort_response(send: Any) -> None:
             request.loseConnection()
             request.server.protocol_disconnected(request)
         return
+
+
+def close_with(send: Any, code: int, reason: str) -> bool:
+    """Close a WebSocket with a code that Daphne does not take from applications.
+
+    It takes 1000 and those from 3000 on, and refuses the others by an exception.
+
+    Args:
+        send: What the application was given to send with.
+        code: Close code.
+        reason: Close reason.
+
+    Returns:
+        Whether it is closed; False for other servers, and for a handshake that is not answered.
+
+    Source: `autobahn.websocket.protocol.WebSocketProtocol.sendCloseFrame`.
+    """
+    for protocol in _bound_requests(send, _DEPTH):
+        if getattr(protocol, "state", None) == getattr(protocol, "STATE_OPEN", protocol):
+            protocol.sendCloseFrame(code=code, reasonUtf8=reason.encode(), isReply=False)
+            return True
+    return False
 
 
 def _bound_requests(send: Any, depth: int) -> Iterator[Any]:

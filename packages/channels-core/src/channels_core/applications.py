@@ -4,10 +4,12 @@ from collections.abc import Callable, Coroutine
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from asgiref.compatibility import guarantee_single_callable
+from asgiref.compatibility import is_double_callable
+from django.core.exceptions import SynchronousOnlyOperation
 
 from channels_core._failures import log_failure
-from channels_core._steps import takes
+from channels_core._steps import in_two_steps_too, takes
+from channels_core.db import database_sync_to_async
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def as_asgi3(application: Any) -> ASGIApplication:
     Raises:
         TypeError: It cannot be called.
 
-    Source: `asgiref.compatibility.guarantee_single_callable`.
+    Source: `asgiref.compatibility`, which tells a two-step application from others.
     """
     if not callable(application):
         raise TypeError(
@@ -55,13 +57,40 @@ def as_asgi3(application: Any) -> ASGIApplication:
         raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
     if isinstance(application, type) and hasattr(application, "as_asgi"):
         if takes(application.__init__, 2):  # type: ignore[misc] # what the class has is asked for
-            return application_of(application, _maker(application), {})
+            return in_two_steps_too(application_of(application, _maker(application), {}))
         return cast(ASGIApplication, application.as_asgi())
     if not isinstance(application, type) and takes(application, 3) and not takes(application, 1):
         # asgiref would call it in two steps, unless it is marked as a coroutine function: an
         # ordinary function may return what the application inside it does.
         return cast(ASGIApplication, application)
-    return cast(ASGIApplication, guarantee_single_callable(application))
+    if is_double_callable(application):
+        return _in_one_step(application)
+    return cast(ASGIApplication, application)
+
+
+def _in_one_step(application: Any) -> ASGIApplication:
+    """Return a two-step application as one of ASGI 3."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> Any:
+        instance = await _take_first_step(application, scope)
+        return await instance(receive, send)
+
+    return in_two_steps_too(app)
+
+
+async def _take_first_step(
+    step: Callable[[Scope], Callable[..., Any]], scope: Scope
+) -> Callable[..., Any]:
+    """Take the first of two steps, or make a consumer; in a thread if that asks the database.
+
+    Middleware of Channels 2 looked its user up there. Since Django 3 that is refused in an event
+    loop's thread.
+    """
+    try:
+        return step(scope)
+    except SynchronousOnlyOperation:
+        # A function of its own: the class of a consumer looks like a coroutine function there.
+        return await database_sync_to_async(lambda: step(scope))()
 
 
 def application_of(
@@ -77,7 +106,7 @@ def application_of(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            instance = make(scope)
+            instance = await _take_first_step(make, scope)
         except Exception as error:
             log_failure(consumer, scope, None, None, error)
             raise

@@ -13,6 +13,8 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import MessageLoop, run_despite_cancellation
+from channels_core._drained import DrainedConsumer
+from channels_core._draining import draining
 from channels_core._failures import log_failure, mark_as_logged
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
@@ -36,7 +38,7 @@ _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 _ENDINGS: Final = ("websocket.disconnect", "http.disconnect")
 
 
-class AsyncConsumer(TwoSteps):
+class AsyncConsumer(DrainedConsumer, TwoSteps):
     """The base of consumers whose handlers are coroutine methods.
 
     One instance serves one connection. A message of type `chat.message` is handled by the method
@@ -92,6 +94,8 @@ class AsyncConsumer(TwoSteps):
         """
         if args:
             self.scope, *args = args  # type: ignore[assignment] # what is left of them
+        elif "scope" in kwargs:
+            self.scope = kwargs.pop("scope")
         super().__init__(*args, **kwargs)
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
@@ -112,13 +116,14 @@ class AsyncConsumer(TwoSteps):
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
         self._channels_usage = DatabaseUsage()
         failure: BaseException | None = None
-        with self._channels_usage, Serving():
+        with self._channels_usage, Serving(self if self._channels_is_drained() else None):
             try:
                 if consumer_started.receivers:
                     await consumer_started.asend_robust(type(self), environ=scope)
                 await self._channels_serve(receive, send)
             except StopConsumer:
-                pass
+                if self._channels_drained:
+                    await self._channels_say_goodbye(send)
             except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
                 failure = error
                 self._channels_report(error)
@@ -145,6 +150,8 @@ class AsyncConsumer(TwoSteps):
                 self.channel_receive = partial(layer.receive, self.channel_name)
                 sources.append((self.channel_receive, self._channels_handle_layer))
         loop = self._channels_loop = MessageLoop(*sources, late=self._channels_answers_first)
+        if draining.begun and self._channels_is_drained():
+            await self._channels_come_late(receive, send)
         await loop.run(self.cleanup_timeout)
 
     def _channels_watch(self, send: Send) -> Send:

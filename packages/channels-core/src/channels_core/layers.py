@@ -57,6 +57,9 @@ class BaseChannelLayer:
     #: What the layer can do beyond sending and receiving: `groups`, `flush`.
     extensions: ClassVar[list[str]] = []
 
+    #: Whether a message gets to receivers in other processes; None where that is not known.
+    reaches_other_processes: ClassVar[bool | None] = None
+
     def __init__(
         self,
         expiry: int = 60,

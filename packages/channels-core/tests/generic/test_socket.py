@@ -41,6 +41,12 @@ def test_what_may_happen_in_each_state(state: SocketState) -> None:
             assert call() is expected
 
 
+def test_a_frame_tells_that_somebody_has_accepted() -> None:
+    subject = socket(SocketState.CONNECTING)
+    assert subject.may_receive()
+    assert subject.may_send(by_layer=False)
+
+
 def test_a_life() -> None:
     subject = Socket()
     states = []

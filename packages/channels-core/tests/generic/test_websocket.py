@@ -402,6 +402,27 @@ async def test_a_program_may_answer_the_handshake_by_itself(colour: str, answer:
 
 
 @both_colours
+async def test_a_multiplexer_may_accept_for_its_consumers(colour: str, layer: LocalLayer) -> None:
+    """As channels-demultiplexer does: it takes the place of each consumer's own method."""
+
+    async def nothing() -> None:
+        pass
+
+    def replace(self: Any) -> None:
+        self.accept = nothing if colour == "async" else lambda: None
+
+    def news(self: Any, message: Message) -> Any:
+        yield self.send(text_data=message["text"])
+
+    server = Server(consumer(colour, groups=["all"], __init__=replace, news=news).as_asgi())
+    server.put({"type": "websocket.connect"})
+    await until(lambda: layer.members > 0)
+    await layer.group_send("all", {"type": "news", "text": "pushed"})
+    assert await server.reply() == [{"type": "websocket.send", "text": "pushed"}]
+    await server.leave()
+
+
+@both_colours
 async def test_a_frame_over_the_limit_closes_with_1009(colour: str) -> None:
     frames: list[Any] = []
 
@@ -655,11 +676,11 @@ async def test_disconnect_runs_though_the_groups_cannot_be_left(
     colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[Any] = []
-    layer.faults["group_discard"] = ConnectionError("no layer")
+    layer.faults["group_discard"] = LookupError("no layer")
     server = Server(consumer(colour, **counting(seen)).as_asgi())
     await server.connect()
     server.put({"type": "websocket.disconnect", "code": 1000})
-    with pytest.raises(ConnectionError, match="no layer"):
+    with pytest.raises(LookupError, match="no layer"):
         await server.end()
     assert seen == [1000]
     assert len(caplog.records) == 1
@@ -672,7 +693,7 @@ async def test_the_first_exception_is_raised_and_a_second_one_logged(
     def disconnect(self: Any, code: int) -> Any:
         yield throw(ArithmeticError("second"))
 
-    layer.faults["group_discard"] = ConnectionError("third")
+    layer.faults["group_discard"] = LookupError("third")
     server = Server(consumer(colour, groups=["g"], receive=fails, disconnect=disconnect).as_asgi())
     await server.connect()
     server.text("x")

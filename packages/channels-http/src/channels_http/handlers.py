@@ -1,9 +1,10 @@
 """Django's views as an ASGI application that can stand in a route, beside consumers."""
 
+import inspect
 import io
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, cast, overload
 
@@ -14,7 +15,7 @@ from django.core.signals import setting_changed
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from channels_core.typing import AnyScope, Message, Receive, Scope, Send
+from channels_core.typing import AnyScope, ASGIApplication, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from django.core.handlers.base import BaseHandler
@@ -85,6 +86,19 @@ class AsgiHandler(_DjangosHandler):
     def load_middleware(self, is_async: bool = True) -> None:
         """Take the middleware that `MIDDLEWARE` names, loaded by the first handler of a class."""
         self.__dict__.update(_middleware.of(type(self), is_async))
+
+    @classmethod
+    def as_asgi(cls) -> ASGIApplication:
+        """Return the class as an ASGI 3 application, with a handler for each request."""
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            # Sentry and its like put an ASGI 3 method in the place of ours, to watch requests.
+            if _takes_two(cls.__call__):
+                await cls(scope)(receive, send)
+            else:
+                await cls()(scope, receive, send)
+
+        return application
 
     @overload
     async def __call__(self, receive: Receive, send: Send, /) -> Any: ...
@@ -164,8 +178,18 @@ async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
+def _takes_two(call: Callable[..., Any]) -> bool:
+    """Tell whether a handler can be called with `receive` and `send` alone."""
+    try:
+        inspect.signature(call).bind("self", "receive", "send")
+    except TypeError:
+        return False
+    return True
+
+
 async def _serve(kind: type[AsgiHandler], scope: Scope, receive: Receive, send: Send) -> None:
-    await kind(scope)(receive, send)
+    # Not by calling it: what took the place of its `__call__` has called us.
+    await kind(scope)._serve(scope, receive, send)
 
 
 class _Middleware:

@@ -682,3 +682,58 @@ async def test_a_request_that_has_ended_leaves_nothing_to_the_garbage_collector(
         assert consumer() is None
     finally:
         gc.enable()
+
+
+class TestAStoppingServer:
+    async def test_a_held_response_ends_as_if_it_had_been_open_long_enough(self) -> None:
+        class Poll(AsyncHttpConsumer):
+            held: Any
+
+            async def handle(self, body: bytes) -> None:
+                await self.send_headers()
+                type(self).held = self
+
+            async def http_response_timeout(self, message: Any) -> None:
+                await self.send_body(b"nothing")
+
+        client = Client(Poll)
+        client.request()
+        await until(lambda: hasattr(Poll, "held") and Poll.held._channels_held, client.changed)
+        Poll.held._channels_drain()
+        await client.end()
+        assert client.sent[-1]["body"] == b"nothing"
+
+    async def test_what_runs_ends_first(self) -> None:
+        go = asyncio.Event()
+
+        class Slow(AsyncHttpConsumer):
+            async def handle(self, body: bytes) -> None:
+                await self.send_headers()
+                await self.send_body(b"part", more_body=True)
+                self._channels_drain()
+                await go.wait()
+                await self.send_body(b"more", more_body=True)
+
+        client = Client(Slow)
+        client.request()
+        await until(lambda: len(client.sent) == 2, client.changed)
+        go.set()
+        await client.end()
+        assert [message["body"] for message in client.sent[1:]] == [b"part", b"more", b""]
+
+    async def test_what_is_cut_short_is_no_failure_of_its_own(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Endless(AsyncHttpConsumer):
+            async def handle(self, body: bytes) -> None:
+                await self.send_headers()
+                await self.send_body(b"part", more_body=True)
+                self._channels_drain()
+                asyncio.get_running_loop().call_soon(self._channels_cut)
+                await asyncio.Event().wait()
+
+        client = Client(Endless)
+        client.request()
+        await client.end()
+        assert [message["body"] for message in client.sent[1:]] == [b"part"]
+        assert caplog.records == []

@@ -1,14 +1,29 @@
 """Show the channels of a layer to those who want to look, and let them delete some."""
 
-from collections.abc import Iterator, MutableMapping, Sequence
-from typing import NoReturn, TypeAlias
+from collections.abc import Iterator, MutableMapping
+from typing import NoReturn
 
 from channels_layers_memory._backlogs import Message
 from channels_layers_memory._store import Store, Waiter
 
-__all__ = ["Channels"]
+__all__ = ["Channels", "Waiting"]
 
-Waiting: TypeAlias = Sequence[Message | Waiter]
+
+class Waiting(tuple[Message | Waiter, ...]):
+    """The messages or the receivers that wait in one channel, as they were at one look.
+
+    Tests of programs look at it as at an `asyncio.Queue` of messages.
+    """
+
+    __slots__ = ()
+
+    def qsize(self) -> int:
+        """Return how many messages wait; a receiver is none."""
+        return sum(isinstance(one, tuple) for one in self)
+
+    def empty(self) -> bool:
+        """Tell whether no message waits."""
+        return not self.qsize()
 
 
 class Channels(MutableMapping[str, Waiting]):
@@ -23,7 +38,7 @@ class Channels(MutableMapping[str, Waiting]):
 
     def __getitem__(self, name: str) -> Waiting:
         # Not the queue itself: it would not do to change it without the indices beside it.
-        return tuple(self._store.channels[name])
+        return Waiting(self._store.channels[name])
 
     def __iter__(self) -> Iterator[str]:
         # A copy, since another thread may send meanwhile.

@@ -29,6 +29,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
     """
 
     extensions: ClassVar[list[str]] = ["groups", "flush"]
+    reaches_other_processes: ClassVar[bool | None] = False
 
     def __init__(
         self,

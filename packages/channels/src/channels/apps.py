@@ -15,7 +15,9 @@ class ChannelsConfig(AppConfig):
         """Set up the packages, which need not be listed themselves."""
         # Here, because there are models now.
         from channels_auth import apps as auth
+        from channels_core import apps as core
         from channels_http import apps as http
 
+        core.set_up()
         auth.set_up()
         http.set_up()

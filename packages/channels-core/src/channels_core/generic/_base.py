@@ -71,8 +71,19 @@ class WebsocketBase(GroupMember):
         consumer._channels_socket = Socket()
         return consumer
 
+    def _channels_connecting(self) -> None:
+        # Multiplexers take the place of the consumers' `accept`, and accept for all of them.
+        if "accept" not in vars(self):
+            self._channels_socket.connecting()
+
     def _channels_peer_left(self, message: Message) -> None:
         self._channels_socket.peer_left(message.get("code", 1005), message.get("reason") or "")
+
+    def _channels_may_close(self, code: int, reason: str) -> bool:
+        there = self._channels_socket.may_close()
+        if there:
+            self._channels_socket.closing(code, reason)
+        return there
 
     def _channels_lost(self, error: OSError) -> None:
         """Take note that a server refused to send since the client has left (ASGI, WebSocket)."""

@@ -105,6 +105,9 @@ class Socket:
         if self.state is SocketState.CLOSING:
             logger.debug("A frame came after our own close; ignored")
             return False
+        if self.state is SocketState.CONNECTING:
+            # A client sends nothing before: somebody else has accepted for us.
+            self.accepted()
         return True
 
     def may_close(self) -> bool:

@@ -1,18 +1,21 @@
 """Membership in groups of the channel layer, for as long as a connection lasts."""
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from asgiref.sync import async_to_sync
 
+from channels_core._memberships import join, leave, leave_when_possible
 from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Scope
 
-__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember", "group_names"]
+__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember", "group_names", "offers_groups"]
 
 
-def _offers_groups(layer: Any) -> bool:
+def offers_groups(layer: Any) -> bool:
+    """Tell whether a channel layer has groups."""
     own = getattr(type(layer), "group_add", None)
     if own is None:
         # None of ours: one that hands its calls on, perhaps. It is asked for nothing else, since
@@ -88,7 +91,7 @@ class GroupMember:
 
     def _channels_group_layer(self) -> BaseChannelLayer:
         layer: Any = self.channel_layer  # or None
-        if layer is None or not _offers_groups(layer):
+        if layer is None or not offers_groups(layer):
             raise InvalidChannelLayerError(
                 "BACKEND is unconfigured or doesn't support groups: "
                 f"{type(self).__name__} joins a group, but its channel layer is {layer!r}"
@@ -100,6 +103,13 @@ class GroupMember:
         names = group_names(self.groups)
         self._channels_declared = frozenset(names)
         return names
+
+    @contextmanager
+    def _channels_before_connect(self) -> Iterator[None]:
+        """Call no `disconnect` if what is done here fails: there was no `connect` to answer."""
+        self._channels_disconnect_called = True
+        yield
+        self._channels_disconnect_called = False
 
     def _channels_groups_to_leave(self) -> list[str]:
         """Return what was joined, and what a program added to `groups` itself."""
@@ -145,7 +155,7 @@ class GroupMember:
     async def _channels_leave_groups(self, errors: list[Exception]) -> None:
         for group in self._channels_groups_to_leave():
             try:
-                await self._channels_group_layer().group_discard(group, self.channel_name)
+                await leave_when_possible(self._channels_group_layer(), group, self.channel_name)
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs
                 errors.append(error)
             self._channels_forget(group)
@@ -185,15 +195,20 @@ class AsyncGroupMember(GroupMember):
             InvalidChannelLayerError: There is no layer, or it has no groups.
             TypeError: The name is not valid.
         """
-        await self._channels_group_layer().group_discard(name, self.channel_name)
+        await leave(self._channels_group_layer(), name, self.channel_name)
         self._channels_forget(name)
+
+    async def _channels_join_declared(self) -> None:
+        with self._channels_before_connect():
+            for group in self._channels_groups():
+                await self._channels_join(group)
 
     async def _channels_join(self, name: str) -> None:
         layer = self._channels_group_layer()
         # Before the call: if it fails halfway, the channel may be in the group all the same.
         self._channels_joined.add(name)
         try:
-            await layer.group_add(name, self.channel_name)
+            await join(layer, name, self.channel_name)
         except TypeError:
             self._channels_forget(name)
             raise
@@ -210,15 +225,20 @@ class SyncGroupMember(GroupMember):
 
     def leave_group(self, name: str) -> None:
         """Leave a group of the channel layer."""
-        async_to_sync(self._channels_group_layer().group_discard)(name, self.channel_name)
+        async_to_sync(leave)(self._channels_group_layer(), name, self.channel_name)
         self._channels_forget(name)
+
+    def _channels_join_declared(self) -> None:
+        with self._channels_before_connect():
+            for group in self._channels_groups():
+                self._channels_join(group)
 
     def _channels_join(self, name: str) -> None:
         layer = self._channels_group_layer()
         # Before the call: if it fails halfway, the channel may be in the group all the same.
         self._channels_joined.add(name)
         try:
-            async_to_sync(layer.group_add)(name, self.channel_name)
+            async_to_sync(join)(layer, name, self.channel_name)
         except TypeError:
             self._channels_forget(name)
             raise

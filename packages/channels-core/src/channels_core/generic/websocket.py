@@ -49,10 +49,9 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         Raises:
             InvalidChannelLayerError: There are groups, but no layer that has groups.
         """
-        self._channels_socket.connecting()
+        self._channels_connecting()
         try:
-            for group in self._channels_groups():
-                await self._channels_join(group)
+            await self._channels_join_declared()
             await self.connect()
         except AcceptConnection:
             await self.accept()
@@ -321,10 +320,9 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
 
     def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake."""
-        self._channels_socket.connecting()
+        self._channels_connecting()
         try:
-            for group in self._channels_groups():
-                self._channels_join(group)
+            self._channels_join_declared()
             self.connect()
         except AcceptConnection:
             self.accept()

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command, find_commands
+from django.core.management.base import SystemCheckError
 from django.test import override_settings
 from django.utils import autoreload
 
 from channels_core import management
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import WorkerError
+from channels_core.layers import channel_layers
 from channels_core.management.commands.runworker import Command
 from channels_core.routing import ChannelNameRouter, ProtocolTypeRouter
 from channels_core.worker import Worker
@@ -201,6 +203,54 @@ class TestWhatIsMissing:
         assert self.fail("jobs") == "The channel layer has failed"
 
 
+class OneProcess(LocalLayer):
+    reaches_other_processes = False
+
+
+class TestChecks:
+    """As for a command that is called from a shell."""
+
+    @staticmethod
+    def run(*arguments: str, **options: Any) -> str:
+        stderr = StringIO()
+        call_command(Command(), *arguments, stderr=stderr, skip_checks=False, **options)
+        return stderr.getvalue()
+
+    def test_a_layer_that_other_processes_share(self, fake: type[Fake]) -> None:
+        assert self.run("jobs") == ""
+        assert len(fake.made) == 1
+
+    @pytest.mark.parametrize("silenced", [[], ["channels_core.W004"]])
+    def test_a_layer_within_one_process(self, fake: type[Fake], silenced: list[str]) -> None:
+        layers = {
+            "default": {"BACKEND": "fakes.LocalLayer"},
+            "near": {"BACKEND": f"{__name__}.OneProcess"},
+        }
+        with override_settings(CHANNEL_LAYERS=layers, SILENCED_SYSTEM_CHECKS=silenced):
+            channel_layers.set("near", OneProcess())
+            told = self.run("jobs", "--layer=near", no_color=True)
+        if silenced:
+            assert told == ""
+        else:
+            assert told.startswith("?: (channels_core.W004) The channel layer 'near' (")
+            assert "works within one process, so that this worker gets nothing" in told
+        assert len(fake.made) == 1
+
+    def test_others_run_as_well(self, fake: type[Fake]) -> None:
+        with override_settings(CHANNEL_LAYERS={"default": {"BACKEND": "nowhere.Layer"}}):
+            with pytest.raises(SystemCheckError, match=r"channels_core\.E002"):
+                self.run("jobs")
+            with pytest.raises(CommandError, match="Cannot import BACKEND"):
+                call_command(Command(), "jobs", "--skip-checks")
+        assert not fake.made
+
+    def test_it_is_called_without_options_too(self, fake: type[Fake]) -> None:
+        options = {"channels": ["jobs"], "layer": "default", "concurrency": 1}
+        times = {"graceful_timeout": 1, "max_outage": 1}
+        Command().handle(**options, **times, autoreload=False)
+        assert len(fake.made) == 1
+
+
 class TestAutoreload:
     @pytest.fixture
     def reloads(self, monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
@@ -230,6 +280,16 @@ class TestAutoreload:
         assert "has no application for 'sms'" in stderr.getvalue()
         assert not fake.made
 
+    @override_settings(ASGI_APPLICATION="nowhere.application")
+    def test_so_does_one_that_a_check_finds(
+        self, fake: type[Fake], reloads: list[threading.Thread]
+    ) -> None:
+        stderr = StringIO()
+        call_command(Command(), "jobs", "--autoreload", stderr=stderr, skip_checks=False)
+        assert "(channels_core.E003) ASGI_APPLICATION 'nowhere.appl" in stderr.getvalue()
+        assert len(reloads) == 1
+        assert not fake.made
+
 
 PROJECT = """
 import os
@@ -240,7 +300,7 @@ from django.core.management import execute_from_command_line
 settings.configure(
     DEBUG=False,
     INSTALLED_APPS=["channels_core"],
-    ASGI_APPLICATION="manage.application",
+    ASGI_APPLICATION="site_asgi.application",
     CHANNEL_LAYERS={"default": {"BACKEND": "manage.Layer"}},
 )
 
@@ -265,15 +325,25 @@ if __name__ == "__main__":
     sys.modules["manage"] = sys.modules["__main__"]
     execute_from_command_line(sys.argv)
 """
+# As every project has it; it sets up Django once more, with its logging.
+SITE_ASGI = """
+from django.core.asgi import get_asgi_application
+
+get_asgi_application()
+from manage import application
+"""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGTERM, []), (signal.SIGINT, ["--skip-checks"])]
+)
 def test_an_operator_sees_its_start_its_failures_and_its_stop(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, options: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "manage.py").write_text(PROJECT)
+    (tmp_path / "site_asgi.py").write_text(SITE_ASGI)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "manage.py", "runworker", "jobs"],
+        [sys.executable, "-W", "error", "manage.py", "runworker", "jobs", *options],
         cwd=tmp_path,
         env={**os.environ, "SIGNAL": str(int(number)), "DJANGO_SETTINGS_MODULE": ""},
         capture_output=True,

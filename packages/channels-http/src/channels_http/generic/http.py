@@ -86,6 +86,8 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     _channels_answers_first: ClassVar[bool] = True
     _channels_begun = False
+    # Whether the response is open without anything of the program's that runs.
+    _channels_held = False
     _channels_timer: asyncio.TimerHandle | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -108,7 +110,8 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         self._channels_expect_body(scope.get("headers", ()))
         try:
             await super().__call__(scope, self._channels_inbox.get, send)
-            if self._channels_response.state is ResponseState.OPEN and not self._channels_left:
+            unfinished = self._channels_response.state is ResponseState.OPEN
+            if unfinished and not (self._channels_left or self._channels_drained):
                 raise ConnectionStateError(f"{type(self).__name__} has ended in its response")
         except Exception:
             if self._channels_response.state is ResponseState.OPEN:
@@ -187,15 +190,17 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             await self._channels_answer_nothing("returned from handle")
             raise StopConsumer
         if state is ResponseState.OPEN:
+            self._channels_held = True
             self._channels_inbox.expect()
-            if self.response_timeout is not None:
+            if self._channels_drained:
+                self._channels_drain()
+            elif self.response_timeout is not None:
                 self._channels_timer = asyncio.get_running_loop().call_later(
                     self.response_timeout, self._channels_inbox.put, {"type": _TIMEOUT}
                 )
 
     async def _channels_handle(self, body: bytes) -> None:
-        for group in self._channels_groups():
-            await self._channels_join(group)
+        await self._channels_join_declared()
         try:
             await self.handle(body)
         finally:
@@ -269,8 +274,16 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         headers = [("Allow", ", ".join(sorted(allowed)).upper())]
         await self.send_response(200 if name == "options" else 405, b"", headers=headers)
 
+    def _channels_drain(self) -> None:
+        """End a held response when the server stops, as if it had been open long enough."""
+        self._channels_drained = True
+        if self._channels_held:
+            self._channels_inbox.put({"type": _TIMEOUT})
+
     async def http_response_timeout(self, message: Message) -> None:
         """End a response that has been open for `response_timeout`; override to send a last word.
+
+        Called as well when the server is stopping.
 
         Messages:
             `http.response.timeout`.

@@ -25,7 +25,7 @@ from channels_core.routing import ProtocolTypeRouter
 from channels_http.management.commands import runserver
 from channels_http.management.commands._wsgi import WsgiOnlyCommand
 from channels_http.staticfiles import StaticFilesWrapper
-from project import Project
+from project import FILES, Project
 
 
 class FakeServer:
@@ -330,6 +330,20 @@ class TestProgram:
         with Project(tmp_path, asgi="from routing import application\n", routing=wrong) as project:
             project.wait_for("ImproperlyConfigured: Cannot import ASGI_APPLICATION module 'asgi'")
             right = "from channels_http.handlers import AsgiHandler as application\n"
+            project.change("routing.py", wrong, right)
+            address = project.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
+            assert urlopen(f"{address}hello/").read() == b"Hello"
+
+    @pytest.mark.daphne
+    def test_so_can_one_that_a_system_check_tells_of(self, tmp_path: Path) -> None:
+        wrong, right = "no_such_name", "from channels_http.handlers import AsgiHandler\n"
+        files = {
+            "settings": FILES["settings.py"].replace("[", '["channels_core", ', 1),
+            "asgi": "from routing import AsgiHandler as application\n",
+            "routing": wrong,
+        }
+        with Project(tmp_path, **files) as project:
+            project.wait_for(r"channels_core\.E003\) .* NameError: .* \(.*routing\.py, line 1\)")
             project.change("routing.py", wrong, right)
             address = project.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
             assert urlopen(f"{address}hello/").read() == b"Hello"

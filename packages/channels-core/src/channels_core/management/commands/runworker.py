@@ -11,6 +11,7 @@ from django.utils import autoreload
 
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._stop_signals import StopSignals
+from channels_core.checks import check_worker_layer
 from channels_core.exceptions import InvalidChannelLayerError, WorkerError
 from channels_core.layers import channel_layers, get_channel_layer
 from channels_core.management.commands._worker_logging import shown
@@ -41,6 +42,8 @@ class Command(BaseCommand):
 
     help = "Handles the messages that are sent to the named channels."
     leave_locale_alone = True
+    # They are run below the autoreloader, where the next change may mend what they find.
+    requires_system_checks = ()
     worker_class = Worker
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -83,6 +86,9 @@ class Command(BaseCommand):
             action="store_true",
             help="For development: start anew when the code changes. What runs is cut off then.",
         )
+        parser.add_argument(
+            "--skip-checks", action="store_true", help="Start without system checks."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the worker until SIGTERM or SIGINT.
@@ -90,11 +96,10 @@ class Command(BaseCommand):
         Raises:
             CommandError: Something is missing to begin with, or the layer failed for too long.
         """
-        with shown(logging.getLogger("django.channels")):
-            if options["autoreload"]:
-                autoreload.run_with_reloader(self._run_again, **options)
-            else:
-                self._run(**options)
+        if options["autoreload"]:
+            autoreload.run_with_reloader(self._run_again, **options)
+        else:
+            self._run(**options)
 
     def _run_again(self, **options: Any) -> None:
         autoreload.raise_last_exception()
@@ -108,6 +113,8 @@ class Command(BaseCommand):
         # From the beginning: the import of a large application takes its time.
         with StopSignals() as signals:
             channels, alias = list(dict.fromkeys(options["channels"])), options["layer"]
+            if not options.get("skip_checks"):
+                self._check(alias)
             layer = self._layer(alias)
             application = self._application()
             if problem := refused_name(layer, channels) or unrouted(application, channels):
@@ -122,12 +129,20 @@ class Command(BaseCommand):
             worker.max_outage = options["max_outage"]
             signals.then(worker.stop, within=worker.graceful_timeout + _LONGEST_END)
             place = (", ".join(channels), alias, worker.concurrency)
-            logger.info("Worker listens on %s (layer %r, concurrency %s)", *place)
-            try:
-                worker.run()
-            except WorkerError as error:
-                raise CommandError(str(error)) from error
-            logger.info("Worker stopped listening on %s (layer %r, concurrency %s)", *place)
+            # Not before: a module that is imported may set up logging once more.
+            with shown(logging.getLogger("django.channels")):
+                logger.info("Worker listens on %s (layer %r, concurrency %s)", *place)
+                try:
+                    worker.run()
+                except WorkerError as error:
+                    raise CommandError(str(error)) from error
+                logger.info("Worker stopped listening on %s (layer %r, concurrency %s)", *place)
+
+    def _check(self, alias: str) -> None:
+        self.check()
+        for message in check_worker_layer(alias):
+            if not message.is_silenced():
+                self.stderr.write(str(message), self.style.WARNING)
 
     def _layer(self, alias: str) -> Any:
         try:

@@ -1,0 +1,156 @@
+"""End connections in good order before their server does, once it is told to stop.
+
+A server that gets SIGTERM cancels its applications in the middle of what they do, as Daphne, or
+waits for them without a word, as Uvicorn does with a stream of events. So the signal is taken
+first, where a server has a handler for it: each consumer ends what it is doing, says goodbye and
+cleans up. Then the server gets its signal.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final, Protocol
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+__all__ = ["Drainable", "Draining", "drain_seconds", "draining"]
+
+logger = logging.getLogger("django.channels.drain")
+
+#: The handler of SIGTERM is looked at first: without one, nobody here stops gracefully.
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_DEFAULT: Final = 10.0
+
+
+def drain_seconds() -> float:
+    """Return the seconds that connections have to end by themselves; 0 for no draining.
+
+    Returns:
+        The setting `CHANNELS_DRAIN_TIMEOUT`, or 10; 0 if it is None.
+
+    Raises:
+        ImproperlyConfigured: The setting is no number of seconds.
+    """
+    seconds = getattr(settings, "CHANNELS_DRAIN_TIMEOUT", _DEFAULT)
+    if seconds is None:
+        return 0.0
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise ImproperlyConfigured(
+            "CHANNELS_DRAIN_TIMEOUT must be a number of seconds, or None not to wait for "
+            f"connections at all, not {seconds!r}"
+        )
+    return float(seconds)
+
+
+class Drainable(Protocol):
+    """A connection that can be ended."""
+
+    cleanup_timeout: float
+
+    def _channels_drain(self) -> None:
+        """End once the handler that runs has ended."""
+
+    def _channels_cut(self) -> None:
+        """Do not wait for the handler that runs."""
+
+
+class Draining:
+    """The connections of an event loop, and whether its process was told to stop.
+
+    Attributes:
+        begun: Whether it was. New connections are to end at once then.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._open: set[Drainable] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        # One object: a bound method would be a new one each time that it is named.
+        self._handler = self._on_signal
+
+    def add(self, connection: Drainable) -> None:
+        """Take note of a connection, and see that the signals come here."""
+        if signal.getsignal(signal.SIGTERM) is not self._handler:
+            self._take_signals()
+        if self._loop is asyncio.get_running_loop():
+            self._open.add(connection)
+
+    def discard(self, connection: Drainable) -> None:
+        """Forget a connection that has ended."""
+        self._open.discard(connection)
+        if self._ended is not None and not self._open:
+            self._ended.set()
+
+    def _take_signals(self) -> None:
+        """Come before the handlers of a server, if there is one in the main thread."""
+        if not (
+            callable(signal.getsignal(signal.SIGTERM))
+            and threading.current_thread() is threading.main_thread()
+            and drain_seconds()
+        ):
+            return
+        for number in _SIGNALS:
+            previous = signal.getsignal(number)
+            if callable(previous) and previous is not self._handler:
+                self._previous[number] = previous
+                signal.signal(number, self._handler)
+        # Another server than before, perhaps, which was not told anything yet.
+        self._loop = asyncio.get_running_loop()
+        self._open.clear()
+        self.begun = False
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        loop = self._loop
+        idle = not self._open or loop is None or loop.is_closed()
+        # Told a second time, it is to end at once.
+        at_once = self.begun or idle
+        self.begun = True
+        if at_once or loop is None:
+            self._previous[number](number, frame)
+        else:
+            loop.call_soon_threadsafe(self._begin, number)
+
+    def _begin(self, number: int) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._drain(number))
+
+    async def _drain(self, number: int) -> None:
+        """End all connections, then hand the signal on."""
+        name = signal.Signals(number).name
+        logger.info("%s: %s connections are ended before the server", name, len(self._open))
+        ended = self._ended = asyncio.Event()
+        try:
+            for connection in list(self._open):
+                connection._channels_drain()
+            await self._wait(ended, drain_seconds())
+            if self._open:
+                logger.warning(
+                    "%s connections did not end within CHANNELS_DRAIN_TIMEOUT; what they do is "
+                    "cut short",
+                    len(self._open),
+                )
+                longest = max(connection.cleanup_timeout for connection in self._open)
+                for connection in list(self._open):
+                    connection._channels_cut()
+                await self._wait(ended, longest)
+        finally:
+            self._ended = None
+            self._previous[number](number, None)
+
+    async def _wait(self, ended: asyncio.Event, seconds: float) -> None:
+        """Wait until all connections have ended, or for some seconds."""
+        ended.clear()
+        if self._open:
+            timer = asyncio.get_running_loop().call_later(seconds, ended.set)
+            await ended.wait()
+            timer.cancel()
+
+
+#: Of this process.
+draining: Final = Draining()

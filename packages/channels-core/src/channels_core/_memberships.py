@@ -1,0 +1,209 @@
+"""Keep connections in their groups, and out of those they left, whatever the layer forgets.
+
+A layer ends a membership after its `group_expiry`; a store may be started again empty; and while
+it is away no group can be left. So memberships are renewed, and what was to be left is.
+"""
+
+import asyncio
+import logging
+from typing import Any, Final, TypeAlias
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from channels_core._outages import is_outage
+
+__all__ = ["join", "leave", "leave_when_possible", "renewal_seconds"]
+
+logger = logging.getLogger("django.channels.layers")
+
+Membership: TypeAlias = tuple[str, str]
+
+#: Seconds from one renewal to the next, where the settings do not say.
+_DEFAULT: Final = 60.0
+#: Several renewals before a membership ends.
+_PER_EXPIRY: Final = 4
+#: Seconds until the first try after something failed.
+_SOON: Final = 1.0
+#: Renewals in one turn of the event loop, where the layer never waits.
+_BURST: Final = 50
+
+
+def renewal_seconds() -> float | None:
+    """Return the seconds between renewals of a membership, or None for none.
+
+    Returns:
+        The setting `CHANNELS_GROUP_RENEWAL`, or 60; None if it is None or 0.
+
+    Raises:
+        ImproperlyConfigured: The setting is no number of seconds.
+    """
+    seconds = getattr(settings, "CHANNELS_GROUP_RENEWAL", _DEFAULT)
+    if seconds is None or seconds == 0:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise ImproperlyConfigured(
+            "CHANNELS_GROUP_RENEWAL must be a number of seconds, or None for no renewals, "
+            f"not {seconds!r}"
+        )
+    return float(seconds)
+
+
+async def join(layer: Any, group: str, channel: str) -> None:
+    """Add a channel to a group, and keep it there until `leave`.
+
+    Args:
+        layer: A channel layer with groups.
+        group: The group's name.
+        channel: The channel's name.
+    """
+    await layer.group_add(group, channel)
+    _of(layer).keep(group, channel)
+
+
+async def leave(layer: Any, group: str, channel: str) -> None:
+    """Remove a channel from a group, and keep it there no more."""
+    _of(layer).drop(group, channel)
+    await layer.group_discard(group, channel)
+
+
+async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
+    """Remove a channel from a group; in an outage of the layer, as soon as that is over."""
+    try:
+        await leave(layer, group, channel)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        _of(layer).owe(group, channel, error)
+
+
+class _Memberships:
+    """Those of one layer in one event loop."""
+
+    def __init__(self, layer: Any, interval: float | None) -> None:
+        self._layer = layer
+        self._interval = interval
+        self._kept: dict[Membership, None] = {}
+        # Could not be left.
+        self._owed: dict[Membership, None] = {}
+        self._failures = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._round: asyncio.Task[None] | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not (self._kept or self._owed)
+
+    def keep(self, group: str, channel: str) -> None:
+        self._kept[group, channel] = None
+        self._owed.pop((group, channel), None)
+        self._schedule(self._interval)
+
+    def drop(self, group: str, channel: str) -> None:
+        self._kept.pop((group, channel), None)
+        self._tidy()
+
+    def owe(self, group: str, channel: str, error: BaseException) -> None:
+        self._owed[group, channel] = None
+        self._note(error)
+        self._schedule(_SOON)
+
+    def _tidy(self) -> None:
+        if self.empty:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            _layers().pop(id(self._layer), None)
+
+    def _schedule(self, seconds: float | None) -> None:
+        """Make sure that a round begins within some seconds, unless one is under way."""
+        if seconds is None or self._round is not None:
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = loop.call_later(seconds, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._round = asyncio.get_running_loop().create_task(self._renew())
+
+    async def _renew(self) -> None:
+        failure: Exception | None = None
+        for number, membership in enumerate([*self._owed, *self._kept]):
+            try:
+                await self._settle(membership)
+            except Exception as error:  # noqa: BLE001 - noted below; others are renewed first
+                failure = failure or error
+                if is_outage(error):
+                    break
+            if number % _BURST == 0:
+                await asyncio.sleep(0)
+        self._round = None
+        self._next(failure)
+
+    async def _settle(self, membership: Membership) -> None:
+        """Make the layer know of one membership what we do, though that may change meanwhile."""
+        while membership in self._kept or membership in self._owed:
+            wanted = membership in self._kept
+            call = self._layer.group_add if wanted else self._layer.group_discard
+            try:
+                await call(*membership)
+            finally:
+                if wanted and membership not in self._kept:
+                    # Left during the call, and nobody knows which of the two was later.
+                    self._owed[membership] = None
+            if wanted is (membership in self._kept):
+                self._owed.pop(membership, None)
+                break
+
+    def _next(self, failure: Exception | None) -> None:
+        if failure is None:
+            if self._failures:
+                logger.info("The channel layer works again; all memberships are renewed")
+            self._failures = 0
+            self._schedule(self._interval)
+        else:
+            self._note(failure)
+            self._failures += 1
+            longest = self._interval or _DEFAULT
+            self._schedule(min(_SOON * 2.0 ** min(self._failures - 1, 10), longest))
+        self._tidy()
+
+    def _note(self, error: BaseException) -> None:
+        # One line for an outage, however many connections it concerns.
+        if not self._failures:
+            self._failures = 1
+            logger.error(
+                "The channel layer fails; what it forgets of groups is put right when it works: %s",
+                f"{type(error).__name__}: {error}",
+            )
+
+
+_loops: Final[dict[asyncio.AbstractEventLoop, dict[int, _Memberships]]] = {}
+
+
+def _layers() -> dict[int, _Memberships]:
+    loop = asyncio.get_running_loop()
+    if loop not in _loops:
+        for other in [other for other in _loops if other.is_closed()]:
+            # Whoever ran it has left without an end of its connections.
+            del _loops[other]
+        _loops[loop] = {}
+    return _loops[loop]
+
+
+def _of(layer: Any) -> _Memberships:
+    layers = _layers()
+    if id(layer) not in layers:
+        interval = renewal_seconds()
+        expiry = getattr(layer, "group_expiry", None)
+        if interval is not None and isinstance(expiry, int | float):
+            interval = min(interval, expiry / _PER_EXPIRY)
+        layers[id(layer)] = _Memberships(layer, interval)
+    return layers[id(layer)]

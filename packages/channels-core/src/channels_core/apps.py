@@ -1,0 +1,27 @@
+"""The Django application that `INSTALLED_APPS = ["channels_core"]` names."""
+
+from django.apps import AppConfig
+
+__all__ = ["ChannelsCoreConfig", "set_up"]
+
+
+class ChannelsCoreConfig(AppConfig):
+    """Bring the command for workers and the system checks to a Django project."""
+
+    name = "channels_core"
+    verbose_name = "Channels: consumers, routing and layers"
+
+    def ready(self) -> None:
+        """Set up."""
+        set_up()
+
+
+def set_up() -> None:
+    """Register the system checks; once more does nothing.
+
+    For the `ready` of an application that brings this one along.
+    """
+    # Here, since the applications are what it looks at.
+    from channels_core.checks import register_checks
+
+    register_checks()

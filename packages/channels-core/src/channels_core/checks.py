@@ -1,0 +1,74 @@
+"""System checks: what the settings name, and whether consumers with groups have a layer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+
+from channels_core._group_checks import check_groups
+from channels_core._imports import is_of_database, place, reason, watched
+from channels_core._layer_checks import check_layers, check_worker_layer
+from channels_core.inspection import consumer_of, walk
+from channels_core.routing import get_default_application
+
+__all__ = ["check_application", "check_layers", "check_worker_layer", "register_checks"]
+
+
+def register_checks() -> None:
+    """Register the checks with Django; once more does nothing."""
+    checks.register(check_layers, "channels")
+    checks.register(check_application, "channels")
+
+
+def check_application(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check that `ASGI_APPLICATION` can be imported, and that its consumers have their layer.
+
+    Returns:
+        `channels_core.W001`, it is not set; `E003`, it cannot be used; `W002`, it asks a database
+        while it is imported, and gets an error. For each consumer: `E004`, it has groups and no
+        layer; `E005`, it has groups and a layer without them; `W003`, it joins a group in
+        `connect` and has no layer.
+    """
+    name = getattr(settings, "ASGI_APPLICATION", None)
+    if not name:
+        return [
+            checks.Warning(
+                "ASGI_APPLICATION is not set, so runserver serves no WebSockets and runworker has "
+                "nothing to run.",
+                hint="Set it to the dotted path of the site's application, for example "
+                "'mysite.asgi.application'. "
+                "Documentation: topics/system-checks, 'The application'.",
+                id="channels_core.W001",
+            )
+        ]
+    try:
+        application = watched(get_default_application)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a program's module may raise any
+        return [_unusable(name, error)]
+    found = (consumer_of(place.application) for place in walk(application))
+    # Each of them once, however many routes lead there.
+    consumers = dict.fromkeys(each for each in found if each is not None)
+    return [message for consumer in consumers for message in check_groups(consumer)]
+
+
+def _unusable(name: object, error: BaseException) -> checks.CheckMessage:
+    fault = f"ASGI_APPLICATION {name!r} cannot be used: {reason(error)}{place(error)}."
+    if is_of_database(error):
+        # No error: that would also stop the command which makes the tables.
+        return checks.Warning(
+            fault,
+            hint="If its tables are not there yet, run migrate. No module should need them to be "
+            "imported: ask the database when a connection is served. "
+            "Documentation: topics/system-checks, 'The application'.",
+            id="channels_core.W002",
+        )
+    return checks.Error(
+        fault,
+        hint="Correct the setting, or the module that it names. "
+        "Documentation: topics/system-checks, 'The application'.",
+        id="channels_core.E003",
+    )

@@ -1,0 +1,248 @@
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from channels_core import consumer as consumer_module
+from channels_core._draining import draining
+from channels_core.consumer import AsyncConsumer
+from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from channels_core.typing import Message, Scope
+from fakes import LocalLayer, Server, until
+
+RESTART = {"type": "websocket.close", "code": 1012, "reason": "The server is stopping"}
+
+
+@pytest.fixture
+def stopping() -> Iterator[None]:
+    draining.begun = True
+    yield
+    draining.begun = False
+
+
+class Watched:
+    """Keeps its instance and what was called."""
+
+    instance: Any
+    ended: list[int]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.ended = []
+
+    def connect(self) -> Any:
+        type(self).instance = self
+        return super().connect()  # type: ignore[misc] # of the consumer
+
+    def disconnect(self, code: int) -> Any:
+        self.ended.append(code)
+        return super().disconnect(code)  # type: ignore[misc] # of the consumer
+
+
+class TestAWebSocket:
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    async def test_it_is_closed_with_service_restart(self, base: Any) -> None:
+        class Consumer(Watched, base):  # type: ignore[misc] # the base is given
+            pass
+
+        server = Server(Consumer.as_asgi())
+        await server.connect()
+        Consumer.instance._channels_drain()
+        await server.end()
+        assert server.received[1:] == [RESTART]
+        assert Consumer.ended == [1012]
+
+    async def test_the_handler_that_runs_ends_first(self) -> None:
+        go = asyncio.Event()
+
+        class Consumer(Watched, AsyncWebsocketConsumer):
+            async def receive(
+                self, text_data: str | None = None, bytes_data: bytes | None = None
+            ) -> None:
+                await self.send("begun")
+                await go.wait()
+                await self.send("done")
+
+        server = Server(Consumer.as_asgi())
+        await server.connect()
+        server.text("a", "b")
+        await server.reply()
+        Consumer.instance._channels_drain()
+        go.set()
+        await server.end()
+        texts = [message.get("text") for message in server.received[1:]]
+        assert texts == ["begun", "done", None]
+        assert server.received[-1] == RESTART
+
+    async def test_one_that_goes_on_for_too_long_is_cancelled(self) -> None:
+        class Consumer(Watched, AsyncWebsocketConsumer):
+            async def receive(
+                self, text_data: str | None = None, bytes_data: bytes | None = None
+            ) -> None:
+                await self.send("begun")
+                await asyncio.Event().wait()
+
+        server = Server(Consumer.as_asgi())
+        await server.connect()
+        server.text("a")
+        await server.reply()
+        Consumer.instance._channels_drain()
+        Consumer.instance._channels_cut()
+        Consumer.instance._channels_cut()
+        await server.end()
+        assert server.received[-1] == RESTART
+        assert Consumer.ended == [1012]
+
+    async def test_with_a_layer_as_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(consumer_module, "get_channel_layer", lambda alias: LocalLayer())
+
+        class Consumer(Watched, AsyncWebsocketConsumer):
+            async def receive(
+                self, text_data: str | None = None, bytes_data: bytes | None = None
+            ) -> None:
+                await self.send("begun")
+                await asyncio.Event().wait()
+
+        server = Server(Consumer.as_asgi())
+        await server.connect()
+        server.text("a")
+        await server.reply()
+        Consumer.instance._channels_drain()
+        Consumer.instance._channels_cut()
+        await server.end()
+        assert server.received[-1] == RESTART
+
+    async def test_one_that_is_closed_already_is_not_closed_again(self) -> None:
+        class Consumer(Watched, AsyncWebsocketConsumer):
+            async def receive(
+                self, text_data: str | None = None, bytes_data: bytes | None = None
+            ) -> None:
+                await self.close(4000)
+
+        server = Server(Consumer.as_asgi())
+        await server.connect()
+        server.text("a")
+        await server.reply()
+        Consumer.instance._channels_drain()
+        await server.end()
+        assert server.received[-1]["code"] == 4000
+        assert Consumer.ended == [4000]
+
+    async def test_a_client_that_cannot_be_told_holds_up_nothing(self) -> None:
+        class Consumer(Watched, AsyncWebsocketConsumer):
+            pass
+
+        server = Server(Consumer.as_asgi())
+        await server.connect()
+        server.fault = OSError("gone")
+        Consumer.instance._channels_drain()
+        await server.end()
+        assert Consumer.ended == [1012]
+
+    async def test_daphne_is_told_in_its_own_way(self) -> None:
+        class Protocol:
+            __module__ = "daphne.ws_protocol"
+            state = STATE_OPEN = 3
+            closed: tuple[Any, ...] = ()
+
+            def sendCloseFrame(self, **kwargs: Any) -> None:  # noqa: N802 - Autobahn's name for it
+                self.closed = tuple(kwargs.values())
+
+        class Consumer(Watched, AsyncWebsocketConsumer):
+            pass
+
+        protocol = Protocol()
+        sent: list[Message] = []
+        inbox: asyncio.Queue[Message] = asyncio.Queue()
+
+        async def handle_reply(protocol: Protocol, message: Message) -> None:
+            sent.append(message)
+
+        inbox.put_nowait({"type": "websocket.connect"})
+        scope: Scope = {"type": "websocket", "path": "/"}
+        application: Any = Consumer.as_asgi()
+        send = partial(handle_reply, protocol)
+        task = asyncio.create_task(application(scope, inbox.get, send))
+        await until(lambda: bool(sent))
+        Consumer.instance._channels_drain()
+        await task
+        assert [message["type"] for message in sent] == ["websocket.accept"]
+        assert protocol.closed == (1012, b"The server is stopping", False)
+
+
+class TestPlainConsumers:
+    async def test_one_of_a_websocket_is_closed_too(self) -> None:
+        class Consumer(AsyncConsumer):
+            instance: Any
+
+            async def websocket_connect(self, message: Message) -> None:
+                type(self).instance = self
+                await self.send({"type": "websocket.accept"})
+
+        server = Server(Consumer.as_asgi())
+        await server.connect()
+        Consumer.instance._channels_drain()
+        await server.end()
+        assert server.received[-1] == RESTART
+
+    async def test_one_of_another_protocol_just_ends(self) -> None:
+        class Consumer(AsyncConsumer):
+            instance: Any
+
+            async def test_message(self, message: Message) -> None:
+                type(self).instance = self
+                await self.send({"type": "test.done"})
+
+        server = Server(Consumer.as_asgi(), {"type": "test"})
+        server.put({"type": "test.message"})
+        await server.replies(1)
+        assert not Consumer.instance._channels_is_drained()
+        Consumer.instance._channels_drain()
+        await server.end()
+        assert server.received == [{"type": "test.done"}]
+
+    def test_one_that_has_not_begun_remembers_it(self) -> None:
+        consumer = AsyncConsumer()
+        consumer._channels_drain()
+        consumer._channels_cut()
+        assert consumer._channels_drained
+
+
+@pytest.mark.usefixtures("stopping")
+class TestLatecomers:
+    async def test_a_handshake_is_refused(self) -> None:
+        class Consumer(Watched, AsyncWebsocketConsumer):
+            pass
+
+        server = Server(Consumer.as_asgi(), {"extensions": {"websocket.http.response": {}}})
+        await server.connect()
+        await server.end()
+        assert server.received[0]["status"] == 503
+        assert Consumer.ended == []
+
+    async def test_a_request_is_handled_once(self) -> None:
+        class Consumer(AsyncConsumer):
+            async def http_request(self, message: Message) -> None:
+                await self.send({"type": "http.response.start"})
+                assert self._channels_drained
+
+        server = Server(Consumer.as_asgi(), {"type": "http"})
+        server.put({"type": "http.request"})
+        await server.replies(1)
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.end()
+
+    async def test_a_worker_is_not_concerned(self) -> None:
+        class Consumer(AsyncConsumer):
+            async def test_job(self, message: Message) -> None:
+                await self.send({"type": "test.done"})
+
+        server = Server(Consumer.as_asgi(), {"type": "channel", "channel": "jobs"})
+        server.put({"type": "test.job"}, {"type": "test.job"})
+        await server.replies(2)
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.end()

@@ -1,0 +1,214 @@
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator
+from types import FrameType
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from channels_core import _serving
+from channels_core._draining import Draining, drain_seconds
+from fakes import until
+
+
+class Connection:
+    """Ends when it is told to, or later."""
+
+    cleanup_timeout = 60.0
+
+    def __init__(self, draining: Draining, *, stubborn: bool = False) -> None:
+        self.draining = draining
+        self.stubborn = stubborn
+        self.told: list[str] = []
+
+    def _channels_drain(self) -> None:
+        self.told.append("drain")
+        if not self.stubborn:
+            self.draining.discard(self)
+
+    def _channels_cut(self) -> None:
+        self.told.append("cut")
+        self.draining.discard(self)
+
+
+class ServersHandler:
+    """Handles the signals as a server does: it takes note, and ends a little later."""
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
+        self.event = asyncio.Event()
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.got.append(number)
+        self.event.set()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ServersHandler]:
+    handler = ServersHandler()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, handler)
+    yield handler
+    for number, previous in before.items():
+        signal.signal(number, previous)
+
+
+@pytest.fixture
+def draining() -> Draining:
+    return Draining()
+
+
+class TestTheSignal:
+    async def test_connections_end_before_the_server_is_told(
+        self, draining: Draining, server: ServersHandler
+    ) -> None:
+        first, second = Connection(draining), Connection(draining)
+        draining.add(first)
+        draining.add(second)
+        second.stubborn = True
+        signal.raise_signal(signal.SIGTERM)
+        assert draining.begun
+        await until(lambda: bool(second.told))
+        assert first.told == ["drain"]
+        assert server.got == []
+        draining.discard(second)
+        await server.event.wait()
+        assert server.got == [signal.SIGTERM]
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    async def test_without_any_the_server_is_told_at_once(
+        self, draining: Draining, server: ServersHandler, number: signal.Signals
+    ) -> None:
+        connection = Connection(draining)
+        draining.add(connection)
+        draining.discard(connection)
+        signal.raise_signal(number)
+        assert server.got == [number]
+        assert draining.begun
+
+    async def test_a_second_one_goes_on_at_once(
+        self, draining: Draining, server: ServersHandler
+    ) -> None:
+        connection = Connection(draining, stubborn=True)
+        draining.add(connection)
+        signal.raise_signal(signal.SIGTERM)
+        assert server.got == []
+        signal.raise_signal(signal.SIGINT)
+        assert server.got == [signal.SIGINT]
+        await until(lambda: bool(connection.told))
+        draining.discard(connection)
+        await until(lambda: len(server.got) == 2)
+
+    async def test_what_does_not_end_is_cut_short(
+        self,
+        draining: Draining,
+        server: ServersHandler,
+        settings: Any,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        settings.CHANNELS_DRAIN_TIMEOUT = 0.01
+        connection = Connection(draining, stubborn=True)
+        draining.add(connection)
+        signal.raise_signal(signal.SIGTERM)
+        await server.event.wait()
+        assert connection.told == ["drain", "cut"]
+        assert "1 connections did not end within CHANNELS_DRAIN_TIMEOUT" in caplog.text
+
+    async def test_what_does_not_even_end_then_does_not_hold_the_server(
+        self,
+        draining: Draining,
+        server: ServersHandler,
+        settings: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        settings.CHANNELS_DRAIN_TIMEOUT = 0.01
+        connection = Connection(draining, stubborn=True)
+        connection.cleanup_timeout = 0.01
+        monkeypatch.setattr(connection, "_channels_cut", lambda: connection.told.append("cut"))
+        draining.add(connection)
+        signal.raise_signal(signal.SIGTERM)
+        await server.event.wait()
+        assert connection.told == ["drain", "cut"]
+
+
+class TestWhoseSignals:
+    """Only a server's in the main thread are taken."""
+
+    def untaken(self, draining: Draining) -> bool:
+        draining.add(Connection(draining))
+        return not draining._open and signal.getsignal(signal.SIGTERM) != draining._handler
+
+    async def test_where_nobody_handles_them_nothing_is_done(self, draining: Draining) -> None:
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert self.untaken(draining)
+
+    async def test_nor_where_the_settings_say_so(
+        self, draining: Draining, server: ServersHandler, settings: Any
+    ) -> None:
+        settings.CHANNELS_DRAIN_TIMEOUT = None
+        assert self.untaken(draining)
+
+    def test_nor_in_another_thread(self, draining: Draining) -> None:
+        previous = signal.signal(signal.SIGTERM, lambda *_: None)
+        found: list[bool] = []
+
+        async def look() -> None:
+            found.append(self.untaken(draining))
+
+        try:
+            thread = threading.Thread(target=lambda: asyncio.run(look()))
+            thread.start()
+            thread.join()
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        assert found == [True]
+
+    async def test_a_signal_without_a_handler_is_left_alone(
+        self, draining: Draining, server: ServersHandler
+    ) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        draining.add(Connection(draining))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is draining._handler
+
+    async def test_another_server_after_the_first_is_served_anew(
+        self, draining: Draining, server: ServersHandler
+    ) -> None:
+        draining.add(Connection(draining, stubborn=True))
+        draining.begun = True
+        signal.signal(signal.SIGTERM, server)
+        connection = Connection(draining)
+        draining.add(connection)
+        assert not draining.begun
+        assert draining._open == {connection}
+
+
+@pytest.mark.parametrize(("setting", "seconds"), [(None, 0.0), (0, 0.0), (3, 3.0), (0.5, 0.5)])
+def test_the_setting_is_a_number_of_seconds(setting: Any, seconds: float, settings: Any) -> None:
+    settings.CHANNELS_DRAIN_TIMEOUT = setting
+    assert drain_seconds() == seconds
+
+
+def test_without_the_setting_it_is_ten() -> None:
+    assert drain_seconds() == 10
+
+
+@pytest.mark.parametrize("setting", ["10", -1, True])
+def test_another_value_is_an_error(setting: Any, settings: Any) -> None:
+    settings.CHANNELS_DRAIN_TIMEOUT = setting
+    with pytest.raises(ImproperlyConfigured, match="CHANNELS_DRAIN_TIMEOUT must be a number"):
+        drain_seconds()
+
+
+class TestServing:
+    async def test_a_connection_is_known_while_it_is_served(
+        self, server: ServersHandler, monkeypatch: pytest.MonkeyPatch, draining: Draining
+    ) -> None:
+        monkeypatch.setattr(_serving, "draining", draining)
+        connection = Connection(draining)
+        with _serving.Serving(connection):
+            assert draining._open == {connection}
+        assert not draining._open

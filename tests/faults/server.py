@@ -1,0 +1,110 @@
+"""A server process of the site: what it logs, and what it tells of itself."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.request import ProxyHandler, Request, build_opener
+
+from served import ROOT, free_port
+
+__all__ = ["Server"]
+
+# A net, for a machine under load.
+SECONDS: Final = 60
+COMMANDS: Final = {
+    "uvicorn": ["-m", "uvicorn", "--port", "{port}", "--lifespan", "on", "faults.site:application"],
+    "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "faults.site:application"],
+}
+
+
+class Server:
+    """A context in which a server program serves the site."""
+
+    def __init__(self, name: str, *options: str, **env: str) -> None:
+        """Take the program's name, more options for it, and what the site reads."""
+        self.name = name
+        self.port = free_port()
+        self.host = f"127.0.0.1:{self.port}"
+        command = [word.format(port=self.port) for word in COMMANDS[name]]
+        self._command = [sys.executable, *command, *options]
+        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+        self._env["DJANGO_SETTINGS_MODULE"] = "faults.settings"
+
+    def address(self, colour: str) -> str:
+        return f"ws://{self.host}/{colour}/"
+
+    def __enter__(self) -> Self:
+        self._log = tempfile.NamedTemporaryFile(prefix=self.name)
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start the program; `ready` waits for it."""
+        self.process = subprocess.Popen(
+            self._command,
+            cwd=ROOT / "tests",
+            env=self._env,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    async def ready(self) -> None:
+        """Return when it answers."""
+        while True:
+            assert self.process.poll() is None, self.log()
+            try:
+                await self.state()
+                return
+            except OSError:
+                await asyncio.sleep(0.05)
+
+    def log(self) -> str:
+        return Path(self._log.name).read_text()
+
+    def told(self, since: int = 0) -> tuple[int, int]:
+        """Return how many lines from WARNING upwards came since a position, and tracebacks."""
+        text = self.log()[since:]
+        lines = re.findall(r"(?m)^(?:WARNING|ERROR|CRITICAL)\b", text)
+        lines += re.findall(r"(?m)^\S+ \S+ (?:WARNING|ERROR|CRITICAL) ", text)
+        return len(lines), text.count("Traceback (most recent call last)")
+
+    async def state(self) -> dict[str, Any]:
+        return await self._request("/state/")
+
+    async def send(self, **asked: Any) -> dict[str, Any]:
+        return await self._request("/send/", json.dumps(asked).encode())
+
+    async def _request(self, path: str, body: bytes | None = None) -> dict[str, Any]:
+        def fetch() -> dict[str, Any]:
+            request = Request(f"http://{self.host}{path}", body)
+            with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as response:
+                return dict(json.load(response))
+
+        return await asyncio.to_thread(fetch)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(SECONDS)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._log.close()

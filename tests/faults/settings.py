@@ -1,0 +1,36 @@
+"""The settings of the site that the faults are tried on."""
+
+import json
+import os
+
+SECRET_KEY = "not a secret: it guards nothing but tests"
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "faults.site"
+INSTALLED_APPS = ["channels"]
+USE_TZ = True
+
+LAYERS = {
+    "redis": "channels_redis.core.RedisChannelLayer",
+    "redis-pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": LAYERS[os.environ["CHANNEL_LAYER"]],
+        "CONFIG": {
+            "hosts": [{"address": os.environ["REDIS_URL"]}],
+            **json.loads(os.environ.get("LAYER_CONFIG", "{}")),
+        },
+    }
+}
+CHANNELS_GROUP_RENEWAL = float(os.environ.get("GROUP_RENEWAL", "60"))
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        name: {"handlers": ["console"], "level": "INFO", "propagate": False}
+        for name in ("django", "channels_redis")
+    },
+}

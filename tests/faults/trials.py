@@ -1,0 +1,200 @@
+"""The faults, each tried on servers that run, with pages open and messages on their way."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any, Final
+
+from faults.facts import Facts, Seen
+from faults.visitors import Page, never_reads, opened
+from faults.world import World
+
+__all__ = ["TRIALS"]
+
+#: Seconds between two messages while a fault lasts.
+_BEAT: Final = 0.05
+#: Bytes of a large message.
+_LARGE: Final = 64 * 1024
+
+Fault = Callable[[World, float], Awaitable[None]]
+
+
+async def stopped(world: World, seconds: float) -> None:
+    world.store.stop()
+    await asyncio.sleep(seconds)
+    world.store.start()
+
+
+async def restarted(world: World, seconds: float) -> None:
+    world.store.stop(signal.SIGKILL)
+    world.store.start(empty=True)
+
+
+async def emptied(world: World, seconds: float) -> None:
+    world.store.ask("flushall")
+
+
+async def frozen(world: World, seconds: float) -> None:
+    world.store.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(seconds)
+    world.store.process.send_signal(signal.SIGCONT)
+
+
+async def killed(world: World, seconds: float) -> None:
+    world.servers[0].kill()
+
+
+@asynccontextmanager
+async def watched(world: World, fault: str, pages: dict[str, list[Page]]) -> AsyncIterator[Facts]:
+    """Note how everything is before, with pages open, and afterwards, with nobody there."""
+    facts = Facts(fault, world.layer, {server.name: Seen() for server in world.servers})
+    before = await world.settled()
+    stored = world.store.count()
+    positions = [len(server.log()) for server in world.servers]
+    everybody = [page for each in pages.values() for page in each]
+    async with opened(*everybody):
+        await world.everyone_hears(everybody)
+        yield facts
+    after = await world.settled({name: state["tasks"] for name, state in before.items()})
+    facts.stored = stored, world.store.count()
+    for server, position in zip(world.servers, positions, strict=True):
+        seen = facts.servers[server.name]
+        seen.before, seen.after = before[server.name], after[server.name]
+        seen.lines, seen.tracebacks = server.told(position)
+        for page in pages[server.name]:
+            seen.ends += page.ends
+            seen.refusals += page.refusals
+
+
+async def broken(world: World, name: str, fault: Fault, seconds: float) -> Facts:
+    """Break something while every page speaks in turn, and see that all hear all again."""
+    pages = world.pages(anywhere=fault is killed)
+    everybody = [page for each in pages.values() for page in each]
+    accepted: set[int] = set()
+
+    async def speak() -> None:
+        number = 0
+        while True:
+            number += 1
+            if await everybody[number % len(everybody)].ask(say=number):
+                accepted.add(number)
+            await asyncio.sleep(_BEAT)
+
+    async with watched(world, name, pages) as facts:
+        speaking = asyncio.create_task(speak())
+        await fault(world, seconds)
+        started = monotonic()
+        await world.everyone_hears(everybody)
+        facts.seconds = monotonic() - started
+        speaking.cancel()
+        await asyncio.wait([speaking])
+        # What was said before this was heard has come, or does not come any more.
+        await world.everyone_hears(everybody)
+        facts.accepted = len(accepted)
+        for server, each in pages.items():
+            missed = (len(accepted.difference(page.heard)) for page in each)
+            facts.servers[server].missed = max(missed)
+        if fault is killed:
+            facts.notes.append(await dead_members(world))
+            await world.restart(world.servers[0])
+    return facts
+
+
+async def dead_members(world: World) -> str:
+    """Tell what a dead process leaves in Redis."""
+    members = int(world.store.ask("zcard", "asgi:group:room"))
+    living = sum([(await server.state())["connected"] for server in world.servers[1:]])
+    return f"{members - living} dead members in the group" if members else ""
+
+
+async def slow(world: World, name: str, seconds: float) -> Facts:
+    """Send large messages to everybody, one of whom does not read."""
+    pages = world.pages()
+    everybody = [page for each in pages.values() for page in each]
+    async with watched(world, name, pages) as facts:
+        before = {server.name: await server.state() for server in world.servers}
+        clients = [
+            await asyncio.to_thread(never_reads, "127.0.0.1", server.port)
+            for server in world.servers
+        ]
+        numbers = list(range(400))
+        for first in range(0, len(numbers), 20):
+            batch = numbers[first : first + 20]
+            server = world.servers[first // 20 % len(world.servers)]
+            await server.send(type="room.said", said=batch, more=_LARGE)
+            for page in everybody:
+                await page.until(lambda page=page, last=batch[-1]: last in page.heard)
+        facts.accepted = len(numbers)
+        for server in world.servers:
+            seen = facts.servers[server.name]
+            seen.missed = max(
+                len(set(numbers).difference(page.heard)) for page in pages[server.name]
+            )
+            seen.notes.append(await held_up(before[server.name], await server.state()))
+            await asyncio.sleep(0)
+        facts.notes.append(
+            ", ".join(f"{name}: {' '.join(seen.notes)}" for name, seen in facts.servers.items())
+        )
+        for client in clients:
+            client.close()
+        await world.everyone_hears(everybody)
+    return facts
+
+
+async def held_up(before: dict[str, Any], after: dict[str, Any]) -> str:
+    waiting = after["layer"]["waiting"]
+    megabytes = (after["resident"] - before["resident"]) / 1024
+    return f"{waiting} messages wait for who does not read, {megabytes:.0f} MB more"
+
+
+async def full(world: World, name: str, seconds: float) -> Facts:
+    """Send more than a channel holds: to one whose consumer is busy, and to one nobody reads."""
+    pages = world.pages()
+    everybody = [page for each in pages.values() for page in each]
+    async with watched(world, name, pages) as facts:
+        numbers = list(range(250))
+        for server in world.servers:
+            busy, *others = pages[server.name]
+            await server.send(type="room.hold", said=[seconds], channel=busy.channel)
+            for first in range(0, len(numbers), 25):
+                batch = numbers[first : first + 25]
+                await server.send(type="room.said", said=batch)
+                for page in others:
+                    await page.until(lambda page=page, last=batch[-1]: last in page.heard)
+            await busy.until(lambda busy=busy: numbers[-1] in busy.heard)
+            heard = [number for number in busy.heard if number in numbers]
+            lost = sorted(set(numbers).difference(heard))
+            seen = facts.servers[server.name]
+            seen.missed = max(len(set(numbers).difference(page.heard)) for page in others)
+            seen.notes.append(
+                f"the busy one's oldest {len(lost)} of {len(numbers)}, silently"
+                if lost
+                else "nothing of the busy one's"
+            )
+            for page in everybody:
+                page.heard.clear()
+            answer = await server.send(type="job.do", said=numbers, channel="jobs")
+            seen.notes.append(
+                f"`ChannelFull` for {answer['full']} of {len(numbers)} that nobody reads"
+            )
+            world.store.ask("del", "asgijobs")
+        await world.everyone_hears(everybody)
+    return facts
+
+
+def _broken(fault: Fault) -> Callable[[World, str, float], Awaitable[Facts]]:
+    return lambda world, name, seconds: broken(world, name, fault, seconds)
+
+
+#: By what the table calls them.
+TRIALS: Final[dict[str, Callable[[World, str, float], Awaitable[Facts]]]] = {
+    "Redis stopped and started again": _broken(stopped),
+    "Redis restarted empty, at once": _broken(restarted),
+    "Redis emptied while it runs": _broken(emptied),
+    "Redis frozen": _broken(frozen),
+    "Uvicorn killed with SIGKILL": _broken(killed),
+    "A client that never reads": slow,
+    "A channel over capacity": full,
+}

@@ -1,0 +1,161 @@
+"""The example site as the deployment page has it: nginx before two server processes."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from parts import find
+from redis_server import require_redis
+from served import SITE, Served, environment, free_port
+
+__all__ = ["DEPLOY", "Proxied", "command_of", "nginx", "proxied"]
+
+DEPLOY = SITE / "deploy"
+# A net, for a machine under load.
+SECONDS = 60
+#: What each server says when it serves.
+ANNOUNCES = {"chat-web@": "Uvicorn running on ", "chat-daphne@": "Listening on TCP address "}
+
+
+def command_of(unit: str) -> list[str]:
+    """Return what a unit of systemd's runs, in this environment."""
+    [line] = re.findall(r"(?m)^ExecStart=(.*)$", (DEPLOY / f"{unit}.service").read_text())
+    program, *arguments = shlex.split(line)
+    assert program == "/srv/chat/venv/bin/python"
+    return [sys.executable, *arguments]
+
+
+class Proxied:
+    """The proxy and the servers behind it."""
+
+    def __init__(self, port: int, servers: list[Served]) -> None:
+        self.port = port
+        self.host = f"127.0.0.1:{port}"
+        self.origin = f"http://{self.host}"
+        self.servers = servers
+
+
+def server(unit: str, folder: Path, redis: str, *options: str) -> Served:
+    """Return one server process, as its unit starts it."""
+    env = environment(
+        folder / "db.sqlite3",
+        secret_key="not a secret: it guards nothing but tests",
+        static_root=folder / "static",
+        allowed_hosts="127.0.0.1",
+        plain_http=1,
+    )
+    env |= {"DJANGO_SETTINGS_MODULE": "chatsite.production", "REDIS_URL": redis}
+
+    def command(port: int) -> list[str]:
+        return [word.replace("%i", str(port)) for word in command_of(unit)] + list(options)
+
+    return Served(unit, command, env, ANNOUNCES[unit])
+
+
+@contextmanager
+def proxied(units: tuple[str, str], *options: str, **settings: str) -> Iterator[Proxied]:
+    """Run nginx with the configuration of the page before two servers of the example site.
+
+    Args:
+        units: Names of the servers' units.
+        options: More options for both of them.
+        settings: Directives of the configuration that get another value: `send_timeout="1s"`.
+    """
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="proxied-"))
+        stack.callback(shutil.rmtree, folder)
+        redis = stack.enter_context(require_redis())
+        servers = [server(unit, folder, redis, *options) for unit in units]
+        for command in (["migrate", "--verbosity", "0"], ["collectstatic", "--verbosity", "0"]):
+            subprocess.run(
+                [sys.executable, "manage.py", *command, "--no-input"],
+                cwd=SITE,
+                env=servers[0].env,
+                check=True,
+            )
+        for each in servers:
+            stack.enter_context(each)
+        hosts = [each.host for each in servers]
+        port = stack.enter_context(nginx(hosts, folder / "static", **settings))
+        yield Proxied(port, servers)
+
+
+@contextmanager
+def nginx(hosts: list[str], static: Path, **settings: str) -> Iterator[int]:
+    """Run nginx with the configuration of the page before two servers, and give its port.
+
+    Args:
+        hosts: Where the servers are.
+        static: A folder of static files.
+        settings: Directives of the configuration that get another value.
+    """
+    program = find("nginx", "/usr/sbin/nginx", package="nginx-light")
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="nginx-"))
+        stack.callback(shutil.rmtree, folder)
+        port = free_port()
+        configuration = _configuration(folder, port, hosts, static, settings)
+        (folder / "nginx.conf").write_text(configuration)
+        errors = stack.enter_context((folder / "errors").open("w"))
+        process = subprocess.Popen(
+            [program, "-e", "stderr", "-p", str(folder), "-c", "nginx.conf"], stderr=errors
+        )
+        stack.callback(process.wait, SECONDS)
+        stack.callback(process.send_signal, signal.SIGTERM)
+        _wait_for(folder / "pid", process)
+        yield port
+
+
+def _configuration(
+    folder: Path, port: int, hosts: list[str], static: Path, settings: dict[str, str]
+) -> str:
+    """Return a whole configuration around the page's, with this test's ports and folders."""
+    page = (DEPLOY / "nginx.conf").read_text()
+    page = _replaced(page, r"listen 80;", f"listen 127.0.0.1:{port};")
+    page = _replaced(page, r"server_name chat\.example\.org;", "server_name 127.0.0.1;")
+    page = _replaced(page, r"alias /srv/chat/static/;", f"alias {static}/;")
+    for name, value in settings.items():
+        page = _replaced(page, rf"\b{name} \w+;", f"{name} {value};")
+    upstream = (DEPLOY / "upstream.conf").read_text()
+    for number, host in enumerate(hosts, 1):
+        upstream = _replaced(upstream, rf"127\.0\.0\.1:800{number}", host)
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    # Run by root, its workers would be somebody who cannot read these folders.
+    user = "user root;" if os.geteuid() == 0 else ""
+    return f"""
+{user}
+daemon off;
+pid {folder}/pid;
+worker_processes 1;
+events {{ worker_connections 256; }}
+http {{
+access_log off;
+{temporary}{upstream}{page}}}
+"""
+
+
+def _replaced(text: str, pattern: str, new: str) -> str:
+    found, count = re.subn(pattern, new, text)
+    assert count == 1, f"{pattern} is there {count} times"
+    return found
+
+
+def _wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return when nginx has written its process id: it listens by then."""
+    deadline = time.monotonic() + SECONDS
+    while not (file.is_file() and file.read_text()):
+        assert process.poll() is None, (file.parent / "errors").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,81 @@
+"""The system checks of all packages: where they are documented, and that they leave sites alone."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from served import FIRST_SITE, ROOT, SITE, environment
+from tools.packages import PACKAGES
+
+TOPICS = ROOT / "docs" / "topics"
+
+
+def source() -> str:
+    """Return the text of the modules that make messages, with the parts of literals joined."""
+    paths = [path for package in PACKAGES for path in sorted(package.source.rglob("*checks.py"))]
+    return re.sub(r'"\s+f?"', "", "".join(path.read_text() for path in paths))
+
+
+def test_the_page_has_each_id_once() -> None:
+    given = re.findall(r'"(channels_\w+\.[A-Z]\d{3})"', source())
+    page = (TOPICS / "system-checks.md").read_text()
+    # With its cause and its remedy.
+    rows = re.findall(r"(?m)^\| `(channels_\w+\.[A-Z]\d{3})` \| [^|]+ \| [^|]+ \|$", page)
+    assert len(given) >= 15
+    assert sorted(rows) == sorted(set(given))
+
+
+def test_each_hint_names_a_page_and_a_section_that_are_there() -> None:
+    text = source()
+    read = re.findall(r"Documentation: (topics/[\w-]+), '(.+?)'\.", text)
+    read += re.findall(r'_read\("(topics/[\w-]+)", "(.+?)"\)', text)
+    # One for each message, but that E004 and W003 of the core share theirs.
+    assert len(read) == len(set(re.findall(r'"(channels_\w+\.[A-Z]\d{3})"', text))) - 1
+    for page, section in read:
+        lines = (ROOT / "docs" / f"{page}.md").read_text().splitlines()
+        assert {f"# {section}", f"## {section}"} & set(lines), (page, section)
+
+
+@pytest.mark.parametrize("site", [SITE, FIRST_SITE], ids=lambda site: site.name)
+def test_they_say_nothing_of_the_example(site: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "manage.py", "check", "--tag", "channels", "--deploy"]
+    done = subprocess.run(
+        command,
+        cwd=site,
+        env=environment(tmp_path / "db.sqlite3"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no issues" in done.stdout
+
+
+def test_they_tell_what_is_wrong_with_one(tmp_path: Path) -> None:
+    """The words of the documentation's example, from a site whose layer was forgotten."""
+    (tmp_path / "chat").mkdir()
+    (tmp_path / "chat" / "consumers.py").write_text(
+        "from channels.generic.websocket import AsyncWebsocketConsumer\n"
+        "class News(AsyncWebsocketConsumer):\n"
+        '    groups = ["news"]\n'
+    )
+    (tmp_path / "asgi.py").write_text("from chat.consumers import News as application\n")
+    (tmp_path / "settings.py").write_text(
+        'INSTALLED_APPS = ["channels"]\nASGI_APPLICATION = "asgi.application"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "check", "--settings", "settings"],
+        env={**environment(tmp_path), "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    shown = re.findall(
+        r"(?ms)^```console\n\$ .*?\n(.*?)^```", (TOPICS / "system-checks.md").read_text()
+    )
+    assert done.stderr.strip() in shown[0]

@@ -1,0 +1,41 @@
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tools import suite_services
+from tools.suite_services import redis_running, sentinel_settings
+
+
+@contextmanager
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_sentinel_knows_our_redis(tmp_path: Path) -> None:
+    settings = sentinel_settings(tmp_path)
+    assert "sentinel monitor sentinel 127.0.0.1 6379 1" in settings
+    assert f"dir {tmp_path}" in settings
+
+
+def test_a_server_that_is_there_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests would empty its databases."""
+    monkeypatch.setattr(shutil, "which", lambda name: f"/no/such/{name}")
+    with taken() as port:
+        monkeypatch.setattr(suite_services, "REDIS", port)
+        with pytest.raises(SystemExit, match=f"port {port}"), redis_running(tmp_path):
+            pass
+
+
+def test_without_the_program_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit, match="redis-server"), redis_running(tmp_path):
+        pass

@@ -1,0 +1,143 @@
+"""What the test suites of public packages are, and whether they went as the table says."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+from tools.lock import name_of
+from tools.packages import PACKAGES
+from tools.summary import Counts
+
+__all__ = ["TABLE", "Suite", "constraints", "count", "failed", "judge", "load", "outcomes"]
+
+TABLE: Final = Path(__file__).with_name("suites.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Say what one package is and how its tests run.
+
+    Attributes:
+        name: The distribution.
+        version: Its version.
+        sha256: Of its source archive.
+        what: What of `channels` it uses, for people.
+        passed: How many of its tests pass.
+        skipped: How many skip themselves.
+        run: Arguments for pytest.
+        requires: What its tests need besides itself.
+        environment: Environment variables for its tests.
+        files: What the archive lacks and its tests need, by path.
+        failures: What fails with ours alone, with the reason.
+        failures_alike: What fails with upstream too, with the reason.
+        needs_redis: Whether its tests want Redis at its usual ports.
+        compare: Whether it runs with upstream's current version at all.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    what: str
+    passed: int
+    skipped: int = 0
+    run: tuple[str, ...] = ("tests",)
+    requires: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    failures_alike: Mapping[str, str] = field(default_factory=dict)
+    needs_redis: bool = False
+    compare: bool = True
+
+    def __str__(self) -> str:
+        """Return the name with the version."""
+        return f"{self.name} {self.version}"
+
+
+def load(text: str) -> tuple[list[str], list[Suite]]:
+    """Return the pins and the suites of a table."""
+    table = tomllib.loads(text)
+    return table["pins"], [Suite(**_frozen(one)) for one in table["suite"]]
+
+
+def _frozen(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(one) if isinstance(one, list) else one for key, one in row.items()}
+
+
+def constraints(suite: Suite, pins: Iterable[str], common: str) -> str:
+    """Return the constraints for a suite: its own pins, then the table's, then the tree's.
+
+    Args:
+        suite: The suite.
+        pins: Those of the table.
+        common: A file of constraints, with hashes, which hold for what is installed alone.
+    """
+    chosen: dict[str, str] = {}
+    tree = re.findall(r"^[a-z0-9][^\s\\]*==[^\s\\]+(?: ; [^\\\n]+)?", common, flags=re.MULTILINE)
+    own = [line for line in suite.requires if "==" in line]
+    # A name with markers has several lines; one from an earlier source hides them all.
+    for source in (own, pins, tree):
+        lines: dict[str, list[str]] = {}
+        for line in source:
+            lines.setdefault(name_of(line), []).append(line.strip())
+        for name, found in lines.items():
+            chosen.setdefault(name, "\n".join(found))
+    siblings = {package.name for package in PACKAGES}
+    return "".join(f"{line}\n" for name, line in chosen.items() if name not in siblings)
+
+
+def outcomes(report: str) -> dict[str, str]:
+    """Return how each test of a JUnit report ended: `passed`, `failed` or `skipped`."""
+    found: dict[str, str] = {}
+    for case in ElementTree.fromstring(report).iter("testcase"):  # noqa: S314 (pytest wrote it)
+        kinds = {child.tag for child in case}
+        ended = "failed" if kinds & {"failure", "error"} else "passed"
+        if "skipped" in kinds:
+            ended = "skipped"
+        identity = f"{case.get('classname')}::{case.get('name')}".removeprefix("::")
+        # A test that passes and fails at its end is there twice.
+        found[identity] = max(ended, found.get(identity, ""), key=_GRAVITY.index)
+    return found
+
+
+_GRAVITY: Final = ("", "skipped", "passed", "failed")
+
+
+def judge(
+    suite: Suite, ours: Mapping[str, str], upstream: Mapping[str, str] | None
+) -> Iterator[str]:
+    """Yield where the runs are other than the table says.
+
+    Args:
+        suite: The suite.
+        ours: How each test ended with ours.
+        upstream: The same with upstream's, if it was run.
+    """
+    bad = failed(ours)
+    known = {*suite.failures, *suite.failures_alike}
+    yield from (f"{one} fails" for one in sorted(bad - known))
+    yield from (f"{one} no longer fails" for one in sorted(known - bad))
+    counts = count(ours)
+    expected = Counts(suite.passed, len(known), suite.skipped)
+    if counts != expected:
+        yield f"{counts}, where {expected} are expected"
+    if upstream is not None:
+        theirs = failed(upstream)
+        yield from (f"{one} fails with upstream too" for one in sorted(theirs & {*suite.failures}))
+        healthy = {*suite.failures_alike} - theirs
+        yield from (f"{one} does not fail with upstream" for one in sorted(healthy))
+
+
+def failed(ended: Mapping[str, str]) -> set[str]:
+    """Return the tests that failed."""
+    return {one for one, how in ended.items() if how == "failed"}
+
+
+def count(ended: Mapping[str, str]) -> Counts:
+    """Count how the tests ended."""
+    how = list(ended.values())
+    return Counts(how.count("passed"), how.count("failed"), how.count("skipped"))

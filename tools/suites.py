@@ -1,0 +1,174 @@
+"""Run the test suites of public packages that import `channels`, unmodified, on our wheels.
+
+Each package of `suites.toml` gets an environment of its own: our wheels, the package from its
+source archive, what its tests need, and nothing of upstream. What fails has to be what the table
+says, and so have the counts. With `--upstream` each suite is run on upstream's `channels` as well,
+so that what fails there too is known and not guessed. The table is for Django 5.2.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import django
+
+from tools import summary
+from tools.build import build
+from tools.packages import PACKAGES, ROOT
+from tools.suite_services import redis_running
+from tools.suite_table import TABLE, Suite, constraints, count, failed, judge, load, outcomes
+from tools.test import environment
+
+__all__ = ["main", "run"]
+
+REPORTS: Final = summary.REPORTS / "suites"
+UPSTREAM: Final = "channels[daphne]==4.3.2"
+#: What every suite may use, pinned like the rest.
+RUNNER: Final = ("pytest", "pytest-asyncio", "pytest-django", "pytest-timeout")
+#: A net: seconds for one suite.
+LIMIT: Final = 1200
+
+# Run in the new environment. Ours is told by its version and by the module behind the name.
+PROOF: Final = """
+import sys, channels, channels.consumer
+assert channels.__file__.startswith(sys.prefix), channels.__file__
+assert channels.__version__.startswith(sys.argv[1]), channels.__version__
+assert channels.consumer.__name__ == sys.argv[2], channels.consumer.__name__
+"""
+
+
+class _Bench:
+    """The folder in which suites are run, with what they share."""
+
+    def __init__(self, folder: Path, pins: list[str]) -> None:
+        self.folder = folder
+        self.pins = pins
+        self.wheels = [build(package, folder / "wheels")[1] for package in PACKAGES]
+        series = ".".join(map(str, django.VERSION[:2]))
+        self.common = (ROOT / "constraints" / f"django-{series}.txt").read_text(encoding="utf-8")
+
+    def source(self, suite: Suite, target: Path) -> tuple[Path, Path]:
+        """Download the source archive and unpack it; add the files that it lacks."""
+        _step(
+            *(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"),
+            *("--no-deps", "--no-binary", suite.name, "--dest", target),
+            f"{suite.name}=={suite.version}",
+        )
+        (archive,) = target.iterdir()
+        found = hashlib.sha256(archive.read_bytes()).hexdigest()
+        if found != suite.sha256:
+            sys.exit(f"{archive.name} has the SHA-256 {found}, where {suite.sha256} is expected")
+        with tarfile.open(archive) as content:
+            # Not in the oldest releases of Python 3.11; there only the digest vouches for it.
+            content.extraction_filter = getattr(tarfile, "data_filter", None)
+            content.extractall(target / "source")  # noqa: S202 (the filter is set above)
+        (source,) = (target / "source").iterdir()
+        for name, text in suite.files.items():
+            file = source / name
+            if file.exists():
+                sys.exit(f"{archive.name} has a {name} of its own, which is not to be changed")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        return archive, source
+
+    def run(self, suite: Suite, *, upstream: bool) -> dict[str, str]:
+        """Run a suite in a new environment, and return how each test ended."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
+            folder = Path(temporary)
+            (folder / "archive").mkdir()
+            archive, source = self.source(suite, folder / "archive")
+            python = folder / "env" / "bin" / "python"
+            pins = folder / "pins.txt"
+            pins.write_text(constraints(suite, self.pins, self.common), encoding="utf-8")
+            pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+            own = (UPSTREAM,) if upstream else self.wheels
+            _step(sys.executable, "-m", "venv", "--without-pip", folder / "env")
+            _step(
+                *(*pip, "install", "-q", "--no-compile", "-c", pins),
+                *(*own, archive, *RUNNER, *suite.requires),
+            )
+            _step(*pip, "check")
+            owner = "channels.consumer" if upstream else "channels_core.consumer"
+            _step(python, "-c", PROOF, "4.3" if upstream else "5.", owner)
+            report = REPORTS / f"{suite.name}-{suite.version}{'-upstream' if upstream else ''}.xml"
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.unlink(missing_ok=True)
+            # Of upstream no more is shown than which tests fail: tracebacks hold its source.
+            shown = "no" if upstream else "short"
+            subprocess.run(
+                [
+                    *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--tb={shown}"),
+                    *(f"--junit-xml={report}", *suite.run),
+                ],
+                cwd=source,
+                env={**environment(), **suite.environment},
+                check=False,
+                timeout=LIMIT,
+                stdout=subprocess.DEVNULL if upstream else None,
+                stderr=subprocess.STDOUT if upstream else None,
+            )
+            if not report.is_file():
+                sys.exit(f"{suite} left no report: its tests did not run")
+            return outcomes(report.read_text(encoding="utf-8"))
+
+
+def _step(*command: str | os.PathLike[str]) -> None:
+    done = subprocess.run(
+        command, env=environment(), check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if done.returncode:
+        sys.exit(f"$ {' '.join(map(str, command))}\n{done.stdout.decode()}")
+
+
+def run(suites: Iterable[Suite], pins: list[str], *, upstream: bool) -> bool:
+    """Run suites one after the other, and tell whether all went as the table says."""
+    right = True
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bench = _Bench(folder, pins)
+        for suite in suites:
+            with ExitStack() as services:
+                if suite.needs_redis:
+                    services.enter_context(redis_running(folder))
+                print(f"-- {suite}: {suite.what}", flush=True)
+                ours = bench.run(suite, upstream=False)
+                theirs = bench.run(suite, upstream=True) if upstream and suite.compare else None
+            lines = [f"{suite} on ours: {count(ours)}"]
+            if theirs is not None:
+                lines.append(f"{suite} on upstream: {count(theirs)}")
+                lines += [
+                    f"fails on ours alone: {one}" for one in sorted(failed(ours) - failed(theirs))
+                ]
+            problems = list(judge(suite, ours, theirs))
+            right = right and not problems
+            lines += [f"not as the table says: {one}" for one in problems]
+            print("\n".join(lines), flush=True)
+    return right
+
+
+def main() -> None:
+    """Run the suites that were asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tools.suites", description=__doc__)
+    parser.add_argument("names", nargs="*", help="packages of the table; all if none is named")
+    parser.add_argument("--upstream", action="store_true", help="compare with upstream as well")
+    options = parser.parse_args()
+    pins, suites = load(TABLE.read_text(encoding="utf-8"))
+    unknown = set(options.names) - {suite.name for suite in suites}
+    if unknown:
+        names = ", ".join(sorted({suite.name for suite in suites}))
+        sys.exit(f"There is no suite of {', '.join(sorted(unknown))}: choose from {names}.")
+    chosen = [suite for suite in suites if not options.names or suite.name in options.names]
+    if not run(chosen, pins, upstream=options.upstream):
+        sys.exit("Not everything went as tools/suites.toml says.")
+
+
+if __name__ == "__main__":
+    main()
