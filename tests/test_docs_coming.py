@@ -100,7 +100,7 @@ class Meeting(WebsocketConsumer):
             self.send("alone")
 
 
-async def meet(seconds: str) -> list[str]:
+async def meet(seconds: str) -> list[str | bytes]:
     sockets = [await opened(Meeting) for _ in range(2)]
     for socket in sockets:
         await socket.send_to(seconds)

@@ -43,7 +43,7 @@ class Command(BaseCommand):
     help = "Handles the messages that are sent to the named channels."
     leave_locale_alone = True
     # They are run below the autoreloader, where the next change may mend what they find.
-    requires_system_checks = ()
+    requires_system_checks: tuple[str, ...] = ()
     worker_class = Worker
 
     def add_arguments(self, parser: CommandParser) -> None:
