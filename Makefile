@@ -39,7 +39,7 @@ lint: interpreter ## Check format, style and docstrings
 format: interpreter ## Rewrite what lint can put right by itself
 	$(IN_ENV) python -m tools.check format $(P)
 
-types: interpreter ## Check the types of source and tests, strictly
+types: interpreter ## Check the types strictly: source, tests, and what users see of them
 	$(IN_ENV) python -m tools.check types $(P)
 
 imports: interpreter ## Check that imports point one way

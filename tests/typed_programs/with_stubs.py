@@ -119,7 +119,7 @@ class Echo(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(text_data, bytes_data)
 
-    async def send(  # type: ignore[override]
+    async def send(  # type: ignore[override] # a frame, not a message
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
     ) -> None:
         await super().send(text_data=text_data, bytes_data=bytes_data, close=close)
