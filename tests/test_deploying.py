@@ -3,9 +3,7 @@
 import asyncio
 import configparser
 import json
-import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -158,7 +156,9 @@ class TestContainers:
         assert copied == ["deploy/requirements.txt", "."]
         assert all((SITE / source).exists() for source in copied)
         steps = re.findall(r"(?m)^([A-Z]+) ", image)
-        assert steps == [*"FROM ENV WORKDIR COPY RUN COPY RUN USER EXPOSE CMD".split()]
+        assert steps == [
+            *["FROM", "ENV", "WORKDIR", "COPY", "RUN", "COPY", "RUN", "USER", "EXPOSE", "CMD"]
+        ]
 
     def test_the_site_is_prepared_by_what_the_service_runs(
         self, compose: dict[str, Any], tmp_path: Path

@@ -552,7 +552,7 @@ class TestWorkers:
         page = (DOCS / "topics" / "workers.md").read_text()
         told = dict(re.findall(r"(?m)^\| `(--[\w-]+)` \| (\w+) \|", page))
         # Argparse has no other way to ask for the options of a parser.
-        defaults = {each.option_strings[0]: each.default for each in parser._actions[-5:]}
+        defaults = {each.option_strings[0]: each.default for each in parser._actions[-6:]}
         assert told == {option: str(value or "off") for option, value in defaults.items()}
 
 

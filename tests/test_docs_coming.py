@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import re
+import signal
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,7 +23,6 @@ from channels.generic.websocket import (
 )
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from channels.management.commands.runworker import Command
-from channels.middleware import BaseMiddleware
 from channels.routing import ProtocolTypeRouter
 from channels.security.websocket import OriginValidator
 from channels.sessions import CookieMiddleware, SessionMiddleware
@@ -33,6 +33,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from channels_auth.auth import LoginOnOpenConnectionError, login
+from channels_core._draining import draining
 from docs.snippets import as_before, two_steps
 from served import ROOT
 
@@ -99,7 +100,7 @@ class Meeting(WebsocketConsumer):
             self.send("alone")
 
 
-async def meet(seconds: str) -> list[str]:
+async def meet(seconds: str) -> list[str | bytes]:
     sockets = [await opened(Meeting) for _ in range(2)]
     for socket in sockets:
         await socket.send_to(seconds)
@@ -115,6 +116,39 @@ async def check_threads() -> None:
         assert await meet(str(SECONDS)) == ["met", "met"]
     with override_settings(CHANNELS_SYNC_THREADS=1):
         assert await meet("0.1") == ["alone", "alone"]
+
+
+@restores("`CHANNELS_DRAIN_TIMEOUT = None` in the settings")
+async def check_draining() -> None:
+    class Waiting(AsyncWebsocketConsumer):
+        async def disconnect(self, code: int) -> None:
+            codes.append(code)
+
+    codes: list[int] = []
+    told_server: list[int] = []
+
+    def servers_own(number: int, frame: object) -> None:
+        told_server.append(number)
+
+    for timeout, expected in ((SECONDS, [1012]), (None, [])):
+        codes.clear()
+        previous = signal.signal(signal.SIGTERM, servers_own)
+        try:
+            with override_settings(CHANNELS_DRAIN_TIMEOUT=timeout):
+                socket = await opened(Waiting)
+                signal.raise_signal(signal.SIGTERM)
+                if timeout is None:
+                    assert told_server.pop() == signal.SIGTERM
+                else:
+                    closed = await socket.receive_output(SECONDS)
+                    assert (closed["type"], closed["code"]) == ("websocket.close", 1012)
+                    await socket.wait(SECONDS)
+                assert codes == expected
+                await socket.disconnect(timeout=SECONDS)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+            draining.begun = False
+        told_server.clear()
 
 
 @restores("`Refreshing`, below")
@@ -486,23 +520,6 @@ async def user_of(middleware: Any) -> str:
     name = str(await socket.receive_from(SECONDS))
     await socket.disconnect(timeout=SECONDS)
     return name
-
-
-@restores("`return super().__call__(dict(scope, user=user))`")
-async def check_inner() -> None:
-    class OfInner(BaseMiddleware):
-        def __call__(self, scope: dict[str, Any]) -> Any:  # type: ignore[override] # as it was
-            inner: Any = self.inner
-            return inner(dict(scope, user="anna"))
-
-    class OfSuper(BaseMiddleware):
-        def __call__(self, scope: dict[str, Any]) -> Any:  # type: ignore[override] # as it was
-            call: Any = super().__call__
-            return call(dict(scope, user="anna"))
-
-    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
-        await user_of(OfInner(Told))
-    assert await user_of(OfSuper(Told)) == "anna"
 
 
 # The worker

@@ -71,6 +71,7 @@ class TestProject:
     SETTINGS = """
 SECRET_KEY = "not a secret: it guards nothing but tests"
 INSTALLED_APPS = ["channels"]
+ASGI_APPLICATION = "project.application"
 CHANNEL_LAYERS = {
     "default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 2}},
 }
@@ -91,6 +92,9 @@ CHANNEL_LAYERS = {
         return done.stdout
 
     def test_it_passes_its_checks(self, tmp_path: Path) -> None:
+        (tmp_path / "project.py").write_text(
+            "from channels.routing import ProtocolTypeRouter\n\napplication = ProtocolTypeRouter({})\n"
+        )
         assert "no issues" in self.run(tmp_path, "-m", "django", "check")
 
     def test_every_documented_name_is_imported_from_its_module(self, tmp_path: Path) -> None:

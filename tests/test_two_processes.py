@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -57,10 +58,15 @@ def site(
         if request.param == "redis-pubsub":
             # It has no memory: what is published before the worker has subscribed is lost.
             with closing(Redis.from_url(url)) as client:
-                WebDriverWait(client, SECONDS, 0.05).until(
-                    lambda client: client.pubsub_numsub("chat-stats")[0][1]
-                )
+                # Types of a browser's driver, and of both colours of Redis.
+                wait: Any = WebDriverWait
+                wait(client, SECONDS, 0.05).until(is_subscribed)
         yield several
+
+
+def is_subscribed(client: Any) -> bool:
+    [(_, subscribers)] = client.pubsub_numsub("chat-stats")
+    return bool(subscribers)
 
 
 def ask(tab: Tab) -> str:

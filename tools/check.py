@@ -1,4 +1,4 @@
-"""The static checks: format and style (ruff) and types (mypy)."""
+"""The static checks: format and style (ruff) and types (mypy, and pyright as users have it)."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from tools import pyright
 from tools.packages import ROOT, by_name, select
 
 __all__ = ["Typed", "lint_commands", "main", "typed"]
@@ -76,6 +77,9 @@ def main() -> None:
     check, name = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
     if check == "types":
         statuses = [_mypy(part) for part in typed(name)]
+        statuses += [int(not pyright.verify(package)) for package in select(name)]
+        if name is None:
+            statuses.append(pyright.check_programs())
     else:
         statuses = _ruff(name, rewrite=check == "format")
     if any(statuses):

@@ -95,8 +95,8 @@ def redis(stop: threading.Event, processes: Processes) -> Iterator[str]:
     # Not below a folder with a long name: the path of a socket has to be short.
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         address, log = Path(folder, "socket"), Path(folder, "log")
-        options = ("--port", "0", "--unixsocket", str(address), "--unixsocketperm", "700")
-        options += ("--save", "", "--appendonly", "no", "--dir", folder, "--logfile", str(log))
+        options = ["--port", "0", "--unixsocket", str(address), "--unixsocketperm", "700"]
+        options += ["--save", "", "--appendonly", "no", "--dir", folder, "--logfile", str(log)]
         process = processes["Redis"] = start(program, *options, env={})
         try:
             for _ in range(SECONDS_TO_START_REDIS * 20):

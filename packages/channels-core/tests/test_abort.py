@@ -1,7 +1,7 @@
 from functools import partial
 from typing import Any
 
-from channels_core.abort import abort_response
+from channels_core.abort import abort_response, close_with
 from channels_core.typing import Message
 
 
@@ -86,3 +86,20 @@ def test_it_is_not_looked_for_without_end() -> None:
     circle = Middleware(None)
     circle.inner = circle.send
     abort_response(circle.send)
+
+
+class TestCloseWith:
+    def test_other_servers_close_themselves(self) -> None:
+        async def send(message: Message) -> None:
+            """Stand for another server's."""
+
+        assert not close_with(send, 1012, "restart")
+
+    def test_a_handshake_that_is_not_answered_is_not_closed(self) -> None:
+        class Protocol(DaphnesRequest):
+            __module__ = "daphne.ws_protocol"
+            STATE_OPEN = 3
+            state = 1
+
+        assert not close_with(Protocol().send, 1012, "restart")
+        assert not close_with(DaphnesRequest().send, 1012, "restart")

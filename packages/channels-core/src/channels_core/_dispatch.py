@@ -7,7 +7,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
-from channels_core.typing import Message, Receive
+from channels_core.typing import AnyMessage, Message, Receive
 
 __all__ = [
     "MessageLoop",
@@ -245,7 +245,8 @@ async def run_despite_cancellation(
 
 
 async def await_many_dispatch(
-    consumer_callables: Iterable[Receive] | Sequence[Receive], dispatch: Dispatch
+    consumer_callables: Iterable[Receive] | Sequence[Receive],
+    dispatch: Callable[[AnyMessage], Awaitable[Any]],
 ) -> None:
     """Hand what each of several callables returns to `dispatch`, one at a time.
 

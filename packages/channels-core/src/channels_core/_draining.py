@@ -7,7 +7,6 @@ cleans up. Then the server gets its signal.
 """
 
 import asyncio
-import contextlib
 import logging
 import signal
 import threading
@@ -125,11 +124,11 @@ class Draining:
         """End all connections, then hand the signal on."""
         name = signal.Signals(number).name
         logger.info("%s: %s connections are ended before the server", name, len(self._open))
-        self._ended = asyncio.Event()
+        ended = self._ended = asyncio.Event()
         try:
             for connection in list(self._open):
                 connection._channels_drain()
-            await self._wait(drain_seconds())
+            await self._wait(ended, drain_seconds())
             if self._open:
                 logger.warning(
                     "%s connections did not end within CHANNELS_DRAIN_TIMEOUT; what they do is "
@@ -139,16 +138,18 @@ class Draining:
                 longest = max(connection.cleanup_timeout for connection in self._open)
                 for connection in list(self._open):
                     connection._channels_cut()
-                await self._wait(longest)
+                await self._wait(ended, longest)
         finally:
             self._ended = None
             self._previous[number](number, None)
 
-    async def _wait(self, seconds: float) -> None:
-        if self._open and self._ended is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._ended.wait()
+    async def _wait(self, ended: asyncio.Event, seconds: float) -> None:
+        """Wait until all connections have ended, or for some seconds."""
+        ended.clear()
+        if self._open:
+            timer = asyncio.get_running_loop().call_later(seconds, ended.set)
+            await ended.wait()
+            timer.cancel()
 
 
 #: Of this process.

@@ -8,7 +8,9 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from asgiref.sync import markcoroutinefunction
 
-__all__ = ["Application", "TwoSteps", "in_two_steps_too", "takes"]
+from channels_core.typing import Scope
+
+__all__ = ["Application", "OfScope", "TwoSteps", "in_two_steps_too", "takes"]
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -40,6 +42,25 @@ class TwoSteps:
         call = vars(cls).get("__call__")
         if call is not None and takes(call, 4):
             setattr(cls, "__call__", _in_steps(call))  # noqa: B010 - for type checkers it stays as it is
+
+
+class OfScope(TwoSteps):
+    """The base of consumers, which may be made with their scope."""
+
+    scope: Scope
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the scope, where a program written for Channels 2 passes it on.
+
+        Args:
+            args: Nothing, or the scope.
+            kwargs: For a class that is derived from others as well.
+        """
+        if args:
+            self.scope, *args = args  # type: ignore[assignment] # what is left of them
+        elif "scope" in kwargs:
+            self.scope = kwargs.pop("scope")
+        super().__init__(*args, **kwargs)
 
 
 class Application(TwoSteps):

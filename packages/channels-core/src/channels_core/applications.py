@@ -56,7 +56,8 @@ def as_asgi3(application: Any) -> ASGIApplication:
     if getattr(application, "__name__", None) == "as_asgi":
         raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
     if isinstance(application, type) and hasattr(application, "as_asgi"):
-        if takes(application.__init__, 2):  # type: ignore[misc] # what the class has is asked for
+        is_ours = hasattr(application, "_channels_framework")
+        if is_ours and takes(application.__init__, 2):  # type: ignore[misc] # what it has is asked for
             return in_two_steps_too(application_of(application, _maker(application), {}))
         return cast(ASGIApplication, application.as_asgi())
     if not isinstance(application, type) and takes(application, 3) and not takes(application, 1):

@@ -9,7 +9,7 @@ class ChannelsCoreConfig(AppConfig):
     """Bring the command for workers and the system checks to a Django project."""
 
     name = "channels_core"
-    verbose_name = "Channels: consumers, routing and layers"
+    verbose_name: str = "Channels: consumers, routing and layers"
 
     def ready(self) -> None:
         """Set up."""

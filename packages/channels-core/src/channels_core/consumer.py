@@ -18,7 +18,7 @@ from channels_core._draining import draining
 from channels_core._failures import log_failure, mark_as_logged
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
-from channels_core._steps import TwoSteps
+from channels_core._steps import OfScope
 from channels_core._threads import ThreadCall, run_in_thread
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.db import DatabaseUsage
@@ -38,7 +38,7 @@ _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 _ENDINGS: Final = ("websocket.disconnect", "http.disconnect")
 
 
-class AsyncConsumer(DrainedConsumer, TwoSteps):
+class AsyncConsumer(DrainedConsumer, OfScope):
     """The base of consumers whose handlers are coroutine methods.
 
     One instance serves one connection. A message of type `chat.message` is handled by the method
@@ -84,19 +84,6 @@ class AsyncConsumer(DrainedConsumer, TwoSteps):
         """Make the table of the new class's handlers."""
         super().__init_subclass__(**kwargs)
         cls._channels_handlers = find_handlers(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take the scope, where a program written for Channels 2 passes it on.
-
-        Args:
-            args: Nothing, or the scope.
-            kwargs: For a class that is derived from others as well.
-        """
-        if args:
-            self.scope, *args = args  # type: ignore[assignment] # what is left of them
-        elif "scope" in kwargs:
-            self.scope = kwargs.pop("scope")
-        super().__init__(*args, **kwargs)
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
         """Serve the connection until it ends.

@@ -12,19 +12,15 @@ _ATTRIBUTES: Final = ("inner", "application", "app", "_app", "wrapped", "asgi_ap
 
 
 class Place(NamedTuple):
-    """An application, and what stands around it.
+    """An application, and what stands around it."""
 
-    Attributes:
-        application: The application: a router, a middleware, what `as_asgi()` returned.
-        around: The routers and middleware around it, the outermost first.
-        protocol: The scope type that is led here, if a `ProtocolTypeRouter` or a
-            `ChannelNameRouter` does that; or None.
-        is_last: Whether nothing is seen inside it: a consumer, or something unknown.
-    """
-
+    #: A router, a middleware, what `as_asgi()` returned, or whatever it is.
     application: Any
+    #: The routers and middleware around it, the outermost first.
     around: tuple[Any, ...]
+    #: The scope type that a `ProtocolTypeRouter` or a `ChannelNameRouter` leads here, or None.
     protocol: str | None
+    #: Whether nothing is seen inside it: a consumer, or something unknown.
     is_last: bool
 
     def is_inside(self, *kinds: type) -> bool:

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
 from channels_core.exceptions import InvalidChannelLayerError
-from channels_core.typing import ChannelMessage, Message
+from channels_core.typing import AnyMessage, ChannelMessage, Message
 
 __all__ = [
     "BaseChannelLayer",
@@ -168,7 +168,7 @@ class BaseChannelLayer:
 
     # What a layer implements
 
-    async def send(self, channel: str, message: Message) -> None:
+    async def send(self, channel: str, message: AnyMessage) -> None:
         """Send a message to a channel.
 
         Raises:
@@ -180,7 +180,7 @@ class BaseChannelLayer:
         """Wait for the next message of a channel; a cancelled call loses none."""
         raise self._lacks("receive")
 
-    async def new_channel(self, prefix: str = "specific.") -> str:
+    async def new_channel(self) -> str:
         """Return a new process-specific channel name that nobody can guess."""
         raise self._lacks("new_channel")
 
@@ -198,7 +198,7 @@ class BaseChannelLayer:
         """Remove a channel from a group; it is no error if it is none of its (`groups`)."""
         raise self._lacks("groups")
 
-    async def group_send(self, group: str, message: Message) -> None:
+    async def group_send(self, group: str, message: AnyMessage) -> None:
         """Send a message to every channel of a group that has room for it (`groups`)."""
         raise self._lacks("groups")
 

@@ -18,6 +18,7 @@ from channels_core._receiving import Receiving
 from channels_core._retry import Retry
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
+from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Scope
 
 __all__ = ["Worker"]
@@ -86,7 +87,7 @@ class Worker(StatelessServer):
         """
         super().__init__(as_asgi3(application), max_applications)  # type: ignore[no-untyped-call] # asgiref's
         self.channels: list[str] = list(channels)
-        self.channel_layer = channel_layer
+        self.channel_layer: BaseChannelLayer = channel_layer
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency!r}")
         if max_applications < len(set(self.channels)):

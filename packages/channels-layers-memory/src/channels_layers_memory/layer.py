@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
-from channels_core.typing import Message
+from channels_core.typing import AnyMessage
 from channels_layers_memory._codec import ISOLATIONS, shared
 from channels_layers_memory._drops import Drops
 from channels_layers_memory._receiver import Receiver, running_loop
@@ -94,7 +94,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     # Channels
 
-    async def send(self, channel: str, message: Message) -> None:
+    async def send(self, channel: str, message: AnyMessage) -> None:
         """Send a message to a channel: to the receiver that waits longest, or else into its queue.
 
         Raises:
@@ -180,7 +180,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self.require_valid_channel_name(channel)
         self._store.leave(group, channel)
 
-    async def group_send(self, group: str, message: Message) -> None:
+    async def group_send(self, group: str, message: AnyMessage) -> None:
         """Send a message to every channel of a group that has room for it.
 
         Where one has not, the message is dropped, counted in `dropped`, and warned of under the

@@ -10,7 +10,7 @@ from typing import Any, Self
 from asgiref.testing import ApplicationCommunicator as BaseApplicationCommunicator
 
 from channels_core.applications import as_asgi3
-from channels_core.typing import ASGIApplication, Message, Scope
+from channels_core.typing import AnyMessage, ASGIApplication, Message, Scope
 from channels_testing._database import connections_of_the_test
 from channels_testing._explain import state_of
 from channels_testing._login import Login
@@ -41,6 +41,8 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
 
     keep_running = False
     context_timeout: float = 10
+
+    scope: Scope
 
     # Read by asgiref when this object is deleted, and a constructor may have raised.
     _future: Any = None
@@ -112,7 +114,7 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
             self._told = True
             self.future.result()
 
-    async def send_input(self, message: Message) -> None:
+    async def send_input(self, message: AnyMessage) -> None:
         """Send a message to the application, as the server would.
 
         Raises:
@@ -121,7 +123,9 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         self._check()
         await self.input_queue.put(message)
 
-    async def receive_output(self, timeout: float = 1, keep_running: bool | None = None) -> Any:
+    async def receive_output(
+        self, timeout: float = 1, keep_running: bool | None = None
+    ) -> dict[str, Any]:
         """Wait for a message of the application, and return it.
 
         Args:
@@ -141,11 +145,13 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
             try:
                 await asyncio.wait({arrival, task}, timeout=timeout, return_when="FIRST_COMPLETED")
                 if arrival.done():
-                    return arrival.result()
+                    arrived: dict[str, Any] = arrival.result()
+                    return arrived
             finally:
                 arrival.cancel()
         if not self.output_queue.empty():
-            return self.output_queue.get_nowait()
+            ready: dict[str, Any] = self.output_queue.get_nowait()
+            return ready
         self._check()
         if task.done():
             raise TimeoutError(f"No message can come any more. {self._state()}")

@@ -3,7 +3,7 @@
 import asyncio
 import json as json_format
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from django.utils.datastructures import CaseInsensitiveMapping
 
@@ -20,6 +20,18 @@ _Bytes: TypeAlias = bytes | bytearray | memoryview
 
 class Response(dict[str, Any]):
     """A response: a dict with `status`, `headers` (pairs of bytes) and `body`."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, key: Literal["status"], /) -> int: ...
+        @overload
+        def __getitem__(self, key: Literal["headers"], /) -> list[tuple[bytes, bytes]]: ...
+        @overload
+        def __getitem__(self, key: Literal["body"], /) -> bytes: ...
+        @overload
+        def __getitem__(self, key: str, /) -> Any: ...
+        def __getitem__(self, key: str, /) -> Any: ...
 
     @property
     def status(self) -> int:

@@ -2,19 +2,28 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.exceptions import ImproperlyConfigured
 from django.test import TransactionTestCase, modify_settings
-from django.utils.functional import classproperty
 
 from channels_core.routing import get_default_application
 from channels_core.typing import ASGIApplication
 from channels_testing import _live_databases, _live_process
 from channels_testing._live_process import LiveServerError
 from channels_testing._live_thread import ServerThread
+
+if TYPE_CHECKING:
+    ValueT = TypeVar("ValueT")
+
+    class classproperty(Generic[ValueT]):  # noqa: N801 - Django's, which has no types of its own
+        def __init__(self, method: Callable[[Any], ValueT]) -> None: ...
+        def __get__(self, instance: object, owner: type | None = None) -> ValueT: ...
+
+else:
+    from django.utils.functional import classproperty
 
 __all__ = [
     "ChannelsLiveServerTestCase",

@@ -207,7 +207,9 @@ class WebsocketCommunicator(ApplicationCommunicator):
         """Send a text frame with an object as JSON."""
         await self.send_to(text_data=encode_json(data, self._json_encoder))
 
-    async def receive_from(self, timeout: float = 1, keep_running: bool | None = None) -> Any:
+    async def receive_from(
+        self, timeout: float = 1, keep_running: bool | None = None
+    ) -> str | bytes:
         """Wait for a frame of the application.
 
         Args:
@@ -228,10 +230,12 @@ class WebsocketCommunicator(ApplicationCommunicator):
             raise AssertionError(f"Expected a frame, but the application {self._how_it_closed()}")
         if message["type"] != "websocket.send":
             raise AssertionError(f"Expected a frame, got {brief(message)}")
-        text, content = message.get("text"), message.get("bytes")
+        text: Any = message.get("text")
+        content: Any = message.get("bytes")
         if (text is None) == (content is None):
             raise AssertionError(f"A frame has either text or bytes: {brief(message)}")
-        return content if text is None else text
+        received: str | bytes = content if text is None else text
+        return received
 
     def _how_it_closed(self) -> str:
         reason = f": {self.close_reason}" if self.close_reason else " and no reason"

@@ -25,7 +25,7 @@ application = ProtocolTypeRouter(
                 path("letter/", consumers.Letter.as_asgi()),
                 path("parcel/", consumers.Parcel.as_asgi()),
                 path("closed/", consumers.Closed.as_asgi()),
-                re_path(r"", AsgiHandler),
+                re_path(r"", AsgiHandler),  # type: ignore[arg-type] # a class, as Channels 2 had it
             ]
         )
     }

@@ -300,7 +300,7 @@ from django.core.management import execute_from_command_line
 settings.configure(
     DEBUG=False,
     INSTALLED_APPS=["channels_core"],
-    ASGI_APPLICATION="manage.application",
+    ASGI_APPLICATION="site_asgi.application",
     CHANNEL_LAYERS={"default": {"BACKEND": "manage.Layer"}},
 )
 
@@ -325,15 +325,25 @@ if __name__ == "__main__":
     sys.modules["manage"] = sys.modules["__main__"]
     execute_from_command_line(sys.argv)
 """
+# As every project has it; it sets up Django once more, with its logging.
+SITE_ASGI = """
+from django.core.asgi import get_asgi_application
+
+get_asgi_application()
+from manage import application
+"""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGTERM, []), (signal.SIGINT, ["--skip-checks"])]
+)
 def test_an_operator_sees_its_start_its_failures_and_its_stop(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, options: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "manage.py").write_text(PROJECT)
+    (tmp_path / "site_asgi.py").write_text(SITE_ASGI)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "manage.py", "runworker", "jobs"],
+        [sys.executable, "-W", "error", "manage.py", "runworker", "jobs", *options],
         cwd=tmp_path,
         env={**os.environ, "SIGNAL": str(int(number)), "DJANGO_SETTINGS_MODULE": ""},
         capture_output=True,

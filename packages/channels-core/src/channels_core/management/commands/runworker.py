@@ -43,7 +43,7 @@ class Command(BaseCommand):
     help = "Handles the messages that are sent to the named channels."
     leave_locale_alone = True
     # They are run below the autoreloader, where the next change may mend what they find.
-    requires_system_checks = ()
+    requires_system_checks: tuple[str, ...] = ()
     worker_class = Worker
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -96,11 +96,10 @@ class Command(BaseCommand):
         Raises:
             CommandError: Something is missing to begin with, or the layer failed for too long.
         """
-        with shown(logging.getLogger("django.channels")):
-            if options["autoreload"]:
-                autoreload.run_with_reloader(self._run_again, **options)
-            else:
-                self._run(**options)
+        if options["autoreload"]:
+            autoreload.run_with_reloader(self._run_again, **options)
+        else:
+            self._run(**options)
 
     def _run_again(self, **options: Any) -> None:
         autoreload.raise_last_exception()
@@ -130,12 +129,14 @@ class Command(BaseCommand):
             worker.max_outage = options["max_outage"]
             signals.then(worker.stop, within=worker.graceful_timeout + _LONGEST_END)
             place = (", ".join(channels), alias, worker.concurrency)
-            logger.info("Worker listens on %s (layer %r, concurrency %s)", *place)
-            try:
-                worker.run()
-            except WorkerError as error:
-                raise CommandError(str(error)) from error
-            logger.info("Worker stopped listening on %s (layer %r, concurrency %s)", *place)
+            # Not before: a module that is imported may set up logging once more.
+            with shown(logging.getLogger("django.channels")):
+                logger.info("Worker listens on %s (layer %r, concurrency %s)", *place)
+                try:
+                    worker.run()
+                except WorkerError as error:
+                    raise CommandError(str(error)) from error
+                logger.info("Worker stopped listening on %s (layer %r, concurrency %s)", *place)
 
     def _check(self, alias: str) -> None:
         self.check()
