@@ -190,6 +190,9 @@ class TestCalls:
         assert handler.scope is None
         assert (await fetch("/plain/", application=handler))[0] == 200
 
+    async def test_as_consumers_are_given_to_routes(self) -> None:
+        assert (await fetch("/plain/", application=AsgiHandler.as_asgi()))[0] == 200
+
     async def test_in_one_with_names_as_daphne_calls(self) -> None:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await AsgiHandler()(scope=scope, receive=receive, send=send)
