@@ -243,6 +243,16 @@ class TestSubclasses:
         status, _, _ = await fetch("/upload/", b"a", b"b", method="POST", application=Handler)
         assert (status, seen) == (200, [b"ab"])
 
+    async def test_call(self) -> None:
+        class Handler(AsgiHandler):
+            async def __call__(self, receive: Receive, send: Send) -> None:  # type: ignore[override] # as in 2.1
+                seen.append(self.scope["path"])
+                await super().__call__(receive, send)
+
+        seen: list[str] = []
+        assert (await fetch("/plain/", application=Handler))[0] == 200
+        assert seen == ["/plain/"]
+
     async def test_load_middleware(self) -> None:
         class Handler(AsgiHandler):
             def load_middleware(self) -> None:  # type: ignore[override] # as in 2.1

@@ -1,5 +1,6 @@
 """Django's views as an ASGI application that can stand in a route, beside consumers."""
 
+import inspect
 import io
 import logging
 import threading
@@ -91,7 +92,12 @@ class AsgiHandler(_DjangosHandler):
         """Return an ASGI 3 application with a handler for each request."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            await cls()(scope, receive, send)
+            handler: Any = cls(scope)
+            if _takes_two(handler):
+                await handler(receive, send)
+            else:
+                # Sentry and its like put an ASGI 3 method in the place of ours, to watch requests.
+                await handler(scope, receive, send)
 
         return application
 
@@ -115,8 +121,7 @@ class AsgiHandler(_DjangosHandler):
         elif len(connection) + len(named) == len(("receive", "send")):
             await self._serve(self.scope, *connection, **named)
         else:
-            # As routers call it. Sentry and its like put an ASGI 3 method in the place of this
-            # one, to watch requests, and pass all three on.
+            # As what has taken the place of this method passes on what it got.
             await self._serve(*connection, **named)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,6 +180,15 @@ async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
     take = sync_to_async(partial(next, iter(parts), None))
     while (part := await take()) is not None:
         yield part
+
+
+def _takes_two(handler: Any) -> bool:
+    """Tell whether a handler can be called with `receive` and `send` alone."""
+    try:
+        inspect.signature(handler).bind("receive", "send")
+    except TypeError:
+        return False
+    return True
 
 
 async def _serve(kind: type[AsgiHandler], scope: Scope, receive: Receive, send: Send) -> None:
