@@ -13,7 +13,7 @@ ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help interpreter install demo demo-redis test lint format types imports isolated suites build docs lock ci clean
+.PHONY: help interpreter install demo demo-redis test lint format types imports isolated suites faults build docs lock ci clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -50,6 +50,9 @@ isolated: interpreter ## Test each package's wheel with nothing but what it decl
 
 suites: interpreter ## Run the tests of public packages on our wheels (ARGS='--upstream' compares)
 	$(IN_ENV) python -m tools.suites $(ARGS)
+
+faults: interpreter ## Break Redis, servers and clients, and print what becomes of the rest
+	$(IN_ENV) env PYTHONPATH=tests:. python -m faults $(ARGS)
 
 build: interpreter ## Build wheels and source archives into dist/ and check what they hold
 	$(IN_ENV) python -m tools.build $(P)

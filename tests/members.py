@@ -1,22 +1,27 @@
 """Members of the served example site, each with the cookies of a browser of their own."""
 
 from http.cookiejar import CookieJar
-from typing import Final
+from typing import Final, Protocol
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, ProxyHandler, build_opener
-
-from served import Served
 
 __all__ = ["PASSWORD", "Member"]
 
 PASSWORD: Final = "correct horse battery"
 
 
+class Site(Protocol):
+    """Where the site is: a server, or a proxy before it."""
+
+    origin: str
+    host: str
+
+
 class Member:
     """A browser in which somebody has signed up under a name."""
 
-    def __init__(self, site: Served, name: str) -> None:
+    def __init__(self, site: Site, name: str) -> None:
         self.site = site
         self._jar = CookieJar()
         self._opener: OpenerDirector = build_opener(

@@ -65,7 +65,7 @@ def anna(site: Proxied) -> Member:
 
 
 class TestUnits:
-    """The units of systemd, by its own check where it is installed, and by what they have to say."""
+    """The units of systemd, by its own check where there is one, and by what they have to say."""
 
     @pytest.fixture(params=sorted(DEPLOY.glob("*.service")), ids=lambda path: str(path.stem))
     def unit(self, request: pytest.FixtureRequest) -> Path:
@@ -296,12 +296,13 @@ PINGS = {
 async def test_pings_keep_a_silent_websocket(unit: str) -> None:
     """... for longer than the proxy waits for a word."""
     often, times, never = PINGS[unit]
-    options = {"ping_interval": None, "create_connection": Pinged}
+    options: dict[str, Any] = {"ping_interval": None, "create_connection": Pinged}
     with proxied((unit, unit), *often, proxy_read_timeout="3s") as site:
         # Past the proxy, which has little patience here.
         anna = Member(site.servers[0], "Anna")
         async with enter(site, anna, **options) as client:
             # From the first one to the last one it takes four seconds or more.
+            assert isinstance(client, Pinged)
             await client.until_pinged(times)
             await echoes(client, "still here")
     with proxied((unit, unit), *never, proxy_read_timeout="1s") as site:

@@ -899,7 +899,7 @@ class TestPages:
         """The site after the last page is that after the first page, with what is shown since."""
         for pages, site, before in (
             (["first-chat"], FIRST_SITE, None),
-            (["accounts", "live-feed", "testing"], SITE, FIRST_SITE),
+            (["accounts", "live-feed", "several-processes", "testing"], SITE, FIRST_SITE),
         ):
             text = "".join((DOCS / "tutorial" / f"{page}.md").read_text() for page in pages)
             shown = set(re.findall(rf"examples/{site.name}/([\w/.]+)", text))

@@ -7,6 +7,7 @@ import math
 import re
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from unittest import mock
@@ -149,6 +150,26 @@ async def check_draining() -> None:
             signal.signal(signal.SIGTERM, previous)
             draining.begun = False
         told_server.clear()
+
+
+@restores("`CHANNELS_GROUP_RENEWAL = None` in the settings")
+async def check_renewal() -> None:
+    class Member(AsyncWebsocketConsumer):
+        groups = ["members"]
+
+    layer = get_channel_layer()
+    assert isinstance(layer, InMemoryChannelLayer)
+    for seconds, returns in ((0.01, True), (None, False)):
+        with override_settings(CHANNELS_GROUP_RENEWAL=seconds):
+            socket = await opened(Member)
+            [channel] = layer.groups["members"]
+            await layer.group_discard("members", channel)
+            assert "members" not in layer.groups
+            deadline = time.monotonic() + (SECONDS if returns else 0.1)
+            while "members" not in layer.groups and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            assert ("members" in layer.groups) is returns
+            await socket.disconnect(timeout=SECONDS)
 
 
 @restores("`Refreshing`, below")

@@ -93,7 +93,8 @@ CHANNEL_LAYERS = {
 
     def test_it_passes_its_checks(self, tmp_path: Path) -> None:
         (tmp_path / "project.py").write_text(
-            "from channels.routing import ProtocolTypeRouter\n\napplication = ProtocolTypeRouter({})\n"
+            "from channels.routing import ProtocolTypeRouter\n"
+            "application = ProtocolTypeRouter({})\n"
         )
         assert "no issues" in self.run(tmp_path, "-m", "django", "check")
 

@@ -1,4 +1,4 @@
-"""A room over WebSockets, in both colours of consumers, and a page that tells how its process is."""
+"""A room over WebSockets, in both colours, and a page that tells how its process is."""
 
 import asyncio
 import json
@@ -14,7 +14,10 @@ django_application = get_asgi_application()
 
 from asgiref.sync import async_to_sync  # noqa: E402 (the apps come first)
 from channels.exceptions import ChannelFull  # noqa: E402 (the same)
-from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer  # noqa: E402
+from channels.generic.websocket import (  # noqa: E402 (the same)
+    AsyncWebsocketConsumer,
+    WebsocketConsumer,
+)
 from channels.layers import get_channel_layer  # noqa: E402 (the same)
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (the same)
 from django.http import HttpRequest, JsonResponse  # noqa: E402 (the same)

@@ -4,12 +4,13 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
 from faults.facts import Facts, Seen
 from faults.visitors import Page, never_reads, opened
-from faults.world import World
+from faults.world import World, all_heard
 
 __all__ = ["TRIALS"]
 
@@ -74,9 +75,11 @@ async def broken(world: World, name: str, fault: Fault, seconds: float) -> Facts
     everybody = [page for each in pages.values() for page in each]
     accepted: set[int] = set()
 
+    over = asyncio.Event()
+
     async def speak() -> None:
         number = 0
-        while True:
+        while not over.is_set():
             number += 1
             if await everybody[number % len(everybody)].ask(say=number):
                 accepted.add(number)
@@ -88,8 +91,8 @@ async def broken(world: World, name: str, fault: Fault, seconds: float) -> Facts
         started = monotonic()
         await world.everyone_hears(everybody)
         facts.seconds = monotonic() - started
-        speaking.cancel()
-        await asyncio.wait([speaking])
+        over.set()
+        await speaking
         # What was said before this was heard has come, or does not come any more.
         await world.everyone_hears(everybody)
         facts.accepted = len(accepted)
@@ -125,7 +128,7 @@ async def slow(world: World, name: str, seconds: float) -> Facts:
             server = world.servers[first // 20 % len(world.servers)]
             await server.send(type="room.said", said=batch, more=_LARGE)
             for page in everybody:
-                await page.until(lambda page=page, last=batch[-1]: last in page.heard)
+                await page.until(partial(all_heard, [page], batch[-1]))
         facts.accepted = len(numbers)
         for server in world.servers:
             seen = facts.servers[server.name]
@@ -162,8 +165,8 @@ async def full(world: World, name: str, seconds: float) -> Facts:
                 batch = numbers[first : first + 25]
                 await server.send(type="room.said", said=batch)
                 for page in others:
-                    await page.until(lambda page=page, last=batch[-1]: last in page.heard)
-            await busy.until(lambda busy=busy: numbers[-1] in busy.heard)
+                    await page.until(partial(all_heard, [page], batch[-1]))
+            await busy.until(partial(all_heard, [busy], numbers[-1]))
             heard = [number for number in busy.heard if number in numbers]
             lost = sorted(set(numbers).difference(heard))
             seen = facts.servers[server.name]

@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -92,7 +93,7 @@ class Page:
             await asyncio.wait_for(self._changed.wait_for(true), SECONDS)
 
     async def ask(self, **asked: Any) -> bool:
-        """Ask the consumer for something; False if it did not answer before the connection ended."""
+        """Ask the consumer for something; False if the connection ended before its answer."""
         client = self._client
         if client is None:
             return False
@@ -107,7 +108,7 @@ async def opened(*pages: Page) -> AsyncIterator[None]:
     """Keep pages running, all of them open at first."""
     tasks = [asyncio.create_task(page.run()) for page in pages]
     try:
-        await asyncio.gather(*(page.until(lambda page=page: page.is_open) for page in pages))
+        await asyncio.gather(*(page.until(partial(getattr, page, "is_open")) for page in pages))
         yield
     finally:
         for task in tasks:

@@ -1,8 +1,9 @@
 """Two server processes and one Redis, with pages open on both, and what can be told of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from faults.server import Server
 from faults.store import Store
 from faults.visitors import Page, opened
 
-__all__ = ["SERVERS", "World", "running"]
+__all__ = ["SERVERS", "World", "all_heard", "running"]
 
 SERVERS: Final = ("uvicorn", "daphne")
 #: Of each server: three of one colour and one of the other.
@@ -53,7 +54,7 @@ class World:
                 mark = f"mark {self._marks}"
                 speaker = pages[self._marks % len(pages)]
                 await speaker.ask(say=mark)
-                if await within(1, lambda mark=mark: all(mark in page.heard for page in pages)):
+                if await within(1, partial(all_heard, pages, mark)):
                     return
 
     async def restart(self, server: Server) -> None:
@@ -80,6 +81,11 @@ class World:
                     state = await server.state()
             states[server.name] = state
         return states
+
+
+def all_heard(pages: Sequence[Page], said: object) -> bool:
+    """Tell whether something was heard on every page."""
+    return all(said in page.heard for page in pages)
 
 
 async def within(seconds: float, true: Callable[[], bool]) -> bool:

@@ -1,6 +1,5 @@
 """What counts as an outage of a layer."""
 
-import asyncio
 import socket
 
 import pytest
@@ -22,7 +21,7 @@ class Late(type("TimeoutError", (ClientError,), {})):  # type: ignore[misc] # ma
 
 @pytest.mark.parametrize(
     "error",
-    [ConnectionRefusedError(), TimeoutError(), asyncio.TimeoutError(), socket.gaierror()],
+    [ConnectionRefusedError(), TimeoutError(), socket.gaierror()],
 )
 def test_errors_of_python(error: Exception) -> None:
     assert is_outage(error)
