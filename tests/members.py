@@ -4,7 +4,7 @@ from http.cookiejar import CookieJar
 from typing import Final, Protocol
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, OpenerDirector, ProxyHandler, build_opener
+from urllib.request import HTTPCookieProcessor, OpenerDirector, ProxyHandler, Request, build_opener
 
 __all__ = ["PASSWORD", "Member"]
 
@@ -23,10 +23,9 @@ class Member:
 
     def __init__(self, site: Site, name: str) -> None:
         self.site = site
-        self._jar = CookieJar()
-        self._opener: OpenerDirector = build_opener(
-            ProxyHandler({}), HTTPCookieProcessor(self._jar)
-        )
+        self.name = name
+        self.jar = CookieJar()
+        self._opener: OpenerDirector = build_opener(ProxyHandler({}), HTTPCookieProcessor(self.jar))
         self.get("/accounts/sign-up/")
         form = {"username": name, "password1": PASSWORD, "password2": PASSWORD}
         status, page = self.post("/accounts/sign-up/", form)
@@ -36,7 +35,7 @@ class Member:
     @property
     def cookies(self) -> str:
         """What the browser sends along with a request, a handshake among them."""
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._jar)
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
 
     def get(self, path: str) -> tuple[int, str]:
         """Follow a link, and return the status and the page."""
@@ -44,8 +43,15 @@ class Member:
 
     def post(self, path: str, form: dict[str, str]) -> tuple[int, str]:
         """Submit a form, and return the status and the page that comes in the end."""
-        [csrf] = [cookie.value for cookie in self._jar if cookie.name == "csrftoken"]
+        [csrf] = [cookie.value for cookie in self.jar if cookie.name == "csrftoken"]
         return self._open(path, urlencode({**form, "csrfmiddlewaretoken": csrf}).encode())
+
+    def log_in(self) -> None:
+        """Come back after a logout."""
+        self.get("/accounts/log-in/")
+        status, page = self.post("/accounts/log-in/", {"username": self.name, "password": PASSWORD})
+        assert status == 200, page
+        assert "sessionid" in self.cookies, page
 
     def log_out(self) -> None:
         """End the login, with the form that each page has."""
@@ -54,7 +60,10 @@ class Member:
 
     def _open(self, path: str, body: bytes | None) -> tuple[int, str]:
         try:
-            with self._opener.open(self.site.origin + path, body) as response:
+            # Of a form that comes by TLS, Django asks which page it was on.
+            headers = {"Referer": self.site.origin + "/"}
+            request = Request(self.site.origin + path, body, headers)
+            with self._opener.open(request) as response:
                 return response.status, response.read().decode()
         except HTTPError as error:
             with error:

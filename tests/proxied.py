@@ -37,21 +37,21 @@ def command_of(unit: str) -> list[str]:
 class Proxied:
     """The proxy and the servers behind it."""
 
-    def __init__(self, port: int, servers: list[Served]) -> None:
+    def __init__(self, port: int, servers: list[Served], scheme: str) -> None:
         self.port = port
         self.host = f"127.0.0.1:{port}"
-        self.origin = f"http://{self.host}"
+        self.origin = f"{scheme}://{self.host}"
         self.servers = servers
 
 
-def server(unit: str, folder: Path, redis: str, *options: str) -> Served:
+def server(unit: str, folder: Path, redis: str, *options: str, plain_http: bool) -> Served:
     """Return one server process, as its unit starts it."""
     env = environment(
         folder / "db.sqlite3",
         secret_key="not a secret: it guards nothing but tests",
         static_root=folder / "static",
         allowed_hosts="127.0.0.1",
-        plain_http=1,
+        plain_http=int(plain_http),
     )
     env |= {"DJANGO_SETTINGS_MODULE": "chatsite.production", "REDIS_URL": redis}
 
@@ -62,19 +62,23 @@ def server(unit: str, folder: Path, redis: str, *options: str) -> Served:
 
 
 @contextmanager
-def proxied(units: tuple[str, str], *options: str, **settings: str) -> Iterator[Proxied]:
+def proxied(
+    units: tuple[str, str], *options: str, tls: Path | None = None, **settings: str
+) -> Iterator[Proxied]:
     """Run nginx with the configuration of the page before two servers of the example site.
 
     Args:
         units: Names of the servers' units.
         options: More options for both of them.
+        tls: A folder with `fullchain.pem` and `privkey.pem`, for a site that browsers reach by TLS
+            alone.
         settings: Directives of the configuration that get another value: `send_timeout="1s"`.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="proxied-"))
         stack.callback(shutil.rmtree, folder)
         redis = stack.enter_context(require_redis())
-        servers = [server(unit, folder, redis, *options) for unit in units]
+        servers = [server(unit, folder, redis, *options, plain_http=tls is None) for unit in units]
         for command in (["migrate", "--verbosity", "0"], ["collectstatic", "--verbosity", "0"]):
             subprocess.run(
                 [sys.executable, "manage.py", *command, "--no-input"],
@@ -85,17 +89,20 @@ def proxied(units: tuple[str, str], *options: str, **settings: str) -> Iterator[
         for each in servers:
             stack.enter_context(each)
         hosts = [each.host for each in servers]
-        port = stack.enter_context(nginx(hosts, folder / "static", **settings))
-        yield Proxied(port, servers)
+        port = stack.enter_context(nginx(hosts, folder / "static", tls=tls, **settings))
+        yield Proxied(port, servers, "https" if tls else "http")
 
 
 @contextmanager
-def nginx(hosts: list[str], static: Path, **settings: str) -> Iterator[int]:
+def nginx(
+    hosts: list[str], static: Path, *, tls: Path | None = None, **settings: str
+) -> Iterator[int]:
     """Run nginx with the configuration of the page before two servers, and give its port.
 
     Args:
         hosts: Where the servers are.
         static: A folder of static files.
+        tls: A folder with a certificate and its key.
         settings: Directives of the configuration that get another value.
     """
     program = find("nginx", "/usr/sbin/nginx", package="nginx-light")
@@ -103,7 +110,8 @@ def nginx(hosts: list[str], static: Path, **settings: str) -> Iterator[int]:
         folder = Path(tempfile.mkdtemp(prefix="nginx-"))
         stack.callback(shutil.rmtree, folder)
         port = free_port()
-        configuration = _configuration(folder, port, hosts, static, settings)
+        page = _page(port, static, tls, settings)
+        configuration = _configuration(folder, hosts, page)
         (folder / "nginx.conf").write_text(configuration)
         errors = stack.enter_context((folder / "errors").open("w"))
         process = subprocess.Popen(
@@ -115,16 +123,24 @@ def nginx(hosts: list[str], static: Path, **settings: str) -> Iterator[int]:
         yield port
 
 
-def _configuration(
-    folder: Path, port: int, hosts: list[str], static: Path, settings: dict[str, str]
-) -> str:
-    """Return a whole configuration around the page's, with this test's ports and folders."""
+def _page(port: int, static: Path, tls: Path | None, settings: dict[str, str]) -> str:
+    """Return the page's configuration, with this test's port and folders."""
     page = (DEPLOY / "nginx.conf").read_text()
-    page = _replaced(page, r"listen 80;", f"listen 127.0.0.1:{port};")
+    number = 80
+    if tls:
+        number = 443
+        certificate = (DEPLOY / "tls.conf").read_text().replace("/etc/ssl/chat", str(tls))
+        page = _replaced(page, r"    listen 80;\n", certificate)
+    page = _replaced(page, rf"\blisten {number}\b(?=;| ssl;)", f"listen 127.0.0.1:{port}")
     page = _replaced(page, r"server_name chat\.example\.org;", "server_name 127.0.0.1;")
     page = _replaced(page, r"alias /srv/chat/static/;", f"alias {static}/;")
     for name, value in settings.items():
         page = _replaced(page, rf"\b{name} \w+;", f"{name} {value};")
+    return page
+
+
+def _configuration(folder: Path, hosts: list[str], page: str) -> str:
+    """Return a whole configuration around the page's."""
     upstream = (DEPLOY / "upstream.conf").read_text()
     for number, host in enumerate(hosts, 1):
         upstream = _replaced(upstream, rf"127\.0\.0\.1:800{number}", host)

@@ -28,12 +28,15 @@ from served import SITE
 
 # A net, for a machine under load.
 SECONDS = 60
+#: Seconds that a stop may take besides: a server gets its signal when handlers had ten and their
+#: clean-up had ten more, and a worker waits for half a minute for what it cannot cancel.
+BESIDES = 30
 UNITS = [("chat-web@", "chat-web@"), ("chat-daphne@", "chat-daphne@")]
 
 
 def enter(site: Any, member: Member, room: str = "tea", **options: Any) -> connect:
     return connect(
-        f"ws://{site.host}/ws/rooms/{room}/",
+        f"{site.origin.replace('http', 'ws', 1)}/ws/rooms/{room}/",
         origin=Origin(site.origin),
         additional_headers={"Cookie": member.cookies},
         proxy=None,
@@ -97,7 +100,7 @@ class TestUnits:
         assert service["KillMode"] == "mixed"
         assert service["Restart"] == "always"
         [own] = re.findall(r"(?:-timeout|-graceful-shutdown) (\d+)", service["ExecStart"])
-        assert int(own) < int(service["TimeoutStopSec"])
+        assert BESIDES + int(own) < int(service["TimeoutStopSec"])
 
     def test_they_differ_in_what_they_start(self) -> None:
         web, daphne, worker = (
@@ -129,7 +132,9 @@ class TestContainers:
         assert json.loads(started) == ["python", *web]
         assert services["worker"]["command"] == ["python", *command_of("chat-worker")[1:]]
         for name in ("web-1", "web-2", "worker"):
-            assert int(services[name]["stop_grace_period"].removesuffix("s")) == 30
+            unit = (DEPLOY / "chat-web@.service").read_text()
+            given = services[name]["stop_grace_period"].removesuffix("s")
+            assert f"\nTimeoutStopSec={given}\n" in unit
 
     def test_services_name_what_there_is(self, compose: dict[str, Any]) -> None:
         services = compose["services"]
@@ -235,6 +240,31 @@ class TestThroughNginx:
                 form = f"csrfmiddlewaretoken={token}&username=nobody&password=nothing"
                 client.request("POST", "/accounts/log-in/", form, headers)
                 assert client.getresponse().status == status
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a certificate for this machine, which this process trusts."""
+    command = [find("openssl", package="openssl"), "req", "-x509", "-nodes", "-newkey", "rsa:2048"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
+    command += ["-keyout", "privkey.pem", "-out", "fullchain.pem"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "fullchain.pem"))
+    return tmp_path
+
+
+async def test_a_site_that_is_reached_by_tls_alone(certificate: Path) -> None:
+    """Members log in with cookies that browsers keep from plain HTTP, on both servers."""
+    with proxied(("chat-web@", "chat-daphne@"), tls=certificate) as site:
+        anna = Member(site, "Anna")
+        assert {cookie.secure for cookie in anna.jar} == {True}
+        async with enter(site, anna) as first, enter(site, anna) as second:
+            await echoes(first, "one")
+            assert (await hear(second))["text"] == "one"
+        for _ in range(4):
+            anna.log_out()
+            anna.log_in()
 
 
 @asynccontextmanager
