@@ -35,6 +35,10 @@ async def test_everything_works_again(name: str, layer: str) -> None:
     for server, seen in facts.servers.items():
         assert seen.after["connected"] == 0, server
         assert seen.after["tasks"] <= seen.before["tasks"], server
+        # Each connection that fails is told of, by the consumer and by the server, and an outage
+        # as such now and then.
+        failed = seen.ends.total() + seen.refusals.total()
+        assert seen.lines <= 3 * failed + 30, server
     before, after = facts.stored
     assert after["clients"] <= before["clients"] + 1
     check = CHECKS.get(name)
@@ -45,7 +49,25 @@ async def test_everything_works_again(name: str, layer: str) -> None:
 def check_killed(facts: Any) -> None:
     # Those of the other one notice nothing.
     assert not facts.servers["daphne"].ends
-    assert facts.servers["daphne"].missed <= facts.accepted
+    assert not facts.servers["daphne"].refusals
+    assert facts.servers["daphne"].missed == 0
+
+
+def check_frozen(facts: Any) -> None:
+    """All wait until Redis answers, and then go on."""
+    for seen in facts.servers.values():
+        assert seen.missed == 0
+        assert not seen.ends
+        assert not seen.refusals
+
+
+def check_emptied(facts: Any) -> None:
+    """Nobody is closed; what the members miss until a renewal is the layer's."""
+    for seen in facts.servers.values():
+        assert not seen.ends
+        assert not seen.refusals
+        if facts.layer == "redis-pubsub":
+            assert seen.missed == 0
 
 
 def check_slow(facts: Any) -> None:
@@ -63,6 +85,8 @@ def check_full(facts: Any) -> None:
 
 
 CHECKS = {
+    "Redis emptied while it runs": check_emptied,
+    "Redis frozen": check_frozen,
     "Uvicorn killed with SIGKILL": check_killed,
     "A client that never reads": check_slow,
     "A channel over capacity": check_full,
