@@ -29,6 +29,8 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.test import RequestFactory
 from django.urls import path
+from sphinx.config import Config
+from sphinx.directives.code import LiteralIncludeReader
 
 import channels_core
 import channels_http
@@ -914,6 +916,16 @@ class TestPages:
             assert {path for path in made - shown if not re.fullmatch(given, path)} == set()
             assert shown <= {str(path.relative_to(site)) for path in site.rglob("*.*")}
 
+    @pytest.mark.parametrize("page", ["accounts", "live-feed"])
+    def test_a_page_of_the_tutorial_shows_nothing_of_a_later_one(self, page: str) -> None:
+        """The files are those of the finished site, so the lines of later pages are left out."""
+        later = re.compile(r"[Aa]nnounce|EVERYBODY|STATS|[Ss]tats|ChannelName|ChannelFull|ask\.dis")
+        shown = list(excerpts((DOCS / "tutorial" / f"{page}.md").read_text()))
+        assert [part for part in shown if later.search(part)] == []
+        # What is left of these is whole.
+        assert any("        form = MessageForm(" in part for part in shown)
+        assert any("revalidate_every=60)\n" in part for part in shown)
+
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
     def test_code_that_stands_in_a_page_is_python(self, page: Path) -> None:
         for block in re.findall(
@@ -939,6 +951,19 @@ class TestPages:
         text = (DOCS / "reference" / f"{name}.md").read_text()
         listed = re.findall(r"automodule:: ([\w.]+)", text)
         assert sorted(listed) == sorted(public_modules(package))
+
+
+def excerpts(page: str) -> Iterator[str]:
+    """Yield what a page of the tutorial includes of the example site, as a reader gets it."""
+    for block in re.findall(r"(?ms)^```\{literalinclude\} (.*?)^```", page):
+        path, _, fields = block.partition("\n")
+        options: dict[str, Any] = {
+            name: value.strip().strip("\"'")
+            for name, value in re.findall(r"(?m)^:([\w-]+):(.*)$", fields)
+        }
+        if "dedent" in options:
+            options["dedent"] = int(options["dedent"])
+        yield LiteralIncludeReader(str(DOCS / "tutorial" / path), options, Config()).read()[0]
 
 
 def same(one: Path, other: Path) -> bool:
