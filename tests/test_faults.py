@@ -1,13 +1,20 @@
 """What becomes of connections when a part of the site breaks: the trials of the table, in short."""
 
+import asyncio
 import os
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faults.__main__ import LAYERS
+from faults.server import Server
+from faults.store import Store
 from faults.trials import TRIALS
+from faults.visitors import never_reads
 from faults.world import running
+from proxied import nginx
 from redis_server import MissingPart, find_program
 
 # How long Redis is away, and how often memberships are renewed.
@@ -44,6 +51,27 @@ async def test_everything_works_again(name: str, layer: str) -> None:
     check = CHECKS.get(name)
     if check is not None:
         check(facts)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+async def test_a_proxy_ends_who_never_reads(layer: str, tmp_path: Path) -> None:
+    """Uvicorn itself does not; and nothing is left of what waited."""
+    with ExitStack() as stack:
+        store = stack.enter_context(Store())
+        server = Server("uvicorn", CHANNEL_LAYER=layer, REDIS_URL=store.url)
+        stack.enter_context(server)
+        await server.ready()
+        hosts = [server.host, server.host]
+        port = stack.enter_context(nginx(hosts, tmp_path, send_timeout="1s"))
+        stack.enter_context(closing(await asyncio.to_thread(never_reads, "127.0.0.1", port)))
+        state = await server.state()
+        assert state["connected"] == 1
+        async with asyncio.timeout(60):
+            while state["connected"]:
+                await server.send(type="room.said", said=list(range(20)), more=64 * 1024)
+                state = await server.state()
+            while state["layer"]["waiting"] or state["layer"]["channels"]:
+                state = await server.state()
 
 
 def check_killed(facts: Any) -> None:

@@ -205,6 +205,21 @@ class TestOutage:
         await until(lambda: layer.members == 0)
         await until(lambda: not _memberships._loops[asyncio.get_running_loop()])
 
+    async def test_what_came_in_the_meantime_is_dropped(self) -> None:
+        class Keeping(LocalLayer):
+            async def forget_channel(self, channel: str) -> None:
+                self.queues.pop(channel, None)
+
+        layer = Keeping()
+        await join(layer, "a", "one")
+        layer.faults["group_discard"] = AWAY
+        await leave_when_possible(layer, "a", "one")
+        await layer.group_send("a", {"type": "note"})
+        assert layer.queues["one"].qsize() == 1
+        layer.faults.clear()
+        await until(lambda: not layer.queues)
+        assert layer.members == 0
+
     async def test_a_fault_is_the_callers(self, layer: LocalLayer) -> None:
         await join(layer, "a", "one")
         layer.faults["group_discard"] = LookupError("broken")

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_core._forgetting import forget_channel
 from channels_core._outages import is_outage
 
 __all__ = ["join", "leave", "leave_when_possible", "renewal_seconds"]
@@ -68,7 +69,7 @@ async def leave(layer: Any, group: str, channel: str) -> None:
 
 
 async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
-    """Remove a channel from a group; in an outage of the layer, as soon as that is over."""
+    """Remove the channel of a connection that ends; in an outage, as soon as that is over."""
     try:
         await leave(layer, group, channel)
     except Exception as error:
@@ -84,8 +85,8 @@ class _Memberships:
         self._layer = layer
         self._interval = interval
         self._kept: dict[Membership, None] = {}
-        # Could not be left.
-        self._owed: dict[Membership, None] = {}
+        # Could not be left, and whether the connection has ended by now.
+        self._owed: dict[Membership, bool] = {}
         self._failures = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -105,7 +106,7 @@ class _Memberships:
         self._tidy()
 
     def owe(self, group: str, channel: str, error: BaseException) -> None:
-        self._owed[group, channel] = None
+        self._owed[group, channel] = True
         self._note(error)
         self._schedule(_SOON)
 
@@ -157,9 +158,11 @@ class _Memberships:
             finally:
                 if wanted and membership not in self._kept:
                     # Left during the call, and nobody knows which of the two was later.
-                    self._owed[membership] = None
+                    self._owed.setdefault(membership, False)
             if wanted is (membership in self._kept):
-                self._owed.pop(membership, None)
+                if self._owed.pop(membership, False):
+                    # What was sent to the group in the meantime.
+                    await forget_channel(self._layer, membership[1])
                 break
 
     def _next(self, failure: Exception | None) -> None:

@@ -16,6 +16,7 @@ from channels_core._dispatch import MessageLoop, run_despite_cancellation
 from channels_core._drained import DrainedConsumer
 from channels_core._draining import draining
 from channels_core._failures import log_failure, mark_as_logged
+from channels_core._forgetting import forget_channel
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
 from channels_core._steps import OfScope
@@ -292,9 +293,8 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             try:
                 await self._channels_settle()
             finally:
-                forget = getattr(self.channel_layer, "forget_channel", None)
-                if forget is not None and hasattr(self, "channel_name"):
-                    await forget(self.channel_name)
+                if hasattr(self, "channel_name"):
+                    await forget_channel(self.channel_layer, self.channel_name)
 
     async def _channels_call(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a method in the consumer's own colour: here a coroutine method."""
