@@ -13,7 +13,7 @@ from faults.server import Server
 from faults.store import Store
 from faults.trials import TRIALS
 from faults.visitors import never_reads
-from faults.world import running
+from faults.world import COLOURS, running
 from proxied import nginx
 from redis_server import MissingPart, find_program
 
@@ -74,6 +74,12 @@ async def test_a_proxy_ends_who_never_reads(layer: str, tmp_path: Path) -> None:
                 state = await server.state()
 
 
+def check_restarted(facts: Any) -> None:
+    """All of a process come back together, whichever of them has seen it; or nobody notices."""
+    for seen in facts.servers.values():
+        assert seen.ends.total() == (len(COLOURS) if facts.layer == "redis" else 0)
+
+
 def check_killed(facts: Any) -> None:
     # Those of the other one notice nothing.
     assert not facts.servers["daphne"].ends
@@ -113,6 +119,7 @@ def check_full(facts: Any) -> None:
 
 
 CHECKS = {
+    "Redis restarted empty, at once": check_restarted,
     "Redis emptied while it runs": check_emptied,
     "Redis frozen": check_frozen,
     "Uvicorn killed with SIGKILL": check_killed,

@@ -11,7 +11,7 @@ from faults.server import Server
 from faults.store import Store
 from faults.visitors import Page, opened
 
-__all__ = ["SERVERS", "World", "all_heard", "running"]
+__all__ = ["COLOURS", "SERVERS", "World", "all_heard", "running"]
 
 SERVERS: Final = ("uvicorn", "daphne")
 #: Of each server: three of one colour and one of the other.

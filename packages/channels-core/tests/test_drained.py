@@ -12,7 +12,7 @@ from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketCon
 from channels_core.typing import Message, Scope
 from fakes import LocalLayer, Server, until
 
-RESTART = {"type": "websocket.close", "code": 1012, "reason": "The server is stopping"}
+RESTART = {"type": "websocket.close", "code": 1012, "reason": "Service restart"}
 
 
 @pytest.fixture
@@ -169,7 +169,86 @@ class TestAWebSocket:
         Consumer.instance._channels_drain()
         await task
         assert [message["type"] for message in sent] == ["websocket.accept"]
-        assert protocol.closed == (1012, b"The server is stopping", False)
+        assert protocol.closed == (1012, b"Service restart", False)
+
+
+class TestAFailedLayer:
+    """What one connection sees of an outage, all of the same layer are told of."""
+
+    @pytest.fixture
+    def layers(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, LocalLayer]:
+        layers = {"default": LocalLayer(), "other": LocalLayer()}
+        monkeypatch.setattr(consumer_module, "get_channel_layer", layers.get)
+        return layers
+
+    async def connect(self, alias: str = "default") -> tuple[Server, Any]:
+        class Consumer(Watched, AsyncWebsocketConsumer):
+            channel_layer_alias = alias
+
+            async def layer_message(self, event: Message) -> None:
+                await self.send("handled")
+
+        server = Server(Consumer.as_asgi())
+        await server.connect()
+        return server, Consumer
+
+    async def test_the_others_are_closed_so_that_they_come_back(
+        self, layers: dict[str, LocalLayer]
+    ) -> None:
+        first, _ = await self.connect()
+        second, ending = await self.connect()
+        elsewhere, _ = await self.connect("other")
+        layers["default"].faults["receive"] = ConnectionError("away")
+        await layers["default"].send(
+            next(iter(layers["default"].queues)), {"type": "layer.message"}
+        )
+        with pytest.raises(ConnectionError):
+            await first.end()
+        await second.end()
+        assert second.received[1:] == [RESTART]
+        assert ending.ended == [1012]
+        assert not elsewhere.task.done()
+        await elsewhere.leave()
+
+    async def test_another_fault_concerns_nobody_else(self, layers: dict[str, LocalLayer]) -> None:
+        first, _ = await self.connect()
+        second, _ = await self.connect()
+        layers["default"].faults["receive"] = LookupError("of the program")
+        await layers["default"].send(
+            next(iter(layers["default"].queues)), {"type": "layer.message"}
+        )
+        with pytest.raises(LookupError):
+            await first.end()
+        assert not second.task.done()
+        await second.leave()
+
+    async def test_nor_does_an_outage_that_a_handler_meets(
+        self, layers: dict[str, LocalLayer]
+    ) -> None:
+        class Failing(AsyncWebsocketConsumer):
+            async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+                raise ConnectionError("of something else")
+
+        second, _ = await self.connect()
+        first = Server(Failing.as_asgi())
+        await first.connect()
+        first.text("a")
+        with pytest.raises(ConnectionError):
+            await first.end()
+        assert not second.task.done()
+        await second.leave()
+
+    async def test_nor_one_of_the_server(self, layers: dict[str, LocalLayer]) -> None:
+        second, _ = await self.connect()
+
+        async def receive() -> Message:
+            raise ConnectionError("of the server")
+
+        application: Any = AsyncWebsocketConsumer.as_asgi()
+        with pytest.raises(ConnectionError):
+            await application({"type": "websocket", "path": "/"}, receive, None)
+        assert not second.task.done()
+        await second.leave()
 
 
 class TestPlainConsumers:
@@ -198,7 +277,7 @@ class TestPlainConsumers:
         server = Server(Consumer.as_asgi(), {"type": "test"})
         server.put({"type": "test.message"})
         await server.replies(1)
-        assert not Consumer.instance._channels_is_drained()
+        assert not Consumer.instance._channels_is_connection()
         Consumer.instance._channels_drain()
         await server.end()
         assert server.received == [{"type": "test.done"}]

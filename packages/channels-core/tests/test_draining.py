@@ -17,6 +17,7 @@ class Connection:
     """Ends when it is told to, or later."""
 
     cleanup_timeout = 60.0
+    channel_layer: Any = None
 
     def __init__(self, draining: Draining, *, stubborn: bool = False) -> None:
         self.draining = draining

@@ -73,5 +73,5 @@ async def test_a_consumer_within_another_does_not_end_the_outer_one() -> None:
     with _serving.Serving():
         with _serving.Serving():
             pass
-        assert _serving._tasks == {asyncio.current_task()}
+        assert [*_serving._tasks] == [asyncio.current_task()]
     assert not _serving._tasks

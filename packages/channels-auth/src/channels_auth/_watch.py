@@ -23,6 +23,9 @@ _REASON: Final = "The login has ended."
 #: Where a layer does not say after how many seconds a membership ends.
 _GROUP_EXPIRY: Final = 86400
 
+#: Seconds between renewals of the memberships, at most.
+_RENEWAL: Final = 60.0
+
 #: Seconds that the layer may take at the end of a connection, and so may what is cancelled then.
 _CLEANUP_TIMEOUT: Final = 10.0
 
@@ -64,8 +67,8 @@ class Watch:
         self._checks = Periodic(self._check, revalidate_every)
         self._last_call = Periodic(self._close, None)
         expiry = getattr(layer, "group_expiry", None) or _GROUP_EXPIRY
-        # Several tries before the membership ends.
-        self._renewals = Periodic(self._renew, expiry / 4)
+        # Several tries before the membership ends, and soon after a store that was started empty.
+        self._renewals = Periodic(self._renew, min(expiry / 4, _RENEWAL))
 
     async def user_changed(self, scope: Scope) -> None:
         """Watch over the login that the scope has now; called by `login` and `logout`, too.

@@ -43,6 +43,8 @@ class MessageLoop:
             late: Whether the tasks for further sources are made in the next turn of the event
                 loop: not at all, where the first source has ended it all by then.
         """
+        #: The source that could not be received from, once there is one.
+        self.failed_source: Receive | None = None
         self._sources = sources
         self._late = late
         self._turn = asyncio.Lock()
@@ -139,7 +141,11 @@ class MessageLoop:
         messages = 0
         seconds = 0.0
         while True:
-            message = await receive()
+            try:
+                message = await receive()
+            except Exception:
+                self.failed_source = receive
+                raise
             started = monotonic()
             if alone:
                 await self._handle(dispatch, message)

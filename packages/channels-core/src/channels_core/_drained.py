@@ -1,9 +1,11 @@
-"""How a consumer ends because its server is stopping."""
+"""How a consumer ends because its server is stopping, or because its channel layer has failed."""
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from channels_core._outages import is_outage
+from channels_core._serving import connections_here
 from channels_core.abort import close_with
 from channels_core.exceptions import StopConsumer
 from channels_core.refusal import refuse
@@ -17,23 +19,25 @@ __all__ = ["DrainedConsumer"]
 logger = logging.getLogger("django.channels.drain")
 
 _RESTART: Final = 1012  # IANA, "WebSocket Close Code Number Registry": service restart
-_GOODBYE: Final = "The server is stopping"
+_GOODBYE: Final = "Service restart"
 # Seconds: a client may be gone without a word.
 _GOODBYE_WITHIN: Final = 2
 
 
 class DrainedConsumer:
-    """The part of a consumer that ends it in good order before its server ends."""
+    """The part of a consumer that ends it in good order, though nobody has closed it."""
 
     _channels_framework: ClassVar[bool] = True
-    # Whether the server is stopping, and this connection ends because of that.
+    # Whether this connection ends because the server is stopping, or the channel layer has failed.
     _channels_drained = False
 
     # Of the consumer this is mixed into.
     scope: Scope
+    channel_layer: Any
+    channel_receive: Receive
     _channels_loop: "MessageLoop | None"
 
-    def _channels_is_drained(self) -> bool:
+    def _channels_is_connection(self) -> bool:
         """Tell whether this is a connection; a worker looks after its consumers itself."""
         return self.scope.get("type") in ("websocket", "http")
 
@@ -48,6 +52,20 @@ class DrainedConsumer:
         if self._channels_loop is not None:
             self._channels_loop.stop(StopConsumer(), at_once=True)
 
+    def _channels_end_together(self, error: Exception) -> None:
+        """Have the others end that receive from the same layer, if it was that which failed.
+
+        Only some of them may see it fail, and none can know whether it has lost messages and
+        groups. So their clients connect again, and they join their groups anew.
+        """
+        loop = self._channels_loop
+        if self._channels_drained or loop is None or loop.failed_source is None:
+            return
+        if loop.failed_source is getattr(self, "channel_receive", None) and is_outage(error):
+            for other in connections_here():
+                if other.channel_layer is self.channel_layer:
+                    other._channels_drain()
+
     async def _channels_come_late(self, receive: Receive, send: Send) -> None:
         """Refuse a handshake while the server stops; a request is answered, but not held."""
         self._channels_drained = True
@@ -56,7 +74,7 @@ class DrainedConsumer:
             raise StopConsumer
 
     async def _channels_say_goodbye(self, send: Send) -> None:
-        """Tell the client of a WebSocket to come back later."""
+        """Tell the client of a WebSocket to come back."""
         if self.scope["type"] != "websocket" or not self._channels_may_close(_RESTART, _GOODBYE):
             return
         try:
@@ -64,7 +82,7 @@ class DrainedConsumer:
                 if not close_with(send, _RESTART, _GOODBYE):
                     await send({"type": "websocket.close", "code": _RESTART, "reason": _GOODBYE})
         except Exception:
-            logger.debug("A client could not be told that the server is stopping", exc_info=True)
+            logger.debug("A client could not be told to come back", exc_info=True)
 
     def _channels_may_close(self, code: int, reason: str) -> bool:
         """Tell whether the client is still there, and take note that we close."""

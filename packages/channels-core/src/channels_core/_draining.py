@@ -50,6 +50,7 @@ class Drainable(Protocol):
     """A connection that can be ended."""
 
     cleanup_timeout: float
+    channel_layer: Any
 
     def _channels_drain(self) -> None:
         """End once the handler that runs has ended."""

@@ -7,9 +7,10 @@ from typing import Any, Final
 from channels_core._dispatch import wait_despite_cancellation
 from channels_core._draining import Drainable, draining
 
-__all__ = ["Serving", "wait_for_cancelled"]
+__all__ = ["Serving", "connections_here", "wait_for_cancelled"]
 
-_tasks: Final[set[asyncio.Task[Any]]] = set()
+# With the connection that each serves; None for what is no connection of a client.
+_tasks: Final[dict[asyncio.Task[Any], Drainable | None]] = {}
 
 #: Seconds. Each consumer bounds its own clean-up; this is for what never ends.
 _LONGEST: Final = 30.0
@@ -30,7 +31,8 @@ class Serving:
         assert task is not None  # an asyncio program is running us
         # Of a consumer that another one calls, the outer one is what is waited for.
         self._task: asyncio.Task[Any] | None = None if task in _tasks else task
-        _tasks.add(task)
+        if self._task is not None:
+            _tasks[task] = self._connection
         if self._connection is not None:
             draining.add(self._connection)
 
@@ -42,9 +44,15 @@ class Serving:
     ) -> None:
         """Forget it."""
         if self._task is not None:
-            _tasks.discard(self._task)
+            _tasks.pop(self._task, None)
         if self._connection is not None:
             draining.discard(self._connection)
+
+
+def connections_here() -> list[Drainable]:
+    """Return the connections that are being served in this event loop."""
+    loop = asyncio.get_running_loop()
+    return [each for task, each in _tasks.items() if each is not None and task.get_loop() is loop]
 
 
 async def wait_for_cancelled() -> None:

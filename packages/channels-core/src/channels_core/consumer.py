@@ -104,7 +104,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
         self._channels_usage = DatabaseUsage()
         failure: BaseException | None = None
-        with self._channels_usage, Serving(self if self._channels_is_drained() else None):
+        with self._channels_usage, Serving(self if self._channels_is_connection() else None):
             try:
                 if consumer_started.receivers:
                     await consumer_started.asend_robust(type(self), environ=scope)
@@ -115,6 +115,8 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
                 failure = error
                 self._channels_report(error)
+                if isinstance(error, Exception):
+                    self._channels_end_together(error)
             try:
                 await self._channels_clean_up()
             except BaseException as error:  # noqa: BLE001 - raised below, if it is the first
@@ -138,7 +140,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
                 self.channel_receive = partial(layer.receive, self.channel_name)
                 sources.append((self.channel_receive, self._channels_handle_layer))
         loop = self._channels_loop = MessageLoop(*sources, late=self._channels_answers_first)
-        if draining.begun and self._channels_is_drained():
+        if draining.begun and self._channels_is_connection():
             await self._channels_come_late(receive, send)
         await loop.run(self.cleanup_timeout)
 

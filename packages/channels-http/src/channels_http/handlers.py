@@ -118,7 +118,7 @@ class AsgiHandler(_DjangosHandler):
         """
         if self.scope is None:
             await _serve(type(self), *connection, **named)
-        elif len(connection) + len(named) == len(("receive", "send")):
+        elif len(connection) + len(named) == 2:  # receive and send
             await self._serve(self.scope, *connection, **named)
         else:
             # As what has taken the place of this method passes on what it got.
