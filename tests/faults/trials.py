@@ -138,7 +138,10 @@ async def slow(world: World, name: str, seconds: float) -> Facts:
             seen.notes.append(await held_up(before[server.name], await server.state()))
             await asyncio.sleep(0)
         facts.notes.append(
-            ", ".join(f"{name.capitalize()}: {' '.join(seen.notes)}" for name, seen in facts.servers.items())
+            ", ".join(
+                f"{name.capitalize()}: {' '.join(seen.notes)}"
+                for name, seen in facts.servers.items()
+            )
         )
         for client in clients:
             client.close()
