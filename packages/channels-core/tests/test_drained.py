@@ -76,7 +76,12 @@ class TestAWebSocket:
         assert texts == ["begun", "done", None]
         assert server.received[-1] == RESTART
 
-    async def test_one_that_goes_on_for_too_long_is_cancelled(self) -> None:
+    @pytest.mark.parametrize("layer", [None, LocalLayer()])
+    async def test_one_that_goes_on_for_too_long_is_cancelled(
+        self, layer: LocalLayer | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(consumer_module, "get_channel_layer", lambda alias: layer)
+
         class Consumer(Watched, AsyncWebsocketConsumer):
             async def receive(
                 self, text_data: str | None = None, bytes_data: bytes | None = None
@@ -94,25 +99,6 @@ class TestAWebSocket:
         await server.end()
         assert server.received[-1] == RESTART
         assert Consumer.ended == [1012]
-
-    async def test_with_a_layer_as_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(consumer_module, "get_channel_layer", lambda alias: LocalLayer())
-
-        class Consumer(Watched, AsyncWebsocketConsumer):
-            async def receive(
-                self, text_data: str | None = None, bytes_data: bytes | None = None
-            ) -> None:
-                await self.send("begun")
-                await asyncio.Event().wait()
-
-        server = Server(Consumer.as_asgi())
-        await server.connect()
-        server.text("a")
-        await server.reply()
-        Consumer.instance._channels_drain()
-        Consumer.instance._channels_cut()
-        await server.end()
-        assert server.received[-1] == RESTART
 
     async def test_one_that_is_closed_already_is_not_closed_again(self) -> None:
         class Consumer(Watched, AsyncWebsocketConsumer):
