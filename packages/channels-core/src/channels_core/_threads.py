@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync
@@ -12,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from channels_core._pool import BoundedPool
+from channels_core._sqlite_turns import call_in_turn
 from channels_core.db import DatabaseSyncToAsync
 
 __all__ = ["ThreadCall", "pool_size", "run_in_thread"]
@@ -133,4 +135,5 @@ async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
     ):
         return await DatabaseSyncToAsync(call, thread_sensitive=True)()
     executor: Any = _pools.get(ending=ending)  # asgiref names a subclass, and needs none
-    return await DatabaseSyncToAsync(call, thread_sensitive=False, executor=executor)()
+    in_turn = partial(call_in_turn, call)
+    return await DatabaseSyncToAsync(in_turn, thread_sensitive=False, executor=executor)()
