@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from channels_core._dispatch import (
+    Bound,
     MessageLoop,
     await_many_dispatch,
     run_despite_cancellation,
@@ -391,6 +392,72 @@ async def test_waiting_ends_in_time() -> None:
     work = asyncio.ensure_future(asyncio.Event().wait())
     assert await wait_despite_cancellation([work], 0.01) == {work}
     work.cancel()
+
+
+async def test_what_kept_a_cancellation_to_itself_is_cancelled_again() -> None:
+    """As some clients of Redis do, which then wait on for the answer."""
+    kept = asyncio.Event()
+
+    async def deaf() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            kept.set()
+            await asyncio.Event().wait()
+
+    work = asyncio.ensure_future(deaf())
+    await asyncio.sleep(0)
+    work.cancel()
+    waiting = asyncio.ensure_future(wait_despite_cancellation([work], 20, insist=True))
+    await kept.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert work.cancelled()
+
+
+class TestBound:
+    """Time that is not counted while a call waits for a thread."""
+
+    async def test_time_passes_only_while_it_is_not_paused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = 100.0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+        bound = Bound(10)
+        now = 103.0
+        assert bound.left == 7
+        bound.pause()
+        now = 150.0
+        assert bound.left == 7
+        bound.go_on()
+        now = 151.0
+        bound.go_on()
+        assert bound.left == 6
+        now = 160.0
+        assert bound.left < 0
+
+    async def test_it_cancels_what_takes_too_long(self) -> None:
+        with pytest.raises(TimeoutError):
+            await Bound(0.01).run(asyncio.sleep(20))
+
+    async def test_it_does_not_while_it_is_paused(self) -> None:
+        bound = Bound(0.05)
+
+        async def work() -> None:
+            bound.pause()
+            await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=0.1)
+            ended.append("the pause")
+            bound.go_on()
+            await asyncio.Event().wait()
+
+        ended: list[str] = []
+        present = asyncio.all_tasks()
+        with pytest.raises(TimeoutError):
+            await bound.run(work())
+        assert ended == ["the pause"]
+        for task in asyncio.all_tasks() - present:
+            task.cancel()
 
 
 class TestRunDespiteCancellation:

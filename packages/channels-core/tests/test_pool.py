@@ -52,6 +52,17 @@ def test_exceptions_and_cancelled_calls() -> None:
     pool.shutdown()
 
 
+def test_a_pool_may_keep_what_is_cancelled_while_it_waits() -> None:
+    pool = BoundedPool(1, "test", keeps=True)
+    go_on = threading.Event()
+    pool.submit(go_on.wait, 20)
+    waiting = pool.submit(threading.current_thread)
+    assert not waiting.cancel()
+    go_on.set()
+    assert waiting.result(20).name == "test_1"
+    pool.shutdown()
+
+
 def test_threads_are_daemons_and_hold_nothing_of_a_call() -> None:
     class Payload:
         def touch(self) -> bool:

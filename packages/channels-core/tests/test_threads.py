@@ -11,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from channels_core import _threads
 from channels_core._threads import ThreadCall, pool_size, run_in_thread
+from channels_core.generic.websocket import WebsocketConsumer
+from fakes import Server
 
 
 def current() -> threading.Thread:
@@ -135,3 +137,56 @@ os.waitpid(child, 0)
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "ran\nran\n"
+
+
+class TestManyEndsAtOnce:
+    """More connections end than there are threads; each has time for its own `disconnect` only."""
+
+    async def test_waiting_for_a_thread_does_not_count(self, settings: Any) -> None:
+        settings.CHANNELS_SYNC_THREADS = 1
+        go_on, ended = threading.Event(), []
+
+        class Slow(WebsocketConsumer):
+            channel_layer_alias = None
+
+            def disconnect(self, code: int) -> None:
+                go_on.wait(20)
+                ended.append(code)
+
+        class Bounded(Slow):
+            cleanup_timeout = 0.05
+
+        first = Server(Slow.as_asgi())
+        others = [Server(Bounded.as_asgi()) for _ in range(5)]
+        for server in [first, *others]:
+            await server.connect()
+            server.put({"type": "websocket.disconnect", "code": 1001})
+        await asyncio.wait([server.task for server in others], timeout=0.2)
+        assert not any(server.task.done() for server in others)
+        go_on.set()
+        async with asyncio.timeout(20):
+            await asyncio.gather(first.task, *(server.task for server in others))
+        assert ended == [1001] * 6
+
+    async def test_a_server_that_gives_up_does_not_keep_it_from_running(
+        self, settings: Any
+    ) -> None:
+        settings.CHANNELS_SYNC_THREADS = 1
+        go_on = threading.Event()
+        blocking = asyncio.ensure_future(run_in_thread(ThreadCall(go_on.wait, (20,)), ending=True))
+        await asyncio.sleep(0)
+        called = threading.Event()
+        waiting = asyncio.ensure_future(run_in_thread(ThreadCall(called.set, ()), ending=True))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        go_on.set()
+        await blocking
+        assert await asyncio.to_thread(called.wait, 20)
+
+
+def test_a_call_may_outlive_the_loop_that_waits_for_it() -> None:
+    async def make() -> ThreadCall:
+        return ThreadCall(divmod, (7, 2), lambda: None)
+
+    assert asyncio.run(make())() == (3, 1)

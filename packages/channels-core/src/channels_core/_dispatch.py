@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from channels_core.typing import AnyMessage, Message, Receive
 
 __all__ = [
+    "Bound",
     "MessageLoop",
     "await_many_dispatch",
     "run_despite_cancellation",
@@ -98,7 +99,7 @@ class MessageLoop:
                 if tasks:
                     for task in tasks:
                         task.cancel()
-                    await wait_despite_cancellation(tasks, timeout)
+                    await wait_despite_cancellation(tasks, timeout, insist=True)
             finally:
                 # No circle is left to the garbage collector: the sources hold who holds us, and
                 # so does the traceback of a failure. There is still one, for a handler that
@@ -188,14 +189,65 @@ def _adopt(context: contextvars.Context | None) -> None:
             variable.set(value)
 
 
+class Bound:
+    """A limit of time that stands still while what it bounds waits for a thread.
+
+    Many connections that end at once wait for each other's threads, and none of them is slow.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Start to count.
+
+        Args:
+            seconds: The limit.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._left = seconds
+        self._since: float | None = self._loop.time()
+        self._timeout: asyncio.Timeout | None = None
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; none if it is 0 or less."""
+        return self._left - (0 if self._since is None else self._loop.time() - self._since)
+
+    def pause(self) -> None:
+        """Count no further."""
+        self._left, self._since = self.left, None
+        if self._timeout is not None:
+            self._timeout.reschedule(None)
+
+    def go_on(self) -> None:
+        """Count again, if it stands still."""
+        if self._since is None:
+            self._since = self._loop.time()
+            if self._timeout is not None:
+                self._timeout.reschedule(self._since + self._left)
+
+    async def run(self, work: Awaitable[None]) -> None:
+        """Wait for an awaitable, and cancel it at the limit.
+
+        Raises:
+            TimeoutError: The limit was reached.
+        """
+        async with asyncio.timeout(self.left) as timeout:
+            self._timeout = timeout
+            try:
+                await work
+            finally:
+                self._timeout = None
+
+
 async def wait_despite_cancellation(
-    tasks: Collection[asyncio.Task[Any]], timeout: float
+    tasks: Collection[asyncio.Task[Any]], timeout: float | Bound, *, insist: bool = False
 ) -> Collection[asyncio.Task[Any]]:
     """Wait for tasks to end, even while this task is being cancelled.
 
     Args:
         tasks: What to wait for; their results and exceptions are left to the caller.
         timeout: Seconds after which to give up.
+        insist: Whether the tasks are cancelled whenever this one is. What was cancelled before
+            may have kept that to itself, as some clients of Redis do.
 
     Returns:
         The tasks that have not ended.
@@ -203,23 +255,25 @@ async def wait_despite_cancellation(
     Raises:
         asyncio.CancelledError: After the wait, if this task was cancelled during it.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout
+    bound = timeout if isinstance(timeout, Bound) else Bound(timeout)
     cancelled: asyncio.CancelledError | None = None
     pending: Collection[asyncio.Task[Any]] = [task for task in tasks if not task.done()]
-    while pending and (left := deadline - loop.time()) > 0:
+    while pending and (left := bound.left) > 0:
         try:
             _, pending = await asyncio.wait(pending, timeout=left)
         except asyncio.CancelledError as error:
             cancelled = error
             pending = [task for task in pending if not task.done()]
+            if insist:
+                for task in pending:
+                    task.cancel()
     if cancelled is not None:
         raise cancelled
     return pending
 
 
 async def run_despite_cancellation(
-    function: Callable[[], Coroutine[Any, Any, None]], timeout: float
+    function: Callable[[], Coroutine[Any, Any, None]], timeout: float | Bound
 ) -> tuple[asyncio.Task[None], asyncio.CancelledError | None]:
     """Run a coroutine function in a task of its own, even while this task is being cancelled.
 

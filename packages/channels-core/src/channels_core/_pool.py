@@ -29,13 +29,15 @@ class BoundedPool(Executor):
     a bounded time at the end.
     """
 
-    def __init__(self, size: int, name: str) -> None:
+    def __init__(self, size: int, name: str, *, keeps: bool = False) -> None:
         """Start empty.
 
         Args:
             size: How many threads there are at most.
             name: What their names start with.
+            keeps: Whether a call runs also if it is cancelled while it waits for a thread.
         """
+        self._keeps = keeps
         self._size = size
         self._name = name
         self._lock = threading.Lock()
@@ -52,6 +54,8 @@ class BoundedPool(Executor):
         Source: `concurrent.futures.Executor.submit`.
         """
         future: Future[Any] = Future()
+        if self._keeps:
+            future.set_running_or_notify_cancel()
         with self._lock:
             self._unfinished += 1
             self._work.put((future, partial(fn, *args, **kwargs)))
@@ -65,7 +69,7 @@ class BoundedPool(Executor):
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             future, call = work
-            if future.set_running_or_notify_cancel():
+            if self._keeps or future.set_running_or_notify_cancel():
                 try:
                     result = call()
                 except BaseException as error:  # noqa: BLE001 - it is the future's

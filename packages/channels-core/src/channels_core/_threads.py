@@ -1,6 +1,7 @@
 """Run the handlers of synchronous consumers: in parallel, in a bounded pool of threads."""
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class _Pools:
         with self._lock:
             if ending not in self._made:
                 name = "channels-end" if ending else "channels-sync"
-                self._made[ending] = BoundedPool(pool_size(), name)
+                self._made[ending] = BoundedPool(pool_size(), name, keeps=ending)
             return self._made[ending]
 
     def _drop(self, *, setting: str, **kwargs: object) -> None:
@@ -77,9 +78,31 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
 class ThreadCall:
     """One call of a synchronous function, of which one can learn when its thread has left it."""
 
-    __slots__ = ("_abandoned", "_args", "_ended", "_function", "_lock", "_started", "_waiters")
+    __slots__ = (
+        "_abandoned",
+        "_args",
+        "_ended",
+        "_function",
+        "_lock",
+        "_on_start",
+        "_started",
+        "_waiters",
+    )
 
-    def __init__(self, function: Callable[..., Any], args: tuple[object, ...]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[object, ...],
+        on_start: Callable[[], object] | None = None,
+    ) -> None:
+        """Take what to call.
+
+        Args:
+            function: The function.
+            args: Its arguments.
+            on_start: Called in the present event loop as soon as a thread has begun.
+        """
+        self._on_start = on_start and partial(_tell, asyncio.get_running_loop(), on_start)
         self._function = function
         self._args = args
         self._lock = threading.Lock()
@@ -94,6 +117,8 @@ class ThreadCall:
             if self._abandoned:
                 return None
             self._started = True
+        if self._on_start is not None:
+            self._on_start()
         try:
             return self._function(*self._args)
         finally:
@@ -112,8 +137,14 @@ class ThreadCall:
                 self._abandoned = True
             if self._ended or self._abandoned:
                 return
-            self._waiters.append(lambda: loop.call_soon_threadsafe(event.set))
+            self._waiters.append(partial(_tell, loop, event.set))
         await event.wait()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    # A call that nobody waits for any more may outlive its event loop.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback)
 
 
 async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
@@ -126,7 +157,8 @@ async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
     Args:
         call: What to call.
         ending: Whether it ends a connection. Such calls have a pool to themselves, so that
-            handlers which block all threads of the other one do not keep them from running.
+            handlers which block all threads of the other one do not keep them from running. They
+            run also if whoever waits for them is cancelled before.
     """
     if (
         getattr(AsyncToSync.executors, "current", None)

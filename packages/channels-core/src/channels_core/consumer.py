@@ -12,7 +12,7 @@ from asgiref.sync import AsyncToSync, async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
-from channels_core._dispatch import MessageLoop, run_despite_cancellation
+from channels_core._dispatch import Bound, MessageLoop, run_despite_cancellation
 from channels_core._drained import DrainedConsumer
 from channels_core._draining import draining
 from channels_core._failures import log_failure, mark_as_logged
@@ -75,7 +75,8 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     # Whether `_channels_finish` has nothing (more) to do, as it has not in plain consumers.
     _channels_finished = True
     _channels_finish: Callable[[], Coroutine[Any, Any, None]]
-    _channels_at_end = False
+    # How long the end of the connection may take; None before it.
+    _channels_end_bound: Bound | None = None
     # Whether most connections end before they need the layer: it is read a little later then.
     _channels_answers_first: ClassVar[bool] = False
     _channels_after: tuple[AfterHandler, ...] = ()
@@ -158,9 +159,8 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         if message.get("type") in _ENDINGS:
             # The handler for the end of a connection is its clean-up, and bounded as such.
             self._channels_peer_left(message)
-            self._channels_at_end = True
-            async with asyncio.timeout(self.cleanup_timeout):
-                await self.dispatch(message)
+            self._channels_end_bound = Bound(self.cleanup_timeout)
+            await self._channels_end_bound.run(self.dispatch(message))
         else:
             await self.dispatch(message)
         if self._channels_after or self._channels_usage.pending:
@@ -262,8 +262,9 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         AsyncToSync.executors.current = self._channels_outer_executor
         if self._channels_is_clean():
             return
+        self._channels_end_bound = Bound(self.cleanup_timeout)
         task, cancelled = await run_despite_cancellation(
-            self._channels_clean_up_parts, self.cleanup_timeout
+            self._channels_clean_up_parts, self._channels_end_bound
         )
         if not task.done():
             logger.error(
@@ -289,7 +290,6 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         try:
             # Without any message there was no `connect` that a `disconnect` could answer.
             if not self._channels_finished and self._channels_from_layer is not None:
-                self._channels_at_end = True
                 await self._channels_finish()
         finally:
             try:
@@ -368,7 +368,8 @@ class SyncConsumer(AsyncConsumer):
         await self._channels_call(handler, message)
 
     async def _channels_call(self, function: Callable[..., Any], *args: Any) -> None:
-        call = ThreadCall(function, args)
+        bound = self._channels_end_bound
+        call = ThreadCall(function, args, None if bound is None else bound.go_on)
         if getattr(AsyncToSync.executors, "current", None) is not self._channels_outer_executor:
             # Called by a handler through async_to_sync: its own thread waits to be used.
             result = await run_in_thread(call)
@@ -377,7 +378,9 @@ class SyncConsumer(AsyncConsumer):
                 # A cancelled handler's thread goes on; handlers of one connection never overlap.
                 await self._channels_running.wait()
             self._channels_running = call
-            result = await run_in_thread(call, ending=self._channels_at_end)
+            if bound is not None:
+                bound.pause()
+            result = await run_in_thread(call, ending=bound is not None)
             self._channels_running = None
         if asyncio.iscoroutine(result):
             result.close()
