@@ -10,7 +10,7 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core import _threads
-from channels_core._threads import ThreadCall, pool_size, run_in_thread
+from channels_core._threads import ThreadCall, pool_size, run_in_loop, run_in_thread
 from channels_core.generic.websocket import WebsocketConsumer
 from fakes import Server
 
@@ -190,3 +190,87 @@ def test_a_call_may_outlive_the_loop_that_waits_for_it() -> None:
         return ThreadCall(divmod, (7, 2), lambda: None)
 
     assert asyncio.run(make())() == (3, 1)
+
+
+async def test_a_thread_of_the_program_sends_through_the_loop_of_its_consumer() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def note(text: str) -> str:
+        loops.append(asyncio.get_running_loop())
+        return text
+
+    loop = asyncio.get_running_loop()
+    assert await asyncio.to_thread(run_in_loop, loop, note, "sent") == "sent"
+    assert await run_in_thread(ThreadCall(run_in_loop, (loop, note, "sent"))) == "sent"
+    assert loops == [loop, loop]
+    with pytest.raises(RuntimeError, match="same thread as an async event loop"):
+        run_in_loop(loop, note, "sent")
+
+
+async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
+    class Ticker(WebsocketConsumer):
+        channel_layer_alias = None
+
+        def connect(self) -> None:
+            self.accept()
+            self.thread = threading.Thread(target=self.send, args=("tick",))
+            self.thread.start()
+
+    loops: set[asyncio.AbstractEventLoop] = set()
+
+    class Strict(Server):
+        async def _send(self, message: Any) -> None:
+            loops.add(asyncio.get_running_loop())
+            await super()._send(message)
+
+    server = Strict(Ticker.as_asgi())
+    await server.connect()
+    await server.replies(2)
+    assert server.received[1] == {"type": "websocket.send", "text": "tick"}
+    assert loops == {asyncio.get_running_loop()}
+    await server.leave()
+
+
+def test_a_thread_of_the_program_does_not_wait_for_a_loop_that_has_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_threads, "_LOOK_AGAIN", 0.01)
+    asked = asyncio.Event()
+    errors: list[Exception] = []
+
+    async def never() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    def work(loop: asyncio.AbstractEventLoop) -> None:
+        for _ in range(2):
+            try:
+                run_in_loop(loop, never)
+            except ConnectionError as error:
+                errors.append(error)
+
+    async def serve() -> threading.Thread:
+        thread = threading.Thread(target=work, args=(asyncio.get_running_loop(),))
+        thread.start()
+        await asked.wait()
+        # Longer than from one look to the next, so that there is one in vain.
+        await asyncio.sleep(0.05)
+        return thread
+
+    loop = asyncio.new_event_loop()
+    # It stops with the task unfinished, as that of a server that gives up.
+    loop.run_until_complete(serve()).join(20)
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(task)
+    loop.close()
+    assert [str(error) for error in errors] == ["The server's event loop has stopped"] * 2
+
+
+async def test_nor_for_what_a_servers_end_has_cancelled() -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ConnectionError, match="event loop has stopped"):
+        await asyncio.to_thread(run_in_loop, asyncio.get_running_loop(), cancelled)

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import wait
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from asgiref.sync import AsyncToSync, SyncToAsync
+from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -17,7 +18,11 @@ from channels_core._pool import BoundedPool
 from channels_core._sqlite_turns import call_in_turn
 from channels_core.db import DatabaseSyncToAsync
 
-__all__ = ["ThreadCall", "pool_size", "run_in_thread"]
+__all__ = ["ThreadCall", "pool_size", "run_in_loop", "run_in_thread"]
+
+_STOPPED: Final = "The server's event loop has stopped"
+#: Seconds between two looks at whether a loop that should answer still runs.
+_LOOK_AGAIN: Final = 1.0
 
 
 def pool_size() -> int:
@@ -169,3 +174,46 @@ async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
     executor: Any = _pools.get(ending=ending)  # asgiref names a subclass, and needs none
     in_turn = partial(call_in_turn, call)
     return await DatabaseSyncToAsync(in_turn, thread_sensitive=False, executor=executor)()
+
+
+def run_in_loop(
+    loop: asyncio.AbstractEventLoop, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
+) -> Any:
+    """Run a coroutine function in an event loop, and wait for it in the present thread.
+
+    A handler's thread belongs to its consumer's loop, and `async_to_sync` knows that. In a thread
+    that the program started, it would make another loop, to which no connection belongs.
+
+    Args:
+        loop: The consumer's event loop.
+        function: The coroutine function.
+        args: Its arguments.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        ConnectionError: The loop has stopped.
+    """
+    if not loop.is_running():
+        # A server that stops may leave handlers behind, which would wait here for ever.
+        raise ConnectionError(_STOPPED)
+    if getattr(SyncToAsync.threadlocal, "main_event_loop", None) is loop or _has_loop():
+        return async_to_sync(function)(*args)
+    future = asyncio.run_coroutine_threadsafe(function(*args), loop)
+    while loop.is_running():
+        done, _ = wait([future], timeout=_LOOK_AGAIN)
+        if done and future.cancelled():
+            break  # as a server's end does with every task
+        if done:
+            return future.result()
+    raise ConnectionError(_STOPPED)
+
+
+def _has_loop() -> bool:
+    """Return whether an event loop runs in this thread; `async_to_sync` refuses to block it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -8,7 +8,7 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final
 
-from asgiref.sync import AsyncToSync, async_to_sync
+from asgiref.sync import AsyncToSync
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
@@ -20,7 +20,7 @@ from channels_core._forgetting import forget_channel
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._serving import Serving
 from channels_core._steps import OfScope
-from channels_core._threads import ThreadCall, run_in_thread
+from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
@@ -345,13 +345,7 @@ class SyncConsumer(AsyncConsumer):
             # A server's `send` need not be a coroutine function itself.
             await send(message)
 
-        def base_send(message: Message) -> None:
-            if not loop.is_running():
-                # A server that stops may leave handlers behind, which would wait here for ever.
-                raise ConnectionError("The server's event loop has stopped")
-            async_to_sync(transmit)(message)
-
-        return base_send
+        return partial(run_in_loop, loop, transmit)
 
     async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type, in a thread.
