@@ -130,8 +130,7 @@ class TwoArguments(OfScope):
 async def test_a_bare_consumer_class_is_made_with_its_scope(kind: Any, path: str) -> None:
     server = Server(as_asgi3(kind), scope={"path": "/a/"})
     assert await server.connect() == [{"type": "told", "by": path}]
-    with pytest.raises(ValueError, match="No handler for message type"):
-        await server.leave()
+    await server.leave()
 
 
 async def test_one_whose_constructor_takes_nothing_is_made_without() -> None:
@@ -144,8 +143,7 @@ async def test_one_whose_constructor_takes_nothing_is_made_without() -> None:
 
     server = Server(as_asgi3(Plain), scope={"path": "/a/"})
     assert await server.connect() == [{"type": "told", "by": "/a/"}]
-    with pytest.raises(ValueError, match="No handler"):
-        await server.leave()
+    await server.leave()
 
 
 async def test_a_constructor_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -184,8 +182,7 @@ async def test_a_first_step_may_ask_the_database() -> None:
     for application in (Middleware(OfScope), Asking):
         server = Server(as_asgi3(application), scope={"path": "/a/"})
         assert await server.connect() == [{"type": "told", "by": "anna"}]
-        with pytest.raises(ValueError, match="No handler"):
-            await server.leave()
+        await server.leave()
 
 
 def test_the_scope_may_be_given_by_its_name() -> None:

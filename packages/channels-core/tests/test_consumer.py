@@ -3,6 +3,7 @@ import gc
 import logging
 import threading
 import weakref
+from functools import partial, partialmethod, singledispatchmethod, wraps
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from fakes import LocalLayer, Server, until
 
 HOSTILE = [
     "send", "dispatch", "as.asgi", "base.send", "channel.receive", "report.exception",
-    "websocket.connect", "websocket.receive", "websocket.disconnect", "http.request",
+    "websocket.connect", "websocket.disconnect", "http.request",
     "http.disconnect", "unknown", "scope", "channel.name", "cleanup.timeout",
 ]  # fmt: skip
 
@@ -229,14 +230,105 @@ async def test_a_handler_of_the_wrong_colour_is_a_clear_error() -> None:
     class WronglySync(AsyncConsumer):
         def note(self, message: Message) -> None: ...
 
-    class WronglyAsync(SyncConsumer):
-        async def note(self, message: Message) -> None: ...
+    server = Server(WronglySync.as_asgi())
+    server.put({"type": "note"})
+    with pytest.raises(TypeError, match="must be 'async def'"):
+        await server.end()
 
-    for kind, hint in [(WronglySync, "must be 'async def'"), (WronglyAsync, "must not be")]:
-        server = Server(kind.as_asgi())
-        server.put({"type": "note"})
-        with pytest.raises(TypeError, match=hint):
-            await server.end()
+
+async def test_a_coroutine_method_of_a_sync_consumer_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class WronglyAsync(WebsocketConsumer):
+        channel_layer_alias = None
+
+        async def disconnect(self, code: int) -> None: ...  # type: ignore[override] # the mistake
+
+    for _ in range(2):
+        server = Server(WronglyAsync.as_asgi())
+        await server.connect()
+        await server.leave()
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "WronglyAsync.disconnect does nothing: it is 'async def'" in record.getMessage()
+
+
+@both
+@pytest.mark.parametrize("ending", ["websocket.disconnect", "http.disconnect"])
+async def test_a_consumer_without_a_handler_for_its_end_just_ends(
+    kind: type[AsyncConsumer], ending: str
+) -> None:
+    class Bare(kind.__mro__[1]):  # type: ignore[misc,name-defined] # a base chosen by the test
+        channel_layer_alias = None
+
+    server = Server(Bare.as_asgi())
+    server.put({"type": ending})
+    await server.end()
+
+
+async def test_a_frame_that_a_program_sends_itself(layer: LocalLayer) -> None:
+    server = Server(Echo.as_asgi())
+    await server.connect()
+    [channel] = layer.queues
+    await layer.send(channel, {"type": "websocket.receive", "text": "mine"})
+    assert [message["text"] for message in await server.reply()] == ["mine"]
+    await server.leave()
+
+
+class _Handlers(AsyncConsumer):
+    """Handlers that only Python itself can tell how to call."""
+
+    async def _say(self, text: str, message: Message) -> None:
+        await self.send({"type": "said", "text": text})
+
+    by_partial = partialmethod(_say, "partial")
+
+    @singledispatchmethod
+    async def by_type(self, message: Any) -> None:
+        raise AssertionError
+
+    @by_type.register
+    async def _(self, message: dict) -> None:  # type: ignore[type-arg] # read at run time
+        await self._say("dispatched", message)
+
+    @property
+    def by_property(self) -> Any:
+        return partial(self._say, "property")
+
+    @staticmethod
+    def _inject(method: Any) -> Any:
+        @wraps(method)
+        async def wrapper(self: Any, message: Message) -> None:
+            await method(self, message, "injected")
+
+        return wrapper
+
+    @_inject
+    async def by_wrapper(self, message: Message, text: str) -> None:
+        await self._say(text, message)
+
+    @property
+    def by_value(self) -> int:
+        return 7
+
+
+async def test_what_python_finds_under_the_name_is_called(
+    layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(_Handlers.as_asgi())
+    await until(lambda: bool(layer.made))
+    for name in ("partial", "type", "property", "value", "wrapper"):
+        await layer.send("specific.1!1", {"type": f"by.{name}"})
+    texts = [message["text"] for message in await server.replies(4)]
+    assert texts == ["partial", "dispatched", "property", "injected"]
+    [record] = caplog.records
+    assert "no handler for message type 'by.value'" in record.getMessage()
+    server.task.cancel()
+    await asyncio.wait([server.task])
+
+
+def test_programs_with_a_call_of_their_own_ask_for_the_colour() -> None:
+    assert (AsyncConsumer._sync, SyncConsumer._sync) == (False, True)
 
 
 def test_the_public_name_of_the_handlers_name() -> None:

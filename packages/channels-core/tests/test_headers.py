@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_core.headers import encode_headers, encode_response_headers
+from channels_core.headers import encode_headers, encode_response_headers, pass_on_headers
 
 #: Every byte, so that what must not pass is among them.
 PART = st.binary(max_size=20)
@@ -168,3 +168,24 @@ def test_a_response_is_described_once(own: str | bytes) -> None:
     [name, *_] = encode_headers([(own, "7")])
     assert fields[0] == name
     assert sorted(each for each, _ in fields) == [b"content-length", b"content-type"]
+
+
+class TestPassOnHeaders:
+    """Headers as a program and its test compare them."""
+
+    def test_nothing_but_text_is_changed(self) -> None:
+        given: Any = [["X-B", b"1"], (b"x-a", "2"), (b"x-a", b"2")]
+        assert pass_on_headers(given) == [[b"X-B", b"1"], (b"x-a", b"2"), (b"x-a", b"2")]
+        assert pass_on_headers({"X-B": "1"}) == [(b"X-B", b"1")]
+        assert pass_on_headers(None) == []
+
+    @pytest.mark.parametrize("headers", ["X-A: 1", [("X-A",)], [7]])
+    def test_what_is_no_list_of_pairs_is_refused(self, headers: Any) -> None:
+        with pytest.raises(TypeError, match="pairs or a mapping"):
+            pass_on_headers(headers)
+
+    @pytest.mark.parametrize("end", ["\r", "\n", "\0"])
+    def test_what_could_start_another_header_is_refused(self, end: str) -> None:
+        for pair in [("X-A", f"1{end}"), (f"X-A{end}", "1")]:
+            with pytest.raises(ValueError, match="CR, LF or NUL"):
+                pass_on_headers([pair])

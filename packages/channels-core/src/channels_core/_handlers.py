@@ -1,15 +1,20 @@
 """Which methods of a consumer a message may reach."""
 
-from inspect import getattr_static, signature
-from types import FunctionType
+from inspect import getattr_static
 from typing import Final
 
 from channels_core.typing import Message
 
 __all__ = ["find_handlers", "get_handler_name", "may_reach"]
 
-# Handlers of what servers send; a layer's message is never one of these.
-_SERVER_PREFIXES: Final = ("websocket_", "http_", "lifespan_")
+# What tells of the beginning and the end of a connection: only its server knows of these.
+_OF_SERVERS: Final = frozenset(
+    {"websocket_connect", "websocket_disconnect", "http_request", "http_disconnect"}
+)
+# Ours of these are for what we or servers send.
+_PREFIXES: Final = ("websocket_", "http_")
+# Programs send themselves a frame under this type, as if the client had.
+_FRAME: Final = "websocket_receive"
 
 # What a consumer sets on itself and can be called.
 _ATTRIBUTES: Final = frozenset({"base_send", "channel_receive"})
@@ -47,14 +52,6 @@ def find_handlers(consumer: type) -> dict[str, bool]:
     }
 
 
-def _takes_a_message(method: FunctionType) -> bool:
-    try:
-        signature(method).bind("self", "message")
-    except TypeError:
-        return False
-    return True
-
-
 def may_reach(consumer: object, name: str) -> bool | None:
     """Tell who may reach an attribute of a consumer.
 
@@ -67,22 +64,21 @@ def may_reach(consumer: object, name: str) -> bool | None:
     """
     if name.startswith("_"):
         return None
-    # Static: a property must not run because a message names it.
+    # Static: nothing of the program's runs before a message asks for it.
     value = getattr_static(consumer, name, None)
     if value is None:
         value = getattr(consumer, name, None)  # of a program's own __getattr__
-    if isinstance(value, type) or not (callable(value) or isinstance(value, classmethod)):
+    if isinstance(value, type) or not (callable(value) or hasattr(value, "__get__")):
         return None
-    of_instance = not isinstance(consumer, type) and name in vars(consumer)
-    if isinstance(value, FunctionType) and not (of_instance or _takes_a_message(value)):
-        return None  # a method for the program's own use
-    if name.startswith(_SERVER_PREFIXES):
+    if name in _OF_SERVERS:
         return False
+    if name == _FRAME:
+        return True
     kind = consumer if isinstance(consumer, type) else type(consumer)
     for ancestor in kind.__mro__:
         ours = vars(ancestor)
         if "_channels_framework" in ours and name in ours:
             overridden = ours[name] is not value
             if not (overridden and name in _NOT_RESERVED):
-                return None
+                return False if name.startswith(_PREFIXES) else None
     return None if name in _ATTRIBUTES else True

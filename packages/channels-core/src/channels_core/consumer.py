@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from functools import partial
+from functools import cache, partial
 from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final
@@ -57,6 +57,9 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     # Private names all begin alike: programs that subclass us choose theirs freely.
     _channels_framework: ClassVar[bool] = True
     _channels_handlers: ClassVar[dict[str, bool]] = {}
+
+    # Programs that have a `__call__` of their own ask it for the consumer's colour.
+    _sync: ClassVar[bool] = False
 
     channel_layer_alias: ClassVar[str | None] = DEFAULT_CHANNEL_LAYER
     cleanup_timeout: float = 10
@@ -162,7 +165,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             self._channels_end_bound = Bound(self.cleanup_timeout)
             await self._channels_end_bound.run(self.dispatch(message))
         else:
-            await self.dispatch(message)
+            await self._channels_dispatch(message)
         if self._channels_after or self._channels_usage.pending:
             await self._channels_settle()
         self._channels_message = None
@@ -170,10 +173,23 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     async def _channels_handle_layer(self, message: Message) -> None:
         self._channels_from_layer = True
         self._channels_message = message
-        await self.dispatch(message)
+        await self._channels_dispatch(message)
         if self._channels_after or self._channels_usage.pending:
             await self._channels_settle()
         self._channels_message = None
+
+    async def _channels_dispatch(self, message: Message) -> None:
+        try:
+            await self.dispatch(message)
+        except Exception as error:
+            # Here, where it has left the program's handlers: they may catch it themselves.
+            if message.get("type") != "websocket.receive":
+                raise
+            await self._channels_refuse_frame(error)
+
+    async def _channels_refuse_frame(self, error: Exception) -> None:
+        """Answer a frame whose handler failed, if it is the frame's fault; raise the error."""
+        raise error
 
     async def _channels_settle(self) -> None:
         """Do what is due between two handlers, and after the last one."""
@@ -223,9 +239,13 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             # Not in the class when it was made: perhaps an attribute of this instance.
             reach = may_reach(self, name)
         if reach is not None and not (from_layer and not reach):
-            handler: Callable[[Message], Any] = getattr(self, name)
-            return handler
+            # What Python finds under the name is called, whatever has put it there.
+            handler: Callable[[Message], Any] | None = getattr(self, name, None)
+            if callable(handler):
+                return handler
         if not from_layer:
+            if message["type"] in _ENDINGS:
+                raise StopConsumer
             raise ValueError(f"No handler for message type {message['type']}")
         logger.error(
             "%s has no handler for message type %r from the channel layer; the message is dropped",
@@ -326,6 +346,17 @@ class AsyncConsumer(DrainedConsumer, OfScope):
                 logger.exception("%s.report_exception failed", type(self).__name__)
 
 
+@cache
+def _warn_of_coroutine(consumer: type, name: str) -> None:
+    """Say once that a method of a sync consumer does nothing."""
+    logger.warning(
+        "%s.%s does nothing: it is 'async def', which a SyncConsumer does not wait for. Make it "
+        "an ordinary method, or derive the consumer from an async one",
+        consumer.__name__,
+        name,
+    )
+
+
 class SyncConsumer(AsyncConsumer):
     """The base of consumers whose handlers are ordinary methods.
 
@@ -335,6 +366,7 @@ class SyncConsumer(AsyncConsumer):
     """
 
     _channels_framework: ClassVar[bool] = True
+    _sync: ClassVar[bool] = True
     _channels_running: ThreadCall | None = None
     _channels_ending: ClassVar[Any] = object()  # our own handler of the end, if there is one
 
@@ -378,10 +410,7 @@ class SyncConsumer(AsyncConsumer):
             self._channels_running = None
         if asyncio.iscoroutine(result):
             result.close()
-            raise TypeError(
-                f"{type(self).__name__}.{getattr(function, '__name__', function)} must not be "
-                "'async def', since it is a SyncConsumer's"
-            )
+            _warn_of_coroutine(type(self), getattr(function, "__name__", str(function)))
 
     def send(self, message: dict[str, Any]) -> None:  # type: ignore[override] # the synchronous colour
         """Send an ASGI message to the client; called from a handler's thread.

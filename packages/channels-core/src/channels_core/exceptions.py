@@ -1,6 +1,7 @@
 """The exceptions of Channels: errors under one base, and signals that steer a consumer."""
 
-from typing import Self
+import json
+from typing import Any
 
 __all__ = [
     "AcceptConnection",
@@ -11,6 +12,7 @@ __all__ = [
     "DenyConnection",
     "InvalidChannelLayerError",
     "InvalidFrame",
+    "InvalidJSON",
     "MessageTooLarge",
     "RequestAborted",
     "RequestTimeout",
@@ -80,9 +82,31 @@ class InvalidFrame(ChannelsError, ValueError):
         super().__init__(message)
         self.code = code
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, int]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Let it be pickled, and so pass from one process to another."""
         return type(self), (str(self), self.code)
+
+
+class InvalidJSON(InvalidFrame, json.JSONDecodeError):
+    """A text frame is not JSON; its close code is 1007.
+
+    Its text, `msg`, `doc` and `pos` are those of the `json.JSONDecodeError` that it stands for.
+    """
+
+    def __init__(self, msg: str, doc: str, pos: int) -> None:
+        """Take what `json.JSONDecodeError` takes.
+
+        Args:
+            msg: What is wrong.
+            doc: The frame's text.
+            pos: Where it is, as an index of `doc`.
+        """
+        json.JSONDecodeError.__init__(self, msg, doc, pos)
+        self.code = 1007
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be pickled, as `json.JSONDecodeError` can be."""
+        return type(self), (self.msg, self.doc, self.pos)
 
 
 class ConsumerSignal(Exception):

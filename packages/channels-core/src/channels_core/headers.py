@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-__all__ = ["HeadersArgument", "encode_headers", "encode_response_headers"]
+__all__ = ["HeadersArgument", "encode_headers", "encode_response_headers", "pass_on_headers"]
 
 _Pair: TypeAlias = tuple[str | bytes, str | bytes]
 
@@ -73,6 +73,34 @@ def _encode_value(value: str | bytes) -> bytes:
     if _FORBIDDEN.search(encoded):
         raise ValueError(f"A header must not contain CR, LF or NUL: {encoded!r:.200}")
     return encoded
+
+
+def pass_on_headers(headers: HeadersArgument) -> list[Any]:
+    """Return headers as the program gave them: their order, the case of names, the pairs' type.
+
+    Only a str is encoded, as Latin-1. Programs and tests written for Channels compare what a
+    consumer sends with what it was given.
+
+    Args:
+        headers: Pairs or a mapping.
+
+    Raises:
+        TypeError: They are something else.
+        ValueError: A name or a value holds CR, LF or NUL, which could start another header.
+    """
+    if isinstance(headers, Mapping):
+        headers = headers.items()
+    elif isinstance(headers, str | bytes):
+        raise _not_pairs(headers)
+    passed: list[Any] = []
+    for pair in headers or ():
+        try:
+            name, value = pair
+        except (TypeError, ValueError):
+            raise _not_pairs(headers) from None
+        kind = list if isinstance(pair, list) else tuple
+        passed.append(kind((_encode_value(name), _encode_value(value))))
+    return passed
 
 
 def encode_response_headers(headers: HeadersArgument, content: bytes) -> list[tuple[bytes, bytes]]:

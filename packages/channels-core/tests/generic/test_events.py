@@ -1,11 +1,15 @@
 import json
-from typing import Any
+import pickle
+from array import array
+from enum import IntEnum
+from typing import Any, cast
 
 import pytest
+from django.utils.translation import gettext_lazy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_core.exceptions import InvalidFrame
+from channels_core.exceptions import InvalidFrame, InvalidJSON
 from channels_core.generic import _events
 
 
@@ -14,7 +18,7 @@ def test_accept() -> None:
     assert _events.accept("v1", [("A", "b")]) == {
         "type": "websocket.accept",
         "subprotocol": "v1",
-        "headers": [(b"a", b"b")],
+        "headers": [(b"A", b"b")],
     }
 
 
@@ -99,14 +103,65 @@ def test_json_is_encoded_with_the_encoder() -> None:
         _events.encode_json(object(), None)
 
 
-def test_the_kinds_of_frames_that_a_method_takes() -> None:
-    def text_only(self: Any, text_data: str) -> None: ...
-    def bytes_only(self: Any, bytes_data: bytes) -> None: ...
-    def both(self: Any, text_data: str = "", bytes_data: bytes = b"") -> None: ...
-    def any_keyword(self: Any, **frame: Any) -> None: ...
-    def odd(self: Any, frame: Any) -> None: ...
+def test_a_kind_of_frame_that_receive_has_no_parameter_for() -> None:
+    def text_only(text_data: str) -> None:
+        raise TypeError("of its own")
 
-    assert _events.frames_taken(text_only) == {"text_data"}
-    assert _events.frames_taken(bytes_only) == {"bytes_data"}
-    for method in (both, any_keyword, odd, None):
-        assert _events.frames_taken(method) == {"text_data", "bytes_data"}
+    def call(payload: dict[str, Any]) -> InvalidFrame | None:
+        try:
+            text_only(**payload)
+        except TypeError as error:
+            return _events.not_taken(error, payload)
+        raise AssertionError
+
+    fault = call({"bytes_data": b"x"})
+    assert isinstance(fault, InvalidFrame)
+    assert (str(fault), fault.code) == ("A binary frame came where text is expected", 1003)
+    assert call({"text_data": "x"}) is None
+    assert _events.not_taken(TypeError("no traceback"), {"text_data": "x"}) is None
+
+
+@pytest.mark.parametrize(
+    "buffer", [bytearray(b"ab"), memoryview(b"ab"), array("B", b"ab")], ids=["1", "2", "3"]
+)
+def test_any_buffer_is_sent(buffer: Any) -> None:
+    assert _events.frame(None, buffer) == {"type": "websocket.send", "bytes": b"ab"}
+
+
+def test_a_lazy_translation_is_sent_as_text() -> None:
+    message = _events.frame(cast("Any", gettext_lazy("hello")), None)
+    assert message == {"type": "websocket.send", "text": "hello"}
+    assert type(message["text"]) is str
+
+
+def test_an_enum_is_a_close_code_as_a_server_takes_it() -> None:
+    message = _events.close(IntEnum("Code", {"BUSY": 4008})(4008), None)
+    assert message == {"type": "websocket.close", "code": 4008}
+    assert type(message["code"]) is int
+
+
+class TestUndecodable:
+    """What a JSON consumer makes of an error of `decode_json`."""
+
+    def test_bad_json_is_still_an_error_of_the_standard_library(self) -> None:
+        with pytest.raises(json.JSONDecodeError) as raised:
+            json.loads("{bad")
+        fault = _events.undecodable(raised.value)
+        assert isinstance(fault, InvalidFrame)
+        assert isinstance(fault, json.JSONDecodeError)
+        assert str(fault) == str(raised.value)
+        assert (fault.doc, fault.pos, fault.code) == ("{bad", 1, 1007)
+        copy = pickle.loads(pickle.dumps(fault))
+        assert (type(copy), str(copy), copy.code) == (InvalidJSON, str(fault), 1007)
+
+    def test_a_class_of_the_program_s_own_stays_what_it_is(self) -> None:
+        class Refused(ValueError):
+            pass
+
+        error = Refused("no")
+        assert _events.undecodable(error) is None
+        assert getattr(error, _events.CLOSE_CODE) == 1007
+
+    def test_others_are_named(self) -> None:
+        fault = _events.undecodable(RecursionError("deep"))
+        assert str(fault) == "A text frame is not JSON: deep"

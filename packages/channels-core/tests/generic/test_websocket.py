@@ -13,7 +13,12 @@ from channels_core.exceptions import (
     InvalidFrame,
     StopConsumer,
 )
-from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.generic.websocket import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    JsonWebsocketConsumer,
+    WebsocketConsumer,
+)
 from channels_core.typing import Message, Scope
 from colours import both_colours, consumer, throw
 from fakes import LocalLayer, Server, until
@@ -83,7 +88,7 @@ async def test_accepts_with_headers_and_an_offered_subprotocol(
 
     server = Server(consumer(colour, connect=connect).as_asgi(), {"subprotocols": ["chat.v2"]})
     assert await server.connect() == [
-        {"type": "websocket.accept", "subprotocol": "chat.v2", "headers": [(b"x-room", b"1")]}
+        {"type": "websocket.accept", "subprotocol": "chat.v2", "headers": [(b"X-Room", b"1")]}
     ]
     await server.leave()
     assert not caplog.records
@@ -450,22 +455,95 @@ async def test_a_binary_frame_over_the_limit_is_refused(colour: str) -> None:
         await server.end()
 
 
+class _AsyncText(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str) -> None:  # type: ignore[override] # as programs do
+        await self.send(text_data)
+
+
+class _AsyncBytes(AsyncWebsocketConsumer):
+    async def receive(self, bytes_data: bytes) -> None:  # type: ignore[override] # as programs do
+        await self.send(bytes_data=bytes_data)
+
+
+class _SyncText(WebsocketConsumer):
+    def receive(self, text_data: str) -> None:  # type: ignore[override] # as programs do
+        self.send(text_data)
+
+
+class _SyncBytes(WebsocketConsumer):
+    def receive(self, bytes_data: bytes) -> None:  # type: ignore[override] # as programs do
+        self.send(bytes_data=bytes_data)
+
+
+TAKING: dict[tuple[str, str], Any] = {
+    ("async", "text"): _AsyncText,
+    ("async", "bytes"): _AsyncBytes,
+    ("sync", "text"): _SyncText,
+    ("sync", "bytes"): _SyncBytes,
+}
+
+
+@both_colours
+async def test_a_type_error_of_the_program_is_its_own(colour: str) -> None:
+    def receive(self: Any, text_data: str) -> Any:
+        yield throw(TypeError("of its own"))
+
+    server = Server(consumer(colour, receive=receive).as_asgi())
+    await server.connect()
+    server.text("x")
+    with pytest.raises(TypeError, match="of its own"):
+        await server.end()
+
+
+@both_colours
+@pytest.mark.parametrize("where", ["receive", "websocket_receive"])
+async def test_a_program_may_catch_bad_json_as_on_upstream(colour: str, where: str) -> None:
+    base: Any = {"async": AsyncJsonWebsocketConsumer, "sync": JsonWebsocketConsumer}[colour]
+
+    def catching(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            yield getattr(super(type(self), self), where)(*args, **kwargs)
+        except json.JSONDecodeError as error:
+            yield self.send_json({"bad at": error.pos})
+
+    program = consumer(colour, json=True, **{where: catching})
+    assert issubclass(program, base)
+    server = Server(program.as_asgi())
+    await server.connect()
+    server.text("{bad", "{worse")
+    assert [message["text"] for message in await server.reply(2)] == ['{"bad at": 1}'] * 2
+    await server.leave()
+
+
+@both_colours
+async def test_an_error_of_the_program_s_own_decoder_is_caught_as_such(colour: str) -> None:
+    class Refused(ValueError):
+        pass
+
+    def decode_json(cls: Any, text_data: str) -> Any:
+        yield throw(Refused(text_data))
+
+    program = consumer(colour, json=True)
+    coloured = consumer(colour, decode_json=decode_json).decode_json
+    program.decode_json = classmethod(coloured)
+    server = Server(program.as_asgi())
+    await server.connect()
+    server.text("x")
+    with pytest.raises(InvalidFrame, match="cannot be decoded: x") as raised:
+        await server.end()
+    assert isinstance(raised.value.__cause__, Refused)
+    assert server.received[-1] == {"type": "websocket.close", "code": 1007}
+
+
 @both_colours
 @pytest.mark.parametrize("expected", ["text", "bytes"])
 async def test_a_frame_of_a_kind_that_the_program_does_not_take_closes_with_1003(
     colour: str, expected: str
 ) -> None:
-    def text_only(self: Any, text_data: str) -> Any:
-        yield self.send(text_data)
-
-    def bytes_only(self: Any, bytes_data: bytes) -> Any:
-        yield self.send(bytes_data=bytes_data)
-
-    receive = text_only if expected == "text" else bytes_only
     frames: list[dict[str, Any]] = [{"text": "x"}, {"bytes": b"x"}]
     good, bad = frames if expected == "text" else reversed(frames)
     fault = "where text is" if expected == "text" else "where binary ones are"
-    server = Server(consumer(colour, receive=receive).as_asgi())
+    server = Server(TAKING[colour, expected].as_asgi())
     await server.connect()
     server.put({"type": "websocket.receive", **good})
     await server.reply()
@@ -526,7 +604,7 @@ async def test_a_server_that_keeps_the_low_codes_to_itself_gets_a_private_one(
     server = Daphne(consumer(colour, json=True, disconnect=disconnect).as_asgi())
     await server.connect()
     server.text("{bad")
-    with pytest.raises(InvalidFrame, match="not JSON"):
+    with pytest.raises(InvalidFrame, match="Expecting property name"):
         await server.end()
     assert server.received[-1] == {"type": "websocket.close", "code": 4007}
     assert seen == [(4007, 4007, "")]

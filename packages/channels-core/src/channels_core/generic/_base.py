@@ -1,7 +1,7 @@
 """What the two colours of WebSocket consumers share: all that neither waits nor sends."""
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from channels_core.exceptions import InvalidFrame, StopConsumer
@@ -55,15 +55,11 @@ class WebsocketBase(GroupMember):
     scope: Scope
 
     _channels_socket: Socket
-    _channels_takes: ClassVar[frozenset[str]] = frozenset({"text_data", "bytes_data"})
+    _channels_call: Callable[..., Coroutine[Any, Any, None]]
+    invalid_frame: Callable[[InvalidFrame], Any]
 
     # Of the consumer this is mixed into.
     _channels_loop: "MessageLoop | None"
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Learn which kinds of frames the new class takes."""
-        super().__init_subclass__(**kwargs)
-        cls._channels_takes = _events.frames_taken(getattr(cls, "receive", None))
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the state here: a program's constructor need not call ours."""
@@ -94,7 +90,17 @@ class WebsocketBase(GroupMember):
             loop.stop_later(_DISCONNECT_WITHIN, StopConsumer())
 
     def _channels_payload(self, message: Message) -> dict[str, Any]:
-        return _events.payload(message, self.max_message_size, self._channels_takes)
+        return _events.payload(message, self.max_message_size)
+
+    async def _channels_refuse_frame(self, error: Exception) -> None:
+        if not isinstance(error, InvalidFrame):
+            code: int | None = getattr(error, _events.CLOSE_CODE, None)
+            if code is None:
+                raise error
+            fault = InvalidFrame(f"A text frame cannot be decoded: {error}", code)
+            fault.__cause__ = error
+            error = fault
+        await self._channels_call(self.invalid_frame, error)
 
     def _channels_private_close(self, error: InvalidFrame) -> WebsocketClose:
         """Return the close for a server that keeps the codes below 3000 to itself."""

@@ -1,13 +1,13 @@
 """Build the ASGI messages of a WebSocket, and read those that come in."""
 
-import inspect
 import json
 import math
-from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from channels_core.exceptions import InvalidFrame
-from channels_core.headers import HeadersArgument, encode_headers, encode_response_headers
+from django.utils.functional import Promise
+
+from channels_core.exceptions import InvalidFrame, InvalidJSON
+from channels_core.headers import HeadersArgument, encode_response_headers, pass_on_headers
 from channels_core.typing import (
     Message,
     Scope,
@@ -19,24 +19,27 @@ from channels_core.typing import (
 )
 
 __all__ = [
+    "CLOSE_CODE",
     "accept",
     "close",
     "decode_json",
     "denial",
     "encode_json",
     "frame",
-    "frames_taken",
+    "not_taken",
     "payload",
+    "undecodable",
 ]
 
-_ALL_FRAMES: Final = frozenset({"text_data", "bytes_data"})
+#: Attribute of an exception that says with which code its frame is to be answered.
+CLOSE_CODE: Final = "_channels_close_code"
 
 
 def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept:
     """Build the message that accepts a handshake."""
     message: WebsocketAccept = {"type": "websocket.accept", "subprotocol": subprotocol}
     if headers:
-        message["headers"] = encode_headers(headers)
+        message["headers"] = pass_on_headers(headers)
     return message
 
 
@@ -48,16 +51,23 @@ def frame(text_data: str | None, bytes_data: bytes | None) -> WebsocketFrame:
         TypeError: The text is no str, or the bytes are none.
     """
     if text_data is not None:
-        if not isinstance(text_data, str):
+        if isinstance(text_data, Promise):  # of gettext_lazy(), for example
+            text_data = str(text_data)
+        elif not isinstance(text_data, str):
             raise TypeError(
                 f"text_data must be a str, not {type(text_data).__name__}; "
                 "a JSON consumer's send_json() takes other values"
             )
         return {"type": "websocket.send", "text": text_data}
     if bytes_data is not None:
-        if not isinstance(bytes_data, bytes | bytearray | memoryview):
-            raise TypeError(f"bytes_data must be bytes, not {type(bytes_data).__name__}")
-        return {"type": "websocket.send", "bytes": bytes(bytes_data)}
+        if type(bytes_data) is not bytes:
+            try:
+                bytes_data = bytes(memoryview(bytes_data))
+            except TypeError:
+                raise TypeError(
+                    f"bytes_data must be bytes, not {type(bytes_data).__name__}"
+                ) from None
+        return {"type": "websocket.send", "bytes": bytes_data}
     raise ValueError("You must pass one of bytes_data or text_data")
 
 
@@ -70,7 +80,8 @@ def close(code: int | bool | None, reason: str | None) -> WebsocketClose:
     """
     message: WebsocketClose = {"type": "websocket.close"}
     if code is not None and code is not True:
-        message["code"] = code
+        # Of an IntEnum too: servers ask for an int, and no subclass of it.
+        message["code"] = int(code) if isinstance(code, int) else code
     if reason:
         message["reason"] = reason
     return message
@@ -97,58 +108,56 @@ def denial(
     content = body.encode() if isinstance(body, str) else bytes(body)
     fields = encode_response_headers(headers, content)
     return [
-        {"type": "websocket.http.response.start", "status": status, "headers": fields},
+        {"type": "websocket.http.response.start", "status": int(status), "headers": fields},
         {"type": "websocket.http.response.body", "body": content},
     ]
 
 
-def frames_taken(receive: Callable[..., object] | None) -> frozenset[str]:
-    """Return which of `text_data` and `bytes_data` a `receive` method has parameters for.
-
-    A program that handles text only often leaves the other one out.
-    """
-    if receive is None:
-        return _ALL_FRAMES
-    parameters = inspect.signature(receive).parameters
-    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
-        return _ALL_FRAMES
-    # A method with neither has a signature of its own, and is to fail as Python does.
-    return _ALL_FRAMES.intersection(parameters) or _ALL_FRAMES
-
-
-def payload(
-    message: Message, limit: int | None, taken: frozenset[str] = _ALL_FRAMES
-) -> dict[str, Any]:
+def payload(message: Message, limit: int | None) -> dict[str, Any]:
     """Return what a frame carries, as the keyword argument for `receive`.
 
     Args:
         message: A `websocket.receive` message.
         limit: The largest payload that is taken, in bytes (text as UTF-8); None for any.
-        taken: What `frames_taken` says of the consumer.
 
     Returns:
         `{"text_data": str}` or `{"bytes_data": bytes}`.
 
     Raises:
-        InvalidFrame: The payload is larger than the limit (1009), there is none, or it is of a kind
-            that is not taken (1003).
+        InvalidFrame: The payload is larger than the limit (1009), or there is none (1003).
     """
     text = message.get("text")
     if text is not None:
         # A character takes one to four bytes: most frames need not be encoded to be measured.
         if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
             raise _too_big(limit)
-        if "text_data" not in taken:
-            raise InvalidFrame("A text frame came where binary ones are expected", 1003)
         return {"text_data": text}
     data = message.get("bytes")
     if data is None:
         raise InvalidFrame("A frame has neither text nor bytes", 1003)
     if limit is not None and len(data) > limit:
         raise _too_big(limit)
-    if "bytes_data" not in taken:
-        raise InvalidFrame("A binary frame came where text is expected", 1003)
     return {"bytes_data": data}
+
+
+def not_taken(error: TypeError, payload: dict[str, Any]) -> InvalidFrame | None:
+    """Return what to raise where `receive` has no parameter for a kind of frame.
+
+    A program that handles text only often leaves the other parameter out.
+
+    Args:
+        error: What the call of `receive` raised.
+        payload: What it was called with.
+
+    Returns:
+        None if the call succeeded and the error comes from the method's own code.
+    """
+    # The second is what Python says where an ordinary function was called and awaited.
+    if error.__traceback__ is None or error.__traceback__.tb_next or "'await'" in str(error):
+        return None
+    if "text_data" in payload:
+        return InvalidFrame("A text frame came where binary ones are expected", 1003)
+    return InvalidFrame("A binary frame came where text is expected", 1003)
 
 
 def _too_big(limit: int) -> InvalidFrame:
@@ -175,6 +184,24 @@ def _finite(number: str) -> float:
     if math.isinf(value):
         raise ValueError(f"{number:.30} is too large a number")
     return value
+
+
+def undecodable(error: Exception) -> InvalidFrame | None:
+    """Return what to raise for a text frame that `decode_json` could not read.
+
+    Args:
+        error: What it raised. A program may expect that very class, from its own `decode_json`
+            for example: it then stays what it is, and is marked for whoever closes the socket.
+
+    Returns:
+        None if the error itself is to be raised on.
+    """
+    if isinstance(error, json.JSONDecodeError):
+        return InvalidJSON(error.msg, error.doc, error.pos)
+    if type(error) in (ValueError, RecursionError):
+        return InvalidFrame(f"A text frame is not JSON: {error}", 1007)
+    setattr(error, CLOSE_CODE, 1007)
+    return None
 
 
 def encode_json(content: Any, encoder: type[json.JSONEncoder] | None) -> str:

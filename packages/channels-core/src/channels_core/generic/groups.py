@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, ClassVar, Self
 
 from asgiref.sync import async_to_sync
@@ -64,6 +65,8 @@ class GroupMember:
     channel_name: str
 
     _channels_joined: set[str]
+    # Names in `groups` that are not to be left any more.
+    _channels_groups_left: set[str]
     _channels_declared: frozenset[str] = frozenset()
     _channels_disconnect_called: bool
 
@@ -76,6 +79,7 @@ class GroupMember:
         """Make the state here: a program's constructor need not call ours."""
         consumer = super().__new__(cls)
         consumer._channels_joined = set()
+        consumer._channels_groups_left = set()
         consumer._channels_disconnect_called = False
         return consumer
 
@@ -85,9 +89,9 @@ class GroupMember:
             self.scope = args[0]
         declared = getattr(type(self), "groups", None)
         unset = "groups" not in vars(self)
-        if unset and (declared is None or isinstance(declared, list | tuple | set | frozenset)):
-            # Its own list: one that a connection appends to must not be the class's.
-            self.groups = list(declared or ())
+        if unset and (declared is None or isinstance(declared, list | set)):
+            # Its own: what a connection adds must not be in its class's.
+            self.groups = copy(declared) if declared is not None else []
 
     def _channels_group_layer(self) -> BaseChannelLayer:
         layer: Any = self.channel_layer  # or None
@@ -113,18 +117,21 @@ class GroupMember:
 
     def _channels_groups_to_leave(self) -> list[str]:
         """Return what was joined, and what a program added to `groups` itself."""
-        added = set(self._channels_own_groups()) - self._channels_declared
-        return sorted(self._channels_joined | added)
-
-    def _channels_own_groups(self) -> list[str]:
-        """Return the list that is this consumer's own, and not its class's."""
         groups = vars(self).get("groups")
-        return groups if isinstance(groups, list) else []
+        added = set(groups) if isinstance(groups, list | tuple | set | frozenset) else set()
+        return sorted(
+            self._channels_joined | (added - self._channels_declared - self._channels_groups_left)
+        )
 
     def _channels_forget(self, group: str) -> None:
+        # `groups` is the program's: its `disconnect` may still ask for it.
         self._channels_joined.discard(group)
-        groups = self._channels_own_groups()
-        if group in groups:
+        self._channels_groups_left.add(group)
+
+    def _channels_drop(self, group: str) -> None:
+        self._channels_forget(group)
+        groups = vars(self).get("groups")
+        if isinstance(groups, list | set) and group in groups:
             groups.remove(group)
 
     def _channels_disconnect_arguments(self) -> tuple[Any, ...]:
@@ -196,7 +203,7 @@ class AsyncGroupMember(GroupMember):
             TypeError: The name is not valid.
         """
         await leave(self._channels_group_layer(), name, self.channel_name)
-        self._channels_forget(name)
+        self._channels_drop(name)
 
     async def _channels_join_declared(self) -> None:
         with self._channels_before_connect():
@@ -207,6 +214,7 @@ class AsyncGroupMember(GroupMember):
         layer = self._channels_group_layer()
         # Before the call: if it fails halfway, the channel may be in the group all the same.
         self._channels_joined.add(name)
+        self._channels_groups_left.discard(name)
         try:
             await join(layer, name, self.channel_name)
         except TypeError:
@@ -226,7 +234,7 @@ class SyncGroupMember(GroupMember):
     def leave_group(self, name: str) -> None:
         """Leave a group of the channel layer."""
         async_to_sync(leave)(self._channels_group_layer(), name, self.channel_name)
-        self._channels_forget(name)
+        self._channels_drop(name)
 
     def _channels_join_declared(self) -> None:
         with self._channels_before_connect():
@@ -237,6 +245,7 @@ class SyncGroupMember(GroupMember):
         layer = self._channels_group_layer()
         # Before the call: if it fails halfway, the channel may be in the group all the same.
         self._channels_joined.add(name)
+        self._channels_groups_left.discard(name)
         try:
             async_to_sync(join)(layer, name, self.channel_name)
         except TypeError:

@@ -129,10 +129,13 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         """
         if not self._channels_socket.may_receive():
             return
+        payload = self._channels_payload(message)
         try:
-            await self.receive(**self._channels_payload(message))
-        except InvalidFrame as error:
-            await self.invalid_frame(error)
+            await self.receive(**payload)
+        except TypeError as error:
+            if (fault := _events.not_taken(error, payload)) is None:
+                raise
+            raise fault from error
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Handle a frame; does nothing unless overridden.
@@ -266,7 +269,9 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         try:
             content = await self.decode_json(text_data)
         except (ValueError, RecursionError) as error:
-            raise InvalidFrame(f"A text frame is not JSON: {error}", 1007) from error
+            if (fault := _events.undecodable(error)) is None:
+                raise
+            raise fault from error
         await self.receive_json(content, **kwargs)
 
     async def receive_json(self, content: ContentT, **kwargs: Any) -> None:
@@ -368,10 +373,13 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         """Hand a frame to `receive`."""
         if not self._channels_socket.may_receive():
             return
+        payload = self._channels_payload(message)
         try:
-            self.receive(**self._channels_payload(message))
-        except InvalidFrame as error:
-            self.invalid_frame(error)
+            self.receive(**payload)
+        except TypeError as error:
+            if (fault := _events.not_taken(error, payload)) is None:
+                raise
+            raise fault from error
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Handle a frame."""
@@ -443,7 +451,9 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         try:
             content = self.decode_json(text_data)
         except (ValueError, RecursionError) as error:
-            raise InvalidFrame(f"A text frame is not JSON: {error}", 1007) from error
+            if (fault := _events.undecodable(error)) is None:
+                raise
+            raise fault from error
         self.receive_json(content, **kwargs)
 
     def receive_json(self, content: ContentT, **kwargs: Any) -> None:

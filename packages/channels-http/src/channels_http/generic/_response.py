@@ -4,7 +4,7 @@ import enum
 from typing import Any, Final
 
 from channels_core.exceptions import ConnectionStateError
-from channels_core.headers import HeadersArgument, encode_headers
+from channels_core.headers import HeadersArgument, pass_on_headers
 from channels_core.typing import Message
 
 __all__ = ["Response", "ResponseState", "as_bytes"]
@@ -72,10 +72,12 @@ class Response:
         given: object = status
         if not (isinstance(given, int) and 200 <= given <= 999):
             raise ValueError(f"The status of a response is an int from 200 to 999, not {status!r}")
-        fields = encode_headers(headers)
-        if any(name == b"transfer-encoding" for name, _ in fields):
+        fields = [
             # How the body is cut up on its way is the server's affair, and it says so itself.
-            fields = [field for field in fields if field[0] != b"transfer-encoding"]
+            field
+            for field in pass_on_headers(headers)
+            if field[0].lower() != b"transfer-encoding"
+        ]
         self.state = ResponseState.OPEN
         self._without_body = self._without_body or status in _WITHOUT_BODY
         self.streams = not self._without_body
@@ -126,8 +128,4 @@ class Response:
             ValueError: A header holds CR, LF or NUL.
         """
         content = as_bytes(body)
-        start = self.start(status, headers)
-        fields = start["headers"]
-        if status not in _WITHOUT_BODY and not any(n == b"content-length" for n, _ in fields):
-            fields.append((b"content-length", str(len(content)).encode()))
-        return start, self.body(content, more_body=False)
+        return self.start(status, headers), self.body(content, more_body=False)
