@@ -342,8 +342,7 @@ class TestHttpRequests:
         monkeypatch.setattr(http_requests.Notes, "notes", [])
         status, headers, body = await fetch(self.site, "/notes/", b"mi", b"lk", method="POST")
         assert (status, json.loads(body)) == (201, ["milk"])
-        assert headers[b"content-type"] == b"application/json"
-        assert headers[b"content-length"] == b"8"
+        assert headers[b"Content-Type"] == b"application/json"
         assert (await fetch(self.site, "/notes/"))[2] == b'["milk"]'
         assert (await fetch(self.site, "/notes/", method="HEAD"))[2] == b""
         status, headers, _ = await fetch(self.site, "/notes/", method="DELETE")

@@ -112,7 +112,7 @@ class ResponseSender:
     async def send_response(
         self, status: int, body: bytes | str, *, headers: HeadersArgument = None
     ) -> None:
-        """Send a whole response, with its `Content-Length`.
+        """Send a whole response; headers go out as they are given, and no other ones.
 
         Args:
             status: HTTP status.

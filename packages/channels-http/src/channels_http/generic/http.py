@@ -271,7 +271,8 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             await getattr(self, name)(body)
             return
         allowed = {*offered, "options", *(["head"] if self.get is not None else [])}
-        headers = [("Allow", ", ".join(sorted(allowed)).upper())]
+        allow = ", ".join(sorted(allowed)).upper()
+        headers = [(b"allow", allow), (b"content-length", b"0")]
         await self.send_response(200 if name == "options" else 405, b"", headers=headers)
 
     def _channels_drain(self) -> None:

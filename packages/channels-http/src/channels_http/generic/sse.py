@@ -15,6 +15,7 @@ __all__ = ["AsyncSseConsumer"]
 
 logger: Final = logging.getLogger("django.channels.http")
 
+_NOT_ALLOWED: Final = ((b"allow", b"GET, HEAD"), (b"content-length", b"0"))
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     # Neither kept nor compressed on the way, which would hold events back.
@@ -61,7 +62,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
             body: The request's body, which is not looked at.
         """
         if self.scope.get("method", "GET") not in ("GET", "HEAD"):
-            await self.send_response(405, b"", headers=[("Allow", "GET, HEAD")])
+            await self.send_response(405, b"", headers=_NOT_ALLOWED)
             return
         head = self.scope.get("method") == "HEAD"
         await self.send_headers(headers=_HEADERS)
