@@ -75,6 +75,7 @@ class TestUser:
     async def test_in_a_view(self, anna: User) -> None:
         http = HttpCommunicator(get_asgi_application(), "GET", "/", user=anna)
         assert (await http.get_response(SECONDS)).text.startswith("anna ")
+        await http.wait(SECONDS)
 
     async def test_behind_middleware(self, anna: User) -> None:
         socket = WebsocketCommunicator(with_sessions, "/", user=anna)
