@@ -11,7 +11,14 @@ from channels.generic.websocket import (
     AsyncWebsocketConsumer,
     WebsocketConsumer,
 )
-from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
+from channels.testing import (
+    ApplicationCommunicator,
+    ChannelsLiveServerTestCase,
+    HttpCommunicator,
+    WebsocketCommunicator,
+)
+from channels.testing import live as live_module
+from daphne.testing import DaphneProcess
 
 from channels_core.typing import Message, Receive, Scope, Send
 
@@ -91,7 +98,7 @@ async def test_a_failure_after_the_response_is_not_raised_with_it() -> None:
 
     client = HttpCommunicator(application, "GET", "/")
     assert (await client.get_response(SECONDS))["body"] == b"a"
-    with pytest.raises(ValueError, match="^too late$"):
+    with pytest.raises(ValueError, match=r"^too late$"):
         await client.wait(SECONDS)
 
 
@@ -290,7 +297,7 @@ async def test_an_application_that_fails_as_it_is_cancelled() -> None:
 
     for call in ("wait", "receive_output"):
         communicator = ApplicationCommunicator(application, {"type": "test"})
-        with pytest.raises(RuntimeError, match="^in the clean-up$"):
+        with pytest.raises(RuntimeError, match=r"^in the clean-up$"):
             await getattr(communicator, call)(0.01)
 
 
@@ -307,7 +314,7 @@ async def test_what_the_application_raised_comes_before_a_time_out(consumer: Any
         socket.disconnect(),
         socket.wait(),
     ):
-        with pytest.raises(ValueError, match="^told to fail$"):
+        with pytest.raises(ValueError, match=r"^told to fail$"):
             await call
 
 
@@ -327,5 +334,14 @@ async def test_receive_nothing_leaves_what_is_raised_meanwhile_to_the_next_call(
     await socket.connect(SECONDS)
     await socket.send_to("a")
     assert await socket.receive_nothing(0.05) is True
-    with pytest.raises(ValueError, match="^told to fail$"):
+    with pytest.raises(ValueError, match=r"^told to fail$"):
         await socket.wait()
+
+
+# The live server
+
+
+def test_the_process_of_daphne_has_its_name() -> None:
+    assert live_module.DaphneProcess is DaphneProcess
+    assert ChannelsLiveServerTestCase.DaphneProcess is DaphneProcess
+    assert ChannelsLiveServerTestCase.ProtocolServerProcess is DaphneProcess

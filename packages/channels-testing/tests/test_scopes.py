@@ -116,7 +116,7 @@ class TestHeaders:
 
     @pytest.mark.parametrize("wrong", ["a: b", b"a: b", ["abc"], [(b"a", 1)], [(b"a",)]])
     def test_nothing_else_is_a_header(self, wrong: Any) -> None:
-        with pytest.raises(TypeError, match="[Hh]eader"):
+        with pytest.raises(TypeError, match=r"[Hh]eader"):
             websocket_scope("/", wrong)
 
     def test_a_mapping(self) -> None:
