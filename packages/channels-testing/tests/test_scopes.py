@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.http import parse_cookie
 
-from channels_core.headers import HeadersArgument
 from channels_core.typing import Scope
 from channels_testing._scopes import (
     add_cookies,
@@ -109,7 +108,7 @@ class TestHeaders:
         assert websocket_scope("/", pairs)["headers"] is pairs
 
     def test_str_among_them_is_encoded(self) -> None:
-        pairs: HeadersArgument = [(b"X-B", b"1"), ("X-A", "2"), (b"x-b", "3")]
+        pairs: list[Any] = [(b"X-B", b"1"), ("X-A", "2"), (b"x-b", "3")]
         expected = [(b"X-B", b"1"), (b"x-a", b"2"), (b"x-b", b"3")]
         assert websocket_scope("/", pairs)["headers"] == expected
         assert websocket_scope("/", iter(pairs))["headers"] == expected

@@ -548,7 +548,7 @@ class TestContext:
                 waited.append(timeout)
                 return True, None
 
-            async def disconnect(
+            async def disconnect(  # type: ignore[override] # as programs have it
                 self, code: int = 1000, timeout: float = 1, reason: str = ""
             ) -> None:
                 waited.append(timeout)

@@ -118,7 +118,7 @@ def given_headers(headers: HeadersArgument) -> Any:
         ValueError: A header that has to be encoded holds CR, LF or NUL, or its name is none.
     """
     if isinstance(headers, Mapping | str | bytes):
-        return encode_headers(headers)  # type: ignore[arg-type] # which refuses the last two
+        return encode_headers(headers)  # which refuses the last two
     pairs: Any = headers if isinstance(headers, list | tuple) else list(headers or ())
     if not pairs:
         return []

@@ -215,7 +215,8 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
             if not self.output_queue.empty():
                 return False
             await asyncio.sleep(interval)
-        return self.output_queue.empty()
+        nothing: bool = self.output_queue.empty()
+        return nothing
 
     async def wait(self, timeout: float = 1, *, must_end: bool = False) -> None:
         """Wait for the application to end by itself.

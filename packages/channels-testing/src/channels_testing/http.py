@@ -136,7 +136,7 @@ class HttpCommunicator(ApplicationCommunicator):
         self.body: bytes = b"".join(parts)
         self._parts = parts or [b""]
         #: Whether the request has been sent, or a part of it.
-        self.sent_request = False
+        self.sent_request: bool = False
         self.response: Response | None = None
         self._ended = False
 

@@ -247,16 +247,17 @@ class WebsocketCommunicator(ApplicationCommunicator):
             raise _failure(
                 "The response needs exactly one of 'text' or 'bytes'", f"Got {brief(message)}"
             )
-        if text is not None and not isinstance(text, str):
-            raise _failure(
-                f"Text frame payload is not str, it is {type(text)}", f"Got {brief(message)}"
-            )
-        if content is not None and not isinstance(content, bytes):
+        if text is not None:
+            if not isinstance(text, str):
+                raise _failure(
+                    f"Text frame payload is not str, it is {type(text)}", f"Got {brief(message)}"
+                )
+            return text
+        if not isinstance(content, bytes):
             raise _failure(
                 f"Binary frame payload is not bytes, it is {type(content)}", f"Got {brief(message)}"
             )
-        received: str | bytes = content if text is None else text
-        return received
+        return content
 
     def _how_it_closed(self) -> str:
         reason = f": {self.close_reason}" if self.close_reason else " and no reason"
