@@ -103,6 +103,7 @@ class TestARealServer:
     ) -> None:
         found = [connections["default"]]
         monkeypatch.setattr(_live_databases, "in_memory", lambda aliases: found)
+        monkeypatch.setitem(found[0].settings_dict["TEST"], "NAME", None)
         with pytest.raises(ImproperlyConfigured) as caught:
             _live_databases.refuse_in_memory({"default"}, "LiveDeskTests")
         assert shown(caught.value) in re.sub(r"\s+", " ", self.TEXT.replace("\n> ", "\n"))

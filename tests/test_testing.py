@@ -85,6 +85,13 @@ class TestWhoIsThere:
         assert async_to_sync(greeting)(consumer, cookies=client.cookies) == "anna None"
 
 
+async def test_the_user_is_found_by_the_cookie_alone(anna: User) -> None:
+    socket = WebsocketCommunicator(AuthMiddlewareStack(Greeting), "/", user=anna)
+    async with socket:
+        assert await socket.receive_from(SECONDS) == "anna None"
+    assert not socket.scope.keys() & {"user", "session"}
+
+
 class TestLogins:
     async def test_a_login_over_http_is_one_on_the_socket(self, anna: User) -> None:
         page = HttpCommunicator(AuthMiddlewareStack(Page), "POST", "/", b"anna")

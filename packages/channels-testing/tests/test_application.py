@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import re
+import time
 import weakref
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
@@ -83,6 +84,14 @@ class TestStart:
         communicator = ApplicationCommunicator(echo, shared, cookies={"a": "b"})
         communicator.scope["user"] = "anna"
         assert shared == {"type": "test", "headers": []}
+
+    async def test_a_scope_is_the_very_object_unless_it_is_changed(self) -> None:
+        scope: Scope = {"type": "test"}
+        communicator = ApplicationCommunicator(echo, scope)
+        assert communicator.scope is scope
+        communicator.force_login(None)
+        assert communicator.scope is not scope
+        assert communicator.scope == scope
 
     async def test_it_runs_in_a_context_of_its_own(self) -> None:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,11 +190,24 @@ class TestReceiveNothing:
         assert await communicator.receive_nothing(timeout=0) is True
         communicator.stop()
 
-    async def test_the_exception_that_ended_it_meanwhile(self) -> None:
+    async def test_the_exception_that_ended_it_meanwhile_is_left_to_the_next_call(self) -> None:
         communicator = communicate()
         await communicator.send_input({"type": "fail"})
+        assert await communicator.receive_nothing(0.02, 0.01) is True
         with pytest.raises(ValueError, match="told to fail"):
             await communicator.receive_nothing(0.02, 0.01)
+
+    async def test_while_a_test_has_stopped_the_clock(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        communicator = communicate()
+        with monkeypatch.context() as patch:
+            # As freezegun does it with `real_asyncio=True`.
+            patch.setattr(asyncio.get_running_loop(), "time", time.monotonic)
+            patch.setattr(time, "monotonic", lambda: 0.0)
+            nothing = communicator.receive_nothing(0.02, 0.01)
+            assert await asyncio.wait_for(nothing, SECONDS) is True
+        communicator.stop()
 
     async def test_an_application_that_ends_meanwhile(self) -> None:
         communicator = communicate()
@@ -238,8 +260,13 @@ class TestWait:
 
     async def test_for_one_that_does_not_end(self) -> None:
         communicator = communicate()
+        await communicator.wait(0.01)
+        assert communicator.future.cancelled()
+
+    async def test_for_one_that_has_to_end(self) -> None:
+        communicator = communicate()
         with pytest.raises(TimeoutError, match=r"^The application did not end within 0\.01 s\. "):
-            await communicator.wait(0.01)
+            await communicator.wait(0.01, must_end=True)
         assert communicator.future.cancelled()
 
     async def test_a_test_that_gives_up_itself(self) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
@@ -428,6 +429,18 @@ class TestWithoutDaphne:
         assert ChannelsLiveServerTestCase.serve_static is True
         assert ChannelsLiveServerTestCase.static_wrapper is ASGIStaticFilesHandler
         assert issubclass(ChannelsLiveServerTestCase, TransactionTestCase)
+
+
+class TestDaphneProcess:
+    def test_it_is_there_under_its_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        known = SimpleNamespace(DaphneProcess=object())
+        monkeypatch.setitem(sys.modules, "daphne.testing", known)
+        assert live.DaphneProcess is known.DaphneProcess
+        assert ChannelsLiveServerTestCase.DaphneProcess is known.DaphneProcess
+
+    def test_nothing_else_is(self) -> None:
+        with pytest.raises(AttributeError, match="has no attribute 'HypercornProcess'"):
+            _ = live.HypercornProcess
 
 
 class TestMakeApplication:

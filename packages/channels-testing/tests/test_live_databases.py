@@ -1,5 +1,6 @@
 """Which databases a server uses; without a server."""
 
+import multiprocessing
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,34 @@ class TestInMemory:
             match=r'^Case serves.*DATABASES\["memory"\]\["TEST"\]\["NAME"\] to',
         ):
             refuse_in_memory(["default", "memory"], "Case")
+
+    @pytest.mark.parametrize(
+        ("name", "parent", "method"),
+        [("path/of/a/file", None, "fork"), (None, object(), "spawn")],
+    )
+    def test_no_path_is_asked_for_where_django_copies_all_into_memory(
+        self, monkeypatch: pytest.MonkeyPatch, name: str | None, parent: object, method: str
+    ) -> None:
+        monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+        monkeypatch.setattr(multiprocessing, "get_start_method", lambda: method)
+        connections["memory"].settings_dict["TEST"]["NAME"] = name
+        with pytest.raises(ImproperlyConfigured) as caught:
+            refuse_in_memory(["memory"], "Case")
+        assert str(caught.value).endswith(
+            "Django's parallel tests copy it there where their processes are not forked, whatever "
+            'DATABASES["memory"]["TEST"]["NAME"] says. Run these tests without --parallel, or set '
+            "serve_in_thread = True on the class, which then serves from a thread of this process"
+        )
+
+    @pytest.mark.parametrize("name", [None, ":memory:", IN_MEMORY])
+    def test_a_path_is_asked_for_in_a_forked_process(
+        self, monkeypatch: pytest.MonkeyPatch, name: str | None
+    ) -> None:
+        monkeypatch.setattr(multiprocessing, "parent_process", object)
+        monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "fork")
+        connections["memory"].settings_dict["TEST"]["NAME"] = name
+        with pytest.raises(ImproperlyConfigured, match="to the path of a file, or set serve_in"):
+            refuse_in_memory(["memory"], "Case")
 
 
 class TestForgetInherited:

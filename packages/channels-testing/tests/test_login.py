@@ -1,3 +1,4 @@
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +14,9 @@ from django.http.cookie import parse_cookie
 from django.urls import path
 
 from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.middleware import BaseMiddleware
 from channels_core.routing import ProtocolTypeRouter, URLRouter
-from channels_core.typing import Receive, Scope, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 from channels_testing.application import ApplicationCommunicator
 from channels_testing.http import HttpCommunicator
 from channels_testing.websocket import WebsocketCommunicator
@@ -56,6 +58,38 @@ async def settled(scope: Scope, receive: Receive, send: Send) -> None:
     await application(scope, receive, send)
 
 
+class KeepsUser:
+    """Looks at a token only if nobody is there, as programs write it, and has no session."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = {"user": AnonymousUser(), **scope, "session": {}}
+        await self.inner(scope, receive, send)
+
+
+class AuthMiddleware(BaseMiddleware):
+    """Stands for the one of channels-auth, which is not installed with this package alone."""
+
+    def populate_scope(self, scope: AnyScope) -> None:
+        scope.setdefault("user", None)
+
+    async def resolve_scope(self, scope: AnyScope) -> None:
+        """Do nothing that matters here."""
+
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+        await with_sessions(scope, receive, send)
+
+
+class TokenMiddleware(AuthMiddleware):
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+        await KeepsUser(self.inner)(scope, receive, send)
+
+
+known = SimpleNamespace(AuthMiddleware=AuthMiddleware)
+
+
 @pytest.fixture
 def anna(db: None, settings: Any) -> User:
     settings.ROOT_URLCONF = __name__
@@ -75,12 +109,43 @@ class TestUser:
     async def test_in_a_view(self, anna: User) -> None:
         http = HttpCommunicator(get_asgi_application(), "GET", "/", user=anna)
         assert (await http.get_response(SECONDS)).text.startswith("anna ")
+        await http.wait(SECONDS)
 
     async def test_behind_middleware(self, anna: User) -> None:
         socket = WebsocketCommunicator(with_sessions, "/", user=anna)
         assert await greeting(socket) == "anna None"
+        # Nobody can tell what it reads: the cookie, which it has found her by, or the scope.
+        assert socket.scope["user"] is anna
+        assert "session" not in socket.scope
+
+    @pytest.mark.parametrize("router", [False, True])
+    async def test_behind_the_middleware_of_channels(
+        self, anna: User, monkeypatch: pytest.MonkeyPatch, router: bool
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "channels_auth.auth", known)
+        application: Any = AuthMiddleware(Greeting.as_asgi())
+        if router:
+            application = ProtocolTypeRouter(
+                {"websocket": URLRouter([to("", application)]), "http": with_sessions}
+            )
+        socket = WebsocketCommunicator(application, "/", user=anna)
+        assert await greeting(socket) == "anna None"
         # The scope has nothing but the cookie: the middleware has found who it stands for.
         assert not socket.scope.keys() & {"user", "session"}
+
+    async def test_behind_middleware_that_keeps_a_user(
+        self, anna: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "channels_auth.auth", known)
+        for application in (
+            KeepsUser(Greeting.as_asgi()),
+            TokenMiddleware(Greeting.as_asgi()),
+            URLRouter([to("", KeepsUser(Greeting.as_asgi())), to("b", AuthMiddleware(Greeting))]),
+        ):
+            socket = WebsocketCommunicator(application, "/", user=anna)
+            assert await greeting(socket) == "anna None"
+            somebody = WebsocketCommunicator(application, "/")
+            assert await greeting(somebody) == "AnonymousUser None"
 
     async def test_in_a_consumer_alone(self, anna: User) -> None:
         for consumer in (Greeting, Greeting.as_asgi()):
@@ -100,7 +165,7 @@ class TestUser:
         router = URLRouter([to("", with_sessions), to("b", Greeting.as_asgi())])
         socket = WebsocketCommunicator(router, "/", user=anna)
         assert await greeting(socket) == "anna None"
-        assert not socket.scope.keys() & {"user", "session"}
+        assert socket.scope["user"] is anna
 
     @pytest.mark.parametrize("application", [Greeting, settled])
     async def test_it_goes_before_a_login_in_the_scope(self, anna: User, application: Any) -> None:

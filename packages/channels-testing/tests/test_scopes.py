@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.http import parse_cookie
 
-from channels_core.headers import HeadersArgument
 from channels_core.typing import Scope
 from channels_testing._scopes import (
     add_cookies,
@@ -16,57 +15,46 @@ from channels_testing._scopes import (
     websocket_scope,
 )
 
-COMMON = {
-    "asgi": {"version": "3.0", "spec_version": "2.5"},
-    "http_version": "1.1",
-    "path": "/rooms/",
-    "raw_path": b"/rooms/",
-    "root_path": "",
-    "query_string": b"",
-    "headers": [],
-    "client": ["127.0.0.1", 0],
-    "server": ["testserver", 80],
-    "extensions": {},
-}
+COMMON = {"path": "/rooms/", "query_string": b"", "headers": []}
 
 
 class TestWhole:
     def test_http(self) -> None:
         scope = http_scope("get", "/rooms/")
-        assert scope == {**COMMON, "type": "http", "method": "GET", "scheme": "http"}
+        assert scope == {**COMMON, "type": "http", "method": "GET", "http_version": "1.1"}
 
     def test_websocket(self) -> None:
         scope = websocket_scope("/rooms/")
-        assert scope == {**COMMON, "type": "websocket", "scheme": "ws", "subprotocols": []}
+        assert scope == {**COMMON, "type": "websocket", "subprotocols": []}
 
     def test_two_share_nothing(self) -> None:
         one, other = websocket_scope("/"), websocket_scope("/")
-        for key in ("asgi", "headers", "client", "server", "extensions", "subprotocols"):
+        for key in ("headers", "subprotocols"):
             assert one[key] is not other[key]
 
 
 class TestPath:
     @pytest.mark.parametrize(
-        ("given", "path", "raw", "query"),
+        ("given", "path", "query"),
         [
-            ("/a%20b/?x=1&y=%26", "/a b/", b"/a%20b/", b"x=1&y=%26"),
-            ("/caf\u00e9/?q=\u00e9", "/caf\u00e9/", b"/caf%C3%A9/", b"q=%C3%A9"),
-            ("/a b/?q=c d", "/a b/", b"/a%20b/", b"q=c%20d"),
-            ("/a?b?c#d", "/a", b"/a", b"b?c"),
-            ("http://example.com/a/?b=c", "/a/", b"/a/", b"b=c"),
-            ("WSS://example.com?b=c", "", b"", b"b=c"),
-            ("//other/a/", "//other/a/", b"//other/a/", b""),
-            ("room:1/?a", "room:1/", b"room:1/", b"a"),
-            ("/to/ws://b/", "/to/ws://b/", b"/to/ws://b/", b""),
-            ("testws/", "testws/", b"testws/", b""),
-            ("/a#b?c", "/a", b"/a", b""),
-            ("/a%0Ab/", "/a\nb/", b"/a%0Ab/", b""),
-            ("", "", b"", b""),
+            ("/a%20b/?x=1&y=%26", "/a b/", b"x=1&y=%26"),
+            ("/caf\u00e9/?q=\u00e9", "/caf\u00e9/", "q=\u00e9".encode()),
+            ("/a b/?q=c d", "/a b/", b"q=c d"),
+            ("/a?b?c#d", "/a", b"b?c"),
+            ("http://example.com/a/?b=c", "/a/", b"b=c"),
+            ("WSS://example.com?b=c", "", b"b=c"),
+            ("//other/a/", "//other/a/", b""),
+            ("room:1/?a", "room:1/", b"a"),
+            ("/to/ws://b/", "/to/ws://b/", b""),
+            ("testws/", "testws/", b""),
+            ("/a#b?c", "/a", b""),
+            ("/a%0Ab/", "/a\nb/", b""),
+            ("", "", b""),
         ],
     )
-    def test_what_a_client_writes(self, given: str, path: str, raw: bytes, query: bytes) -> None:
+    def test_what_a_client_writes(self, given: str, path: str, query: bytes) -> None:
         scope = http_scope("GET", given)
-        assert (scope["path"], scope["raw_path"], scope["query_string"]) == (path, raw, query)
+        assert (scope["path"], scope["query_string"]) == (path, query)
 
     @pytest.mark.parametrize("given", [b"/", None, 1])
     def test_nothing_else_is_a_path(self, given: Any) -> None:
@@ -108,10 +96,27 @@ class TestJSON:
 
 
 class TestHeaders:
-    def test_pairs_stay_in_their_order(self) -> None:
-        pairs: HeadersArgument = [(b"X-B", b"1"), ("x-a", "2"), (b"x-b", b"3")]
-        expected = [(b"x-b", b"1"), (b"x-a", b"2"), (b"x-b", b"3")]
+    @pytest.mark.parametrize(
+        "pairs",
+        [
+            [(b"X-B", b"1"), (b"x-a", b"2"), (b"x-b", b"3")],
+            [[b"X-B", b"1"]],
+            ((b"X-B", b"1"),),
+        ],
+    )
+    def test_pairs_of_bytes_are_used_as_they_are(self, pairs: Any) -> None:
+        assert websocket_scope("/", pairs)["headers"] is pairs
+
+    def test_str_among_them_is_encoded(self) -> None:
+        pairs: list[Any] = [(b"X-B", b"1"), ("X-A", "2"), (b"x-b", "3")]
+        expected = [(b"X-B", b"1"), (b"x-a", b"2"), (b"x-b", b"3")]
         assert websocket_scope("/", pairs)["headers"] == expected
+        assert websocket_scope("/", iter(pairs))["headers"] == expected
+
+    @pytest.mark.parametrize("wrong", ["a: b", b"a: b", ["abc"], [(b"a", 1)], [(b"a",)]])
+    def test_nothing_else_is_a_header(self, wrong: Any) -> None:
+        with pytest.raises(TypeError, match=r"[Hh]eader"):
+            websocket_scope("/", wrong)
 
     def test_a_mapping(self) -> None:
         assert http_scope("GET", "/", {"Host": "localhost"})["headers"] == [(b"host", b"localhost")]
@@ -123,12 +128,13 @@ class TestHeaders:
 
 class TestWebsocket:
     def test_subprotocols(self) -> None:
-        assert websocket_scope("/", subprotocols=("a", "b"))["subprotocols"] == ["a", "b"]
+        assert websocket_scope("/", subprotocols=("a", "b"))["subprotocols"] == ("a", "b")
+        assert websocket_scope("/", subprotocols=iter("ab"))["subprotocols"] == ["a", "b"]
 
-    def test_the_version_is_where_asgi_has_it_and_where_programs_look(self) -> None:
+    def test_the_version_is_where_programs_look(self) -> None:
         scope = websocket_scope("/", spec_version="2.1")
-        assert scope["asgi"] == {"version": "3.0", "spec_version": "2.1"}
         assert scope["spec_version"] == "2.1"
+        assert "asgi" not in scope
 
     def test_a_server_that_can_send_a_response(self) -> None:
         scope = websocket_scope("/", denial_response=True)

@@ -1,5 +1,6 @@
 """Which databases a live server uses, and how its threads share one that is in memory."""
 
+import multiprocessing
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -73,14 +74,40 @@ def refuse_in_memory(aliases: Collection[str], case: str) -> None:
     Raises:
         ImproperlyConfigured: One is in memory.
     """
-    found = sorted(connection.alias for connection in in_memory(aliases))
-    if found:
-        settings = " and ".join(f'DATABASES["{alias}"]["TEST"]["NAME"]' for alias in found)
+    found = sorted(in_memory(aliases), key=lambda connection: connection.alias)
+    if not found:
+        return
+    why = (
+        f"{case} serves from a process of its own, which cannot see a database of SQLite in "
+        "this one's memory."
+    )
+    thread = (
+        "set serve_in_thread = True on the class, which then serves from a thread of this process"
+    )
+    if _is_started_anew() or any(map(_is_file_by_settings, found)):
         raise ImproperlyConfigured(
-            f"{case} serves from a process of its own, which cannot see a database of SQLite in "
-            f"this one's memory. Set {settings} to the path of a file, or set serve_in_thread = "
-            f"True on the class, which then serves from a thread of this process"
+            f"{why} Django's parallel tests copy it there where their processes are not forked, "
+            f"whatever {_settings(found)} says. Run these tests without --parallel, or {thread}"
         )
+    raise ImproperlyConfigured(f"{why} Set {_settings(found)} to the path of a file, or {thread}")
+
+
+def _settings(found: Collection[BaseDatabaseWrapper]) -> str:
+    return " and ".join(f'DATABASES["{one.alias}"]["TEST"]["NAME"]' for one in found)
+
+
+def _is_started_anew() -> bool:
+    """Tell whether this process was started by another one, and not forked."""
+    return (
+        multiprocessing.parent_process() is not None
+        and multiprocessing.get_start_method() != "fork"
+    )
+
+
+def _is_file_by_settings(connection: Any) -> bool:
+    """Tell whether the settings want a file for the tests' database of SQLite."""
+    name = connection.settings_dict["TEST"]["NAME"]
+    return bool(name) and not connection.creation.is_in_memory_db(name)
 
 
 # In process with a server

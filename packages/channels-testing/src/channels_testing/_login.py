@@ -1,5 +1,6 @@
 """Sessions and logins for connections under test, made by Django's own test client."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.db.models import Model
 from django.test import Client
 
+from channels_core.inspection import walk
 from channels_core.routing import ProtocolTypeRouter, URLRouter
 from channels_core.typing import Scope
 from channels_testing._database import new_connections_closed
@@ -35,7 +37,9 @@ class Login:
     async def enter(self, scope: Scope, application: Any) -> None:
         """Store the session, and give the client the cookie for it.
 
-        If nothing around the consumer reads the cookie, the scope gets what it stands for.
+        If nothing around the consumer reads the cookie, the scope gets what it stands for. The
+        user is in the scope as well where a program's own middleware may be around the consumer:
+        it may keep a user that is there, and know nothing of the cookie.
 
         Args:
             scope: Changed in place. Middleware takes a session or a user that it holds already
@@ -54,7 +58,10 @@ class Login:
         if session is not None:
             add_cookies(scope, {settings.SESSION_COOKIE_NAME: session.session_key})
         for key, value in found.items():
-            if value is not None and (bare or key in scope):
+            if value is None:
+                continue
+            ignored = key == "user" and _may_ignore_cookie(application, scope.get("type"))
+            if bare or ignored or key in scope:
                 scope[key] = value
 
     def _make_session(self, bare: bool) -> Any:
@@ -102,3 +109,23 @@ def _reads_no_cookie(application: Any, kind: Any) -> bool:
             return all(_reads_no_cookie(route.callback, kind) for route in application.routes)
     # An application made of a consumer class, or the class.
     return hasattr(application, "consumer_class") or hasattr(application, "as_asgi")
+
+
+def _may_ignore_cookie(application: Any, kind: Any) -> bool:
+    """Tell whether some consumer may be served without a look at the user of the session."""
+    return any(
+        place.is_last and not any(map(_looks_up_users, place.around))
+        for place in walk(application)
+        if place.protocol in (None, kind)
+    )
+
+
+def _looks_up_users(application: Any) -> bool:
+    """Tell whether this is the middleware of Channels, and no subclass with a way of its own."""
+    auth: Any = sys.modules.get("channels_auth.auth")
+    if auth is None or not isinstance(application, auth.AuthMiddleware):
+        return False
+    return all(
+        getattr(type(application), step) is getattr(auth.AuthMiddleware, step)
+        for step in ("__call__", "populate_scope", "resolve_scope")
+    )

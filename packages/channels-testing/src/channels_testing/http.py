@@ -1,16 +1,15 @@
 """Drive an HTTP application from a test, as a client would."""
 
-import asyncio
 import json as json_format
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from django.utils.datastructures import CaseInsensitiveMapping
 
-from channels_core.headers import HeadersArgument, encode_headers
+from channels_core.headers import HeadersArgument
 from channels_core.typing import Scope
 from channels_testing._explain import brief
-from channels_testing._scopes import Query, encode_form, encode_json, http_scope
+from channels_testing._scopes import Query, encode_form, encode_json, given_headers, http_scope
 from channels_testing.application import ApplicationCommunicator
 
 __all__ = ["HttpCommunicator", "Response"]
@@ -98,10 +97,11 @@ class HttpCommunicator(ApplicationCommunicator):
             method: The HTTP method.
             path: Path of the request, with a query string perhaps.
             body: The request's body: bytes, or an iterable of the parts in which it arrives.
-            headers: Headers: pairs or a mapping, of str or bytes.
+            headers: Headers: pairs of bytes, used as they are; or a mapping or pairs of str.
             query: Added to the query string: a mapping, pairs, or an encoded str.
-            json: A body to be sent as JSON.
-            form: A body to be sent as a form: a mapping, pairs, or an encoded str.
+            json: A body to be sent as JSON, with the headers for it.
+            form: A body to be sent as a form, with the headers for it: a mapping, pairs, or an
+                encoded str.
             scope: Keys of the scope to add, or to put in the place of what is there.
             cookies: As in `ApplicationCommunicator`.
             session: As in `ApplicationCommunicator`.
@@ -111,20 +111,18 @@ class HttpCommunicator(ApplicationCommunicator):
 
         Raises:
             TypeError: More than one kind of body is given, or one that is not of bytes.
-            ValueError: The path holds a control character; or a header CR, LF or NUL.
+            ValueError: The path holds a control character; or a header of str CR, LF or NUL.
         """
-        fields = encode_headers(headers)
+        fields = given_headers(headers)
         if sum([bool(body), json is not None, form is not None]) > 1:
             raise TypeError("A request has one body: give body, json or form")
         if json is not None:
             body = encode_json(json, json_encoder).encode()
-            _default(fields, b"content-type", b"application/json")
+            fields = _described(fields, body, b"application/json")
         if form is not None:
             body = encode_form(form).encode()
-            _default(fields, b"content-type", b"application/x-www-form-urlencoded")
+            fields = _described(fields, body, b"application/x-www-form-urlencoded")
         parts = _parts(body)
-        if any(parts) and isinstance(body, _Bytes):
-            _default(fields, b"content-length", str(len(parts[0])).encode())
         made: Scope = http_scope(method, path, fields, query)
         super().__init__(
             application,
@@ -137,16 +135,16 @@ class HttpCommunicator(ApplicationCommunicator):
         # As programs read it, and as it is sent.
         self.body: bytes = b"".join(parts)
         self._parts = parts or [b""]
-        self._sent_request = False
+        #: Whether the request has been sent, or a part of it.
+        self.sent_request: bool = False
         self.response: Response | None = None
         self._ended = False
 
     async def get_response(self, timeout: float = 1) -> Response:
-        """Send the request, wait for the whole response, and let the application end.
+        """Send the request, and wait for the whole response; not for the application's end.
 
         Args:
-            timeout: Seconds to wait for each part of it at most; and for the application to end
-                thereafter. That it does not is no error.
+            timeout: Seconds to wait for each part of it at most.
 
         Raises:
             TimeoutError: A part did not come.
@@ -156,11 +154,6 @@ class HttpCommunicator(ApplicationCommunicator):
         response = await self.start_response(timeout)
         async for _ in self.iter_body(timeout):
             pass
-        if not self.future.done():
-            # As servers do. What an application still has to clean up is its own affair.
-            await self.send_input({"type": "http.disconnect"})
-            await asyncio.wait({self.future}, timeout=timeout)
-        self._check_end()
         return response
 
     async def start_response(self, timeout: float = 1) -> Response:
@@ -185,8 +178,8 @@ class HttpCommunicator(ApplicationCommunicator):
 
     async def send_request(self) -> None:
         """Send the request, and wait for nothing."""
-        if not self._sent_request:
-            self._sent_request = True
+        if not self.sent_request:
+            self.sent_request = True
             for number, part in enumerate(self._parts, 1):
                 await self.send_body(part, more_body=number < len(self._parts))
 
@@ -201,8 +194,9 @@ class HttpCommunicator(ApplicationCommunicator):
             TypeError: It is not of bytes.
         """
         part = _as_bytes(body)
-        self._sent_request = True
-        await self.send_input({"type": "http.request", "body": part, "more_body": more_body})
+        self.sent_request = True
+        message = {"type": "http.request", "body": part}
+        await self.send_input({**message, "more_body": True} if more_body else message)
 
     async def receive_body(self, timeout: float = 1, keep_running: bool | None = None) -> bytes:
         """Wait for the next part of the response's body, and return it.
@@ -224,7 +218,9 @@ class HttpCommunicator(ApplicationCommunicator):
         message = await self.receive_output(timeout, **options)
         if message["type"] != "http.response.body":
             raise AssertionError(f"Expected a part of the body, got {brief(message)}")
-        part: bytes = message.get("body", b"")
+        part = message.get("body", b"")
+        if not isinstance(part, bytes):
+            raise AssertionError(f"Expected a body of bytes, got {brief(message)}")
         self._ended = not message.get("more_body", False)
         response["body"] += part
         return part
@@ -243,19 +239,21 @@ class HttpCommunicator(ApplicationCommunicator):
             if part := await self.receive_body(timeout):
                 yield part
 
-    async def disconnect(self, timeout: float = 1) -> None:
+    async def disconnect(self, timeout: float = 1, *, must_end: bool = False) -> None:
         """Let the client leave, and wait for the application to end.
 
         Args:
-            timeout: Seconds to wait for it at most.
+            timeout: Seconds to wait for it at most; then it is cancelled.
+            must_end: As in `wait`.
 
         Raises:
-            TimeoutError: It did not end.
+            TimeoutError: It did not end, and had to.
             Exception: The application has ended with this one.
         """
         if not self.future.done():
             await self.send_input({"type": "http.disconnect"})
-        await self.wait(timeout)
+        # Subclasses that override it may know nothing but a timeout.
+        await self.wait(timeout, **({"must_end": True} if must_end else {}))
 
     async def _enter(self) -> None:
         await self.start_response(self.context_timeout)
@@ -282,6 +280,8 @@ def _as_bytes(body: object) -> bytes:
     return bytes(body)
 
 
-def _default(fields: list[tuple[bytes, bytes]], name: bytes, value: bytes) -> None:
-    if not any(given == name for given, _ in fields):
-        fields.append((name, value))
+def _described(fields: Any, body: bytes, kind: bytes) -> list[Any]:
+    """Return headers with what they lack to describe a body."""
+    names = {name.lower() for name, _ in fields}
+    described = {b"content-type": kind, b"content-length": str(len(body)).encode()}
+    return [*fields, *(pair for pair in described.items() if pair[0] not in names)]

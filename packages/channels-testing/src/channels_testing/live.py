@@ -33,6 +33,13 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    # Under the name that programs import it by; Daphne is not needed for the rest.
+    if name == "DaphneProcess":
+        return _live_process.process_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def make_application(*, static_wrapper: Callable[[Any], Any] | None) -> ASGIApplication:
     """Return the application that the setting `ASGI_APPLICATION` names.
 
@@ -98,6 +105,15 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     @classproperty
     def ProtocolServerProcess(cls) -> Any:  # noqa: N802, N805 - its known name; of a class
         """Return the class of the process that serves.
+
+        Raises:
+            ImportError: Daphne is not installed.
+        """
+        return _live_process.process_class()
+
+    @classproperty
+    def DaphneProcess(cls) -> Any:  # noqa: N802, N805 - its known name; of a class
+        """Return the class of the process that Daphne has for tests.
 
         Raises:
             ImportError: Daphne is not installed.

@@ -20,6 +20,13 @@ class _NotJSON(json.JSONDecodeError, AssertionError):
     """A failure of the test, and the error of `json` that programs may expect."""
 
 
+def _failure(text: str, note: str) -> AssertionError:
+    """Return a failure with the text that tests know, and with what more there is to say."""
+    failure = AssertionError(text)
+    failure.add_note(note)
+    return failure
+
+
 @dataclass(frozen=True)
 class Denial:
     """The HTTP response by which an application has refused a handshake.
@@ -68,9 +75,10 @@ class WebsocketCommunicator(ApplicationCommunicator):
         Args:
             application: An ASGI 3 application, a consumer class, or a two-step application.
             path: Path of the connection, with a query string perhaps.
-            headers: Headers of the handshake: pairs or a mapping, of str or bytes.
+            headers: Headers of the handshake: pairs of bytes, used as they are; or a mapping or
+                pairs of str.
             subprotocols: What the client offers.
-            spec_version: Version of the ASGI specification that the server keeps to.
+            spec_version: What `scope["spec_version"]` is to be.
             query: Added to the query string: a mapping, pairs, or an encoded str.
             scope: Keys of the scope to add, or to put in the place of what is there.
             denial_response: Whether the server can refuse a handshake by an HTTP response.
@@ -96,8 +104,9 @@ class WebsocketCommunicator(ApplicationCommunicator):
             application, whole, cookies=cookies, session=session, user=user, backend=backend
         )
         self._json_encoder = json_encoder
-        # What programs read after `connect()`: the same as `accept_headers`.
-        self.response_headers: list[tuple[bytes, bytes]] = []
+        # What programs read after `connect()`: the same as `accept_headers`; None before, and
+        # after a refusal.
+        self.response_headers: list[tuple[bytes, bytes]] | None = None
 
     def _find(self, kind: str) -> Message | None:
         """Return the first message of this type that the application has sent."""
@@ -193,14 +202,14 @@ class WebsocketCommunicator(ApplicationCommunicator):
             AssertionError: Both are given, or neither.
         """
         if (text_data is None) == (bytes_data is None):
-            raise AssertionError("send_to() takes either text_data or bytes_data")
+            raise AssertionError("You must supply exactly one of text_data or bytes_data")
         if text_data is not None:
             if not isinstance(text_data, str):
-                raise AssertionError(f"text_data must be a str, not {text_data!r}")
+                raise _failure("The text_data argument must be a str", f"Got {text_data!r:.200}")
             await self.send_input({"type": "websocket.receive", "text": text_data})
         else:
             if not isinstance(bytes_data, bytes):
-                raise AssertionError(f"bytes_data must be bytes, not {bytes_data!r}")
+                raise _failure("The bytes_data argument must be bytes", f"Got {bytes_data!r:.200}")
             await self.send_input({"type": "websocket.receive", "bytes": bytes_data})
 
     async def send_json_to(self, data: Any) -> None:
@@ -226,16 +235,29 @@ class WebsocketCommunicator(ApplicationCommunicator):
         # Subclasses that override it may know nothing but a timeout.
         options = {} if keep_running is None else {"keep_running": keep_running}
         message = await self.receive_output(timeout, **options)
-        if message["type"] == "websocket.close":
-            raise AssertionError(f"Expected a frame, but the application {self._how_it_closed()}")
         if message["type"] != "websocket.send":
-            raise AssertionError(f"Expected a frame, got {brief(message)}")
+            closed = message["type"] == "websocket.close"
+            raise _failure(
+                f"Expected type 'websocket.send', but was '{message['type']}'",
+                f"The application {self._how_it_closed()}" if closed else f"Got {brief(message)}",
+            )
         text: Any = message.get("text")
         content: Any = message.get("bytes")
         if (text is None) == (content is None):
-            raise AssertionError(f"A frame has either text or bytes: {brief(message)}")
-        received: str | bytes = content if text is None else text
-        return received
+            raise _failure(
+                "The response needs exactly one of 'text' or 'bytes'", f"Got {brief(message)}"
+            )
+        if text is not None:
+            if not isinstance(text, str):
+                raise _failure(
+                    f"Text frame payload is not str, it is {type(text)}", f"Got {brief(message)}"
+                )
+            return text
+        if not isinstance(content, bytes):
+            raise _failure(
+                f"Binary frame payload is not bytes, it is {type(content)}", f"Got {brief(message)}"
+            )
+        return content
 
     def _how_it_closed(self) -> str:
         reason = f": {self.close_reason}" if self.close_reason else " and no reason"
@@ -252,30 +274,36 @@ class WebsocketCommunicator(ApplicationCommunicator):
         options = {} if keep_running is None else {"keep_running": keep_running}
         text = await self.receive_from(timeout, **options)
         if not isinstance(text, str):
-            raise AssertionError(
-                f"Expected a text frame with JSON, got a binary one: {text!r:.200}"
+            raise _failure(
+                f"JSON data is not a text frame, it is {type(text)}", f"Got {text!r:.200}"
             )
         try:
             return json.loads(text)
         except ValueError as error:
-            told = f"Expected JSON, got {text!r:.200} ({getattr(error, 'msg', error)})"
-            raise _NotJSON(told, text, getattr(error, "pos", 0)) from error
+            failure = _NotJSON(getattr(error, "msg", ""), text, getattr(error, "pos", 0))
+            failure.args = error.args
+            failure.add_note(f"Expected JSON, got {text!r:.200}")
+            raise failure from error
 
-    async def disconnect(self, code: int = 1000, timeout: float = 1, reason: str = "") -> None:
+    async def disconnect(
+        self, code: int = 1000, timeout: float = 1, reason: str = "", *, must_end: bool = False
+    ) -> None:
         """Let the client leave, and wait for the application to end.
 
         Args:
             code: The close code that the application is told.
-            timeout: Seconds to wait for it at most.
+            timeout: Seconds to wait for it at most; then it is cancelled.
             reason: The reason that it is told.
+            must_end: As in `wait`.
 
         Raises:
-            TimeoutError: It did not end.
+            TimeoutError: It did not end, and had to.
             Exception: The application has ended with this one.
         """
         message: Message = {"type": "websocket.disconnect", "code": code}
         await self.send_input({**message, "reason": reason} if reason else message)
-        await self.wait(timeout)
+        # Subclasses that override it may know nothing but a timeout.
+        await self.wait(timeout, **({"must_end": True} if must_end else {}))
 
     async def assert_closed(self, code: int | None = None, timeout: float = 1) -> None:
         """Wait for the application to close the connection.
