@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
+from asgiref.sync import (
+    AsyncToSync,
+    SyncToAsync,
+    ThreadSensitiveContext,
+    async_to_sync,
+    sync_to_async,
+)
 from django.contrib.auth.models import Group
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.asgi import get_asgi_application
@@ -36,6 +42,7 @@ from channels_core.db import database_sync_to_async
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_testing import _database
 from channels_testing._lent import LentConnection
+from channels_testing.application import ApplicationCommunicator
 from channels_testing.http import HttpCommunicator
 from channels_testing.websocket import WebsocketCommunicator
 
@@ -456,6 +463,12 @@ class TestTheEndOfLending:
         look()
         assert names() == ["anna", "ben"]
 
+    def test_it_ends_before_the_thread_has_come_to_it(self) -> None:
+        lending = _database._Lending(connections["default"])
+        lending.end()
+        in_the_other_thread(lending.begin)
+        look()
+
 
 async def of_the_thread(name: str) -> str:
     return await WAYS["thread"](name)
@@ -531,6 +544,57 @@ class TestViewsInATestCase(TestCase):
             answer = async_to_sync(ask)(Commits, "on_commit")
         assert answer == "within anna x"
         assert len(callbacks) == 2
+
+
+async def twice(scope: Any, receive: Any, send: Any) -> None:
+    """Use the database twice, as Django's handler does."""
+    async with ThreadSensitiveContext():
+        for _ in range(2):
+            message = await receive()
+            await send({"type": "said", "names": await sync_to_async(note)(message["name"])})
+
+
+@pytest.mark.django_db(transaction=True)
+class TestViewsUnderAsyncToSync:
+    def test_a_view_has_its_own_connection(self) -> None:
+        with begun_by_hand():
+            assert async_to_sync(by_view("commits"))("on_commit") == f"{ON_COMMIT} x"
+            assert of_another_connection() == ["x"]
+
+    def test_the_test_writes_something_meanwhile(self) -> None:
+        async def drive() -> None:
+            async with ApplicationCommunicator(twice, {"type": "test"}) as application:
+                await application.send_input({"name": "ben"})
+                assert (await application.receive_output(SECONDS))["names"] == "ben"
+                await Group.objects.acreate(name="anna")
+                await application.send_input({"name": "carl"})
+                assert (await application.receive_output(SECONDS))["names"] == "anna ben carl"
+
+        with begun_by_hand():
+            async_to_sync(drive)()
+        assert names() == ["ben"]
+
+    def test_a_task_that_outlives_the_handler_that_started_it(self) -> None:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            tasks: list[asyncio.Task[None]] = []
+            left = asyncio.Event()
+
+            async def later() -> None:
+                await left.wait()
+                await send({"type": "said", "names": await sync_to_async(note)("late")})
+
+            async def start() -> None:
+                tasks.append(asyncio.create_task(later()))
+
+            await sync_to_async(async_to_sync(start))()
+            left.set()
+            await tasks[0]
+
+        async def drive() -> str:
+            async with ApplicationCommunicator(application, {"type": "test"}) as communicator:
+                return str((await communicator.receive_output(SECONDS))["names"])
+
+        assert async_to_sync(drive)() == "late"
 
 
 @pytest.mark.django_db(transaction=True)
