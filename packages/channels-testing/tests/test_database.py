@@ -9,15 +9,31 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
+from asgiref.sync import (
+    AsyncToSync,
+    SyncToAsync,
+    ThreadSensitiveContext,
+    async_to_sync,
+    sync_to_async,
+)
 from django.contrib.auth.models import Group
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
-from django.db import close_old_connections, connection, connections, transaction
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    close_old_connections,
+    connection,
+    connections,
+    transaction,
+)
 from django.http import HttpRequest, HttpResponse
 from django.test import TestCase, TransactionTestCase
 from django.urls import path
@@ -25,6 +41,8 @@ from django.urls import path
 from channels_core.db import database_sync_to_async
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_testing import _database
+from channels_testing._lent import LentConnection
+from channels_testing.application import ApplicationCommunicator
 from channels_testing.http import HttpCommunicator
 from channels_testing.websocket import WebsocketCommunicator
 
@@ -104,19 +122,30 @@ def in_the_other_thread(function: Callable[[], Any]) -> Any:
     return SyncToAsync.single_thread_executor.submit(function).result()
 
 
+def look() -> None:
+    """See that no test has left something behind, once its transaction has ended."""
+    there = in_the_other_thread(lambda: connections.all(initialized_only=True))
+    assert not [one for one in there if isinstance(one, LentConnection)]
+    assert connections["default"] not in there
+    assert not _database._lendings
+    assert not AsyncToSync.loop_thread_executors
+    assert not _database._held._counts
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_left_by_the_last_one(django_db_setup: None) -> Iterator[None]:
+    yield
+    look()
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left(settings: Any) -> Iterator[None]:
     settings.ROOT_URLCONF = __name__
-    before = in_the_other_thread(lambda: connections.all(initialized_only=True))
+    look()
     usual = set(vars(connection._connections[connection._alias]))  # type: ignore[attr-defined] # of Django's proxy
     yield
-    after = in_the_other_thread(lambda: connections.all(initialized_only=True))
-    assert [one for one in before if one not in after] == []
-    assert connections["default"] not in after
     assert not AsyncToSync.loop_thread_executors
     assert not _database._held._counts
-    assert not _database._lender._counts
-    assert not _database._lender._own
     assert set(vars(connections["default"])) <= usual
     assert not connections["default"].allow_thread_sharing or SQLITE_IN_MEMORY
 
@@ -265,12 +294,6 @@ class TestInATransactionOfPytest:
         await asyncio.wait({socket.future})
         assert await WAYS["sync-consumer"]("ben") == "anna ben"
 
-    async def test_the_other_threads_own_connection_comes_back(self, anna: None) -> None:
-        own = in_the_other_thread(lambda: connections["default"])
-        assert own is not connections["default"]
-        assert await WAYS["sync-view"]("ben") == "anna ben"
-        assert in_the_other_thread(lambda: connections["default"]) is own
-
     async def test_it_ends_with_its_communicator(self, anna: None) -> None:
         socket = WebsocketCommunicator(Sync, "/")
         await socket.connect(SECONDS)
@@ -278,6 +301,300 @@ class TestInATransactionOfPytest:
         del socket
         await asyncio.wait({task}, timeout=SECONDS)
         assert task.cancelled()
+
+
+async def ask(consumer: Any, word: str) -> str:
+    return await by_socket(consumer)(word)
+
+
+class Commits(AsyncWebsocketConsumer):
+    """Do what programs do with transactions, and send what came of it."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(" ".join(await database_sync_to_async(getattr(self, text_data or ""))()))
+
+    def on_commit(self) -> list[str]:
+        said: list[str] = []
+        Group.objects.create(name="x")
+        transaction.on_commit(lambda: said.append("at once"))
+        with transaction.atomic():
+            with transaction.atomic():
+                transaction.on_commit(lambda: said.append("after"))
+            said.append("within")
+        with suppress(ValueError), transaction.atomic():
+            Group.objects.create(name="y")
+            transaction.on_commit(lambda: said.append("never"))
+            raise ValueError
+        return said + names()
+
+    def failing(self) -> list[str]:
+        for _ in range(2):
+            with suppress(IntegrityError):
+                Group.objects.create(name="anna")
+            Group.objects.get_or_create(name="x")
+        with suppress(IntegrityError), transaction.atomic():
+            Group.objects.create(name="y")
+            Group.objects.create(name="anna")
+        return names()
+
+    def state(self) -> list[str]:
+        before = connection.in_atomic_block, connection.get_autocommit()
+        with transaction.atomic(durable=True):
+            return [str(state) for state in (*before, connection.in_atomic_block)]
+
+
+def names() -> list[str]:
+    return sorted(group.name for group in Group.objects.all())
+
+
+def of_another_connection() -> list[str]:
+    """Return what is committed: the names that a connection of its own sees."""
+
+    def see() -> list[str]:
+        try:
+            return names()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(see).result()
+
+
+ON_COMMIT = "at once within after"
+
+
+@pytest.mark.django_db
+class TestWhatIsLent:
+    """To the application it is a connection in autocommit mode."""
+
+    async def test_callbacks_run_when_its_own_transaction_ends(self, anna: None) -> None:
+        assert await ask(Commits, "on_commit") == f"{ON_COMMIT} anna x"
+
+    async def test_a_statement_that_fails_spoils_nothing(self, anna: None) -> None:
+        assert await ask(Commits, "failing") == "anna x"
+        assert await Group.objects.acount() == 2
+
+    async def test_it_is_in_no_transaction(self, anna: None) -> None:
+        assert await ask(Commits, "state") == "False True True"
+
+    async def test_nothing_of_it_is_committed(self) -> None:
+        assert await Group.objects.acount() == 0
+
+    async def test_the_test_goes_on_in_its_transaction(self, anna: None) -> None:
+        assert await WAYS["thread"]("ben") == "anna ben"
+        assert await Group.objects.acount() == 2
+        await Group.objects.acreate(name="carl")
+        assert await WAYS["thread"]("dora") == "anna ben carl dora"
+
+    async def test_what_is_written_after_the_start_is_seen(self, db: None) -> None:
+        async with WebsocketCommunicator(Thread, "/") as socket:
+            loop = asyncio.get_running_loop()
+            asyncio._set_running_loop(None)
+            Group.objects.create(name="late")
+            asyncio._set_running_loop(loop)
+            await socket.send_to("ben")
+            assert await socket.receive_from(SECONDS) == "ben late"
+
+
+@contextmanager
+def begun_by_hand() -> Iterator[None]:
+    """Begin and end a transaction as Django's test cases do, by hand."""
+    connection.ensure_connection()
+    # So that SQLite does not lock its file before anything is written.
+    whole: Any = connection._connections[connection._alias]  # type: ignore[attr-defined] # of Django's proxy
+    kept = vars(whole).get("transaction_mode")
+    if kept:
+        whole.transaction_mode = None
+    block: Any = transaction.atomic()
+    block._from_testcase = True
+    block.__enter__()
+    try:
+        yield
+    finally:
+        transaction.set_rollback(True)
+        block.__exit__(None, None, None)
+        if kept:
+            whole.transaction_mode = kept
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheEndOfLending:
+    """It ends with the transaction, whoever still holds the communicator."""
+
+    def test_it_ends(self) -> None:
+        sockets: list[WebsocketCommunicator] = []
+
+        async def begin() -> None:
+            sockets.append(WebsocketCommunicator(Thread, "/"))
+            await sockets[0].connect(SECONDS)
+            await sockets[0].send_to("ben")
+            assert await sockets[0].receive_from(SECONDS) == "anna ben"
+
+        async def go_on() -> None:
+            await sockets[0].send_to("carl")
+            assert await sockets[0].receive_from(SECONDS) == "carl"
+            await sockets[0].disconnect(timeout=SECONDS)
+
+        with asyncio.Runner() as runner:
+            with begun_by_hand():
+                Group.objects.create(name="anna")
+                runner.run(begin())
+                lent = in_the_other_thread(lambda: connections["default"])
+                assert isinstance(lent, LentConnection)
+            look()
+            runner.run(go_on())
+        assert [group.name for group in Group.objects.all()] == ["carl"]
+        with pytest.raises(InterfaceError, match="has ended"):
+            in_the_other_thread(lent.commit)
+        in_the_other_thread(connections.close_all)
+
+    def test_a_transaction_of_the_test_within_it(self) -> None:
+        with begun_by_hand():
+            with transaction.atomic():
+                Group.objects.create(name="anna")
+                assert asyncio.run(of_the_thread("ben")) == "anna ben"
+            assert asyncio.run(of_the_thread("carl")) == "anna ben carl"
+        look()
+
+    def test_a_transaction_without_a_test_case(self) -> None:
+        with transaction.atomic():
+            Group.objects.create(name="anna")
+            assert asyncio.run(of_the_thread("ben")) == "anna ben"
+        look()
+        assert names() == ["anna", "ben"]
+
+    def test_it_ends_before_the_thread_has_come_to_it(self) -> None:
+        lending = _database._Lending(connections["default"])
+        lending.end()
+        in_the_other_thread(lending.begin)
+        look()
+
+
+async def of_the_thread(name: str) -> str:
+    return await WAYS["thread"](name)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestNothingIsWritten:
+    """The application has a connection of its own, as on upstream."""
+
+    @pytest.fixture
+    def begun(self, transactional_db: None) -> Iterator[None]:
+        """Begin as `django_db` alone does; what is committed is removed after the test."""
+        try:
+            with begun_by_hand():
+                yield
+        finally:
+            in_the_other_thread(connections.close_all)
+
+    async def test_callbacks_run(self, begun: None) -> None:
+        assert await ask(Commits, "on_commit") == f"{ON_COMMIT} x"
+        assert of_another_connection() == ["x"]
+
+    @each_way
+    async def test_what_it_writes_is_committed(self, begun: None, way: str) -> None:
+        assert await WAYS[way]("ben") == "ben"
+        assert of_another_connection() == ["ben"]
+        assert await Group.objects.acount() == 1
+
+    async def test_what_the_test_wrote_asynchronously_is_there(self, begun: None) -> None:
+        await Group.objects.acreate(name="anna")
+        assert await ask(Commits, "failing") == "anna x"
+        assert of_another_connection() == ["anna", "x"]
+
+    async def test_a_session_that_it_saved_is_read_by_the_test(self, begun: None) -> None:
+        class Saving(WebsocketConsumer):
+            def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                session = SessionStore()
+                session["seen"] = text_data
+                session.save()
+                self.send(str(session.session_key))
+
+        async with WebsocketCommunicator(Saving, "/") as socket:
+            await socket.send_to("hello")
+            key = await socket.receive_from(SECONDS)
+            assert await SessionStore(str(key)).aget("seen") == "hello"
+
+
+def commit_in_a_view(request: HttpRequest, name: str) -> HttpResponse:
+    return HttpResponse(" ".join(getattr(Commits(), name)()))
+
+
+urlpatterns.append(path("commits/<name>/", commit_in_a_view))
+
+
+class TestViewsInATestCase(TestCase):
+    """Django's handler asks for a thread of its own, and with it for connections of its own."""
+
+    async def view(self, name: str) -> str:
+        return await by_view("commits")(name)
+
+    async def test_they_are_in_no_transaction(self) -> None:
+        await Group.objects.acreate(name="anna")
+        assert await self.view("on_commit") == f"{ON_COMMIT} anna x"
+        assert await self.view("failing") == "anna x"
+        assert await self.view("state") == "False True True"
+
+    async def test_nothing_of_it_is_committed(self) -> None:
+        assert await Group.objects.acount() == 0
+
+    def test_a_consumer_works_in_the_begun_by_hand(self) -> None:
+        Group.objects.create(name="anna")
+        with self.captureOnCommitCallbacks() as callbacks:
+            answer = async_to_sync(ask)(Commits, "on_commit")
+        assert answer == "within anna x"
+        assert len(callbacks) == 2
+
+
+async def twice(scope: Any, receive: Any, send: Any) -> None:
+    """Use the database twice, as Django's handler does."""
+    async with ThreadSensitiveContext():
+        for _ in range(2):
+            message = await receive()
+            await send({"type": "said", "names": await sync_to_async(note)(message["name"])})
+
+
+@pytest.mark.django_db(transaction=True)
+class TestViewsUnderAsyncToSync:
+    def test_a_view_has_its_own_connection(self) -> None:
+        with begun_by_hand():
+            assert async_to_sync(by_view("commits"))("on_commit") == f"{ON_COMMIT} x"
+            assert of_another_connection() == ["x"]
+
+    def test_the_test_writes_something_meanwhile(self) -> None:
+        async def drive() -> None:
+            async with ApplicationCommunicator(twice, {"type": "test"}) as application:
+                await application.send_input({"name": "ben"})
+                assert (await application.receive_output(SECONDS))["names"] == "ben"
+                await Group.objects.acreate(name="anna")
+                await application.send_input({"name": "carl"})
+                assert (await application.receive_output(SECONDS))["names"] == "anna ben carl"
+
+        with begun_by_hand():
+            async_to_sync(drive)()
+        assert names() == ["ben"]
+
+    def test_a_task_that_outlives_the_handler_that_started_it(self) -> None:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            tasks: list[asyncio.Task[None]] = []
+            left = asyncio.Event()
+
+            async def later() -> None:
+                await left.wait()
+                await send({"type": "said", "names": await sync_to_async(note)("late")})
+
+            async def start() -> None:
+                tasks.append(asyncio.create_task(later()))
+
+            await sync_to_async(async_to_sync(start))()
+            left.set()
+            await tasks[0]
+
+        async def drive() -> str:
+            async with ApplicationCommunicator(application, {"type": "test"}) as communicator:
+                return str((await communicator.receive_output(SECONDS))["names"])
+
+        assert async_to_sync(drive)() == "late"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from asgiref.testing import ApplicationCommunicator as BaseApplicationCommunicat
 
 from channels_core.applications import as_asgi3
 from channels_core.typing import AnyMessage, ASGIApplication, Message, Scope
-from channels_testing._database import connections_of_the_test
+from channels_testing._database import connections_of_the_test, lend_what_others_cannot_see
 from channels_testing._explain import state_of
 from channels_testing._login import Login
 from channels_testing._scopes import add_cookies
@@ -127,6 +127,8 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
             Exception: The application has ended with this one.
         """
         self._check()
+        # The test may have written something since the application was started.
+        lend_what_others_cannot_see()
         await self.input_queue.put(message)
 
     async def receive_output(
