@@ -18,6 +18,7 @@ from channels_core._draining import draining
 from channels_core._failures import log_failure, mark_as_logged
 from channels_core._forgetting import forget_channel
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
+from channels_core._logging import collect_records, log_repeated, records_handled
 from channels_core._serving import Serving
 from channels_core._steps import OfScope
 from channels_core._threads import ThreadCall, run_in_thread
@@ -99,6 +100,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             Exception: The first exception of a handler, of the layer, or of sending, after the
                 clean-up.
         """
+        collect_records()
         self.scope = scope
         self._channels_after = scope.get(AFTER_HANDLER, ())
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
@@ -121,6 +123,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
                 await self._channels_clean_up()
             except BaseException as error:  # noqa: BLE001 - raised below, if it is the first
                 failure = failure or error
+            await records_handled()
             if consumer_finished.receivers:
                 await consumer_finished.asend_robust(type(self), environ=scope)
         if failure is not None:
@@ -213,7 +216,10 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         if not self._channels_from_layer:
             raise TypeError(text)
         # As for a type without a handler: no sender of messages may end the connection.
-        logger.error("%s; the message from the channel layer is lost", text)
+        key = (type(self), message["type"])
+        log_repeated(
+            logger, logging.ERROR, key, "%s; the message from the channel layer is lost", text
+        )
 
     def _channels_find_handler(self, message: Message) -> Callable[[Message], Any] | None:
         name = get_handler_name(message)
@@ -227,7 +233,10 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             return handler
         if not from_layer:
             raise ValueError(f"No handler for message type {message['type']}")
-        logger.error(
+        log_repeated(
+            logger,
+            logging.ERROR,
+            (type(self), message["type"]),
             "%s has no handler for message type %r from the channel layer; the message is dropped",
             type(self).__name__,
             message["type"],
