@@ -186,7 +186,7 @@ async def test_a_connection_to_the_database_is_closed(slow: Slow) -> None:
     await records_handled()
     await asyncio.to_thread(_logging._thread.pool.wait, 20)
     assert closed == ["now"]
-    await asyncio.wrap_future(_logging._thread.pool.submit(lambda: connection.close()))
+    await asyncio.wrap_future(_logging._thread.pool.submit(_close))
 
 
 def test_assert_logs_and_caplog_find_what_was_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -209,6 +209,11 @@ def test_each_logger_has_one_filter_and_it_is_the_first() -> None:
         filters = logging.getLogger(name).filters
         assert [isinstance(each, _logging._OutOfTheLoop) for each in filters].index(True) == 0
         assert sum(isinstance(each, _logging._OutOfTheLoop) for each in filters) == 1
+
+
+def _close() -> None:
+    # The connection of the thread that calls.
+    connection.close()
 
 
 def _log_in_child(pipe: Any) -> None:

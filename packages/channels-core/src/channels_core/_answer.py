@@ -60,6 +60,7 @@ async def answer_client_errors(
         received = True
         return receive()
 
+    collect_records()
     try:
         return await application(
             scope, markcoroutinefunction(noting_receive), markcoroutinefunction(noting_send)

@@ -198,7 +198,8 @@ def log_repeated(
 
     def tell() -> None:
         if count := counts.pop(key):
-            logger.log(level, f"{message} (%d more times within a minute)", *args, count)
+            again = message + " (%d more times within a minute)"
+            logger.log(level, again, *args, count)
 
     # Not in the context of a connection that may be over by then.
     loop.call_later(_PERIOD, tell, context=_EMPTY)
