@@ -69,7 +69,7 @@ class RightSync(JsonWebsocketConsumer):
 
 
 class Named(WebsocketConsumer):
-    async def groups(self) -> list[str]:  # type: ignore[override] # not a method of ours
+    async def groups(self) -> list[str]:
         return []
 
 
