@@ -30,7 +30,7 @@ def test_the_page_has_each_id_once() -> None:
 
 def test_each_hint_names_a_page_and_a_section_that_are_there() -> None:
     text = source()
-    read = re.findall(r"Documentation: (topics/[\w-]+), '(.+?)'\.", text)
+    read = re.findall(r"Documentation: docs/(topics/[\w-]+)\.md, '(.+?)'\.", text)
     read += re.findall(r'_read\("(topics/[\w-]+)", "(.+?)"\)', text)
     # One for each message, but that E004 and W003 of the core share theirs.
     assert len(read) == len(set(re.findall(r'"(channels_\w+\.[A-Z]\d{3})"', text))) - 1

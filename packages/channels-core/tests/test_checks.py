@@ -25,7 +25,7 @@ class Jobs(AsyncWebsocketConsumer):
 
 def ids(messages: list[checks.CheckMessage]) -> list[str | None]:
     for message in messages:
-        assert "Documentation: topics/" in str(message.hint)
+        assert "Documentation: docs/topics/" in str(message.hint)
     return [message.id for message in messages]
 
 
@@ -51,7 +51,9 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (tmp_path / f"{name}.py").write_text(text)
         with override_settings(ASGI_APPLICATION=f"{name}.application"):
             [message] = check_application()
-        assert "Documentation: topics/system-checks, 'The application'." in str(message.hint)
+        assert "Documentation: docs/topics/system-checks.md, 'The application'." in str(
+            message.hint
+        )
         return message
 
     return write
@@ -157,3 +159,12 @@ def test_django_runs_them(served: Any) -> None:
     with override_settings(CHANNEL_LAYERS={"other": {}}):
         found = ids(checks.run_checks(tags=["channels"]))
     assert sorted(map(str, found)) == ["channels_core.E001", "channels_core.E004"]
+
+
+def test_a_handler_of_the_wrong_colour_is_told_of(served: Any) -> None:
+    class Wrong(AsyncWebsocketConsumer):
+        def connect(self) -> None:  # type: ignore[override] # the mistake
+            pass
+
+    served(Wrong)
+    assert ids(check_application()) == ["channels_core.W006"]

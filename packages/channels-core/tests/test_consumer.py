@@ -693,3 +693,51 @@ async def test_async_code_called_from_a_sync_handler_runs_without_deadlock() -> 
     [answer] = await server.replies(1)
     assert answer["name"].startswith("channels-sync")
     server.task.cancel()
+
+
+class TestLogging:
+    """No handler of a record keeps the event loop, and each record is there at the end."""
+
+    async def test_a_failure_is_handled_in_a_thread_before_the_connection_ends(self) -> None:
+        class Failing(AsyncConsumer):
+            channel_layer_alias = None
+
+            async def note(self, message: Message) -> None:
+                raise LookupError("no")
+
+        class Mail(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                seen.append((threading.current_thread() is main, record.getMessage()))
+
+        seen: list[tuple[bool, str]] = []
+        main = threading.current_thread()
+        handler = Mail()
+        logging.getLogger("django.channels").addHandler(handler)
+        try:
+
+            async def receive() -> Message:
+                return {"type": "note"}
+
+            with pytest.raises(LookupError):
+                await Failing()({"type": "test"}, receive, lambda message: asyncio.sleep(0))
+        finally:
+            logging.getLogger("django.channels").removeHandler(handler)
+        [(in_loop, text)] = seen
+        assert not in_loop
+        assert "Failing failed: " in text
+
+    async def test_a_type_without_a_handler_is_logged_once_for_all_members(
+        self, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Member(AsyncConsumer):
+            pass
+
+        for kind in ["admin.note"] * 10 + ["admin.other"]:
+            member = Member()
+            member._channels_from_layer = True
+            await member.dispatch({"type": kind})
+        assert caplog.messages == [
+            f"Member has no handler for message type {kind!r} from the channel layer; "
+            "the message is dropped"
+            for kind in ("admin.note", "admin.other")
+        ]

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._failures import log_failure, mark_as_logged, was_logged
+from channels_core._failures import log_failure, log_lost, mark_as_logged, was_logged
 
 
 class Program:
@@ -52,3 +52,11 @@ def test_an_exception_that_takes_no_attributes_can_be_marked() -> None:
     error = Frozen()
     mark_as_logged(error)
     assert was_logged(error)
+
+
+async def test_a_lost_message_is_logged_once_for_each_class_and_type(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for kind in ("note", "note", "other"):
+        log_lost(Program, {"type": kind}, f"{kind} is lost")
+    assert caplog.messages == ["note is lost", "other is lost"]

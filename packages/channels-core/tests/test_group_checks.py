@@ -141,7 +141,7 @@ def found(consumer: type, layers: Any) -> list[checks.CheckMessage]:
     with override_settings(CHANNEL_LAYERS=layers):
         messages = list(check_groups(consumer))
     for message in messages:
-        assert "Documentation: topics/channel-layers, 'Groups'." in str(message.hint)
+        assert "Documentation: docs/topics/channel-layers.md, 'Groups'." in str(message.hint)
         assert f"{__name__}.{consumer.__name__} " in message.msg
     return messages
 

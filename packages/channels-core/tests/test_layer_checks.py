@@ -37,7 +37,7 @@ def found(layers: Any) -> list[checks.CheckMessage]:
         messages = check_layers()
     for message in messages:
         assert message.level == checks.ERROR
-        assert "Documentation: topics/channel-layers, 'Configuration'." in str(message.hint)
+        assert "Documentation: docs/topics/channel-layers.md, 'Configuration'." in str(message.hint)
     return messages
 
 
@@ -138,7 +138,7 @@ class TestWorkerLayer:
         assert message.level == checks.WARNING
         assert f"The channel layer 'work' ({backend}) works within one process" in message.msg
         assert "channels_redis.core.RedisChannelLayer" in str(message.hint)
-        assert "Documentation: topics/workers, " in str(message.hint)
+        assert "Documentation: docs/topics/workers.md, " in str(message.hint)
 
     @pytest.mark.parametrize("kind", [LocalLayer, Shared, Proxy])
     def test_it_says_nothing_of_others(self, kind: Any) -> None:

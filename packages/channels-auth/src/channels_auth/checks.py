@@ -196,4 +196,4 @@ def _name(place: Place) -> str:
 
 
 def _read(page: str, section: str) -> str:
-    return f"Documentation: {page}, {section!r}."
+    return f"Documentation: docs/{page}.md, {section!r}."

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from asgiref.sync import markcoroutinefunction
 
+from channels_core._logging import collect_records, records_handled
 from channels_core.abort import abort_response
 from channels_core.exceptions import InvalidFrame, RouteNotFound
 from channels_core.refusal import refusal
@@ -59,6 +60,7 @@ async def answer_client_errors(
         received = True
         return receive()
 
+    collect_records()
     try:
         return await application(
             scope, markcoroutinefunction(noting_receive), markcoroutinefunction(noting_send)
@@ -81,6 +83,8 @@ async def answer_client_errors(
         if scope["type"] == "http" and last_sent is not None:
             abort_response(send)
         raise
+    finally:
+        await records_handled()
 
 
 async def _answer_not_found(scope: Scope, send: Send) -> None:

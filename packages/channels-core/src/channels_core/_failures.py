@@ -3,9 +3,10 @@
 import logging
 from typing import Final
 
+from channels_core._logging import log_repeated
 from channels_core.typing import Message, Scope
 
-__all__ = ["log_failure", "mark_as_logged", "was_logged"]
+__all__ = ["log_failure", "log_lost", "mark_as_logged", "was_logged"]
 
 logger = logging.getLogger("django.channels.consumer")
 
@@ -40,6 +41,17 @@ def log_failure(
         exc_info=error,
     )
     mark_as_logged(error)
+
+
+def log_lost(consumer: type, message: Message, fault: str) -> None:
+    """Log that a message from the layer cannot be handled; once a minute for the class and type.
+
+    Args:
+        consumer: The class of the consumer.
+        message: The message.
+        fault: What is wrong, as a whole sentence.
+    """
+    log_repeated(logger, logging.ERROR, (consumer, message["type"]), "%s", fault)
 
 
 def mark_as_logged(error: BaseException) -> None:

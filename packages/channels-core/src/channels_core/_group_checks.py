@@ -41,7 +41,7 @@ def check_groups(consumer: type) -> Iterator[checks.CheckMessage]:
                 f"{name} has groups, but its channel layer {alias!r} has none.",
                 hint="Choose another BACKEND for the layer, another channel_layer_alias for the "
                 "consumer, or leave its groups out. "
-                "Documentation: topics/channel-layers, 'Groups'.",
+                "Documentation: docs/topics/channel-layers.md, 'Groups'.",
                 id="channels_core.E005",
             )
     elif has_groups:
@@ -70,7 +70,7 @@ def _remedy(alias: str | None, name: str) -> dict[str, Any]:
     first = "Set" if alias is None else f"Add {alias!r} to CHANNEL_LAYERS, or set"
     return {
         "hint": f"{first} channel_layer_alias to an alias in CHANNEL_LAYERS, or leave the groups "
-        "out. Documentation: topics/channel-layers, 'Groups'.",
+        "out. Documentation: docs/topics/channel-layers.md, 'Groups'.",
         "id": name,
     }
 

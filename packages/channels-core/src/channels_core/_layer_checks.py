@@ -61,7 +61,7 @@ def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
             f"The channel layer {alias!r} cannot be built from {path!r}: {reason(cause)}.",
             hint="Install the package that has the layer, or correct BACKEND, the dotted path of "
             "its class, or CONFIG, the keyword arguments of its constructor. "
-            "Documentation: topics/channel-layers, 'Configuration'.",
+            "Documentation: docs/topics/channel-layers.md, 'Configuration'.",
             id="channels_core.E002",
         )
 
@@ -70,7 +70,7 @@ def _misshapen(fault: str) -> checks.CheckMessage:
     return checks.Error(
         fault,
         hint="Write it as {'default': {'BACKEND': 'the dotted path of a class', 'CONFIG': {}}}. "
-        "Documentation: topics/channel-layers, 'Configuration'.",
+        "Documentation: docs/topics/channel-layers.md, 'Configuration'.",
         id="channels_core.E001",
     )
 
@@ -98,7 +98,7 @@ def check_worker_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> list[checks.CheckM
             "that this worker gets nothing which a server sends.",
             hint="Choose a BACKEND that several processes share, such as "
             "'channels_redis.core.RedisChannelLayer'. "
-            "Documentation: topics/workers, 'An example'.",
+            "Documentation: docs/topics/workers.md, 'An example'.",
             id="channels_core.W004",
         )
     ]

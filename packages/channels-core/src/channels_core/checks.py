@@ -7,6 +7,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
+from channels_core._colour_checks import check_colours
 from channels_core._group_checks import check_groups
 from channels_core._imports import is_of_database, place, reason, watched
 from channels_core._layer_checks import check_layers, check_worker_layer
@@ -31,7 +32,8 @@ def check_application(
         `channels_core.W001`, it is not set; `E003`, it cannot be used; `W002`, it asks a database
         while it is imported, and gets an error. For each consumer: `E004`, it has groups and no
         layer; `E005`, it has groups and a layer without them; `W003`, it joins a group in
-        `connect` and has no layer.
+        `connect` and has no layer; `W006`, it has handlers that are `async def` and should not
+        be, or the reverse.
     """
     name = getattr(settings, "ASGI_APPLICATION", None)
     if not name:
@@ -41,7 +43,7 @@ def check_application(
                 "nothing to run.",
                 hint="Set it to the dotted path of the site's application, for example "
                 "'mysite.asgi.application'. "
-                "Documentation: topics/system-checks, 'The application'.",
+                "Documentation: docs/topics/system-checks.md, 'The application'.",
                 id="channels_core.W001",
             )
         ]
@@ -52,7 +54,11 @@ def check_application(
     found = (consumer_of(place.application) for place in walk(application))
     # Each of them once, however many routes lead there.
     consumers = dict.fromkeys(each for each in found if each is not None)
-    return [message for consumer in consumers for message in check_groups(consumer)]
+    return [
+        message
+        for consumer in consumers
+        for message in (*check_groups(consumer), *check_colours(consumer))
+    ]
 
 
 def _unusable(name: object, error: BaseException) -> checks.CheckMessage:
@@ -63,12 +69,12 @@ def _unusable(name: object, error: BaseException) -> checks.CheckMessage:
             fault,
             hint="If its tables are not there yet, run migrate. No module should need them to be "
             "imported: ask the database when a connection is served. "
-            "Documentation: topics/system-checks, 'The application'.",
+            "Documentation: docs/topics/system-checks.md, 'The application'.",
             id="channels_core.W002",
         )
     return checks.Error(
         fault,
         hint="Correct the setting, or the module that it names. "
-        "Documentation: topics/system-checks, 'The application'.",
+        "Documentation: docs/topics/system-checks.md, 'The application'.",
         id="channels_core.E003",
     )

@@ -15,9 +15,10 @@ from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import Bound, MessageLoop, run_despite_cancellation
 from channels_core._drained import DrainedConsumer
 from channels_core._draining import draining
-from channels_core._failures import log_failure, mark_as_logged
+from channels_core._failures import log_failure, log_lost, mark_as_logged
 from channels_core._forgetting import forget_channel
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
+from channels_core._logging import collect_records, records_handled
 from channels_core._serving import Serving
 from channels_core._steps import OfScope
 from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
@@ -103,6 +104,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             Exception: The first exception of a handler, of the layer, or of sending, after the
                 clean-up.
         """
+        collect_records()
         self.scope = scope
         self._channels_after = scope.get(AFTER_HANDLER, ())
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
@@ -125,6 +127,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
                 await self._channels_clean_up()
             except BaseException as error:  # noqa: BLE001 - raised below, if it is the first
                 failure = failure or error
+            await records_handled()
             if consumer_finished.receivers:
                 await consumer_finished.asend_robust(type(self), environ=scope)
         if failure is not None:
@@ -229,7 +232,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         if not self._channels_from_layer:
             raise TypeError(text)
         # As for a type without a handler: no sender of messages may end the connection.
-        logger.error("%s; the message from the channel layer is lost", text)
+        log_lost(type(self), message, f"{text}; the message from the channel layer is lost")
 
     def _channels_find_handler(self, message: Message) -> Callable[[Message], Any] | None:
         name = get_handler_name(message)
@@ -247,11 +250,8 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             if message["type"] in _ENDINGS:
                 raise StopConsumer
             raise ValueError(f"No handler for message type {message['type']}")
-        logger.error(
-            "%s has no handler for message type %r from the channel layer; the message is dropped",
-            type(self).__name__,
-            message["type"],
-        )
+        fault = f"has no handler for message type {message['type']!r} from the channel layer"
+        log_lost(type(self), message, f"{type(self).__name__} {fault}; the message is dropped")
         return None
 
     async def send(self, message: dict[str, Any]) -> None:

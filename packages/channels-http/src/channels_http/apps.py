@@ -17,11 +17,13 @@ class ChannelsHttpConfig(AppConfig):
 
 
 def set_up() -> None:
-    """Register the system checks; once more does nothing.
+    """Register the system checks, and look for WebSockets that go astray; once more does nothing.
 
     For the `ready` of an application that brings this one along.
     """
     # Here, since the applications are what it looks at.
+    from channels_http._upgrades import watch_requests
     from channels_http.checks import register_checks
 
     register_checks()
+    watch_requests()

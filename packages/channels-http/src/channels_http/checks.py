@@ -43,7 +43,7 @@ def check_runserver(
             f"{ours[0]!r} comes after {_STATIC_FILES!r} in INSTALLED_APPS, so that runserver is "
             "Django's, which serves no WebSockets.",
             hint=f"Move {ours[0]!r} up, before {_STATIC_FILES!r}. "
-            "Documentation: topics/development-server, 'The place in INSTALLED_APPS'.",
+            "Documentation: docs/topics/development-server.md, 'The place in INSTALLED_APPS'.",
             id="channels_http.E001",
         )
     ]

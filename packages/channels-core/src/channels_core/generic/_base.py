@@ -1,8 +1,10 @@
 """What the two colours of WebSocket consumers share: all that neither waits nor sends."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from weakref import WeakSet
 
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic import _events
@@ -30,6 +32,11 @@ class _IsOpen:
 
 # Seconds that a server has to tell of a client's leaving, once sending to it has failed.
 _DISCONNECT_WITHIN: Final = 0.5
+# Seconds after `connect` in which a message from the layer may still have us accept.
+_ANSWER_WITHIN: Final = 3.0
+
+# Consumer classes of which the log says that their `connect` does not answer.
+_unanswering: "WeakSet[type]" = WeakSet()
 
 
 class WebsocketBase(GroupMember):
@@ -57,6 +64,8 @@ class WebsocketBase(GroupMember):
     _channels_socket: Socket
     _channels_call: Callable[..., Coroutine[Any, Any, None]]
     invalid_frame: Callable[[InvalidFrame], Any]
+    _channels_event_loop: asyncio.AbstractEventLoop | None = None
+    _channels_unanswered = False
 
     # Of the consumer this is mixed into.
     _channels_loop: "MessageLoop | None"
@@ -72,7 +81,27 @@ class WebsocketBase(GroupMember):
         if "accept" not in vars(self):
             self._channels_socket.connecting()
 
+    def _channels_connected(self) -> None:
+        """Take note that `connect` has returned; in any thread."""
+        socket, loop = self._channels_socket, self._channels_event_loop
+        if socket.state is SocketState.CONNECTING and loop is not None:
+            self._channels_unanswered = True
+            warn = self._channels_warn_unanswered
+            loop.call_soon_threadsafe(loop.call_later, _ANSWER_WITHIN, warn)
+
+    def _channels_warn_unanswered(self) -> None:
+        kind = type(self)
+        waits = self._channels_unanswered and self._channels_socket.state is SocketState.CONNECTING
+        if waits and kind not in _unanswering:
+            _unanswering.add(kind)
+            logger.warning(
+                "%s.connect returned without a call of accept(), close() or deny(), so that the "
+                "client waits; call one of them",
+                kind.__name__,
+            )
+
     def _channels_peer_left(self, message: Message) -> None:
+        self._channels_warn_unanswered()
         self._channels_socket.peer_left(message.get("code", 1005), message.get("reason") or "")
 
     def _channels_may_close(self, code: int, reason: str) -> bool:
@@ -120,6 +149,7 @@ class WebsocketBase(GroupMember):
             )
 
     def _channels_disconnect_arguments(self) -> tuple[int]:
+        self._channels_warn_unanswered()
         socket = self._channels_socket
         socket.lost()
         self.close_code = socket.close_code
@@ -128,6 +158,7 @@ class WebsocketBase(GroupMember):
 
     def _channels_watch(self, send: Send) -> Send:
         socket = self._channels_socket
+        self._channels_event_loop = asyncio.get_running_loop()
 
         def noting_send(message: Message) -> Awaitable[None]:
             # A program may answer the handshake without our methods.

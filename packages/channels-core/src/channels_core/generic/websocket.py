@@ -53,6 +53,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         try:
             await self._channels_join_declared()
             await self.connect()
+            self._channels_connected()
         except AcceptConnection:
             await self.accept()
         except DenyConnection as denial:
@@ -329,6 +330,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         try:
             self._channels_join_declared()
             self.connect()
+            self._channels_connected()
         except AcceptConnection:
             self.accept()
         except DenyConnection as denial:

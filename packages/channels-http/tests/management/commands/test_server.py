@@ -1,6 +1,7 @@
 import asyncio
 import signal
 import socket
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ class DaphnesServer:
     """Does what Daphne's does with its applications."""
 
     application_close_timeout = 30.0
+    ready_callable: Any = None
+
+    def run(self) -> None:
+        """Take warnings away, as Twisted does."""
+        warnings.showwarning = print  # type: ignore[assignment] # any function will do
+        self.ready_callable()
 
     def __init__(self, *connections: dict[str, Any]) -> None:
         self.connections = dict(enumerate(connections))
@@ -39,6 +46,16 @@ class DaphnesServer:
 
 
 Server: Any = make_server(DaphnesServer)
+
+
+@pytest.mark.parametrize("ready", [None, list])
+def test_warnings_are_shown_as_before(ready: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = warnings.showwarning
+    monkeypatch.setattr(warnings, "showwarning", before)
+    server = Server()
+    server.ready_callable = ready
+    server.run()
+    assert warnings.showwarning is before
 
 
 class Application:

@@ -1,6 +1,8 @@
-"""Daphne's server, which at its stop tells each application that it is over."""
+"""Daphne's server, which shows warnings, and at its stop tells each application that it is over."""
 
 import asyncio
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["make_server"]
@@ -13,6 +15,20 @@ def make_server(base: type[Any]) -> type[Any]:
         """Let all applications end when it stops, whatever its list of connections holds."""
 
         connections: dict[Any, dict[str, Any]]
+        ready_callable: Callable[[], None] | None
+
+        def run(self) -> None:
+            """Serve; a warning, as of a coroutine that was not awaited, is shown as ever."""
+            show, ready = warnings.showwarning, self.ready_callable
+
+            def be_ready() -> None:
+                # Twisted has taken warnings to its own log, which Daphne drops.
+                warnings.showwarning = show
+                if ready is not None:
+                    ready()
+
+            self.ready_callable = be_ready
+            super().run()
 
         def kill_all_applications(self) -> Any:
             """Cancel the applications, and return what Twisted waits for until they have ended."""

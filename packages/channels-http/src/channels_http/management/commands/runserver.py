@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from channels_core.typing import ASGIApplication
 from channels_http.access_log import access_entry
 from channels_http.management.commands._limits import add_limits, limits
 from channels_http.management.commands._server import make_server
+from channels_http.management.commands._tracebacks import one_traceback
 from channels_http.management.commands._wsgi import WsgiCommand, WsgiOnlyCommand
 
 __all__ = ["Command", "logger"]
@@ -70,8 +72,10 @@ class _AsgiCommand(WsgiCommand):
             ready_callable=lambda: self._announce(server),
             **limits(self, options),
         )
+        shown = nullcontext() if options.get("traceback") else one_traceback()
         try:
-            server.run()
+            with shown:
+                server.run()
         except KeyboardInterrupt:
             if message := options.get("shutdown_message"):
                 self.stdout.write(message)

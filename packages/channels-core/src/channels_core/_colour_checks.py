@@ -1,0 +1,90 @@
+"""System check: are the handlers of a consumer as `async` as the consumer is?"""
+
+import dis
+import inspect
+from collections.abc import Iterator
+from types import FunctionType
+from typing import Any, Final
+
+from django.core import checks
+
+from channels_core.applications import name_that_thing
+from channels_core.consumer import AsyncConsumer, SyncConsumer
+
+__all__ = ["check_colours"]
+
+#: By this name of their only parameter handlers of the layer's messages are known.
+_EVENT: Final = ("self", "event")
+
+
+def check_colours(consumer: type) -> Iterator[checks.CheckMessage]:
+    """Check the methods of a consumer class that Channels calls.
+
+    Returns:
+        `channels_core.W006`: a method is `async def` where it must be `def`, or the reverse.
+    """
+    if not issubclass(consumer, AsyncConsumer):
+        return
+    is_sync = issubclass(consumer, SyncConsumer)
+    wrong = []
+    for name in dir(consumer):
+        method = _function(consumer, name)
+        if method is None or name.startswith("_") or _is_ours(method):
+            continue
+        wants = _is_coroutine_of_ours(consumer, name)
+        if wants is None and _parameters(method) == _EVENT:
+            wants = not is_sync
+        if wants is not None and _differs(method, wants):
+            wrong.append(name)
+    if wrong:
+        names = ", ".join(wrong)
+        colour = "a synchronous" if is_sync else "an asynchronous"
+        yield checks.Warning(
+            f"{name_that_thing(consumer)} is {colour} consumer, and these methods are not right "
+            f"for it: {names}.",
+            hint="Write 'def' where the method of Channels is 'def', and 'async def' where it is "
+            "'async def'; or take the other base class, such as AsyncWebsocketConsumer for "
+            "WebsocketConsumer. Documentation: docs/topics/system-checks.md, 'Handlers'.",
+            id="channels_core.W006",
+        )
+
+
+def _function(consumer: type, name: str) -> FunctionType | None:
+    """Return what the program has written; None for anything that only looks like a method."""
+    value = inspect.getattr_static(consumer, name)
+    return value if isinstance(value, FunctionType) else None
+
+
+def _is_ours(method: FunctionType) -> bool:
+    return method.__module__.startswith("channels_")
+
+
+def _parameters(method: FunctionType) -> tuple[str, ...]:
+    return tuple(inspect.signature(method).parameters)
+
+
+def _is_coroutine_of_ours(consumer: type, name: str) -> bool | None:
+    """Tell whether the method of Channels that a program overrides is `async def`."""
+    for ancestor in consumer.__mro__:
+        if "_channels_framework" in vars(ancestor) and name in vars(ancestor):
+            ours: Any = vars(ancestor)[name]
+            return inspect.iscoroutinefunction(ours) if isinstance(ours, FunctionType) else None
+    return None
+
+
+def _differs(method: FunctionType, wants_coroutine: bool) -> bool:
+    if inspect.iscoroutinefunction(method):
+        return not wants_coroutine
+    # A method that returns something may return what is awaited, as one within a decorator does.
+    return wants_coroutine and _returns_nothing(method)
+
+
+def _returns_nothing(method: FunctionType) -> bool:
+    before: Any = None
+    for instruction in dis.get_instructions(method):
+        # From Python 3.12 to 3.13 one instruction loads and returns a constant.
+        source = {"RETURN_VALUE": before, "RETURN_CONST": instruction}.get(instruction.opname)
+        if source is not None and not (source.opname.endswith("_CONST") and source.argval is None):
+            return False
+        before = instruction
+    return True

@@ -1,0 +1,213 @@
+"""The loggers of Channels: no handler that may block runs in the thread of an event loop.
+
+Each logger of ours has a filter. In the thread of a running event loop the filter asks whether a
+handler of the record may block, as one that sends mail does. If so, it stops the record, and a
+thread of its own handles the record as a whole. A connection waits for its records before it
+ends, so that whoever looks afterwards finds them.
+"""
+
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.db import connections
+from django.utils.log import AdminEmailHandler
+
+from channels_core._pool import BoundedPool
+
+__all__ = ["LOGGERS", "collect_records", "log_repeated", "records_handled"]
+
+#: The loggers of all packages: a package that has a new one adds it here.
+LOGGERS: Final = (
+    "django.channels.auth",
+    "django.channels.consumer",
+    "django.channels.db",
+    "django.channels.drain",
+    "django.channels.http",
+    "django.channels.layers",
+    "django.channels.layers.memory",
+    "django.channels.lifespan",
+    "django.channels.routing",
+    "django.channels.security",
+    "django.channels.server",
+    "django.channels.worker",
+)
+
+#: Seconds that the end of a connection waits for its records, at most.
+_LONGEST: Final = 10.0
+#: Seconds in which something that repeats is logged once.
+_PERIOD: Final = 60.0
+#: Set on a record that the thread handles.
+_MARK: Final = "_channels_in_thread"
+
+#: Handlers that write a line to this machine, or keep it. A subclass may do anything.
+_QUICK: Final = frozenset(
+    {
+        logging.NullHandler,
+        logging.StreamHandler,
+        logging.FileHandler,
+        logging.handlers.QueueHandler,
+        logging.handlers.RotatingFileHandler,
+        logging.handlers.TimedRotatingFileHandler,
+        logging.handlers.WatchedFileHandler,
+    }
+)
+#: The modules of pytest's `caplog` and of `assertLogs`.
+_CAPTURING: Final = frozenset({"_pytest.logging", "unittest._log"})
+
+
+class _Thread:
+    """The thread that handles records, one after the other, so that they keep their order."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Make a thread, also in a child process, which has none of its parent's."""
+        self.pool = BoundedPool(1, "channels-log")
+
+
+_thread: Final = _Thread()
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
+    os.register_at_fork(after_in_child=_thread.begin)
+
+
+class _Records:
+    """The records of a connection: the thread has handled all of them after the last one."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last: Future[None] | None = None
+
+
+_records: ContextVar[_Records | None] = ContextVar("channels_records", default=None)
+
+
+class _OutOfTheLoop(logging.Filter):
+    """Stop a record in the thread of an event loop, and have the thread above handle it."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is handled here and now."""
+        # Quicker than to catch what `get_running_loop` raises.
+        if hasattr(record, _MARK) or asyncio._get_running_loop() is None:
+            return True
+        if not any(_may_block(handler) for handler in _handlers(self._logger, record.levelno)):
+            return True
+        setattr(record, _MARK, True)
+        # With the context: handlers read from it which request or trace a record belongs to.
+        future = _thread.pool.submit(copy_context().run, _handle, self._logger, record)
+        if (records := _records.get()) is not None:
+            records.last = future
+        return False
+
+
+def _handlers(logger: logging.Logger, level: int) -> Iterator[logging.Handler]:
+    """Yield the handlers of a record.
+
+    Source: `logging.Logger.callHandlers`.
+    """
+    source: logging.Logger | None = logger
+    while source is not None:
+        for handler in source.handlers:
+            if level >= handler.level:
+                yield handler
+        source = source.parent if source.propagate else None
+
+
+def _may_block(handler: logging.Handler) -> bool:
+    kind = type(handler)
+    if kind is AdminEmailHandler:
+        # It is in Django's default settings, and does nothing without somebody to write to.
+        return bool(settings.ADMINS)
+    return kind not in _QUICK and kind.__module__ not in _CAPTURING
+
+
+def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:
+    try:
+        logger.handle(record)
+    except Exception:  # noqa: BLE001 - of a handler that does not do this itself
+        logging.Handler().handleError(record)
+    # A handler that writes to a database has opened a connection of this thread.
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
+
+
+def collect_records() -> None:
+    """Remember the records of this connection, unless somebody around it does."""
+    if _records.get() is None:
+        _records.set(_Records())
+
+
+async def records_handled() -> None:
+    """Wait until the records of this connection are handled; not for ever."""
+    records = _records.get()
+    if records is None or records.last is None or records.last.done():
+        return
+    loop = asyncio.get_running_loop()
+    handled = asyncio.Event()
+
+    def wake(future: Future[None]) -> None:
+        # The loop may have stopped waiting, and be closed.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(handled.set)
+
+    records.last.add_done_callback(wake)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LONGEST):
+            await handled.wait()
+
+
+#: How often each thing has happened after it was logged, for each event loop. A test that has a
+#: loop of its own finds what another test found before it.
+_repeated: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, int]]] = WeakKeyDictionary()
+
+
+def log_repeated(
+    logger: logging.Logger, level: int, key: tuple[Any, ...], message: str, *args: object
+) -> None:
+    """Log what may happen with each message: at once, then once a minute with its count.
+
+    Args:
+        logger: A logger of ours.
+        level: The level of the record.
+        key: What happens and where, such as a consumer class and the type of a message.
+        message: The text, as `logging` takes it.
+        args: What goes into the text.
+    """
+    loop = asyncio.get_running_loop()
+    counts = _repeated.setdefault(loop, {})
+    if key in counts:
+        counts[key] += 1
+        return
+    counts[key] = 0
+    logger.log(level, message, *args, stacklevel=2)
+
+    def tell() -> None:
+        if count := counts.pop(key):
+            again = message + " (%d more times within a minute)"
+            logger.log(level, again, *args, count)
+
+    # Not in the context of a connection that may be over by then.
+    loop.call_later(_PERIOD, tell, context=_EMPTY)
+
+
+_EMPTY: Final = Context()
+
+for _name in LOGGERS:
+    _logger = logging.getLogger(_name)
+    # The first one: filters of the program then see each record once, where it is handled.
+    _logger.filters.insert(0, _OutOfTheLoop(_logger))
