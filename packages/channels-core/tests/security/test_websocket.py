@@ -318,8 +318,10 @@ async def test_a_wildcard_inside_a_pattern_matches_nothing_and_is_warned_of(
 ) -> None:
     validator = OriginValidator(Inside, ["*.example.com"])
     assert caplog.messages == [
-        "OriginValidator: '*.example.com' is no pattern for origins: a wildcard stands alone. "
-        "For a domain and its subdomains, write '.example.com'. As it is, it matches nothing"
+        (
+            "OriginValidator: '*.example.com' is no pattern for origins: a wildcard stands alone. "
+            "For a domain and its subdomains, write '.example.com'. As it is, it matches nothing"
+        )
     ]
     for origin in (b"http://a.example.com", b"http://example.com"):
         assert not await is_let_in(validator, origin)
