@@ -30,7 +30,6 @@ from channels.sessions import CookieMiddleware, SessionMiddleware
 from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from channels.worker import Worker
 from django.contrib.auth.models import User
-from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from channels_auth.auth import LoginOnOpenConnectionError, login
