@@ -86,11 +86,12 @@ class TestEachPackage:
             assert {one.operator for one in requirement.specifier} == {">=", "<"}
             assert f"<{version.major + 1}" in str(requirement.specifier)
 
-    def test_its_version_stands_in_its_pyproject_only(self, package: Package) -> None:
+    def test_its_version_is_the_one_in_its_pyproject(self, package: Package) -> None:
         version = package.pyproject()["project"]["version"]
         assert metadata.version(package.name) == version
         assert import_module(package.import_name).__version__ == version
-        assert version not in (package.source / "__init__.py").read_text()
+        # A literal, for programs without metadata: frozen, vendored, in a slim image.
+        assert f'__version__: str = "{version}"\n' in (package.source / "__init__.py").read_text()
 
     def test_its_changelog_has_the_place_for_the_next_entry(self, package: Package) -> None:
         settings = package.pyproject()["tool"]["towncrier"]

@@ -1,14 +1,16 @@
-import importlib
+import importlib.abc
+import importlib.util
 import pickle
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
 import pytest
-from channels._facade import ForwardingModule, alias
+from channels._facade import ForwardingModule, alias, submodules
 
 from interpreter import run
 
@@ -20,11 +22,11 @@ FILES = {
     "back/two.py": "value = 1\ndef read(): return value",
     "back/three.py": "other = 3",
     "front/__init__.py": "",
-    "front/one.py": "from back import one\nimport channels._facade as f\nf.alias(__name__, one)",
+    "front/one.py": "from back import one\nimport channels._facade as f\nf.alias(globals(), one)",
     "front/two.py": (
         "'''Two.'''\nfrom back import two\nimport channels._facade as f\n"
         "__all__ = ['other', 'read']\n"
-        "f.forward(__name__, two, {'other': 'back.three'})"
+        "f.forward(globals(), two, {'other': 'back.three'})"
     ),
 }
 
@@ -88,14 +90,94 @@ class TestAlias:
     def test_its_parent_has_it_before_other_threads_can_import_it(self) -> None:
         class Parent(ModuleType):
             def __setattr__(self, name: str, value: object) -> None:
-                seen.append((name, value, "parent.child" in sys.modules))
+                seen.append((name, value, sys.modules["parent.child"] is owner))
 
         seen: list[tuple[str, object, bool]] = []
         owner = ModuleType("owner")
         with mock.patch.dict(sys.modules, {"parent": Parent("parent")}):
-            alias("parent.child", owner)
+            child = sys.modules["parent.child"] = ModuleType("parent.child")
+            alias(vars(child), owner)
             assert sys.modules["parent.child"] is owner
         assert seen == [("child", owner, False)]
+
+
+class Hook(importlib.abc.MetaPathFinder):
+    """Look at each module of the facade when its loader is done, as import hooks of agents do."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Any] = {}
+        self.busy = False
+
+    def find_spec(
+        self, name: str, path: object = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if self.busy or not name.startswith("front."):
+            return None
+        self.busy = True
+        spec = importlib.util.find_spec(name)
+        self.busy = False
+        assert spec is not None
+        assert spec.loader is not None
+        load_it = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            load_it(module)
+            self.seen[name] = module
+
+        setattr(spec.loader, "exec_module", exec_module)  # noqa: B010 - on the instance
+        return spec
+
+
+class TestImportHooks:
+    """What a loader was given has the names, whoever is known under them in the end."""
+
+    def test_a_hook_reads_and_patches_the_owner(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        hook = Hook()
+        monkeypatch.setattr(sys, "meta_path", [hook, *sys.meta_path])
+        owner = load("front.one")
+        seen = hook.seen["front.one"]
+        assert owner is load("back.one") is not seen
+        assert seen.Thing is owner.Thing
+        assert "Thing" in vars(seen)
+        seen.make = "wrapped"
+        assert owner.make == "wrapped"
+
+    @pytest.mark.parametrize("name", ["front.one", "front.two"])
+    def test_a_module_of_the_loader_alone_can_be_read(self, name: str) -> None:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.loader is not None
+        module: Any = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert name not in sys.modules
+        if name == "front.one":
+            assert module.Thing is load("back.one").Thing
+        else:
+            assert (module.value, module.other) == (1, 3)
+        assert not hasattr(module, "nope")
+
+    def test_a_lazy_loader_gets_a_module_that_reads_at_the_owner(self) -> None:
+        spec = importlib.util.find_spec("front.one")
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+        module: Any = importlib.util.module_from_spec(spec)
+        sys.modules["front.one"] = module
+        spec.loader.exec_module(module)
+        assert "back.one" not in sys.modules
+        assert module.Thing is load("back.one").Thing
+        assert isinstance(module, ForwardingModule)
+
+
+class TestSubmodules:
+    def test_it_imports_what_is_asked_for(self) -> None:
+        read = submodules("back", {"one"})
+        assert "back.one" not in sys.modules
+        assert read("one") is load("back.one")
+
+    def test_anything_else_is_missed(self) -> None:
+        with pytest.raises(AttributeError, match=r"^module 'back' has no attribute 'two'$"):
+            submodules("back", {"one"})("two")
 
 
 class TestForward:

@@ -1,4 +1,5 @@
 import importlib.metadata
+from pathlib import Path
 
 import channels
 
@@ -26,3 +27,35 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
     assert "channels" in loaded
     assert {"asgiref", "django", "msgpack"}.isdisjoint(loaded)
     assert [name for name in loaded if name.startswith("channels_")] == []
+
+
+def test_every_submodule_is_an_attribute_at_every_level() -> None:
+    """As upstream's own imports made it, but in a process that has imported nothing else."""
+    folder = Path(channels.__file__).parent
+    names = {
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in folder.rglob("*.py")
+        if path.name != "_facade.py"
+    }
+    run(f"""
+import channels, importlib
+for name in {sorted(names)!r}:
+    value = channels
+    for part in name.split(".")[1:]:
+        value = getattr(value, part)
+    assert value is importlib.import_module(name), name
+assert not hasattr(channels, "nope")
+""")
+
+
+def test_it_works_without_metadata() -> None:
+    """In a frozen program, or in an image without the folders that pip leaves."""
+    version = run("""
+import importlib.metadata as metadata
+def missing(name): raise metadata.PackageNotFoundError(name)
+metadata.version = metadata.distribution = missing
+import channels, channels.routing, channels.testing, channels.layers, channels.auth, channels.http
+assert channels.layers.InMemoryChannelLayer
+print(channels.__version__)
+""")
+    assert version.strip() == channels.__version__

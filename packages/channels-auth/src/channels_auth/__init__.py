@@ -1,7 +1,6 @@
 """Cookies, sessions, login and logout on WebSockets and other ASGI connections of Django."""
 
-from importlib.metadata import version
-
 __all__ = ["__version__"]
 
-__version__ = version("channels-auth")
+#: The same as in pyproject.toml; the metadata are missing where a program is frozen or vendored.
+__version__: str = "1.0.0"

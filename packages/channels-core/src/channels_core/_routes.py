@@ -81,8 +81,8 @@ def make_route(url_pattern: object) -> Route:
     """
     if isinstance(url_pattern, URLResolver):
         raise ImproperlyConfigured(
-            f"{url_pattern!r}: include() is not supported in URLRouter; "
-            "route to another URLRouter there"
+            f"{url_pattern!r}: include() is not supported in URLRouter. "
+            "Route to another URLRouter there"
         )
     if not isinstance(url_pattern, URLPattern):
         raise ImproperlyConfigured(

@@ -65,7 +65,7 @@ def consumer_of(application: Any) -> type | None:
 def _inside(application: Any) -> Iterable[tuple[str | None, Any]]:
     """Return what is directly inside, with the scope type that it is for if that is known."""
     if isinstance(application, ProtocolTypeRouter):
-        return application.application_mapping.items()
+        return application._all_applications().items()
     if isinstance(application, ChannelNameRouter):
         return [("channel", inner) for inner in application.application_mapping.values()]
     if isinstance(application, URLRouter):

@@ -72,8 +72,7 @@ class ProtocolTypeRouter(Application):
     `django.channels.routing`.
 
     Attributes:
-        application_mapping: Applications by scope type; also those for `http` and `lifespan`
-            that are there by default.
+        application_mapping: Applications by scope type, for exactly the types that were given.
     """
 
     def __init__(
@@ -108,8 +107,11 @@ class ProtocolTypeRouter(Application):
                 "on_startup and on_shutdown would not be called, since there is an application "
                 "for 'lifespan'; call them there, or leave it out"
             )
-        self.application_mapping.setdefault("lifespan", lifespan)
-        self.application_mapping.setdefault("http", DjangoApplication())
+        # Not in the mapping: programs compare its keys with what they gave.
+        self._defaults: dict[str, ASGIApplication] = {
+            "lifespan": lifespan,
+            "http": DjangoApplication(),
+        }
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
@@ -122,15 +124,19 @@ class ProtocolTypeRouter(Application):
             KeyError: The scope has no type.
         """
         kind = scope["type"]
-        application = self.application_mapping.get(kind)
+        application = self.application_mapping.get(kind) or self._defaults.get(kind)
         if application is None:
             raise RouteNotFound(
                 f"No application configured for scope type {kind!r}. "
-                f"There is one for each of: {_shown(map(repr, self.application_mapping))}"
+                f"There is one for each of: {_shown(map(repr, self._all_applications()))}"
             )
         if kind in _ANSWERED:
             return await answer_client_errors(application, scope, receive, send)
         return await application(scope, receive, send)
+
+    def _all_applications(self) -> dict[str, ASGIApplication]:
+        """Return the given applications by scope type, then those that are there by default."""
+        return {**self.application_mapping, **self._defaults, **self.application_mapping}
 
 
 class _NoRoute(RouteNotFound):

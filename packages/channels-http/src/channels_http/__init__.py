@@ -1,7 +1,6 @@
 """The place of HTTP consumers and the development server; holds its version so far."""
 
-from importlib.metadata import version
-
 __all__ = ["__version__"]
 
-__version__ = version("channels-http")
+#: The same as in pyproject.toml; the metadata are missing where a program is frozen or vendored.
+__version__: str = "1.0.0"

@@ -1,7 +1,6 @@
 """The in-memory channel layer of Channels for Django."""
 
-from importlib.metadata import version
-
 __all__ = ["__version__"]
 
-__version__ = version("channels-layers-memory")
+#: The same as in pyproject.toml; the metadata are missing where a program is frozen or vendored.
+__version__: str = "1.0.0"

@@ -1,10 +1,38 @@
 """WebSockets, long-lived HTTP and background messages for Django."""
 
-from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from channels._facade import submodules
 
 __all__ = ["DEFAULT_CHANNEL_LAYER", "__version__"]
 
-__version__ = version("channels")
+#: The same as in pyproject.toml; the metadata are missing where a program is frozen or vendored.
+__version__: str = "5.0.0"
 
 DEFAULT_CHANNEL_LAYER: Final = "default"
+
+if not TYPE_CHECKING:  # for which any attribute would be right
+    __getattr__ = submodules(
+        __name__,
+        {
+            "apps",
+            "auth",
+            "consumer",
+            "db",
+            "exceptions",
+            "generic",
+            "http",
+            "layers",
+            "management",
+            "middleware",
+            "routing",
+            "security",
+            "sessions",
+            "signals",
+            "staticfiles",
+            "testing",
+            "typing",
+            "utils",
+            "worker",
+        },
+    )

@@ -9,4 +9,4 @@ from channels_auth import auth
 if TYPE_CHECKING:
     from channels_auth.auth import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, auth)
+alias(globals(), auth)

@@ -18,4 +18,4 @@ if TYPE_CHECKING:
     _ChannelScope: TypeAlias = Scope
     _URLRoute: TypeAlias = UrlRoute
 
-alias(__name__, consumer)
+alias(globals(), consumer)

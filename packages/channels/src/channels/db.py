@@ -9,4 +9,4 @@ from channels_core import db
 if TYPE_CHECKING:
     from channels_core.db import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, db)
+alias(globals(), db)

@@ -9,4 +9,4 @@ from channels_core import exceptions
 if TYPE_CHECKING:
     from channels_core.exceptions import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, exceptions)
+alias(globals(), exceptions)

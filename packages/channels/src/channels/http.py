@@ -9,4 +9,4 @@ from channels_http import handlers
 if TYPE_CHECKING:
     from channels_http.handlers import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, handlers)
+alias(globals(), handlers)

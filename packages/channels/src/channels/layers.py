@@ -24,4 +24,4 @@ __all__ = [
 ]
 
 # By name: a project on another layer does not load this one, nor msgpack.
-forward(__name__, layers, {"InMemoryChannelLayer": "channels_layers_memory.layer"})
+forward(globals(), layers, {"InMemoryChannelLayer": "channels_layers_memory.layer"})

@@ -9,4 +9,4 @@ from channels_core import middleware
 if TYPE_CHECKING:
     from channels_core.middleware import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, middleware)
+alias(globals(), middleware)

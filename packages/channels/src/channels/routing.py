@@ -15,4 +15,4 @@ if TYPE_CHECKING:
     # returns what Django's types say, and that passes.
     _ExtendedURLPattern: TypeAlias = Any
 
-alias(__name__, routing)
+alias(globals(), routing)

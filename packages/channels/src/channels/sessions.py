@@ -9,4 +9,4 @@ from channels_auth import sessions
 if TYPE_CHECKING:
     from channels_auth.sessions import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, sessions)
+alias(globals(), sessions)

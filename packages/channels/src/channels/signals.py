@@ -9,4 +9,4 @@ from channels_core import signals
 if TYPE_CHECKING:
     from channels_core.signals import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, signals)
+alias(globals(), signals)

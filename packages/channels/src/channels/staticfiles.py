@@ -9,4 +9,4 @@ from channels_http import staticfiles
 if TYPE_CHECKING:
     from channels_http.staticfiles import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, staticfiles)
+alias(globals(), staticfiles)

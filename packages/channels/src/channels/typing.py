@@ -9,4 +9,4 @@ from channels_core import typing
 if TYPE_CHECKING:
     from channels_core.typing import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, typing)
+alias(globals(), typing)

@@ -15,4 +15,4 @@ if TYPE_CHECKING:
     # is also what the `__call__` of middleware returns, and with us that is what it may be.
     _ChannelApplication: TypeAlias = Any
 
-alias(__name__, legacy)
+alias(globals(), legacy)

@@ -9,4 +9,4 @@ from channels_core import worker
 if TYPE_CHECKING:
     from channels_core.worker import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, worker)
+alias(globals(), worker)

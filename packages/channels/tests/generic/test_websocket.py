@@ -12,6 +12,7 @@ from channels.generic.websocket import (
 import channels_core.generic.websocket
 from channels_core.typing import Message
 from client import Client
+from interpreter import run
 
 
 class Room(AsyncWebsocketConsumer):
@@ -67,3 +68,11 @@ async def test_consumers_of_both_colours_speak_json() -> None:
         await client.send_text("[1]")
         assert await client.receive_text() == '{"seen": [1]}'
         await client.leave()
+
+
+def test_it_brings_the_module_of_consumers_under_its_name() -> None:
+    """Agents patch consumers in a hook on the import of that name."""
+    run("""
+import sys, channels.generic.websocket
+assert "channels.consumer" in sys.modules
+""")

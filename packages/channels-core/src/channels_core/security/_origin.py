@@ -13,6 +13,7 @@ __all__ = [
     "ANY",
     "Origin",
     "OriginPattern",
+    "WildcardError",
     "matches",
     "parse_pattern",
     "port_of",
@@ -30,6 +31,10 @@ _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _HEADER: Final = re.compile(rb"[\x21-\x7e]*")
 _HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|[0-9a-f.]*:[0-9a-f:.]*")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
+
+
+class WildcardError(ImproperlyConfigured):
+    """A pattern has a wildcard that does not stand alone."""
 
 
 class Origin(NamedTuple):
@@ -115,6 +120,7 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
         empty setting gives that is split at commas), which matches nothing.
 
     Raises:
+        WildcardError: It has a wildcard that does not stand alone.
         ImproperlyConfigured: It is none of these.
     """
     text = pattern.strip().lower()
@@ -124,7 +130,7 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
     if "*" in rest:
         domain = rest.removeprefix("*")
         plain = domain.startswith(".") and "*" not in domain
-        raise ImproperlyConfigured(
+        raise WildcardError(
             f"{pattern!r} is no pattern for origins: a wildcard stands alone. For a domain and "
             f"its subdomains, write {f'{scheme}{separator}{domain}' if plain else '.example.com'!r}"
         )

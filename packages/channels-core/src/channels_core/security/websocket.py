@@ -48,7 +48,8 @@ class OriginValidator(Application):
                 left out; `*` for any origin.
 
         Raises:
-            ImproperlyConfigured: A pattern is none of these, `*.example.com` for example.
+            ImproperlyConfigured: A pattern is none of these. `*.example.com` is taken, with a
+                warning in the log, and matches nothing.
         """
         # Any: programs test with applications that return something.
         self.application: Callable[[Scope, Receive, Send], Awaitable[Any]] = as_asgi3(application)
@@ -56,7 +57,7 @@ class OriginValidator(Application):
         self._path_routing: bool = getattr(application, "_path_routing", False)
         # A lone pattern is iterable, but its characters are no patterns.
         patterns = [allowed_origins] if isinstance(allowed_origins, str) else allowed_origins
-        self.allowed_origins: Collection[str] = [_checked(pattern) for pattern in patterns]
+        self.allowed_origins: Collection[str] = [_taken(pattern) for pattern in patterns]
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection, if its origin is allowed.
@@ -106,7 +107,10 @@ class OriginValidator(Application):
     def match_allowed_origin(self, parsed_origin: ParseResult | None, pattern: str) -> bool:
         """Tell whether one pattern, other than `*`, allows an origin."""
         origin = None if parsed_origin is None else _origin.read_origin(parsed_origin)
-        parsed_pattern = _origin.parse_pattern(pattern)
+        try:
+            parsed_pattern = _origin.parse_pattern(pattern)
+        except _origin.WildcardError:
+            return False
         if origin is None or parsed_pattern is None:
             return False
         return _origin.matches(origin, parsed_pattern)
@@ -114,6 +118,15 @@ class OriginValidator(Application):
     def get_origin_port(self, origin: ParseResult) -> int | None:
         """Return the port of an origin, or else its scheme's; None if it has neither."""
         return _origin.port_of(origin)
+
+
+def _taken(pattern: object) -> str:
+    """Check a pattern that a program gave; one with a wildcard is taken, as it always was."""
+    try:
+        return _checked(pattern)
+    except _origin.WildcardError as error:
+        logger.warning("OriginValidator: %s. As it is, it matches nothing", error)
+        return str(pattern).strip()
 
 
 def _checked(pattern: object) -> str:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import channels.consumer  # noqa: F401 - import hooks wait for it by this name
 from channels._facade import alias
 
 from channels_http.generic import sse
@@ -9,4 +10,4 @@ from channels_http.generic import sse
 if TYPE_CHECKING:
     from channels_http.generic.sse import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, sse)
+alias(globals(), sse)

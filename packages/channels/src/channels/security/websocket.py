@@ -9,4 +9,4 @@ from channels_core.security import websocket
 if TYPE_CHECKING:
     from channels_core.security.websocket import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, websocket)
+alias(globals(), websocket)

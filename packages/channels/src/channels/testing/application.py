@@ -9,4 +9,4 @@ from channels_testing import application
 if TYPE_CHECKING:
     from channels_testing.application import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, application)
+alias(globals(), application)

@@ -9,4 +9,4 @@ from channels_testing import http
 if TYPE_CHECKING:
     from channels_testing.http import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, http)
+alias(globals(), http)

@@ -9,4 +9,4 @@ from channels_testing import live
 if TYPE_CHECKING:
     from channels_testing.live import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, live)
+alias(globals(), live)

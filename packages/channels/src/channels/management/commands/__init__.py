@@ -1,3 +1,10 @@
 """Commands of `manage.py`."""
 
+from typing import TYPE_CHECKING
+
+from channels._facade import submodules
+
 __all__: list[str] = []
+
+if not TYPE_CHECKING:  # for which any attribute would be right
+    __getattr__ = submodules(__name__, {"runserver", "runworker"})

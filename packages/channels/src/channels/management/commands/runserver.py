@@ -9,4 +9,4 @@ from channels_http.management.commands import runserver
 if TYPE_CHECKING:
     from channels_http.management.commands.runserver import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, runserver)
+alias(globals(), runserver)

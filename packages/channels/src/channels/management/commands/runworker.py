@@ -9,4 +9,4 @@ from channels_core.management.commands import runworker
 if TYPE_CHECKING:
     from channels_core.management.commands.runworker import *  # noqa: F403 - all of the owner's names
 
-alias(__name__, runworker)
+alias(globals(), runworker)
