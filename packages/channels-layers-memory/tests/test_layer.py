@@ -107,6 +107,30 @@ class TestOptions:
         assert repr(isolation) in str(caught.value)
 
 
+class TestWhatProgramsTouch:
+    async def test_channels_and_groups_may_be_assigned(self, layer: InMemoryChannelLayer) -> None:
+        await layer.send("mail", {"n": 1})
+        await layer.send("chat", {"n": 1})
+        layer.channels = {"chat": None}
+        assert list(layer.channels) == ["chat"]
+        layer.groups = {"room": {"b": 999.0, "a": 998.0}}
+        assert await layer.group_channels("room") == ["a", "b"]
+        layer.groups = {}
+        assert await layer.group_channels("room") == []
+
+    async def test_private_methods_that_tests_wrap(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        await layer.group_add("room", "mail")
+        await layer.group_add("room", "chat")
+        layer._remove_from_groups("mail")
+        assert list(layer.groups["room"]) == ["chat"]
+        await layer.send("mail", {"n": 1})
+        clock.advance(60)
+        layer._clean_expired()
+        assert not layer.channels
+
+
 class TestMessages:
     async def test_they_arrive_in_the_order_in_which_they_were_sent(
         self, layer: InMemoryChannelLayer
@@ -311,7 +335,6 @@ class TestExpiry:
     @pytest.mark.parametrize(
         "operation",
         [
-            lambda layer: layer.send("other", {}),
             lambda layer: layer.group_send("nobody", {}),
             lambda layer: layer.group_add("room", "other"),
             lambda layer: layer.group_discard("room", "other"),
@@ -319,7 +342,7 @@ class TestExpiry:
             lambda layer: layer.group_count("room"),
             lambda layer: layer.forget_channel("other"),
         ],
-        ids=["send", "group_send", "group_add", "group_discard", "channels", "count", "forget"],
+        ids=["group_send", "group_add", "group_discard", "channels", "count", "forget"],
     )
     async def test_any_later_operation_sweeps_it_away(
         self,

@@ -49,8 +49,16 @@ def test_deleting_a_channel_leaves_nothing_of_it(store: Store) -> None:
     channels.pop("chat")
     channels.clear()
     assert channels == {}
-    with pytest.raises(KeyError):
-        del channels["chat"]
+
+
+def test_a_name_may_be_deleted_whether_or_not_anything_waits(store: Store) -> None:
+    channels = Channels(store)
+    reader = store.take("chat", Reader)
+    store.put("chat", {"n": 1})
+    del channels["chat"]
+    assert isinstance(reader, Reader)
+    assert reader.message is not None
+    assert reader.message[2] == {"n": 1}
 
 
 def test_it_can_be_deleted_from_while_it_is_looked_through(store: Store) -> None:

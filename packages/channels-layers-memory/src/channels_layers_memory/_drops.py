@@ -6,6 +6,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
+from channels_layers_memory._forks import start_anew_in_children
+
 __all__ = ["INTERVAL", "Drops"]
 
 #: Seconds between two warnings.
@@ -23,8 +25,13 @@ class Drops:
         Args:
             clock: Tells the time in seconds.
         """
-        self.total = 0
         self._clock = clock
+        self.start_anew()
+        start_anew_in_children(self)
+
+    def start_anew(self) -> None:
+        """Forget what was counted, and hold no lock."""
+        self.total = 0
         self._lock = threading.Lock()
         self._reported = 0
         self._quiet_until = -inf

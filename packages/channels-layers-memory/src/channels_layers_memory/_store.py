@@ -1,17 +1,21 @@
-"""Bring messages, receivers and groups together, under one lock and one clock."""
+"""Bring messages, receivers and groups together, under one lock."""
 
 import itertools
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from math import inf
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from channels_layers_memory._backlogs import Backlog, Backlogs, Message
 from channels_layers_memory._codec import Payload
+from channels_layers_memory._forks import start_anew_in_children
 from channels_layers_memory._groups import Groups
 
-__all__ = ["Limits", "Receivers", "Store", "Waiter"]
+__all__ = ["OVERDUE", "Limits", "Receivers", "Store", "Waiter"]
+
+#: Seconds that an expired message may stay where there is nothing but `put`.
+OVERDUE: Final = 10.0
 
 
 class Limits(Protocol):
@@ -53,32 +57,52 @@ class Store:
 
     `channels` has a name only while messages wait in it (its backlog) or receivers do: never
     both, since a message goes straight to a receiver that waits. Every operation first drops
-    what has expired, and costs the same whatever else there is.
+    what has expired, and costs the same whatever else there is. `put` alone leaves that to
+    others while there is room: programs that look at the channels after a `send` find there what
+    nobody has received.
+
+    Memberships have a clock of their own, since a test that moves the time to see messages expire
+    does not mean to end the connections. Neither clock need be steady: where one turns back, what
+    waits stays for longer.
 
     May be used from any thread: one lock is held for each operation, and nothing waits under it.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Callable[[], float],
+        group_clock: Callable[[], float] | None = None,
+    ) -> None:
         """Start empty.
 
         Args:
             limits: Asked for the expiries and capacities.
-            clock: Tells the time in seconds, and never turns back.
+            clock: Tells the time in seconds, for messages.
+            group_clock: The same for memberships; `clock` if None.
         """
+        self._limits = limits
+        self._clock = clock
+        self._group_clock = group_clock or clock
+        self._number = itertools.count().__next__
+        self.start_anew()
+        start_anew_in_children(self)
+
+    def start_anew(self) -> None:
+        """Be empty, with a lock that nobody holds."""
         self.channels: dict[str, Backlog | Receivers] = {}
         self.groups = Groups()
         self._backlogs = Backlogs()
-        self._limits = limits
-        self._clock = clock
         self._lock = threading.Lock()
         # Where each message passes these are called by hand, at half the cost of `with`.
         self._acquire = self._lock.acquire
         self._release = self._lock.release
-        self._number = itertools.count().__next__
-        # Nothing expires before this.
+        # No message expires before this,
         self._due = inf
+        # and no membership before this.
+        self._groups_due = inf
         # A message with a lower number was sent before the last flush.
-        self._flushed = 0
+        self._flushed = self._number()
         self._thrown_away: deque[tuple[str, Waiter]] = deque()
 
     # Messages
@@ -92,8 +116,14 @@ class Store:
         self._acquire()
         try:
             now = self._clock()
-            if now >= self._due:
+            if now >= self._due + OVERDUE:
                 self._sweep(now)
+            if self._put(name, now, payload):
+                return True
+            if now < self._due:
+                return False
+            # It may be full of what has expired.
+            self._sweep(now)
             return self._put(name, now, payload)
         finally:
             self._release()
@@ -166,9 +196,31 @@ class Store:
     def join(self, group: str, channel: str) -> None:
         """Add a channel to a group, or renew its membership."""
         with self._lock:
-            now = self._begin()
-            self.groups.add(group, channel, now)
-            self._due = min(self._due, now + self._limits.group_expiry)
+            self._begin()
+            self._join(group, channel, self._group_clock())
+
+    def replace_groups(self, members: dict[str, dict[str, float]]) -> None:
+        """Take groups as a program gives them, with the times at which their channels joined."""
+        with self._lock:
+            self._begin()
+            self.groups = Groups()
+            for joined, group, channel in sorted(
+                (joined, group, channel)
+                for group, channels in members.items()
+                for channel, joined in channels.items()
+            ):
+                self._join(group, channel, joined)
+
+    def forget_memberships(self, channel: str) -> None:
+        """End all memberships of a channel."""
+        with self._lock:
+            self._begin()
+            self.groups.forget(channel)
+
+    def sweep(self) -> None:
+        """Drop what has expired."""
+        with self._lock:
+            self._begin()
 
     def leave(self, group: str, channel: str) -> None:
         """Take a channel out of a group, if it is in it."""
@@ -185,13 +237,9 @@ class Store:
     # Both
 
     def remove(self, name: str) -> None:
-        """Drop a channel with the messages or the receivers that wait in it.
-
-        Raises:
-            KeyError: There is no such channel.
-        """
+        """Drop a channel with the messages or the receivers that wait in it, if any do."""
         with self._lock:
-            del self.channels[name]
+            self.channels.pop(name, None)
             self._backlogs.drop(name)
 
     def forget(self, name: str) -> None:
@@ -220,6 +268,11 @@ class Store:
         now = self._clock()
         if now >= self._due:
             self._sweep(now)
+        joined = self._group_clock()
+        if joined >= self._groups_due:
+            group_expiry = self._limits.group_expiry
+            self.groups.sweep(joined - group_expiry)
+            self._groups_due = self.groups.oldest + group_expiry
         return now
 
     def _sweep(self, now: float) -> None:
@@ -228,12 +281,14 @@ class Store:
                 del self.channels[name]
             # Nobody reads a channel that lets a message expire.
             self.groups.forget(name)
-        group_expiry = self._limits.group_expiry
-        self.groups.sweep(now - group_expiry)
-        self._due = min(self._backlogs.due, self.groups.oldest + group_expiry)
+        self._due = self._backlogs.due
         # Last: whoever is thrown away from here on sets `_due` again.
         while self._thrown_away:
             self._give_up(*self._thrown_away.popleft(), now)
+
+    def _join(self, group: str, channel: str, now: float) -> None:
+        self.groups.add(group, channel, now)
+        self._groups_due = min(self._groups_due, now + self._limits.group_expiry)
 
     def _put(self, name: str, now: float, payload: Payload, here: object = None) -> bool:
         message = (now + self._limits.expiry, self._number(), payload)

@@ -29,7 +29,8 @@ class Waiting(tuple[Message | Waiter, ...]):
 class Channels(MutableMapping[str, Waiting]):
     """What waits in each channel: messages for a receiver, or receivers for a message.
 
-    Deleting a channel drops them, with all that the layer keeps beside.
+    Deleting a channel drops them, with all that the layer keeps beside; a name may be deleted
+    whether or not anything waits.
     """
 
     def __init__(self, store: Store) -> None:

@@ -1,13 +1,13 @@
 """The channel layer that keeps everything in the memory of one process."""
 
 import secrets
-import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, ClassVar, Final
 
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage
+from channels_layers_memory._clocks import movable, steady
 from channels_layers_memory._codec import ISOLATIONS, shared
 from channels_layers_memory._drops import Drops
 from channels_layers_memory._receiver import Receiver, running_loop
@@ -39,7 +39,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         channel_capacity: Capacities | None = None,
         *,
         isolation: str = "msgpack",
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
         **kwargs: object,
     ) -> None:
         """Take the limits and options, as `CONFIG` in the settings gives them.
@@ -51,7 +51,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
             channel_capacity: Capacities of the channels whose name matches a glob or a compiled
                 pattern; the first match counts.
             isolation: `"msgpack"`, or `"deepcopy"` to let objects pass.
-            clock: Tells the time in seconds and never turns back; a test may bring its own.
+            clock: Tells the time in seconds, for messages and memberships; a test may bring its
+                own. If None, messages expire by `time.time` where a test has replaced that, and
+                all else by a clock that nobody sets.
             kwargs: Nothing; what is left over is refused by name.
 
         Raises:
@@ -71,9 +73,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self.group_expiry = group_expiry
         self._checked: set[str] = set()
         self._encode = ISOLATIONS[isolation]
-        self._store = Store(limits=self, clock=clock)
+        self._store = Store(limits=self, clock=clock or movable, group_clock=clock or steady)
         self._channels = Channels(self._store)
-        self._drops = Drops(clock)
+        self._drops = Drops(clock or steady)
 
     # To look at
 
@@ -82,10 +84,22 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """The channels in which messages or receivers wait, by name; may be deleted from."""
         return self._channels
 
+    @channels.setter
+    def channels(self, channels: Mapping[str, Any]) -> None:
+        """Drop the channels that are not in a mapping; programs assign an empty one."""
+        for name in self._channels:
+            if name not in channels:
+                del self._channels[name]
+
     @property
     def groups(self) -> dict[str, dict[str, float]]:
         """The channels of each group, with the clock's time when they joined; may be cleared."""
         return self._store.groups.members
+
+    @groups.setter
+    def groups(self, groups: dict[str, dict[str, float]]) -> None:
+        """Have other groups instead."""
+        self._store.replace_groups(groups)
 
     @property
     def dropped(self) -> int:
@@ -131,6 +145,16 @@ class InMemoryChannelLayer(BaseChannelLayer):
             taken = taken.message
         payload = taken[2]
         return payload() if callable(payload) else payload
+
+    # Programs wrap these two in their tests, or call them. Nothing here does: they cost a call.
+
+    def _clean_expired(self) -> None:
+        """Drop what has expired."""
+        self._store.sweep()
+
+    def _remove_from_groups(self, channel: str) -> None:
+        """End all memberships of a channel."""
+        self._store.forget_memberships(channel)
 
     def _check(self, channel: str) -> None:
         """Check a name, and remember it if it is valid: to look at each letter takes long."""

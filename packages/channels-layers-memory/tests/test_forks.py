@@ -1,0 +1,33 @@
+import os
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from channels_layers_memory._drops import Drops
+from channels_layers_memory._store import Store
+from fakes import Clock, Fixed
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
+    store, drops = Store(Fixed(), Clock()), Drops(Clock())
+    store.put("mail", {"n": 1})
+    with store._lock, drops._lock:
+        child = os.fork()
+        if not child:  # pragma: no cover - another process
+            threading.Timer(5, os._exit, [1]).start()
+            store.put("mail", {"n": 2})
+            drops.add("room", 1)
+            os._exit(0 if len(store.channels["mail"]) == 1 else 2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("make", [lambda: Store(Fixed(), Clock()), lambda: Drops(Clock())])
+def test_start_anew_takes_another_lock(make: Callable[[], Store | Drops]) -> None:
+    from channels_layers_memory._forks import _start_all_anew
+
+    thing = make()
+    lock = thing._lock
+    _start_all_anew()
+    assert thing._lock is not lock
