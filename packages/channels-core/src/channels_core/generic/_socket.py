@@ -100,12 +100,17 @@ class Socket:
             )
         return self._peer_is_there("send")
 
-    def may_receive(self) -> bool:
-        """Tell whether a frame is to be handled; False if it crossed our own close."""
+    def may_receive(self, *, by_layer: bool = False) -> bool:
+        """Return whether a frame is to be handled; False if it crossed our own close.
+
+        Args:
+            by_layer: Whether the program sent it over the channel layer. Such a frame may come
+                before the handshake is answered, and says nothing of it.
+        """
         if self.state is SocketState.CLOSING:
             logger.debug("A frame came after our own close; ignored")
             return False
-        if self.state is SocketState.CONNECTING:
+        if self.state is SocketState.CONNECTING and not by_layer:
             # A client sends nothing before: somebody else has accepted for us.
             self.accepted()
         return True

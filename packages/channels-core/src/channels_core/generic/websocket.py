@@ -128,7 +128,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         Raises:
             InvalidFrame: The frame cannot be read, and `invalid_frame` raised it on.
         """
-        if not self._channels_socket.may_receive():
+        if not self._channels_socket.may_receive(by_layer=bool(self._channels_from_layer)):
             return
         payload = self._channels_payload(message)
         try:
@@ -373,7 +373,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
 
     def websocket_receive(self, message: WebsocketReceive) -> None:
         """Hand a frame to `receive`."""
-        if not self._channels_socket.may_receive():
+        if not self._channels_socket.may_receive(by_layer=bool(self._channels_from_layer)):
             return
         payload = self._channels_payload(message)
         try:
