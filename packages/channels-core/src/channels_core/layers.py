@@ -4,6 +4,7 @@ import asyncio
 import fnmatch
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias
@@ -31,6 +32,13 @@ __all__ = [
 Capacities: TypeAlias = Mapping[Any, int] | Iterable[tuple[str | re.Pattern[str], int]]
 
 
+def _warn_deprecated(name: str, instead: str) -> None:
+    # At the line of the caller's caller, which is the program's.
+    warnings.warn(
+        f"{name} is deprecated, use {instead} instead.", DeprecationWarning, stacklevel=3
+    )
+
+
 class BaseChannelLayer:
     """The base of channel layers: names, capacities and calls from synchronous code.
 
@@ -50,8 +58,8 @@ class BaseChannelLayer:
     channel_name_regex = CHANNEL_NAME
     group_name_regex = GROUP_NAME
     invalid_name_error = (
-        "{} name must be a non-empty str of less than {} characters, only ASCII letters, digits, "
-        "hyphens, underscores and periods, but {}"
+        "{} name must be a non-empty str of less than 100 characters, only ASCII letters, digits, "
+        "hyphens, underscores and periods"
     )
 
     #: What the layer can do beyond sending and receiving: `groups`, `flush`.
@@ -146,7 +154,7 @@ class BaseChannelLayer:
 
     def _explain(self, kind: str, name: object, *, channel: bool) -> str:
         fault = explain_invalid_name(name, limit=self.MAX_NAME_LENGTH, channel=channel)
-        return self.invalid_name_error.format(kind, self.MAX_NAME_LENGTH, fault)
+        return f"{self.invalid_name_error.format(kind)}, but {fault}"
 
     def valid_channel_names(self, names: Iterable[str], receive: bool = False) -> bool:
         """Check the names of several channels, each as `require_valid_channel_name` does."""
@@ -156,10 +164,12 @@ class BaseChannelLayer:
 
     def valid_channel_name(self, channel_name: str, receive: bool = False) -> bool:
         """Check the name of a channel, under the name that earlier releases used."""
+        _warn_deprecated("valid_channel_name", "require_valid_channel_name")
         return self.require_valid_channel_name(channel_name, receive=receive)
 
     def valid_group_name(self, group_name: str) -> bool:
         """Check the name of a group, under the name that earlier releases used."""
+        _warn_deprecated("valid_group_name", "require_valid_group_name")
         return self.require_valid_group_name(group_name)
 
     def non_local_name(self, name: str) -> str:
@@ -262,6 +272,13 @@ class BaseChannelLayer:
             )
 
 
+class _UnknownAliasError(InvalidChannelLayerError, KeyError):
+    """There is no layer of an alias; programs catch it as they do for any other mapping."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError shows its argument quoted
+
+
 class ChannelLayerManager:
     """The configured channel layers by alias, each built when it is first asked for.
 
@@ -289,8 +306,9 @@ class ChannelLayerManager:
         """Build the layer of an alias from its `CONFIG`.
 
         Raises:
-            InvalidChannelLayerError: There is no such alias, it names no `BACKEND`, or the
-                backend cannot be imported or constructed.
+            InvalidChannelLayerError: There is no such alias (a `KeyError` as well), it names no
+                `BACKEND`, or the backend cannot be imported.
+            Exception: What the backend's constructor raised, with a note of the alias.
         """
         return self._make_backend(name, self._config(name).get("CONFIG", {}))
 
@@ -309,7 +327,7 @@ class ChannelLayerManager:
         try:
             config = self.configs[name]
         except KeyError:
-            raise InvalidChannelLayerError(
+            raise _UnknownAliasError(
                 f"CHANNEL_LAYERS has no alias {name!r}; it has {sorted(self.configs)}"
             ) from None
         if not isinstance(config, dict):
@@ -334,10 +352,9 @@ class ChannelLayerManager:
         try:
             backend: BaseChannelLayer = backend_class(**config)
         except Exception as error:
-            raise InvalidChannelLayerError(
-                f"Cannot construct BACKEND {path!r} specified for channel layer {name!r}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            # As itself: programs catch what the constructor of their layer raises.
+            error.add_note(f"Raised by BACKEND {path!r} specified for channel layer {name!r}")
+            raise
         return backend
 
     def __getitem__(self, key: str) -> BaseChannelLayer:
@@ -382,7 +399,8 @@ def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> BaseChannelLayer | 
     """Return the layer of an alias, or None if it is not configured.
 
     Raises:
-        InvalidChannelLayerError: It is configured, but cannot be imported or constructed.
+        InvalidChannelLayerError: It is configured, but cannot be imported.
+        Exception: What its constructor raised.
     """
     if alias not in channel_layers:
         return None

@@ -20,4 +20,4 @@ async def test_it_makes_a_request() -> None:
     communicator = HttpCommunicator(Mirror, "POST", "/", b"hello")
     response = await communicator.get_response(20)
     assert (response["status"], response["body"]) == (200, b"hello")
-    assert (b"content-type", b"text/plain") in response["headers"]
+    assert (b"Content-Type", b"text/plain") in response["headers"]

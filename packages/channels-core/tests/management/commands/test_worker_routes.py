@@ -70,7 +70,7 @@ def test_what_is_routed_or_may_be(router: Any) -> None:
     [
         (
             ProtocolTypeRouter({"websocket": application}),
-            "for each of: 'websocket', 'lifespan', 'http'. Add 'channel': ChannelNameRouter({...})",
+            "for each of: 'websocket'. Add 'channel': ChannelNameRouter({...})",
         ),
         (
             ProtocolTypeRouter({"channel": JOBS}),

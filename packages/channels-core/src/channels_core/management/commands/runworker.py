@@ -149,6 +149,9 @@ class Command(BaseCommand):
             layer = get_channel_layer(alias)
         except InvalidChannelLayerError as error:
             raise CommandError(str(error)) from error
+        except Exception as error:
+            place = f"The channel layer {alias!r} cannot be built"
+            raise CommandError(f"{place}: {type(error).__name__}: {error}") from error
         if layer is None:
             raise CommandError(
                 f"There is no channel layer {alias!r} to listen to: CHANNEL_LAYERS has "
