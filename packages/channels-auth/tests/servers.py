@@ -33,7 +33,11 @@ def websocket(cookies: dict[str, str] | None = None, **extra: Any) -> Scope:
 
 def cookies_of(message: Message) -> dict[str, str]:
     """Return the `set-cookie` headers of a message, by the cookie's name."""
-    lines = [value.decode() for name, value in message.get("headers", ()) if name == b"set-cookie"]
+    lines = [
+        value.decode()
+        for name, value in message.get("headers", ())
+        if name.lower() == b"set-cookie"
+    ]
     return {line.partition("=")[0]: line for line in lines}
 
 

@@ -438,8 +438,30 @@ def test_under_a_test_case(consumer: Any) -> None:
 
 class TestLogout:
     async def test_without_a_session(self) -> None:
-        with pytest.raises(ValueError, match="Cannot find session in scope"):
+        with pytest.raises(ValueError, match=r"^Login cannot find session in scope. You should"):
             await logout({})
+
+    @pytest.mark.parametrize("kind", ["none", "None", "anonymous", "not ready"])
+    async def test_without_a_user_nobody_is_told(self, kind: str) -> None:
+        users = {"None": None, "anonymous": AnonymousUser(), "not ready": UserLazyObject()}
+        scope: Scope = {"session": SessionStore(await stored_session())}
+        key = scope["session"].session_key
+        if kind in users:
+            scope["user"] = users[kind]
+        told: list[Any] = []
+
+        def hear(**kwargs: object) -> None:
+            told.append(kwargs)
+
+        user_logged_out.connect(hear)
+        try:
+            await logout(scope)
+        finally:
+            user_logged_out.disconnect(hear)
+        assert not told
+        assert await sync_to_async(stored)(key) is None
+        assert ("user" in scope) is (kind in users)
+        assert isinstance(scope.get("user", AnonymousUser()), AnonymousUser)
 
     @pytest.mark.parametrize("known", [True, False])
     async def test_the_signal_tells_who_logged_out(self, anna: User, known: bool) -> None:

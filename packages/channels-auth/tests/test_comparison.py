@@ -188,7 +188,7 @@ class World:
         key = set_to.value if set_to else None
         if set_to is None:
             cookie = "untouched"
-        elif set_to["max-age"] == 0 or set_to["expires"].startswith("Thu, 01 Jan 1970"):
+        elif set_to["max-age"] == 0 or "1970" in set_to["expires"]:
             cookie, key = "deleted", None
         else:
             cookie = "of the same key" if key == self.cookie and not self.by_cookie else "new"
@@ -209,12 +209,14 @@ class World:
             [name] = [
                 n for n in ("user_logged_in", "user_logged_out") if getattr(signals, n) is signal
             ]
+            if user is None:
+                return  # Django tells of a logout of nobody, too
             assert isinstance(request, HttpRequest)
             assert request.get_full_path() == "/room/?a=1"
             assert request.META["HTTP_USER_AGENT"] == "a browser"
             assert isinstance(request.session.session_key, str | None)
             name = "logged in" if signal is signals.user_logged_in else "logged out"
-            told.append((name, user and user.pk))
+            told.append((name, user.pk))
 
         signals.user_logged_in.connect(hear)
         signals.user_logged_out.connect(hear)
@@ -355,7 +357,7 @@ def cookies_in(sent: list[Message]) -> SimpleCookie:
     """Return the cookies that are set by the first message, which has the headers."""
     cookies: SimpleCookie = SimpleCookie()
     for name, value in sent[0].get("headers", ()):
-        if name == b"set-cookie":
+        if name.lower() == b"set-cookie":
             cookies.load(value.decode())
     return cookies
 

@@ -1,8 +1,12 @@
+import asyncio
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import pytest
 
 from channels_auth._headers import is_failure, sends_headers, vary_on_cookie
+from channels_core.typing import Message, Send
 
 
 @pytest.mark.parametrize(
@@ -19,22 +23,83 @@ def test_caches_keep_responses_to_different_cookies_apart(
     before: list[bytes], after: list[bytes]
 ) -> None:
     headers = [(b"x", b"y"), *((b"Vary", value) for value in before)]
-    assert vary_on_cookie(headers) == [(b"x", b"y"), *((b"vary", value) for value in after)]
+    name = b"Vary" if before else b"vary"
+    assert vary_on_cookie(headers) == [(b"x", b"y"), *((name, value) for value in after)]
+
+
+def test_the_vary_of_the_program_keeps_its_place() -> None:
+    headers: list[Any] = [(b"Vary", b"Accept"), [b"X", b"y"], (b"vary", b"Origin")]
+    assert vary_on_cookie(headers) == [(b"Vary", b"Accept, Origin, Cookie"), [b"X", b"y"]]
+
+
+NEW = {"version": "3.0", "spec_version": "2.3"}
+ADDRESS = {"client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 80)}
+
+
+async def unknown(message: Message) -> None: ...
+
+
+def of(package: str) -> Send:
+    """Return what a server of that name would give as `send`."""
+    function = FunctionType(unknown.__code__, {"__name__": f"{package}.protocols"})
+    assert function.__module__ == f"{package}.protocols"
+    return function
 
 
 @pytest.mark.parametrize(
     ("scope", "answer"),
     [
-        ({"type": "http", "asgi": {"version": "3.0"}}, True),
-        ({"type": "websocket"}, True),
+        ({"type": "http", "asgi": {"version": "3.0"}, **ADDRESS}, True),
+        ({"type": "websocket", **ADDRESS}, True),
         ({"type": "websocket", "asgi": {"version": "3.0"}}, False),
         ({"type": "websocket", "asgi": {"spec_version": "2.0"}}, False),
         ({"type": "websocket", "asgi": {"spec_version": "2.1"}}, True),
         ({"type": "websocket", "asgi": {"spec_version": "2.10"}}, True),
+        ({"type": "websocket", "asgi": NEW, **ADDRESS}, False),
+        ({"type": "websocket", "asgi": NEW, "client": None}, False),
+        ({"type": "websocket", "asgi": NEW, "server": None}, False),
     ],
 )
-def test_which_servers_send_the_headers_of_an_acceptance(scope: Any, answer: bool) -> None:
-    assert sends_headers(scope) is answer
+def test_which_connections_get_the_headers_of_an_acceptance(scope: Any, answer: bool) -> None:
+    assert sends_headers(scope, unknown) is answer
+
+
+@pytest.mark.parametrize(
+    ("send", "answer"),
+    [
+        (of("uvicorn"), True),
+        (of("hypercorn"), True),
+        (of("granian"), False),
+        (of("anyserver"), False),
+        (asyncio.Queue[Any]().put, True),
+        ([].append, False),
+        (partial(unknown, {}), False),
+    ],
+)
+@pytest.mark.parametrize("wrappers", [0, 1, 5, 30])
+def test_a_server_is_known_by_its_send(send: Any, answer: bool, wrappers: int) -> None:
+    for _ in range(wrappers):
+        send = _wrapped(send)
+    scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
+    assert sends_headers(scope, send) is (answer and wrappers < 20)
+
+
+def _wrapped(send: Send) -> Send:
+    async def through_middleware(message: Message) -> None:
+        await send(message)
+
+    return through_middleware
+
+
+@pytest.mark.parametrize(("package", "answer"), [("hypercorn", True), ("granian", False)])
+async def test_a_server_is_known_by_the_task_that_it_starts(package: str, answer: bool) -> None:
+    """Whatever middleware in between has done to `send`."""
+    scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
+
+    names: dict[str, Any] = {"__name__": f"{package}.task_group", "look": sends_headers}
+    names |= {"scope": scope, "unknown": unknown}
+    exec("async def serve():\n    return look(scope, unknown)", names)
+    assert await asyncio.create_task(names["serve"]()) is answer
 
 
 def test_what_is_a_failure() -> None:

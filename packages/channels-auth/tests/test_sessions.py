@@ -13,6 +13,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.contrib.sessions.models import Session
 from django.core.cache import caches
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -28,6 +29,7 @@ from channels_auth.sessions import (
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.layers import BaseChannelLayer, channel_layers
+from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Receive, Scope, Send
 from servers import DENIAL, Server, cookies_of, http, websocket
 
@@ -210,13 +212,21 @@ class TestResponses:
             session["b"] = 2
             store()(key).delete()
 
-        message = await respond(key, use)
+        router = ProtocolTypeRouter({"http": answering(use)})
         if engine == "signed_cookies":
-            assert message["status"] == 200  # it is in the cookie, and cannot be deleted
-        else:
-            assert message["status"] == 400
-            assert "deleted before its changes could be saved" in caplog.text
-            assert await now_stored(key) == {}
+            # It is in the cookie, and cannot be deleted.
+            assert (await Server(router, http({"sessionid": key})).request())["status"] == 200
+            return
+        with pytest.raises(SuspiciousOperation, match="session was deleted before") as caught:
+            await respond(key, use)
+        assert isinstance(caught.value, SessionInterrupted)
+        assert not caplog.records
+        # What stands outermost answers it.
+        key = await stored(a=1)
+        message = await Server(router, http({"sessionid": key})).request()
+        assert message["status"] == 400
+        assert "session was deleted before the request completed" in caplog.text
+        assert await now_stored(key) == {}
 
     async def test_a_program_may_catch_that(self) -> None:
         key = await stored(a=1)
@@ -396,9 +406,19 @@ class TestWebSockets:
         await server.leave()
         assert not caplog.records
 
+    async def test_an_accept_without_a_cookie_to_set_goes_out_as_it_is(self) -> None:
+        class Plain(AsyncConsumer):
+            async def websocket_connect(self, message: Message) -> None:
+                self.scope["session"].get("a")
+                await self.send(accept)
+
+        accept: dict[str, Any] = {"type": "websocket.accept", "subprotocol": None}
+        server = Server(SessionMiddlewareStack(Plain.as_asgi()), websocket())
+        assert await server.connect() is accept
+
     async def test_an_accept_gets_no_vary(self, program: Any) -> None:
         server = chat(program, None, "one")
-        assert [name for name, _ in (await server.connect())["headers"]] == [b"set-cookie"]
+        assert [name for name, _ in (await server.connect())["headers"]] == [b"Set-Cookie"]
         await server.leave()
 
     async def test_what_is_changed_later_is_saved_after_the_handler(self, program: Any) -> None:
@@ -604,7 +624,7 @@ class TestDeletedMeanwhile:
                 "code": 4401,
                 "reason": "The session has ended",
             }
-            assert "deleted before its changes could be saved" in caplog.text
+            assert "session was deleted before the request completed" in caplog.text
         await server.leave()
         assert await server.nothing()
 
@@ -661,7 +681,7 @@ class TestDeletedMeanwhile:
         await store()(key).adelete()
         await server.leave()
         assert await Session.objects.acount() == 0
-        assert "deleted before its changes could be saved" in caplog.text
+        assert "session was deleted before the request completed" in caplog.text
 
 
 class TestServersWithoutHeaders:
@@ -719,7 +739,7 @@ class TestWhatTheBrowserCannotLearn:
         assert await server.ask("a=1") == "1"
         assert await server.ask("b=1") == "1"
         await server.leave()
-        [record] = [each for each in caplog.records if each.levelno == logging.ERROR]
+        [record] = [each for each in caplog.records if each.levelno == logging.WARNING]
         assert "a key that the browser does not get" in record.getMessage()
         assert "put it there before they go" in record.getMessage()
         assert await Session.objects.acount() == 1
@@ -865,7 +885,8 @@ async def respond_with_interrupted_consumer(key: str) -> None:
             await store()(key).adelete()
             await self.send({"type": "http.response.start", "status": 200, "headers": []})
 
-    server = Server(SessionMiddlewareStack(Answering), http({"sessionid": key}))
+    router = ProtocolTypeRouter({"http": SessionMiddlewareStack(Answering)})
+    server = Server(router, http({"sessionid": key}))
     assert (await server.request())["status"] == 400
 
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.sessions.exceptions import SessionInterrupted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +111,27 @@ class TestFailure:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert not await self.abort_of(monkeypatch, "websocket", {"type": "websocket.accept"})
+
+
+async def interrupted(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["path"] == "/late":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise SessionInterrupted("The session was deleted.")
+
+
+class TestDeletedSession:
+    async def test_http_gets_400(self, caplog: pytest.LogCaptureFixture) -> None:
+        server = Server(answering(interrupted), {"type": "http", "path": "/x", "method": "GET"})
+        await server.end()
+        start, body = server.received
+        assert start["status"] == 400
+        assert body["body"] == b"The session was deleted."
+        assert lines(caplog) == ["http '/x': The session was deleted."]
+
+    @pytest.mark.parametrize(("kind", "path"), [("http", "/late"), ("websocket", "/x")])
+    async def test_what_cannot_be_answered_is_raised_on(self, kind: str, path: str) -> None:
+        with pytest.raises(SessionInterrupted):
+            await Server(answering(interrupted), {"type": kind, "path": path}).end()
 
 
 class TestNoRoute:

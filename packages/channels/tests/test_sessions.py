@@ -25,7 +25,7 @@ async def test_cookies_and_a_session_under_this_name(settings: Any) -> None:
     scope = {"type": "http", "path": "/", "headers": [(b"cookie", b"a=1")]}
     communicator = ApplicationCommunicator(SessionMiddlewareStack(put), scope)
     message = await communicator.receive_output(20)
-    cookies = [value for name, value in message["headers"] if name == b"set-cookie"]
+    cookies = [value for name, value in message["headers"] if name.lower() == b"set-cookie"]
     assert cookies[0] == b"b=2; HttpOnly; Path=/; SameSite=strict"
     assert cookies[1].startswith(b"sessionid=")
 

@@ -16,15 +16,19 @@ _SESSION_WRAPPER: Final = "channels_auth.session"
 _WATCH: Final = "channels_auth.disconnection"
 
 
-def session_of(scope: Scope) -> Any:
+def session_of(scope: Scope, cannot_find: str = "Cannot find") -> Any:
     """Return the session in a scope.
+
+    Args:
+        scope: A connection's scope.
+        cannot_find: How the error begins.
 
     Raises:
         ValueError: There is none.
     """
     if "session" not in scope:
         raise ValueError(
-            "Cannot find session in scope. You should wrap your consumer in SessionMiddleware."
+            f"{cannot_find} session in scope. You should wrap your consumer in SessionMiddleware."
         )
     return scope["session"]
 

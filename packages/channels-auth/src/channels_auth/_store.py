@@ -16,7 +16,7 @@ from asgiref.sync import AsyncToSync
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.core.exceptions import SynchronousOnlyOperation
+from django.core.exceptions import SuspiciousOperation, SynchronousOnlyOperation
 from django.db import connections
 
 __all__ = [
@@ -28,9 +28,10 @@ __all__ = [
     "session_class",
 ]
 
+#: Django's words, and those that programs know.
 INTERRUPTED: Final = (
-    "The session was deleted before its changes could be saved. The user may have logged out "
-    "in another tab, for example."
+    "The request's session was deleted before the request completed. The user may have logged "
+    "out in a concurrent request, for example."
 )
 
 # Seconds that an event loop is held up at most by a program that reads its session without await.
@@ -87,8 +88,11 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-class SessionGone(UpdateError, SessionInterrupted):
-    """A session was deleted before the changes of an open connection could be saved."""
+class SessionGone(UpdateError, SessionInterrupted, SuspiciousOperation):
+    """A session was deleted before the changes of an open connection could be saved.
+
+    Django raises `SessionInterrupted`; programs of earlier Channels catch `SuspiciousOperation`.
+    """
 
 
 class ConnectedSession(SessionBase):

@@ -177,10 +177,10 @@ async def logout(scope: AnyScope) -> None:
     """Log the user out and flush the session, as Django's `logout` does.
 
     On an open connection the session is deleted on the server, so that the client's cookie points
-    to nothing.
+    to nothing. Django's signal `user_logged_out` is sent for a user in the scope who is logged in.
 
     Scope:
-        `session` is flushed, `user` becomes `AnonymousUser`.
+        `session` is flushed, `user` becomes `AnonymousUser` if there is one.
 
     Args:
         scope: The connection's scope: `self.scope` in a consumer.
@@ -192,7 +192,7 @@ async def logout(scope: AnyScope) -> None:
 
     Source: `django.contrib.auth.logout`.
     """
-    session = session_of(scope)
+    session = session_of(scope, "Login cannot find")
     if not cookie_can_change(scope) and keeps_data_in_cookie(session):
         raise LogoutOnOpenConnectionError(
             "logout() cannot reach a session that is kept in the client's cookie "
@@ -200,9 +200,16 @@ async def logout(scope: AnyScope) -> None:
             "Have the client log out over HTTP, or use a SESSION_ENGINE that keeps sessions on the "
             "server."
         )
-    request = scope_request(scope, session, user_of(scope))
-    await database_sync_to_async(auth.logout)(request)
-    await set_user(scope, request.user)
+    if scope.get("user") is None:
+        await database_sync_to_async(session.flush)()
+    else:
+        request = scope_request(scope, session, user_of(scope))
+        await database_sync_to_async(_logout)(request)
+    if "user" in scope:
+        # Here, because it is in a module of models.
+        from django.contrib.auth.models import AnonymousUser
+
+        await set_user(scope, AnonymousUser())
 
 
 def _is_anonymous_at_sight(session: Any) -> bool:
@@ -227,6 +234,14 @@ def _login(request: HttpRequest, user: Any, backend: str | None) -> "SimpleCooki
         # As after a view: who knew the secret from before the login must not know it after.
         CsrfViewMiddleware(lambda _: response).process_response(request, response)
     return response.cookies
+
+
+def _logout(request: Any) -> None:
+    if getattr(request.user, "is_authenticated", True):
+        auth.logout(request)
+    else:
+        # Nobody logs out. Django sends its signal all the same; receivers here do not expect it.
+        request.session.flush()
 
 
 def _login_error() -> LoginOnOpenConnectionError:

@@ -11,9 +11,11 @@ from django.http.cookie import parse_cookie
 from channels_core.middleware import BaseMiddleware
 from channels_core.typing import AnyScope, Receive, Send
 
-__all__ = ["CookieMiddleware"]
+__all__ = ["CookieMiddleware", "add_cookie"]
 
 _FORBIDDEN: Final = frozenset("\r\n\0;")
+
+_SAMESITE: Final = frozenset({"strict", "lax", "none"})
 
 #: A scope of another kind has no client that could send cookies.
 WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
@@ -28,6 +30,14 @@ def _read_cookies(headers: Any) -> dict[str, str]:
     # Bytes that no browser sends must not cost the cookies beside them: the encoding of HTTP
     # headers takes any.
     return parse_cookie(b"; ".join(lines).decode("latin-1")) if lines else {}
+
+
+class _InvalidSameSite(AssertionError, ValueError):
+    """Not one of the three words. Django raises a ValueError, earlier Channels asserted it."""
+
+
+class _InvalidCookie(CookieError, ValueError):
+    """A name, or on newer Pythons a value, that no cookie can have."""
 
 
 def _check(name: str, value: object) -> None:
@@ -99,15 +109,21 @@ class CookieMiddleware(BaseMiddleware):
             partitioned: Whether it is kept apart for each top-level site (CHIPS).
 
         Raises:
-            ValueError: A part contains CR, LF, NUL or a semicolon, `samesite` is another word,
-                or both `max_age` and a datetime are given.
+            AssertionError: `samesite` is another word; a ValueError as well.
+            ValueError: The path, the domain or a text for `expires` contains CR, LF, NUL or a
+                semicolon; or the name is none that a cookie can have, which is a `CookieError` as
+                well.
             NotImplementedError: This Python cannot write `Partitioned`; 3.14 can.
 
         Source: `django.http.HttpResponse.set_cookie`.
         """
-        parts = {"key": key, "value": value, "path": path, "domain": domain, "expires": expires}
-        for name, part in parts.items():
+        # A value is quoted, and so is what could end it; a name with such characters is refused.
+        for name, part in {"path": path, "domain": domain, "expires": expires}.items():
             _check(name, part)
+        if samesite is not None and samesite.lower() not in _SAMESITE:
+            raise _InvalidSameSite("samesite must be either 'strict', 'lax' or 'none'")
+        if isinstance(expires, datetime):
+            max_age = None  # it follows from the time, which Django does not take beside another
         # Django's own response writes it, so that both are written alike.
         response = HttpResponse()
         try:
@@ -123,10 +139,10 @@ class CookieMiddleware(BaseMiddleware):
                 samesite=samesite,  # type: ignore[arg-type] # any case, which Django takes too
             )
         except CookieError as error:
-            raise ValueError(f"{key!r} cannot be a cookie's name or value: {error}") from error
-        # A new list: the message's own may be a constant of the program.
-        header = (b"set-cookie", _written(response.cookies[key], partitioned))
-        message["headers"] = [*(message.get("headers") or ()), header]
+            invalid = _InvalidCookie(*error.args)
+            invalid.add_note(f"{key!r} with this value cannot be a cookie.")
+            raise invalid from error
+        add_cookie(message, response.cookies[key], partitioned=partitioned)
 
     @classmethod
     def delete_cookie(
@@ -161,12 +177,28 @@ class CookieMiddleware(BaseMiddleware):
             message,
             key,
             max_age=0,
-            expires="Thu, 01 Jan 1970 00:00:00 GMT",
+            expires="Thu, 01-Jan-1970 00:00:00 GMT",
             path=path,
             domain=domain,
             secure=secure,
             samesite=samesite,
         )
+
+
+def add_cookie(
+    message: MutableMapping[str, Any], morsel: "Morsel[str]", *, partitioned: bool = False
+) -> None:
+    """Add a cookie to the headers of a message.
+
+    Args:
+        message: A message, whose `headers` becomes a new list.
+        morsel: The cookie.
+        partitioned: As in `CookieMiddleware.set_cookie`.
+    """
+    # The name as programs and their tests know it: servers write it as their protocol has it.
+    header = (b"Set-Cookie", _written(morsel, partitioned))
+    # A new list: the message's own may be a constant of the program.
+    message["headers"] = [*(message.get("headers") or ()), header]
 
 
 def _written(morsel: "Morsel[str]", partitioned: bool) -> bytes:

@@ -15,10 +15,9 @@ from django.utils.http import http_date
 from channels_auth._gate import Gate, GateState
 from channels_auth._headers import WITH_HEADERS, is_failure, sends_headers, vary_on_cookie
 from channels_auth._store import INTERRUPTED, SessionGone, keeps_data_in_cookie, session_class
-from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware
+from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
-from channels_core.refusal import refusal
 from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
 
 __all__ = [
@@ -68,7 +67,7 @@ class InstanceSessionWrapper:
         self.cookies: SimpleCookie = SimpleCookie()
         #: Whether the headers of the answer are still to come.
         self._waits = True
-        self._headers_reach_browser = sends_headers(scope)
+        self._headers_reach_browser = sends_headers(scope, send)
         self.real_send = send
         self._handlers_end = False
         self._complained = False
@@ -102,7 +101,8 @@ class InstanceSessionWrapper:
             session is saved, and its cookie set or deleted, on a copy.
 
         Raises:
-            SessionInterrupted: The session was deleted meanwhile (HTTP). A WebSocket is closed.
+            SessionInterrupted: The session was deleted meanwhile (HTTP); a SuspiciousOperation as
+                well. A WebSocket is closed.
 
         Source: `django.contrib.sessions.middleware.SessionMiddleware.process_response`.
         """
@@ -137,14 +137,13 @@ class InstanceSessionWrapper:
         return message
 
     async def _complete(self, message: Message) -> Message:
-        """Return a copy of the message that has the headers which the session asks for."""
+        """Return the message, or a copy with the headers which the session asks for."""
         session = self.session
-        # The headers may be an iterable that can be read once.
-        message = {**message, "headers": list(message.get("headers") or ())}
+        added: dict[str, Any] = {}
         vary = session.accessed
         if self.cookie_name in self.scope["cookies"] and session.is_empty():
             CookieMiddleware.delete_cookie(
-                message,
+                added,
                 self.cookie_name,
                 path=settings.SESSION_COOKIE_PATH,
                 domain=settings.SESSION_COOKIE_DOMAIN,
@@ -160,7 +159,7 @@ class InstanceSessionWrapper:
             max_age = await self._expiry_and_save()
             self._key = session.session_key
             CookieMiddleware.set_cookie(
-                message,
+                added,
                 self.cookie_name,
                 self._key or "",
                 max_age=max_age,
@@ -173,11 +172,14 @@ class InstanceSessionWrapper:
             )
             vary = True
         for morsel in self.cookies.values():
-            message["headers"].append((b"set-cookie", morsel.OutputString().encode()))
+            add_cookie(added, morsel)
             vary = True
-        if vary and message["type"] != "websocket.accept":
-            message["headers"] = vary_on_cookie(message["headers"])
-        return message
+        vary = vary and message["type"] != "websocket.accept"
+        if not added and not vary:
+            return message  # as it came: programs compare it
+        # The headers may be an iterable that can be read once.
+        headers = [*(message.get("headers") or ()), *added.get("headers", ())]
+        return {**message, "headers": vary_on_cookie(headers) if vary else headers}
 
     async def _expiry_and_save(self) -> int | None:
         """Save the session, and return the seconds that its cookie is kept; None for no limit."""
@@ -254,7 +256,8 @@ class InstanceSessionWrapper:
     def _complain(self, fault: str) -> None:
         if not self._complained:
             self._complained = True
-            logger.error(
+            # Nothing fails by it, so it mails no administrators.
+            logger.warning(
                 "What was put into the session of %s %.200r %s, since %s; %s",
                 self.scope["type"],
                 self.scope.get("path"),
@@ -304,11 +307,6 @@ class InstanceSessionWrapper:
                     return None
                 if self._is_due():
                     await self._save_at_the_end()
-            elif isinstance(error, SessionInterrupted) and self._waits:
-                logger.warning("%.200r: %s", self.scope.get("path"), error)
-                for message in refusal(self.scope, 400, body=str(error)):
-                    await self.real_send(message)
-                return None
             raise
         if self._is_due():
             await self._save_late()

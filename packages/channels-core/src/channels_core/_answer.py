@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from asgiref.sync import markcoroutinefunction
+from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._logging import collect_records, records_handled
 from channels_core.abort import abort_response
@@ -32,7 +33,10 @@ async def answer_client_errors(
     receive: Receive,
     send: Send,
 ) -> Any:
-    """Serve a connection, and answer a path without a route and a frame that cannot be read.
+    """Serve a connection, and answer what its client has caused.
+
+    That is a path without a route, a frame that cannot be read, and a request whose session was
+    deleted meanwhile.
 
     An HTTP response that fails halfway is cut short, so that the client can tell.
 
@@ -44,6 +48,7 @@ async def answer_client_errors(
 
     Raises:
         RouteNotFound: It came too late: something was sent already.
+        SessionInterrupted: The same.
     """
     last_sent: str | None = None
     received = False
@@ -79,12 +84,28 @@ async def answer_client_errors(
         if last_sent not in _CLOSING:
             with contextlib.suppress(OSError):
                 await _close(send, error.code)
-    except Exception:
-        if scope["type"] == "http" and last_sent is not None:
-            abort_response(send)
-        raise
+    except Exception as error:
+        if not await _end_response(scope, send, error, last_sent):
+            raise
     finally:
         await records_handled()
+
+
+async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: str | None) -> bool:
+    """Answer an error of an HTTP application if it can be; return whether it was."""
+    if scope["type"] != "http":
+        return False
+    if last_sent is not None:
+        abort_response(send)
+        return False
+    if not isinstance(error, SessionInterrupted):
+        return False
+    _warn(scope, error)
+    # As Django answers it.
+    with contextlib.suppress(OSError):
+        for message in refusal(scope, 400, body=str(error)):
+            await send(message)
+    return True
 
 
 async def _answer_not_found(scope: Scope, send: Send) -> None:

@@ -34,9 +34,7 @@ Capacities: TypeAlias = Mapping[Any, int] | Iterable[tuple[str | re.Pattern[str]
 
 def _warn_deprecated(name: str, instead: str) -> None:
     # At the line of the caller's caller, which is the program's.
-    warnings.warn(
-        f"{name} is deprecated, use {instead} instead.", DeprecationWarning, stacklevel=3
-    )
+    warnings.warn(f"{name} is deprecated, use {instead} instead.", DeprecationWarning, stacklevel=3)
 
 
 class BaseChannelLayer:

@@ -33,7 +33,9 @@ class TurnstileTests(TransactionTestCase):
         )
         await link.send_input({"type": "websocket.connect"})
         answer = await link.receive_output()
-        lines = [value.decode() for name, value in answer["headers"] if name == b"set-cookie"]
+        lines = [
+            value.decode() for name, value in answer["headers"] if name.lower() == b"set-cookie"
+        ]
         told = json.loads((await link.receive_output())["text"])
         await link.send_input({"type": "websocket.disconnect", "code": 1000})
         await link.wait()
