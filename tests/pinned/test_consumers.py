@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from channels.consumer import AsyncConsumer
 from channels.generic.http import AsyncHttpConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer

@@ -4,14 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from django.test import override_settings
-
 from channels.layers import (
     BaseChannelLayer,
     InMemoryChannelLayer,
     channel_layers,
     get_channel_layer,
 )
+from django.test import override_settings
 
 
 class Broken(InMemoryChannelLayer):
