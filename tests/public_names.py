@@ -52,7 +52,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "permission_required",
     ],
     "channels_auth.checks": ["check_middleware", "check_origins", "register_checks"],
-    "channels_auth.cookies": ["CookieMiddleware"],
+    "channels_auth.cookies": ["CookieMiddleware", "add_cookie"],
     "channels_auth.disconnection": ["EndsWithLoginMiddleware", "disconnect_user"],
     "channels_auth.guards": ["login_required", "permission_required"],
     "channels_auth.login_tokens": [
@@ -107,6 +107,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "DenyConnection",
         "InvalidChannelLayerError",
         "InvalidFrame",
+        "InvalidJSON",
         "MessageTooLarge",
         "RequestAborted",
         "RequestTimeout",
@@ -132,6 +133,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "HeadersArgument",
         "encode_headers",
         "encode_response_headers",
+        "pass_on_headers",
     ],
     "channels_core.inspection": ["Place", "consumer_of", "walk"],
     "channels_core.layers": [

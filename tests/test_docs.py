@@ -408,7 +408,7 @@ class TestLongPolls:
             request = Request(router, f"/rooms/tea/?after={after}")
             await request.send()
             status, headers = await request.begin()
-            assert (status, headers[b"content-type"]) == (200, b"application/json")
+            assert (status, headers[b"Content-Type"]) == (200, b"application/json")
             return request
 
         async def say(message: Message) -> None:
@@ -461,7 +461,7 @@ class TestEvents:
 
     async def test_prices_for_other_sites(self, events: ModuleType) -> None:
         status, headers, _ = await fetch(events.PublicPrices.as_asgi(), "/", method="HEAD")
-        assert (status, headers[b"access-control-allow-origin"]) == (200, b"*")
+        assert (status, headers[b"Access-Control-Allow-Origin"]) == (200, b"*")
 
     async def test_only_members_have_the_feed(self, events: ModuleType) -> None:
         assert (await fetch(events.application, "/rooms/tea/feed/"))[0] == 401
@@ -747,7 +747,7 @@ class TestVisits:
         theme = SessionMiddlewareStack(visits.ThemeConsumer)
         client = Client(theme)
         [(name, cookie)] = (await client.connect())["headers"]
-        assert (name, cookie.split(b";")[0]) == (b"set-cookie", b"theme=dark")
+        assert (name, cookie.split(b";")[0]) == (b"Set-Cookie", b"theme=dark")
         await client.leave()
         client = Client(theme, headers=[(b"cookie", b"theme=light")])
         assert not (await client.connect()).get("headers")

@@ -56,7 +56,7 @@ async def test_a_consumer_without_a_handler_for_its_end_just_ends(ending: str) -
 async def test_http_headers_are_passed_on_as_they_are() -> None:
     class Plain(AsyncHttpConsumer):
         async def handle(self, body: bytes) -> None:
-            headers = [(b"X-B", b"1"), (b"X-A", "2"), (b"X-A", b"3")]
+            headers: Any = [(b"X-B", b"1"), (b"X-A", "2"), (b"X-A", b"3")]
             await self.send_response(200, b"body", headers=headers)
 
     response = await HttpCommunicator(Plain.as_asgi(), "GET", "/").get_response()

@@ -140,7 +140,7 @@ def test_a_layer_may_be_stricter() -> None:
 
     with pytest.raises(TypeError, match=r"does not match the layer's pattern"):
         Strict().require_valid_group_name("A")
-    with pytest.raises(TypeError, match=r"less than 5 .* it has 5 characters"):
+    with pytest.raises(TypeError, match=r"it has 5 characters"):
         Strict().require_valid_group_name("abcde")
 
 

@@ -412,7 +412,8 @@ class SyncConsumer(AsyncConsumer):
             self._channels_running = None
         if asyncio.iscoroutine(result):
             result.close()
-            _warn_of_coroutine(type(self), getattr(function, "__name__", str(function)))
+            consumer: Any = type(self)  # a class; mypy does not see that it can be hashed
+            _warn_of_coroutine(consumer, getattr(function, "__name__", str(function)))
 
     def send(self, message: dict[str, Any]) -> None:  # type: ignore[override] # the synchronous colour
         """Send an ASGI message to the client; called from a handler's thread.

@@ -134,8 +134,12 @@ def test_a_lazy_translation_is_sent_as_text() -> None:
     assert type(message["text"]) is str
 
 
+class _Code(IntEnum):
+    BUSY = 4008
+
+
 def test_an_enum_is_a_close_code_as_a_server_takes_it() -> None:
-    message = _events.close(IntEnum("Code", {"BUSY": 4008})(4008), None)
+    message = _events.close(_Code.BUSY, None)
     assert message == {"type": "websocket.close", "code": 4008}
     assert type(message["code"]) is int
 

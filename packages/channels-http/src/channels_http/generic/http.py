@@ -272,7 +272,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             return
         allowed = {*offered, "options", *(["head"] if self.get is not None else [])}
         allow = ", ".join(sorted(allowed)).upper()
-        headers = [(b"allow", allow), (b"content-length", b"0")]
+        headers = [(b"allow", allow.encode()), (b"content-length", b"0")]
         await self.send_response(200 if name == "options" else 405, b"", headers=headers)
 
     def _channels_drain(self) -> None:
