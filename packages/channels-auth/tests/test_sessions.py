@@ -412,7 +412,7 @@ class TestWebSockets:
                 self.scope["session"].get("a")
                 await self.send(accept)
 
-        accept: Message = {"type": "websocket.accept", "subprotocol": None}
+        accept: dict[str, Any] = {"type": "websocket.accept", "subprotocol": None}
         server = Server(SessionMiddlewareStack(Plain.as_asgi()), websocket())
         assert await server.connect() is accept
 
