@@ -1,5 +1,7 @@
 """What upstream's tests, and programs written for it, expect of routers."""
 
+from typing import Any
+
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -28,5 +30,6 @@ async def test_the_outermost_router_answers_lifespan_though_it_is_no_key() -> No
 
 
 def test_include_in_a_router_is_refused_with_a_full_sentence() -> None:
+    view: Any = nothing
     with pytest.raises(ImproperlyConfigured, match=r"include\(\) is not supported in URLRouter\."):
-        URLRouter([path("a/", include([path("b/", nothing)]))])
+        URLRouter([path("a/", include([path("b/", view)]))])

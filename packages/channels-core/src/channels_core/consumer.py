@@ -341,7 +341,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         message, self._channels_message = self._channels_message, None
         if isinstance(error, Exception) and not isinstance(error, _ANSWERED_OUTSIDE):
             mark_as_logged(error)
-            explain_missing_key(error, self.scope)
+            explain_missing_key(error, getattr(self, "scope", {}))
             try:
                 self.report_exception(error, message)
             except Exception:

@@ -88,8 +88,10 @@ def _forward(
 
 
 def _namespace(module: ModuleType) -> dict[str, Any]:
-    is_forwarding = isinstance(module, ForwardingModule)
-    return super(ForwardingModule, module).__dict__ if is_forwarding else vars(module)
+    if isinstance(module, ForwardingModule):
+        # Past what it says of itself.
+        return super(ForwardingModule, module).__dict__
+    return vars(module)
 
 
 class ForwardingModule(ModuleType):

@@ -81,7 +81,8 @@ def close(code: int | bool | None, reason: str | None) -> WebsocketClose:
     message: WebsocketClose = {"type": "websocket.close"}
     if code is not None and code is not True:
         # Of an IntEnum too: servers ask for an int, and no subclass of it.
-        message["code"] = int(code) if isinstance(code, int) else code
+        given: Any = code  # a program without type checks may give anything
+        message["code"] = int(given) if isinstance(given, int) else given
     if reason:
         message["reason"] = reason
     return message
