@@ -432,7 +432,8 @@ async def check_http() -> None:
         await request.send_request()
         assert (await message(request))["type"] == kind
         await request.send_input({"type": "http.disconnect"})
-        request.stop()
+        # Django closes the file of the request's body in the end.
+        await request.wait(SECONDS)
 
 
 @restores('an application of your own under `"lifespan"`')

@@ -184,6 +184,13 @@ class TestWhatIsMissing:
             "--layer"
         )
 
+    @override_settings(
+        CHANNEL_LAYERS={"default": {"BACKEND": "fakes.Picky", "CONFIG": {"fail": True}}}
+    )
+    def test_a_layer_whose_constructor_fails(self, fake: type[Fake]) -> None:
+        expected = "The channel layer 'default' cannot be built: KeyError: 'hosts'"
+        assert expected in self.fail("jobs")
+
     @override_settings(CHANNEL_LAYERS={"default": {"BACKEND": "nowhere.Layer"}})
     def test_its_backend(self, fake: type[Fake]) -> None:
         assert "Cannot import BACKEND 'nowhere.Layer'" in self.fail("jobs")
