@@ -120,7 +120,7 @@ class TestProtocolTypeRouter:
         await server.end()
         assert server.received[-1] == {"type": "websocket.close", "code": 1007}
         assert len(caplog.messages) == 1
-        assert "Expecting property name" in caplog.messages[0]
+        assert "A text frame is not JSON: Expecting" in caplog.messages[0]
 
     async def test_other_scope_types_get_no_answer(self) -> None:
         async def bad(scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._logging import collect_records, records_handled
 from channels_core.abort import abort_response
-from channels_core.exceptions import InvalidFrame, RouteNotFound
+from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Receive, Scope, Send
 
@@ -124,8 +124,10 @@ async def _close(send: Send, code: int) -> None:
 
 
 def _warn(scope: Scope, error: Exception) -> None:
+    # The standard library's text, which programs expect of the error, does not name the frame.
+    fault = f"A text frame is not JSON: {error}" if isinstance(error, InvalidJSON) else str(error)
     # Cut short and escaped: the client chose the path, and no line of the log may be its work.
-    logger.warning("%s %.200r: %s", scope["type"], scope.get("path"), one_line(str(error)))
+    logger.warning("%s %.200r: %s", scope["type"], scope.get("path"), one_line(fault))
 
 
 def one_line(text: str) -> str:

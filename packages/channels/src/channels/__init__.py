@@ -11,7 +11,7 @@ __version__: str = "5.0.0"
 
 DEFAULT_CHANNEL_LAYER: Final = "default"
 
-if not TYPE_CHECKING:  # for which any attribute would be right
+if not TYPE_CHECKING:  # pragma: no branch - for type checkers any attribute would be right
     __getattr__ = submodules(
         __name__,
         {
