@@ -15,6 +15,9 @@ from chat.saying import say
 from chat.tests import websocket
 from chatsite.asgi import application
 
+#: Django's views ask under which name they are served.
+HOST = [(b"host", b"testserver")]
+
 
 class Feed(HttpCommunicator):
     """The request of a page that follows all rooms."""
@@ -182,7 +185,8 @@ class PollTests(TestCase):
 
     def poll(self, query: str = "", room: str = "tea", method: str = "GET") -> HttpCommunicator:
         """Return a request of the member, which is not yet sent."""
-        return HttpCommunicator(application, method, f"/rooms/{room}/poll/{query}", user=self.ben)
+        path = f"/rooms/{room}/poll/{query}"
+        return HttpCommunicator(application, method, path, headers=HOST, user=self.ben)
 
     async def texts(self, request: HttpCommunicator) -> list[str]:
         """Return the texts of the answer."""
@@ -311,5 +315,5 @@ class PlainPageTests(TestCase):
     async def test_django_s_pages_are_behind_the_consumers(self) -> None:
         """What no consumer answers is for the views."""
         for path, status in (("/feed/", 302), ("/accounts/log-in/", 200), ("/feed/other/", 404)):
-            request = HttpCommunicator(application, "GET", path)
+            request = HttpCommunicator(application, "GET", path, headers=HOST)
             self.assertEqual((await request.get_response()).status, status)
