@@ -143,7 +143,11 @@ class AsgiHandler(_DjangosHandler):
         assert self.scope is not None
         self._body = body
         djangos: Any = super()
-        await djangos.handle(self.scope, self._receive, self._send)
+        try:
+            await djangos.handle(self.scope, self._receive, self._send)
+        finally:
+            # Django leaves it open where the request is cancelled after its response went out.
+            body.close()
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
         """Return the body that `handle` was given."""
