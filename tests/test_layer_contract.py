@@ -86,7 +86,7 @@ class TestRedis(OnRedis):
         ),
     }
     latency = 0.02
-    timeout = 2
+    timeout = 3
     races = 600  # it loses one message in ten or twenty races
 
     def make_layer(self, **options: Any) -> RedisChannelLayer:
@@ -135,7 +135,7 @@ class TestRedisPubSub(OnRedis):
         ),
     }
     latency = 0.3  # a message that comes before the subscription is lost
-    timeout = 2
+    timeout = 3
 
     def make_layer(self, **options: Any) -> RedisPubSubChannelLayer:
         return RedisPubSubChannelLayer(hosts=self.hosts, **options)
