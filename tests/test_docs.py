@@ -427,9 +427,7 @@ class TestLongPolls:
         await request.link.wait(timeout=SECONDS)
 
     async def test_nothing_new(self) -> None:
-        class Impatient(long_polls.NewMessages):
-            response_timeout = 0
-
+        class Impatient(long_polls.NewMessages, response_timeout=0):
             def groups(self) -> list[str]:
                 return ["chat.tea"]
 

@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.consumer import AsyncConsumer
+from channels.consumer import AsyncConsumer, hook
 from channels.exceptions import ConnectionStateError, InvalidFrame
 from channels.generic.http import AsyncHttpConsumer
 from channels.generic.websocket import (
@@ -181,17 +181,15 @@ async def check_refreshing() -> None:
         assert close.call_count == calls
 
 
-@restores('`cleanup_timeout = float("inf")` in the class')
+@restores('`cleanup_timeout=float("inf")` in the class statement')
 async def check_cleanup_timeout() -> None:
-    class Slow(AsyncWebsocketConsumer):
-        cleanup_timeout: float = 0.01
-
+    class Slow(AsyncWebsocketConsumer, cleanup_timeout=0.01):
         async def disconnect(self, code: int) -> None:
             await release.wait()
             ended.append(type(self))
 
-    class Patient(Slow):
-        cleanup_timeout = float("inf")
+    class Patient(Slow, cleanup_timeout=float("inf")):
+        pass
 
     release, ended = asyncio.Event(), list[type]()
     impatient = await opened(Slow)
@@ -206,7 +204,7 @@ async def check_cleanup_timeout() -> None:
     assert ended == [Patient]
 
 
-@restores("`def report_exception(self, error, message): pass` in the class")
+@restores("`@hook def report_exception(self, error, message): pass` in the class")
 async def check_report_exception(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(AsyncWebsocketConsumer):
         async def receive(
@@ -215,6 +213,7 @@ async def check_report_exception(caplog: pytest.LogCaptureFixture) -> None:
             raise LookupError("this one")
 
     class Quiet(Failing):
+        @hook
         def report_exception(self, error: Exception, message: Any) -> None:
             pass
 
@@ -373,10 +372,10 @@ class Measure(AsyncHttpConsumer):
         await self.send_response(200, str(len(body)).encode())
 
 
-@restores("`max_body_size = None` in the class")
+@restores("`max_body_size=None` in the class statement")
 async def check_max_body_size() -> None:
-    class Unbounded(Measure):
-        max_body_size = None
+    class Unbounded(Measure, max_body_size=None):
+        pass
 
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=2):
         for kind, status in ((Measure, 413), (Unbounded, 200)):
@@ -384,13 +383,15 @@ async def check_max_body_size() -> None:
             assert (await request.get_response(SECONDS)).status == status
 
 
-@restores("`body_timeout = None` in the class")
+@restores("`body_timeout=None` in the class statement")
 async def check_body_timeout() -> None:
-    class Patient(Measure):
-        body_timeout = None
+    class Patient(Measure, body_timeout=None):
+        pass
 
-    assert Measure.body_timeout == 60
-    hasty = HttpCommunicator(type("Hasty", (Measure,), {"body_timeout": 0.01}), "POST", "/")
+    class Hasty(Measure, body_timeout=0.01):
+        pass
+
+    hasty = HttpCommunicator(Hasty, "POST", "/")
     await hasty.send_body(b"a part", more_body=True)
     assert (await hasty.start_response(SECONDS)).status == 408
     await hasty.wait(SECONDS)

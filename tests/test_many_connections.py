@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from channels.consumer import hook
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
 
@@ -32,6 +33,7 @@ class AsyncMember(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         self.ended.append(code)
 
+    @hook
     def report_exception(self, *args: object) -> None:
         """Say nothing: it fails on purpose."""
 
@@ -48,6 +50,7 @@ class SyncMember(WebsocketConsumer):
     def disconnect(self, code: int) -> None:
         self.ended.append(code)
 
+    @hook
     def report_exception(self, *args: object) -> None:
         """Say nothing: it fails on purpose."""
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Coroutine
 from typing import Any
 
-from channels.consumer import get_handler_name
+from channels.consumer import get_handler_name, hook
 from channels.db import aclose_old_connections
 from channels.exceptions import InvalidFrame
 from channels.generic.http import AsyncHttpConsumer
@@ -27,6 +27,7 @@ class Lenient(AsyncJsonWebsocketConsumer):
 class Raising(AsyncJsonWebsocketConsumer):
     """Fails where a frame cannot be read, as any handler may fail."""
 
+    @hook
     async def invalid_frame(self, error: InvalidFrame) -> None:
         raise ValueError(str(error)) from error
 

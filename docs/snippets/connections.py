@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from channels.consumer import hook
 from channels.exceptions import DenyConnection, InvalidFrame
 from channels.generic.websocket import (
     AsyncJsonWebsocketConsumer,
@@ -69,20 +70,17 @@ class Versioned(AsyncWebsocketConsumer):
         await self.close(4406, "no common version")
 
 
-class Clock(AsyncJsonWebsocketConsumer):
+class Clock(AsyncJsonWebsocketConsumer, json_encoder=DjangoJSONEncoder):
     """Answer with a value that plain JSON does not know."""
-
-    json_encoder = DjangoJSONEncoder
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         await self.send_json({"asked": content, "now": datetime.now(UTC)})
 
 
-class Patient(AsyncJsonWebsocketConsumer):
+class Patient(AsyncJsonWebsocketConsumer, max_message_size=4096):
     """Explain a bad frame instead of closing."""
 
-    max_message_size = 4096
-
+    @hook
     async def invalid_frame(self, error: InvalidFrame) -> None:
         await self.send_json({"error": str(error), "code": error.code})
 
@@ -92,6 +90,7 @@ class Reporting(AsyncWebsocketConsumer):
 
     failures: list[str] = []
 
+    @hook
     def report_exception(self, error: Exception, message: Any) -> None:
         super().report_exception(error, message)
         self.failures.append(f"{self.scope['path']}: {type(error).__name__}")

@@ -31,11 +31,8 @@ class Notes(AsyncHttpConsumer):
         await self.send_response(status, json.dumps(self.notes).encode(), headers=headers)
 
 
-class Upload(AsyncHttpConsumer):
+class Upload(AsyncHttpConsumer, buffers_body=False, body_timeout=30):
     """Take a file that need not fit into memory, and tell its digest."""
-
-    buffers_body = False
-    body_timeout = 30
 
     async def put(self, body: bytes) -> None:
         digest = hashlib.sha256()

@@ -23,10 +23,8 @@ class NextMessage(AsyncHttpConsumer):
         await self.send_body(json.dumps(event).encode())
 
 
-class NewMessages(AsyncHttpConsumer):
+class NewMessages(AsyncHttpConsumer, response_timeout=25):
     """Answer with what was said in a room after `?after=`; if nothing was, hold the request."""
-
-    response_timeout = 25
 
     def groups(self) -> list[str]:
         return [f"chat.{self.scope['url_route']['kwargs']['room']}"]

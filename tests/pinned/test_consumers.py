@@ -75,3 +75,28 @@ async def test_headers_of_accept_are_passed_on_as_they_are() -> None:
     assert message["headers"] == [[b"X-B", b"1"], [b"X-A", b"2"]]
     await communicator.send_input({"type": "websocket.disconnect", "code": 1000})
     await communicator.wait()
+
+
+async def test_a_program_may_have_limits_and_helpers_of_its_own() -> None:
+    class Own(AsyncWebsocketConsumer):
+        max_message_size = 2
+        close_code = 4001
+
+        async def report_exception(self, error: Exception) -> None:  # type: ignore[override] # its own
+            await self.send(text_data=f"error {error}")
+
+        async def receive(
+            self, text_data: str | None = None, bytes_data: bytes | None = None
+        ) -> None:
+            if len(text_data or "") > self.max_message_size:
+                await self.report_exception(ValueError("too large"))
+            else:
+                await self.close(self.close_code)
+
+    socket = WebsocketCommunicator(Own.as_asgi(), "/")
+    await socket.connect()
+    await socket.send_to(text_data="three")
+    assert await socket.receive_from() == "error too large"
+    await socket.send_to(text_data="2")
+    assert (await socket.receive_output())["code"] == 4001
+    await socket.disconnect()

@@ -281,7 +281,6 @@ async def test_wait_on_a_connection_that_goes_on(consumer: Any) -> None:
 
 
 async def test_disconnect_with_a_slow_end() -> None:
-    LeavingSlowly.cleanup_timeout = SECONDS
     socket = WebsocketCommunicator(LeavingSlowly.as_asgi(), "/")
     await socket.connect(SECONDS)
     await socket.disconnect(timeout=0.01)

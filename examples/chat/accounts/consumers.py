@@ -14,10 +14,8 @@ ATTEMPTS = 5
 TOO_MANY_ATTEMPTS = 4429
 
 
-class AccountConsumer(AsyncJsonWebsocketConsumer):
+class AccountConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
     """Check the name and the password of a visitor, or end the login of a member."""
-
-    max_message_size = 8192
 
     async def connect(self) -> None:
         """Let everybody in: who is here may not have logged in yet."""

@@ -15,10 +15,9 @@ from chat.saying import room_group, say
 __all__ = ["ChatConsumer"]
 
 
-class ChatConsumer(AsyncJsonWebsocketConsumer):
+class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
     """Put one member into one room: pass on what they write, and send what the others write."""
 
-    max_message_size = 8192
     groups = [EVERYBODY]
 
     async def connect(self) -> None:

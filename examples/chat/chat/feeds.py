@@ -41,13 +41,12 @@ def newest_first(messages: QuerySet[Message]) -> QuerySet[Message, int]:
     return messages.order_by("-id").values_list("id", flat=True)
 
 
-class FeedConsumer(AsyncSseConsumer):
+# A stream does not end with the login, as the WebSockets do. So it ends after a while, and the
+# browser, which asks for it again by itself, is let in if the login still holds.
+class FeedConsumer(AsyncSseConsumer, response_timeout=settings.FEED_SECONDS):
     """Send one member what is said in all rooms, as a stream of events."""
 
     groups = [FEED]
-    # A stream does not end with the login, as the WebSockets do. So it ends after a while, and the
-    # browser, which asks for it again by itself, is let in if the login still holds.
-    response_timeout = settings.FEED_SECONDS
     name = ""
 
     async def connect(self) -> None:
@@ -85,10 +84,9 @@ class FeedConsumer(AsyncSseConsumer):
             logger.info("%s no longer follows the feed", self.name)
 
 
-class PollConsumer(AsyncHttpConsumer):
+class PollConsumer(AsyncHttpConsumer, response_timeout=settings.POLL_SECONDS):
     """Answer with what a client does not have of a room, as soon as there is anything."""
 
-    response_timeout = settings.POLL_SECONDS
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
     async def get(self, body: bytes) -> None:

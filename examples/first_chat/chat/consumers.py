@@ -13,10 +13,8 @@ __all__ = ["ChatConsumer"]
 HISTORY = 20
 
 
-class ChatConsumer(AsyncJsonWebsocketConsumer):
+class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
     """Put one visitor into one room: pass on what they write, and send what the others write."""
-
-    max_message_size = 8192
 
     async def connect(self) -> None:
         """Join the room, then catch up with its last messages."""

@@ -7,6 +7,7 @@ colour awaits: `yield self.accept()`.
 import functools
 from collections.abc import Callable, Generator
 from inspect import isawaitable
+from types import new_class
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from channels_core.generic.websocket import (
     JsonWebsocketConsumer,
     WebsocketConsumer,
 )
+from channels_core.typing import JsonOptions
 
 __all__ = ["both_colours", "consumer", "throw"]
 
@@ -33,13 +35,14 @@ Method = Callable[..., Generator[Any, Any, Any]]
 
 
 def consumer(colour: str, *, json: bool = False, **members: Any) -> Any:
-    """Return a consumer class of a colour, with generator functions as its methods."""
+    """Return a consumer class of a colour, with generator functions as its methods, and options."""
     colouring = _in_async if colour == "async" else _in_sync
+    options = {name: members.pop(name) for name in JsonOptions.__annotations__ if name in members}
     namespace = {
         name: colouring(member) if callable(member) and _is_generator(member) else member
         for name, member in members.items()
     }
-    return type("Program", (_BASES[colour, json],), namespace)
+    return new_class("Program", (_BASES[colour, json],), options, lambda own: own.update(namespace))
 
 
 def throw(error: BaseException) -> Any:

@@ -4,7 +4,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from channels_core._colour_checks import check_colours
-from channels_core.consumer import AsyncConsumer
+from channels_core.consumer import AsyncConsumer, hook
 from channels_core.generic.websocket import (
     AsyncJsonWebsocketConsumer,
     AsyncWebsocketConsumer,
@@ -38,6 +38,7 @@ class SyncInAsync(AsyncWebsocketConsumer):
 
 
 class AsyncReport(AsyncConsumer):
+    @hook
     async def report_exception(self, error: Any, message: Any) -> None:  # type: ignore[override] # the mistake
         pass
 
@@ -56,6 +57,12 @@ class Right(AsyncJsonWebsocketConsumer):
         return 1
 
     def groups_of(self) -> None:
+        pass
+
+    def deny(self) -> None:  # type: ignore[override] # a program's own, no matter what ours is
+        pass
+
+    async def report_exception(self, error: Any, message: Any) -> None:  # type: ignore[override] # a program may
         pass
 
 

@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from channels_core._pool import drain
-from channels_core.consumer import AsyncConsumer, SyncConsumer, get_handler_name
+from channels_core.consumer import AsyncConsumer, SyncConsumer, get_handler_name, hook
 from channels_core.exceptions import InvalidChannelLayerError, InvalidFrame, StopConsumer
 from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.layers import channel_layers
@@ -367,6 +367,7 @@ async def test_a_programs_hook_sees_the_exception_and_its_message() -> None:
         async def websocket_receive(self, message: Message) -> None:
             raise LookupError("broken")
 
+        @hook
         def report_exception(self, error: Exception, message: Message | None) -> None:
             seen.append((error, message))
 
@@ -387,6 +388,7 @@ async def test_a_failing_hook_does_not_hide_the_exception(
         async def websocket_receive(self, message: Message) -> None:
             raise LookupError("broken")
 
+        @hook
         def report_exception(self, error: Exception, message: Message | None) -> None:
             raise ArithmeticError
 

@@ -16,7 +16,7 @@ from fakes import until
 class Connection:
     """Ends when it is told to, or later."""
 
-    cleanup_timeout = 60.0
+    _channels_cleanup_timeout = 60.0
     channel_layer: Any = None
 
     def __init__(self, draining: Draining, *, stubborn: bool = False) -> None:
@@ -127,7 +127,7 @@ class TestTheSignal:
     ) -> None:
         settings.CHANNELS_DRAIN_TIMEOUT = 0.01
         connection = Connection(draining, stubborn=True)
-        connection.cleanup_timeout = 0.01
+        connection._channels_cleanup_timeout = 0.01
         monkeypatch.setattr(connection, "_channels_cut", lambda: connection.told.append("cut"))
         draining.add(connection)
         signal.raise_signal(signal.SIGTERM)

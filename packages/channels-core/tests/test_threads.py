@@ -153,8 +153,8 @@ class TestManyEndsAtOnce:
                 go_on.wait(20)
                 ended.append(code)
 
-        class Bounded(Slow):
-            cleanup_timeout = 0.05
+        class Bounded(Slow, cleanup_timeout=0.05):
+            pass
 
         first = Server(Slow.as_asgi())
         others = [Server(Bounded.as_asgi()) for _ in range(5)]

@@ -11,7 +11,7 @@ import pytest
 from asgiref.server import StatelessServer
 
 from channels_core import worker as module
-from channels_core.consumer import AsyncConsumer, SyncConsumer
+from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
 from channels_core.exceptions import WorkerError
 from channels_core.layers import channel_layers
 from channels_core.routing import ChannelNameRouter, ProtocolTypeRouter
@@ -201,6 +201,7 @@ class TestFailures:
             async def job(self, message: Any) -> None:
                 raise LookupError("broken")
 
+            @hook
             def report_exception(self, error: Exception, message: Any) -> None:
                 reported.append(f"{error} {message['number']}")
 

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator
+from types import new_class
 from typing import Any
 
 from channels_core.applications import as_asgi3
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Scope
 from channels_http.generic.http import AsyncHttpConsumer
+from channels_http.generic.sse import SseOptions
 
-__all__ = ["Client", "LocalLayer", "Recorder", "ask", "recording", "until"]
+__all__ = ["Client", "LocalLayer", "Recorder", "ask", "made", "recording", "until"]
+
+_OPTIONS = SseOptions.__annotations__  # those of other consumers too
 
 # A net, for a machine under load.
 SECONDS = 30
@@ -124,7 +128,13 @@ class Recorder(AsyncHttpConsumer):
 
 def recording(handle: Any, **members: Any) -> Any:
     """Return a consumer class with this `handle`, and a list of its own of ends."""
-    return type("Program", (Recorder,), {"handle": handle, "ends": [], **members})
+    return made(Recorder, {"handle": handle, "ends": [], **members})
+
+
+def made(base: type, members: dict[str, Any]) -> Any:
+    """Return a consumer class with these members and options."""
+    options = {name: members.pop(name) for name in _OPTIONS if name in members}
+    return new_class("Program", (base,), options, lambda own: own.update(members))
 
 
 async def ask(

@@ -3,11 +3,13 @@
 import dis
 import inspect
 from collections.abc import Iterator
+from inspect import getattr_static
 from types import FunctionType
 from typing import Any, Final
 
 from django.core import checks
 
+from channels_core._handlers import is_free
 from channels_core.applications import name_that_thing
 from channels_core.consumer import AsyncConsumer, SyncConsumer
 
@@ -51,7 +53,7 @@ def check_colours(consumer: type) -> Iterator[checks.CheckMessage]:
 
 def _function(consumer: type, name: str) -> FunctionType | None:
     """Return what the program has written; None for anything that only looks like a method."""
-    value = inspect.getattr_static(consumer, name)
+    value = getattr_static(consumer, name)
     return value if isinstance(value, FunctionType) else None
 
 
@@ -65,6 +67,8 @@ def _parameters(method: FunctionType) -> tuple[str, ...]:
 
 def _is_coroutine_of_ours(consumer: type, name: str) -> bool | None:
     """Tell whether the method of Channels that a program overrides is `async def`."""
+    if is_free(name, getattr_static(consumer, name)):
+        return None
     for ancestor in consumer.__mro__:
         if "_channels_framework" in vars(ancestor) and name in vars(ancestor):
             ours: Any = vars(ancestor)[name]

@@ -49,7 +49,7 @@ def drain_seconds() -> float:
 class Drainable(Protocol):
     """A connection that can be ended."""
 
-    cleanup_timeout: float
+    _channels_cleanup_timeout: float
     channel_layer: Any
 
     def _channels_drain(self) -> None:
@@ -136,7 +136,7 @@ class Draining:
                     "cut short",
                     len(self._open),
                 )
-                longest = max(connection.cleanup_timeout for connection in self._open)
+                longest = max(connection._channels_cleanup_timeout for connection in self._open)
                 for connection in list(self._open):
                     connection._channels_cut()
                 await self._wait(ended, longest)

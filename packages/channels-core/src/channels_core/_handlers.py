@@ -3,9 +3,10 @@
 from inspect import getattr_static
 from typing import Final
 
+from channels_core._options import is_hook
 from channels_core.typing import Message
 
-__all__ = ["find_handlers", "get_handler_name", "may_reach"]
+__all__ = ["find_handlers", "get_handler_name", "is_free", "may_reach"]
 
 # What tells of the beginning and the end of a connection: only its server knows of these.
 _OF_SERVERS: Final = frozenset(
@@ -19,9 +20,20 @@ _FRAME: Final = "websocket_receive"
 # What a consumer sets on itself and can be called.
 _ATTRIBUTES: Final = frozenset({"base_send", "channel_receive"})
 
-# Methods that the first Channels did not have, so that programs may have handlers of these
-# names. Theirs are reached, ours are not.
-_NOT_RESERVED: Final = frozenset({"join_group", "leave_group", "deny"})
+# What other releases of Channels do not have, so that programs may have handlers of these names.
+# Theirs are reached, ours are not.
+_NOT_RESERVED: Final = frozenset(
+    {
+        "close_code",
+        "close_reason",
+        "deny",
+        "invalid_frame",
+        "is_open",
+        "join_group",
+        "leave_group",
+        "report_exception",
+    }
+)
 
 
 def get_handler_name(message: Message) -> str:
@@ -52,6 +64,11 @@ def find_handlers(consumer: type) -> dict[str, bool]:
     }
 
 
+def is_free(name: str, value: object) -> bool:
+    """Return whether what a program has under this name has nothing to do with ours."""
+    return name in _NOT_RESERVED and not is_hook(value)
+
+
 def may_reach(consumer: object, name: str) -> bool | None:
     """Tell who may reach an attribute of a consumer.
 
@@ -77,8 +94,7 @@ def may_reach(consumer: object, name: str) -> bool | None:
     kind = consumer if isinstance(consumer, type) else type(consumer)
     for ancestor in kind.__mro__:
         ours = vars(ancestor)
-        if "_channels_framework" in ours and name in ours:
-            overridden = ours[name] is not value
-            if not (overridden and name in _NOT_RESERVED):
-                return False if name.startswith(_PREFIXES) else None
+        reserved = "_channels_framework" in ours and name in ours
+        if reserved and (ours[name] is value or not is_free(name, value)):
+            return False if name.startswith(_PREFIXES) else None
     return None if name in _ATTRIBUTES else True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import cache, partial
 from inspect import isawaitable
 from types import CoroutineType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Unpack
 
 from asgiref.sync import AsyncToSync
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -20,6 +20,7 @@ from channels_core._forgetting import forget_channel
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._logging import collect_records, records_handled
 from channels_core._missing_keys import explain_missing_key
+from channels_core._options import find_hook, hook, refuse_unknown_hooks, take_options
 from channels_core._serving import Serving
 from channels_core._steps import OfScope
 from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
@@ -29,9 +30,17 @@ from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
 from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.middleware import AFTER_HANDLER, AfterHandler
 from channels_core.signals import consumer_finished, consumer_started
-from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
+from channels_core.typing import (
+    AnyMessage,
+    AnyScope,
+    ConsumerOptions,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
-__all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name"]
+__all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"]
 
 logger: Final = logging.getLogger("django.channels.consumer")
 
@@ -48,12 +57,15 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     `chat_message`; one message at a time, in order of arrival from the client and the channel
     layer together.
 
+    Options, which are keywords of the class statement (`class Chat(AsyncConsumer,
+    cleanup_timeout=5)`) and are inherited:
+        cleanup_timeout: Seconds that clean-up may take when the connection ends; 10.
+
     Attributes:
         scope: The connection's scope.
         channel_layer: The layer of `channel_layer_alias`, or None.
         channel_name: The name under which other code reaches this consumer over the layer.
         channel_layer_alias: Alias in `CHANNEL_LAYERS`; None for a consumer without a layer.
-        cleanup_timeout: Seconds that clean-up may take when the connection ends.
     """
 
     # Private names all begin alike: programs that subclass us choose theirs freely.
@@ -64,7 +76,6 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     _sync: ClassVar[bool] = False
 
     channel_layer_alias: ClassVar[str | None] = DEFAULT_CHANNEL_LAYER
-    cleanup_timeout: float = 10
 
     scope: Scope
     # None without a layer: a program knows whether its settings have one.
@@ -73,6 +84,8 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     channel_receive: Receive
     base_send: Callable[[Message], Any]
 
+    _channels_options: ClassVar[tuple[str, ...]] = ("cleanup_timeout",)
+    _channels_cleanup_timeout: float = 10
     # None before the first message.
     _channels_from_layer: bool | None = None
     _channels_message: Message | None = None
@@ -87,9 +100,16 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     _channels_after: tuple[AfterHandler, ...] = ()
     _channels_outer_executor: Any = None
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make the table of the new class's handlers."""
-        super().__init_subclass__(**kwargs)
+    def __init_subclass__(cls, **options: Unpack[ConsumerOptions]) -> None:
+        """Keep the options, and make the table of the new class's handlers."""
+        rest = take_options(cls, options)
+        try:
+            super().__init_subclass__(**rest)
+        except TypeError as error:
+            if rest and "takes no keyword" in str(error):
+                error.add_note(f"{cls.__name__} has no option {', '.join(rest)}")
+            raise
+        refuse_unknown_hooks(cls)
         cls._channels_handlers = find_handlers(cls)
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
@@ -150,7 +170,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         loop = self._channels_loop = MessageLoop(*sources, late=self._channels_answers_first)
         if draining.begun and self._channels_is_connection():
             await self._channels_come_late(receive, send)
-        await loop.run(self.cleanup_timeout)
+        await loop.run(self._channels_cleanup_timeout)
 
     def _channels_watch(self, send: Send) -> Send:
         """Return what sends, perhaps with a look at what is sent."""
@@ -166,7 +186,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         if message.get("type") in _ENDINGS:
             # The handler for the end of a connection is its clean-up, and bounded as such.
             self._channels_peer_left(message)
-            self._channels_end_bound = Bound(self.cleanup_timeout)
+            self._channels_end_bound = Bound(self._channels_cleanup_timeout)
             await self._channels_end_bound.run(self.dispatch(message))
         else:
             await self._channels_dispatch(message)
@@ -283,7 +303,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         AsyncToSync.executors.current = self._channels_outer_executor
         if self._channels_is_clean():
             return
-        self._channels_end_bound = Bound(self.cleanup_timeout)
+        self._channels_end_bound = Bound(self._channels_cleanup_timeout)
         task, cancelled = await run_despite_cancellation(
             self._channels_clean_up_parts, self._channels_end_bound
         )
@@ -291,7 +311,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             logger.error(
                 "%s did not end its clean-up within %s seconds; the rest of it is given up",
                 type(self).__name__,
-                self.cleanup_timeout,
+                self._channels_cleanup_timeout,
             )
         elif not task.cancelled() and (error := task.exception()):
             self._channels_report(error)
@@ -325,8 +345,9 @@ class AsyncConsumer(DrainedConsumer, OfScope):
 
     # Errors
 
+    @hook
     def report_exception(self, error: Exception, message: Message | None) -> None:
-        """Log an exception that no handler caught; override to tell others as well.
+        """Log an exception that no handler caught; override it as a `hook` to tell others.
 
         Called once for each, in the event loop's thread; what is reported while the connection
         ends is raised on unless it is a second one.
@@ -343,7 +364,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             mark_as_logged(error)
             explain_missing_key(error, getattr(self, "scope", {}))
             try:
-                self.report_exception(error, message)
+                find_hook(self, "report_exception")(error, message)
             except Exception:
                 logger.exception("%s.report_exception failed", type(self).__name__)
 

@@ -7,6 +7,7 @@ Source: ASGI 3.0, and its HTTP, WebSocket and lifespan specifications (versions 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from json import JSONEncoder
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from asgiref.typing import (
@@ -26,10 +27,12 @@ __all__ = [
     "ChannelMessage",
     "ChannelScope",
     "CloseArgument",
+    "ConsumerOptions",
     "Headers",
     "HttpDisconnect",
     "HttpRequest",
     "HttpScope",
+    "JsonOptions",
     "Message",
     "Receive",
     "Scope",
@@ -42,6 +45,7 @@ __all__ = [
     "WebsocketDenialStart",
     "WebsocketDisconnect",
     "WebsocketFrame",
+    "WebsocketOptions",
     "WebsocketReceive",
     "WebsocketScope",
 ]
@@ -155,3 +159,24 @@ class WebsocketDenialBody(TypedDict):
 
     type: Literal["websocket.http.response.body"]
     body: bytes
+
+
+class ConsumerOptions(TypedDict, total=False):
+    """Options of every consumer: keywords of its class statement."""
+
+    #: Seconds that clean-up may take when the connection ends; 10.
+    cleanup_timeout: float
+
+
+class WebsocketOptions(ConsumerOptions, total=False):
+    """Options of a WebSocket consumer."""
+
+    #: Largest frame that is taken from the client, in bytes; None, the default, for any.
+    max_message_size: int | None
+
+
+class JsonOptions(WebsocketOptions, total=False):
+    """Options of a JSON WebSocket consumer."""
+
+    #: Encoder class of `encode_json`; None, the default, for the standard library's.
+    json_encoder: type[JSONEncoder] | None

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from channels_core.consumer import AsyncConsumer, SyncConsumer
+from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
 from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember, group_names
 from channels_core.generic.websocket import AsyncWebsocketConsumer
@@ -174,8 +174,13 @@ def test_a_layer_is_asked_for_groups_beforehand(kind: Any) -> None:
 
 def test_the_first_error_of_a_clean_up_is_raised_and_the_rest_reported() -> None:
     reported: list[Any] = []
-    consumer = Program()
-    vars(consumer)["report_exception"] = lambda error, message: reported.append(error)
+
+    class Reporting(Program):
+        @hook
+        def report_exception(self, error: Exception, message: Any) -> None:
+            reported.append(error)
+
+    consumer = Reporting()
     errors: list[Exception] = [LookupError("first"), LookupError("second")]
     consumer._channels_raise_first([])
     with pytest.raises(LookupError, match="first"):

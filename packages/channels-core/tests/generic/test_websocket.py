@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 
+from channels_core.consumer import hook
 from channels_core.exceptions import (
     AcceptConnection,
     ConnectionStateError,
@@ -335,7 +336,6 @@ async def test_an_attribute_of_a_programs_own_may_have_our_names() -> None:
     assert program.is_open is False
     vars(program)["is_open"] = "mine"
     assert vars(program)["is_open"] == program.is_open
-    assert AsyncWebsocketConsumer.is_open is False
 
 
 @both_colours
@@ -613,6 +613,7 @@ async def test_a_server_that_keeps_the_low_codes_to_itself_gets_a_private_one(
 
 @both_colours
 async def test_a_program_may_keep_the_connection_over_a_bad_frame(colour: str) -> None:
+    @hook
     def invalid_frame(self: Any, error: InvalidFrame) -> Any:
         yield self.send_json({"error": str(error), "code": error.code})
 
@@ -896,9 +897,8 @@ async def test_clean_up_survives_cancellation_again_and_again(layer: LocalLayer)
 async def test_the_time_for_clean_up_is_bounded(
     leaving: bool, layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Program(AsyncWebsocketConsumer):
+    class Program(AsyncWebsocketConsumer, cleanup_timeout=0.01):
         groups = ["g"]
-        cleanup_timeout = 0.01
 
         async def disconnect(self, code: int) -> None:
             await asyncio.Event().wait()
@@ -926,6 +926,7 @@ async def test_ten_thousand_connections_leave_nothing_behind(layer: LocalLayer) 
             if text_data == "fail":
                 raise LookupError
 
+        @hook
         def report_exception(self, *args: object) -> None:
             pass
 

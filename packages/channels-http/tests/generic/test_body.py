@@ -152,7 +152,7 @@ class TestBodies:
     @pytest.mark.parametrize("parts", [[b"abc"], [b"a", b"bc"]])
     async def test_what_handle_got_is_not_read_again(self, parts: list[bytes]) -> None:
         async def handle(self: Any, body: bytes) -> None:
-            with pytest.raises(ConnectionStateError, match="buffers_body = False"):
+            with pytest.raises(ConnectionStateError, match="buffers_body=False"):
                 await anext(self.stream_body())
             await self.send_response(200, body)
 

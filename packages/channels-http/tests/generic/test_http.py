@@ -414,8 +414,7 @@ class TestLongPolling:
         await client.end()
 
     async def test_the_rest_of_a_body_is_not_handled_again(self, layer: LocalLayer) -> None:
-        class Hasty(LongPoll):
-            buffers_body = False
+        class Hasty(LongPoll, buffers_body=False):
             handled: list[bytes] = []
 
             async def handle(self, body: bytes) -> None:
@@ -436,9 +435,7 @@ class TestLongPolling:
         assert Hasty.handled == [b""]
 
     async def test_a_last_word_need_not_be_the_last(self, layer: LocalLayer) -> None:
-        class Patient(LongPoll):
-            response_timeout = 0
-
+        class Patient(LongPoll, response_timeout=0):
             async def http_response_timeout(self, message: Any) -> None:
                 await self.send_body(b"still here,", more_body=True)
 
@@ -457,23 +454,21 @@ class TestLongPolling:
         assert layer.groups == {"chat": set()}
 
     async def test_a_time_ends_it(self, layer: LocalLayer) -> None:
-        class Impatient(LongPoll):
-            response_timeout = 0
+        class Impatient(LongPoll, response_timeout=0):
+            pass
 
         assert await ask(Impatient) == (200, {b"Content-Type": b"application/json"}, b"")
 
     async def test_a_program_may_have_a_last_word(self, layer: LocalLayer) -> None:
-        class Polite(LongPoll):
-            response_timeout = 0
-
+        class Polite(LongPoll, response_timeout=0):
             async def http_response_timeout(self, message: Any) -> None:
                 await self.send_body(b"nothing new")
 
         assert (await ask(Polite))[2] == b"nothing new"
 
     async def test_a_message_that_comes_in_time_is_answered(self, layer: LocalLayer) -> None:
-        class Patient(LongPoll):
-            response_timeout = 1000
+        class Patient(LongPoll, response_timeout=1000):
+            pass
 
         client = Client(Patient)
         client.request()

@@ -15,7 +15,7 @@ from channels_core.exceptions import ConnectionStateError
 from channels_core.typing import Message, Receive, Scope, Send
 from channels_http.generic import sse
 from channels_http.generic.sse import AsyncSseConsumer
-from clients import Client, LocalLayer, ask
+from clients import Client, LocalLayer, ask, made
 from event_streams import LINE, TEXT, parse
 
 HEADERS = {
@@ -36,7 +36,7 @@ class Feed(AsyncSseConsumer):
 
 def feed(connect: Any = AsyncSseConsumer.connect, **members: Any) -> Any:
     """Return a consumer class with this `connect`, and a list of its own of ends."""
-    return type("Program", (Feed,), {"connect": connect, "ends": [], **members})
+    return made(Feed, {"connect": connect, "ends": [], **members})
 
 
 async def wait_for_ever() -> None:
@@ -566,22 +566,6 @@ class TestKeepAlive:
         client.leave()
         await client.end()
         assert timers.running() == []
-
-    async def test_a_program_may_do_without_from_then_on(
-        self, timers: Timers, layer: LocalLayer
-    ) -> None:
-        async def note(self: Any, message: Any) -> None:
-            self.keepalive = None
-            await self.send_event("one")
-
-        client = await begin(feed(groups=["chat"], note=note))
-        await layer.group_send("chat", {"type": "note"})
-        await client.messages(3)
-        await timers.go_off()
-        assert len(client.sent) == 3
-        assert timers.running() == []
-        client.leave()
-        await client.end()
 
     async def test_there_need_be_none(self, timers: Timers) -> None:
         async def connect(self: Any) -> None:

@@ -77,10 +77,8 @@ class Letter(AsyncHttpConsumer):
         await self.send_response(200, str(len(body)).encode())
 
 
-class Parcel(AsyncHttpConsumer):
+class Parcel(AsyncHttpConsumer, buffers_body=False):
     """Reads a body of any size part by part."""
-
-    buffers_body = False
 
     async def post(self, body: bytes) -> None:
         size = 0
@@ -91,10 +89,8 @@ class Parcel(AsyncHttpConsumer):
         await self.send_response(200, json.dumps(answer).encode())
 
 
-class Closed(AsyncHttpConsumer):
+class Closed(AsyncHttpConsumer, buffers_body=False):
     """Answers without a look at the body."""
-
-    buffers_body = False
 
     async def post(self, body: bytes) -> None:
         await asyncio.sleep(0)

@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 from weakref import WeakSet
 
+from channels_core._options import find_hook, readable
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic import _events
 from channels_core.generic._socket import Socket, SocketState
 from channels_core.generic.groups import GroupMember
-from channels_core.typing import Message, Scope, Send, WebsocketClose
+from channels_core.typing import Message, Scope, Send, WebsocketClose, WebsocketOptions
 
 __all__ = ["WebsocketBase"]
 
@@ -18,16 +19,6 @@ logger = logging.getLogger("django.channels.consumer")
 
 if TYPE_CHECKING:
     from channels_core._dispatch import MessageLoop
-
-
-class _IsOpen:
-    """Whether the handshake was accepted and neither side has closed since.
-
-    No property: a program written before this name existed may set one of its own.
-    """
-
-    def __get__(self, consumer: "WebsocketBase | None", owner: type) -> bool:
-        return consumer is not None and consumer._channels_socket.state is SocketState.OPEN
 
 
 # Seconds that a server has to tell of a client's leaving, once sending to it has failed.
@@ -42,28 +33,31 @@ _unanswering: "WeakSet[type]" = WeakSet()
 class WebsocketBase(GroupMember):
     """The state of a WebSocket consumer, and the decisions that need nothing else.
 
+    Options, which are keywords of the class statement (`class Chat(AsyncWebsocketConsumer,
+    max_message_size=8192)`) and are inherited:
+        max_message_size: Largest frame taken from the client, in bytes; None for any. A larger
+            one closes the connection with 1009.
+
     Attributes:
         groups: Names of groups to be in while the connection lasts: an iterable, a property or
             a method. Read before `connect`, when `self.scope` is there.
-        max_message_size: Largest frame taken from the client, in bytes; None for any. A larger
-            one closes the connection with 1009.
-        close_code: Close code of the connection, when `disconnect` is called.
+        close_code: Close code of the connection, once it has ended; None before.
         close_reason: Close reason that goes with it; often empty.
         is_open: Whether the handshake was accepted and neither side has closed since.
     """
 
     _channels_framework: ClassVar[bool] = True
 
-    max_message_size: int | None = None
-    close_code: int | None = None
-    close_reason: str = ""
-    is_open: _IsOpen = _IsOpen()
+    is_open: bool = readable(lambda self: self._channels_socket.state is SocketState.OPEN)
+    close_code: int | None = readable(lambda self: self._channels_socket.last_code)
+    close_reason: str = readable(lambda self: self._channels_socket.last_reason)
 
     scope: Scope
 
     _channels_socket: Socket
+    _channels_options: ClassVar[tuple[str, ...]] = ("max_message_size",)
+    _channels_max_message_size: int | None = None
     _channels_call: Callable[..., Coroutine[Any, Any, None]]
-    invalid_frame: Callable[[InvalidFrame], Any]
     _channels_event_loop: asyncio.AbstractEventLoop | None = None
     _channels_unanswered = False
 
@@ -75,6 +69,11 @@ class WebsocketBase(GroupMember):
         consumer = super().__new__(cls)
         consumer._channels_socket = Socket()
         return consumer
+
+    def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
+        """Take the options of a WebSocket."""
+        rest: Any = options
+        super().__init_subclass__(**rest)
 
     def _channels_connecting(self) -> None:
         # Multiplexers take the place of the consumers' `accept`, and accept for all of them.
@@ -119,7 +118,7 @@ class WebsocketBase(GroupMember):
             loop.stop_later(_DISCONNECT_WITHIN, StopConsumer())
 
     def _channels_payload(self, message: Message) -> dict[str, Any]:
-        return _events.payload(message, self.max_message_size)
+        return _events.payload(message, self._channels_max_message_size)
 
     async def _channels_refuse_frame(self, error: Exception) -> None:
         if not isinstance(error, InvalidFrame):
@@ -129,7 +128,7 @@ class WebsocketBase(GroupMember):
             fault = InvalidFrame(f"A text frame cannot be decoded: {error}", code)
             fault.__cause__ = error
             error = fault
-        await self._channels_call(self.invalid_frame, error)
+        await self._channels_call(find_hook(self, "invalid_frame"), error)
 
     def _channels_private_close(self, error: InvalidFrame) -> WebsocketClose:
         """Return the close for a server that keeps the codes below 3000 to itself."""
@@ -152,8 +151,6 @@ class WebsocketBase(GroupMember):
         self._channels_warn_unanswered()
         socket = self._channels_socket
         socket.lost()
-        self.close_code = socket.close_code
-        self.close_reason = socket.reason
         return (socket.close_code,)
 
     def _channels_watch(self, send: Send) -> Send:

@@ -54,6 +54,16 @@ class Socket:
         """The close code to tell the program: 1006 if neither side gave one."""
         return 1006 if self.code is None else self.code
 
+    @property
+    def last_code(self) -> int | None:
+        """The close code once the connection has ended; None before."""
+        return self.close_code if self.state is SocketState.CLOSED else None
+
+    @property
+    def last_reason(self) -> str:
+        """The close reason once the connection has ended; often empty."""
+        return self.reason if self.state is SocketState.CLOSED else ""
+
     def may_accept(self) -> bool:
         """Tell whether an accept can go out; False if the client has left.
 

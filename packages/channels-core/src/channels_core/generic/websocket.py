@@ -5,11 +5,11 @@ compares them.
 """
 
 import json
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from asgiref.sync import async_to_sync
 
-from channels_core.consumer import AsyncConsumer, SyncConsumer
+from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
 from channels_core.generic import _events
 from channels_core.generic._base import WebsocketBase
@@ -18,6 +18,7 @@ from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.typing import (
     CloseArgument,
+    JsonOptions,
     WebsocketConnect,
     WebsocketDisconnect,
     WebsocketReceive,
@@ -60,7 +61,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             if denial.status is None:
                 await self.close(denial.code, denial.reason)
             else:
-                await self.deny(
+                await self._channels_deny(
                     denial.status,
                     body=denial.reason or b"",
                     code=denial.code,
@@ -113,6 +114,16 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             ConnectionStateError: The handshake was accepted already; use `close`.
             ValueError: A header holds CR, LF or NUL.
         """
+        await self._channels_deny(status, headers, body, code, reason)
+
+    async def _channels_deny(
+        self,
+        status: int,
+        headers: HeadersArgument = None,
+        body: bytes | str = b"",
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
         if self._channels_socket.may_deny():
             messages = _events.denial(self.scope, status, headers, body, code, reason)
             self._channels_socket.closing(code, reason)
@@ -146,12 +157,13 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             bytes_data: The bytes of a binary frame, passed by that name alone.
         """
 
+    @hook
     async def invalid_frame(self, error: InvalidFrame) -> None:
         """Answer a frame that cannot be read: close with the error's code, then raise it.
 
-        Override it to keep the connection, or to tell the client. `ProtocolTypeRouter` turns
-        what is raised into one line of the log. Daphne lets applications close with 1000 and
-        3000 to 4999 only; there the code is 3000 higher (4003, 4007, 4009).
+        Override it as a `hook` to keep the connection, or to tell the client.
+        `ProtocolTypeRouter` turns what is raised into one line of the log. Daphne lets applications
+        close with 1000 and 3000 to 4999 only; there the code is 3000 higher (4003, 4007, 4009).
 
         Args:
             error: What was wrong, and the close code for it (`error.code`).
@@ -243,14 +255,20 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     A subclass may tell type checkers what its clients send: of `AsyncJsonWebsocketConsumer[Move]`,
     `decode_json` returns a `Move`, and `receive_json` takes it. Nothing checks that at run time.
 
-    Attributes:
+    Options, which are keywords of the class statement and are inherited:
         json_encoder: Encoder class for `encode_json`, for example Django's
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
 
     _channels_framework: ClassVar[bool] = True
 
-    json_encoder: type[json.JSONEncoder] | None = None
+    _channels_options: ClassVar[tuple[str, ...]] = ("json_encoder",)
+    _channels_json_encoder: ClassVar[type[json.JSONEncoder] | None] = None
+
+    def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
+        """Take the options of a JSON consumer."""
+        rest: Any = options
+        super().__init_subclass__(**rest)
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
@@ -313,7 +331,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         Raises:
             TypeError: The value cannot be serialised.
         """
-        return _events.encode_json(content, cls.json_encoder)
+        return _events.encode_json(content, cls._channels_json_encoder)
 
 
 class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
@@ -337,7 +355,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
             if denial.status is None:
                 self.close(denial.code, denial.reason)
             else:
-                self.deny(
+                self._channels_deny(
                     denial.status,
                     body=denial.reason or b"",
                     code=denial.code,
@@ -365,6 +383,16 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         reason: str | None = None,
     ) -> None:
         """Refuse the handshake with an HTTP response, where the server offers that."""
+        self._channels_deny(status, headers, body, code, reason)
+
+    def _channels_deny(
+        self,
+        status: int,
+        headers: HeadersArgument = None,
+        body: bytes | str = b"",
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
         if self._channels_socket.may_deny():
             messages = _events.denial(self.scope, status, headers, body, code, reason)
             self._channels_socket.closing(code, reason)
@@ -386,6 +414,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Handle a frame."""
 
+    @hook
     def invalid_frame(self, error: InvalidFrame) -> None:
         """Answer a frame that cannot be read: close with the error's code, then raise it."""
         try:
@@ -435,14 +464,20 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
 
     Each method is that of `AsyncJsonWebsocketConsumer`, which see, without `await`.
 
-    Attributes:
+    Options, which are keywords of the class statement and are inherited:
         json_encoder: Encoder class for `encode_json`, for example Django's
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
 
     _channels_framework: ClassVar[bool] = True
 
-    json_encoder: type[json.JSONEncoder] | None = None
+    _channels_options: ClassVar[tuple[str, ...]] = ("json_encoder",)
+    _channels_json_encoder: ClassVar[type[json.JSONEncoder] | None] = None
+
+    def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
+        """Take the options of a JSON consumer."""
+        rest: Any = options
+        super().__init_subclass__(**rest)
 
     def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
@@ -474,7 +509,7 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     @classmethod
     def encode_json(cls, content: Any) -> str:
         """Serialise a value for a frame."""
-        return _events.encode_json(content, cls.json_encoder)
+        return _events.encode_json(content, cls._channels_json_encoder)
 
 
 # As staticmethod: it is compared, not called.

@@ -27,10 +27,15 @@ class RequestBody:
 
     _channels_framework: ClassVar[bool] = True
 
+    _channels_options: ClassVar[tuple[str, ...]] = (
+        "max_body_size",
+        "body_timeout",
+        "buffers_body",
+    )
     # Any: a program gives an int, or None.
-    max_body_size: Any = _LimitOfSettings()
-    body_timeout: float | None = 60
-    buffers_body: bool = True
+    _channels_max_body_size: Any = _LimitOfSettings()
+    _channels_body_timeout: float | None = 60
+    _channels_buffers_body: bool = True
 
     # Of the consumer this is mixed into.
     _channels_inbox: Inbox
@@ -57,10 +62,10 @@ class RequestBody:
         if not (announced or waits):
             return
         self._channels_inbox.put({"type": "http.request", "body": b"", "more_body": True})
-        limit = self.max_body_size
+        limit = self._channels_max_body_size
         # A number of more digits is more than any limit, and perhaps more than int() takes.
         size = int(length[:20]) if length.isdigit() else 0
-        if waits and (not self.buffers_body or (limit is not None and size > limit)):
+        if waits and (not self._channels_buffers_body or (limit is not None and size > limit)):
             # The server asks the client for its body when it is first read: not before it is
             # wanted, and never if it is too large.
             self._channels_inbox.held = True
@@ -84,7 +89,7 @@ class RequestBody:
         if self._channels_body_ended:
             raise ConnectionStateError(
                 "The request's body has been read already, or is not kept after handle; to read "
-                "it in handle part by part, once, set buffers_body = False"
+                "it in handle part by part, once, give its class the option buffers_body=False"
             )
         size = 0
         while not self._channels_body_ended:
@@ -101,11 +106,11 @@ class RequestBody:
         message, self._channels_unread = self._channels_unread, None
         if message is None:
             try:
-                async with asyncio.timeout(self.body_timeout):
+                async with asyncio.timeout(self._channels_body_timeout):
                     message = await self._channels_inbox.read()
             except TimeoutError:
                 raise RequestTimeout(
-                    f"The request's body did not come within {self.body_timeout} seconds"
+                    f"The request's body did not come within {self._channels_body_timeout} seconds"
                 ) from None
         if message["type"] == DISCONNECT:
             self._channels_peer_left(message)
@@ -114,7 +119,7 @@ class RequestBody:
         return message
 
     async def _channels_read_body(self) -> bytes:
-        limit = self.max_body_size
+        limit = self._channels_max_body_size
         message = self._channels_unread
         assert message is not None  # the first one
         if self._channels_inbox.held:
@@ -126,9 +131,9 @@ class RequestBody:
                 raise RequestDataTooBig(f"The request's body has more than {limit} bytes")
             return body
         try:
-            async with asyncio.timeout(self.body_timeout):
+            async with asyncio.timeout(self._channels_body_timeout):
                 return b"".join([part async for part in self.stream_body(limit)])
         except TimeoutError:
             raise RequestTimeout(
-                f"The request's body did not come within {self.body_timeout} seconds"
+                f"The request's body did not come within {self._channels_body_timeout} seconds"
             ) from None

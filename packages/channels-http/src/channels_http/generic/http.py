@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from inspect import signature
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Unpack
 
 from django.conf import settings
 
@@ -25,6 +25,7 @@ from channels_core.refusal import refusal
 from channels_core.typing import (
     AnyMessage,
     AnyScope,
+    ConsumerOptions,
     HttpDisconnect,
     HttpRequest,
     Message,
@@ -37,13 +38,22 @@ from channels_http.generic._inbox import DISCONNECT, Inbox
 from channels_http.generic._response import Response, ResponseState
 from channels_http.generic._sender import ResponseSender
 
-__all__ = ["AsyncHttpConsumer"]
+__all__ = ["AsyncHttpConsumer", "HttpOptions"]
 
 logger: Final = logging.getLogger("django.channels.http")
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
 _TIMEOUT: Final = "http.response.timeout"
+
+
+class HttpOptions(ConsumerOptions, total=False):
+    """Options of an HTTP consumer, which say what its class says of them."""
+
+    max_body_size: int | None
+    body_timeout: float | None
+    buffers_body: bool
+    response_timeout: float | None
 
 
 class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncConsumer):
@@ -57,6 +67,9 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
     Attributes:
         groups: Names of groups to be in from before `handle` to the end: an iterable, a property
             or a method.
+
+    Options, which are keywords of the class statement (`class Upload(AsyncHttpConsumer,
+    body_timeout=30)`) and are inherited:
         max_body_size: Bytes of a request's body that are taken; None for any. Unless it is set,
             that is the setting `DATA_UPLOAD_MAX_MEMORY_SIZE`. More gets status 413.
         body_timeout: Seconds in which the body has to be there; None for no limit. With
@@ -69,7 +82,8 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
     _channels_framework: ClassVar[bool] = True
 
-    response_timeout: float | None = None
+    _channels_options: ClassVar[tuple[str, ...]] = ("response_timeout",)
+    _channels_response_timeout: float | None = None
 
     # Methods where a program writes them. A message of the layer must not reach them.
     get: ClassVar[Any] = None
@@ -90,9 +104,10 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
     _channels_held = False
     _channels_timer: asyncio.TimerHandle | None = None
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """See what the new class has of its own."""
-        super().__init_subclass__(**kwargs)
+    def __init_subclass__(cls, **options: Unpack[HttpOptions]) -> None:
+        """Take the options, and see what the new class has of its own."""
+        rest: Any = options
+        super().__init_subclass__(**rest)
         if cls.handle is not AsyncHttpConsumer.handle:
             # Its requests go to `handle`: methods of these names may be for messages of the layer.
             others = {name: True for name in _METHODS if _takes_no_body(getattr(cls, name))}
@@ -182,7 +197,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             return
         self._channels_begun = True
         self._channels_unread = message
-        body = await self._channels_read_body() if self.buffers_body else b""
+        body = await self._channels_read_body() if self._channels_buffers_body else b""
         if not await self._channels_watched(self._channels_handle, body):
             return  # The client has left; that is the next message.
         state = self._channels_response.state
@@ -194,9 +209,9 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             self._channels_inbox.expect()
             if self._channels_drained:
                 self._channels_drain()
-            elif self.response_timeout is not None:
+            elif self._channels_response_timeout is not None:
                 self._channels_timer = asyncio.get_running_loop().call_later(
-                    self.response_timeout, self._channels_inbox.put, {"type": _TIMEOUT}
+                    self._channels_response_timeout, self._channels_inbox.put, {"type": _TIMEOUT}
                 )
 
     async def _channels_handle(self, body: bytes) -> None:

@@ -4,14 +4,14 @@ import asyncio
 import json
 import logging
 from time import monotonic
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Unpack
 
 from django.core.serializers.json import DjangoJSONEncoder
 
 from channels_http.generic import _frames
-from channels_http.generic.http import AsyncHttpConsumer
+from channels_http.generic.http import AsyncHttpConsumer, HttpOptions
 
-__all__ = ["AsyncSseConsumer"]
+__all__ = ["AsyncSseConsumer", "SseOptions"]
 
 logger: Final = logging.getLogger("django.channels.http")
 
@@ -25,6 +25,13 @@ _HEADERS: Final = [
 ]
 
 
+class SseOptions(HttpOptions, total=False):
+    """Options of a stream, which say what its class says of them."""
+
+    keepalive: float | None
+    json_encoder: type[json.JSONEncoder]
+
+
 class AsyncSseConsumer(AsyncHttpConsumer):
     """One stream of events to a browser's `EventSource`.
 
@@ -32,7 +39,8 @@ class AsyncSseConsumer(AsyncHttpConsumer):
     that other code sends over the channel layer; each calls `send_event`. The stream lasts until
     the client leaves, or `close` ends it.
 
-    Attributes:
+    Options, which are keywords of the class statement (`class Feed(AsyncSseConsumer,
+    keepalive=30)`) and are inherited, besides those of `AsyncHttpConsumer`:
         keepalive: Seconds without an event after which a comment is sent, so that nothing on the
             way takes the connection for dead; None for never.
         json_encoder: Encoder class for events that are no str.
@@ -40,12 +48,18 @@ class AsyncSseConsumer(AsyncHttpConsumer):
 
     _channels_framework: ClassVar[bool] = True
 
-    keepalive: float | None = 15
-    json_encoder: type[json.JSONEncoder] = DjangoJSONEncoder
+    _channels_options: ClassVar[tuple[str, ...]] = ("keepalive", "json_encoder")
+    _channels_keepalive: float | None = 15
+    _channels_json_encoder: type[json.JSONEncoder] = DjangoJSONEncoder
 
-    _channels_keepalive: asyncio.TimerHandle | None = None
+    _channels_keepalive_timer: asyncio.TimerHandle | None = None
     _channels_sent_at = 0.0
     _channels_comment: asyncio.Task[None] | None = None
+
+    def __init_subclass__(cls, **options: Unpack[SseOptions]) -> None:
+        """Take the options of a stream."""
+        rest: Any = options
+        super().__init_subclass__(**rest)
 
     @property
     def last_event_id(self) -> str:
@@ -101,7 +115,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
             ConnectionStateError: The stream has not begun, or has ended.
         """
         if data is not None and not isinstance(data, str):
-            data = json.dumps(data, cls=self.json_encoder)
+            data = json.dumps(data, cls=self._channels_json_encoder)
         identity = None if id is None else str(id)
         await self.send_body(_frames.event(data, event, identity, retry), more_body=True)
         self._channels_restart_keepalive()
@@ -111,23 +125,23 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         await self.send_body(b"")
 
     def _channels_restart_keepalive(self) -> None:
-        if self.keepalive is None:
+        if self._channels_keepalive is None:
             return
         self._channels_sent_at = monotonic()
         # A timer goes on: to set it anew for each event would cost more than the event itself.
-        if self._channels_keepalive is None:
-            self._channels_look_later(self.keepalive)
+        if self._channels_keepalive_timer is None:
+            self._channels_look_later(self._channels_keepalive)
 
     def _channels_look_later(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        self._channels_keepalive = loop.call_later(seconds, self._channels_look)
+        self._channels_keepalive_timer = loop.call_later(seconds, self._channels_look)
 
     def _channels_look(self) -> None:
         """Send a comment if it is time for one, or look again when it is."""
-        self._channels_keepalive = None
-        if self.keepalive is None or not self._channels_response.streams:
+        self._channels_keepalive_timer = None
+        if self._channels_keepalive is None or not self._channels_response.streams:
             return
-        left = self._channels_sent_at + self.keepalive - monotonic()
+        left = self._channels_sent_at + self._channels_keepalive - monotonic()
         if left > 0:
             self._channels_look_later(left)
         else:
@@ -145,11 +159,11 @@ class AsyncSseConsumer(AsyncHttpConsumer):
             self._channels_restart_keepalive()
 
     def _channels_ends_silently(self) -> bool:
-        return self._channels_keepalive is None and super()._channels_ends_silently()
+        return self._channels_keepalive_timer is None and super()._channels_ends_silently()
 
     async def _channels_finish(self) -> None:
-        if self._channels_keepalive is not None:
-            self._channels_keepalive.cancel()
+        if self._channels_keepalive_timer is not None:
+            self._channels_keepalive_timer.cancel()
         if self._channels_comment is not None:
             self._channels_comment.cancel()
         await super()._channels_finish()
