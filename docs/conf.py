@@ -14,10 +14,10 @@ exclude_patterns = ["_build", "snippets"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# The docstrings have Google's sections and the three that suit ASGI.
+# The docstrings have Google's sections, the three that suit ASGI, and options of consumers.
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_custom_sections = ["Scope", "Messages", "Source"]
+napoleon_custom_sections = ["Scope", "Messages", "Source", ("Options", "params_style")]
 # Their single backticks mean code.
 default_role = "code"
 

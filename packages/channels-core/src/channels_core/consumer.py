@@ -57,8 +57,9 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     `chat_message`; one message at a time, in order of arrival from the client and the channel
     layer together.
 
-    Options, which are keywords of the class statement (`class Chat(AsyncConsumer,
-    cleanup_timeout=5)`) and are inherited:
+    Options are keywords of the class statement: `class Chat(AsyncConsumer, cleanup_timeout=5)`.
+
+    Options:
         cleanup_timeout: Seconds that clean-up may take when the connection ends; 10.
 
     Attributes:

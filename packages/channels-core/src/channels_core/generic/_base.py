@@ -33,8 +33,7 @@ _unanswering: "WeakSet[type]" = WeakSet()
 class WebsocketBase(GroupMember):
     """The state of a WebSocket consumer, and the decisions that need nothing else.
 
-    Options, which are keywords of the class statement (`class Chat(AsyncWebsocketConsumer,
-    max_message_size=8192)`) and are inherited:
+    Options:
         max_message_size: Largest frame taken from the client, in bytes; None for any. A larger
             one closes the connection with 1009.
 

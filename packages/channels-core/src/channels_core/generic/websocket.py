@@ -255,7 +255,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     A subclass may tell type checkers what its clients send: of `AsyncJsonWebsocketConsumer[Move]`,
     `decode_json` returns a `Move`, and `receive_json` takes it. Nothing checks that at run time.
 
-    Options, which are keywords of the class statement and are inherited:
+    Options:
         json_encoder: Encoder class for `encode_json`, for example Django's
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
@@ -464,7 +464,7 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
 
     Each method is that of `AsyncJsonWebsocketConsumer`, which see, without `await`.
 
-    Options, which are keywords of the class statement and are inherited:
+    Options:
         json_encoder: Encoder class for `encode_json`, for example Django's
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """

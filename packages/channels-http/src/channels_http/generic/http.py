@@ -68,8 +68,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         groups: Names of groups to be in from before `handle` to the end: an iterable, a property
             or a method.
 
-    Options, which are keywords of the class statement (`class Upload(AsyncHttpConsumer,
-    body_timeout=30)`) and are inherited:
+    Options:
         max_body_size: Bytes of a request's body that are taken; None for any. Unless it is set,
             that is the setting `DATA_UPLOAD_MAX_MEMORY_SIZE`. More gets status 413.
         body_timeout: Seconds in which the body has to be there; None for no limit. With

@@ -39,8 +39,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
     that other code sends over the channel layer; each calls `send_event`. The stream lasts until
     the client leaves, or `close` ends it.
 
-    Options, which are keywords of the class statement (`class Feed(AsyncSseConsumer,
-    keepalive=30)`) and are inherited, besides those of `AsyncHttpConsumer`:
+    Options:
         keepalive: Seconds without an event after which a comment is sent, so that nothing on the
             way takes the connection for dead; None for never.
         json_encoder: Encoder class for events that are no str.
