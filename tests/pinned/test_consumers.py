@@ -100,3 +100,77 @@ async def test_a_program_may_have_limits_and_helpers_of_its_own() -> None:
     await socket.send_to(text_data="2")
     assert (await socket.receive_output())["code"] == 4001
     await socket.disconnect()
+
+
+async def test_what_the_server_raises_leaves_send() -> None:
+    class Sending(AsyncWebsocketConsumer):
+        async def receive(
+            self, text_data: str | None = None, bytes_data: bytes | None = None
+        ) -> None:
+            try:
+                await self.send(text_data="x")
+            except OSError as error:
+                seen.append(error)
+
+    async def refuse(message: Any) -> None:
+        raise gone
+
+    seen: list[OSError] = []
+    gone = OSError("gone")
+    consumer = Sending()
+    consumer.base_send = refuse
+    await consumer.websocket_receive({"type": "websocket.receive", "text": "a", "bytes": None})
+    assert seen == [gone]
+
+
+async def test_a_call_of_its_own_may_see_to_the_end() -> None:
+    class Own(AsyncWebsocketConsumer):
+        told = False
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                if not self.told:
+                    await self.disconnect(1006)
+
+        async def websocket_disconnect(self, message: Any) -> None:
+            self.told = True
+            await super().websocket_disconnect(message)
+
+        async def receive(
+            self, text_data: str | None = None, bytes_data: bytes | None = None
+        ) -> None:
+            raise LookupError("failed")
+
+        async def disconnect(self, code: int) -> None:
+            codes.append(code)
+
+    codes: list[int] = []
+    socket = WebsocketCommunicator(Own.as_asgi(), "/")
+    await socket.connect()
+    await socket.send_to(text_data="a")
+    with pytest.raises(LookupError, match=r"^failed$"):
+        await socket.wait()
+    assert codes == [1006]
+
+
+async def test_an_error_of_group_discard_leaves_the_application(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Member(AsyncWebsocketConsumer):
+        groups = ["room"]
+
+        async def disconnect(self, code: int) -> None:
+            codes.append(code)
+
+    async def fail(group: str, channel: str) -> None:
+        raise ConnectionError("away")
+
+    codes: list[int] = []
+    socket = WebsocketCommunicator(Member.as_asgi(), "/")
+    await socket.connect()
+    with monkeypatch.context() as patch:
+        patch.setattr(get_channel_layer(), "group_discard", fail)
+        with pytest.raises(ConnectionError, match=r"^away$"):
+            await socket.disconnect()

@@ -11,10 +11,16 @@ from django.core.exceptions import ImproperlyConfigured
 from channels_core import _memberships
 from channels_core._memberships import join, leave, leave_when_possible, renewal_seconds
 from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.routing import ProtocolTypeRouter
 from colours import both_colours, consumer
 from fakes import LocalLayer, Server, until
 
 AWAY = ConnectionError("no layer")
+
+
+async def leave_in_outage(layer: LocalLayer, group: str, channel: str) -> None:
+    with pytest.raises(ConnectionError, match="no layer"):
+        await leave_when_possible(layer, group, channel)
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +120,7 @@ class TestRenewal:
         layer = Slow()
         layer.faults["group_discard"] = AWAY
         await join(layer, "a", "one")
-        await leave_when_possible(layer, "a", "one")
+        await leave_in_outage(layer, "a", "one")
         layer.faults.clear()
         await begun.wait()
         await join(layer, "a", "one")
@@ -170,7 +176,7 @@ class TestOutage:
             await join(layer, "a", name)
         layer.faults |= {"group_discard": AWAY, "group_add": AWAY}
         for name in ("one", "two"):
-            await leave_when_possible(layer, "a", name)
+            await leave_in_outage(layer, "a", name)
         tried = len(layer.calls)
         await until(lambda: len(layer.calls) > tried + 3)
         assert layer.groups["a"] == {"one", "two", "three"}
@@ -189,7 +195,7 @@ class TestOutage:
         await join(layer, "a", "one")
         await join(layer, "b", "one")
         layer.faults["group_discard"] = AWAY
-        await leave_when_possible(layer, "a", "one")
+        await leave_in_outage(layer, "a", "one")
         layer.faults.clear()
         await until(lambda: layer.members == 1)
         await leave(layer, "b", "one")
@@ -198,7 +204,7 @@ class TestOutage:
         settings.CHANNELS_GROUP_RENEWAL = 0
         await join(layer, "a", "one")
         layer.faults["group_discard"] = AWAY
-        await leave_when_possible(layer, "a", "one")
+        await leave_in_outage(layer, "a", "one")
         tried = len(layer.calls)
         await until(lambda: len(layer.calls) > tried + 1)
         layer.faults.clear()
@@ -213,7 +219,7 @@ class TestOutage:
         layer = Keeping()
         await join(layer, "a", "one")
         layer.faults["group_discard"] = AWAY
-        await leave_when_possible(layer, "a", "one")
+        await leave_in_outage(layer, "a", "one")
         await layer.group_send("a", {"type": "note"})
         assert layer.queues["one"].qsize() == 1
         layer.faults.clear()
@@ -224,7 +230,7 @@ class TestOutage:
         await join(layer, "a", "one")
         layer.faults["group_discard"] = LookupError("broken")
         with pytest.raises(LookupError, match="broken"):
-            await leave_when_possible(layer, "a", "one")
+            await leave_in_outage(layer, "a", "one")
 
     async def test_a_fault_keeps_no_other_from_being_renewed(
         self, caplog: pytest.LogCaptureFixture
@@ -276,6 +282,16 @@ async def test_a_consumers_groups_are_kept(colour: str, layer: LocalLayer) -> No
     assert layer.members == 0
 
 
+async def test_a_router_tells_no_server_of_what_could_not_be_left(layer: LocalLayer) -> None:
+    routed = ProtocolTypeRouter({"websocket": consumer("async", groups=["g"]).as_asgi()})
+    server = Server(routed, {"type": "websocket"})
+    await server.connect()
+    layer.faults |= {"group_discard": AWAY}
+    await server.leave()
+    layer.faults.clear()
+    await until(lambda: layer.members == 0)
+
+
 @both_colours
 async def test_a_connection_ends_in_order_though_the_layer_is_away(
     colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
@@ -293,7 +309,8 @@ async def test_a_connection_ends_in_order_though_the_layer_is_away(
         await server.connect()
     layer.faults |= {"group_discard": AWAY, "group_add": AWAY}
     for server in servers:
-        await server.leave()
+        with pytest.raises(ConnectionError, match="no layer"):
+            await server.leave()
     assert seen == [1000] * 3
     assert len(caplog.records) == 1
     layer.faults.clear()

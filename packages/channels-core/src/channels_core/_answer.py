@@ -9,6 +9,7 @@ from asgiref.sync import markcoroutinefunction
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._logging import collect_records, records_handled
+from channels_core._outages import was_answered
 from channels_core.abort import abort_response
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import refusal
@@ -85,7 +86,8 @@ async def answer_client_errors(
             with contextlib.suppress(OSError):
                 await _close(send, error.code)
     except Exception as error:
-        if not await _end_response(scope, send, error, last_sent):
+        # A connection that has ended in an outage, but for its groups, is nothing to tell a server.
+        if not (was_answered(error) or await _end_response(scope, send, error, last_sent)):
             raise
     finally:
         await records_handled()

@@ -6,7 +6,7 @@ from typing import Final
 from channels_core._options import is_hook
 from channels_core.typing import Message
 
-__all__ = ["find_handlers", "get_handler_name", "is_free", "may_reach"]
+__all__ = ["find_handlers", "get_handler_name", "is_free", "is_overridden", "may_reach"]
 
 # What tells of the beginning and the end of a connection: only its server knows of these.
 _OF_SERVERS: Final = frozenset(
@@ -62,6 +62,12 @@ def find_handlers(consumer: type) -> dict[str, bool]:
     return {
         name: reach for name in dir(consumer) if (reach := may_reach(consumer, name)) is not None
     }
+
+
+def is_overridden(consumer: object, name: str) -> bool:
+    """Return whether a program has written a method that Channels has as well."""
+    owner = next(each for each in type(consumer).__mro__ if name in vars(each))
+    return "_channels_framework" not in vars(owner)
 
 
 def is_free(name: str, value: object) -> bool:

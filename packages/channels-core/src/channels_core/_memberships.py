@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._forgetting import forget_channel
-from channels_core._outages import is_outage
+from channels_core._outages import is_outage, mark_as_answered
 
 __all__ = ["join", "leave", "leave_when_possible", "renewal_seconds"]
 
@@ -69,13 +69,19 @@ async def leave(layer: Any, group: str, channel: str) -> None:
 
 
 async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
-    """Remove the channel of a connection that ends; in an outage, as soon as that is over."""
+    """Remove the channel of a connection that ends; in an outage, as soon as that is over.
+
+    Raises:
+        Exception: What the layer raised. In an outage the log has a line of it, and it is marked
+            as one that asks for no other answer.
+    """
     try:
         await leave(layer, group, channel)
     except Exception as error:
-        if not is_outage(error):
-            raise
-        _of(layer).owe(group, channel, error)
+        if is_outage(error):
+            _of(layer).owe(group, channel, error)
+            mark_as_answered(error)
+        raise
 
 
 class _Memberships:

@@ -21,6 +21,7 @@ from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._logging import collect_records, records_handled
 from channels_core._missing_keys import explain_missing_key
 from channels_core._options import find_hook, hook, refuse_unknown_hooks, take_options
+from channels_core._outages import was_answered
 from channels_core._serving import Serving
 from channels_core._steps import OfScope
 from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
@@ -94,6 +95,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     # Whether `_channels_finish` has nothing (more) to do, as it has not in plain consumers.
     _channels_finished = True
     _channels_finish: Callable[[], Coroutine[Any, Any, None]]
+    _channels_finish_unasked: Callable[[], Coroutine[Any, Any, None]]
     # How long the end of the connection may take; None before it.
     _channels_end_bound: Bound | None = None
     # Whether most connections end before they need the layer: it is read a little later then.
@@ -206,14 +208,12 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     async def _channels_dispatch(self, message: Message) -> None:
         try:
             await self.dispatch(message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is raised on, unless it is the client's
             # Here, where it has left the program's handlers: they may catch it themselves.
-            if message.get("type") != "websocket.receive":
-                raise
-            await self._channels_refuse_frame(error)
+            await self._channels_settle_failure(error, message)
 
-    async def _channels_refuse_frame(self, error: Exception) -> None:
-        """Answer a frame whose handler failed, if it is the frame's fault; raise the error."""
+    async def _channels_settle_failure(self, error: Exception, message: Message) -> None:
+        """Do what a handler's failure asks for, if it is the client's doing; else raise it."""
         raise error
 
     async def _channels_settle(self) -> None:
@@ -332,7 +332,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         try:
             # Without any message there was no `connect` that a `disconnect` could answer.
             if not self._channels_finished and self._channels_from_layer is not None:
-                await self._channels_finish()
+                await self._channels_finish_unasked()
         finally:
             try:
                 await self._channels_settle()
@@ -361,7 +361,9 @@ class AsyncConsumer(DrainedConsumer, OfScope):
 
     def _channels_report(self, error: BaseException) -> None:
         message, self._channels_message = self._channels_message, None
-        if isinstance(error, Exception) and not isinstance(error, _ANSWERED_OUTSIDE):
+        if isinstance(error, _ANSWERED_OUTSIDE) or was_answered(error):
+            return
+        if isinstance(error, Exception):
             mark_as_logged(error)
             explain_missing_key(error, getattr(self, "scope", {}))
             try:

@@ -949,6 +949,105 @@ async def test_ten_thousand_connections_leave_nothing_behind(layer: LocalLayer) 
 
 
 @both_colours
+async def test_a_program_may_catch_that_the_client_has_left(
+    colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, disconnect = recorder()
+
+    def receive(self: Any, text_data: str) -> Any:
+        try:
+            yield self.send("x")
+        except OSError as error:
+            seen.append((str(error), self.is_open))
+        yield self.send("y")
+        yield self.close()
+
+    server = Server(consumer(colour, receive=receive, disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.fault = OSError("the client is gone")
+    server.text("1")
+    await server.end()
+    assert seen == [("the client is gone", False), (1006, 1006, "")]
+    assert not caplog.records
+
+
+@both_colours
+async def test_a_close_that_finds_the_client_gone_leaves_the_connection_closed(colour: str) -> None:
+    seen, disconnect = recorder()
+
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.close(4001)
+
+    server = Server(consumer(colour, receive=receive, disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.fault = OSError("the client is gone")
+    server.text("1")
+    await server.end()
+    assert seen == [(1006, 1006, "")]
+
+
+@both_colours
+async def test_an_error_of_the_programs_own_is_one_though_the_client_left(colour: str) -> None:
+    def receive(self: Any, text_data: str) -> Any:
+        try:
+            yield self.send("x")
+        except OSError as error:
+            yield throw(OSError(f"another one: {error}"))
+
+    server = Server(consumer(colour, receive=receive).as_asgi())
+    await server.connect()
+    server.fault = OSError("gone")
+    server.text("1")
+    with pytest.raises(OSError, match="another one: gone"):
+        await server.end()
+
+
+@both_colours
+async def test_a_bad_frame_of_a_client_that_has_left_is_told_of(colour: str) -> None:
+    server = Server(consumer(colour, json=True).as_asgi())
+    await server.connect()
+    server.fault = OSError("gone")
+    server.text("{")
+    with pytest.raises(InvalidFrame):
+        await server.end()
+
+
+@both_colours
+@pytest.mark.parametrize("calls_ours", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+async def test_an_end_of_our_own_making_goes_through_the_programs_handler(
+    colour: str, calls_ours: bool, fails: bool, layer: LocalLayer
+) -> None:
+    seen, disconnect = recorder()
+
+    def receive(self: Any, text_data: str) -> Any:
+        yield throw(LookupError("first"))
+
+    def websocket_disconnect(self: Any, message: Message) -> Any:
+        seen.append(message)
+        if fails:
+            yield throw(ArithmeticError("second"))
+        if calls_ours:
+            yield super(program, self).websocket_disconnect(message)
+
+    program = consumer(
+        colour,
+        receive=receive,
+        disconnect=disconnect,
+        websocket_disconnect=websocket_disconnect,
+        groups=["g"],
+    )
+    server = Server(program.as_asgi())
+    await server.connect()
+    server.text("x")
+    with pytest.raises(LookupError, match="first"):
+        await server.end()
+    end = {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+    assert seen == [end, (1006, 1006, "")]
+    assert layer.members == 0
+
+
+@both_colours
 async def test_a_program_may_have_its_own_handler_for_the_end(colour: str) -> None:
     seen, disconnect = recorder()
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 from weakref import WeakSet
 
+from channels_core._handlers import is_overridden
 from channels_core._options import find_hook, readable
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic import _events
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _DISCONNECT_WITHIN: Final = 0.5
 # Seconds after `connect` in which a message from the layer may still have us accept.
 _ANSWER_WITHIN: Final = 3.0
+
+# Attribute of an error that tells of the leaving of a client: which socket's.
+_LOSS: Final = "_channels_loss"
 
 # Consumer classes of which the log says that their `connect` does not answer.
 _unanswering: "WeakSet[type]" = WeakSet()
@@ -59,6 +63,7 @@ class WebsocketBase(GroupMember):
     _channels_call: Callable[..., Coroutine[Any, Any, None]]
     _channels_event_loop: asyncio.AbstractEventLoop | None = None
     _channels_unanswered = False
+    websocket_disconnect: Callable[..., Any]
 
     # Of the consumer this is mixed into.
     _channels_loop: "MessageLoop | None"
@@ -111,6 +116,7 @@ class WebsocketBase(GroupMember):
     def _channels_lost(self, error: OSError) -> None:
         """Take note that a server refused to send since the client has left (ASGI, WebSocket)."""
         self._channels_socket.lost()
+        vars(error)[_LOSS] = self._channels_socket  # not in us: no circle is to be left behind
         logger.debug("The client left before a message could be sent: %r", error)
         # What the client sent before is still read, and the server knows the close code.
         if (loop := self._channels_loop) is not None:
@@ -119,7 +125,11 @@ class WebsocketBase(GroupMember):
     def _channels_payload(self, message: Message) -> dict[str, Any]:
         return _events.payload(message, self._channels_max_message_size)
 
-    async def _channels_refuse_frame(self, error: Exception) -> None:
+    async def _channels_settle_failure(self, error: Exception, message: Message) -> None:
+        if vars(error).get(_LOSS) is self._channels_socket:
+            return
+        if message.get("type") != "websocket.receive":
+            raise error
         if not isinstance(error, InvalidFrame):
             code: int | None = getattr(error, _events.CLOSE_CODE, None)
             if code is None:
@@ -151,6 +161,30 @@ class WebsocketBase(GroupMember):
         socket = self._channels_socket
         socket.lost()
         return (socket.close_code,)
+
+    async def _channels_finish_unasked(self) -> None:
+        """Finish through the program's own handler, unless the server has told that of the end."""
+        socket = self._channels_socket
+        errors: list[Exception] = []
+        if is_overridden(self, "websocket_disconnect") and not socket.told:
+            socket.told = True
+            end = {
+                "type": "websocket.disconnect",
+                "code": socket.close_code,
+                "reason": socket.reason,
+            }
+            try:
+                await self._channels_call(self.websocket_disconnect, end)
+            except StopConsumer:
+                pass
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+        if not self._channels_finished:
+            try:
+                await super()._channels_finish_unasked()
+            except Exception as error:  # noqa: BLE001 - raised below
+                errors.append(error)
+        self._channels_raise_first(errors)
 
     def _channels_watch(self, send: Send) -> Send:
         socket = self._channels_socket

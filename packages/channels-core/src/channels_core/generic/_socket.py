@@ -42,12 +42,14 @@ class Socket:
         state: Where the connection stands.
         code: Close code (RFC 6455) once it is known: the client's, or ours.
         reason: Close reason that goes with the code.
+        told: Whether the server has told of the end.
     """
 
     def __init__(self) -> None:
         self.state = SocketState.UNKNOWN
         self.code: int | None = None
         self.reason = ""
+        self.told = False
 
     @property
     def close_code(self) -> int:
@@ -170,12 +172,15 @@ class Socket:
         try:
             yield
         except BaseException:
-            self.state, self.code, self.reason = before
+            state, self.code, self.reason = before
+            if self.state is not SocketState.CLOSED:  # as it is if the client has left
+                self.state = state
             raise
 
     def peer_left(self, code: int, reason: str) -> None:
         """Note that the connection has ended, as the server tells."""
         self.state = SocketState.CLOSED
+        self.told = True
         self.code = code
         self.reason = reason
 

@@ -159,6 +159,10 @@ class GroupMember:
         self._channels_finished = True
         self._channels_raise_first(errors)
 
+    async def _channels_finish_unasked(self) -> None:
+        """Finish where no message of the server has asked for it."""
+        await self._channels_finish()
+
     async def _channels_leave_groups(self, errors: list[Exception]) -> None:
         for group in self._channels_groups_to_leave():
             try:

@@ -173,6 +173,8 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         """
         try:
             await self.close(error.code)
+        except OSError:
+            pass  # the client has left
         except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
             await self._channels_transmit(self._channels_private_close(error))
         raise error
@@ -183,7 +185,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         bytes_data: bytes | None = None,
         close: CloseArgument = False,
     ) -> None:
-        """Send a text or a binary frame; does nothing once the client has left.
+        """Send a text or a binary frame; does nothing once the consumer knows that the client left.
 
         Args:
             text_data: Text to send.
@@ -195,6 +197,8 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
                 the connection before.
             ValueError: There is nothing to send.
             TypeError: The data is neither str nor bytes.
+            OSError: The client has left, as the server's `send` tells. A program need not catch
+                it: out of its handler it ends the connection in good order.
         """
         message = _events.frame(text_data, bytes_data)
         if self._channels_socket.may_send(by_layer=bool(self._channels_from_layer)):
@@ -247,6 +251,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             await super().send(message)
         except OSError as error:
             self._channels_lost(error)
+            raise
 
 
 class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
@@ -419,6 +424,8 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         """Answer a frame that cannot be read: close with the error's code, then raise it."""
         try:
             self.close(error.code)
+        except OSError:
+            pass  # the client has left
         except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
             self._channels_transmit(self._channels_private_close(error))
         raise error
@@ -457,6 +464,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
             super().send(message)
         except OSError as error:
             self._channels_lost(error)
+            raise
 
 
 class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
