@@ -84,6 +84,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "ConsumerApplication",
         "application_of",
         "as_asgi3",
+        "first_step",
         "name_that_thing",
     ],
     "channels_core.checks": [

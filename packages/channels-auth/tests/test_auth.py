@@ -564,6 +564,28 @@ class TestAuthMiddleware:
         assert issubclass(AuthMiddleware, BaseMiddleware)
         assert iscoroutinefunction(AuthMiddleware.__call__)
 
+    async def test_in_two_steps_the_user_is_ready_in_the_second(self, anna: User) -> None:
+        made: list[Scope] = []
+
+        class TwoSteps:
+            def __init__(self, scope: Scope) -> None:
+                made.append(scope)
+                with pytest.raises(ValueError, match="before it is ready"):
+                    scope["user"].username  # noqa: B018 - it is asked for
+
+            async def __call__(self, receive: Receive, send: Send) -> Any:
+                return made[0]["user"].username
+
+        middleware: Any = AuthMiddleware(TwoSteps)
+        session = SessionStore(await stored_session(anna))
+        instance = middleware({"type": "websocket", "session": session})
+        assert made
+        assert await instance(None, None) == "anna"
+
+    def test_what_has_no_client_passes_in_two_steps(self) -> None:
+        middleware: Any = AuthMiddleware(lambda scope: scope)
+        assert middleware({"type": "channel"}) == {"type": "channel"}
+
 
 class TestAuthMiddlewareStack:
     async def test_it_brings_cookies_session_and_user(self, anna: User) -> None:

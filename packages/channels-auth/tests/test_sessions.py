@@ -865,6 +865,34 @@ class TestTheShape:
         assert bool(cookies_of(await server.connect())) is not nested
         await server.leave()
 
+    @pytest.mark.parametrize(
+        ("server_module", "sets_cookie"), [("uvicorn.protocols", True), ("granian.asgi", False)]
+    )
+    async def test_middleware_in_two_steps_learns_of_the_server_in_the_second(
+        self, server_module: str, sets_cookie: bool
+    ) -> None:
+        """Whether headers reach the browser is seen in `send`, which comes with it."""
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            stack: Any = SessionMiddlewareStack(Chatty)
+            scope = {**scope, "asgi": {"spec_version": "2.3"}, "client": ("127.0.0.1", 1)}
+            out = send  # under a name by which it is not looked through
+
+            def relay(message: Message) -> Any:
+                return out(message)
+
+            relay.__module__ = server_module
+            # In a task of its own: that of the test is known to send headers.
+            await asyncio.create_task(stack(scope)(receive, relay))
+
+        server = chat(application, None, "one")
+        assert bool(cookies_of(await server.connect())) is sets_cookie
+        await server.leave()
+
+    def test_a_scope_without_a_client_passes_in_two_steps_as_well(self) -> None:
+        stack: Any = SessionMiddlewareStack(lambda scope: scope)
+        assert stack({"type": "lifespan"}) == {"type": "lifespan"}
+
     async def test_the_two_step_form_saves_from_a_thread(self) -> None:
         key = await stored(a=1)
         scope = {**http(), "cookies": {"sessionid": key}}

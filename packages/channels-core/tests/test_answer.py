@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels_core import _answer
+from channels_core.applications import as_asgi3
 from channels_core.exceptions import InvalidFrame, RouteNotFound
 from channels_core.typing import ASGIApplication, Message, Receive, Scope, Send
 from fakes import Server
@@ -132,6 +133,38 @@ class TestDeletedSession:
     async def test_what_cannot_be_answered_is_raised_on(self, kind: str, path: str) -> None:
         with pytest.raises(SessionInterrupted):
             await Server(answering(interrupted), {"type": kind, "path": path}).end()
+
+
+class TestTwoSteps:
+    async def test_without_a_route_the_client_is_answered_in_the_second_step(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def unrouted(scope: Scope) -> Any:
+            raise RouteNotFound("No route found for path 'x'.")
+
+        scope = {"type": "http", "path": "/x", "method": "GET"}
+        instance = _answer.answer_in_two_steps(as_asgi3(unrouted), scope)
+        server = Server(lambda _, *channel: instance(*channel), scope)
+        await server.end()
+        assert server.received[0]["status"] == 404
+        assert lines(caplog) == ["http '/x': No route found for path 'x'."]
+
+    async def test_what_the_second_step_raises_is_answered(self) -> None:
+        scope = {"type": "http", "path": "/x", "method": "GET"}
+        instance = _answer.answer_in_two_steps(interrupted, scope)
+        server = Server(lambda _, *channel: instance(*channel), scope)
+        await server.end()
+        assert server.received[0]["status"] == 400
+
+    async def test_what_cannot_be_called_is_returned_as_it_is(self) -> None:
+        assert _answer.answer_in_two_steps(as_asgi3(lambda scope: 1), {"type": "http"}) == 1
+
+    def test_without_an_event_loop_there_is_nobody_to_answer(self) -> None:
+        def unrouted(scope: Scope) -> Any:
+            raise RouteNotFound("No route found for path 'x'.")
+
+        with pytest.raises(RouteNotFound):
+            _answer.answer_in_two_steps(as_asgi3(unrouted), {"type": "http"})
 
 
 class TestNoRoute:

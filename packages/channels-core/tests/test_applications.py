@@ -1,13 +1,15 @@
 import asyncio
 import contextlib
 import functools
+import threading
 from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
+from django.utils.asyncio import async_unsafe
 
-from channels_core.applications import as_asgi3, name_that_thing
+from channels_core.applications import as_asgi3, first_step, name_that_thing
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.typing import Receive, Scope, Send
@@ -131,6 +133,66 @@ async def test_a_bare_consumer_class_is_made_with_its_scope(kind: Any, path: str
     server = Server(as_asgi3(kind), scope={"path": "/a/"})
     assert await server.connect() == [{"type": "told", "by": path}]
     await server.leave()
+
+
+class Silent(AsyncConsumer):
+    """Keeps its scope to itself."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self.mine = scope["path"]
+
+    async def websocket_connect(self, message: Any) -> None:
+        await self.send({"type": "told", "by": self.mine})
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [(OfScope, "/a/"), (Silent, "/a/"), (TwoArguments, "/a/more/")]
+)
+async def test_it_is_made_in_the_first_of_two_steps(kind: Any, path: str) -> None:
+    instance = first_step(as_asgi3(kind), {"type": "websocket", "path": "/a/"})
+    assert isinstance(instance, kind) is (kind is not Silent)
+    server = Server(lambda _, *channel: instance(*channel))
+    assert await server.connect() == [{"type": "told", "by": path}]
+    await server.leave()
+
+
+async def test_a_first_step_that_asks_the_database_waits_for_the_second() -> None:
+    class Asking(OfScope):
+        def __init__(self, scope: Scope) -> None:
+            super().__init__(scope)
+            ask()
+
+    def function(scope: Scope) -> Any:
+        ask()
+        return Asking(scope)
+
+    @async_unsafe
+    def ask() -> None:
+        asked.append(threading.current_thread())
+
+    for application in (Asking, function):
+        asked: list[threading.Thread] = []
+        instance = first_step(as_asgi3(application), {"type": "websocket", "path": "/a/"})
+        assert not asked
+        server = Server(lambda _, *channel, instance=instance: instance(*channel))
+        assert await server.connect() == [{"type": "told", "by": "/a/"}]
+        assert asked
+        assert threading.current_thread() not in asked
+        await server.leave()
+
+
+async def test_a_constructor_that_fails_in_the_first_step_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(OfScope):
+        def __init__(self, scope: Scope) -> None:
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        first_step(as_asgi3(Failing), {"type": "websocket", "path": "/a/"})
+    [record] = caplog.records
+    assert "Failing failed: path '/a/'" in record.getMessage()
 
 
 async def test_one_whose_constructor_takes_nothing_is_made_without() -> None:

@@ -167,6 +167,21 @@ class TestHooks:
             await middleware({"type": "x"}, none, none)
             assert middleware.calls == 1
 
+    async def test_the_first_step_of_a_base_does_not_prepare_for_it(self) -> None:
+        class Own(BaseMiddleware):
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+                instance: Any = super().__call__
+                return await instance(dict(scope, own=True))(receive, send)
+
+            def populate_scope(self, scope: Scope) -> None:
+                raise NotImplementedError
+
+        assert await Own(returning_the_scope)({"type": "x"}, none, none) == {
+            "type": "x",
+            "own": True,
+            "changed": True,
+        }
+
     async def test_a_call_with_the_scope_alone_leaves_them_to_us(self) -> None:
         class Two(BaseMiddleware):
             def __call__(self, scope: Scope) -> Any:  # type: ignore[override] # as it was
@@ -179,6 +194,34 @@ class TestHooks:
         application: Any = Two(returning_the_scope)
         inner_scope = await application({"type": "x"})(none, none)
         assert inner_scope == {"type": "x", "called": True, "resolved": True, "changed": True}
+
+    async def test_what_is_inside_is_made_between_the_two(self) -> None:
+        order: list[str] = []
+
+        class Telling(BaseMiddleware):
+            def populate_scope(self, scope: Scope) -> None:
+                order.append("populate")
+                scope["populated"] = True
+
+            async def resolve_scope(self, scope: Scope) -> None:
+                order.append("resolve")
+                scope["resolved"] = True
+
+        def two_steps(scope: Scope) -> Any:
+            order.append(f"made {scope['populated']}")
+
+            async def instance(receive: Receive, send: Send) -> Any:
+                return scope
+
+            return instance
+
+        outer: Any = Telling(two_steps)
+        given = {"type": "x"}
+        instance = outer(given)
+        assert order == ["populate", "made True"]
+        assert await instance(none, none) == {"type": "x", "populated": True, "resolved": True}
+        assert order == ["populate", "made True", "resolve"]
+        assert given == {"type": "x"}
 
     async def test_the_call_of_the_application_inside_can_be_overridden(self) -> None:
         class Around(BaseMiddleware):

@@ -193,6 +193,49 @@ class TestDjangoForHttp:
             assert server.received[1]["body"] == b"hello"
 
 
+def step(router: Any, scope: Scope) -> Any:
+    return router(scope)
+
+
+class TestTwoSteps:
+    """A call with the scope alone, as Channels 2 had it."""
+
+    def test_the_type_is_led_at_once(self) -> None:
+        router = ProtocolTypeRouter({"http": lambda scope: 1, "other": lambda scope: 2})
+        assert step(router, {"type": "http"}) == 1
+        assert step(router, {"type": "other"}) == 2
+        with pytest.raises(RouteNotFound, match="scope type 'none'"):
+            step(router, {"type": "none"})
+
+    async def test_a_client_is_answered_all_the_same(self) -> None:
+        router = ProtocolTypeRouter({"http": URLRouter([])})
+        instance = step(router, {"type": "http", "path": "/x"})
+        server = Server(lambda _, *channel: instance(*channel), {"type": "http"})
+        await server.end()
+        assert server.received[0]["status"] == 404
+
+    def test_the_path_is_led_at_once(self) -> None:
+        view: Any = lambda scope: scope["url_route"]["kwargs"]  # noqa: E731 - as a view of a test
+        inner = URLRouter([path("one/<int:a>/", view)])
+        router = URLRouter([path("x/", inner), path("x/<int:b>/", view), path("y/", view)])
+        assert step(router, {"path": "/x/one/1/"}) == {"a": 1}
+        assert step(router, {"path": "/x/2/"}) == {"b": 2}
+        with pytest.raises(RouteNotFound, match="Tried: 'x/one/<int:a>/'"):
+            step(router, {"path": "/x/none/"})
+
+    def test_an_application_that_raises_it_ends_the_search(self) -> None:
+        view: Any = lambda scope: step(URLRouter([]), {"path": "/other/"})  # noqa: E731 - as above
+        router = URLRouter([path("x/", view), re_path("", view)])
+        with pytest.raises(RouteNotFound, match="No route found for path 'other/'"):
+            step(URLRouter([path("", router), path("x/", view)]), {"path": "/x/"})
+
+    def test_the_channel_is_led_at_once(self) -> None:
+        router = ChannelNameRouter({"one": lambda scope: 1})
+        assert step(router, {"channel": "one"}) == 1
+        with pytest.raises(RouteNotFound, match="channel name 'other'"):
+            step(router, {"channel": "other"})
+
+
 class TestURLRouter:
     async def test_the_path_leads_to_the_application(self) -> None:
         router = URLRouter([path("", Mark(0)), path("a/", Mark(1)), re_path("^b/$", Mark(2))])

@@ -1,10 +1,12 @@
 import inspect
+from functools import wraps
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from asgiref.compatibility import is_double_callable
 
-from channels_core._steps import Application, TwoSteps, takes
+from channels_core._steps import Application, TwoSteps, first_step, in_two_steps_too, takes
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.middleware import BaseMiddleware
@@ -21,6 +23,21 @@ class Telling(Application):
 class Deeper(Telling):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         return "deeper", await super().__call__(scope, receive, send)
+
+
+class Eager(Telling):
+    """Does what it can in the first step."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        return "eager", await super().__call__(scope, receive, send)
+
+    def _channels_first_step(self, scope: Scope) -> Any:
+        return "first", scope["type"]
+
+
+class LessEager(Eager):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        return "less", await super().__call__(scope, receive, send)
 
 
 class OfTwo(Telling):
@@ -63,6 +80,17 @@ class TestTwoSteps:
         instance = call(OfTwo(), {"type": "two"})
         assert await instance("receive", "send") == ("of two", "receive", "send")
 
+    async def test_the_first_step_may_do_something(self) -> None:
+        assert call(Eager(), {"type": "two"}) == ("first", "two")
+        assert await call(Eager(), {"type": "two"}, "receive", "send") == (
+            "eager",
+            ("two", "receive", "send"),
+        )
+
+    async def test_that_of_a_base_is_not_taken_for_a_call_of_ones_own(self) -> None:
+        told = ("less", ("eager", ("two", "receive", "send")))
+        assert await call(LessEager(), {"type": "two"})("receive", "send") == told
+
     def test_two_arguments_are_for_consumers(self) -> None:
         with pytest.raises(TypeError, match="missing 1 required positional argument: 'send'"):
             call(Telling(), {"type": "two"}, "receive")
@@ -97,6 +125,36 @@ class TestTwoSteps:
         # It would be a circle for the garbage collector, with each connection.
         assert "__call__" not in vars(AsyncConsumer())
         assert issubclass(AsyncConsumer, TwoSteps)
+
+
+class TestFirstStep:
+    @staticmethod
+    async def three(scope: Scope, receive: Receive, send: Send) -> Any:
+        return scope["type"], receive, send
+
+    async def test_of_what_takes_it(self) -> None:
+        assert first_step(Eager(), {"type": "two"}) == ("first", "two")
+        function = in_two_steps_too(self.three, lambda scope: ["first", scope["type"]])
+        assert first_step(function, {"type": "two"}) == ["first", "two"]
+        assert await call(function, {"type": "one"}, "receive", "send") == (
+            "one",
+            "receive",
+            "send",
+        )
+
+    async def test_the_rest_waits_for_the_other_two(self) -> None:
+        @wraps(in_two_steps_too(self.three, lambda scope: "first"))
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> Any:
+            return "wrapped", await self.three(scope, receive, send)
+
+        told = ("two", "receive", "send")
+        for application in (self.three, in_two_steps_too(self.three), Telling()):
+            assert await first_step(application, {"type": "two"})("receive", "send") == told
+        assert await first_step(wrapped, {"type": "two"})("receive", "send") == ("wrapped", told)
+
+    async def test_a_mock_returns_what_it_is_to_return(self) -> None:
+        assert first_step(MagicMock(return_value=1), {}) == 1
+        assert await first_step(AsyncMock(return_value=1), {})("receive", "send") == 1
 
 
 class TestConsumers:

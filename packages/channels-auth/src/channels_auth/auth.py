@@ -45,7 +45,7 @@ from channels_auth.tokens import (
 from channels_core.db import aclose_old_connections, database_sync_to_async
 from channels_core.exceptions import ChannelsError
 from channels_core.middleware import BaseMiddleware
-from channels_core.typing import AnyScope, Receive, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
@@ -274,6 +274,11 @@ class UserLazyObject(_LazyUser):
         return f"<UserLazyObject: {user}>"
 
 
+def _has_user(scope: Scope) -> bool:
+    """Tell whether there is somebody at the other end of a connection, or a session is at hand."""
+    return "session" in scope or scope.get("type", "http") in {"http", "websocket"}
+
+
 class AuthMiddleware(BaseMiddleware):
     """Put the user of the session into the scope, before the application inside runs.
 
@@ -317,10 +322,14 @@ class AuthMiddleware(BaseMiddleware):
             ValueError: There is no session in the scope.
         """
         scope = dict(scope)
-        if "session" in scope or scope.get("type", "http") in {"http", "websocket"}:
+        if _has_user(scope):
             self.populate_scope(scope)
             await self.resolve_scope(scope)
         return await super().__call__(scope, receive, send)
+
+    def _channels_first_step(self, scope: AnyScope) -> Any:
+        scope = dict(scope)
+        return self._channels_bind(scope) if _has_user(scope) else self._channels_step(scope)
 
 
 def AuthMiddlewareStack(  # noqa: N802 - a class's name, as programs know it

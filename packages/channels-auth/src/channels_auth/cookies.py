@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.http.cookie import parse_cookie
 
 from channels_core.middleware import BaseMiddleware
-from channels_core.typing import AnyScope, Receive, Send
+from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["CookieMiddleware", "add_cookie"]
 
@@ -30,6 +30,17 @@ def _read_cookies(headers: Any) -> dict[str, str]:
     # Bytes that no browser sends must not cost the cookies beside them: the encoding of HTTP
     # headers takes any.
     return parse_cookie(b"; ".join(lines).decode("latin-1")) if lines else {}
+
+
+def _with_cookies(scope: Scope) -> Scope:
+    if scope.get("type") in WITHOUT_CLIENT:
+        return scope
+    if "headers" not in scope:
+        raise ValueError(
+            "CookieMiddleware was passed a scope that did not have a headers key "
+            "(make sure it is only passed HTTP or WebSocket connections)"
+        )
+    return dict(scope, cookies=_read_cookies(scope["headers"]))
 
 
 class _InvalidSameSite(AssertionError, ValueError):
@@ -67,14 +78,10 @@ class CookieMiddleware(BaseMiddleware):
 
         Source: `django.http.cookie.parse_cookie`.
         """
-        if scope.get("type") not in WITHOUT_CLIENT:
-            if "headers" not in scope:
-                raise ValueError(
-                    "CookieMiddleware was passed a scope that did not have a headers key "
-                    "(make sure it is only passed HTTP or WebSocket connections)"
-                )
-            scope = dict(scope, cookies=_read_cookies(scope["headers"]))
-        return await super().__call__(scope, receive, send)
+        return await super().__call__(_with_cookies(scope), receive, send)
+
+    def _channels_first_step(self, scope: AnyScope) -> Any:
+        return super()._channels_first_step(_with_cookies(scope))
 
     @classmethod
     def set_cookie(

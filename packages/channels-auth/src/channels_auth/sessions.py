@@ -1,7 +1,6 @@
 """Sessions: Django's, in the scope of a connection, saved without a word from the program."""
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Collection
 from http.cookies import SimpleCookie
 from typing import Any, ClassVar, Final
@@ -10,10 +9,10 @@ from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.utils.http import http_date
 
 from channels_auth._gate import Gate, GateState
 from channels_auth._headers import WITH_HEADERS, is_failure, sends_headers, vary_on_cookie
+from channels_auth._session_cookie import delete_session_cookie, set_session_cookie
 from channels_auth._store import INTERRUPTED, SessionGone, keeps_data_in_cookie, session_class
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.db import database_sync_to_async
@@ -45,12 +44,12 @@ class InstanceSessionWrapper:
     save_message_types: Collection[str] = WITH_HEADERS
     cookie_response_message_types: Collection[str] = WITH_HEADERS
 
-    def __init__(self, scope: AnyScope, send: Send) -> None:
+    def __init__(self, scope: AnyScope, send: Send | None) -> None:
         """Take a connection.
 
         Args:
             scope: Its scope, with `cookies`.
-            send: ASGI send.
+            send: ASGI send; None if that comes later, in a second step.
 
         Raises:
             ValueError: The scope has no cookies.
@@ -67,8 +66,8 @@ class InstanceSessionWrapper:
         self.cookies: SimpleCookie = SimpleCookie()
         #: Whether the headers of the answer are still to come.
         self._waits = True
-        self._headers_reach_browser = sends_headers(scope, send)
-        self.real_send = send
+        self._headers_reach_browser = True
+        self._gate: Gate | None = None
         self._handlers_end = False
         self._complained = False
         if self.activated:
@@ -79,11 +78,19 @@ class InstanceSessionWrapper:
             self.scope["session"] = self.session
             self.scope["channels_auth.session"] = self
             after_each_handler(self.scope, self._after_handler)
-            self._gate = Gate(scope, send) if scope["type"] == "websocket" else None
-            if not self.can_set_cookie:
-                self.session.end_of_headers()
         else:
             self.session = self.scope["session"]
+        if send is not None:
+            self._take_send(send)
+
+    def _take_send(self, send: Send) -> None:
+        self.real_send: Send = send
+        self._headers_reach_browser = sends_headers(self.scope, send)
+        if self.activated:
+            if self.scope["type"] == "websocket":
+                self._gate = Gate(self.scope, send)
+            if not self.can_set_cookie:
+                self.session.end_of_headers()
 
     @property
     def can_set_cookie(self) -> bool:
@@ -142,13 +149,7 @@ class InstanceSessionWrapper:
         added: dict[str, Any] = {}
         vary = session.accessed
         if self.cookie_name in self.scope["cookies"] and session.is_empty():
-            CookieMiddleware.delete_cookie(
-                added,
-                self.cookie_name,
-                path=settings.SESSION_COOKIE_PATH,
-                domain=settings.SESSION_COOKIE_DOMAIN,
-                samesite=settings.SESSION_COOKIE_SAMESITE or None,
-            )
+            delete_session_cookie(added, self.cookie_name)
             vary = True
         elif (
             (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
@@ -158,18 +159,7 @@ class InstanceSessionWrapper:
         ):
             max_age = await self._expiry_and_save()
             self._key = session.session_key
-            CookieMiddleware.set_cookie(
-                added,
-                self.cookie_name,
-                self._key or "",
-                max_age=max_age,
-                expires=None if max_age is None else http_date(time.time() + max_age),
-                path=settings.SESSION_COOKIE_PATH,
-                domain=settings.SESSION_COOKIE_DOMAIN,
-                secure=settings.SESSION_COOKIE_SECURE,
-                httponly=settings.SESSION_COOKIE_HTTPONLY,
-                samesite=settings.SESSION_COOKIE_SAMESITE or None,
-            )
+            set_session_cookie(added, self.cookie_name, self._key or "", max_age)
             vary = True
         for morsel in self.cookies.values():
             add_cookie(added, morsel)
@@ -355,6 +345,11 @@ class SessionMiddleware(BaseMiddleware):
             return await super().__call__(scope, receive, send)
         return await wrapper.serve(self.inner, receive)
 
+    def _channels_first_step(self, scope: AnyScope) -> Any:
+        if scope.get("type") in WITHOUT_CLIENT:
+            return super()._channels_first_step(scope)
+        return SessionMiddlewareInstance(scope, self)
+
 
 class SessionMiddlewareInstance(InstanceSessionWrapper):
     """The session of one connection, as a two-step application: `instance(receive, send)`."""
@@ -369,8 +364,12 @@ class SessionMiddlewareInstance(InstanceSessionWrapper):
         Raises:
             ValueError: The scope has no cookies.
         """
-        super().__init__(scope, lambda message: self._two_step_send(message))  # noqa: PLW0108 - set by the call
+        super().__init__(scope, None)
         self.middleware = middleware
+        self.save_message_types = middleware.save_message_types
+        self.cookie_response_message_types = middleware.cookie_response_message_types
+        #: What serves the connection inside: called with ASGI's receive and send.
+        self.inner: Callable[..., Awaitable[Any]] = middleware._channels_step(self.scope)
 
     def save_session(self) -> None:  # type: ignore[override] # the synchronous colour
         """Save the session now, from synchronous code.
@@ -382,10 +381,10 @@ class SessionMiddlewareInstance(InstanceSessionWrapper):
 
     async def __call__(self, receive: Receive, send: Send) -> Any:
         """Serve the connection."""
-        self._two_step_send = send
+        self._take_send(send)
         if not self.activated:
-            return await self.middleware.inner(self.scope, receive, send)
-        return await self.serve(self.middleware.inner, receive)
+            return await self.inner(receive, send)
+        return await self.serve(lambda _, receive, send: self.inner(receive, send), receive)
 
 
 def SessionMiddlewareStack(inner: Any) -> CookieMiddleware:  # noqa: N802 - the name is given

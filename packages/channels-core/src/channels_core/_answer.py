@@ -1,8 +1,10 @@
 """Answer what the applications inside a router raise because of the client, not of a fault."""
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from asgiref.sync import markcoroutinefunction
@@ -10,12 +12,13 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._logging import collect_records, records_handled
 from channels_core._outages import was_answered
+from channels_core._steps import first_step
 from channels_core.abort import abort_response
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["answer_client_errors", "one_line"]
+__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line"]
 
 logger = logging.getLogger("django.channels.routing")
 
@@ -91,6 +94,33 @@ async def answer_client_errors(
             raise
     finally:
         await records_handled()
+
+
+def answer_in_two_steps(application: Any, scope: Scope) -> Any:
+    """Take the first of two steps, and answer what the client has caused in the second one.
+
+    Returns:
+        What the application returns for the scope, or what stands around it.
+
+    Raises:
+        RouteNotFound: No event loop runs, so that there is no client to be answered.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return first_step(application, scope)
+    try:
+        instance = first_step(application, scope)
+    except RouteNotFound as error:
+        instance = partial(_raise, error)
+    # A test's application may return anything.
+    if not callable(instance):
+        return instance
+    return partial(answer_client_errors, lambda _, *channel: instance(*channel), scope)
+
+
+async def _raise(error: Exception, receive: Receive, send: Send) -> None:
+    raise error
 
 
 async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: str | None) -> bool:

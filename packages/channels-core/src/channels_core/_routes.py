@@ -89,7 +89,8 @@ def make_route(url_pattern: object) -> Route:
             f"URLRouter takes what path() and re_path() return, not {url_pattern!r}"
         )
     application = as_asgi3(url_pattern.callback)
-    is_prefix = getattr(url_pattern.callback, "_path_routing", False)
+    # True itself: a mock has any attribute.
+    is_prefix = getattr(url_pattern.callback, "_path_routing", False) is True
     # Any: Django has no public way to ask a pattern for what it was made of.
     pattern: Any = url_pattern.pattern
     kind = type(pattern)

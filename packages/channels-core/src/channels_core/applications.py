@@ -1,21 +1,21 @@
 """Turn whatever a router or a middleware is handed into an ASGI 3 application."""
 
 from collections.abc import Callable, Coroutine
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from asgiref.compatibility import is_double_callable
 from django.core.exceptions import SynchronousOnlyOperation
 
 from channels_core._failures import log_failure
-from channels_core._steps import in_two_steps_too, takes
+from channels_core._steps import first_step, in_two_steps_too, takes
 from channels_core.db import database_sync_to_async
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from channels_core.consumer import AsyncConsumer
 
-__all__ = ["ConsumerApplication", "application_of", "as_asgi3", "name_that_thing"]
+__all__ = ["ConsumerApplication", "application_of", "as_asgi3", "first_step", "name_that_thing"]
 
 
 class ConsumerApplication(Protocol):
@@ -58,7 +58,9 @@ def as_asgi3(application: Any) -> ASGIApplication:
     if isinstance(application, type) and hasattr(application, "as_asgi"):
         is_ours = hasattr(application, "_channels_framework")
         if is_ours and takes(application.__init__, 2):  # type: ignore[misc] # what it has is asked for
-            return in_two_steps_too(application_of(application, _maker(application), {}))
+            served = application_of(application, _maker(application), {})
+            make = partial(_made, application)
+            return in_two_steps_too(served, partial(_step_now, make, served))
         return cast(ASGIApplication, application.as_asgi())
     if not isinstance(application, type) and takes(application, 3) and not takes(application, 1):
         # asgiref would call it in two steps, unless it is marked as a coroutine function: an
@@ -76,7 +78,15 @@ def _in_one_step(application: Any) -> ASGIApplication:
         instance = await _take_first_step(application, scope)
         return await instance(receive, send)
 
-    return in_two_steps_too(app)
+    return in_two_steps_too(app, partial(_step_now, application, app))
+
+
+def _step_now(step: Callable[[Scope], Any], application: Callable[..., Any], scope: Scope) -> Any:
+    """Take the first of two steps; leave it to the second one if it asks the database."""
+    try:
+        return step(scope)
+    except SynchronousOnlyOperation:
+        return partial(application, scope)
 
 
 async def _take_first_step(
@@ -129,6 +139,21 @@ def _maker(consumer: Any) -> Callable[[Scope], Callable[..., Any]]:
         return lambda _, receive, send: instance(receive, send)
 
     return make
+
+
+def _made(consumer: Any, scope: Scope) -> Callable[..., Any]:
+    """Make a consumer that is called with the other two arguments."""
+    try:
+        instance: Callable[..., Any] = consumer(scope)
+    except SynchronousOnlyOperation:
+        raise
+    except Exception as error:
+        log_failure(consumer, scope, None, None, error)
+        raise
+    if hasattr(instance, "scope") or not takes(instance, 3):
+        return instance
+    # Its constructor has kept the scope to itself.
+    return partial(instance, scope)
 
 
 def name_that_thing(thing: object) -> str:

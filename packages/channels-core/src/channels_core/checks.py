@@ -1,4 +1,4 @@
-"""System checks: what the settings name, and whether consumers with groups have a layer."""
+"""System checks: what the settings name, and whether what is inside can work."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from channels_core._colour_checks import check_colours
 from channels_core._group_checks import check_groups
 from channels_core._imports import is_of_database, place, reason, watched
 from channels_core._layer_checks import check_layers, check_worker_layer
+from channels_core._origin_checks import check_patterns
 from channels_core.inspection import consumer_of, walk
 from channels_core.routing import get_default_application
 
@@ -26,14 +27,15 @@ def register_checks() -> None:
 def check_application(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Check that `ASGI_APPLICATION` can be imported, and that its consumers have their layer.
+    """Check that `ASGI_APPLICATION` can be imported, and look at what is inside of it.
 
     Returns:
         `channels_core.W001`, it is not set; `E003`, it cannot be used; `W002`, it asks a database
         while it is imported, and gets an error. For each consumer: `E004`, it has groups and no
         layer; `E005`, it has groups and a layer without them; `W003`, it joins a group in
         `connect` and has no layer; `W006`, it has handlers that are `async def` and should not
-        be, or the reverse.
+        be, or the reverse. For each `OriginValidator`: `W007`, it has a pattern that matches
+        nothing.
     """
     name = getattr(settings, "ASGI_APPLICATION", None)
     if not name:
@@ -51,13 +53,17 @@ def check_application(
         application = watched(get_default_application)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a program's module may raise any
         return [_unusable(name, error)]
-    found = (consumer_of(place.application) for place in walk(application))
     # Each of them once, however many routes lead there.
+    applications = {id(place.application): place.application for place in walk(application)}
+    found = (consumer_of(each) for each in applications.values())
     consumers = dict.fromkeys(each for each in found if each is not None)
     return [
-        message
-        for consumer in consumers
-        for message in (*check_groups(consumer), *check_colours(consumer))
+        *(message for each in applications.values() for message in check_patterns(each)),
+        *(
+            message
+            for consumer in consumers
+            for message in (*check_groups(consumer), *check_colours(consumer))
+        ),
     ]
 
 

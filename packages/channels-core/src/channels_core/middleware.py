@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias
 
-from channels_core._steps import Application, takes
+from channels_core._steps import Application, first_step, takes
 from channels_core.applications import as_asgi3
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Send
 
@@ -76,6 +76,20 @@ class BaseMiddleware(Application):
             self.populate_scope(scope)
             return await self.coroutine_call(partial(self.inner, scope), scope, receive, send)
         return await self.inner(scope, receive, send)
+
+    def _channels_first_step(self, scope: AnyScope) -> Any:
+        scope = dict(scope)
+        return self._channels_bind(scope) if self._channels_prepares else self._channels_step(scope)
+
+    def _channels_step(self, scope: AnyScope) -> Any:
+        """Take the first of two steps of the application inside."""
+        return first_step(self.inner, scope)
+
+    def _channels_bind(self, scope: AnyScope) -> Any:
+        """Prepare a scope as far as that takes no waiting; return what does the rest."""
+        self.populate_scope(scope)
+        # What is inside is made now, before `resolve_scope`, as Channels 2 did it.
+        return partial(self.coroutine_call, self._channels_step(scope), scope)
 
     def populate_scope(self, scope: AnyScope) -> None:
         """Add to the scope what takes no waiting; nothing unless overridden.

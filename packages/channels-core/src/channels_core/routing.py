@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._answer import answer_client_errors
+from channels_core._answer import answer_client_errors, answer_in_two_steps
 from channels_core._django import DjangoApplication
 from channels_core._lifespan import Lifespan
-from channels_core._routes import RouteIndex, make_route, route_key
-from channels_core._steps import Application
+from channels_core._routes import Route, RouteIndex, make_route, route_key
+from channels_core._steps import Application, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
@@ -123,6 +123,18 @@ class ProtocolTypeRouter(Application):
             RouteNotFound: There is no application for the type; a `ValueError`.
             KeyError: The scope has no type.
         """
+        application = self._application_for(scope)
+        if scope["type"] in _ANSWERED:
+            return await answer_client_errors(application, scope, receive, send)
+        return await application(scope, receive, send)
+
+    def _channels_first_step(self, scope: AnyScope) -> Any:
+        application = self._application_for(scope)
+        if scope["type"] in _ANSWERED:
+            return answer_in_two_steps(application, scope)
+        return first_step(application, scope)
+
+    def _application_for(self, scope: Scope) -> ASGIApplication:
         kind = scope["type"]
         application = self.application_mapping.get(kind) or self._defaults.get(kind)
         if application is None:
@@ -130,9 +142,7 @@ class ProtocolTypeRouter(Application):
                 f"No application configured for scope type {kind!r}. "
                 f"There is one for each of: {_shown(map(repr, self._all_applications()))}"
             )
-        if kind in _ANSWERED:
-            return await answer_client_errors(application, scope, receive, send)
-        return await application(scope, receive, send)
+        return application
 
     def _all_applications(self) -> dict[str, ASGIApplication]:
         """Return the given applications by scope type, then those that are there by default."""
@@ -192,21 +202,31 @@ class URLRouter(Application):
         """
         path = _path_to_route(scope)
         failures: dict[int, _NoRoute] = {}
-        for position in self._index.candidates(path):
-            route = self._routes[position]
-            match = route.pattern.match(path)
-            if match is None:
-                continue
+        for position, route, inner_scope in self._matches(scope, path):
             application: ASGIApplication = route.application
-            inner_scope = _inner_scope(scope, match, route.default_args)
             try:
                 return await application(inner_scope, receive, send)
             except _NoRoute as error:
-                if error.passed_an_application or not route.is_prefix:
-                    error.passed_an_application = True
-                    raise
-                failures[position] = error
+                failures[position] = _passed_over(error, route)
         raise self._no_route(path, failures)
+
+    def _channels_first_step(self, scope: AnyScope) -> Any:
+        path = _path_to_route(scope)
+        failures: dict[int, _NoRoute] = {}
+        for position, route, inner_scope in self._matches(scope, path):
+            try:
+                return first_step(route.application, inner_scope)
+            except _NoRoute as error:
+                failures[position] = _passed_over(error, route)
+        raise self._no_route(path, failures)
+
+    def _matches(self, scope: Scope, path: str) -> Iterator[tuple[int, Route, Scope]]:
+        """Yield each route that matches, with its position and the scope for its application."""
+        for position in self._index.candidates(path):
+            route = self._routes[position]
+            match = route.pattern.match(path)
+            if match is not None:
+                yield position, route, _inner_scope(scope, match, route.default_args)
 
     def _no_route(self, path: str, failures: Mapping[int, _NoRoute]) -> _NoRoute:
         untold = len(self._routes) - len(failures)
@@ -222,6 +242,14 @@ class URLRouter(Application):
                 yield from (text + inner.removeprefix("^") for inner in failures[position].tried)
             else:
                 yield text
+
+
+def _passed_over(error: _NoRoute, route: Route) -> _NoRoute:
+    """Return the error of a route's application, if the next route may be tried; else raise it."""
+    if error.passed_an_application or not route.is_prefix:
+        error.passed_an_application = True
+        raise error
+    return error
 
 
 def _path_to_route(scope: Scope) -> str:
@@ -303,6 +331,12 @@ class ChannelNameRouter(Application):
             RouteNotFound: There is no application for the name; a `ValueError`.
             ValueError: The scope has no channel.
         """
+        return await self._application_for(scope)(scope, receive, send)
+
+    def _channels_first_step(self, scope: AnyScope) -> Any:
+        return first_step(self._application_for(scope), scope)
+
+    def _application_for(self, scope: Scope) -> ASGIApplication:
         if "channel" not in scope:
             raise ValueError(
                 "No 'channel' key in connection scope, cannot route by it; scopes of the type "
@@ -315,4 +349,4 @@ class ChannelNameRouter(Application):
                 f"No application configured for channel name {scope['channel']!r}. There is one "
                 f"for each of: {_shown(map(repr, names[:_SHOWN]), len(names[_SHOWN:]))}"
             )
-        return await application(scope, receive, send)
+        return application

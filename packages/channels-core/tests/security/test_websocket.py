@@ -1,6 +1,7 @@
 import asyncio
 import logging
 from typing import Any
+from unittest.mock import MagicMock
 from urllib.parse import ParseResult, urlparse
 
 import pytest
@@ -151,6 +152,18 @@ class TestOriginValidator:
         websocket = scope(b"http://a", type="websocket", path="/ws/")
         unused: Any = None
         assert await validator(websocket, unused, unused) == "/ws/"
+
+    async def test_in_two_steps(self) -> None:
+        inside: Any = MagicMock(return_value="instance")
+        validator: Any = OriginValidator(inside, ["example.com"])
+        allowed = {"type": "websocket", "headers": [(b"origin", b"https://example.com")]}
+        assert validator(allowed) == "instance"
+        inside.assert_called_once_with(allowed)
+        denier = validator({"type": "websocket", "headers": []})
+        assert isinstance(denier, WebsocketDenier)
+        server = Server(lambda _, *channel: denier(*channel))
+        assert (await server.connect())[0]["type"] == "websocket.close"
+        inside.assert_called_once()
 
     def test_bad_patterns_are_refused_at_construction(self) -> None:
         with pytest.raises(ImproperlyConfigured, match=r"expected 'example\.com'"):

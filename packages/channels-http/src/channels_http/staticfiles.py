@@ -1,7 +1,6 @@
 """Static files, served in front of another application while a site is developed."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, ClassVar, overload
 from urllib.parse import ParseResult, urlparse
 
@@ -9,7 +8,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFi
 from django.core.exceptions import SuspiciousFileOperation
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 
-from channels_core.applications import as_asgi3
+from channels_core.applications import as_asgi3, first_step
 from channels_core.typing import AnyScope, Receive, Scope, Send
 from channels_http.handlers import AsgiHandler
 
@@ -80,14 +79,15 @@ class StaticFilesWrapper(StaticFilesHandlerMixin):
 
     def __call__(self, scope: AnyScope, *channel: Any, **named: Any) -> Any:
         """Serve one connection, or return what serves it."""
-        serve: Callable[..., Awaitable[None]]
-        serve = partial(self.application, scope)
         if scope["type"] == "http":
             root = self._root(scope)
             if self._should_handle(scope["path"].removeprefix(root)):
                 base_url = self.base_url._replace(path=root + self.base_url.path)
-                serve = self.static_handler_class({**scope, "static_base_url": base_url})
-        return serve(*channel, **named) if channel or named else serve
+                handler = self.static_handler_class({**scope, "static_base_url": base_url})
+                return handler(*channel, **named) if channel or named else handler
+        if channel or named:
+            return self.application(scope, *channel, **named)
+        return first_step(self.application, scope)
 
     def _root(self, scope: Scope) -> str:
         """Return the `root_path` that the URL of the files lacks, and the request's path has.

@@ -9,7 +9,7 @@ from urllib.parse import ParseResult
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._steps import Application
+from channels_core._steps import Application, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
@@ -68,6 +68,18 @@ class OriginValidator(Application):
         Raises:
             ValueError: It is no WebSocket.
         """
+        if self._is_allowed(scope):
+            return await self.application(scope, receive, send)
+        await WebsocketDenier()(scope, receive, send)
+        return None
+
+    def _channels_first_step(self, scope: AnyScope) -> Any:
+        if self._is_allowed(scope):
+            return first_step(self.application, scope)
+        return WebsocketDenier(scope)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        """Tell whether a handshake may go on; log why not."""
         if scope["type"] != "websocket":
             raise ValueError(
                 "You cannot use OriginValidator on a non-WebSocket connection; "
@@ -79,13 +91,12 @@ class OriginValidator(Application):
             refusal = str(error)
         else:
             if self.valid_origin(parsed_origin):
-                return await self.application(scope, receive, send)
+                return True
             refusal = "it has no Origin header"
             if parsed_origin is not None:
                 refusal = f"its origin {parsed_origin.geturl()!r:.200} is not allowed"
         logger.warning("A handshake for %.200r was refused: %s", scope.get("path"), refusal)
-        await WebsocketDenier()(scope, receive, send)
-        return None
+        return False
 
     def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
         """Tell whether a handshake may go on.

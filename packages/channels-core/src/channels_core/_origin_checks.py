@@ -1,0 +1,40 @@
+"""System check: do the patterns of an `OriginValidator` match anything?"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from channels_core.security import _origin
+from channels_core.security.websocket import OriginValidator
+
+__all__ = ["check_patterns"]
+
+#: A program that overrides one of these may read patterns in its own way.
+_DECIDING: Final = ("valid_origin", "validate_origin", "match_allowed_origin")
+
+
+def check_patterns(application: Any) -> Iterator[checks.CheckMessage]:
+    """Check the patterns of an application that is an `OriginValidator`.
+
+    Returns:
+        `channels_core.W007`, for each pattern that has a wildcard inside and so matches nothing.
+    """
+    if not isinstance(application, OriginValidator):
+        return
+    kind = type(application)
+    if any(getattr(kind, name) is not getattr(OriginValidator, name) for name in _DECIDING):
+        return
+    for pattern in application.allowed_origins:
+        try:
+            _origin.parse_pattern(str(pattern))
+        except _origin.WildcardError as error:
+            yield checks.Warning(
+                f"OriginValidator: {error}. As it is, it matches nothing.",
+                hint="Correct the pattern. Documentation: docs/topics/security.md, 'Origins'.",
+                id="channels_core.W007",
+            )
+        except ImproperlyConfigured:
+            # A program has changed the list since; each handshake will tell.
+            continue
