@@ -2,15 +2,24 @@
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import MagicMock
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
-from channels_core._layer_calls import call_on_commit
-from channels_core.exceptions import ChannelFull
+from channels_core.exceptions import ChannelFull, InvalidChannelLayerError
+from channels_core.layers import (
+    get_channel_layer,
+    group_add_sync,
+    group_discard_sync,
+    group_send_on_commit,
+    group_send_sync,
+    send_on_commit,
+    send_sync,
+)
 from channels_core.typing import Message
 from fakes import LocalLayer
 
@@ -159,7 +168,7 @@ def test_a_layer_that_does_not_derive_from_ours_sends_on_commit() -> None:
     layer = Foreign()
     message = {"type": "x", "rooms": [1]}
     with transaction.atomic():
-        call_on_commit(layer, "group_send", "g", message, None)
+        group_send_on_commit(layer, "g", message)
         message["rooms"] = [2]
         assert layer.sent == []
     assert layer.sent == [("g", {"type": "x", "rooms": [1]})]
@@ -168,5 +177,75 @@ def test_a_layer_that_does_not_derive_from_ours_sends_on_commit() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_mock_of_a_layer_is_called() -> None:
     layer = MagicMock()
-    call_on_commit(layer, "send", "c", {"type": "x"}, None)
+    send_on_commit(layer, "c", {"type": "x"})
     layer.send.assert_called_once_with("c", {"type": "x"})
+
+
+# Layers that do not derive from ours
+
+
+def test_the_functions_take_any_layer() -> None:
+    layer = Foreign()
+    send_sync(layer, "c", {"type": "x"})
+    group_send_sync(layer, "g", {"type": "y"})
+    assert layer.sent == [("c", {"type": "x"}), ("g", {"type": "y"})]
+    ours = LocalLayer()
+    group_add_sync(ours, "g", "c")
+    group_send_sync(ours, "g", {"type": "x"})
+    group_discard_sync(ours, "g", "c")
+    assert ours.members == 0
+    assert ours.queues["c"].qsize() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_configured_layer_has_the_functions_as_methods(settings: Any) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.Foreign"}}
+    layer: Any = get_channel_layer()
+    layer.send_sync("c", {"type": "x"})
+    with transaction.atomic():
+        layer.group_send_on_commit("g", {"type": "y"})
+    assert layer.sent == [("c", {"type": "x"}), ("g", {"type": "y"})]
+
+
+class Slotted:
+    """A layer that takes no methods, and has one of its own."""
+
+    __slots__ = ()
+
+    sent: ClassVar[list[tuple[str, Message]]] = []
+
+    async def send(self, channel: str, message: Message) -> None:
+        self.sent.append((channel, message))
+
+    def group_send_sync(self, group: str, message: Message) -> str:
+        return "its own"
+
+
+def test_a_layer_that_takes_no_methods_can_be_used(settings: Any) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.Slotted"}}
+    layer: Any = get_channel_layer()
+    assert layer.group_send_sync("g", {}) == "its own"
+    assert not hasattr(layer, "send_sync")
+    send_sync(layer, "c", {"type": "x"})
+    assert Slotted.sent == [("c", {"type": "x"})]
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (send_sync, "send_sync"),
+        (group_send_sync, "group_send_sync"),
+        (send_on_commit, "send_on_commit"),
+        (group_send_on_commit, "group_send_on_commit"),
+    ],
+)
+def test_no_layer_is_an_error_that_says_what_to_do(function: Any, name: str) -> None:
+    with pytest.raises(
+        InvalidChannelLayerError, match=rf"^{name}\(\) needs a .* has no such alias"
+    ):
+        function(get_channel_layer("missing"), "c", {"type": "x"})
+
+
+async def test_in_an_event_loop_the_functions_say_what_to_do() -> None:
+    with pytest.raises(SynchronousOnlyOperation, match=r"await group_send\(\) instead"):
+        group_send_sync(Foreign(), "g", {"type": "x"})

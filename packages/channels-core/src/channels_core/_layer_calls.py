@@ -6,8 +6,10 @@ So each method is looked up where it is called.
 
 import asyncio
 import logging
+from contextlib import suppress
 from copy import deepcopy
-from inspect import isawaitable, iscoroutinefunction
+from inspect import getattr_static, isawaitable, iscoroutinefunction
+from types import MethodType
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
@@ -15,9 +17,19 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
 from channels_core._steps import takes
+from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.typing import Message
 
-__all__ = ["call_from_sync", "call_on_commit", "copy_of"]
+__all__ = [
+    "copy_of",
+    "give_sync_calls",
+    "group_add_sync",
+    "group_discard_sync",
+    "group_send_on_commit",
+    "group_send_sync",
+    "send_on_commit",
+    "send_sync",
+]
 
 logger = logging.getLogger("django.channels.layers")
 
@@ -25,17 +37,102 @@ logger = logging.getLogger("django.channels.layers")
 _tasks: Final[set[asyncio.Task[None]]] = set()
 
 
-def call_from_sync(layer: Any, name: str, *args: object) -> None:
-    """Call a coroutine method of a layer, and wait for its end.
+def send_sync(layer: Any, channel: str, message: Message) -> None:
+    """Send a message to a channel of any layer, from synchronous code.
 
     Args:
-        layer: Any channel layer.
-        name: The method's name.
-        args: Its arguments.
+        layer: A channel layer, which need not derive from ours.
+        channel: The channel's name.
+        message: The message.
 
     Raises:
+        InvalidChannelLayerError: The layer is None.
         SynchronousOnlyOperation: An event loop runs in this thread.
+        ChannelFull: The channel holds as many messages as its capacity allows.
     """
+    _call_and_wait(layer, "send", channel, message)
+
+
+def group_add_sync(layer: Any, group: str, channel: str) -> None:
+    """Add a channel to a group of any layer, from synchronous code; errors as in `send_sync`."""
+    _call_and_wait(layer, "group_add", group, channel)
+
+
+def group_discard_sync(layer: Any, group: str, channel: str) -> None:
+    """Remove a channel from a group of any layer, from synchronous code."""
+    _call_and_wait(layer, "group_discard", group, channel)
+
+
+def group_send_sync(layer: Any, group: str, message: Message) -> None:
+    """Send a message to a group of any layer, from synchronous code; errors as in `send_sync`."""
+    _call_and_wait(layer, "group_send", group, message)
+
+
+def send_on_commit(layer: Any, channel: str, message: Message, using: str | None = None) -> None:
+    """Send to a channel of any layer once the open database transaction has been committed.
+
+    What fails then is logged and not raised: it disturbs neither the request nor what others do
+    after the commit.
+
+    Args:
+        layer: A channel layer, which need not derive from ours.
+        channel: The channel's name, checked at once.
+        message: The message, as it is at the time of this call.
+        using: Alias of the database; the default one if None.
+
+    Raises:
+        InvalidChannelLayerError: The layer is None.
+        TypeError: The name is not valid, or the message cannot cross the layer.
+        Exception: What else the layer raises for a message that it cannot pack.
+
+    Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
+    """
+    _call_on_commit(layer, "send", channel, message, using)
+
+
+def group_send_on_commit(
+    layer: Any, group: str, message: Message, using: str | None = None
+) -> None:
+    """Send to a group of any layer once the open database transaction has been committed.
+
+    Arguments and errors are those of `send_on_commit`.
+    """
+    _call_on_commit(layer, "group_send", group, message, using)
+
+
+def give_sync_calls(layer: Any) -> None:
+    """Let a layer that does not derive from ours have these functions as methods.
+
+    A program that works with one layer of the settings then works with another.
+    """
+    for function in _METHODS:
+        name = function.__name__
+        if getattr_static(layer, name, None) is None:
+            # An object with slots takes none; the functions do without.
+            with suppress(AttributeError, TypeError):
+                setattr(layer, name, MethodType(function, layer))
+
+
+_METHODS: Final = (
+    send_sync,
+    group_add_sync,
+    group_discard_sync,
+    group_send_sync,
+    send_on_commit,
+    group_send_on_commit,
+)
+
+
+def _require(layer: Any, what: str) -> None:
+    if layer is None:
+        raise InvalidChannelLayerError(
+            f"{what} needs a channel layer, got None; CHANNEL_LAYERS has no such alias. Add it to "
+            "the settings"
+        )
+
+
+def _call_and_wait(layer: Any, name: str, *args: object) -> None:
+    _require(layer, f"{name}_sync()")
     if asyncio._get_running_loop() is not None:
         raise SynchronousOnlyOperation(
             f"{name}_sync() would block the event loop of this thread; await {name}() instead"
@@ -49,22 +146,10 @@ async def _call(layer: Any, name: str, *args: object) -> None:
         await result
 
 
-def call_on_commit(layer: Any, name: str, target: str, message: Message, using: str | None) -> None:
-    """Send a message once the open transaction is committed, or now if there is none.
-
-    What fails then is logged: the request has done its work, and others wait for the commit, too.
-
-    Args:
-        layer: Any channel layer.
-        name: `send` or `group_send`.
-        target: Name of a channel or of a group, checked at once.
-        message: The message, as it is at the time of this call.
-        using: Alias of the database; the default one if None.
-
-    Raises:
-        TypeError: The name is not valid, or the layer cannot send the message.
-        Exception: What else the layer raises for a message that it cannot pack.
-    """
+def _call_on_commit(
+    layer: Any, name: str, target: str, message: Message, using: str | None
+) -> None:
+    _require(layer, f"{name}_on_commit()")
     kind = "group" if name == "group_send" else "channel"
     check = getattr(type(layer), f"require_valid_{kind}_name", None)
     if check is not None:

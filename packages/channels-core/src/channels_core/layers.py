@@ -12,7 +12,16 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from channels_core import DEFAULT_CHANNEL_LAYER
-from channels_core._layer_calls import call_from_sync, call_on_commit, copy_of
+from channels_core._layer_calls import (
+    copy_of,
+    give_sync_calls,
+    group_add_sync,
+    group_discard_sync,
+    group_send_on_commit,
+    group_send_sync,
+    send_on_commit,
+    send_sync,
+)
 from channels_core._names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.typing import AnyMessage, ChannelMessage, Message
@@ -22,6 +31,12 @@ __all__ = [
     "ChannelLayerManager",
     "channel_layers",
     "get_channel_layer",
+    "group_add_sync",
+    "group_discard_sync",
+    "group_send_on_commit",
+    "group_send_sync",
+    "send_on_commit",
+    "send_sync",
 ]
 
 # Any, for str or a compiled pattern: a mapping's key type takes no union of the two.
@@ -213,19 +228,19 @@ class BaseChannelLayer:
 
     def send_sync(self, channel: str, message: Message) -> None:
         """Send a message to a channel from synchronous code; see `send`."""
-        call_from_sync(self, "send", channel, message)
+        send_sync(self, channel, message)
 
     def group_add_sync(self, group: str, channel: str) -> None:
         """Add a channel to a group from synchronous code; see `group_add`."""
-        call_from_sync(self, "group_add", group, channel)
+        group_add_sync(self, group, channel)
 
     def group_discard_sync(self, group: str, channel: str) -> None:
         """Remove a channel from a group from synchronous code; see `group_discard`."""
-        call_from_sync(self, "group_discard", group, channel)
+        group_discard_sync(self, group, channel)
 
     def group_send_sync(self, group: str, message: Message) -> None:
         """Send a message to a group from synchronous code; see `group_send`."""
-        call_from_sync(self, "group_send", group, message)
+        group_send_sync(self, group, message)
 
     def send_on_commit(self, channel: str, message: Message, using: str | None = None) -> None:
         """Send to a channel once the open database transaction has been committed.
@@ -243,7 +258,7 @@ class BaseChannelLayer:
 
         Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
         """
-        call_on_commit(self, "send", channel, message, using)
+        send_on_commit(self, channel, message, using)
 
     def group_send_on_commit(self, group: str, message: Message, using: str | None = None) -> None:
         """Send to a group once the open database transaction has been committed.
@@ -261,7 +276,7 @@ class BaseChannelLayer:
 
         Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
         """
-        call_on_commit(self, "group_send", group, message, using)
+        group_send_on_commit(self, group, message, using)
 
     def copy_message(self, message: Message) -> dict[str, Any]:
         """Return a copy of a message that nobody else can change; for what is sent later.
@@ -357,6 +372,8 @@ class ChannelLayerManager:
             # As itself: programs catch what the constructor of their layer raises.
             error.add_note(f"Raised by BACKEND {path!r} specified for channel layer {name!r}")
             raise
+        if not isinstance(backend, BaseChannelLayer):
+            give_sync_calls(backend)
         return backend
 
     def __getitem__(self, key: str) -> BaseChannelLayer:

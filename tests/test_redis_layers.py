@@ -1,4 +1,4 @@
-"""A program that takes a consumer out of its group itself, on the layers of channels-redis."""
+"""What programs do with the layers of channels-redis."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from channels.layers import channel_layers
+from channels.layers import channel_layers, get_channel_layer, send_sync
 from channels.testing import WebsocketCommunicator
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
+from django.utils.module_loading import import_string
 
 from redis_server import require_redis
 
@@ -58,7 +59,7 @@ class SyncMember(WebsocketConsumer):
     ],
 )
 @pytest.mark.parametrize("member", [Member, SyncMember])
-async def test_it_stays_out_when_memberships_are_renewed(
+async def test_who_has_left_stays_out_when_memberships_are_renewed(
     redis_url: str,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -101,4 +102,31 @@ async def test_it_stays_out_when_memberships_are_renewed(
         await client.disconnect(timeout=SECONDS)
     finally:
         channel_layers.set("default", None)
+        await layer.flush()
+
+
+@pytest.mark.parametrize("kind", ["core.RedisChannelLayer", "pubsub.RedisPubSubChannelLayer"])
+async def test_calls_from_synchronous_code_work_on_each_layer(
+    redis_url: str, settings: Any, kind: str
+) -> None:
+    config = {"hosts": [redis_url]}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"channels_redis.{kind}", "CONFIG": config}}
+    layer: Any = get_channel_layer()
+    own = import_string(f"channels_redis.{kind}")(**config)
+    channel = await layer.new_channel()
+    receiving = asyncio.ensure_future(layer.receive(channel))
+    await asyncio.sleep(0)  # so that the layer knows the channel
+
+    def work() -> None:
+        layer.send_sync(channel, {"type": "a"})
+        send_sync(own, channel, {"type": "b"})
+        with pytest.raises(TypeError):
+            layer.send_on_commit(channel, {"type": object()})
+
+    try:
+        await asyncio.to_thread(work)
+        async with asyncio.timeout(SECONDS):
+            assert await receiving == {"type": "a"}
+            assert await layer.receive(channel) == {"type": "b"}
+    finally:
         await layer.flush()
