@@ -680,6 +680,11 @@ class TestFromDjango:
             assert (await call(rf.get("/"))).status_code == 204
             assert (await client.receive())["text"] == "The shop is open."
 
+    async def test_a_layer_of_any_kind(self) -> None:
+        async with connected(groups.News.as_asgi()) as client:
+            await sync_to_async(from_django.announce_elsewhere)(layer())
+            assert (await client.receive())["text"] == "The shop is open."
+
     @pytest.mark.django_db(transaction=True)
     def test_a_signal(self) -> None:
         channel = async_to_sync(layer().new_channel)()

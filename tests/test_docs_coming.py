@@ -161,8 +161,9 @@ async def check_renewal() -> None:
     for seconds, returns in ((0.01, True), (None, False)):
         with override_settings(CHANNELS_GROUP_RENEWAL=seconds):
             socket = await opened(Member)
-            [channel] = layer.groups["members"]
-            await layer.group_discard("members", channel)
+            assert len(layer.groups["members"]) == 1
+            # As another process does in a store that they share, or a store that starts anew.
+            layer.groups.clear()
             assert "members" not in layer.groups
             deadline = time.monotonic() + (SECONDS if returns else 0.1)
             while "members" not in layer.groups and time.monotonic() < deadline:  # noqa: ASYNC110 - the layer tells nobody

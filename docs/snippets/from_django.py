@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from channels.layers import get_channel_layer
+from channels.layers import get_channel_layer, group_send_sync
 from django.http import HttpRequest, HttpResponse
 
 from chat.models import Message
@@ -16,6 +16,11 @@ def announce(request: HttpRequest) -> HttpResponse:
     layer = get_channel_layer()
     layer.group_send_sync("news", {"type": "news.item", "text": "The shop is open."})
     return HttpResponse(status=204)
+
+
+def announce_elsewhere(layer: Any) -> None:
+    """Tell everybody in a group, over a layer of any kind."""
+    group_send_sync(layer, "news", {"type": "news.item", "text": "The shop is open."})
 
 
 def message_saved(sender: type[Message], instance: Message, **kwargs: Any) -> None:

@@ -3,6 +3,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -203,6 +204,13 @@ class TestMembership:
         async with watched(layer):
             pass
         assert layer.members == {}
+
+    async def test_a_layer_may_be_a_mock_of_one(self, layer: GroupLayer) -> None:
+        layer.forget_channel = MagicMock()  # type: ignore[method-assign] # as a test has it
+        layer.group_expiry = MagicMock()  # type: ignore[attr-defined] # most layers have it
+        async with watched(layer):
+            pass
+        layer.forget_channel.assert_called_once()
 
     async def test_a_failing_layer_fails_the_connection_at_its_beginning(
         self, layer: GroupLayer

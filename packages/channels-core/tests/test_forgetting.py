@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
@@ -35,6 +36,35 @@ async def test_a_layers_own_way_is_taken() -> None:
     layer = Forgetful()
     await forget_channel(layer, "one")
     assert layer.calls == [("forget_channel", "one")]
+
+
+async def test_a_mock_of_a_layer_need_not_give_what_can_be_awaited() -> None:
+    layer = MagicMock()
+    await forget_channel(layer, "one")
+    layer.forget_channel.assert_called_once_with("one")
+
+
+async def test_a_connection_with_a_mock_of_a_layer_ends_in_good_order() -> None:
+    layer = MagicMock()
+    layer.new_channel = AsyncMock(return_value="specific.x!y")
+    layer.group_add = AsyncMock()
+    layer.group_discard = AsyncMock()
+    inbox: asyncio.Queue[ChannelMessage] = asyncio.Queue()
+    layer.receive = lambda channel: inbox.get()
+
+    class Member(AsyncWebsocketConsumer):
+        groups = ["one"]
+
+    channel_layers.set("default", layer)
+    try:
+        server = Server(Member.as_asgi())
+        await server.connect()
+        await server.leave()
+    finally:
+        channel_layers.set("default", None)
+    layer.group_add.assert_awaited_once_with("one", "specific.x!y")
+    layer.group_discard.assert_awaited_once_with("one", "specific.x!y")
+    layer.forget_channel.assert_called_once_with("specific.x!y")
 
 
 @pytest.mark.parametrize("messages", [0, 3])

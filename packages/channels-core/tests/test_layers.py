@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -213,34 +212,6 @@ async def test_in_a_thread_of_an_event_loop_it_uses_that_loop() -> None:
 
     await sync_to_async(Noting().send_sync)("c", {"type": "x"})
     assert loops == [asyncio.get_running_loop()]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_message_on_commit_waits_for_the_commit() -> None:
-    layer = LocalLayer()
-    message = {"type": "x", "number": 1}
-    with transaction.atomic():
-        layer.group_add_sync("g", "c")
-        layer.send_on_commit("c", message)
-        layer.group_send_on_commit("g", message)
-        message["number"] = 2
-        assert "c" not in layer.queues
-    assert [layer.queues["c"].get_nowait()["number"] for _ in range(2)] == [1, 1]
-    with transaction.atomic():
-        layer.send_on_commit("c", message)
-        transaction.set_rollback(True)
-    assert layer.queues["c"].empty()
-    layer.send_on_commit("c", message, using="default")
-    assert layer.queues["c"].qsize() == 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_bad_name_on_commit_is_an_error_at_once() -> None:
-    with transaction.atomic():
-        with pytest.raises(TypeError):
-            LocalLayer().send_on_commit("no spaces", {})
-        with pytest.raises(TypeError):
-            LocalLayer().group_send_on_commit("no spaces", {})
 
 
 # The manager

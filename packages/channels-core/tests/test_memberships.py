@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -128,6 +129,73 @@ class TestRenewal:
         await until(lambda: layer.members == 1 and times(layer, "group_add", "a") > 2)
         await leave(layer, "a", "one")
         assert layer.members == 0
+
+    async def test_what_the_program_has_discarded_itself_is_not_renewed(
+        self, layer: LocalLayer
+    ) -> None:
+        await join(layer, "a", "one")
+        await join(layer, "b", "one")
+        await layer.group_discard("a", "one")
+        await until(lambda: times(layer, "group_add", "b") > 3)
+        assert times(layer, "group_add", "a") == 1
+        # A name that is none is the layer's to refuse.
+        with pytest.raises(TypeError, match="unhashable"):
+            await layer.group_discard("a", ["one"])  # type: ignore[arg-type] # as just said
+        await leave(layer, "b", "one")
+
+    async def test_nor_what_was_discarded_through_another_object(self, layer: LocalLayer) -> None:
+        await join(layer, "a", "one")
+        await join(layer, "b", "one")
+        await LocalLayer().group_discard("a", "one")
+        await until(lambda: times(layer, "group_add", "b") > 3)
+        assert times(layer, "group_add", "a") == 1
+        await leave(layer, "b", "one")
+
+    async def test_nor_what_was_discarded_in_another_thread(self, layer: LocalLayer) -> None:
+        await join(layer, "a", "one")
+        [held] = _memberships._loops[asyncio.get_running_loop()].values()
+        await asyncio.to_thread(lambda: asyncio.run(layer.group_discard("a", "one")))
+        assert not held.keeps("a", "one")
+        # The loop forgets the layer when it comes to it.
+        await until(lambda: not _memberships._loops[asyncio.get_running_loop()])
+        assert held._timer is None
+
+    async def test_what_is_joined_again_at_once_is_renewed(self, layer: LocalLayer) -> None:
+        await join(layer, "a", "one")
+
+        def discard() -> None:
+            asyncio.run(layer.group_discard("a", "one"))
+
+        thread = threading.Thread(target=discard)
+        thread.start()
+        thread.join()
+        # What the thread has left to this loop is done after this.
+        await join(layer, "a", "one")
+        await until(lambda: times(layer, "group_add", "a") > 3)
+        await layer.group_discard("a", "one")
+        await join(layer, "a", "one")
+        await until(lambda: times(layer, "group_add", "a") > 6)
+        await leave(layer, "a", "one")
+
+    async def test_a_layer_that_was_let_go_and_used_again_keeps_its_memberships(
+        self, layer: LocalLayer
+    ) -> None:
+        await join(layer, "a", "one")
+        [held] = _memberships._loops[asyncio.get_running_loop()].values()
+        await layer.group_discard("a", "one")
+        await join(layer, "b", "one")
+        held._tidy()  # as another thread has asked for
+        await until(lambda: times(layer, "group_add", "b") > 3)
+        await leave(layer, "b", "one")
+
+    def test_a_loop_that_was_closed_is_in_nobodys_way(self, layer: LocalLayer) -> None:
+        asyncio.run(join(layer, "a", "one"))
+        asyncio.run(layer.group_discard("a", "one"))
+        assert not any(
+            held.keeps("a", "one")
+            for each in _memberships._loops.values()
+            for held in each.values()
+        )
 
     async def test_none(self, settings: Any, layer: LocalLayer) -> None:
         settings.CHANNELS_GROUP_RENEWAL = None

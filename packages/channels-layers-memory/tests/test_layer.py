@@ -508,6 +508,30 @@ class TestReceivers:
         assert is_empty(layer)
 
 
+class TestACopy:
+    """What is sent after a commit is copied, and refused, at the time of the call."""
+
+    def test_it_is_what_a_receiver_would_get(self, layer: InMemoryChannelLayer) -> None:
+        rooms = [(1, 2)]
+        copy = layer.copy_message({"type": "x", "rooms": rooms})
+        rooms.clear()
+        assert copy == {"type": "x", "rooms": [[1, 2]]}
+        flat = {"type": "x"}
+        assert layer.copy_message(flat) == flat
+        assert layer.copy_message(flat) is not flat
+
+    def test_what_cannot_be_sent_fails(self, layer: InMemoryChannelLayer) -> None:
+        with pytest.raises(TypeError, match=r'message\["n"\]: object cannot cross'):
+            layer.copy_message({"n": object()})
+        with pytest.raises(TypeError, match=r'message\["n"\]: object cannot cross'):
+            layer.send_on_commit("mail", {"n": object()})
+
+    def test_with_deepcopy_anything_goes(self) -> None:
+        one = object()
+        copying = InMemoryChannelLayer(isolation="deepcopy")
+        assert set(copying.copy_message({"n": [one]})) == {"n"}
+
+
 class TestThreadsAndLoops:
     async def test_a_thread_without_a_loop_wakes_a_receiver(
         self, layer: InMemoryChannelLayer

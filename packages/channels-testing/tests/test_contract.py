@@ -120,9 +120,26 @@ class TestClauses:
 
     def test_an_extension_that_the_layer_lacks(self) -> None:
         contract = Small()
-        with pytest.raises(unittest.SkipTest, match="does not list the extension 'flush'"):
+        with pytest.raises(unittest.SkipTest, match="does not offer the extension 'flush'"):
             contract.test_flush()
         assert contract.made.done == ["close"]
+
+    def test_groups_need_not_be_listed(self) -> None:
+        class Unlisted(Layer):
+            extensions = ()
+
+            async def group_add(self, group: str, channel: str) -> None: ...
+
+        class Grouped(Small):
+            def make_layer(self, **options: Any) -> Any:
+                return Unlisted()
+
+            @clause
+            async def test_groups(self) -> None:
+                """Needs groups."""
+                await self.layer("groups")
+
+        Grouped().test_groups()
 
     def test_they_may_be_run_again(self) -> None:
         contract = Small()
@@ -139,6 +156,17 @@ class TestEnds:
         self.layer.extensions = ("groups", "flush")
         contract.test_kept()
         assert self.layer.done == ["flush", "close"]
+
+    def test_what_is_closed_need_not_give_what_can_be_awaited(self) -> None:
+        class Closing(Small):
+            def make_layer(self, **options: Any) -> Any:
+                self.made = Layer()
+                self.made.close = lambda: self.made.done.append("close")  # type: ignore[method-assign,assignment] # as said
+                return self.made
+
+        contract = Closing()
+        contract.test_kept()
+        assert contract.made.done == ["close"]
 
     def test_what_cannot_be_closed_is_not(self) -> None:
         class Open(Small):
@@ -287,7 +315,7 @@ class TestMaking:
             def make_layer(self) -> Any:  # type: ignore[override] # it knows no options
                 return Layer()
 
-        with pytest.raises(unittest.SkipTest, match="does not list the extension 'flush'"):
+        with pytest.raises(unittest.SkipTest, match="does not offer the extension 'flush'"):
             Plain().test_flush()
 
     def test_a_contract_that_makes_none(self) -> None:
@@ -392,7 +420,7 @@ class TestUnittest:
     def test_a_deviation_of_what_is_not_there(self) -> None:
         result = self.run("test_flush", test_flush="for a reason")
         assert not result.expectedFailures
-        assert "does not list the extension" in result.skipped[0][1]
+        assert "does not offer the extension" in result.skipped[0][1]
 
     def test_no_layer_is_no_deviation(self) -> None:
         class Failing(Small):

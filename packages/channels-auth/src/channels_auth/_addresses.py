@@ -4,6 +4,7 @@ import hashlib
 from typing import Any, Final
 
 from channels_core.exceptions import InvalidChannelLayerError
+from channels_core.generic.groups import offers_groups
 from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import Message
 
@@ -12,7 +13,6 @@ __all__ = [
     "LOOK_AGAIN",
     "UNAUTHORIZED",
     "disconnect_message",
-    "has_groups",
     "key_group",
     "look_again_message",
     "password_digest",
@@ -136,11 +136,6 @@ def look_again_message(group: str) -> Message:
     return {"type": LOOK_AGAIN, "group": group}
 
 
-def has_groups(layer: BaseChannelLayer) -> bool:
-    """Tell whether a layer has groups."""
-    return "groups" in getattr(layer, "extensions", ())
-
-
 def require_layer(what: str) -> BaseChannelLayer:
     """Return the default channel layer.
 
@@ -157,9 +152,9 @@ def require_layer(what: str) -> BaseChannelLayer:
             "Add one: channels.layers.InMemoryChannelLayer for a site in a single process, "
             "channels_redis.core.RedisChannelLayer for more"
         )
-    if not has_groups(layer):
+    if not offers_groups(layer):
         raise InvalidChannelLayerError(
             f"{what} needs a channel layer with groups, and {type(layer).__name__}, the 'default' "
-            "of CHANNEL_LAYERS, does not list 'groups' in its extensions; configure another one"
+            "of CHANNEL_LAYERS, has none; configure another one"
         )
     return layer

@@ -8,7 +8,7 @@ from typing import Final
 from asgiref.sync import async_to_sync
 from django.db import transaction
 
-from channels_auth._addresses import has_groups
+from channels_core.generic.groups import offers_groups
 from channels_core.layers import get_channel_layer
 from channels_core.typing import Message
 
@@ -34,7 +34,7 @@ async def announce(group: str, message: Message) -> None:
     """
     try:
         layer = get_channel_layer()
-        if layer is not None and has_groups(layer):
+        if layer is not None and offers_groups(layer):
             async with asyncio.timeout(_SEND_TIMEOUT):
                 await layer.group_send(group, message)
     except Exception:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
+from inspect import isawaitable
 from typing import Any, Final
 
 from channels_auth._addresses import UNAUTHORIZED
@@ -66,7 +67,9 @@ class Watch:
         self._turn = asyncio.Lock()
         self._checks = Periodic(self._check, revalidate_every)
         self._last_call = Periodic(self._close, None)
-        expiry = getattr(layer, "group_expiry", None) or _GROUP_EXPIRY
+        expiry = getattr(layer, "group_expiry", None)
+        if not isinstance(expiry, int | float) or not expiry:
+            expiry = _GROUP_EXPIRY
         # Several tries before the membership ends, and soon after a store that was started empty.
         self._renewals = Periodic(self._renew, min(expiry / 4, _RENEWAL))
 
@@ -133,8 +136,9 @@ class Watch:
                 if self._login is not None:
                     await self._leave(self._login.groups)
                 forget = getattr(self._layer, "forget_channel", None)
-                if forget is not None:
-                    await forget(self._channel)
+                # A test's mock of a layer may give anything.
+                if forget is not None and isawaitable(result := forget(self._channel)):
+                    await result
         except Exception as error:  # noqa: BLE001 - whatever a layer raises
             logger.warning(
                 "The channel of a watched WebSocket was left behind on its layer: %r", error

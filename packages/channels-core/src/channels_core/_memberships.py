@@ -1,16 +1,19 @@
 """Keep connections in their groups, and out of those they left, whatever the layer forgets.
 
 A layer ends a membership after its `group_expiry`; a store may be started again empty; and while
-it is away no group can be left. So memberships are renewed, and what was to be left is.
+it is away no group can be left. So memberships are renewed, and what was to be left is. A program
+may end a membership by `group_discard` as well, in any thread: then it is not renewed any more.
 """
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_core._discards import watch_discards
 from channels_core._forgetting import forget_channel
 from channels_core._outages import is_outage, mark_as_answered
 
@@ -58,6 +61,7 @@ async def join(layer: Any, group: str, channel: str) -> None:
         group: The group's name.
         channel: The channel's name.
     """
+    watch_discards(layer, _forget)
     await layer.group_add(group, channel)
     _of(layer).keep(group, channel)
 
@@ -82,6 +86,21 @@ async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
             _of(layer).owe(group, channel, error)
             mark_as_answered(error)
         raise
+
+
+def _forget(group: object, channel: object) -> None:
+    """Keep a channel in a group no more, whichever layer it joined it on: its name is unique."""
+    if not (isinstance(group, str) and isinstance(channel, str)):
+        return  # the layer refuses them
+    here = asyncio._get_running_loop()
+    for loop, layers in list(_loops.items()):
+        for memberships in list(layers.values()):
+            if not memberships.keeps(group, channel):
+                continue
+            if loop is here:
+                memberships.drop(group, channel)
+            else:
+                memberships.drop_from_elsewhere(loop, group, channel)
 
 
 class _Memberships:
@@ -111,6 +130,17 @@ class _Memberships:
         self._kept.pop((group, channel), None)
         self._tidy()
 
+    def keeps(self, group: str, channel: str) -> bool:
+        return (group, channel) in self._kept
+
+    def drop_from_elsewhere(
+        self, loop: asyncio.AbstractEventLoop, group: str, channel: str
+    ) -> None:
+        # At once, so that no renewal begins after this.
+        self._kept.pop((group, channel), None)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._tidy)
+
     def owe(self, group: str, channel: str, error: BaseException) -> None:
         self._owed[group, channel] = True
         self._note(error)
@@ -121,7 +151,9 @@ class _Memberships:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            _layers().pop(id(self._layer), None)
+            layers = _layers()
+            if layers.get(id(self._layer)) is self:
+                del layers[id(self._layer)]
 
     def _schedule(self, seconds: float | None) -> None:
         """Make sure that a round begins within some seconds, unless one is under way."""

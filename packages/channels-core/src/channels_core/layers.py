@@ -1,22 +1,27 @@
 """The interface of a channel layer, and the layers that the settings configure."""
 
-import asyncio
 import fnmatch
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, TypeAlias
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.exceptions import SynchronousOnlyOperation
 from django.core.signals import setting_changed
-from django.db import transaction
 from django.utils.module_loading import import_string
 
 from channels_core import DEFAULT_CHANNEL_LAYER
+from channels_core._layer_calls import (
+    copy_of,
+    give_sync_calls,
+    group_add_sync,
+    group_discard_sync,
+    group_send_on_commit,
+    group_send_sync,
+    send_on_commit,
+    send_sync,
+)
 from channels_core._names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.typing import AnyMessage, ChannelMessage, Message
@@ -26,6 +31,12 @@ __all__ = [
     "ChannelLayerManager",
     "channel_layers",
     "get_channel_layer",
+    "group_add_sync",
+    "group_discard_sync",
+    "group_send_on_commit",
+    "group_send_sync",
+    "send_on_commit",
+    "send_sync",
 ]
 
 # Any, for str or a compiled pattern: a mapping's key type takes no union of the two.
@@ -217,57 +228,65 @@ class BaseChannelLayer:
 
     def send_sync(self, channel: str, message: Message) -> None:
         """Send a message to a channel from synchronous code; see `send`."""
-        self._run(self.send, channel, message)
+        send_sync(self, channel, message)
 
     def group_add_sync(self, group: str, channel: str) -> None:
         """Add a channel to a group from synchronous code; see `group_add`."""
-        self._run(self.group_add, group, channel)
+        group_add_sync(self, group, channel)
 
     def group_discard_sync(self, group: str, channel: str) -> None:
         """Remove a channel from a group from synchronous code; see `group_discard`."""
-        self._run(self.group_discard, group, channel)
+        group_discard_sync(self, group, channel)
 
     def group_send_sync(self, group: str, message: Message) -> None:
         """Send a message to a group from synchronous code; see `group_send`."""
-        self._run(self.group_send, group, message)
+        group_send_sync(self, group, message)
 
     def send_on_commit(self, channel: str, message: Message, using: str | None = None) -> None:
         """Send to a channel once the open database transaction has been committed.
+
+        What fails then is logged and not raised: it disturbs neither the request nor what others
+        do after the commit.
 
         Args:
             channel: The channel's name, checked at once.
             message: The message, as it is at the time of this call.
             using: Alias of the database; the default one if None.
 
+        Raises:
+            TypeError: The name is not valid, or the message cannot cross the layer.
+
         Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
         """
-        self.require_valid_channel_name(channel)
-        transaction.on_commit(partial(self.send_sync, channel, dict(message)), using=using)
+        send_on_commit(self, channel, message, using)
 
     def group_send_on_commit(self, group: str, message: Message, using: str | None = None) -> None:
         """Send to a group once the open database transaction has been committed.
+
+        What fails then is logged and not raised: it disturbs neither the request nor what others
+        do after the commit.
 
         Args:
             group: The group's name, checked at once.
             message: The message, as it is at the time of this call.
             using: Alias of the database; the default one if None.
 
+        Raises:
+            TypeError: The name is not valid, or the message cannot cross the layer.
+
         Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
         """
-        self.require_valid_group_name(group)
-        transaction.on_commit(partial(self.group_send_sync, group, dict(message)), using=using)
+        group_send_on_commit(self, group, message, using)
 
-    def _run(self, method: Callable[..., Any], *args: object) -> None:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            # The wanted case: no event loop runs in this thread.
-            async_to_sync(method)(*args)
-        else:
-            name = method.__name__
-            raise SynchronousOnlyOperation(
-                f"{name}_sync() would block the event loop of this thread; await {name}() instead"
-            )
+    def copy_message(self, message: Message) -> dict[str, Any]:
+        """Return a copy of a message that nobody else can change; for what is sent later.
+
+        A layer may override it to refuse at once what it could not send.
+
+        Raises:
+            TypeError: The message cannot be copied, or cannot cross the layer.
+        """
+        return copy_of(self, message)
 
 
 class _UnknownAliasError(InvalidChannelLayerError, KeyError):
@@ -353,6 +372,8 @@ class ChannelLayerManager:
             # As itself: programs catch what the constructor of their layer raises.
             error.add_note(f"Raised by BACKEND {path!r} specified for channel layer {name!r}")
             raise
+        if not isinstance(backend, BaseChannelLayer):
+            give_sync_calls(backend)
         return backend
 
     def __getitem__(self, key: str) -> BaseChannelLayer:

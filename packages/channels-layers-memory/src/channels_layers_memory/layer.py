@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
-from channels_core.typing import AnyMessage
+from channels_core.typing import AnyMessage, Message
 from channels_layers_memory._clocks import movable, steady
 from channels_layers_memory._codec import ISOLATIONS, shared
 from channels_layers_memory._drops import Drops
@@ -144,6 +144,15 @@ class InMemoryChannelLayer(BaseChannelLayer):
             assert taken.message is not None  # else it would not have been woken
             taken = taken.message
         payload = taken[2]
+        return payload() if callable(payload) else payload
+
+    def copy_message(self, message: Message) -> dict[str, Any]:
+        """Return the copy of a message that a receiver would get.
+
+        Raises:
+            TypeError: The message cannot cross a channel layer.
+        """
+        payload = self._encode(message)
         return payload() if callable(payload) else payload
 
     # Programs wrap these two in their tests, or call them. Nothing here does: they cost a call.

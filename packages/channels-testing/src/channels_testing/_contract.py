@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 from asgiref.sync import async_to_sync
 
+from channels_core.generic.groups import offers_groups
 from channels_testing._differences import difference
 
 __all__ = ["MARK", "Contract", "Layer", "LayerNotMadeError", "clause", "expect"]
@@ -120,8 +121,9 @@ class Contract:
         """Leave nothing of a layer after a clause: `flush()` and `close()`, where there are."""
         if "flush" in layer.extensions:
             await layer.flush()
-        if close := getattr(layer, "close", None):
-            await close()
+        close = getattr(layer, "close", None)
+        if close is not None and inspect.isawaitable(result := close()):
+            await result
 
     # What the clauses are written with
 
@@ -161,8 +163,8 @@ class Contract:
 
     def _require(self, layer: Layer, extensions: Iterable[str]) -> None:
         for extension in extensions:
-            if extension not in layer.extensions:
-                raise unittest.SkipTest(f"the layer does not list the extension {extension!r}")
+            if not _offers(layer, extension):
+                raise unittest.SkipTest(f"the layer does not offer the extension {extension!r}")
 
     def method(self, layer: Layer, name: str) -> Callable[..., Awaitable[Any]]:
         """Return a method that not every layer has.
@@ -331,6 +333,11 @@ class Contract:
             if not task.cancelled():
                 task.exception()
         return ", ".join(sorted(repr(task.get_coro()) for task in pending))
+
+
+def _offers(layer: Layer, extension: str) -> bool:
+    # Whether a layer has groups is decided in one place.
+    return offers_groups(layer) if extension == "groups" else extension in layer.extensions
 
 
 def _case(contract: object) -> unittest.TestCase | None:

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
         ChannelLayerManager,
         channel_layers,
         get_channel_layer,
+        group_add_sync,
+        group_discard_sync,
+        group_send_on_commit,
+        group_send_sync,
+        send_on_commit,
+        send_sync,
     )
     from channels_layers_memory.layer import InMemoryChannelLayer
 
@@ -21,6 +27,12 @@ __all__ = [
     "InMemoryChannelLayer",
     "channel_layers",
     "get_channel_layer",
+    "group_add_sync",
+    "group_discard_sync",
+    "group_send_on_commit",
+    "group_send_sync",
+    "send_on_commit",
+    "send_sync",
 ]
 
 # By name: a project on another layer does not load this one, nor msgpack.

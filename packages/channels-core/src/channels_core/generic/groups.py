@@ -21,9 +21,11 @@ def offers_groups(layer: Any) -> bool:
     if own is None:
         # None of ours: one that hands its calls on, perhaps. It is asked for nothing else, since
         # that may work in an event loop only, and this may be a handler's thread.
-        return callable(getattr(layer, "group_add", None))
+        has_method = callable(getattr(layer, "group_add", None))
+    else:
+        has_method = own is not BaseChannelLayer.group_add
     # A layer of a program's own may not list what it can do.
-    return own is not BaseChannelLayer.group_add or "groups" in layer.extensions
+    return has_method or "groups" in getattr(layer, "extensions", ())
 
 
 def group_names(groups: object) -> list[str]:
