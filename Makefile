@@ -13,7 +13,7 @@ ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help interpreter install demo demo-redis test lint format types imports isolated suites faults build docs lock ci clean
+.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults build docs lock ci clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -48,6 +48,9 @@ imports: interpreter ## Check that imports point one way
 isolated: interpreter ## Test each package's wheel with nothing but what it declares
 	$(IN_ENV) python -m tools.isolated $(P)
 
+traced: interpreter ## Serve a site under ddtrace and under OpenTelemetry, with our wheels
+	$(IN_ENV) python -m tools.traced
+
 suites: interpreter ## Run the tests of public packages on our wheels (ARGS='--upstream' compares)
 	$(IN_ENV) python -m tools.suites $(ARGS)
 
@@ -63,7 +66,7 @@ docs: interpreter ## Build the documentation into docs/_build/html, warnings as 
 lock: interpreter ## Resolve the third-party pins anew
 	$(IN_ENV) python -m tools.lock
 
-ci: lint types imports test isolated build docs ## Everything that has to hold before a change lands
+ci: lint types imports test isolated traced build docs ## Everything that has to hold before a change lands
 	$(IN_ENV) python -m tools.summary
 
 clean: ## Remove builds, reports and caches (environments stay; they are the .venv* folders)

@@ -7,19 +7,25 @@ import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-from tools.lock import HEADER, name_of, requirements
+from tools.lock import HEADER, TRACED, TRACED_HEADER, name_of, requirements, traced_requirements
 from tools.packages import DJANGO, PACKAGES, PYTHON, ROOT
 
 PIN = r"[a-z0-9-]+==[A-Za-z0-9.+!-]+(?: ; [a-z_]+ [!=<>]+ '[A-Za-z0-9.*]+')*"
 MARKER = r" (?:and|or) [a-z_]+ [!=<>]+ '[A-Za-z0-9.*]+'"
 HASH = r"    --hash=sha256:[0-9a-f]{64}"
 
+#: The file of `make traced`, which is for the default series.
+OF_TRACED = "traced"
+HEADERS = {series: HEADER.format(series=series) for series in DJANGO} | {OF_TRACED: TRACED_HEADER}
+
 each_series = pytest.mark.parametrize("series", DJANGO)
+each_pinned = pytest.mark.parametrize("series", HEADERS)
 each_file = pytest.mark.parametrize("path", sorted((ROOT / "constraints").iterdir()))
 
 
 def read(series: str) -> str:
-    return (ROOT / "constraints" / f"django-{series}.txt").read_text()
+    name = TRACED if series == OF_TRACED else ROOT / "constraints" / f"django-{series}.txt"
+    return name.read_text()
 
 
 def pins(series: str) -> list[Requirement]:
@@ -27,16 +33,16 @@ def pins(series: str) -> list[Requirement]:
     return [Requirement(line.removesuffix(" \\")) for line in lines if "==" in line[:80]]
 
 
-def test_there_is_one_file_for_each_series() -> None:
+def test_there_is_one_file_for_each_series_and_one_for_the_traced_site() -> None:
     found = {path.name for path in (ROOT / "constraints").glob("*.txt")}
-    assert found == {f"django-{series}.txt" for series in DJANGO}
+    assert found == {*(f"django-{series}.txt" for series in DJANGO), TRACED.name}
 
 
-@each_series
+@each_pinned
 def test_it_holds_pins_and_hashes_and_nothing_else(series: str) -> None:
     """Whatever could name an index, a host, a link or a folder has no place in this form."""
     header, *lines = read(series).splitlines()
-    assert f"{header}\n" == HEADER.format(series=series)
+    assert f"{header}\n" == HEADERS[series]
     blocks = re.split(r"\n(?! )", "\n".join(lines))
     for block in blocks:
         assert re.fullmatch(rf"{PIN}(?:{MARKER})*(?: \\\n{HASH})+", block), block
@@ -49,14 +55,11 @@ def test_no_file_names_an_index_a_host_or_a_folder(path: Path) -> None:
         assert word not in content
 
 
-@each_series
+@each_pinned
 def test_everything_required_is_pinned_for_every_python(series: str) -> None:
-    wanted = [
-        Requirement(line)
-        for line in requirements(series).splitlines()
-        if line and not line.startswith("#")
-    ]
-    for major, minor in (one for one in PYTHON if one >= DJANGO[series]):
+    text = traced_requirements() if series == OF_TRACED else requirements(series)
+    wanted = [Requirement(line) for line in text.splitlines() if line and not line.startswith("#")]
+    for major, minor in (one for one in PYTHON if one >= DJANGO.get(series, PYTHON[0])):
         environment = {name: str(value) for name, value in default_environment().items()} | {
             "python_version": f"{major}.{minor}",
             "python_full_version": f"{major}.{minor}.9",
@@ -79,7 +82,15 @@ def test_it_pins_its_own_django(series: str) -> None:
     assert str(django.specifier).startswith(f"=={series}")
 
 
-@each_series
+def test_what_is_traced_has_the_versions_that_are_tested() -> None:
+    tested = {(one.name, str(one.marker)): one.specifier for one in pins("5.2")}
+    traced = {(one.name, str(one.marker)): one.specifier for one in pins(OF_TRACED)}
+    common = tested.keys() & traced.keys()
+    assert {"django", "asgiref", "uvicorn"} <= {name for name, _ in common}
+    assert {key: tested[key] for key in common} == {key: traced[key] for key in common}
+
+
+@each_pinned
 def test_it_pins_nothing_of_ours(series: str) -> None:
     ours = {package.name for package in PACKAGES}
     assert not [one.name for one in pins(series) if one.name in ours]

@@ -103,7 +103,7 @@ class TestMakefile:
         listed = {line.split()[0] for line in make("help").stdout.splitlines()}
         assert listed >= {
             *("help", "install", "demo", "test", "lint", "types", "imports"),
-            *("isolated", "build", "docs", "lock", "ci", "clean"),
+            *("isolated", "traced", "build", "docs", "lock", "ci", "clean"),
         }
 
     @pytest.mark.parametrize("target", ["install", "demo", "test", "lint", "ci"])

@@ -1,0 +1,8 @@
+"""The page of the site."""
+
+from django.http import HttpRequest, HttpResponse
+
+
+def hello(request: HttpRequest) -> HttpResponse:
+    """Greet whoever asks."""
+    return HttpResponse(f"hello, {request.user}", content_type="text/plain")
