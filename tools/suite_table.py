@@ -9,12 +9,25 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 from tools.lock import name_of
-from tools.packages import PACKAGES
+from tools.packages import PACKAGES, ROOT
 from tools.summary import Counts
 
-__all__ = ["TABLE", "Suite", "constraints", "count", "failed", "judge", "load", "outcomes"]
+__all__ = [
+    "PROGRAMS",
+    "TABLE",
+    "Suite",
+    "conflicts",
+    "constraints",
+    "count",
+    "failed",
+    "judge",
+    "load",
+    "outcomes",
+]
 
 TABLE: Final = Path(__file__).with_name("suites.toml")
+#: Tests that we wrote for packages whose archives have none.
+PROGRAMS: Final = ROOT / "tests" / "suites"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +37,7 @@ class Suite:
     Attributes:
         name: The distribution.
         version: Its version.
-        sha256: Of its source archive.
+        sha256: Of its source archive, or of its wheel.
         what: What of `channels` it uses, for people.
         passed: How many of its tests pass.
         skipped: How many skip themselves.
@@ -34,7 +47,11 @@ class Suite:
         files: What the archive lacks and its tests need, by path.
         failures: What fails with ours alone, with the reason.
         failures_alike: What fails with upstream too, with the reason.
+        wheel: Whether its wheel is taken instead, since the archive needs a compiler.
+        alone: Whether it is installed without its requirements, since these refuse `channels` 5.
+        programs: The folder in tests/suites that has our tests of it, if its archive has none.
         needs_redis: Whether its tests want Redis at its usual ports.
+        needs_rabbitmq: Whether they want RabbitMQ at its usual port.
         compare: Whether it runs with upstream's current version at all.
     """
 
@@ -50,7 +67,11 @@ class Suite:
     files: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     failures_alike: Mapping[str, str] = field(default_factory=dict)
+    wheel: bool = False
+    alone: bool = False
+    programs: str = ""
     needs_redis: bool = False
+    needs_rabbitmq: bool = False
     compare: bool = True
 
     def __str__(self) -> str:
@@ -88,6 +109,23 @@ def constraints(suite: Suite, pins: Iterable[str], common: str) -> str:
             chosen.setdefault(name, "\n".join(found))
     siblings = {package.name for package in PACKAGES}
     return "".join(f"{line}\n" for name, line in chosen.items() if name not in siblings)
+
+
+def conflicts(suite: Suite, report: str) -> list[str]:
+    """Return what `pip check` reports, without the refusal of `channels` 5 that is known.
+
+    Args:
+        suite: The suite; only one that is installed `alone` may refuse.
+        report: The output of `pip check`.
+    """
+    package = re.escape(name_of(suite.name))
+    known = rf"{package} \S+ has requirement channels\b.*, but you have channels 5\..*"
+    lines = [
+        line for line in report.splitlines() if line and line != "No broken requirements found."
+    ]
+    if not suite.alone:
+        return lines
+    return [line for line in lines if not re.fullmatch(known, line)]
 
 
 def outcomes(report: str) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """Run the test suites of public packages that import `channels`, unmodified, on our wheels.
 
 Each package of `suites.toml` gets an environment of its own: our wheels, the package from its
-source archive, what its tests need, and nothing of upstream. What fails has to be what the table
-says, and so have the counts. With `--upstream` each suite is run on upstream's `channels` as well,
+source archive or wheel, what its tests need, and nothing of upstream. Where a package brings no
+tests, those of tests/suites use it as a program does. What fails has to be what the table says, and
+so have the counts. With `--upstream` each suite is run on upstream's `channels` as well,
 so that what fails there too is known and not guessed. The table is for Django 5.2.
 """
 
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -23,8 +25,19 @@ import django
 from tools import summary
 from tools.build import build
 from tools.packages import PACKAGES, ROOT
-from tools.suite_services import redis_running
-from tools.suite_table import TABLE, Suite, constraints, count, failed, judge, load, outcomes
+from tools.suite_services import rabbitmq_running, redis_running
+from tools.suite_table import (
+    PROGRAMS,
+    TABLE,
+    Suite,
+    conflicts,
+    constraints,
+    count,
+    failed,
+    judge,
+    load,
+    outcomes,
+)
 from tools.test import environment
 
 __all__ = ["main", "run"]
@@ -56,21 +69,28 @@ class _Bench:
         self.common = (ROOT / "constraints" / f"django-{series}.txt").read_text(encoding="utf-8")
 
     def source(self, suite: Suite, target: Path) -> tuple[Path, Path]:
-        """Download the source archive and unpack it; add the files that it lacks."""
+        """Download the package; return its file, and the folder in which its tests run."""
+        kind = "--only-binary" if suite.wheel else "--no-binary"
         _step(
             *(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"),
-            *("--no-deps", "--no-binary", suite.name, "--dest", target),
+            *("--no-deps", kind, suite.name, "--dest", target),
             f"{suite.name}=={suite.version}",
         )
         (archive,) = target.iterdir()
         found = hashlib.sha256(archive.read_bytes()).hexdigest()
         if found != suite.sha256:
             sys.exit(f"{archive.name} has the SHA-256 {found}, where {suite.sha256} is expected")
-        with tarfile.open(archive) as content:
-            # Not in the oldest releases of Python 3.11; there only the digest vouches for it.
-            content.extraction_filter = getattr(tarfile, "data_filter", None)
-            content.extractall(target / "source")  # noqa: S202 (the filter is set above)
-        (source,) = (target / "source").iterdir()
+        source = target / "source"
+        if suite.programs:
+            shutil.copytree(PROGRAMS / suite.programs, source)
+        elif suite.wheel:
+            source.mkdir()
+        else:
+            with tarfile.open(archive) as content:
+                # Not in the oldest releases of Python 3.11; there only the digest vouches for it.
+                content.extraction_filter = getattr(tarfile, "data_filter", None)
+                content.extractall(source)  # noqa: S202 (the filter is set above)
+            (source,) = source.iterdir()
         for name, text in suite.files.items():
             file = source / name
             if file.exists():
@@ -91,11 +111,15 @@ class _Bench:
             pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
             own = (UPSTREAM,) if upstream else self.wheels
             _step(sys.executable, "-m", "venv", "--without-pip", folder / "env")
-            _step(
-                *(*pip, "install", "-q", "--no-compile", "-c", pins),
-                *(*own, archive, *RUNNER, *suite.requires),
-            )
-            _step(*pip, "check")
+            install = (*pip, "install", "-q", "--no-compile", "-c", pins)
+            # Without its requirements it is installed last, by itself.
+            package = () if suite.alone else (archive,)
+            _step(*install, *own, *package, *RUNNER, *suite.requires)
+            if suite.alone:
+                _step(*install, "--no-deps", archive)
+            broken = conflicts(suite, _output(*pip, "check"))
+            if broken:
+                sys.exit("\n".join(broken))
             owner = "channels.consumer" if upstream else "channels_core.consumer"
             _step(python, "-c", PROOF, "4.3" if upstream else "5.", owner)
             report = REPORTS / f"{suite.name}-{suite.version}{'-upstream' if upstream else ''}.xml"
@@ -121,11 +145,24 @@ class _Bench:
 
 
 def _step(*command: str | os.PathLike[str]) -> None:
-    done = subprocess.run(
-        command, env=environment(), check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    done = _run(*command)
     if done.returncode:
-        sys.exit(f"$ {' '.join(map(str, command))}\n{done.stdout.decode()}")
+        sys.exit(f"$ {' '.join(map(str, command))}\n{done.stdout}")
+
+
+def _output(*command: str | os.PathLike[str]) -> str:
+    return _run(*command).stdout
+
+
+def _run(*command: str | os.PathLike[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env=environment(),
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def run(suites: Iterable[Suite], pins: list[str], *, upstream: bool) -> bool:
@@ -138,6 +175,8 @@ def run(suites: Iterable[Suite], pins: list[str], *, upstream: bool) -> bool:
             with ExitStack() as services:
                 if suite.needs_redis:
                     services.enter_context(redis_running(folder))
+                if suite.needs_rabbitmq:
+                    services.enter_context(rabbitmq_running(folder))
                 print(f"-- {suite}: {suite.what}", flush=True)
                 ours = bench.run(suite, upstream=False)
                 theirs = bench.run(suite, upstream=True) if upstream and suite.compare else None

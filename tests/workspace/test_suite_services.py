@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from tools import suite_services
-from tools.suite_services import redis_running, sentinel_settings
+from tools.suite_services import (
+    rabbitmq_running,
+    rabbitmq_settings,
+    redis_running,
+    sentinel_settings,
+)
 
 
 @contextmanager
@@ -39,3 +44,29 @@ def test_without_the_program_it_says_how_to_get_it(
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(SystemExit, match="redis-server"), redis_running(tmp_path):
         pass
+
+
+def test_rabbitmq_listens_on_this_machine_alone(tmp_path: Path) -> None:
+    settings = rabbitmq_settings(tmp_path)
+    assert settings["RABBITMQ_NODE_IP_ADDRESS"] == settings["ERL_EPMD_ADDRESS"] == "127.0.0.1"
+    assert "{127,0,0,1}" in settings["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+    kept = {settings[name] for name in settings if name.endswith(("_BASE", "_FILE"))}
+    assert all(path.startswith(str(tmp_path)) for path in kept)
+
+
+def test_without_rabbitmq_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(()))
+    with pytest.raises(SystemExit, match="apt-get install rabbitmq"), rabbitmq_running(tmp_path):
+        pass
+
+
+def test_a_rabbitmq_that_is_there_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([Path("/no/such/server")]))
+    with taken() as port:
+        monkeypatch.setattr(suite_services, "RABBITMQ", port)
+        with pytest.raises(SystemExit, match=f"port {port}"), rabbitmq_running(tmp_path):
+            pass

@@ -7,7 +7,16 @@ import pytest
 from packaging.requirements import Requirement
 
 from tools.packages import ROOT
-from tools.suite_table import TABLE, Suite, constraints, judge, load, outcomes
+from tools.suite_table import (
+    PROGRAMS,
+    TABLE,
+    Suite,
+    conflicts,
+    constraints,
+    judge,
+    load,
+    outcomes,
+)
 
 PINS, SUITES = load(TABLE.read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "topics" / "compatibility.md").read_text(encoding="utf-8")
@@ -39,6 +48,10 @@ class TestTheTable:
         common = (ROOT / "constraints" / "django-5.2.txt").read_text()
         pinned = {Requirement(line).name for line in constraints(suite, PINS, common).splitlines()}
         assert pinned >= {Requirement(line).name for line in suite.requires}
+
+    def test_each_folder_of_our_own_tests_is_used(self) -> None:
+        folders = {folder.name for folder in PROGRAMS.iterdir() if folder.is_dir()}
+        assert folders - {"__pycache__"} == {suite.programs for suite in SUITES} - {""}
 
     @each_suite
     def test_the_page_says_the_same(self, suite: Suite) -> None:
@@ -156,3 +169,19 @@ def test_files_are_given_only_where_an_archive_lacks_them() -> None:
         for name in suite.files:
             assert not Path(name).is_absolute()
             assert not Path(name).name.startswith("test_")
+
+
+class TestConflicts:
+    REFUSAL = "some-package 1.0 has requirement channels<5.0,>=4.0, but you have channels 5.0.0."
+    OTHER = "other 2.0 requires django, which is not installed."
+
+    def test_what_is_whole_has_none(self) -> None:
+        assert conflicts(SUITE, "No broken requirements found.\n") == []
+
+    def test_a_package_that_is_installed_alone_may_refuse_our_version(self) -> None:
+        suite = replace(SUITE, name="some_package", alone=True)
+        assert conflicts(suite, f"{self.REFUSAL}\n{self.OTHER}\n") == [self.OTHER]
+
+    def test_no_other_package_may(self) -> None:
+        assert conflicts(replace(SUITE, name="some-package"), self.REFUSAL) == [self.REFUSAL]
+        assert conflicts(replace(SUITE, alone=True), self.REFUSAL) == [self.REFUSAL]
