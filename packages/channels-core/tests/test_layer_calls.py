@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from unittest.mock import MagicMock
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
+from channels_core.db import database_sync_to_async
 from channels_core.exceptions import ChannelFull, InvalidChannelLayerError
 from channels_core.layers import (
     get_channel_layer,
@@ -159,7 +159,7 @@ async def test_after_a_commit_in_a_thread_of_an_event_loop_that_loop_sends() -> 
         with transaction.atomic():
             layer.send_on_commit("c", {"type": "x"})
 
-    await sync_to_async(save)()
+    await database_sync_to_async(save)()
     assert layer.queues["c"].qsize() == 1
 
 
