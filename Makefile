@@ -66,7 +66,9 @@ docs: interpreter ## Build the documentation into docs/_build/html, warnings as 
 lock: interpreter ## Resolve the third-party pins anew
 	$(IN_ENV) python -m tools.lock
 
-ci: lint types imports test isolated traced build docs ## Everything that has to hold before a change lands
+ci: lint types imports ## Everything that has to hold before a change lands
+	$(IN_ENV) python -m tools.side_by_side \
+		"test P=tree, docs" "test P=packages, isolated, traced, build"
 	$(IN_ENV) python -m tools.summary
 
 clean: ## Remove builds, reports and caches (environments stay; they are the .venv* folders)

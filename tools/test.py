@@ -17,6 +17,7 @@ __all__ = ["command", "environment", "main", "parse"]
 
 REPORTS = summary.REPORTS / "test"
 TREE = "tree"  # The name under which the root's own tests/ is asked for: `make test P=tree`.
+PACKAGES = "packages"  # All packages, without those of the tree.
 NO_TESTS = 5  # What pytest exits with when it ran none.
 
 
@@ -65,7 +66,8 @@ def environment() -> dict[str, str]:
 def main() -> None:
     """Run what was asked for, sum up, and fail when any of it failed."""
     name, arguments = parse(sys.argv[1:])
-    groups: list[Package | None] = [] if name == TREE else [*select(name)]
+    wanted = None if name == PACKAGES else name
+    groups: list[Package | None] = [] if name == TREE else [*select(wanted)]
     if name in {None, TREE}:
         groups.append(None)
     reports, failed = [], []

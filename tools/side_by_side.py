@@ -1,0 +1,62 @@
+"""Run make targets in lanes: those of one lane one after the other, the lanes side by side.
+
+Most of the tree's tests wait for servers and browsers, and leave the processors to others. What a
+target prints is shown when it has ended, so that the output of two never mixes.
+"""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tools.packages import ROOT
+
+__all__ = ["lanes", "main", "run_lane"]
+
+
+def lanes(arguments: Sequence[str]) -> list[list[str]]:
+    """Split each argument, `"test P=tree, docs"`, into the targets of a lane."""
+    return [[target.strip() for target in argument.split(",")] for argument in arguments]
+
+
+def run_lane(targets: Sequence[str], show: Callable[[str], object] = print) -> list[str]:
+    """Run targets one after the other, and return those that failed; one does not stop the next."""
+    failed = []
+    for target in targets:
+        started = time.monotonic()
+        done = subprocess.run(
+            ["make", "--no-print-directory", *shlex.split(target)],
+            cwd=ROOT,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        result = f"exit code {done.returncode}" if done.returncode else "passed"
+        seconds = time.monotonic() - started
+        show(f"\n==== make {target}\n{done.stdout}==== make {target}: {result}, {seconds:.0f} s")
+        if done.returncode:
+            failed.append(target)
+    return failed
+
+
+def main() -> None:
+    """Run the lanes that the arguments name, and fail if a target has."""
+
+    def show(text: str) -> None:
+        sys.stdout.write(f"{text}\n")  # in one piece: the other lane prints, too
+        sys.stdout.flush()
+
+    wanted = lanes(sys.argv[1:])
+    with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
+        failed = [
+            each for lane in pool.map(lambda lane: run_lane(lane, show), wanted) for each in lane
+        ]
+    if failed:
+        sys.exit(f"failed: make {', make '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
