@@ -192,7 +192,11 @@ class AsyncConsumer(DrainedConsumer, OfScope):
             self._channels_end_bound = Bound(self._channels_cleanup_timeout)
             await self._channels_end_bound.run(self.dispatch(message))
         else:
-            await self._channels_dispatch(message)
+            try:
+                await self.dispatch(message)
+            except Exception as error:  # noqa: BLE001 - it is raised on, unless it is the client's
+                # Here, where it has left the program's handlers: they may catch it themselves.
+                await self._channels_settle_failure(error, message)
         if self._channels_after or self._channels_usage.pending:
             await self._channels_settle()
         self._channels_message = None
@@ -200,17 +204,13 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     async def _channels_handle_layer(self, message: Message) -> None:
         self._channels_from_layer = True
         self._channels_message = message
-        await self._channels_dispatch(message)
+        try:
+            await self.dispatch(message)
+        except Exception as error:  # noqa: BLE001 - as above
+            await self._channels_settle_failure(error, message)
         if self._channels_after or self._channels_usage.pending:
             await self._channels_settle()
         self._channels_message = None
-
-    async def _channels_dispatch(self, message: Message) -> None:
-        try:
-            await self.dispatch(message)
-        except Exception as error:  # noqa: BLE001 - it is raised on, unless it is the client's
-            # Here, where it has left the program's handlers: they may catch it themselves.
-            await self._channels_settle_failure(error, message)
 
     async def _channels_settle_failure(self, error: Exception, message: Message) -> None:
         """Do what a handler's failure asks for, if it is the client's doing; else raise it."""
