@@ -67,8 +67,9 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     cleanup_timeout: float = 10
 
     scope: Scope
-    # None without a layer: a program knows whether its settings have one.
-    channel_layer: BaseChannelLayer = None  # type: ignore[assignment] # as just said
+    # Or None, but a program knows whether its settings have a layer. There is none before the call:
+    # stubs know of no None in the class.
+    channel_layer: BaseChannelLayer
     channel_name: str
     channel_receive: Receive
     base_send: Callable[[Message], Any]
@@ -107,6 +108,8 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         """
         collect_records()
         self.scope = scope
+        if not hasattr(self, "channel_layer"):
+            self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
         self._channels_after = scope.get(AFTER_HANDLER, ())
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
         self._channels_usage = DatabaseUsage()
