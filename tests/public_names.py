@@ -116,6 +116,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "StopConsumer",
         "WorkerError",
     ],
+    "channels_core.forks": ["call_in_children", "start_anew_in_children"],
     "channels_core.generic": [],
     "channels_core.generic.groups": [
         "AsyncGroupMember",

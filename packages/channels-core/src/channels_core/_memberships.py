@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._forgetting import forget_channel
 from channels_core._outages import is_outage
+from channels_core.forks import call_in_children
 
 __all__ = ["join", "leave", "leave_when_possible", "renewal_seconds"]
 
@@ -189,6 +190,8 @@ class _Memberships:
 
 
 _loops: Final[dict[asyncio.AbstractEventLoop, dict[int, _Memberships]]] = {}
+# The parent process renews its own.
+call_in_children(_loops.clear)
 
 
 def _layers() -> dict[int, _Memberships]:
