@@ -99,6 +99,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "aclose_old_connections",
         "database_sync_to_async",
     ],
+    "channels_core.documentation": ["see"],
     "channels_core.exceptions": [
         "AcceptConnection",
         "ChannelFull",

@@ -20,6 +20,7 @@ from channels_core._forgetting import forget_channel
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._logging import collect_records, records_handled
 from channels_core._missing_keys import explain_missing_key
+from channels_core._missing_layer import explain_missing_layer
 from channels_core._serving import Serving
 from channels_core._steps import OfScope
 from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
@@ -345,6 +346,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         if isinstance(error, Exception) and not isinstance(error, _ANSWERED_OUTSIDE):
             mark_as_logged(error)
             explain_missing_key(error, getattr(self, "scope", {}))
+            explain_missing_layer(error, self)
             try:
                 self.report_exception(error, message)
             except Exception:
