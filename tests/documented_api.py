@@ -404,9 +404,6 @@ _STEPS: Final = "4.3 calls with three arguments; to call in two steps works as w
 #: Where ours differs, by generation and name, and why.
 DEVIATIONS: Final[dict[str, dict[str, str]]] = {
     "4.3": {
-        "channels.generic.http.AsyncHttpConsumer.send_response": (
-            "all that it could pass on is `headers`, which it names"
-        ),
         "channels.sessions.InstanceSessionWrapper.save_message_types": (
             "a session is saved when a WebSocket is accepted or refused as well"
         ),

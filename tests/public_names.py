@@ -105,6 +105,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "aclose_old_connections",
         "database_sync_to_async",
     ],
+    "channels_core.documentation": ["see"],
     "channels_core.exceptions": [
         "AcceptConnection",
         "ChannelFull",
@@ -122,6 +123,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "StopConsumer",
         "WorkerError",
     ],
+    "channels_core.forks": ["call_in_children", "start_anew_in_children"],
     "channels_core.generic": [],
     "channels_core.generic.groups": [
         "AsyncGroupMember",

@@ -61,7 +61,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Any:
 def found(messages: list[checks.CheckMessage]) -> list[str | None]:
     for message in messages:
         assert message.hint
-        assert "Documentation: docs/topics/" in message.hint
+        assert "Documentation: page " in message.hint
     return [message.id for message in messages]
 
 

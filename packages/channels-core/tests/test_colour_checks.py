@@ -5,6 +5,7 @@ from asgiref.sync import async_to_sync
 
 from channels_core._colour_checks import check_colours
 from channels_core.consumer import AsyncConsumer, hook
+from channels_core.documentation import see
 from channels_core.generic.websocket import (
     AsyncJsonWebsocketConsumer,
     AsyncWebsocketConsumer,
@@ -96,7 +97,7 @@ def test_it_names_the_methods(consumer: type, kind: str, names: str) -> None:
         f"it: {names}."
     )
     assert "AsyncWebsocketConsumer" in str(message.hint)
-    assert "Documentation: docs/topics/system-checks.md, 'Handlers'." in str(message.hint)
+    assert see("System checks", "Handlers") in str(message.hint)
 
 
 @pytest.mark.parametrize("consumer", [Right, RightSync, Named, AsyncWebsocketConsumer, dict])

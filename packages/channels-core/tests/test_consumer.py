@@ -88,6 +88,41 @@ async def test_without_a_layer_configured_there_is_none(kind: type[AsyncConsumer
     await server.leave()
 
 
+@pytest.mark.parametrize("alias", ["default", None])
+async def test_its_layer_is_none_then(alias: str | None) -> None:
+    class Alone(Echo):
+        channel_layer_alias = alias
+
+        async def websocket_connect(self, message: Any) -> None:
+            found.append(self.channel_layer)
+            await super().websocket_connect(message)
+
+    found: list[Any] = []
+    server = Server(Alone.as_asgi())
+    await server.connect()
+    await server.leave()
+    assert found == [None]
+
+
+async def test_a_layer_that_a_program_gives_to_one_without_stays(layer: LocalLayer) -> None:
+    class Given(Echo):
+        channel_layer_alias = None
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.channel_layer: Any = given
+
+        async def websocket_connect(self, message: Any) -> None:
+            found.append(self.channel_layer)
+            await super().websocket_connect(message)
+
+    given, found = object(), list[Any]()
+    server = Server(Given.as_asgi())
+    await server.connect()
+    await server.leave()
+    assert found == [given]
+
+
 async def test_a_consumer_may_do_without_a_layer(layer: LocalLayer) -> None:
     class Alone(Echo):
         channel_layer_alias = None

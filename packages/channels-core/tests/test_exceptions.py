@@ -1,4 +1,5 @@
 import pickle
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_a_denial_may_say_no_more_than_why() -> None:
     denial = DenyConnection("not allowed")
     assert (denial.code, denial.reason, denial.status) == (None, "not allowed", None)
     assert DenyConnection("not allowed", "because").reason == "because"
+
+
+@pytest.mark.parametrize("given", [(), ("no",), (4001, "no"), (1, "b", 403, 4), ({"a": 1},)])
+def test_a_denial_keeps_its_arguments_as_they_are(given: tuple[Any, ...]) -> None:
+    denial = DenyConnection(*given)
+    assert denial.args == given
+    assert denial.code is None or isinstance(denial.code, int)
+    assert pickle.loads(pickle.dumps(denial)).args == given
 
 
 @pytest.mark.parametrize("signal", [AcceptConnection, DenyConnection, StopConsumer])

@@ -1,12 +1,16 @@
-from functools import wraps
+from asyncio import gather
+from functools import cached_property, partialmethod, wraps
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core import checks
 from django.test import override_settings
 
 from channels_core._group_checks import check_groups
 from channels_core.consumer import AsyncConsumer
+from channels_core.db import database_sync_to_async
+from channels_core.documentation import see
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.layers import BaseChannelLayer
@@ -116,6 +120,77 @@ class JoinsLater(AsyncWebsocketConsumer):
         await self.join_group("news")
 
 
+class ByHelper(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.enter()
+
+    async def enter(self) -> None:
+        await self.step("news")
+
+    async def _step(self, group: str) -> None:
+        await self.channel_layer.group_add(group, self.channel_name)
+
+    step = partialmethod(_step)
+
+
+class InBase(Joins):
+    async def connect(self) -> None:
+        await super().connect()
+
+
+class InHandshake(AsyncConsumer):
+    async def websocket_connect(self, message: Any) -> None:
+        await gather(*(self.channel_layer.group_add(one, self.channel_name) for one in "ab"))
+
+
+class OnEvent(WebsocketConsumer):
+    def room_changed(self, event: Any) -> None:
+        async_to_sync(self.channel_layer.group_add)("news", self.channel_name)
+
+
+class InThread(AsyncWebsocketConsumer):
+    async def receive_json(self, content: Any) -> None:
+        await self.enter()
+
+    async def connect(self) -> None:
+        await self.name
+
+    @cached_property
+    async def name(self) -> str:
+        return "name"
+
+    @database_sync_to_async
+    def enter(self) -> None:
+        self.group()
+
+    @classmethod
+    def group(cls) -> None:
+        cls.channel_layer.group_add_sync("news", "me")
+
+    async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+        await self.receive_json(text_data)
+
+
+class InProperty(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.membership
+
+    @property
+    def membership(self) -> Any:
+        return self.join_group("news")
+
+
+class NeverCalled(AsyncWebsocketConsumer):
+    async def enter(self, group: str) -> None:
+        await self.join_group(group)
+
+    async def connect(self) -> None:
+        await self.connect_more()
+
+    async def connect_more(self) -> None:
+        await self.connect()
+
+
 class Builtin(AsyncWebsocketConsumer):
     connect: Any = print
 
@@ -134,6 +209,13 @@ EVERY = [
     Joins,
     Adds,
     JoinsLater,
+    ByHelper,
+    InBase,
+    InHandshake,
+    OnEvent,
+    InThread,
+    InProperty,
+    NeverCalled,
 ]
 
 
@@ -141,7 +223,7 @@ def found(consumer: type, layers: Any) -> list[checks.CheckMessage]:
     with override_settings(CHANNEL_LAYERS=layers):
         messages = list(check_groups(consumer))
     for message in messages:
-        assert "Documentation: docs/topics/channel-layers.md, 'Groups'." in str(message.hint)
+        assert see("Channel layers", "Groups") in str(message.hint)
         assert f"{__name__}.{consumer.__name__} " in message.msg
     return messages
 
@@ -161,7 +243,7 @@ def test_it_says_nothing_where_there_is_a_layer(consumer: type) -> None:
         WithItsOwnLayer,
         OfSomeAlias,
         NoMember,
-        JoinsLater,
+        NeverCalled,
         Builtin,
     ],
 )
@@ -198,12 +280,25 @@ def test_groups_need_an_alias() -> None:
     assert message.hint.startswith("Set channel_layer_alias to an alias in CHANNEL_LAYERS, or ")
 
 
-@pytest.mark.parametrize("consumer", [Joins, Adds])
-def test_to_join_a_group_needs_a_layer(consumer: type) -> None:
+@pytest.mark.parametrize(
+    ("consumer", "handler"),
+    [
+        (Joins, "connect"),
+        (Adds, "connect"),
+        (JoinsLater, "receive"),
+        (ByHelper, "connect"),
+        (InBase, "connect"),
+        (InHandshake, "websocket_connect"),
+        (OnEvent, "room_changed"),
+        (InThread, "receive"),
+        (InProperty, "connect"),
+    ],
+)
+def test_to_join_a_group_needs_a_layer(consumer: type, handler: str) -> None:
     [message] = found(consumer, {})
     assert message.id == "channels_core.W003"
     assert message.level == checks.WARNING
-    assert " joins a group in connect, but it has no channel layer: " in message.msg
+    assert f" joins a group in {handler}, but it has no channel layer: " in message.msg
 
 
 @pytest.mark.parametrize("alias", ["plain", "broken"])

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import pytest
@@ -114,6 +115,61 @@ def test_what_is_there_under_two_names_is_there_once() -> None:
     consumer = Consumer.as_asgi()
     [place] = ends(Wrapper(app=consumer, inner=consumer, wrapped="nothing to call"))
     assert place.application is consumer
+
+
+def by_function(inner: Any) -> Any:
+    """Middleware as a function in a function."""
+    unused = len
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> Any:
+        unused(scope)
+        return await inner(scope, receive, send)
+
+    return application
+
+
+def by_partial(inner: Any) -> Any:
+    async def application(level: int, inner: Any, scope: Scope, receive: Receive, send: Any) -> Any:
+        return await inner(scope, receive, send)
+
+    return partial(application, 3, inner)
+
+
+def by_two_steps(inner: Any) -> Any:
+    return as_asgi3(lambda scope: inner(dict(scope)))
+
+
+@pytest.mark.parametrize("by", [by_function, by_partial, by_two_steps])
+@pytest.mark.parametrize("consumer", [Consumer, Consumer.as_asgi(), as_asgi3(WithScope)])
+def test_it_goes_through_functions_that_wrap(by: Any, consumer: Any) -> None:
+    [place] = ends(Count(by(by(Log(by(URLRouter([path("a/", consumer)])))))))
+    assert place.application is consumer
+    assert [kind for kind in kinds(place) if issubclass(kind, BaseMiddleware | URLRouter)] == [
+        Count,
+        Log,
+        URLRouter,
+    ]
+    [place] = ends(by(consumer))
+    assert place.application is consumer
+
+
+def test_a_function_that_wraps_nothing_of_ours_ends_it() -> None:
+    for application in (by_function(print), by_function(by_function(print)), by_partial(print)):
+        [place] = walk(application)
+        assert place.is_last
+
+
+def test_functions_around_each_other_end_it() -> None:
+    async def one(scope: Scope, receive: Receive, send: Send) -> Any:
+        return await other(scope, receive, send)
+
+    [place] = walk(one)  # `other` is not there yet
+    assert place.is_last
+
+    async def other(scope: Scope, receive: Receive, send: Send) -> Any:
+        return await one(scope, receive, send)
+
+    assert all(place.application in (one, other) for place in walk(one))
 
 
 def test_one_that_fails_breaks_nothing() -> None:

@@ -6,6 +6,7 @@ from django.core import checks
 from django.test import override_settings
 
 from channels_core._layer_checks import check_layers, check_worker_layer, layer_of
+from channels_core.documentation import see
 from channels_core.layers import channel_layers
 from fakes import LocalLayer, Picky
 
@@ -37,7 +38,7 @@ def found(layers: Any) -> list[checks.CheckMessage]:
         messages = check_layers()
     for message in messages:
         assert message.level == checks.ERROR
-        assert "Documentation: docs/topics/channel-layers.md, 'Configuration'." in str(message.hint)
+        assert see("Channel layers", "Configuration") in str(message.hint)
     return messages
 
 
@@ -138,7 +139,7 @@ class TestWorkerLayer:
         assert message.level == checks.WARNING
         assert f"The channel layer 'work' ({backend}) works within one process" in message.msg
         assert "channels_redis.core.RedisChannelLayer" in str(message.hint)
-        assert "Documentation: docs/topics/workers.md, " in str(message.hint)
+        assert see("Workers", "An example") in str(message.hint)
 
     @pytest.mark.parametrize("kind", [LocalLayer, Shared, Proxy])
     def test_it_says_nothing_of_others(self, kind: Any) -> None:

@@ -63,7 +63,7 @@ def test_it_tells_what_to_move(installed: list[str]) -> None:
     assert str(message.hint).startswith(
         "Move 'channels_http' up, before 'django.contrib.staticfiles'. "
     )
-    assert "Documentation: docs/topics/development-server" in str(message.hint)
+    assert "Documentation: page 'The development server'" in str(message.hint)
 
 
 @pytest.mark.daphne

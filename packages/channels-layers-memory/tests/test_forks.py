@@ -1,6 +1,5 @@
 import os
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -9,6 +8,7 @@ from channels_layers_memory._store import Store
 from fakes import Clock, Fixed
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
     store, drops = Store(Fixed(), Clock()), Drops(Clock())
@@ -23,11 +23,8 @@ def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-@pytest.mark.parametrize("make", [lambda: Store(Fixed(), Clock()), lambda: Drops(Clock())])
-def test_start_anew_takes_another_lock(make: Callable[[], Store | Drops]) -> None:
-    from channels_layers_memory._forks import _start_all_anew
-
-    thing = make()
+@pytest.mark.parametrize("thing", [Store(Fixed(), Clock()), Drops(Clock())])
+def test_start_anew_takes_another_lock(thing: Store | Drops) -> None:
     lock = thing._lock
-    _start_all_anew()
+    thing.start_anew()
     assert thing._lock is not lock

@@ -8,6 +8,7 @@ from typing import Final
 from asgiref.sync import async_to_sync
 from django.db import transaction
 
+from channels_core.forks import call_in_children
 from channels_core.generic.groups import offers_groups
 from channels_core.layers import get_channel_layer
 from channels_core.typing import Message
@@ -21,6 +22,7 @@ _SEND_TIMEOUT: Final = 5.0
 
 # The event loop holds its tasks weakly.
 _tasks: Final[set[asyncio.Task[None]]] = set()
+call_in_children(_tasks.clear)
 
 
 async def announce(group: str, message: Message) -> None:

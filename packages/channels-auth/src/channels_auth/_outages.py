@@ -5,6 +5,8 @@ import logging
 from typing import Final
 from weakref import WeakSet
 
+from channels_core.forks import call_in_children
+
 __all__ = ["Connectedness"]
 
 logger = logging.getLogger("django.channels.auth")
@@ -18,6 +20,7 @@ _STEADY: Final = 5.0
 
 # Whose layer fails at present.
 _cut_off: "WeakSet[Connectedness]" = WeakSet()
+call_in_children(_cut_off.clear)
 
 
 class Connectedness:

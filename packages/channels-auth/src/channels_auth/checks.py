@@ -15,6 +15,7 @@ from channels_auth.disconnection import EndsWithLoginMiddleware
 from channels_auth.sessions import SessionMiddleware
 from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.applications import name_that_thing
+from channels_core.documentation import see
 from channels_core.inspection import Place, consumer_of, walk
 from channels_core.routing import get_default_application
 from channels_core.security.websocket import OriginValidator
@@ -74,7 +75,7 @@ def _check_auth(place: Place) -> Iterator[checks.CheckMessage]:
             "AuthMiddleware has no SessionMiddleware around it, so it finds no session.",
             hint="Wrap the application in AuthMiddlewareStack, which brings all three in order: "
             "cookies, session, user. "
-            + _read("topics/logged-in-sockets", "The order of the middleware"),
+            + see("Sockets that end with the login", "The order of the middleware"),
             id="channels_auth.E001",
         )
 
@@ -84,7 +85,7 @@ def _check_sessions(place: Place) -> Iterator[checks.CheckMessage]:
         yield checks.Error(
             "SessionMiddleware has no CookieMiddleware around it, so it finds no cookies.",
             hint="Wrap the application in SessionMiddlewareStack or AuthMiddlewareStack. "
-            + _read("topics/logged-in-sockets", "The order of the middleware"),
+            + see("Sockets that end with the login", "The order of the middleware"),
             id="channels_auth.E002",
         )
 
@@ -95,7 +96,7 @@ def _check_end(place: Place) -> Iterator[checks.CheckMessage]:
             "EndsWithLoginMiddleware has nothing around it that finds the user.",
             hint="Put it inside: AuthMiddlewareStack(EndsWithLoginMiddleware(...)), or "
             "AuthMiddlewareStack(..., ends_with_login=True). "
-            + _read("topics/logged-in-sockets", "The order of the middleware"),
+            + see("Sockets that end with the login", "The order of the middleware"),
             id="channels_auth.E003",
         )
 
@@ -110,7 +111,7 @@ def _check_table(place: Place) -> Iterator[checks.CheckMessage]:
             f"SESSION_ENGINE {settings.SESSION_ENGINE!r} keeps sessions in a table that is not "
             "installed.",
             hint="Add 'django.contrib.sessions' to INSTALLED_APPS and migrate, or choose another "
-            "SESSION_ENGINE. " + _read("topics/sessions", "Sessions and cookies"),
+            "SESSION_ENGINE. " + see("Sessions and cookies", "Sessions and cookies"),
             id="channels_auth.E004",
         )
 
@@ -126,7 +127,7 @@ def _check_order(place: Place) -> Iterator[checks.CheckMessage]:
             "AuthMiddleware has a TokenAuthMiddleware around it, which has set an anonymous user "
             "for connections without a token; so nobody is logged in by a cookie.",
             hint="Put them the other way round: AuthMiddlewareStack(TokenAuthMiddleware(...)). "
-            + _read("topics/logged-in-sockets", "The order of the middleware"),
+            + see("Sockets that end with the login", "The order of the middleware"),
             id="channels_auth.E005",
         )
 
@@ -136,7 +137,7 @@ def _check_guard(place: Place) -> Iterator[checks.CheckMessage]:
         yield checks.Error(
             "login_required or permission_required has nothing around it that finds the user.",
             hint="Put it inside: AuthMiddlewareStack(URLRouter([path(..., login_required(...))])). "
-            + _read("topics/access", "Guards"),
+            + see("Who may connect", "Guards"),
             id="channels_auth.E006",
         )
 
@@ -176,7 +177,7 @@ def check_origins(
             "WebSockets that are authenticated by cookies have no origin validator, so that pages "
             f"of any site can open them in their visitors' names: {names}.",
             hint="Wrap the WebSocket application in AllowedHostsOriginValidator. "
-            + _read("topics/security", "Origins"),
+            + see("Security", "Origins"),
             id="channels_auth.W001",
         )
     ]
@@ -193,7 +194,3 @@ def _is_unguarded(place: Place) -> bool:
 
 def _name(place: Place) -> str:
     return name_that_thing(consumer_of(place.application) or place.application)
-
-
-def _read(page: str, section: str) -> str:
-    return f"Documentation: docs/{page}.md, {section!r}."

@@ -16,6 +16,7 @@ from channels_auth._addresses import (
 )
 from channels_auth._gate import Gate
 from channels_auth._watch import Watch
+from channels_core.forks import call_in_children
 from channels_core.middleware import BaseMiddleware, after_each_handler
 from channels_core.typing import AnyMessage, AnyScope, Receive, Send
 
@@ -26,6 +27,7 @@ _WATCH: Final = "channels_auth.disconnection"
 
 # The event loop holds its tasks weakly.
 _endings: Final[set[asyncio.Task[None]]] = set()
+call_in_children(_endings.clear)
 
 
 def disconnect_user(

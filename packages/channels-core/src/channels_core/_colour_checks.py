@@ -12,6 +12,7 @@ from django.core import checks
 from channels_core._handlers import is_free
 from channels_core.applications import name_that_thing
 from channels_core.consumer import AsyncConsumer, SyncConsumer
+from channels_core.documentation import see
 
 __all__ = ["check_colours"]
 
@@ -46,7 +47,7 @@ def check_colours(consumer: type) -> Iterator[checks.CheckMessage]:
             f"for it: {names}.",
             hint="Write 'def' where the method of Channels is 'def', and 'async def' where it is "
             "'async def'; or take the other base class, such as AsyncWebsocketConsumer for "
-            "WebsocketConsumer. Documentation: docs/topics/system-checks.md, 'Handlers'.",
+            "WebsocketConsumer. " + see("System checks", "Handlers"),
             id="channels_core.W006",
         )
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from channels_core.forks import start_anew_in_children
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["DjangoApplication"]
@@ -16,8 +17,12 @@ class DjangoApplication:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._application: Callable[[Scope, Receive, Send], Awaitable[Any]] | None = None
+        self._make_lock()
+        start_anew_in_children(self, DjangoApplication._make_lock)
+
+    def _make_lock(self) -> None:
+        self._lock = threading.Lock()
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one request.

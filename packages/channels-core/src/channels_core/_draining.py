@@ -17,6 +17,8 @@ from typing import Any, Final, Protocol
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_core.forks import call_in_children
+
 __all__ = ["Drainable", "Draining", "drain_seconds", "draining"]
 
 logger = logging.getLogger("django.channels.drain")
@@ -67,14 +69,18 @@ class Draining:
     """
 
     def __init__(self) -> None:
+        self.forget()
+        self._previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        # One object: a bound method would be a new one each time that it is named.
+        self._handler = self._on_signal
+
+    def forget(self) -> None:
+        """Have no connections; also in a child process, where those are the parent's to end."""
         self.begun = False
         self._open: set[Drainable] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
-        self._previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
-        # One object: a bound method would be a new one each time that it is named.
-        self._handler = self._on_signal
 
     def add(self, connection: Drainable) -> None:
         """Take note of a connection, and see that the signals come here."""
@@ -155,3 +161,4 @@ class Draining:
 
 #: Of this process.
 draining: Final = Draining()
+call_in_children(draining.forget)

@@ -9,6 +9,7 @@ from django.core import checks
 from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._imports import reason
 from channels_core.applications import name_that_thing
+from channels_core.documentation import see
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.layers import channel_layers
 
@@ -61,7 +62,7 @@ def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
             f"The channel layer {alias!r} cannot be built from {path!r}: {reason(cause)}.",
             hint="Install the package that has the layer, or correct BACKEND, the dotted path of "
             "its class, or CONFIG, the keyword arguments of its constructor. "
-            "Documentation: docs/topics/channel-layers.md, 'Configuration'.",
+            + see("Channel layers", "Configuration"),
             id="channels_core.E002",
         )
 
@@ -70,7 +71,7 @@ def _misshapen(fault: str) -> checks.CheckMessage:
     return checks.Error(
         fault,
         hint="Write it as {'default': {'BACKEND': 'the dotted path of a class', 'CONFIG': {}}}. "
-        "Documentation: docs/topics/channel-layers.md, 'Configuration'.",
+        + see("Channel layers", "Configuration"),
         id="channels_core.E001",
     )
 
@@ -97,8 +98,7 @@ def check_worker_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> list[checks.CheckM
             f"The channel layer {alias!r} ({name_that_thing(layer)}) works within one process, so "
             "that this worker gets nothing which a server sends.",
             hint="Choose a BACKEND that several processes share, such as "
-            "'channels_redis.core.RedisChannelLayer'. "
-            "Documentation: docs/topics/workers.md, 'An example'.",
+            "'channels_redis.core.RedisChannelLayer'. " + see("Workers", "An example"),
             id="channels_core.W004",
         )
     ]

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import logging.handlers
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
@@ -22,6 +21,7 @@ from django.db import connections
 from django.utils.log import AdminEmailHandler
 
 from channels_core._pool import BoundedPool
+from channels_core.forks import call_in_children
 
 __all__ = ["LOGGERS", "collect_records", "log_repeated", "records_handled"]
 
@@ -76,9 +76,7 @@ class _Thread:
 
 
 _thread: Final = _Thread()
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
-    os.register_at_fork(after_in_child=_thread.begin)
+call_in_children(_thread.begin)
 
 
 class _Records:
@@ -91,6 +89,8 @@ class _Records:
 
 
 _records: ContextVar[_Records | None] = ContextVar("channels_records", default=None)
+# No thread of the child will handle those of the connection that was being served at the fork.
+call_in_children(lambda: _records.set(None))
 
 
 class _OutOfTheLoop(logging.Filter):

@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from channels_core._discards import watch_discards
 from channels_core._forgetting import forget_channel
 from channels_core._outages import is_outage, mark_as_answered
+from channels_core.forks import call_in_children
 
 __all__ = ["join", "leave", "leave_when_possible", "renewal_seconds"]
 
@@ -227,6 +228,8 @@ class _Memberships:
 
 
 _loops: Final[dict[asyncio.AbstractEventLoop, dict[int, _Memberships]]] = {}
+# The parent process renews its own.
+call_in_children(_loops.clear)
 
 
 def _layers() -> dict[int, _Memberships]:

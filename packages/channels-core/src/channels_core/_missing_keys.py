@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from channels_core.documentation import see
 from channels_core.typing import Scope
 
 __all__ = ["explain_missing_key"]
@@ -12,6 +13,8 @@ _REMEDIES: Final = {
     "cookies": "CookieMiddleware, SessionMiddlewareStack or AuthMiddlewareStack",
 }
 
+_WHERE: Final = see("Sockets that end with the login", "The order of the middleware")
+
 
 def explain_missing_key(error: BaseException, scope: Scope) -> None:
     """Add a note to a `KeyError` for what one of our middleware would have put into the scope."""
@@ -19,5 +22,5 @@ def explain_missing_key(error: BaseException, scope: Scope) -> None:
     if isinstance(key, str) and key in _REMEDIES and key not in scope:
         error.add_note(
             f"The scope has no {key!r}. If that is what was looked for, wrap the application in "
-            f"{_REMEDIES[key]} (docs: Logged-in sockets)."
+            f"{_REMEDIES[key]}. {_WHERE}"
         )

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_core.documentation import see
 from channels_core.security import _origin
 from channels_core.security.websocket import OriginValidator
 
@@ -32,7 +33,7 @@ def check_patterns(application: Any) -> Iterator[checks.CheckMessage]:
         except _origin.WildcardError as error:
             yield checks.Warning(
                 f"OriginValidator: {error}. As it is, it matches nothing.",
-                hint="Correct the pattern. Documentation: docs/topics/security.md, 'Origins'.",
+                hint="Correct the pattern. " + see("Security", "Origins"),
                 id="channels_core.W007",
             )
         except ImproperlyConfigured:

@@ -1,7 +1,6 @@
 """A bounded pool of threads that a program's end does not wait for without bound."""
 
 import atexit
-import os
 import threading
 import time
 import weakref
@@ -10,6 +9,8 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
+
+from channels_core.forks import call_in_children
 
 __all__ = ["BoundedPool", "drain"]
 
@@ -109,6 +110,5 @@ def drain(seconds: float = _EXIT_SECONDS) -> bool:
 
 atexit.register(drain)
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
-    # A child process has none of the threads that would end what its parent has under way.
-    os.register_at_fork(after_in_child=_pools.clear)
+# A child process has none of the threads that would end what its parent has under way.
+call_in_children(_pools.clear)

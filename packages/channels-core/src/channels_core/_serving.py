@@ -6,11 +6,13 @@ from typing import Any, Final
 
 from channels_core._dispatch import wait_despite_cancellation
 from channels_core._draining import Drainable, draining
+from channels_core.forks import call_in_children
 
 __all__ = ["Serving", "connections_here", "wait_for_cancelled"]
 
 # With the connection that each serves; None for what is no connection of a client.
 _tasks: Final[dict[asyncio.Task[Any], Drainable | None]] = {}
+call_in_children(_tasks.clear)
 
 #: Seconds. Each consumer bounds its own clean-up; this is for what never ends.
 _LONGEST: Final = 30.0

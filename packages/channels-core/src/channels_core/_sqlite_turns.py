@@ -6,7 +6,6 @@ with its first statement, and keeps it until it ends; handlers that do not use S
 side. A site that sets `CHANNELS_SYNC_THREADS` has decided by itself how many run at once.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -14,6 +13,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+
+from channels_core.forks import call_in_children
 
 __all__ = ["call_in_turn"]
 
@@ -83,6 +84,4 @@ def _watch(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
 
 
 connection_created.connect(_watch)
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
-    os.register_at_fork(after_in_child=_turn.renew)
+call_in_children(_turn.renew)

@@ -9,6 +9,8 @@ from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
+from channels_core.forks import start_anew_in_children
+
 __all__ = ["StopSignals"]
 
 logger = logging.getLogger("django.channels.worker")
@@ -34,6 +36,7 @@ class StopSignals:
         self._before: dict[int, Any] = {}
         # A queue that a signal's handler may use, whatever it interrupts.
         self._news: SimpleQueue[None] = SimpleQueue()
+        start_anew_in_children(self, StopSignals._give_back)
 
     def then(self, stop: Callable[[], object], within: float) -> None:
         """Say what to do for the first signal, which may have come already.
@@ -72,10 +75,14 @@ class StopSignals:
         traceback: TracebackType | None,
     ) -> None:
         """Give them back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._give_back()
         self._news.put(None)
         self._news.put(None)
+
+    def _give_back(self) -> None:
+        # In a child process as well, which whoever has forked it ends by a signal.
+        while self._before:
+            signal.signal(*self._before.popitem())
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._is_received:

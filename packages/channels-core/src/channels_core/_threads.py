@@ -17,6 +17,7 @@ from django.core.signals import setting_changed
 from channels_core._pool import BoundedPool
 from channels_core._sqlite_turns import call_in_turn
 from channels_core.db import DatabaseSyncToAsync
+from channels_core.forks import call_in_children
 
 __all__ = ["ThreadCall", "pool_size", "run_in_loop", "run_in_thread"]
 
@@ -76,8 +77,7 @@ class _Pools:
 
 _pools = _Pools()
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
-    os.register_at_fork(after_in_child=_pools.forget)
+call_in_children(_pools.forget)
 
 
 class ThreadCall:

@@ -12,6 +12,7 @@ from channels_core._group_checks import check_groups
 from channels_core._imports import is_of_database, place, reason, watched
 from channels_core._layer_checks import check_layers, check_worker_layer
 from channels_core._origin_checks import check_patterns
+from channels_core.documentation import see
 from channels_core.inspection import consumer_of, walk
 from channels_core.routing import get_default_application
 
@@ -32,8 +33,8 @@ def check_application(
     Returns:
         `channels_core.W001`, it is not set; `E003`, it cannot be used; `W002`, it asks a database
         while it is imported, and gets an error. For each consumer: `E004`, it has groups and no
-        layer; `E005`, it has groups and a layer without them; `W003`, it joins a group in
-        `connect` and has no layer; `W006`, it has handlers that are `async def` and should not
+        layer; `E005`, it has groups and a layer without them; `W003`, it joins a group
+        and has no layer; `W006`, it has handlers that are `async def` and should not
         be, or the reverse. For each `OriginValidator`: `W007`, it has a pattern that matches
         nothing.
     """
@@ -44,8 +45,7 @@ def check_application(
                 "ASGI_APPLICATION is not set, so runserver serves no WebSockets and runworker has "
                 "nothing to run.",
                 hint="Set it to the dotted path of the site's application, for example "
-                "'mysite.asgi.application'. "
-                "Documentation: docs/topics/system-checks.md, 'The application'.",
+                "'mysite.asgi.application'. " + see("System checks", "The application"),
                 id="channels_core.W001",
             )
         ]
@@ -75,12 +75,12 @@ def _unusable(name: object, error: BaseException) -> checks.CheckMessage:
             fault,
             hint="If its tables are not there yet, run migrate. No module should need them to be "
             "imported: ask the database when a connection is served. "
-            "Documentation: docs/topics/system-checks.md, 'The application'.",
+            + see("System checks", "The application"),
             id="channels_core.W002",
         )
     return checks.Error(
         fault,
         hint="Correct the setting, or the module that it names. "
-        "Documentation: docs/topics/system-checks.md, 'The application'.",
+        + see("System checks", "The application"),
         id="channels_core.E003",
     )

@@ -20,6 +20,7 @@ from channels_core._forgetting import forget_channel
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._logging import collect_records, records_handled
 from channels_core._missing_keys import explain_missing_key
+from channels_core._missing_layer import explain_missing_layer
 from channels_core._options import find_hook, hook, refuse_unknown_hooks, take_options
 from channels_core._outages import was_answered
 from channels_core._serving import Serving
@@ -80,8 +81,9 @@ class AsyncConsumer(DrainedConsumer, OfScope):
     channel_layer_alias: ClassVar[str | None] = DEFAULT_CHANNEL_LAYER
 
     scope: Scope
-    # None without a layer: a program knows whether its settings have one.
-    channel_layer: BaseChannelLayer = None  # type: ignore[assignment] # as just said
+    # Or None, but a program knows whether its settings have a layer. There is none before the call:
+    # stubs know of no None in the class.
+    channel_layer: BaseChannelLayer
     channel_name: str
     channel_receive: Receive
     base_send: Callable[[Message], Any]
@@ -130,6 +132,8 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         """
         collect_records()
         self.scope = scope
+        if not hasattr(self, "channel_layer"):
+            self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
         self._channels_after = scope.get(AFTER_HANDLER, ())
         self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
         self._channels_usage = DatabaseUsage()
@@ -366,6 +370,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         if isinstance(error, Exception):
             mark_as_logged(error)
             explain_missing_key(error, getattr(self, "scope", {}))
+            explain_missing_layer(error, self)
             try:
                 find_hook(self, "report_exception")(error, message)
             except Exception:

@@ -14,6 +14,8 @@ from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from channels_core.forks import call_in_children
+
 __all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_async"]
 
 logger: Final = logging.getLogger("django.channels.db")
@@ -33,6 +35,16 @@ _kept: "weakref.WeakSet[BaseDatabaseWrapper]" = weakref.WeakSet()
 
 # The event loop holds its tasks weakly.
 _closing: set[asyncio.Task[None]] = set()
+
+
+def _forget() -> None:
+    # The connections and tasks of a parent process are its own to close and to end.
+    _kept.clear()
+    _closing.clear()
+    _usage.set(None)
+
+
+call_in_children(_forget)
 
 
 class DatabaseSyncToAsync(SyncToAsync[_P, _R]):

@@ -126,22 +126,25 @@ class DenyConnection(ConsumerSignal):
 
     def __init__(
         self,
-        code: int | str | None = None,
+        code: object = None,
         reason: str | None = None,
         status: int | None = None,
+        *args: object,
     ) -> None:
         """Say how to refuse; with no argument the server answers as it does by itself (403).
 
         Args:
-            code: Close code for servers that pass one on before the handshake. A str is taken
-                for the reason, as in `DenyConnection("not allowed")`.
+            code: Close code, an int, for servers that pass one on before the handshake. A str is
+                taken for the reason, as in `DenyConnection("not allowed")`.
             reason: Close reason, and the body of the HTTP response where `status` is sent.
             status: HTTP status to answer with, where the server offers the
                 `websocket.http.response` extension.
+            args: Anything else, which only `self.args` has, as those of any exception.
         """
-        super().__init__(code, reason, status)
+        # As they were given: Python has set them already.
+        super().__init__(*self.args)
         if isinstance(code, str):
             code, reason = None, reason or code
-        self.code = code
+        self.code: int | None = code if isinstance(code, int) else None
         self.reason = reason
         self.status = status

@@ -1,8 +1,11 @@
 """Walk through an application: what stands around what, as far as that can be seen."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
+from types import CellType, FunctionType
 from typing import Any, Final, NamedTuple
 
+from channels_core._steps import TwoSteps
 from channels_core.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 
 __all__ = ["Place", "consumer_of", "walk"]
@@ -70,10 +73,51 @@ def _inside(application: Any) -> Iterable[tuple[str | None, Any]]:
         return [("channel", inner) for inner in application.application_mapping.values()]
     if isinstance(application, URLRouter):
         return [(None, route.callback) for route in application.routes]
+    if isinstance(application, FunctionType | partial):
+        return [(None, inner) for inner in _in_function(application, ())]
     # Any other class is one instance for one connection, with nothing inside it yet.
     names = () if isinstance(application, type) else _ATTRIBUTES
     found = {id(inner): inner for name in names if callable(inner := _read(application, name))}
     return [(None, inner) for inner in found.values()]
+
+
+def _in_function(function: Any, around: tuple[Any, ...]) -> list[Any]:
+    """Return the applications that a function or a `partial` has hold of.
+
+    Args:
+        function: Middleware, perhaps, that finds what it wraps in the function around it.
+        around: The functions that it was found in.
+    """
+    if isinstance(function, partial):
+        found = [function.func, *function.args, *function.keywords.values()]
+    elif hasattr(function, "__wrapped__"):
+        found = [function.__wrapped__]
+    else:
+        found = [_content(cell) for cell in function.__closure__ or ()]
+    if consumer_of(function) is not None:
+        # Its constructor may hold anything.
+        return []
+    around = (*around, function)
+    inside = {
+        id(each): each
+        for each in found
+        if not any(each is one for one in around) and _leads_on(each, around)
+    }
+    return list(inside.values())
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None  # there is nothing in it yet
+
+
+def _leads_on(thing: Any, around: tuple[Any, ...]) -> bool:
+    """Tell whether something is an application for certain: one of ours, or around one of ours."""
+    if isinstance(thing, TwoSteps) or consumer_of(thing) is not None:
+        return True
+    return isinstance(thing, FunctionType | partial) and bool(_in_function(thing, around))
 
 
 def _read(thing: object, name: str) -> Any:

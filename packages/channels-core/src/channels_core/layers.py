@@ -24,6 +24,7 @@ from channels_core._layer_calls import (
 )
 from channels_core._names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
 from channels_core.exceptions import InvalidChannelLayerError
+from channels_core.forks import start_anew_in_children
 from channels_core.typing import AnyMessage, ChannelMessage, Message
 
 __all__ = [
@@ -305,9 +306,13 @@ class ChannelLayerManager:
     def __init__(self) -> None:
         """Start with no layer built."""
         self.backends: dict[str, BaseChannelLayer] = {}
+        self._make_lock()
+        start_anew_in_children(self, ChannelLayerManager._make_lock)
+        setting_changed.connect(self._reset_backends)
+
+    def _make_lock(self) -> None:
         # Reentrant: a backend's constructor may ask for another layer.
         self._lock = threading.RLock()
-        setting_changed.connect(self._reset_backends)
 
     def _reset_backends(self, *, setting: str, **kwargs: object) -> None:
         if setting == "CHANNEL_LAYERS":

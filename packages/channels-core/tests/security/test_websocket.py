@@ -282,6 +282,13 @@ class TestDenier:
         assert await answer(WebsocketDenier.as_asgi(), b"http://a") == DENIED
         assert layer.calls == []
 
+    async def test_the_class_of_a_program_has_its_layer(self, layer: LocalLayer) -> None:
+        class Telling(WebsocketDenier):
+            pass
+
+        assert await answer(Telling.as_asgi(), b"http://a") == DENIED
+        assert ("new_channel",) in layer.calls
+
     def test_it_is_a_consumer(self) -> None:
         assert issubclass(WebsocketDenier, AsyncConsumer)
 

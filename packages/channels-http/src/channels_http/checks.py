@@ -9,6 +9,8 @@ from django.apps import AppConfig, apps
 from django.core import checks
 from django.core.management import find_commands
 
+from channels_core.documentation import see
+
 __all__ = ["check_runserver", "register_checks"]
 
 #: The applications that bring our command.
@@ -43,7 +45,7 @@ def check_runserver(
             f"{ours[0]!r} comes after {_STATIC_FILES!r} in INSTALLED_APPS, so that runserver is "
             "Django's, which serves no WebSockets.",
             hint=f"Move {ours[0]!r} up, before {_STATIC_FILES!r}. "
-            "Documentation: docs/topics/development-server.md, 'The place in INSTALLED_APPS'.",
+            + see("The development server", "The place in INSTALLED_APPS"),
             id="channels_http.E001",
         )
     ]

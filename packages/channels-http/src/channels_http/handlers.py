@@ -15,6 +15,7 @@ from django.core.signals import setting_changed
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from channels_core.forks import call_in_children
 from channels_core.typing import AnyScope, ASGIApplication, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -204,8 +205,12 @@ class _Middleware:
     """The middleware of each class of handlers, until a setting changes, as in a test."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.make_lock()
         self._of: dict[tuple[type[AsgiHandler], bool], dict[str, Any]] = {}
+
+    def make_lock(self) -> None:
+        """Be locked by nobody; also in a child process, without the thread that had the lock."""
+        self._lock = threading.RLock()
 
     def of(self, kind: type[AsgiHandler], is_async: bool) -> dict[str, Any]:
         """Return what a handler of the class needs in order to run its middleware."""
@@ -225,4 +230,5 @@ class _Middleware:
 
 
 _middleware: Final = _Middleware()
+call_in_children(_middleware.make_lock)
 setting_changed.connect(_middleware.forget)

@@ -531,6 +531,25 @@ class TestPrograms:
         expected = {b"X-A": b"b", b"Access-Control-Allow-Origin": b"*"}
         assert answer == (201, expected, b"a")
 
+    async def test_its_headers_may_take_further_keywords(self) -> None:
+        async def send_headers(self: Any, *, stamp: bytes, headers: Any, **kwargs: Any) -> None:
+            fields = [*headers, (b"Stamp", stamp)]
+            await AsyncHttpConsumer.send_headers(self, headers=fields, **kwargs)
+
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(201, b"a", stamp=b"b")
+
+        answer = await ask(recording(handle, send_headers=send_headers))
+        assert answer == (201, {b"Stamp": b"b"}, b"a")
+
+    async def test_others_take_none(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            with pytest.raises(TypeError, match="stamp"):
+                await self.send_response(201, b"a", stamp=b"b")
+            await self.send_response(201, b"a")
+
+        assert (await ask(recording(handle)))[0] == 201
+
     async def test_it_may_collect_the_body_itself(self) -> None:
         class Collecting(AsyncHttpConsumer):
             async def http_request(self, message: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from channels_layers_memory._forks import start_anew_in_children
+from channels_core.forks import start_anew_in_children
 
 __all__ = ["INTERVAL", "Drops"]
 
@@ -27,7 +27,7 @@ class Drops:
         """
         self._clock = clock
         self.start_anew()
-        start_anew_in_children(self)
+        start_anew_in_children(self, type(self).start_anew)
 
     def start_anew(self) -> None:
         """Forget what was counted, and hold no lock."""

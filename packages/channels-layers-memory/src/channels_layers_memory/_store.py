@@ -8,10 +8,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol, TypeAlias, TypeVar
 
+from channels_core.forks import start_anew_in_children
 from channels_layers_memory._backlogs import Backlog, Backlogs, Message
 from channels_layers_memory._clocks import UNMOVED, movable
 from channels_layers_memory._codec import Payload
-from channels_layers_memory._forks import start_anew_in_children
 from channels_layers_memory._groups import Groups
 
 __all__ = ["OVERDUE", "Limits", "Receivers", "Store", "Waiter"]
@@ -91,7 +91,7 @@ class Store:
         self._base, self._monotonic = UNMOVED.base, UNMOVED.monotonic
         self._number = itertools.count().__next__
         self.start_anew()
-        start_anew_in_children(self)
+        start_anew_in_children(self, type(self).start_anew)
 
     def start_anew(self) -> None:
         """Be empty, with a lock that nobody holds."""

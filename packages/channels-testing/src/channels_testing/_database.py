@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from channels_core.forks import call_in_children
 from channels_testing._lent import (
     LentConnection,
     lend,
@@ -114,8 +115,11 @@ class _Held:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.make_lock()
         self._counts: Counter[BaseDatabaseWrapper] = Counter()
+
+    def make_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def hold(self, held: Iterable[BaseDatabaseWrapper]) -> None:
         with self._lock:
@@ -236,6 +240,8 @@ class _InTheTestsThread(Executor):
 
 
 _held: Final = _Held()
+# Without the thread that may have had it.
+call_in_children(_held.make_lock)
 _lendings: Final[dict[BaseDatabaseWrapper, _Lending]] = {}
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from urllib.parse import ParseResult
 
 from django.conf import settings
@@ -187,7 +187,12 @@ def AllowedHostsOriginValidator(application: Any) -> OriginValidator:  # noqa: N
 class WebsocketDenier(AsyncWebsocketConsumer):
     """Refuse every handshake, with status 403; needs no channel layer."""
 
-    channel_layer_alias: ClassVar[str | None] = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take what any consumer takes."""
+        super().__init__(*args, **kwargs)
+        if type(self) is WebsocketDenier:
+            # Only here: the class of a program that derives from this one has its layer.
+            vars(self)["channel_layer_alias"] = None
 
     async def connect(self) -> None:
         """Refuse the handshake, and end at once."""

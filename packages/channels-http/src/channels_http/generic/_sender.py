@@ -110,7 +110,7 @@ class ResponseSender:
             await asyncio.sleep(0)
 
     async def send_response(
-        self, status: int, body: bytes | str, *, headers: HeadersArgument = None
+        self, status: int, body: bytes | str, *, headers: HeadersArgument = None, **kwargs: Any
     ) -> None:
         """Send a whole response; headers go out as they are given, and no other ones.
 
@@ -118,17 +118,18 @@ class ResponseSender:
             status: HTTP status.
             body: The body; str is encoded as UTF-8.
             headers: Headers: pairs or a mapping, of str or bytes.
+            kwargs: What else a program's own `send_headers` takes.
 
         Raises:
             ConnectionStateError: A response has started before.
-            TypeError: The body is neither bytes nor str.
+            TypeError: The body is neither bytes nor str, or `send_headers` does not take `kwargs`.
             ValueError: A header holds CR, LF or NUL.
         """
         start, part = self._channels_response.whole(status, body, headers)
-        if self._channels_composed:
+        if self._channels_composed or kwargs:
             # A program adds to every response there what it adds to one in parts.
             self._channels_response.reset()
-            await self.send_headers(status=status, headers=start["headers"])
+            await self.send_headers(status=status, headers=start["headers"], **kwargs)
             await self.send_body(body)
         else:
             await self._channels_send_all((start, part))

@@ -1,14 +1,15 @@
 """The command with a server that only notes what it is given, and with the real one."""
 
+import importlib.metadata
 import logging
 import os
 import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as metadata_version
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.request import urlopen
 
@@ -82,8 +83,9 @@ class TestStart:
         assert runserver.Command.protocol == "http"
 
     def test_it_says_what_it_serves(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        versions = {"channels": "5.1.2", "channels-http": "1.0.0"}
-        monkeypatch.setattr(runserver, "version", versions.__getitem__)
+        channels = ModuleType("channels")
+        vars(channels)["__version__"] = "5.1.2"
+        monkeypatch.setitem(sys.modules, "channels", channels)
         out = start("0")
         assert "Performing system checks..." in out
         assert re.search(
@@ -96,19 +98,26 @@ class TestStart:
             re.MULTILINE,
         )
 
+    # None: it cannot be imported. The other one is a program's own, of that name.
+    @pytest.mark.parametrize("channels", [None, ModuleType("channels")])
     def test_without_the_whole_of_channels_its_own_version(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, channels: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def version(name: str) -> str:
-            if name == "channels":
-                raise PackageNotFoundError(name)
-            return metadata_version(name)
-
-        monkeypatch.setattr(runserver, "version", version)
+        monkeypatch.setitem(sys.modules, "channels", channels)
         monkeypatch.setattr(sys, "platform", "win32")
         out = start("8123")
         assert f"Starting ASGI/Channels version {channels_http.__version__} development" in out
         assert "Quit the server with CTRL-BREAK." in out
+
+    def test_it_needs_no_metadata(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A frozen program, or a slimmed image, has none."""
+
+        def missing(name: str) -> Any:
+            raise PackageNotFoundError(name)
+
+        for name in ("version", "distribution"):
+            monkeypatch.setattr(importlib.metadata, name, missing)
+        assert re.search(r"Starting ASGI/Channels version \d+\.\d+\.\d+ development", start("0"))
 
     @pytest.mark.parametrize(
         ("address", "shown", "endpoint"),

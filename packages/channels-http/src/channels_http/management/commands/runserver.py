@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from django.utils import autoreload
 
 from channels_core.routing import get_default_application
 from channels_core.typing import ASGIApplication
+from channels_http import __version__
 from channels_http.access_log import access_entry
 from channels_http.management.commands._limits import add_limits, limits
 from channels_http.management.commands._server import make_server
@@ -143,10 +144,14 @@ class _AsgiCommand(WsgiCommand):
 
 
 def _channels_version() -> str:
+    """Return that of `channels`, which brings this package along; our own if it is not there."""
     try:
-        return version("channels")
-    except PackageNotFoundError:
-        return version("channels-http")
+        # By its name: this package works without that one.
+        channels = import_module("channels")
+    except ImportError:
+        return __version__
+    # Of a program's own package that has the same name, it is not known.
+    return getattr(channels, "__version__", __version__)
 
 
 def _make_command() -> type[BaseCommand]:
