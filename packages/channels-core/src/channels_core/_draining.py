@@ -8,6 +8,7 @@ cleans up. Then the server gets its signal.
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from typing import Any, Final, Protocol
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from channels_core._loop_signals import LoopSignals
 
 __all__ = ["Drainable", "Draining", "drain_seconds", "draining"]
 
@@ -75,6 +78,7 @@ class Draining:
         self._previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
         # One object: a bound method would be a new one each time that it is named.
         self._handler = self._on_signal
+        self._loop_signals = LoopSignals(self._is_ours)
 
     def add(self, connection: Drainable) -> None:
         """Take note of a connection, and see that the signals come here."""
@@ -89,6 +93,12 @@ class Draining:
         if self._ended is not None and not self._open:
             self._ended.set()
 
+    def forget(self) -> None:
+        """Leave the connections to the process from which this one was forked."""
+        self._loop = None
+        self._open.clear()
+        self._loop_signals.forget()
+
     def _take_signals(self) -> None:
         """Come before the handlers of a server, if there is one in the main thread."""
         if not (
@@ -102,10 +112,21 @@ class Draining:
             if callable(previous) and previous is not self._handler:
                 self._previous[number] = previous
                 signal.signal(number, self._handler)
+        # A server may have set them by `loop.add_signal_handler`.
+        self._loop_signals.take()
         # Another server than before, perhaps, which was not told anything yet.
         self._loop = asyncio.get_running_loop()
         self._open.clear()
         self.begun = False
+
+    def _is_ours(self, number: int) -> bool:
+        """Return whether the server is told of a signal by us."""
+        return signal.getsignal(number) is self._handler
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        """Tell the server, in the way by which it wants to be told."""
+        self._previous[number](number, frame)
+        self._loop_signals.pass_on(number)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         loop = self._loop
@@ -114,7 +135,7 @@ class Draining:
         at_once = self.begun or idle
         self.begun = True
         if at_once or loop is None:
-            self._previous[number](number, frame)
+            self._pass_on(number, frame)
         else:
             loop.call_soon_threadsafe(self._begin, number)
 
@@ -142,7 +163,7 @@ class Draining:
                 await self._wait(ended, longest)
         finally:
             self._ended = None
-            self._previous[number](number, None)
+            self._pass_on(number, None)
 
     async def _wait(self, ended: asyncio.Event, seconds: float) -> None:
         """Wait until all connections have ended, or for some seconds."""
@@ -155,3 +176,7 @@ class Draining:
 
 #: Of this process.
 draining: Final = Draining()
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
+    # Its signals are its own, and nobody there ends the connections.
+    os.register_at_fork(after_in_child=draining.forget)
