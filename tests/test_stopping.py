@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "uvicorn": (["uvicorn", "--lifespan", "on"], "--port", "Uvicorn running on "),
     "daphne": (["daphne", "-v", "1"], "-p", "Listening on TCP address "),
+    "loop": (["stopping_loop_server"], "--port", "Uvicorn running on "),
 }
 IDLE = 50
 
@@ -81,7 +82,7 @@ async def test_everything_comes_to_its_end(server: Served) -> None:
         await asyncio.to_thread(server.wait_for, "draining")
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{url}/working/")
-        assert refused.value.response.status_code == (503 if server.server == "uvicorn" else 403)
+        assert refused.value.response.status_code == (403 if server.server == "daphne" else 503)
 
         assert await last_words(working) == (["done"], 1012)
         assert await last_words(blocking) == (["done"], 1012)
@@ -112,8 +113,8 @@ async def test_a_second_signal_does_not_wait(server: Served) -> None:
         server.process.send_signal(signal.SIGTERM)
         _, code = await last_words(working)
         assert code in (1006, 1012)
-        if server.server == "uvicorn":
-            # Which itself waits for its applications, without a bound of its own.
+        if server.server != "daphne":
+            # Uvicorn itself waits for its applications, without a bound of its own.
             server.process.send_signal(signal.SIGINT)
         await asyncio.to_thread(server.process.wait)
         server.process.communicate()

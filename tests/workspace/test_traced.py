@@ -18,16 +18,17 @@ def agent() -> Iterator[Agent]:
     agent.close()
 
 
-def put(agent: Agent, path: str, body: bytes) -> bytes:
-    request = urllib.request.Request(f"{agent.address}{path}", body, method="PUT")
+def send(agent: Agent, path: str, body: bytes, method: str = "PUT") -> bytes:
+    request = urllib.request.Request(f"{agent.address}{path}", body, method=method)
     with urllib.request.urlopen(request) as answer:
         content: bytes = answer.read()
     return content
 
 
-def test_the_agent_keeps_the_spans_of_each_trace(agent: Agent) -> None:
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_the_agent_keeps_the_spans_of_each_trace(agent: Agent, method: str) -> None:
     other = {**SPAN, "resource": "beacon.views.bye"}
-    put(agent, "/v0.4/traces", msgpack.packb([[SPAN], [SPAN, other]]))
+    send(agent, "/v0.4/traces", msgpack.packb([[SPAN], [SPAN, other]]), method)
     assert agent.spans == {
         ("django.view", "beacon.views.hello"),
         ("django.view", "beacon.views.bye"),
@@ -40,7 +41,7 @@ def test_it_says_which_kind_of_traces_it_takes(agent: Agent) -> None:
 
 
 def test_whatever_else_it_gets_is_no_span(agent: Agent) -> None:
-    assert put(agent, "/v0.6/stats", b"\x80") == b'{"rate_by_service": {}}'
+    assert send(agent, "/v0.6/stats", b"\x80") == b'{"rate_by_service": {}}'
     assert agent.spans == set()
 
 

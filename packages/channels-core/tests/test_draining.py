@@ -1,5 +1,8 @@
 import asyncio
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from types import FrameType
@@ -135,6 +138,68 @@ class TestTheSignal:
         assert connection.told == ["drain", "cut"]
 
 
+class TestALoopsHandler:
+    """A server may let its loop call its handlers, which Python itself then does not."""
+
+    @pytest.fixture
+    async def told(self) -> AsyncIterator[asyncio.Queue[int]]:
+        loop = asyncio.get_running_loop()
+        told: asyncio.Queue[int] = asyncio.Queue()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, told.put_nowait, number)
+        yield told
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+    async def test_connections_end_before_the_server_is_told(
+        self, draining: Draining, told: asyncio.Queue[int]
+    ) -> None:
+        connection = Connection(draining, stubborn=True)
+        draining.add(connection)
+        signal.raise_signal(signal.SIGTERM)
+        await until(lambda: bool(connection.told))
+        # What came before it is known by now as well.
+        signal.raise_signal(signal.SIGHUP)
+        assert await told.get() == signal.SIGHUP
+        assert connection.told == ["drain"]
+        draining.discard(connection)
+        assert await told.get() == signal.SIGTERM
+
+    async def test_a_second_one_goes_on_at_once(
+        self, draining: Draining, told: asyncio.Queue[int]
+    ) -> None:
+        connection = Connection(draining, stubborn=True)
+        draining.add(connection)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        assert await told.get() == signal.SIGINT
+        await until(lambda: bool(connection.told))
+        draining.discard(connection)
+        assert await told.get() == signal.SIGTERM
+
+    async def test_without_connections_the_server_is_told_at_once(
+        self, draining: Draining, told: asyncio.Queue[int]
+    ) -> None:
+        connection = Connection(draining)
+        draining.add(connection)
+        draining.discard(connection)
+        signal.raise_signal(signal.SIGTERM)
+        assert await told.get() == signal.SIGTERM
+        assert told.empty()
+
+    async def test_a_handler_that_is_set_again_is_held_back_again(
+        self, draining: Draining, told: asyncio.Queue[int]
+    ) -> None:
+        draining.add(Connection(draining))
+        again: asyncio.Queue[int] = asyncio.Queue()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, again.put_nowait, 1)
+        connection = Connection(draining)
+        draining.add(connection)
+        signal.raise_signal(signal.SIGTERM)
+        assert await again.get() == 1
+        assert connection.told == ["drain"]
+
+
 class TestWhoseSignals:
     """Only a server's in the main thread are taken."""
 
@@ -185,6 +250,45 @@ class TestWhoseSignals:
         draining.add(connection)
         assert not draining.begun
         assert draining._open == {connection}
+
+
+async def test_a_forked_process_is_told_at_once(draining: Draining, server: ServersHandler) -> None:
+    connection = Connection(draining)
+    draining.add(connection)
+    draining.forget()
+    signal.raise_signal(signal.SIGTERM)
+    assert server.got == [signal.SIGTERM]
+    assert connection.told == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_that_is_forked_while_serving_ends_by_its_own_handler() -> None:
+    program = """
+import asyncio, os, signal, sys, warnings
+from django.conf import settings
+from channels_core._draining import draining
+settings.configure()
+warnings.simplefilter("ignore")  # of newer Pythons, at forks of processes that have threads
+told = []
+async def serve():
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, told.append, "the parent's loop")
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+    draining.add(object())
+    child = os.fork()
+    if child == 0:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        os._exit(1)
+    status = os.waitpid(child, 0)[1]
+    await asyncio.sleep(0)
+    print(os.waitstatus_to_exitcode(status), told)
+asyncio.run(serve())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("7 []\n", "")
 
 
 @pytest.mark.parametrize(("setting", "seconds"), [(None, 0.0), (0, 0.0), (3, 3.0), (0.5, 0.5)])

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_core._loop_signals import LoopSignals
 from channels_core.forks import call_in_children
 
 __all__ = ["Drainable", "Draining", "drain_seconds", "draining"]
@@ -69,10 +70,11 @@ class Draining:
     """
 
     def __init__(self) -> None:
-        self.forget()
         self._previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
         # One object: a bound method would be a new one each time that it is named.
         self._handler = self._on_signal
+        self._loop_signals = LoopSignals(self._is_ours)
+        self.forget()
 
     def forget(self) -> None:
         """Have no connections; also in a child process, where those are the parent's to end."""
@@ -81,6 +83,7 @@ class Draining:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
+        self._loop_signals.forget()
 
     def add(self, connection: Drainable) -> None:
         """Take note of a connection, and see that the signals come here."""
@@ -108,10 +111,21 @@ class Draining:
             if callable(previous) and previous is not self._handler:
                 self._previous[number] = previous
                 signal.signal(number, self._handler)
+        # A server may have set them by `loop.add_signal_handler`.
+        self._loop_signals.take()
         # Another server than before, perhaps, which was not told anything yet.
         self._loop = asyncio.get_running_loop()
         self._open.clear()
         self.begun = False
+
+    def _is_ours(self, number: int) -> bool:
+        """Return whether the server is told of a signal by us."""
+        return signal.getsignal(number) is self._handler
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        """Tell the server, in the way by which it wants to be told."""
+        self._previous[number](number, frame)
+        self._loop_signals.pass_on(number)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         loop = self._loop
@@ -120,7 +134,7 @@ class Draining:
         at_once = self.begun or idle
         self.begun = True
         if at_once or loop is None:
-            self._previous[number](number, frame)
+            self._pass_on(number, frame)
         else:
             loop.call_soon_threadsafe(self._begin, number)
 
@@ -148,7 +162,7 @@ class Draining:
                 await self._wait(ended, longest)
         finally:
             self._ended = None
-            self._previous[number](number, None)
+            self._pass_on(number, None)
 
     async def _wait(self, ended: asyncio.Event, seconds: float) -> None:
         """Wait until all connections have ended, or for some seconds."""
