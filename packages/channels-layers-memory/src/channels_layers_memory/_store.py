@@ -201,8 +201,9 @@ class Store:
     def join(self, group: str, channel: str) -> None:
         """Add a channel to a group, or renew its membership."""
         with self._lock:
-            self._begin()
-            self._join(group, channel, self._group_clock())
+            now = self._begin()
+            joined = now if time.time is self._unmoved else self._group_clock()
+            self._join(group, channel, joined)
 
     def replace_groups(self, members: dict[str, dict[str, float]]) -> None:
         """Take groups as a program gives them, with the times at which their channels joined."""
@@ -270,10 +271,11 @@ class Store:
 
     def _begin(self) -> float:
         """Drop what has expired, and return the time."""
-        now = self._clock()
+        unmoved = time.time is self._unmoved
+        now = self._base + self._monotonic() if unmoved else self._clock()
         if now >= self._due:
             self._sweep(now)
-        joined = now if time.time is self._unmoved else self._group_clock()
+        joined = now if unmoved else self._group_clock()
         if joined >= self._groups_due:
             group_expiry = self._limits.group_expiry
             self.groups.sweep(joined - group_expiry)
