@@ -9,10 +9,10 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core import _threads
+from channels_core import _memberships, _threads
 from channels_core._threads import ThreadCall, pool_size, run_in_loop, run_in_thread
 from channels_core.generic.websocket import WebsocketConsumer
-from fakes import Server
+from fakes import LocalLayer, Server
 
 
 def current() -> threading.Thread:
@@ -229,6 +229,37 @@ async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
     assert server.received[1] == {"type": "websocket.send", "text": "tick"}
     assert loops == {asyncio.get_running_loop()}
     await server.leave()
+
+
+async def test_a_thread_that_it_started_joins_and_leaves_in_its_loop(layer: LocalLayer) -> None:
+    class Member(WebsocketConsumer):
+        def connect(self) -> None:
+            self.accept()
+            self.thread = threading.Thread(target=self.change)
+            self.thread.start()
+
+        def change(self) -> None:
+            self.join_group("joined")
+            self.join_group("left")
+            self.leave_group("left")
+            self.send("changed")
+
+    server = Server(Member.as_asgi())
+    await server.connect()
+    await server.replies(2)
+    assert layer.groups["joined"]
+    assert list(_memberships._loops) == [asyncio.get_running_loop()]
+    await server.leave()
+    assert layer.members == 0
+
+
+def test_a_consumer_that_is_driven_by_hand_joins_in_a_loop_of_its_own(layer: LocalLayer) -> None:
+    consumer = WebsocketConsumer()
+    consumer.channel_layer, consumer.channel_name = layer, "one"
+    consumer.join_group("g")
+    assert layer.groups["g"] == {"one"}
+    consumer.leave_group("g")
+    assert layer.members == 0
 
 
 def test_a_thread_of_the_program_does_not_wait_for_a_loop_that_has_stopped(

@@ -8,7 +8,7 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final, Unpack
 
-from asgiref.sync import AsyncToSync
+from asgiref.sync import AsyncToSync, async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
@@ -399,16 +399,24 @@ class SyncConsumer(AsyncConsumer):
     _channels_framework: ClassVar[bool] = True
     _sync: ClassVar[bool] = True
     _channels_running: ThreadCall | None = None
+    _channels_event_loop: asyncio.AbstractEventLoop | None = None
     _channels_ending: ClassVar[Any] = object()  # our own handler of the end, if there is one
 
     def _channels_make_base_send(self, send: Send) -> Callable[[Message], Any]:
-        loop = asyncio.get_running_loop()
+        loop = self._channels_event_loop = asyncio.get_running_loop()
 
         async def transmit(message: Message) -> None:
             # A server's `send` need not be a coroutine function itself.
             await send(message)
 
         return partial(run_in_loop, loop, transmit)
+
+    def _channels_in_loop(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run a coroutine function in the connection's event loop, from whatever thread."""
+        loop = self._channels_event_loop
+        if loop is None:  # a consumer that is driven by hand, as in a unit test
+            return async_to_sync(function)(*args)
+        return run_in_loop(loop, function, *args)
 
     async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type, in a thread.

@@ -15,6 +15,7 @@ RENAMES = {
     "SyncConsumer": "AsyncConsumer",
     "SyncGroupMember": "AsyncGroupMember",
 }
+IN_LOOP = "self._channels_in_loop"
 # What neither colour needs twice.
 COLOURLESS = {"GroupMember"}
 TWINS = [
@@ -47,11 +48,10 @@ class Bleach(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        # async_to_sync(f)(x) is what await f(x) is in the other colour.
-        inner = node.func
-        if isinstance(inner, ast.Call) and ast.unparse(inner.func) == "async_to_sync":
-            self.used.add("async_to_sync")
-            node.func = inner.args[0]
+        # self._channels_in_loop(f, x) is what await f(x) is in the other colour.
+        if ast.unparse(node.func) == IN_LOOP:
+            self.used.add(IN_LOOP)
+            node.func, *node.args = node.args
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -95,4 +95,4 @@ def test_every_class_is_a_twin_and_every_rename_is_needed() -> None:
     found = classes()
     assert set(found) - COLOURLESS == {name for pair in TWINS for name in pair}
     used = set().union(*(bleached(found[sync])[1] for sync, _ in TWINS))
-    assert used == {*RENAMES, "async_to_sync"}
+    assert used == {*RENAMES, IN_LOOP}

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any, ClassVar, Self
 
-from asgiref.sync import async_to_sync
-
 from channels_core._memberships import join, leave, leave_when_possible
 from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
 from channels_core.layers import BaseChannelLayer
@@ -72,7 +70,8 @@ class GroupMember:
     _channels_declared: frozenset[str] = frozenset()
     _channels_disconnect_called: bool
 
-    # Of the consumer this is mixed into.
+    # Of the consumer this is mixed into; the first only where methods are ordinary ones.
+    _channels_in_loop: Callable[..., Any]
     _channels_report: Callable[[BaseException], None]
     _channels_call: Callable[..., Coroutine[Any, Any, None]]
     disconnect: Callable[..., Any]
@@ -239,7 +238,7 @@ class SyncGroupMember(GroupMember):
 
     def leave_group(self, name: str) -> None:
         """Leave a group of the channel layer."""
-        async_to_sync(leave)(self._channels_group_layer(), name, self.channel_name)
+        self._channels_in_loop(leave, self._channels_group_layer(), name, self.channel_name)
         self._channels_drop(name)
 
     def _channels_join_declared(self) -> None:
@@ -253,7 +252,7 @@ class SyncGroupMember(GroupMember):
         self._channels_joined.add(name)
         self._channels_groups_left.discard(name)
         try:
-            async_to_sync(join)(layer, name, self.channel_name)
+            self._channels_in_loop(join, layer, name, self.channel_name)
         except TypeError:
             self._channels_forget(name)
             raise

@@ -7,8 +7,6 @@ compares them.
 import json
 from typing import Any, ClassVar, Unpack
 
-from asgiref.sync import async_to_sync
-
 from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
 from channels_core.generic import _events
@@ -453,7 +451,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
     def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer."""
         self._channels_peer_left(message)
-        async_to_sync(self._channels_finish)()
+        self._channels_in_loop(self._channels_finish)
         raise StopConsumer
 
     def disconnect(self, code: int) -> None:
