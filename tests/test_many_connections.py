@@ -145,3 +145,44 @@ async def test_an_ended_connection_is_garbage(layer: InMemoryChannelLayer) -> No
     await connection(Noted.as_asgi(), SPEAK, FAIL, cancel=False)
     gc.collect()
     assert [reference() for reference in kept] == [None, None]
+
+
+class Burst(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+        for number in range(300):
+            await self.channel_layer.group_send("all", {"type": "note", "text": str(number)})
+
+
+class Listener(AsyncWebsocketConsumer):
+    groups = ["all"]
+
+    async def note(self, event: Any) -> None:
+        await self.send(event["text"])
+
+
+async def test_a_burst_in_one_handler_reaches_members_that_are_idle() -> None:
+    layer = InMemoryChannelLayer()
+    channel_layers.set("default", layer)
+    tasks = []
+    outboxes: list[asyncio.Queue[Any]] = []
+    inboxes: list[asyncio.Queue[Any]] = []
+    try:
+        for application in (Burst.as_asgi(), Listener.as_asgi(), Listener.as_asgi()):
+            inbox: asyncio.Queue[Any] = asyncio.Queue()
+            outbox: asyncio.Queue[Any] = asyncio.Queue()
+            inbox.put_nowait(CONNECT)
+            scope = {"type": "websocket", "path": "/"}
+            tasks.append(asyncio.ensure_future(application(scope, inbox.get, outbox.put)))
+            assert (await outbox.get())["type"] == "websocket.accept"
+            inboxes.append(inbox)
+            outboxes.append(outbox)
+        inboxes[0].put_nowait(SPEAK)
+        for outbox in outboxes[1:]:
+            got = [(await asyncio.wait_for(outbox.get(), 20))["text"] for _ in range(300)]
+            assert got == [str(number) for number in range(300)]
+        assert layer.dropped == 0
+        for inbox in inboxes:
+            inbox.put_nowait(LEAVE)
+        await asyncio.wait(tasks)
+    finally:
+        channel_layers.set("default", None)

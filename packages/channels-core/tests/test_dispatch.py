@@ -1,5 +1,6 @@
 import asyncio
 import contextvars
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -130,6 +131,64 @@ async def test_a_burst_lets_other_tasks_run() -> None:
     assert 0 < len(seen) <= 64
     assert left
     await end(loop)
+
+
+class OfAnotherKind(asyncio.SelectorEventLoop):
+    """An event loop that does not show what is ready to run, as uvloop's."""
+
+    def __getattribute__(self, name: str) -> Any:
+        caller = sys._getframe(1).f_globals["__name__"]
+        if name == "_ready" and caller == "channels_core._dispatch":
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("kind", [asyncio.SelectorEventLoop, OfAnotherKind])
+@pytest.mark.parametrize("count", [1, 2])
+def test_between_two_messages_other_tasks_get_their_turn(kind: Any, count: int) -> None:
+    """What a message gives to another task, that one takes before the next message."""
+    inbox: asyncio.Queue[int] = asyncio.Queue(maxsize=1)
+    taken: list[int] = []
+
+    async def work() -> None:
+        while True:
+            taken.append(await inbox.get())
+
+    async def dispatch(message: Message) -> None:
+        inbox.put_nowait(message["number"])
+
+    async def main() -> None:
+        worker = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        sources = [numbered(str(source), 40)[0] for source in range(count)]
+        loop = asyncio.ensure_future(await_many_dispatch(sources, dispatch))
+        await until(lambda: len(taken) == 40 * count or loop.done())
+        await end(loop)
+        worker.cancel()
+
+    with asyncio.Runner(loop_factory=kind) as runner:
+        runner.run(main())
+
+
+async def test_there_is_no_turn_where_the_wait_for_a_message_is_one() -> None:
+    steps: list[str] = []
+    receive, left = numbered("a", 5)
+
+    async def dispatch(message: Message) -> None:
+        asyncio.get_running_loop().call_soon(steps.append, "other")
+        steps.append("message")
+
+    for waiting, expected in (
+        (lambda: bool(left), ["message", "other"] * 5),
+        (lambda: False, ["message"] * 5 + ["other"] * 5),
+    ):
+        steps.clear()
+        left[:] = range(5)
+        source = (receive, dispatch, waiting)
+        loop = asyncio.ensure_future(MessageLoop(source).run(timeout=10))
+        await until(lambda: len(steps) == 10)
+        assert steps == expected
+        await end(loop)
 
 
 async def test_a_slow_handler_gives_way_after_each_message() -> None:

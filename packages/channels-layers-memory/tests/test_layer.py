@@ -436,7 +436,8 @@ class TestReceivers:
     async def test_or_puts_it_back_in_front(self, layer: InMemoryChannelLayer) -> None:
         task = await waiting(layer.receive("mail"))
         for number in range(4):
-            await layer.send("mail", {"n": number})
+            # Not by `send`: that lets the receiver run before the channel is full.
+            assert layer._store.put("mail", {"n": number})
         await ended(task)
         assert len(layer.channels["mail"]) == 4
         assert [(await layer.receive("mail"))["n"] for _ in range(4)] == [0, 1, 2, 3]
@@ -446,7 +447,7 @@ class TestReceivers:
     ) -> None:
         tasks = [await waiting(layer.receive("web!a")) for _ in range(3)]
         for number in range(6):
-            await layer.send("web!a", {"n": number})
+            assert layer._store.put("web!a", {"n": number})
         for place in (2, 0, 1):
             tasks[place].cancel()
         await asyncio.wait(tasks)
@@ -530,6 +531,95 @@ class TestACopy:
         one = object()
         copying = InMemoryChannelLayer(isolation="deepcopy")
         assert set(copying.copy_message({"n": [one]})) == {"n"}
+
+
+class TestBursts:
+    """Who sends in a plain loop lets those read who have nothing else to do."""
+
+    @pytest.fixture
+    def layer(self) -> InMemoryChannelLayer:
+        return InMemoryChannelLayer(capacity=10)
+
+    @staticmethod
+    def read(layer: InMemoryChannelLayer, name: str) -> tuple[asyncio.Task[None], list[int]]:
+        got: list[int] = []
+
+        async def read() -> None:
+            while True:
+                got.append((await layer.receive(name))["n"])
+                await turn()  # as a consumer between two messages
+
+        return asyncio.create_task(read()), got
+
+    @pytest.mark.parametrize("at_once", [False, True])
+    async def test_members_that_are_idle_get_all_of_it(
+        self, layer: InMemoryChannelLayer, at_once: bool
+    ) -> None:
+        readers = [self.read(layer, name) for name in ("a", "b")]
+        for name in ("a", "b"):
+            await layer.group_add("room", name)
+        await turn()
+        sending = [layer.group_send("room", {"n": number}) for number in range(200)]
+        if at_once:
+            await asyncio.gather(*sending)
+        else:
+            for one in sending:
+                await one
+        for task, got in readers:
+            while len(got) < 200:
+                await turn()
+            assert got == list(range(200))
+            await ended(task)
+        assert layer.dropped == 0
+
+    async def test_so_does_one_that_is_sent_to_alone(self, layer: InMemoryChannelLayer) -> None:
+        task, got = self.read(layer, "a")
+        for number in range(200):
+            await layer.send("a", {"n": number})
+        while len(got) < 200:
+            await turn()
+        assert got == list(range(200))
+        await ended(task)
+
+    async def test_a_member_that_is_busy_is_not_waited_for_twice(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await turn()
+
+        await layer.group_add("room", "busy")
+        task = asyncio.create_task(count())
+        for number in range(8):
+            await layer.group_send("room", {"n": number})
+        before = turns
+        for number in range(8, 12):
+            await layer.group_send("room", {"n": number})
+        assert before > 1
+        assert turns == before
+        assert layer.dropped == 2
+        # Once it reads again, it is.
+        assert (await layer.receive("busy"))["n"] == 0
+        await layer.group_send("room", {"n": 12})
+        assert turns > before
+        await ended(task)
+
+    async def test_half_full_is_room_enough(self, layer: InMemoryChannelLayer) -> None:
+        for number in range(5):
+            with pytest.raises(StopIteration):  # it waits for nothing
+                layer.send("a", {"n": number}).send(None)
+        assert not layer._store.crowded
+
+    async def test_whether_a_message_waits_can_be_asked(self, layer: InMemoryChannelLayer) -> None:
+        assert not layer.has_messages("a")
+        await layer.send("a", {"n": 1})
+        assert layer.has_messages("a")
+        await layer.receive("a")
+        assert not layer.has_messages("a")
 
 
 class TestThreadsAndLoops:

@@ -2,9 +2,18 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Generator,
+    Iterable,
+    Sequence,
+)
 from functools import partial
 from time import monotonic
+from types import coroutine
 from typing import Any, Final, TypeAlias
 
 from channels_core.typing import AnyMessage, Message, Receive
@@ -12,6 +21,7 @@ from channels_core.typing import AnyMessage, Message, Receive
 __all__ = [
     "Bound",
     "MessageLoop",
+    "Source",
     "await_many_dispatch",
     "run_despite_cancellation",
     "wait_despite_cancellation",
@@ -19,8 +29,11 @@ __all__ = [
 
 Dispatch: TypeAlias = Callable[[Message], Awaitable[None]]
 
-# A source that always has a message ready would never let another connection run, since nothing
-# on its way waits. It gives way after this many messages, or this many seconds of work.
+Source: TypeAlias = tuple[Receive, Dispatch] | tuple[Receive, Dispatch, Callable[[], Any] | None]
+
+# A source that always has a message ready would never let anything else run, since nothing on its
+# way waits. It gives way after each message if something is ready to run, and at least after this
+# many messages, or this many seconds of work, for what has come from outside meanwhile.
 _BURST_MESSAGES: Final = 16
 _BURST_SECONDS: Final = 0.001
 
@@ -36,11 +49,12 @@ class MessageLoop:
     are seen by the next, whichever source it comes from, as if one task handled them all.
     """
 
-    def __init__(self, *sources: tuple[Receive, Dispatch], late: bool = False) -> None:
+    def __init__(self, *sources: Source, late: bool = False) -> None:
         """Take the sources.
 
         Args:
-            sources: Pairs of what to wait for a message with, and what to handle it with.
+            sources: What to wait for a message with, and what to handle it with; and for some,
+                what tells whether the wait would be over at once.
             late: Whether the tasks for further sources are made in the next turn of the event
                 loop: not at all, where the first source has ended it all by then.
         """
@@ -56,6 +70,8 @@ class MessageLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: contextvars.Context | None = None
         self._last_source: object = None
+        # Whether something was ready to run after the last message, and was not let run by us.
+        self._others_wait = False
 
     async def run(self, timeout: float) -> None:
         """Run until a source or a handler raises, or `stop` is called.
@@ -67,7 +83,7 @@ class MessageLoop:
         Raises:
             BaseException: What ended the loop; it never ends otherwise.
         """
-        (receive, dispatch), *others = self._sources
+        first, *others = self._sources
         main = self._main = asyncio.current_task()
         assert main is not None  # an asyncio program is running us
         cancels = main.cancelling()
@@ -77,7 +93,7 @@ class MessageLoop:
         tasks: list[asyncio.Task[None]] = []
 
         def start() -> None:
-            tasks.extend(asyncio.create_task(self._run_beside(*other)) for other in others)
+            tasks.extend(asyncio.create_task(self._run_beside(other)) for other in others)
 
         starting: asyncio.Handle | None = None
         if self._late:
@@ -85,7 +101,7 @@ class MessageLoop:
         else:
             start()
         try:
-            await self._pump(receive, dispatch)
+            await self._pump(*first)
         except asyncio.CancelledError:
             if not self._interrupted or self._failure is None or main.uncancel() > cancels:
                 raise
@@ -129,16 +145,20 @@ class MessageLoop:
             stop = partial(self.stop, failure)
             loop.call_soon_threadsafe(loop.call_later, seconds, stop)
 
-    async def _run_beside(self, receive: Receive, dispatch: Dispatch) -> None:
+    async def _run_beside(self, source: Source) -> None:
         try:
-            await self._pump(receive, dispatch)
+            await self._pump(*source)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `run` raises it
             # Without `_main` the loop is at its end and has cancelled us. Otherwise it is a
             # failure, also where a handler let some other task's cancellation through.
             self.stop(error)
 
-    async def _pump(self, receive: Receive, dispatch: Dispatch) -> None:
+    async def _pump(  # noqa: C901 - the price of no call for each message
+        self, receive: Receive, dispatch: Dispatch, has_messages: Callable[[], Any] | None = None
+    ) -> None:
         alone = len(self._sources) == 1
+        # What runs next in this thread; None where the event loop is none of asyncio's own.
+        ready = getattr(self._loop, "_ready", None)
         messages = 0
         seconds = 0.0
         while True:
@@ -148,15 +168,19 @@ class MessageLoop:
                 self.failed_source = receive
                 raise
             started = monotonic()
-            if alone:
-                await self._handle(dispatch, message)
-            else:
-                async with self._turn:
-                    if self._failure is not None:
-                        raise self._failure
+            if not alone:
+                await self._turn.acquire()
+            try:
+                if alone:
+                    await self._handle(dispatch, message)
+                else:
                     if self._last_source is not receive:
+                        if self._others_wait and (ready is None or ready):
+                            await _give_way()
                         self._last_source = receive
                         _adopt(self._context)
+                    if self._failure is not None:
+                        raise self._failure
                     try:
                         await self._handle(dispatch, message)
                     except BaseException as error:
@@ -166,12 +190,24 @@ class MessageLoop:
                         raise
                     finally:
                         self._context = contextvars.copy_context()
-            messages += 1
-            seconds += monotonic() - started
-            if messages >= _BURST_MESSAGES or seconds >= _BURST_SECONDS:
-                messages = 0
-                seconds = 0.0
-                await asyncio.sleep(0)
+                messages += 1
+                seconds += monotonic() - started
+                gives_way = messages >= _BURST_MESSAGES or seconds >= _BURST_SECONDS
+                self._others_wait = False
+                if ready is None or ready:
+                    # Where no message waits, to receive the next one lets others run by itself;
+                    # only another source may have one before that.
+                    self._others_wait = has_messages is not None and not has_messages()
+                    gives_way = gives_way or not self._others_wait
+                if gives_way:
+                    messages = 0
+                    seconds = 0.0
+                    self._others_wait = False
+                    # With our turn kept: a message of the other source waits for it, too.
+                    await _give_way()
+            finally:
+                if not alone:
+                    self._turn.release()
 
     async def _handle(self, dispatch: Dispatch, message: Message) -> None:
         self._handling = True
@@ -181,6 +217,12 @@ class MessageLoop:
             self._handling = False
         if self._failure is not None:
             raise self._failure
+
+
+@coroutine
+def _give_way() -> Generator[None, None, None]:
+    """Let the event loop run what is ready; for less than `asyncio.sleep(0)`."""
+    yield
 
 
 def _adopt(context: contextvars.Context | None) -> None:

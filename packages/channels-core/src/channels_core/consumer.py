@@ -12,7 +12,7 @@ from asgiref.sync import AsyncToSync, async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
-from channels_core._dispatch import Bound, MessageLoop, run_despite_cancellation
+from channels_core._dispatch import Bound, MessageLoop, Source, run_despite_cancellation
 from channels_core._drained import DrainedConsumer
 from channels_core._draining import draining
 from channels_core._failures import log_failure, log_lost, mark_as_logged
@@ -167,13 +167,16 @@ class AsyncConsumer(DrainedConsumer, OfScope):
 
     async def _channels_serve(self, receive: Receive, send: Send) -> None:
         self.base_send = self._channels_make_base_send(self._channels_watch(send))
-        sources = [(receive, self._channels_handle_client)]
+        sources: list[Source] = [(receive, self._channels_handle_client)]
         if self.channel_layer_alias is not None:
             layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)  # type: ignore[assignment] # or None
             if layer is not None:
                 self.channel_name = await layer.new_channel()
                 self.channel_receive = partial(layer.receive, self.channel_name)
-                sources.append((self.channel_receive, self._channels_handle_layer))
+                # Of the class: a mock of a layer has any method.
+                ask = getattr(type(layer), "has_messages", None)
+                has_messages = None if ask is None else partial(ask, layer, self.channel_name)
+                sources.append((self.channel_receive, self._channels_handle_layer, has_messages))
         loop = self._channels_loop = MessageLoop(*sources, late=self._channels_answers_first)
         if draining.begun and self._channels_is_connection():
             await self._channels_come_late(receive, send)

@@ -109,6 +109,9 @@ class Store:
         # A message with a lower number was sent before the last flush.
         self._flushed = self._number()
         self._thrown_away: deque[tuple[str, Waiter]] = deque()
+        #: Channels that were more than half full; with the number of the first message, where
+        #: nobody took it while a sender gave way. That channel is not waited for again.
+        self.crowded: dict[str, int | None] = {}
 
     # Messages
 
@@ -176,6 +179,38 @@ class Store:
             return waiter
         finally:
             self._release()
+
+    def first_if_crowded(self, name: str) -> int | None:
+        """Return the number of the first message of a channel, if to give way may help.
+
+        Returns:
+            None if the channel is at most half full, or nobody has taken that message before.
+        """
+        with self._lock:
+            backlog = self._backlogs.kept.get(name)
+            if not backlog or len(backlog) * 2 <= self._limits.get_capacity(name):
+                self.crowded.pop(name, None)
+                return None
+            first = backlog[0][1]
+            return None if self.crowded.get(name) == first else first
+
+    def has_first(self, name: str, number: int) -> bool:
+        """Return whether a message is still the first of a channel."""
+        with self._lock:
+            backlog = self._backlogs.kept.get(name)
+            return bool(backlog) and backlog[0][1] == number
+
+    def note_unread(self, name: str, number: int) -> None:
+        """Note that nobody takes the first message of a channel for now."""
+        with self._lock:
+            if name in self.crowded:
+                self.crowded[name] = number
+
+    def crowded_members(self, group: str) -> list[str]:
+        """Return the channels of a group that were more than half full."""
+        with self._lock:
+            members = self.groups.members.get(group, ())
+            return [name for name in self.crowded if name in members]
 
     def give_up(self, name: str, waiter: Waiter) -> None:
         """End the wait of a receiver; a message that it was given already goes back."""
@@ -247,6 +282,7 @@ class Store:
         with self._lock:
             self.channels.pop(name, None)
             self._backlogs.drop(name)
+            self.crowded.pop(name, None)
 
     def forget(self, name: str) -> None:
         """Drop the messages that wait in a channel, and its memberships."""
@@ -255,6 +291,7 @@ class Store:
             if type(self.channels.get(name)) is Backlog:
                 del self.channels[name]
             self._backlogs.drop(name)
+            self.crowded.pop(name, None)
             self.groups.forget(name)
 
     def flush(self) -> None:
@@ -264,6 +301,7 @@ class Store:
                 if type(queue) is Backlog:
                     del self.channels[name]
             self._backlogs.clear()
+            self.crowded.clear()
             self.groups.clear()
             self._flushed = self._number()
 
@@ -289,6 +327,9 @@ class Store:
             # Nobody reads a channel that lets a message expire.
             self.groups.forget(name)
         self._due = self._backlogs.due
+        if self.crowded:
+            kept = self._backlogs.kept
+            self.crowded = {name: first for name, first in self.crowded.items() if name in kept}
         # Last: whoever is thrown away from here on sets `_due` again.
         while self._thrown_away:
             self._give_up(*self._thrown_away.popleft(), now)
@@ -307,7 +348,8 @@ class Store:
             backlog = self._backlogs.new(name)
         share = backlog.share
         held = len(backlog) if share is None else share.held
-        if held >= self._limits.get_capacity(name):
+        capacity = self._limits.get_capacity(name)
+        if held >= capacity:
             return False
         if share is not None:
             share.held = held + 1
@@ -316,6 +358,8 @@ class Store:
         backlog.append(message)
         if message[0] < backlog.look:
             self._plan(name, backlog, message[0])
+        if held + held + 2 > capacity:
+            self.crowded.setdefault(name, None)
         return True
 
     def _put_back(self, name: str, message: Message) -> None:

@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Final
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage, Message
+from channels_layers_memory._backlogs import Backlog
 from channels_layers_memory._clocks import movable, steady
 from channels_layers_memory._codec import ISOLATIONS, shared
 from channels_layers_memory._drops import Drops
+from channels_layers_memory._giving_way import give_way
 from channels_layers_memory._receiver import Receiver, running_loop
 from channels_layers_memory._store import Store
 from channels_layers_memory._view import Channels
@@ -117,6 +119,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """
         if type(channel) is not str or channel not in self._checked:
             self._check(channel)
+        if channel in self._store.crowded:
+            await give_way(self._store, (channel,))
         if not self._store.put(channel, self._encode(message)):
             raise ChannelFull(
                 f"Channel {channel!r} is at its capacity of {self.get_capacity(channel)} "
@@ -154,6 +158,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """
         payload = self._encode(message)
         return payload() if callable(payload) else payload
+
+    def has_messages(self, channel: str) -> bool:
+        """Return whether `receive` would find a message in a channel at once."""
+        return type(self._store.channels.get(channel)) is Backlog
 
     # Programs wrap these two in their tests, or call them. Nothing here does: they cost a call.
 
@@ -220,6 +228,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         logger `django.channels.layers.memory` (every 10 seconds at most).
         """
         self.require_valid_group_name(group)
+        if self._store.crowded:
+            await give_way(self._store, self._store.crowded_members(group))
         dropped = self._store.put_all(group, shared(self._encode(message)), running_loop())
         if dropped:
             self._drops.add(group, dropped)
