@@ -13,6 +13,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from channels_core._logging import collect_records, records_handled
 from channels_core._outages import was_answered
 from channels_core._steps import first_step
+from channels_core._uvicorn import let_server_close
 from channels_core.abort import abort_response
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import refusal
@@ -71,9 +72,11 @@ async def answer_client_errors(
 
     collect_records()
     try:
-        return await application(
+        result = await application(
             scope, markcoroutinefunction(noting_receive), markcoroutinefunction(noting_send)
         )
+        await let_server_close(last_sent)
+        return result
     except RouteNotFound as error:
         if last_sent is not None:
             raise
@@ -141,8 +144,10 @@ async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: s
 
 
 async def _answer_not_found(scope: Scope, send: Send) -> None:
-    for message in refusal(scope, 404, body=_BODY):
+    messages = refusal(scope, 404, body=_BODY)
+    for message in messages:
         await send(message)
+    await let_server_close(messages[-1]["type"])
 
 
 async def _close(send: Send, code: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from channels_core._uvicorn import let_server_close
 from channels_core.generic._events import denial
 from channels_core.headers import HeadersArgument, encode_response_headers
 from channels_core.typing import AnyScope, Message, Receive, Send
@@ -82,3 +83,4 @@ async def refuse(
     with contextlib.suppress(OSError):
         for message in messages:
             await send(message)
+        await let_server_close(messages[-1]["type"])

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from channels_core._handlers import is_overridden
 from channels_core._options import find_hook, readable
+from channels_core._uvicorn import in_one_step
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic import _events
 from channels_core.generic._socket import Socket, SocketState
@@ -189,11 +190,14 @@ class WebsocketBase(GroupMember):
     def _channels_watch(self, send: Send) -> Send:
         socket = self._channels_socket
         self._channels_event_loop = asyncio.get_running_loop()
+        send_unopened = in_one_step(send)
 
         def noting_send(message: Message) -> Awaitable[None]:
+            if socket.state is SocketState.OPEN:
+                return send(message)
             # A program may answer the handshake without our methods.
             if socket.state is SocketState.CONNECTING:
                 socket.answered(message["type"])
-            return send(message)
+            return send_unopened(message)
 
         return noting_send
