@@ -158,7 +158,6 @@ async def test_a_sync_consumer_sends_and_hears(enter: Enter) -> None:
     assert await other.receive_json_from(SOON) == {"notice": "rain"}
 
 
-@workers
 async def test_a_view_reaches_the_sockets(enter: Enter) -> None:
     socket = await enter("/notices/")
     request = HttpCommunicator(application, "GET", "/post/storm/")
