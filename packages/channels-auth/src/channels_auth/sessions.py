@@ -366,8 +366,10 @@ class SessionMiddlewareInstance(InstanceSessionWrapper):
         """
         super().__init__(scope, None)
         self.middleware = middleware
-        self.save_message_types = middleware.save_message_types
-        self.cookie_response_message_types = middleware.cookie_response_message_types
+        self.save_message_types: Collection[str] = middleware.save_message_types
+        self.cookie_response_message_types: Collection[str] = (
+            middleware.cookie_response_message_types
+        )
         #: What serves the connection inside: called with ASGI's receive and send.
         self.inner: Callable[..., Awaitable[Any]] = middleware._channels_step(self.scope)
 
