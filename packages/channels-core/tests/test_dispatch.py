@@ -191,6 +191,27 @@ async def test_there_is_no_turn_where_the_wait_for_a_message_is_one() -> None:
         await end(loop)
 
 
+async def test_nor_does_a_message_of_another_source_come_before_that_turn() -> None:
+    steps: list[Any] = []
+    inboxes: list[asyncio.Queue[Message]] = [asyncio.Queue(), asyncio.Queue()]
+
+    async def dispatch(message: Message) -> None:
+        steps.append(message["number"])
+        asyncio.get_running_loop().call_soon(steps.append, "other")
+
+    loop = asyncio.ensure_future(
+        MessageLoop(*((inbox.get, dispatch, lambda: False) for inbox in inboxes)).run(timeout=10)
+    )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    # Both wait, and wake up in the same turn.
+    for number, inbox in enumerate(inboxes):
+        inbox.put_nowait({"number": number})
+    await until(lambda: len(steps) == 4)
+    assert steps == [0, "other", 1, "other"]
+    await end(loop)
+
+
 async def test_a_slow_handler_gives_way_after_each_message() -> None:
     from time import monotonic
 

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 from unittest.mock import MagicMock
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
@@ -149,18 +148,6 @@ async def test_in_an_event_loop_without_a_transaction_it_is_sent_by_a_task() -> 
     layer.send_on_commit("c", {"type": "x"})
     async with asyncio.timeout(5):
         assert await layer.receive("c") == {"type": "x"}
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_after_a_commit_in_a_thread_of_an_event_loop_that_loop_sends() -> None:
-    layer = LocalLayer()
-
-    def save() -> None:
-        with transaction.atomic():
-            layer.send_on_commit("c", {"type": "x"})
-
-    await sync_to_async(save)()
-    assert layer.queues["c"].qsize() == 1
 
 
 @pytest.mark.django_db(transaction=True)
