@@ -13,7 +13,7 @@ from channels_layers_memory._crowds import Crowds, Limits
 from channels_layers_memory._forks import start_anew_in_children
 from channels_layers_memory._groups import Groups
 
-__all__ = ["OVERDUE", "Limits", "Receivers", "Store", "Waiter"]
+__all__ = ["OVERDUE", "Receivers", "Store", "Waiter"]
 
 #: Seconds that an expired message may stay where there is nothing but `put`.
 OVERDUE: Final = 10.0
