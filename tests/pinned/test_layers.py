@@ -1,6 +1,7 @@
 """What programs and tests written for Channels 4.3 see of channel layers."""
 
 import asyncio
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -97,3 +98,18 @@ async def test_what_programs_wrap_of_the_memory_layer(monkeypatch: pytest.Monkey
     assert not layer.groups
     layer.groups = {}
     layer.channels = {}
+
+
+async def test_a_message_that_is_no_dict_is_an_assertion_error() -> None:
+    layer = InMemoryChannelLayer()
+    await layer.group_add("room", "a")
+    for sending in (layer.send("a", "text"), layer.group_send("room", "text")):
+        with pytest.raises(AssertionError):
+            await sending
+
+
+def test_a_layer_can_be_copied_deeply() -> None:
+    # As Django does with what `setUpTestData` puts into the class.
+    copied = deepcopy(InMemoryChannelLayer(capacity=7))
+    assert type(copied) is InMemoryChannelLayer
+    assert copied.capacity == 7

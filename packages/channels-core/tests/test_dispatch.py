@@ -3,10 +3,12 @@ import contextvars
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
+from math import inf
 from typing import Any
 
 import pytest
 
+from channels_core import _dispatch
 from channels_core._dispatch import (
     Bound,
     MessageLoop,
@@ -170,7 +172,10 @@ def test_between_two_messages_other_tasks_get_their_turn(kind: Any, count: int) 
         runner.run(main())
 
 
-async def test_there_is_no_turn_where_the_wait_for_a_message_is_one() -> None:
+async def test_there_is_no_turn_where_the_wait_for_a_message_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_dispatch, "_BURST_SECONDS", inf)  # on a slow machine, too
     steps: list[str] = []
     receive, left = numbered("a", 5)
 
@@ -189,6 +194,30 @@ async def test_there_is_no_turn_where_the_wait_for_a_message_is_one() -> None:
         await until(lambda: len(steps) == 10)
         assert steps == expected
         await end(loop)
+
+
+async def test_nor_does_a_message_of_another_source_come_before_that_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_dispatch, "_BURST_SECONDS", inf)  # on a slow machine, too
+    steps: list[Any] = []
+    inboxes: list[asyncio.Queue[Message]] = [asyncio.Queue(), asyncio.Queue()]
+
+    async def dispatch(message: Message) -> None:
+        steps.append(message["number"])
+        asyncio.get_running_loop().call_soon(steps.append, "other")
+
+    loop = asyncio.ensure_future(
+        MessageLoop(*((inbox.get, dispatch, lambda: False) for inbox in inboxes)).run(timeout=10)
+    )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    # Both wait, and wake up in the same turn.
+    for number, inbox in enumerate(inboxes):
+        inbox.put_nowait({"number": number})
+    await until(lambda: len(steps) == 4)
+    assert steps == [0, "other", 1, "other"]
+    await end(loop)
 
 
 async def test_a_slow_handler_gives_way_after_each_message() -> None:

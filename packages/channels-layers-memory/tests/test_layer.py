@@ -6,6 +6,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -531,6 +532,20 @@ class TestACopy:
         one = object()
         copying = InMemoryChannelLayer(isolation="deepcopy")
         assert set(copying.copy_message({"n": [one]})) == {"n"}
+
+
+async def test_a_deep_copy_is_an_empty_layer_with_the_same_options(clock: Clock) -> None:
+    layer = InMemoryChannelLayer(capacity=3, isolation="deepcopy", clock=clock)
+    await layer.send("mail", {"n": 1})
+    copy = deepcopy(layer)
+    assert copy.capacity == 3
+    assert list(copy.channels) == []
+    one = object()
+    assert set(copy.copy_message({"n": one})) == {"n"}
+    await copy.group_add("room", "mail")
+    assert copy.groups == {"room": {"mail": clock.now}}
+    assert list(layer.channels) == ["mail"]
+    assert layer.groups == {}
 
 
 class TestBursts:

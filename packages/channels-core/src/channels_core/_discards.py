@@ -34,6 +34,7 @@ def watch_discards(layer: Any, tell: Tell) -> None:
     """
     method = getattr(layer, _NAME, None)
     owner: type | None = None
+    function: Callable[..., Any] = _look_up
     if isinstance(method, MethodType) and isinstance(method.__func__, FunctionType):
         function = method.__func__
         if not hasattr(function, _MARK):
@@ -44,7 +45,7 @@ def watch_discards(layer: Any, tell: Tell) -> None:
         and getattr_static(layer, _NAME, None) is None
     ):
         # It comes from `__getattr__`, as the methods of channels-redis' layer on Pub/Sub do.
-        owner, function = type(layer), _look_up
+        owner = type(layer)
     if owner is not None:
         # Classes that are not written in Python take no attributes.
         with suppress(TypeError, AttributeError):

@@ -372,14 +372,15 @@ class ChannelLayerManager:
                 f"Cannot import BACKEND {path!r} specified for channel layer {name!r}: {error}"
             ) from error
         try:
-            backend: BaseChannelLayer = backend_class(**config)
+            backend: Any = backend_class(**config)
         except Exception as error:
             # As itself: programs catch what the constructor of their layer raises.
             error.add_note(f"Raised by BACKEND {path!r} specified for channel layer {name!r}")
             raise
         if not isinstance(backend, BaseChannelLayer):
             give_sync_calls(backend)
-        return backend
+        layer: BaseChannelLayer = backend
+        return layer
 
     def __getitem__(self, key: str) -> BaseChannelLayer:
         """Return the layer of an alias, built on first use.

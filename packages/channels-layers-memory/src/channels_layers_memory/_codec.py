@@ -84,9 +84,13 @@ def shared(payload: Payload) -> Payload:
     return payload if callable(payload) else payload.copy
 
 
+class _NotADictError(TypeError, AssertionError):
+    """What is to be sent is no message; tests for Channels 4 know it as an AssertionError."""
+
+
 def _require_dict(message: object) -> dict[Any, Any]:
     if not isinstance(message, dict):
-        raise TypeError(
+        raise _NotADictError(
             f"A message must be a dict, not {type(message).__name__}: {reprlib.repr(message)}"
         )
     return message

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from channels_layers_memory._store import Store
+from channels_layers_memory._crowds import Crowds
 
 __all__ = ["give_way"]
 
@@ -18,7 +18,7 @@ _TURNS_WITHOUT_A_PAUSE: Final = 10
 _PAUSE: Final = 0.0001
 
 
-async def give_way(store: Store, names: Iterable[str]) -> None:
+async def give_way(store: Crowds, names: Iterable[str]) -> None:
     """Wait until channels are no more than half full, as long as messages are taken.
 
     Args:

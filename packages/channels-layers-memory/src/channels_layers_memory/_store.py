@@ -12,27 +12,13 @@ from channels_core.forks import start_anew_in_children
 from channels_layers_memory._backlogs import Backlog, Backlogs, Message
 from channels_layers_memory._clocks import UNMOVED, movable
 from channels_layers_memory._codec import Payload
+from channels_layers_memory._crowds import Crowds, Limits
 from channels_layers_memory._groups import Groups
 
-__all__ = ["OVERDUE", "Limits", "Receivers", "Store", "Waiter"]
+__all__ = ["OVERDUE", "Receivers", "Store", "Waiter"]
 
 #: Seconds that an expired message may stay where there is nothing but `put`.
 OVERDUE: Final = 10.0
-
-
-class Limits(Protocol):
-    """What bounds a store; asked whenever it matters."""
-
-    @property
-    def expiry(self) -> float:
-        """Seconds that a message may wait."""
-
-    @property
-    def group_expiry(self) -> float:
-        """Seconds that a membership lasts unless it is renewed."""
-
-    def get_capacity(self, channel: str) -> int:
-        """Return how many messages may wait in a channel."""
 
 
 class Waiter(Protocol):
@@ -54,7 +40,7 @@ W = TypeVar("W", bound=Waiter)
 Receivers: TypeAlias = OrderedDict[Waiter, None]
 
 
-class Store:
+class Store(Crowds):
     """The channels and groups of one layer.
 
     `channels` has a name only while messages wait in it (its backlog) or receivers do: never
@@ -109,9 +95,7 @@ class Store:
         # A message with a lower number was sent before the last flush.
         self._flushed = self._number()
         self._thrown_away: deque[tuple[str, Waiter]] = deque()
-        #: Channels that were more than half full; with the number of the first message, where
-        #: nobody took it while a sender gave way. That channel is not waited for again.
-        self.crowded: dict[str, int | None] = {}
+        self.crowded = {}
 
     # Messages
 
@@ -179,38 +163,6 @@ class Store:
             return waiter
         finally:
             self._release()
-
-    def first_if_crowded(self, name: str) -> int | None:
-        """Return the number of the first message of a channel, if to give way may help.
-
-        Returns:
-            None if the channel is at most half full, or nobody has taken that message before.
-        """
-        with self._lock:
-            backlog = self._backlogs.kept.get(name)
-            if not backlog or len(backlog) * 2 <= self._limits.get_capacity(name):
-                self.crowded.pop(name, None)
-                return None
-            first = backlog[0][1]
-            return None if self.crowded.get(name) == first else first
-
-    def has_first(self, name: str, number: int) -> bool:
-        """Return whether a message is still the first of a channel."""
-        with self._lock:
-            backlog = self._backlogs.kept.get(name)
-            return bool(backlog) and backlog[0][1] == number
-
-    def note_unread(self, name: str, number: int) -> None:
-        """Note that nobody takes the first message of a channel for now."""
-        with self._lock:
-            if name in self.crowded:
-                self.crowded[name] = number
-
-    def crowded_members(self, group: str) -> list[str]:
-        """Return the channels of a group that were more than half full."""
-        with self._lock:
-            members = self.groups.members.get(group, ())
-            return [name for name in self.crowded if name in members]
 
     def give_up(self, name: str, waiter: Waiter) -> None:
         """End the wait of a receiver; a message that it was given already goes back."""

@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, ClassVar, Final
+from copy import copy
+from typing import Any, ClassVar, Final, Self
 
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
@@ -73,11 +74,23 @@ class InMemoryChannelLayer(BaseChannelLayer):
             )
         super().__init__(expiry=expiry, capacity=capacity, channel_capacity=channel_capacity)
         self.group_expiry = group_expiry
-        self._checked: set[str] = set()
         self._encode = ISOLATIONS[isolation]
+        self._clock = clock
+        self._start()
+
+    def _start(self) -> None:
+        """Be empty."""
+        clock = self._clock
+        self._checked: set[str] = set()
         self._store = Store(limits=self, clock=clock or movable, group_clock=clock or steady)
         self._channels = Channels(self._store)
         self._drops = Drops(clock or steady)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return an empty layer with the same options; Django copies what tests keep in a class."""
+        layer = copy(self)
+        layer._start()
+        return layer
 
     # To look at
 
