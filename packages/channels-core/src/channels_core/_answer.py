@@ -12,7 +12,7 @@ from channels_core._logging import collect_records, records_handled
 from channels_core._uvicorn import let_server_close
 from channels_core.abort import abort_response
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
-from channels_core.refusal import refusal
+from channels_core.refusal import answers_failures, refusal
 from channels_core.typing import Message, Receive, Scope, Send
 
 __all__ = ["answer_client_errors", "one_line"]
@@ -67,6 +67,7 @@ async def answer_client_errors(
         return receive()
 
     collect_records()
+    token = answers_failures.set(True)
     try:
         result = await application(
             scope, markcoroutinefunction(noting_receive), markcoroutinefunction(noting_send)
@@ -91,6 +92,7 @@ async def answer_client_errors(
         if not await _end_response(scope, send, error, last_sent):
             raise
     finally:
+        answers_failures.reset(token)
         await records_handled()
 
 

@@ -154,7 +154,7 @@ class TestFailures:
         async def handle(self: Any, body: bytes) -> None:
             raise RouteNotFound("no such path")
 
-        client = Client(recording(handle))
+        client = Client(recording(handle), bare=True)
         client.request()
         with pytest.raises(RouteNotFound):
             await client.end()
@@ -170,6 +170,42 @@ class TestFailures:
         assert status == 500
         [message] = caplog.messages
         assert "Program returned from handle without a response to GET '/a/'" in message
+
+
+class TestWithoutTheOutermostRouter:
+    """As tests drive a consumer: what fails comes out, and nothing is sent for it."""
+
+    @pytest.mark.parametrize("error", [LookupError("a fault"), Http404("a refusal")])
+    async def test_an_exception_comes_out(self, error: Exception) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise error
+
+        client = Client(recording(handle), bare=True)
+        client.request()
+        with pytest.raises(type(error)) as raised:
+            await client.end()
+        assert raised.value is error
+        assert not client.sent
+
+    async def test_to_return_without_a_response_sends_none(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            pass
+
+        client = Client(recording(handle), bare=True)
+        client.request()
+        await client.end()
+        assert not client.sent
+        assert "Program returned from handle without a response" in caplog.text
+
+    async def test_our_own_limits_are_answered_all_the_same(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise NotImplementedError
+
+        program = recording(handle)
+        program.max_body_size = 1
+        assert (await ask(program, b"ab", bare=True))[0] == 413
 
 
 class TestTheClientLeaves:
