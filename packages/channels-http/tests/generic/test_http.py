@@ -3,6 +3,7 @@ import gc
 import json
 import logging
 import weakref
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
@@ -522,8 +523,11 @@ class TestLongPolling:
         self, layer: LocalLayer, kind: str
     ) -> None:
         class Careless(LongPoll):
+            # Without a `handle` of its own, `get` answers HTTP.
+            handle = AsyncHttpConsumer.handle
+
             async def get(self, body: bytes) -> None:
-                raise NotImplementedError
+                await LongPoll.handle(self, body)
 
         client = Client(Careless)
         client.request()
@@ -595,6 +599,23 @@ class TestPrograms:
         await client.messages(2)
         await layer.group_send("chat", {"type": "delete"})
         assert (await client.whole())[2] == b"deleted"
+
+    @pytest.mark.parametrize("name", ["put", "get"])
+    async def test_whatever_their_parameters_are(self, layer: LocalLayer, name: str) -> None:
+        async def put(self: Any, body: Any) -> None:
+            await self.send_body(body["type"].encode())
+
+        @wraps(put)
+        async def get(self: Any, *args: Any) -> None:
+            await put(self, *args)
+
+        methods = {"put": put, "get": get}
+        # A class has no signature that Python could tell.
+        client = Client(type("Named", (LongPoll,), {**methods, "options": dict}))
+        client.request()
+        await client.messages(2)
+        await layer.group_send("chat", {"type": name})
+        assert (await client.whole())[2] == name.encode()
 
     async def test_it_may_take_over_the_end(self) -> None:
         class Noting(AsyncHttpConsumer):

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from inspect import signature
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
@@ -96,7 +95,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         super().__init_subclass__(**kwargs)
         if cls.handle is not AsyncHttpConsumer.handle:
             # Its requests go to `handle`: methods of these names may be for messages of the layer.
-            others = {name: True for name in _METHODS if _takes_no_body(getattr(cls, name))}
+            others = {name: True for name in _METHODS if getattr(cls, name) is not None}
             cls._channels_handlers = {**cls._channels_handlers, **others}
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
@@ -348,8 +347,3 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
 
         Called exactly once for each request, however it ends.
         """
-
-
-def _takes_no_body(method: Any) -> bool:
-    """Tell whether this is a handler of messages, and not one of requests: by its parameters."""
-    return callable(method) and "body" not in signature(method).parameters
