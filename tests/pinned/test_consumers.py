@@ -174,3 +174,32 @@ async def test_an_error_of_group_discard_leaves_the_application(
         patch.setattr(get_channel_layer(), "group_discard", fail)
         with pytest.raises(ConnectionError, match=r"^away$"):
             await socket.disconnect()
+
+
+async def test_what_a_http_consumer_raises_comes_out_of_get_response() -> None:
+    class Fails(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            raise ZeroDivisionError("the program's own")
+
+    with pytest.raises(ZeroDivisionError, match=r"^the program's own$"):
+        await HttpCommunicator(Fails.as_asgi(), "GET", "/").get_response()
+
+
+async def test_a_http_consumer_without_handle_says_so() -> None:
+    class Nothing(AsyncHttpConsumer):
+        pass
+
+    with pytest.raises(NotImplementedError) as raised:
+        await HttpCommunicator(Nothing.as_asgi(), "GET", "/").get_response()
+    text = "Subclasses of AsyncHttpConsumer must provide a handle() method."
+    assert str(raised.value) == text
+
+
+async def test_a_body_that_is_neither_bytes_nor_text_is_an_assertion_error() -> None:
+    class Counts(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            await self.send_response(200, 1)  # type: ignore[arg-type] # what the test is about
+
+    with pytest.raises(AssertionError) as raised:
+        await HttpCommunicator(Counts.as_asgi(), "GET", "/").get_response()
+    assert str(raised.value) == "Body is not bytes"

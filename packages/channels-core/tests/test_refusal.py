@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from channels_core.refusal import refusal, refuse
-from channels_core.typing import Message, Scope
+from channels_core.refusal import failures_are_answered, refusal, refuse
+from channels_core.routing import ProtocolTypeRouter
+from channels_core.typing import Message, Receive, Scope, Send
 
 DENIAL: Scope = {"type": "websocket", "extensions": {"websocket.http.response": {}}}
 
@@ -92,3 +93,12 @@ async def test_a_client_that_has_left_needs_no_answer() -> None:
 
     connection = Connection(DENIAL)
     await refuse(connection.scope, connection.receive, send, 403)
+
+
+async def test_the_outermost_router_answers_failures_of_what_it_serves() -> None:
+    async def asks(scope: Scope, receive: Receive, send: Send) -> bool:
+        return failures_are_answered()
+
+    router: Any = ProtocolTypeRouter({"http": asks})
+    assert await router({"type": "http"}, None, None) is True
+    assert failures_are_answered() is False

@@ -80,10 +80,10 @@ class TestProtocolTypeRouter:
         with pytest.raises(RouteNotFound) as raised:
             await lead(router, {"type": "alternate"})
         assert isinstance(raised.value, ValueError | ChannelsError)
-        assert str(raised.value) == (
-            "No application configured for scope type 'alternate'. "
+        assert str(raised.value) == "No application configured for scope type 'alternate'"
+        assert raised.value.__notes__ == [
             "There is one for each of: 'websocket', 'lifespan', 'http'"
-        )
+        ]
 
     async def test_a_scope_without_a_type_is_an_error(self) -> None:
         with pytest.raises(KeyError):
@@ -298,14 +298,15 @@ class TestURLRouter:
         with pytest.raises(RouteNotFound) as raised:
             await lead_to(router, "/a\n/")
         assert isinstance(raised.value, ValueError)
-        assert str(raised.value) == (
-            r"No route found for path 'a\n/'. "
+        assert str(raised.value) == r"No route found for path 'a\n/'."
+        assert raised.value.__notes__ == [
             "Tried: '0/', '1/', '2/', '3/', '4/', '5/', '6/', '7/', '8/', '9/' and 2 more"
-        )
+        ]
 
     async def test_a_router_without_routes_matches_nothing(self) -> None:
-        with pytest.raises(RouteNotFound, match=r"^No route found for path 'a'. Tried: nothing$"):
+        with pytest.raises(RouteNotFound) as raised:
             await lead_to(URLRouter([]), "/a")
+        assert raised.value.__notes__ == ["Tried: nothing"]
 
     async def test_a_scope_without_a_path_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="No 'path' key in connection scope, cannot route"):
@@ -355,8 +356,10 @@ class TestRootPath:
     @pytest.mark.parametrize("where", ["/a/", "/ra/", "/"])
     async def test_a_path_that_is_not_below_it_has_no_route(self, where: str) -> None:
         router = URLRouter([re_path("", Mark(1))])
-        with pytest.raises(RouteNotFound, match=rf"^No route found for path '{where}'.*'/r'"):
+        with pytest.raises(RouteNotFound) as raised:
             await lead_to(router, where, root_path="/r")
+        assert str(raised.value) == f"No route found for path '{where}'."
+        assert raised.value.__notes__ == ["It is not below the root_path '/r'"]
 
     async def test_an_inner_router_leaves_it_to_the_outer_one(self) -> None:
         router = URLRouter([path("r/", URLRouter([path("a/", Mark(1))]))])
@@ -402,10 +405,13 @@ class TestNested:
         router = URLRouter([re_path("^p/", regex), path("q/", Mark(2)), path("p/", many)])
         with pytest.raises(RouteNotFound) as raised:
             await lead_to(router, "/p/x/")
-        assert str(raised.value) == (
-            "No route found for path 'p/x/'. Tried: '^p/b/$', 'q/', 'p/0/', 'p/1/', 'p/2/', "
-            "'p/3/', 'p/4/', 'p/5/', 'p/6/', 'p/7/' and 4 more"
-        )
+        assert str(raised.value) == "No route found for path 'p/x/'."
+        assert raised.value.__notes__ == [
+            (
+                "Tried: '^p/b/$', 'q/', 'p/0/', 'p/1/', 'p/2/', "
+                "'p/3/', 'p/4/', 'p/5/', 'p/6/', 'p/7/' and 4 more"
+            )
+        ]
 
     @pytest.mark.parametrize("error", [ValueError("mine"), RouteNotFound("mine")])
     async def test_an_error_of_an_application_is_no_missing_route(self, error: Exception) -> None:
@@ -436,14 +442,18 @@ class TestChannelNameRouter:
         router = ChannelNameRouter({f"n{n}": Mark(n) for n in range(12)})
         with pytest.raises(RouteNotFound) as raised:
             await lead(router, {"type": "channel", "channel": "other"})
-        assert str(raised.value) == (
-            "No application configured for channel name 'other'. There is one for each of: "
-            "'n0', 'n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8', 'n9' and 2 more"
-        )
+        assert str(raised.value) == "No application configured for channel name 'other'"
+        assert raised.value.__notes__ == [
+            (
+                "There is one for each of: "
+                "'n0', 'n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8', 'n9' and 2 more"
+            )
+        ]
 
     async def test_a_scope_without_a_channel_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match=r"No 'channel' key .* type is 'http'"):
+        with pytest.raises(ValueError, match=r"without a 'channel' key") as raised:
             await lead(ChannelNameRouter({}), {"type": "http"})
+        assert raised.value.__notes__ == ["The type of this scope is 'http'."]
 
 
 class TestDefaultApplication:

@@ -7,6 +7,7 @@ from typing import Any
 
 from channels_core.applications import as_asgi3
 from channels_core.layers import BaseChannelLayer
+from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Scope
 from channels_http.generic.http import AsyncHttpConsumer
 from channels_http.generic.sse import SseOptions
@@ -30,7 +31,12 @@ async def until(condition: Any, changed: asyncio.Event) -> None:
 class Client:
     """Drive an application with one request, and keep what it sends."""
 
-    def __init__(self, application: Any, method: str = "GET", **scope: Any) -> None:
+    def __init__(
+        self, application: Any, method: str = "GET", *, bare: bool = False, **scope: Any
+    ) -> None:
+        """Serve it behind the outermost router, unless it is to be `bare` as in many tests."""
+        bare = bare or scope.get("type", "http") != "http"
+        served = application if bare else ProtocolTypeRouter({"http": application})
         defaults = {"path": "/a/", "query_string": b"", "headers": []}
         self.scope: Scope = {"type": "http", "method": method, **defaults, **scope}
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
@@ -38,9 +44,7 @@ class Client:
         self.sent: list[Message] = []
         self.fault: Exception | None = None
         self.changed = asyncio.Event()
-        self.task = asyncio.ensure_future(
-            as_asgi3(application)(self.scope, self._receive, self._send)
-        )
+        self.task = asyncio.ensure_future(as_asgi3(served)(self.scope, self._receive, self._send))
         self.task.add_done_callback(lambda _: self.changed.set())
 
     async def _receive(self) -> Message:

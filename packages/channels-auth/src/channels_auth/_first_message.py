@@ -80,7 +80,8 @@ async def run_accepted(
         if answer is not None:
             raise
         # Around this, nobody can answer any more: what ProtocolTypeRouter sees is an accept.
-        logger.warning("websocket %.200r: %.1000s", scope.get("path"), error)
+        text = " ".join([str(error), *getattr(error, "__notes__", ())])
+        logger.warning("websocket %.200r: %.1000s", scope.get("path"), text)
         with contextlib.suppress(OSError):
             await send({"type": "websocket.close", "code": 4404})
         return None

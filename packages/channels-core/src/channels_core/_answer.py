@@ -16,10 +16,10 @@ from channels_core._steps import first_step
 from channels_core._uvicorn import let_server_close
 from channels_core.abort import abort_response
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
-from channels_core.refusal import refusal
+from channels_core.refusal import answers_failures, refusal
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line"]
+__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line", "told"]
 
 logger = logging.getLogger("django.channels.routing")
 
@@ -71,6 +71,7 @@ async def answer_client_errors(
         return receive()
 
     collect_records()
+    token = answers_failures.set(True)
     try:
         result = await application(
             scope, markcoroutinefunction(noting_receive), markcoroutinefunction(noting_send)
@@ -96,6 +97,7 @@ async def answer_client_errors(
         if not (was_answered(error) or await _end_response(scope, send, error, last_sent)):
             raise
     finally:
+        answers_failures.reset(token)
         await records_handled()
 
 
@@ -162,9 +164,15 @@ async def _close(send: Send, code: int) -> None:
 
 def _warn(scope: Scope, error: Exception) -> None:
     # The standard library's text, which programs expect of the error, does not name the frame.
-    fault = f"A text frame is not JSON: {error}" if isinstance(error, InvalidJSON) else str(error)
+    fault = f"A text frame is not JSON: {error}" if isinstance(error, InvalidJSON) else told(error)
     # Cut short and escaped: the client chose the path, and no line of the log may be its work.
     logger.warning("%s %.200r: %s", scope["type"], scope.get("path"), one_line(fault))
+
+
+def told(error: Exception) -> str:
+    """Return the text of an error with its notes."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return ". ".join([str(error).removesuffix("."), *notes]) if notes else str(error)
 
 
 def one_line(text: str) -> str:

@@ -1,13 +1,26 @@
 """Refuse a connection before its application has answered it, over HTTP or a WebSocket."""
 
 import contextlib
+from contextvars import ContextVar
 
 from channels_core._uvicorn import let_server_close
 from channels_core.generic._events import denial
 from channels_core.headers import HeadersArgument, encode_response_headers
 from channels_core.typing import AnyScope, Message, Receive, Send
 
-__all__ = ["refusal", "refuse"]
+__all__ = ["failures_are_answered", "refusal", "refuse"]
+
+#: Set by the outermost router for what it serves.
+answers_failures: ContextVar[bool] = ContextVar("channels_answers_failures", default=False)
+
+
+def failures_are_answered() -> bool:
+    """Return whether the present connection is one of an outermost router's.
+
+    Its client is told of a failure then. An application that a test drives by itself, without a
+    `ProtocolTypeRouter`, lets its exceptions out and sends nothing.
+    """
+    return answers_failures.get()
 
 
 def refusal(

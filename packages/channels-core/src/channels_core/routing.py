@@ -138,9 +138,9 @@ class ProtocolTypeRouter(Application):
         kind = scope["type"]
         application = self.application_mapping.get(kind) or self._defaults.get(kind)
         if application is None:
-            raise RouteNotFound(
-                f"No application configured for scope type {kind!r}. "
-                f"There is one for each of: {_shown(map(repr, self._all_applications()))}"
+            raise _explained(
+                RouteNotFound(f"No application configured for scope type {kind!r}"),
+                f"There is one for each of: {_shown(map(repr, self._all_applications()))}",
             )
         return application
 
@@ -153,7 +153,8 @@ class _NoRoute(RouteNotFound):
     """No route of a `URLRouter` matches; one around it may have another that does."""
 
     def __init__(self, path: str, why: str, tried: Sequence[str] = (), untold: int = 0) -> None:
-        super().__init__(f"No route found for path {path!r}. {why}")
+        super().__init__(f"No route found for path {path!r}.")
+        self.add_note(why)
         self.tried = tried
         self.untold = untold
         #: Whether it comes out of an application that a route did lead to.
@@ -282,6 +283,12 @@ def _inner_scope(
     }
 
 
+def _explained(error: ValueError, note: str) -> ValueError:
+    """Return an error whose text is compared by programs, with more to say in a note."""
+    error.add_note(note)
+    return error
+
+
 def _shown(items: Iterable[str], more: int = 0) -> str:
     """Join items for a message, which says so if there are more or none."""
     text = ", ".join(items) or "nothing"
@@ -338,15 +345,19 @@ class ChannelNameRouter(Application):
 
     def _application_for(self, scope: Scope) -> ASGIApplication:
         if "channel" not in scope:
-            raise ValueError(
-                "No 'channel' key in connection scope, cannot route by it; scopes of the type "
-                f"'channel' have one, and this one's type is {scope.get('type')!r}"
+            raise _explained(
+                ValueError(
+                    "ChannelNameRouter got a scope without a 'channel' key. Did you make sure "
+                    "it's only being used for 'channel' type messages?"
+                ),
+                f"The type of this scope is {scope.get('type')!r}.",
             )
         application = self.application_mapping.get(scope["channel"])
         if application is None:
             names = list(self.application_mapping)
-            raise RouteNotFound(
-                f"No application configured for channel name {scope['channel']!r}. There is one "
-                f"for each of: {_shown(map(repr, names[:_SHOWN]), len(names[_SHOWN:]))}"
+            raise _explained(
+                RouteNotFound(f"No application configured for channel name {scope['channel']!r}"),
+                "There is one for each of: "
+                f"{_shown(map(repr, names[:_SHOWN]), len(names[_SHOWN:]))}",
             )
         return application

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from asgiref.server import StatelessServer
 
+from channels_core._answer import told
 from channels_core._dispatch import wait_despite_cancellation
 from channels_core._failures import was_logged
 from channels_core._instances import Instance, Instances
@@ -309,7 +310,9 @@ class Worker(StatelessServer):
         message = application_details.get("message")
         arguments = _type_of(message), application_details["scope"].get("channel")
         if isinstance(exception, RouteNotFound):
-            logger.error("A message of type %s from channel %r is lost: %s", *arguments, exception)
+            logger.error(
+                "A message of type %s from channel %r is lost: %s", *arguments, told(exception)
+            )
         else:
             logger.error(
                 "The application failed for a message of type %s from channel %r",

@@ -174,6 +174,7 @@ class TestAnnounced:
     HEADERS = [
         [(b"host", b"a"), (b"content-length", b"5")],
         [(b"transfer-encoding", b"chunked"), (b"host", b"a")],
+        [(b"Transfer-Encoding", b"chunked")],
     ]
 
     @pytest.mark.parametrize("headers", HEADERS)

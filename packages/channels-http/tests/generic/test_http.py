@@ -3,6 +3,7 @@ import gc
 import json
 import logging
 import weakref
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
@@ -154,7 +155,7 @@ class TestFailures:
         async def handle(self: Any, body: bytes) -> None:
             raise RouteNotFound("no such path")
 
-        client = Client(recording(handle))
+        client = Client(recording(handle), bare=True)
         client.request()
         with pytest.raises(RouteNotFound):
             await client.end()
@@ -170,6 +171,42 @@ class TestFailures:
         assert status == 500
         [message] = caplog.messages
         assert "Program returned from handle without a response to GET '/a/'" in message
+
+
+class TestWithoutTheOutermostRouter:
+    """As tests drive a consumer: what fails comes out, and nothing is sent for it."""
+
+    @pytest.mark.parametrize("error", [LookupError("a fault"), Http404("a refusal")])
+    async def test_an_exception_comes_out(self, error: Exception) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise error
+
+        client = Client(recording(handle), bare=True)
+        client.request()
+        with pytest.raises(type(error)) as raised:
+            await client.end()
+        assert raised.value is error
+        assert not client.sent
+
+    async def test_to_return_without_a_response_sends_none(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            pass
+
+        client = Client(recording(handle), bare=True)
+        client.request()
+        await client.end()
+        assert not client.sent
+        assert "Program returned from handle without a response" in caplog.text
+
+    async def test_our_own_limits_are_answered_all_the_same(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            raise NotImplementedError
+
+        program = recording(handle)
+        program.max_body_size = 1
+        assert (await ask(program, b"ab", bare=True))[0] == 413
 
 
 class TestTheClientLeaves:
@@ -481,8 +518,11 @@ class TestLongPolling:
         self, layer: LocalLayer, kind: str
     ) -> None:
         class Careless(LongPoll):
+            # Without a `handle` of its own, `get` answers HTTP.
+            handle = AsyncHttpConsumer.handle
+
             async def get(self, body: bytes) -> None:
-                raise NotImplementedError
+                await LongPoll.handle(self, body)
 
         client = Client(Careless)
         client.request()
@@ -573,6 +613,23 @@ class TestPrograms:
         await client.messages(2)
         await layer.group_send("chat", {"type": "delete"})
         assert (await client.whole())[2] == b"deleted"
+
+    @pytest.mark.parametrize("name", ["put", "get"])
+    async def test_whatever_their_parameters_are(self, layer: LocalLayer, name: str) -> None:
+        async def put(self: Any, body: Any) -> None:
+            await self.send_body(body["type"].encode())
+
+        @wraps(put)
+        async def get(self: Any, *args: Any) -> None:
+            await put(self, *args)
+
+        methods = {"put": put, "get": get}
+        # A class has no signature that Python could tell.
+        client = Client(type("Named", (LongPoll,), {**methods, "options": dict}))
+        client.request()
+        await client.messages(2)
+        await layer.group_send("chat", {"type": name})
+        assert (await client.whole())[2] == name.encode()
 
     async def test_it_may_take_over_the_end(self) -> None:
         class Noting(AsyncHttpConsumer):

@@ -51,7 +51,9 @@ class RequestBody:
         """
         length = b"0"
         announced = waits = False
-        for name, value in headers:
+        for given, value in headers:
+            # Servers write names in lower case; a test may not.
+            name = given.lower()
             if name == b"content-length":
                 length = value
                 announced = announced or value != b"0"

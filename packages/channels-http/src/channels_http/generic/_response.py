@@ -31,7 +31,9 @@ def as_bytes(body: Any) -> bytes:
         return body.encode()
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body)
-    raise _NoBytes(f"A body is bytes or str, not {type(body).__name__}")
+    error = _NoBytes("Body is not bytes")
+    error.add_note(f"It is bytes or str, not {type(body).__name__}.")
+    raise error
 
 
 class _NoBytes(TypeError, AssertionError):
