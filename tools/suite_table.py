@@ -48,7 +48,7 @@ class Suite:
         failures: What fails with ours alone, with the reason.
         failures_alike: What fails with upstream too, with the reason.
         wheel: Whether its wheel is taken instead, since the archive needs a compiler.
-        alone: Whether it is installed without its requirements, since these refuse `channels` 5.
+        alone: Whether it is installed without its requirements: these refuse `channels` 5.
         programs: The folder in tests/suites that has our tests of it, if its archive has none.
         needs_redis: Whether its tests want Redis at its usual ports.
         needs_rabbitmq: Whether they want RabbitMQ at its usual port.
@@ -112,14 +112,14 @@ def constraints(suite: Suite, pins: Iterable[str], common: str) -> str:
 
 
 def conflicts(suite: Suite, report: str) -> list[str]:
-    """Return what `pip check` reports, without the refusal of `channels` 5 that is known.
+    """Return what `pip check` reports, without the refusals that are known.
 
     Args:
-        suite: The suite; only one that is installed `alone` may refuse.
+        suite: The suite; one that is installed `alone` may refuse `channels` 5 and our Django.
         report: The output of `pip check`.
     """
     package = re.escape(name_of(suite.name))
-    known = rf"{package} \S+ has requirement channels\b.*, but you have channels 5\..*"
+    known = rf"{package} \S+ has requirement (?i:channels\b.* channels 5\.|django\b.* django ).*"
     lines = [
         line for line in report.splitlines() if line and line != "No broken requirements found."
     ]

@@ -62,7 +62,7 @@ class TestTheTable:
             assert f"`{test.rpartition('::')[2].partition('[')[0]}`" in PAGE
 
     def test_the_page_names_no_other_runs(self) -> None:
-        rows = re.findall(r"^\| ([\w-]+) \| (\d+\.\d+\.\d+) \|", PAGE, re.MULTILINE)
+        rows = re.findall(r"^\| ([\w-]+) \| (\d+\.\d+\.\d+\w*) \|", PAGE, re.MULTILINE)
         assert rows == [(suite.name, suite.version) for suite in SUITES]
 
 
@@ -181,6 +181,13 @@ class TestConflicts:
     def test_a_package_that_is_installed_alone_may_refuse_our_version(self) -> None:
         suite = replace(SUITE, name="some_package", alone=True)
         assert conflicts(suite, f"{self.REFUSAL}\n{self.OTHER}\n") == [self.OTHER]
+
+    def test_it_may_refuse_our_django(self) -> None:
+        suite = replace(SUITE, name="some_package", alone=True)
+        refusal = "some-package 1.0 has requirement Django<5,>=4, but you have django 5.2.19."
+        assert conflicts(suite, refusal) == []
+        older = "some-package 1.0 has requirement channels<4, but you have channels 4.3.2."
+        assert conflicts(suite, older) == [older]
 
     def test_no_other_package_may(self) -> None:
         assert conflicts(replace(SUITE, name="some-package"), self.REFUSAL) == [self.REFUSAL]
