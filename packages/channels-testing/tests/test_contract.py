@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import unittest
+from functools import partial
 from typing import Any
 
 import pytest
@@ -160,9 +161,9 @@ class TestEnds:
     def test_what_is_closed_need_not_give_what_can_be_awaited(self) -> None:
         class Closing(Small):
             def make_layer(self, **options: Any) -> Any:
-                self.made = Layer()
-                self.made.close = lambda: self.made.done.append("close")  # type: ignore[method-assign,assignment] # as said
-                return self.made
+                self.made = made = Layer()
+                made.close = partial(made.done.append, "close")  # type: ignore[method-assign,assignment] # as said
+                return made
 
         contract = Closing()
         contract.test_kept()

@@ -107,6 +107,7 @@ class Plain(SimpleLayer):
     """Neither has groups nor can be flushed."""
 
     extensions = ()  # type: ignore[assignment] # any collection will do
+    group_add = None  # type: ignore[assignment] # as if it had none
 
 
 def test_a_layer_without_groups_leaves_nothing_running_either() -> None:
