@@ -201,9 +201,10 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         else:
             try:
                 await self.dispatch(message)
-            except Exception as error:  # noqa: BLE001 - it is raised on, unless it is the client's
+            except Exception as error:
                 # Here, where it has left the program's handlers: they may catch it themselves.
-                await self._channels_settle_failure(error, message)
+                if not await self._channels_settle_failure(error, message):
+                    raise
         if self._channels_after or self._channels_usage.pending:
             await self._channels_settle()
         self._channels_message = None
@@ -213,15 +214,16 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         self._channels_message = message
         try:
             await self.dispatch(message)
-        except Exception as error:  # noqa: BLE001 - as above
-            await self._channels_settle_failure(error, message)
+        except Exception as error:
+            if not await self._channels_settle_failure(error, message):
+                raise
         if self._channels_after or self._channels_usage.pending:
             await self._channels_settle()
         self._channels_message = None
 
-    async def _channels_settle_failure(self, error: Exception, message: Message) -> None:
-        """Do what a handler's failure asks for, if it is the client's doing; else raise it."""
-        raise error
+    async def _channels_settle_failure(self, error: Exception, message: Message) -> bool:
+        """Do what a failure asks for that is the client's doing, and return whether it is."""
+        return False
 
     async def _channels_settle(self) -> None:
         """Do what is due between two handlers, and after the last one."""

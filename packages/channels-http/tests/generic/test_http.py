@@ -204,8 +204,7 @@ class TestWithoutTheOutermostRouter:
         async def handle(self: Any, body: bytes) -> None:
             raise NotImplementedError
 
-        program = recording(handle)
-        program.max_body_size = 1
+        program = recording(handle, max_body_size=1)
         assert (await ask(program, b"ab", bare=True))[0] == 413
 
 

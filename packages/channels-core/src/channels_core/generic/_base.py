@@ -126,19 +126,20 @@ class WebsocketBase(GroupMember):
     def _channels_payload(self, message: Message) -> dict[str, Any]:
         return _events.payload(message, self._channels_max_message_size)
 
-    async def _channels_settle_failure(self, error: Exception, message: Message) -> None:
+    async def _channels_settle_failure(self, error: Exception, message: Message) -> bool:
         if vars(error).get(_LOSS) is self._channels_socket:
-            return
+            return True
         if message.get("type") != "websocket.receive":
-            raise error
+            return False
         if not isinstance(error, InvalidFrame):
             code: int | None = getattr(error, _events.CLOSE_CODE, None)
             if code is None:
-                raise error
+                return False
             fault = InvalidFrame(f"A text frame cannot be decoded: {error}", code)
             fault.__cause__ = error
             error = fault
         await self._channels_call(find_hook(self, "invalid_frame"), error)
+        return True
 
     def _channels_private_close(self, error: InvalidFrame) -> WebsocketClose:
         """Return the close for a server that keeps the codes below 3000 to itself."""
