@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from channels_core.layers import channel_layers
 from fakes import LocalLayer
+
+# No limit of time: a machine under load cannot keep one.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture
