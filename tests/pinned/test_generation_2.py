@@ -93,7 +93,7 @@ def test_a_router_of_channels_in_the_first_step() -> None:
     assert call(router, {"type": "channel", "channel": "other"}) == 2
     with pytest.raises(ValueError, match="No application configured for channel name 'none'"):
         call(router, {"type": "channel", "channel": "none"})
-    with pytest.raises(ValueError, match="No 'channel' key in connection scope"):
+    with pytest.raises(ValueError, match="got a scope without a 'channel' key"):
         call(router, {"type": "channel"})
 
 

@@ -64,6 +64,14 @@ def test_how_the_body_is_cut_up_is_the_servers_affair() -> None:
     assert start["headers"] == [(b"X-A", b"b")]
 
 
+@pytest.mark.parametrize(("head", "status"), [(True, 200), (False, 204), (False, 304)])
+def test_a_program_may_have_it_all_as_it_gives_it(head: bool, status: int) -> None:
+    headers = {"Transfer-Encoding": "chunked"}
+    start, part = Response(head=head, as_given=True).whole(status, b"abc", headers)
+    assert start["headers"] == [(b"Transfer-Encoding", b"chunked")]
+    assert part["body"] == b"abc"
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_some_responses_have_no_body(status: int) -> None:
     start, part = Response(head=False).whole(status, b"abc", None)

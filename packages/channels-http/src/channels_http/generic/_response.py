@@ -49,15 +49,17 @@ class Response:
             is open and has a body. To be unset when the client has left.
     """
 
-    def __init__(self, *, head: bool) -> None:
+    def __init__(self, *, head: bool, as_given: bool = False) -> None:
         """Start with nothing sent.
 
         Args:
             head: Whether the request is a HEAD, whose response has no body.
+            as_given: Whether all of it goes out as the program gives it, whatever HTTP says.
         """
+        self._as_given = as_given
         self.state = ResponseState.WAITING
         self.streams = False
-        self._without_body = head
+        self._without_body = head and not as_given
 
     def start(self, status: int, headers: HeadersArgument) -> Message:
         """Build the message that starts it.
@@ -74,14 +76,13 @@ class Response:
         given: object = status
         if not (isinstance(given, int) and 200 <= given <= 999):
             raise ValueError(f"The status of a response is an int from 200 to 999, not {status!r}")
-        fields = [
+        fields = pass_on_headers(headers)
+        if not self._as_given:
             # How the body is cut up on its way is the server's affair, and it says so itself.
-            field
-            for field in pass_on_headers(headers)
-            if field[0].lower() != b"transfer-encoding"
-        ]
+            fields = [field for field in fields if field[0].lower() != b"transfer-encoding"]
         self.state = ResponseState.OPEN
-        self._without_body = self._without_body or status in _WITHOUT_BODY
+        if status in _WITHOUT_BODY and not self._as_given:
+            self._without_body = True
         self.streams = not self._without_body
         return {"type": "http.response.start", "status": int(status), "headers": fields}
 

@@ -120,7 +120,9 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         """
         self.body = []
         self._channels_inbox = Inbox(receive)
-        self._channels_response = Response(head=scope.get("method") == "HEAD")
+        self._channels_response = Response(
+            head=scope.get("method") == "HEAD", as_given=not failures_are_answered()
+        )
         self._channels_expect_body(scope.get("headers", ()))
         try:
             await super().__call__(scope, self._channels_inbox.get, send)
