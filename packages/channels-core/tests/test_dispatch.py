@@ -476,6 +476,34 @@ async def test_waiting_goes_on_despite_cancellation() -> None:
     assert ended
 
 
+async def test_a_source_that_keeps_a_cancellation_to_itself_is_interrupted_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_dispatch, "_INSIST_AFTER", 0.01)
+    kept = 0
+
+    async def first() -> Message:
+        await asyncio.sleep(0)
+        raise LookupError("the end")
+
+    async def second() -> Message:
+        nonlocal kept
+        while kept < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                kept += 1
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def refuse(message: Message) -> None:
+        raise AssertionError(message)
+
+    with pytest.raises(LookupError, match="the end"):
+        await MessageLoop((first, refuse), (second, refuse)).run(20)
+    assert kept == 2
+
+
 async def test_waiting_ends_in_time() -> None:
     work = asyncio.ensure_future(asyncio.Event().wait())
     assert await wait_despite_cancellation([work], 0.01) == {work}
@@ -496,7 +524,7 @@ async def test_what_kept_a_cancellation_to_itself_is_cancelled_again() -> None:
     work = asyncio.ensure_future(deaf())
     await asyncio.sleep(0)
     work.cancel()
-    waiting = asyncio.ensure_future(wait_despite_cancellation([work], 20, insist=True))
+    waiting = asyncio.ensure_future(wait_despite_cancellation([work], 20, insist=lambda: False))
     await kept.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

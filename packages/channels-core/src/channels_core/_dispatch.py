@@ -36,6 +36,8 @@ Source: TypeAlias = tuple[Receive, Dispatch] | tuple[Receive, Dispatch, Callable
 # many messages, or this many seconds of work, for what has come from outside meanwhile.
 _BURST_MESSAGES: Final = 16
 _BURST_SECONDS: Final = 0.001
+#: Seconds after which a task that was cancelled is cancelled once more.
+_INSIST_AFTER: Final = 0.2
 
 _MISSING: Final = object()
 
@@ -115,13 +117,17 @@ class MessageLoop:
                 if tasks:
                     for task in tasks:
                         task.cancel()
-                    await wait_despite_cancellation(tasks, timeout, insist=True)
+                    await wait_despite_cancellation(tasks, timeout, insist=self._receives)
             finally:
                 # No circle is left to the garbage collector: the sources hold who holds us, and
                 # so does the traceback of a failure. There is still one, for a handler that
                 # goes on.
                 self._sources = ()
                 self._failure = asyncio.CancelledError()
+
+    def _receives(self) -> bool:
+        """Return whether no handler runs, so that a source can be interrupted again."""
+        return not self._handling
 
     def stop(self, failure: BaseException, *, at_once: bool = False) -> None:
         """End the loop with an exception, once the handler that runs now has ended.
@@ -281,15 +287,19 @@ class Bound:
 
 
 async def wait_despite_cancellation(
-    tasks: Collection[asyncio.Task[Any]], timeout: float | Bound, *, insist: bool = False
+    tasks: Collection[asyncio.Task[Any]],
+    timeout: float | Bound,
+    *,
+    insist: Callable[[], bool] | None = None,
 ) -> Collection[asyncio.Task[Any]]:
     """Wait for tasks to end, even while this task is being cancelled.
 
     Args:
         tasks: What to wait for; their results and exceptions are left to the caller.
         timeout: Seconds after which to give up.
-        insist: Whether the tasks are cancelled whenever this one is. What was cancelled before
-            may have kept that to itself, as some clients of Redis do.
+        insist: Have the tasks cancelled whenever this one is, and now and then while this function
+            returns True. What was cancelled before may have kept that to itself, as some clients
+            of Redis and Valkey do.
 
     Returns:
         The tasks that have not ended.
@@ -301,14 +311,17 @@ async def wait_despite_cancellation(
     cancelled: asyncio.CancelledError | None = None
     pending: Collection[asyncio.Task[Any]] = [task for task in tasks if not task.done()]
     while pending and (left := bound.left) > 0:
+        again = insist is not None
         try:
-            _, pending = await asyncio.wait(pending, timeout=left)
+            seconds = left if insist is None else min(left, _INSIST_AFTER)
+            _, pending = await asyncio.wait(pending, timeout=seconds)
+            again = insist is not None and insist()
         except asyncio.CancelledError as error:
             cancelled = error
             pending = [task for task in pending if not task.done()]
-            if insist:
-                for task in pending:
-                    task.cancel()
+        if again:
+            for task in pending:
+                task.cancel()
     if cancelled is not None:
         raise cancelled
     return pending
