@@ -972,6 +972,25 @@ async def test_a_program_may_catch_that_the_client_has_left(
 
 
 @both_colours
+async def test_a_message_of_the_layer_may_find_the_client_gone(
+    colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, disconnect = recorder()
+
+    def news(self: Any, message: Message) -> Any:
+        yield self.send("x")
+        seen.append("never")
+
+    server = Server(consumer(colour, groups=["g"], news=news, disconnect=disconnect).as_asgi())
+    await server.connect()
+    server.fault = OSError("the client is gone")
+    await layer.group_send("g", {"type": "news"})
+    await server.end()
+    assert seen == [(1006, 1006, "")]
+    assert not caplog.records
+
+
+@both_colours
 async def test_a_close_that_finds_the_client_gone_leaves_the_connection_closed(colour: str) -> None:
     seen, disconnect = recorder()
 
