@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from channels.consumer import AsyncConsumer
+from channels.consumer import AsyncConsumer, get_handler_name
+from channels.exceptions import InvalidChannelLayerError
 from channels.generic.http import AsyncHttpConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
@@ -204,3 +205,28 @@ async def test_a_body_that_is_neither_bytes_nor_text_is_an_assertion_error() -> 
     with pytest.raises(AssertionError) as raised:
         await HttpCommunicator(Counts.as_asgi(), "GET", "/").get_response()
     assert str(raised.value) == "Body is not bytes"
+
+
+def test_text_of_a_message_without_a_type() -> None:
+    with pytest.raises(ValueError, match=r"^Incoming message has no 'type' attribute$"):
+        get_handler_name({})
+
+
+async def test_text_without_a_layer_for_groups(settings: Any) -> None:
+    class Member(AsyncWebsocketConsumer):
+        groups = ["room"]
+
+    settings.CHANNEL_LAYERS = {}
+    socket = WebsocketCommunicator(Member.as_asgi(), "/")
+    with pytest.raises(InvalidChannelLayerError) as caught:
+        await socket.connect()
+    assert caught.value.args == ("BACKEND is unconfigured or doesn't support groups",)
+
+
+async def test_an_http_consumer_keeps_its_body() -> None:
+    class Kept(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            await self.send_response(200, repr(self.body).encode())
+
+    response = await HttpCommunicator(Kept.as_asgi(), "POST", "/", b"a").get_response()
+    assert response["body"] == b"[b'a']"

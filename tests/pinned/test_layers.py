@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from channels.exceptions import InvalidChannelLayerError
 from channels.layers import (
     BaseChannelLayer,
     InMemoryChannelLayer,
@@ -113,3 +114,24 @@ def test_a_layer_can_be_copied_deeply() -> None:
     copied = deepcopy(InMemoryChannelLayer(capacity=7))
     assert type(copied) is InMemoryChannelLayer
     assert copied.capacity == 7
+
+
+@pytest.mark.parametrize(
+    ("alias", "text"),
+    [
+        ("unknown", "Cannot import BACKEND 'no.such.Layer' specified for unknown"),
+        ("empty", "No BACKEND specified for empty"),
+    ],
+)
+def test_texts_of_a_backend_that_cannot_be_made(alias: str, text: str, settings: Any) -> None:
+    settings.CHANNEL_LAYERS = {"unknown": {"BACKEND": "no.such.Layer"}, "empty": {}}
+    with pytest.raises(InvalidChannelLayerError) as caught:
+        channel_layers[alias]
+    assert caught.value.args == (text,)
+
+
+def test_text_without_a_test_config(settings: Any) -> None:
+    settings.CHANNEL_LAYERS = {"a": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    with pytest.raises(InvalidChannelLayerError) as caught:
+        channel_layers.make_test_backend("a")
+    assert caught.value.args == ("No TEST_CONFIG specified for a",)

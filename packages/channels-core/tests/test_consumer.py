@@ -224,7 +224,8 @@ async def test_a_malformed_type_is_an_error_from_either_side(
         await layer.send(channel, message)
     else:
         server.put(message)
-    with pytest.raises(ValueError, match="Malformed type in message"):
+    fault = "Malformed type in message" if type_ else "Incoming message has no 'type' attribute"
+    with pytest.raises(ValueError, match=fault):
         await server.end()
 
 

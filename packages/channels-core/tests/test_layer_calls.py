@@ -221,6 +221,12 @@ class Slotted:
         return "its own"
 
 
+class Slotless:
+    """A layer without groups."""
+
+    async def send(self, channel: str, message: Message) -> None: ...
+
+
 def test_a_layer_that_takes_no_methods_can_be_used(settings: Any) -> None:
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.Slotted"}}
     layer: Any = get_channel_layer()
@@ -244,6 +250,17 @@ def test_no_layer_is_an_error_that_says_what_to_do(function: Any, name: str) -> 
         InvalidChannelLayerError, match=rf"^{name}\(\) needs a .* has no such alias"
     ):
         function(get_channel_layer("missing"), "c", {"type": "x"})
+
+
+def test_a_layer_without_groups_is_an_error_that_says_so() -> None:
+    with pytest.raises(
+        InvalidChannelLayerError, match=r"^group_send_sync\(\) needs .* groups; a S"
+    ):
+        group_send_sync(Slotless(), "g", {"type": "x"})
+    with pytest.raises(
+        InvalidChannelLayerError, match=r"^send_sync\(\) needs a channel layer; a o"
+    ):
+        send_sync(object(), "c", {"type": "x"})
 
 
 async def test_in_an_event_loop_the_functions_say_what_to_do() -> None:

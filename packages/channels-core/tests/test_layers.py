@@ -258,7 +258,7 @@ def test_a_layer_for_tests(settings: Any) -> None:
     assert channel_layers.make_test_backend("default").capacity == 4
     assert channel_layers.make_backend("default").capacity == 3
     configure(settings)
-    with pytest.raises(InvalidChannelLayerError, match=r"No TEST_CONFIG .*'default'"):
+    with pytest.raises(InvalidChannelLayerError, match=r"^No TEST_CONFIG specified for default$"):
         channel_layers.make_test_backend("default")
 
 
@@ -275,7 +275,7 @@ def test_an_error_in_the_constructor_is_an_error_with_the_alias(settings: Any) -
 
 def test_what_is_wrong_with_a_configuration_is_said(settings: Any) -> None:
     settings.CHANNEL_LAYERS = {"default": {}}
-    with pytest.raises(InvalidChannelLayerError, match=r"No BACKEND specified .*'default'"):
+    with pytest.raises(InvalidChannelLayerError, match=r"^No BACKEND specified for default$"):
         get_channel_layer()
     settings.CHANNEL_LAYERS = {"default": "a.dotted.Path"}
     with pytest.raises(InvalidChannelLayerError, match=r"must be a dict .*'a.dotted.Path'"):

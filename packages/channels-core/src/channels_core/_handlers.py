@@ -45,9 +45,7 @@ def get_handler_name(message: Message) -> str:
     try:
         name: str = message["type"].replace(".", "_")
     except KeyError:
-        raise ValueError(
-            "Malformed type in message (missing): the message has no 'type' attribute"
-        ) from None
+        raise ValueError("Incoming message has no 'type' attribute") from None
     except (AttributeError, TypeError):
         raise ValueError(
             f"Malformed type in message (expected a str, got {message['type']!r:.100})"

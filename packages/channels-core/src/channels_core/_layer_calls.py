@@ -141,7 +141,13 @@ def _call_and_wait(layer: Any, name: str, *args: object) -> None:
 
 
 async def _call(layer: Any, name: str, *args: object) -> None:
-    result = getattr(layer, name)(*args)
+    method = getattr(layer, name, None)
+    if method is None:
+        kind = "a channel layer with groups" if name.startswith("group") else "a channel layer"
+        raise InvalidChannelLayerError(
+            f"{name}_sync() needs {kind}; a {type(layer).__name__} has no {name}()"
+        )
+    result = method(*args)
     if isawaitable(result):  # a test's mock may give anything
         await result
 

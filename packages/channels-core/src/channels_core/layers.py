@@ -342,7 +342,7 @@ class ChannelLayerManager:
         """
         config = self._config(name)
         if "TEST_CONFIG" not in config:
-            raise InvalidChannelLayerError(f"No TEST_CONFIG specified for channel layer {name!r}")
+            raise InvalidChannelLayerError(f"No TEST_CONFIG specified for {name}")
         return self._make_backend(name, config["TEST_CONFIG"])
 
     def _config(self, name: str) -> dict[str, Any]:
@@ -362,15 +362,13 @@ class ChannelLayerManager:
         try:
             path = self.configs[name]["BACKEND"]
         except KeyError:
-            raise InvalidChannelLayerError(
-                f"No BACKEND specified for channel layer {name!r}"
-            ) from None
+            raise InvalidChannelLayerError(f"No BACKEND specified for {name}") from None
         try:
             backend_class = import_string(path)
         except ImportError as error:
-            raise InvalidChannelLayerError(
-                f"Cannot import BACKEND {path!r} specified for channel layer {name!r}: {error}"
-            ) from error
+            fault = InvalidChannelLayerError(f"Cannot import BACKEND {path!r} specified for {name}")
+            fault.add_note(str(error))
+            raise fault from error
         try:
             backend: Any = backend_class(**config)
         except Exception as error:

@@ -97,10 +97,9 @@ class GroupMember:
     def _channels_group_layer(self) -> BaseChannelLayer:
         layer: Any = self.channel_layer  # or None
         if layer is None or not offers_groups(layer):
-            raise InvalidChannelLayerError(
-                "BACKEND is unconfigured or doesn't support groups: "
-                f"{type(self).__name__} joins a group, but its channel layer is {layer!r}"
-            )
+            fault = InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
+            fault.add_note(f"{type(self).__name__} joins a group, but its layer is {layer!r}")
+            raise fault
         found: BaseChannelLayer = layer
         return found
 

@@ -201,7 +201,10 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             return
         self._channels_begun = True
         self._channels_unread = message
-        body = await self._channels_read_body() if self._channels_buffers_body else b""
+        body = b""
+        if self._channels_buffers_body:
+            body = await self._channels_read_body()
+            self.body = [body]
         if not await self._channels_watched(self._channels_handle, body):
             return  # The client has left; that is the next message.
         state = self._channels_response.state

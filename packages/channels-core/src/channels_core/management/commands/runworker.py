@@ -148,7 +148,7 @@ class Command(BaseCommand):
         try:
             layer = get_channel_layer(alias)
         except InvalidChannelLayerError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(": ".join([str(error), *getattr(error, "__notes__", ())])) from error
         except Exception as error:
             place = f"The channel layer {alias!r} cannot be built"
             raise CommandError(f"{place}: {type(error).__name__}: {error}") from error
