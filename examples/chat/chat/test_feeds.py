@@ -5,7 +5,9 @@ from typing import Any
 from unittest import mock
 from urllib.parse import quote
 
+from channels.routing import URLRouter
 from channels.testing import HttpCommunicator
+from django import urls
 from django.contrib.auth.models import User
 from django.test import Client, TestCase
 
@@ -158,10 +160,14 @@ class FeedTests(TestCase):
 
     async def test_a_stream_ends_after_a_while(self) -> None:
         """And the browser asks for another one, which takes a login that holds."""
+
+        class Brief(FeedConsumer, response_timeout=0):
+            """Ends at once."""
+
+        request = HttpCommunicator(Brief.as_asgi(), "GET", "/", user=self.ben)
+        self.assertEqual((await request.get_response()).status, 200)
         await self.async_client.aforce_login(self.ben)
         cookies = self.async_client.cookies
-        with mock.patch.object(FeedConsumer, "response_timeout", 0):
-            self.assertEqual((await Feed(cookies=cookies).get_response()).status, 200)
         await self.ben.adelete()
         self.assertEqual((await Feed(cookies=cookies).get_response()).status, 401)
 
@@ -229,8 +235,13 @@ class PollTests(TestCase):
 
     async def test_a_request_does_not_wait_for_ever(self) -> None:
         """It ends without a message, and the client asks again."""
-        with mock.patch.object(PollConsumer, "response_timeout", 0):
-            self.assertEqual(await self.texts(self.poll()), [])
+
+        class Brief(PollConsumer, response_timeout=0):
+            """Waits for nothing."""
+
+        router = URLRouter([urls.path("<room>/", Brief.as_asgi())])
+        request = HttpCommunicator(router, "GET", "/tea/", user=self.ben)
+        self.assertEqual(await self.texts(request), [])
 
     async def test_a_client_may_leave(self) -> None:
         """Nothing is kept of its request."""
