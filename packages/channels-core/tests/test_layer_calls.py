@@ -253,13 +253,9 @@ def test_no_layer_is_an_error_that_says_what_to_do(function: Any, name: str) -> 
 
 
 def test_a_layer_without_groups_is_an_error_that_says_so() -> None:
-    with pytest.raises(
-        InvalidChannelLayerError, match=r"^group_send_sync\(\) needs .* groups"
-    ):
+    with pytest.raises(InvalidChannelLayerError, match=r"^group_send_sync\(\) needs .* groups"):
         group_send_sync(Slotless(), "g", {"type": "x"})
-    with pytest.raises(
-        InvalidChannelLayerError, match=r"^send_sync\(\) needs a channel"
-    ):
+    with pytest.raises(InvalidChannelLayerError, match=r"^send_sync\(\) needs a channel"):
         send_sync(object(), "c", {"type": "x"})
 
 
