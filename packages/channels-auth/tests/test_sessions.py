@@ -964,6 +964,46 @@ async def test_a_database_that_fails_is_one_error(
     assert len(saves) == 1
 
 
+@pytest.mark.parametrize("meanwhile", [False, True])
+async def test_a_new_session_is_saved_once_unless_it_is_changed_meanwhile(
+    meanwhile: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second save would run in a thread when the response is complete, perhaps after the test."""
+
+    def save(session: Any, must_create: bool = False) -> None:
+        if not must_create:
+            saves.append(dict(session._session_cache))
+        original(session, must_create)
+        if meanwhile and not saves[1:]:
+            session["a"] = 2
+
+    saves: list[dict[str, Any]] = []
+    original = store().save
+    monkeypatch.setattr(store(), "save", save)
+    started = await respond(use=put)
+    assert await now_stored(key_in(started)) == {"a": 2 if meanwhile else 1}
+    assert saves == ([{"a": 1}, {"a": 2}] if meanwhile else [{"a": 1}])
+
+
+async def test_one_that_is_new_after_the_headers_is_saved_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def save(session: Any, must_create: bool = False) -> None:
+        saves.append(must_create)
+        original(session, must_create)
+
+    saves: list[bool] = []
+    original = store().save
+    monkeypatch.setattr(store(), "save", save)
+    server = chat(SessionMiddlewareStack(Chatty))
+    await server.connect()
+    await server.text("a=2")
+    await server.text("")
+    await server.leave()
+    assert saves == [False, True]
+    assert "under a key that the browser does not get" in caplog.text
+
+
 def test_headers_may_be_an_iterable_that_is_read_once() -> None:
     async def run() -> Message:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:

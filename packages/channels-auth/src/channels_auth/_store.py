@@ -115,6 +115,14 @@ class ConnectedSession(SessionBase):
         """Take note that the response's headers are out: from here on, saves merge."""
         self._channels_late = True
 
+    def note_created(self) -> None:
+        """Take note that the save which has made this session needs no other one after it.
+
+        Django's `create` sets `modified` once it has saved. It stays set if the data was changed
+        during the save.
+        """
+        self.modified = self._session_cache != self._channels_base
+
     def load(self) -> dict[str, Any]:
         """Load the data; in an event loop's thread as well.
 

@@ -178,6 +178,7 @@ class InstanceSessionWrapper:
             session = self.session
             at_close = session.get_expire_at_browser_close()
             max_age = None if at_close else session.get_expiry_age()
+            is_new = session.session_key is None
             # Before: a task may change it again while it is saved.
             modified, session.modified = session.modified, False
             try:
@@ -187,6 +188,8 @@ class InstanceSessionWrapper:
                 raise
             if keeps_data_in_cookie(session):
                 session.modified = False  # which that engine's save has set
+            elif is_new:
+                session.note_created()
             return max_age
 
         return await database_sync_to_async(in_thread)()
@@ -230,10 +233,13 @@ class InstanceSessionWrapper:
             session.modified = False
             self._complain("cannot be stored: SESSION_ENGINE keeps sessions in the cookie")
         else:
-            if session.session_key is None or session.session_key != self._key:
+            is_new = session.session_key is None
+            if is_new or session.session_key != self._key:
                 self._complain("is stored under a key that the browser does not get")
             try:
                 await self._save_in_thread()
+                if is_new:
+                    session.note_created()
             except SessionInterrupted:
                 session.modified = False
                 if self._gate is None:
