@@ -59,7 +59,9 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             if denial.status is None:
                 await self.close(denial.code, denial.reason)
             else:
-                await self._channels_deny(
+                # A program's own `deny` may be something else.
+                await AsyncWebsocketConsumer.deny(
+                    self,
                     denial.status,
                     body=denial.reason or b"",
                     code=denial.code,
@@ -112,16 +114,6 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             ConnectionStateError: The handshake was accepted already; use `close`.
             ValueError: A header holds CR, LF or NUL.
         """
-        await self._channels_deny(status, headers, body, code, reason)
-
-    async def _channels_deny(
-        self,
-        status: int,
-        headers: HeadersArgument = None,
-        body: bytes | str = b"",
-        code: int | None = None,
-        reason: str | None = None,
-    ) -> None:
         if self._channels_socket.may_deny():
             messages = _events.denial(self.scope, status, headers, body, code, reason)
             self._channels_socket.closing(code, reason)
@@ -358,7 +350,9 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
             if denial.status is None:
                 self.close(denial.code, denial.reason)
             else:
-                self._channels_deny(
+                # A program's own `deny` may be something else.
+                WebsocketConsumer.deny(
+                    self,
                     denial.status,
                     body=denial.reason or b"",
                     code=denial.code,
@@ -386,16 +380,6 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         reason: str | None = None,
     ) -> None:
         """Refuse the handshake with an HTTP response, where the server offers that."""
-        self._channels_deny(status, headers, body, code, reason)
-
-    def _channels_deny(
-        self,
-        status: int,
-        headers: HeadersArgument = None,
-        body: bytes | str = b"",
-        code: int | None = None,
-        reason: str | None = None,
-    ) -> None:
         if self._channels_socket.may_deny():
             messages = _events.denial(self.scope, status, headers, body, code, reason)
             self._channels_socket.closing(code, reason)
