@@ -178,25 +178,25 @@ class InstanceSessionWrapper:
             session = self.session
             at_close = session.get_expire_at_browser_close()
             max_age = None if at_close else session.get_expiry_age()
-            is_new = session.session_key is None
             # Before: a task may change it again while it is saved.
             modified, session.modified = session.modified, False
             try:
-                self._save()
+                self._save(settles=True)
             except BaseException:
                 session.modified = modified
                 raise
             if keeps_data_in_cookie(session):
                 session.modified = False  # which that engine's save has set
-            elif is_new:
-                session.note_created()
             return max_age
 
         return await database_sync_to_async(in_thread)()
 
-    def _save(self) -> None:
+    def _save(self, *, settles: bool = False) -> None:
+        is_new = self.session.session_key is None
         try:
             self.session.save()
+            if settles and is_new:
+                self.session.note_created()
         except SessionInterrupted:
             raise
         except UpdateError as error:
@@ -211,9 +211,6 @@ class InstanceSessionWrapper:
         Raises:
             SessionInterrupted: It was deleted meanwhile.
         """
-        await self._save_in_thread()
-
-    async def _save_in_thread(self) -> None:
         await database_sync_to_async(self._save)()
 
     # After the headers
@@ -233,13 +230,10 @@ class InstanceSessionWrapper:
             session.modified = False
             self._complain("cannot be stored: SESSION_ENGINE keeps sessions in the cookie")
         else:
-            is_new = session.session_key is None
-            if is_new or session.session_key != self._key:
+            if session.session_key is None or session.session_key != self._key:
                 self._complain("is stored under a key that the browser does not get")
             try:
-                await self._save_in_thread()
-                if is_new:
-                    session.note_created()
+                await database_sync_to_async(self._save)(settles=True)
             except SessionInterrupted:
                 session.modified = False
                 if self._gate is None:
