@@ -33,7 +33,7 @@ from django.contrib.auth.models import User
 from django.test import override_settings
 
 from channels_auth.auth import LoginOnOpenConnectionError, login
-from channels_core._draining import draining
+from channels_core._shutdown.draining import draining
 from docs.snippets import as_before, two_steps
 from served import ROOT
 

@@ -44,9 +44,9 @@ def test_what_is_not_declared_may_not(package: str, imported: str) -> None:
 @pytest.mark.parametrize(
     ("importer", "imported", "breach"),
     [
-        ("channels_core.consumer", "channels_core._dispatch", False),
+        ("channels_core.consumer", "channels_core._cancellation", False),
         ("channels_auth.auth", "channels_core.consumer", False),
-        ("channels_auth.auth", "channels_core._dispatch", True),
+        ("channels_auth.auth", "channels_core._cancellation", True),
         ("channels.security.websocket", "channels_core.security._origin", True),
     ],
 )

@@ -772,7 +772,7 @@ class TestLogging:
 
         for kind in ["admin.note"] * 10 + ["admin.other"]:
             member = Member()
-            member._channels_from_layer = True
+            member._channels.from_layer = True
             await member.dispatch({"type": kind})
         assert caplog.messages == [
             f"Member has no handler for message type {kind!r} from the channel layer; "

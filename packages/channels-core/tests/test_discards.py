@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock, MagicMock, patch
 
 import pytest
 
-from channels_core._discards import watch_discards
+from channels_core._layers.discards import watch_discards
 
 Told = list[tuple[object, object]]
 

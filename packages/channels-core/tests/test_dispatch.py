@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from channels_core import _dispatch
-from channels_core._dispatch import (
+from channels_core._cancellation import (
     Bound,
     MessageLoop,
     await_many_dispatch,
@@ -140,7 +140,7 @@ class OfAnotherKind(asyncio.SelectorEventLoop):
 
     def __getattribute__(self, name: str) -> Any:
         caller = sys._getframe(1).f_globals["__name__"]
-        if name == "_ready" and caller == "channels_core._dispatch":
+        if name == "_ready" and caller == "channels_core._cancellation":
             raise AttributeError(name)
         return super().__getattribute__(name)
 

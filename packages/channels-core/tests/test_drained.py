@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from channels_core import consumer as consumer_module
-from channels_core._draining import draining
+from channels_core import connection as consumer_module
+from channels_core._shutdown.draining import draining
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.typing import Message, Scope
@@ -49,7 +49,7 @@ class TestAWebSocket:
 
         server = Server(Consumer.as_asgi())
         await server.connect()
-        Consumer.instance._channels_drain()
+        Consumer.instance._channels.drain()
         await server.end()
         assert server.received[1:] == [RESTART]
         assert Consumer.ended == [1012]
@@ -69,7 +69,7 @@ class TestAWebSocket:
         await server.connect()
         server.text("a", "b")
         await server.reply()
-        Consumer.instance._channels_drain()
+        Consumer.instance._channels.drain()
         go.set()
         await server.end()
         texts = [message.get("text") for message in server.received[1:]]
@@ -93,9 +93,9 @@ class TestAWebSocket:
         await server.connect()
         server.text("a")
         await server.reply()
-        Consumer.instance._channels_drain()
-        Consumer.instance._channels_cut()
-        Consumer.instance._channels_cut()
+        Consumer.instance._channels.drain()
+        Consumer.instance._channels.cut()
+        Consumer.instance._channels.cut()
         await server.end()
         assert server.received[-1] == RESTART
         assert Consumer.ended == [1012]
@@ -111,7 +111,7 @@ class TestAWebSocket:
         await server.connect()
         server.text("a")
         await server.reply()
-        Consumer.instance._channels_drain()
+        Consumer.instance._channels.drain()
         await server.end()
         assert server.received[-1]["code"] == 4000
         assert Consumer.ended == [4000]
@@ -123,7 +123,7 @@ class TestAWebSocket:
         server = Server(Consumer.as_asgi())
         await server.connect()
         server.fault = OSError("gone")
-        Consumer.instance._channels_drain()
+        Consumer.instance._channels.drain()
         await server.end()
         assert Consumer.ended == [1012]
 
@@ -152,7 +152,7 @@ class TestAWebSocket:
         send = partial(handle_reply, protocol)
         task = asyncio.create_task(application(scope, inbox.get, send))
         await until(lambda: bool(sent))
-        Consumer.instance._channels_drain()
+        Consumer.instance._channels.drain()
         await task
         assert [message["type"] for message in sent] == ["websocket.accept"]
         assert protocol.closed == (1012, b"Service restart", False)
@@ -248,7 +248,7 @@ class TestPlainConsumers:
 
         server = Server(Consumer.as_asgi())
         await server.connect()
-        Consumer.instance._channels_drain()
+        Consumer.instance._channels.drain()
         await server.end()
         assert server.received[-1] == RESTART
 
@@ -263,16 +263,15 @@ class TestPlainConsumers:
         server = Server(Consumer.as_asgi(), {"type": "test"})
         server.put({"type": "test.message"})
         await server.replies(1)
-        assert not Consumer.instance._channels_is_connection()
-        Consumer.instance._channels_drain()
+        Consumer.instance._channels.drain()
         await server.end()
         assert server.received == [{"type": "test.done"}]
 
     def test_one_that_has_not_begun_remembers_it(self) -> None:
         consumer = AsyncConsumer()
-        consumer._channels_drain()
-        consumer._channels_cut()
-        assert consumer._channels_drained
+        consumer._channels.drain()
+        consumer._channels.cut()
+        assert consumer._channels.is_drained
 
 
 @pytest.mark.usefixtures("stopping")
@@ -291,7 +290,7 @@ class TestLatecomers:
         class Consumer(AsyncConsumer):
             async def http_request(self, message: Message) -> None:
                 await self.send({"type": "http.response.start"})
-                assert self._channels_drained
+                assert self._channels.is_drained
 
         server = Server(Consumer.as_asgi(), {"type": "http"})
         server.put({"type": "http.request"})

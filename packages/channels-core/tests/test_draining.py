@@ -12,7 +12,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core import _serving
-from channels_core._draining import Draining, drain_seconds
+from channels_core._shutdown.draining import Draining, drain_seconds
 from fakes import until
 
 
@@ -266,7 +266,7 @@ def test_a_child_that_is_forked_while_serving_ends_by_its_own_handler() -> None:
     program = """
 import asyncio, os, signal, sys, warnings
 from django.conf import settings
-from channels_core._draining import draining
+from channels_core._shutdown.draining import draining
 settings.configure()
 warnings.simplefilter("ignore")  # of newer Pythons, at forks of processes that have threads
 told = []

@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core import _memberships
-from channels_core._memberships import join, leave, leave_when_possible, renewal_seconds
+from channels_core._layers.memberships import join, leave, leave_when_possible, renewal_seconds
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.routing import ProtocolTypeRouter
 from colours import both_colours, consumer

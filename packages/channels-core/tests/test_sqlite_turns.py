@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 
 from channels_core import _sqlite_turns
-from channels_core._threads import ThreadCall, run_in_thread
+from channels_core._connection.threads import ThreadCall, run_in_thread
 from channels_core.consumer import SyncConsumer
 
 HANDLERS = 10

@@ -10,7 +10,7 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core import _memberships, _threads
-from channels_core._threads import ThreadCall, pool_size, run_in_loop, run_in_thread
+from channels_core._connection.threads import ThreadCall, pool_size, run_in_loop, run_in_thread
 from channels_core.generic.websocket import WebsocketConsumer
 from fakes import LocalLayer, Server
 
@@ -123,7 +123,7 @@ import asyncio, os, sys, warnings
 warnings.simplefilter("ignore")  # of newer Pythons, at forks of processes that have threads
 from django.conf import settings
 settings.configure()
-from channels_core._threads import ThreadCall, run_in_thread
+from channels_core._connection.threads import ThreadCall, run_in_thread
 def run():
     asyncio.run(run_in_thread(ThreadCall(print, ("ran",))))
     sys.stdout.flush()

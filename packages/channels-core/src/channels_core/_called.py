@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator
 from types import CodeType
 from typing import Any, Final
 
+from channels_core._consumer.classes import is_framework
+
 __all__ = ["handler_that_calls"]
 
 #: Where wrappers of functions keep them: a property, those of `functools`, methods of a class, and
@@ -39,7 +41,7 @@ def _handlers(consumer: type) -> Iterator[str]:
 
 
 def _is_ours(ancestor: type) -> bool:
-    return "_channels_framework" in vars(ancestor)
+    return is_framework(ancestor)
 
 
 def _takes_event(code: CodeType) -> bool:

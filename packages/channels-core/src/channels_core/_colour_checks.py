@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from django.core import checks
 
-from channels_core._handlers import is_free
+from channels_core._consumer.classes import is_framework
+from channels_core._consumer.handlers import is_free
 from channels_core.applications import name_that_thing
 from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.documentation import see
@@ -71,7 +72,7 @@ def _is_coroutine_of_ours(consumer: type, name: str) -> bool | None:
     if is_free(name, getattr_static(consumer, name)):
         return None
     for ancestor in consumer.__mro__:
-        if "_channels_framework" in vars(ancestor) and name in vars(ancestor):
+        if is_framework(ancestor) and name in vars(ancestor):
             ours: Any = vars(ancestor)[name]
             return inspect.iscoroutinefunction(ours) if isinstance(ours, FunctionType) else None
     return None

@@ -10,7 +10,7 @@ from channels_core._called import handler_that_calls
 from channels_core._layer_checks import layer_of
 from channels_core.applications import name_that_thing
 from channels_core.documentation import see
-from channels_core.generic.groups import GroupMember, offers_groups
+from channels_core.generic.groups import offers_groups
 from channels_core.layers import channel_layers
 
 __all__ = ["check_groups"]
@@ -37,7 +37,7 @@ def check_groups(consumer: type) -> Iterator[checks.CheckMessage]:
     name = name_that_thing(consumer)
     # A property or a method is there to give names, so it counts.
     groups = inspect.getattr_static(consumer, "groups", None)
-    has_groups = issubclass(consumer, GroupMember) and bool(groups)
+    has_groups = hasattr(consumer, "join_group") and bool(groups)
     if alias is not None and alias in channel_layers:
         if has_groups and not _may_have_groups(alias):
             yield checks.Error(

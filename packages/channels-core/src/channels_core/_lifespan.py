@@ -7,7 +7,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
-from channels_core._serving import wait_for_cancelled
+from channels_core._shutdown.open_connections import wait_for_cancelled
 from channels_core.db import database_sync_to_async
 from channels_core.typing import AnyScope, Receive, Send
 

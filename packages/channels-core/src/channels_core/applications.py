@@ -8,7 +8,7 @@ from asgiref.compatibility import is_double_callable
 from django.core.exceptions import SynchronousOnlyOperation
 
 from channels_core._failures import log_failure
-from channels_core._steps import first_step, in_two_steps_too, takes
+from channels_core._steps import OfScope, first_step, in_two_steps_too, takes
 from channels_core.db import database_sync_to_async
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
@@ -56,7 +56,7 @@ def as_asgi3(application: Any) -> ASGIApplication:
     if getattr(application, "__name__", None) == "as_asgi":
         raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
     if isinstance(application, type) and hasattr(application, "as_asgi"):
-        is_ours = hasattr(application, "_channels_framework")
+        is_ours = issubclass(application, OfScope)
         if is_ours and takes(application.__init__, 2):  # type: ignore[misc] # what it has is asked for
             served = application_of(application, _maker(application), {})
             make = partial(_made, application)

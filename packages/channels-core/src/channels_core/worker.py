@@ -12,7 +12,7 @@ from typing import Any, Final
 from asgiref.server import StatelessServer
 
 from channels_core._answer import told
-from channels_core._dispatch import wait_despite_cancellation
+from channels_core._cancellation import wait_despite_cancellation
 from channels_core._failures import was_logged
 from channels_core._instances import Instance, Instances
 from channels_core._receiving import Receiving

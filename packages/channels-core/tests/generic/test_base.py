@@ -25,8 +25,8 @@ async def test_disconnect_answers_a_connect(layer: LocalLayer) -> None:
 
 def test_a_consumer_that_runs_no_loop_may_lose_its_client() -> None:
     consumer = AsyncWebsocketConsumer()
-    consumer._channels_socket.connecting()
-    consumer._channels_socket.accepted()
+    consumer._channels.socket.connecting()
+    consumer._channels.socket.accepted()
     assert consumer.is_open
     consumer._channels_lost(OSError("gone"))
     assert not consumer.is_open

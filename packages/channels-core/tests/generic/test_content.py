@@ -63,7 +63,7 @@ def test_a_class_that_names_the_type_is_a_plain_subclass(named: Any, json_consum
 
 @pytest.mark.parametrize(("named", "plain"), list(zip(NAMED, PLAIN, strict=True)))
 def test_messages_reach_no_more_of_it(named: Any, plain: Any) -> None:
-    assert named._channels_handlers == {**plain._channels_handlers, "move_made": True}
+    assert named._channels.handlers == {**plain._channels_handlers, "move_made": True}
 
 
 @pytest.mark.parametrize(("closed", "left_open"), list(zip(CLOSED, OPEN, strict=True)))

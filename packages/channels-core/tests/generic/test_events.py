@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels_core.exceptions import InvalidFrame, InvalidJSON
-from channels_core.generic import _events
+from channels_core import _messages as _events
 
 
 def test_accept() -> None:

@@ -141,15 +141,17 @@ def test_each_consumer_has_its_own_list_of_groups() -> None:
     assert second.groups == Program.groups == ["everyone"]
 
 
-def test_a_programs_constructor_need_not_call_ours_for_its_groups() -> None:
+async def test_groups_may_be_a_property(layer: LocalLayer) -> None:
     class Declaring(AsyncWebsocketConsumer):
         @property
         def groups(self) -> Any:
             return ("a", "b")
 
-    consumer = Declaring()
-    assert consumer._channels_groups() == ["a", "b"]
-    assert consumer._channels_groups_to_leave() == []
+    server = Server(Declaring.as_asgi())
+    await server.connect()
+    assert layer.groups == {"a": {"specific.1!1"}, "b": {"specific.1!1"}}
+    await server.leave()
+    assert layer.members == 0
 
 
 async def test_a_programs_constructor_need_not_call_ours(layer: LocalLayer) -> None:
@@ -169,14 +171,17 @@ async def test_a_programs_constructor_need_not_call_ours(layer: LocalLayer) -> N
 
 
 @pytest.mark.parametrize("kind", [None, LocalLayer, BaseChannelLayer])
-def test_a_layer_is_asked_for_groups_beforehand(kind: Any) -> None:
+async def test_a_layer_is_asked_for_groups_beforehand(kind: Any) -> None:
     consumer = Program()
     consumer.channel_layer = kind and kind()
+    consumer.channel_name = "mine"
     if kind is LocalLayer:
-        assert consumer._channels_group_layer() is consumer.channel_layer
+        await consumer.join_group("a")
+        await consumer.leave_group("a")
     else:
-        with pytest.raises(InvalidChannelLayerError, match="Program joins a group"):
-            consumer._channels_group_layer()
+        with pytest.raises(InvalidChannelLayerError) as caught:
+            await consumer.join_group("a")
+        assert caught.value.__notes__[0].startswith("Program joins a group")
 
 
 class Listing(BaseChannelLayer):
@@ -206,20 +211,25 @@ def test_groups_are_listed_or_simply_there(layer: Any, has_groups: bool) -> None
     assert offers_groups(layer) is has_groups
 
 
-def test_the_first_error_of_a_clean_up_is_raised_and_the_rest_reported() -> None:
-    reported: list[Any] = []
+async def test_the_first_error_of_a_clean_up_is_raised_and_the_rest_reported(
+    layer: LocalLayer,
+) -> None:
+    reported: list[str] = []
 
     class Reporting(Program):
         @hook
         def report_exception(self, error: Exception, message: Any) -> None:
-            reported.append(error)
+            reported.append(str(error))
 
-    consumer = Reporting()
-    errors: list[Exception] = [LookupError("first"), LookupError("second")]
-    consumer._channels_raise_first([])
+        async def disconnect(self, code: int) -> None:
+            raise LookupError("second")
+
+    layer.faults["group_discard"] = LookupError("first")
+    server = Server(Reporting.as_asgi())
+    await server.connect()
     with pytest.raises(LookupError, match="first"):
-        consumer._channels_raise_first(errors)
-    assert reported == errors[1:]
+        await server.leave()
+    assert reported == ["second", "first"]
 
 
 async def test_groups_that_were_never_joined_are_not_left(caplog: pytest.LogCaptureFixture) -> None:
@@ -237,10 +247,7 @@ def test_a_layer_that_hands_its_calls_on_is_asked_for_nothing_else() -> None:
                 return print
             raise RuntimeError("no running event loop")
 
-    consumer = Program()
-    proxy: Any = Proxy()
-    consumer.channel_layer = proxy
-    assert consumer._channels_group_layer() is consumer.channel_layer
+    assert offers_groups(Proxy())
 
 
 async def test_groups_set_before_our_constructor_are_kept(layer: LocalLayer) -> None:

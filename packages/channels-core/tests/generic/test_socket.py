@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from channels_core.exceptions import ConnectionStateError
-from channels_core.generic._socket import Socket, SocketState
+from channels_core.generic._websocket.state import Socket, SocketState
 
 
 def socket(state: SocketState) -> Socket:

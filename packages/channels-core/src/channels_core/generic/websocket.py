@@ -7,11 +7,12 @@ compares them.
 import json
 from typing import Any, ClassVar, Unpack
 
-from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
+from channels_core import _messages
+from channels_core._consumer.classes import class_of
+from channels_core.connection import framework, new_hook, readable
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
-from channels_core.generic import _events
-from channels_core.generic._base import WebsocketBase
-from channels_core.generic._content import ContentT, JsonContent
+from channels_core.generic._websocket.connection import WebsocketConnection
+from channels_core.generic._websocket.content import ContentT, JsonContent
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.typing import (
@@ -19,6 +20,7 @@ from channels_core.typing import (
     JsonOptions,
     WebsocketConnect,
     WebsocketDisconnect,
+    WebsocketOptions,
     WebsocketReceive,
 )
 
@@ -30,14 +32,35 @@ __all__ = [
 ]
 
 
-class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
+@framework(WebsocketConnection, max_message_size=None)
+class AsyncWebsocketConsumer(AsyncGroupMember):
     """A WebSocket connection whose handlers are coroutine methods.
 
     Override `connect`, `receive` and `disconnect`, and add a method for each type of message
     that other code sends over the channel layer.
+
+    Options:
+        max_message_size: Largest frame taken from the client, in bytes; None for any. A larger
+            one closes the connection with 1009.
+
+    Attributes:
+        groups: Names of groups to be in while the connection lasts: an iterable, a property or
+            a method. Read before `connect`, when `self.scope` is there.
+        is_open: Whether the handshake was accepted and neither side has closed since.
+        close_code: Close code of the connection, once it has ended; None before.
+        close_reason: Close reason that goes with it; often empty.
     """
 
-    _channels_framework: ClassVar[bool] = True
+    is_open: bool = readable(lambda self: self._channels.is_open)
+    close_code: int | None = readable(lambda self: self._channels.socket.last_code)
+    close_reason: str = readable(lambda self: self._channels.socket.last_reason)
+
+    _channels: WebsocketConnection
+
+    def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
+        """Take the options of a WebSocket."""
+        rest: Any = options
+        super().__init_subclass__(**rest)
 
     async def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake.
@@ -48,11 +71,12 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         Raises:
             InvalidChannelLayerError: There are groups, but no layer that has groups.
         """
-        self._channels_connecting()
+        self._channels.connecting()
         try:
-            await self._channels_join_declared()
+            for name in self._channels.join_declared(self):
+                await self._channels.groups.join(self, name)
             await self.connect()
-            self._channels_connected()
+            self._channels.connected()
         except AcceptConnection:
             await self.accept()
         except DenyConnection as denial:
@@ -87,11 +111,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             ConnectionStateError: The handshake was answered already.
             ValueError: A header holds CR, LF or NUL.
         """
-        if self._channels_socket.may_accept():
-            self._channels_check_subprotocol(subprotocol)
-            message = _events.accept(subprotocol, headers)
-            self._channels_socket.accepted()
-            await self._channels_transmit(message)
+        if self._channels.socket.may_accept():
+            self._channels.check_subprotocol(subprotocol)
+            message = _messages.accept(subprotocol, headers)
+            self._channels.socket.accepted()
+            await self._channels.transmit(super().send, message)
 
     async def deny(
         self,
@@ -114,11 +138,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             ConnectionStateError: The handshake was accepted already; use `close`.
             ValueError: A header holds CR, LF or NUL.
         """
-        if self._channels_socket.may_deny():
-            messages = _events.denial(self.scope, status, headers, body, code, reason)
-            self._channels_socket.closing(code, reason)
+        if self._channels.socket.may_deny():
+            messages = _messages.denial(self.scope, status, headers, body, code, reason)
+            self._channels.socket.closing(code, reason)
             for message in messages:
-                await self._channels_transmit(message)
+                await self._channels.transmit(super().send, message)
 
     async def websocket_receive(self, message: WebsocketReceive) -> None:
         """Hand a frame to `receive`, unless this consumer has closed the connection before.
@@ -129,13 +153,13 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         Raises:
             InvalidFrame: The frame cannot be read, and `invalid_frame` raised it on.
         """
-        if not self._channels_socket.may_receive(by_layer=bool(self._channels_from_layer)):
+        if not self._channels.may_receive():
             return
-        payload = self._channels_payload(message)
+        payload = self._channels.payload(message)
         try:
             await self.receive(**payload)
         except TypeError as error:
-            if (fault := _events.not_taken(error, payload)) is None:
+            if (fault := _messages.not_taken(error, payload)) is None:
                 raise
             raise fault from error
 
@@ -147,7 +171,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             bytes_data: The bytes of a binary frame, passed by that name alone.
         """
 
-    @hook
+    @new_hook
     async def invalid_frame(self, error: InvalidFrame) -> None:
         """Answer a frame that cannot be read: close with the error's code, then raise it.
 
@@ -166,7 +190,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         except OSError:
             pass  # the client has left
         except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
-            await self._channels_transmit(self._channels_private_close(error))
+            await self._channels.transmit(super().send, self._channels.private_close(error))
         raise error
 
     async def send(  # type: ignore[override] # as programs know it: a frame, not a message
@@ -190,9 +214,9 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             OSError: The client has left, as the server's `send` tells. A program need not catch
                 it: out of its handler it ends the connection in good order.
         """
-        message = _events.frame(text_data, bytes_data)
-        if self._channels_socket.may_send(by_layer=bool(self._channels_from_layer)):
-            await self._channels_transmit(message)
+        message = _messages.frame(text_data, bytes_data)
+        if self._channels.may_send():
+            await self._channels.transmit(super().send, message)
         if close:
             await self.close(close)
 
@@ -208,10 +232,10 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             ValueError: The connection is open, and the code or the reason is none that RFC 6455
                 allows.
         """
-        if self._channels_socket.may_close():
-            message = _events.close(code, reason)
-            with self._channels_socket.closes(code, reason):
-                await self._channels_transmit(message)
+        if self._channels.socket.may_close():
+            message = _messages.close(code, reason)
+            with self._channels.socket.closes(code, reason):
+                await self._channels.transmit(super().send, message)
 
     async def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
@@ -222,8 +246,8 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
         Raises:
             StopConsumer: Always.
         """
-        self._channels_peer_left(message)
-        await self._channels_finish()
+        self._channels.client_left(message)
+        await self._channels.finish()
         raise StopConsumer
 
     async def disconnect(self, code: int) -> None:
@@ -236,14 +260,8 @@ class AsyncWebsocketConsumer(AsyncGroupMember, WebsocketBase, AsyncConsumer):
             code: Close code: the client's, ours, or 1006 if there was none.
         """
 
-    async def _channels_transmit(self, message: Any) -> None:
-        try:
-            await super().send(message)
-        except OSError as error:
-            self._channels_lost(error)
-            raise
 
-
+@framework(json_encoder=None)
 class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     """A WebSocket connection that speaks JSON in text frames, with coroutine methods.
 
@@ -254,11 +272,6 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         json_encoder: Encoder class for `encode_json`, for example Django's
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
-
-    _channels_framework: ClassVar[bool] = True
-
-    _channels_options: ClassVar[tuple[str, ...]] = ("json_encoder",)
-    _channels_json_encoder: ClassVar[type[json.JSONEncoder] | None] = None
 
     def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
         """Take the options of a JSON consumer."""
@@ -283,7 +296,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         try:
             content = await self.decode_json(text_data)
         except (ValueError, RecursionError) as error:
-            if (fault := _events.undecodable(error)) is None:
+            if (fault := _messages.undecodable(error)) is None:
                 raise
             raise fault from error
         await self.receive_json(content, **kwargs)
@@ -316,7 +329,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         Raises:
             ValueError: It is not JSON (`NaN` and `Infinity` are not).
         """
-        content: ContentT = _events.decode_json(text_data)
+        content: ContentT = _messages.decode_json(text_data)
         return content
 
     @classmethod
@@ -326,24 +339,47 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         Raises:
             TypeError: The value cannot be serialised.
         """
-        return _events.encode_json(content, cls._channels_json_encoder)
+        return _messages.encode_json(content, class_of(cls).options["json_encoder"])
 
 
-class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
+@framework(WebsocketConnection, max_message_size=None)
+class WebsocketConsumer(SyncGroupMember):
     """A WebSocket connection whose handlers are ordinary methods, run in a thread.
 
-    Each method is that of `AsyncWebsocketConsumer`, which see, without `await`.
+    Override `connect`, `receive` and `disconnect`, and add a method for each type of message
+    that other code sends over the channel layer.
+
+    Options:
+        max_message_size: Largest frame taken from the client, in bytes; None for any. A larger
+            one closes the connection with 1009.
+
+    Attributes:
+        groups: Names of groups to be in while the connection lasts: an iterable, a property or
+            a method. Read before `connect`, when `self.scope` is there.
+        is_open: Whether the handshake was accepted and neither side has closed since.
+        close_code: Close code of the connection, once it has ended; None before.
+        close_reason: Close reason that goes with it; often empty.
     """
 
-    _channels_framework: ClassVar[bool] = True
+    is_open: bool = readable(lambda self: self._channels.is_open)
+    close_code: int | None = readable(lambda self: self._channels.socket.last_code)
+    close_reason: str = readable(lambda self: self._channels.socket.last_reason)
+
+    _channels: WebsocketConnection
+
+    def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
+        """Take the options of a WebSocket."""
+        rest: Any = options
+        super().__init_subclass__(**rest)
 
     def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake."""
-        self._channels_connecting()
+        self._channels.connecting()
         try:
-            self._channels_join_declared()
+            for name in self._channels.join_declared(self):
+                self._channels.in_loop(self._channels.groups.join, self, name)
             self.connect()
-            self._channels_connected()
+            self._channels.connected()
         except AcceptConnection:
             self.accept()
         except DenyConnection as denial:
@@ -365,11 +401,11 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
 
     def accept(self, subprotocol: str | None = None, headers: HeadersArgument = None) -> None:
         """Accept the handshake."""
-        if self._channels_socket.may_accept():
-            self._channels_check_subprotocol(subprotocol)
-            message = _events.accept(subprotocol, headers)
-            self._channels_socket.accepted()
-            self._channels_transmit(message)
+        if self._channels.socket.may_accept():
+            self._channels.check_subprotocol(subprotocol)
+            message = _messages.accept(subprotocol, headers)
+            self._channels.socket.accepted()
+            self._channels.transmit_now(super().send, message)
 
     def deny(
         self,
@@ -380,28 +416,28 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         reason: str | None = None,
     ) -> None:
         """Refuse the handshake with an HTTP response, where the server offers that."""
-        if self._channels_socket.may_deny():
-            messages = _events.denial(self.scope, status, headers, body, code, reason)
-            self._channels_socket.closing(code, reason)
+        if self._channels.socket.may_deny():
+            messages = _messages.denial(self.scope, status, headers, body, code, reason)
+            self._channels.socket.closing(code, reason)
             for message in messages:
-                self._channels_transmit(message)
+                self._channels.transmit_now(super().send, message)
 
     def websocket_receive(self, message: WebsocketReceive) -> None:
         """Hand a frame to `receive`."""
-        if not self._channels_socket.may_receive(by_layer=bool(self._channels_from_layer)):
+        if not self._channels.may_receive():
             return
-        payload = self._channels_payload(message)
+        payload = self._channels.payload(message)
         try:
             self.receive(**payload)
         except TypeError as error:
-            if (fault := _events.not_taken(error, payload)) is None:
+            if (fault := _messages.not_taken(error, payload)) is None:
                 raise
             raise fault from error
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Handle a frame."""
 
-    @hook
+    @new_hook
     def invalid_frame(self, error: InvalidFrame) -> None:
         """Answer a frame that cannot be read: close with the error's code, then raise it."""
         try:
@@ -409,7 +445,7 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         except OSError:
             pass  # the client has left
         except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
-            self._channels_transmit(self._channels_private_close(error))
+            self._channels.transmit_now(super().send, self._channels.private_close(error))
         raise error
 
     def send(  # type: ignore[override] # as programs know it: a frame, not a message
@@ -419,36 +455,30 @@ class WebsocketConsumer(SyncGroupMember, WebsocketBase, SyncConsumer):
         close: CloseArgument = False,
     ) -> None:
         """Send a text or a binary frame."""
-        message = _events.frame(text_data, bytes_data)
-        if self._channels_socket.may_send(by_layer=bool(self._channels_from_layer)):
-            self._channels_transmit(message)
+        message = _messages.frame(text_data, bytes_data)
+        if self._channels.may_send():
+            self._channels.transmit_now(super().send, message)
         if close:
             self.close(close)
 
     def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close the connection, or refuse the handshake."""
-        if self._channels_socket.may_close():
-            message = _events.close(code, reason)
-            with self._channels_socket.closes(code, reason):
-                self._channels_transmit(message)
+        if self._channels.socket.may_close():
+            message = _messages.close(code, reason)
+            with self._channels.socket.closes(code, reason):
+                self._channels.transmit_now(super().send, message)
 
     def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer."""
-        self._channels_peer_left(message)
-        self._channels_in_loop(self._channels_finish)
+        self._channels.client_left(message)
+        self._channels.in_loop(self._channels.finish)
         raise StopConsumer
 
     def disconnect(self, code: int) -> None:
         """Do what is to be done when the connection has ended."""
 
-    def _channels_transmit(self, message: Any) -> None:
-        try:
-            super().send(message)
-        except OSError as error:
-            self._channels_lost(error)
-            raise
 
-
+@framework(json_encoder=None)
 class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     """A WebSocket connection that speaks JSON in text frames, with ordinary methods in a thread.
 
@@ -458,11 +488,6 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         json_encoder: Encoder class for `encode_json`, for example Django's
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
-
-    _channels_framework: ClassVar[bool] = True
-
-    _channels_options: ClassVar[tuple[str, ...]] = ("json_encoder",)
-    _channels_json_encoder: ClassVar[type[json.JSONEncoder] | None] = None
 
     def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
         """Take the options of a JSON consumer."""
@@ -478,7 +503,7 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         try:
             content = self.decode_json(text_data)
         except (ValueError, RecursionError) as error:
-            if (fault := _events.undecodable(error)) is None:
+            if (fault := _messages.undecodable(error)) is None:
                 raise
             raise fault from error
         self.receive_json(content, **kwargs)
@@ -493,14 +518,11 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     @classmethod
     def decode_json(cls, text_data: str) -> ContentT:
         """Parse a frame's text."""
-        content: ContentT = _events.decode_json(text_data)
+        content: ContentT = _messages.decode_json(text_data)
         return content
 
     @classmethod
     def encode_json(cls, content: Any) -> str:
         """Serialise a value for a frame."""
-        return _events.encode_json(content, cls._channels_json_encoder)
+        return _messages.encode_json(content, class_of(cls).options["json_encoder"])
 
-
-# As staticmethod: it is compared, not called.
-WebsocketConsumer._channels_ending = staticmethod(WebsocketConsumer.websocket_disconnect)

@@ -12,15 +12,21 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._loop_signals import LoopSignals
+from channels_core._shutdown.open_connections import (
+    Drainable,
+    connections_of,
+    when_closed,
+    when_opened,
+)
 from channels_core.forks import call_in_children
 
-__all__ = ["Drainable", "Draining", "drain_seconds", "draining"]
+__all__ = ["Draining", "drain_seconds", "draining"]
 
 logger = logging.getLogger("django.channels.drain")
 
@@ -49,19 +55,6 @@ def drain_seconds() -> float:
     return float(seconds)
 
 
-class Drainable(Protocol):
-    """A connection that can be ended."""
-
-    _channels_cleanup_timeout: float
-    channel_layer: Any
-
-    def _channels_drain(self) -> None:
-        """End once the handler that runs has ended."""
-
-    def _channels_cut(self) -> None:
-        """Do not wait for the handler that runs."""
-
-
 class Draining:
     """The connections of an event loop, and whether its process was told to stop.
 
@@ -79,24 +72,25 @@ class Draining:
     def forget(self) -> None:
         """Have no connections; also in a child process, where those are the parent's to end."""
         self.begun = False
-        self._open: set[Drainable] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._loop_signals.forget()
 
-    def add(self, connection: Drainable) -> None:
-        """Take note of a connection, and see that the signals come here."""
+    def opened(self) -> None:
+        """Take the signals if that is not done, now that there is a connection."""
         if signal.getsignal(signal.SIGTERM) is not self._handler:
             self._take_signals()
-        if self._loop is asyncio.get_running_loop():
-            self._open.add(connection)
 
-    def discard(self, connection: Drainable) -> None:
-        """Forget a connection that has ended."""
-        self._open.discard(connection)
+    def closed(self) -> None:
+        """Go on with the end of the process after the last connection."""
         if self._ended is not None and not self._open:
             self._ended.set()
+
+    @property
+    def _open(self) -> list[Drainable]:
+        """The connections of the event loop in whose thread signals arrive."""
+        return [] if self._loop is None else connections_of(self._loop)
 
     def _take_signals(self) -> None:
         """Come before the handlers of a server, if there is one in the main thread."""
@@ -115,7 +109,6 @@ class Draining:
         self._loop_signals.take()
         # Another server than before, perhaps, which was not told anything yet.
         self._loop = asyncio.get_running_loop()
-        self._open.clear()
         self.begun = False
 
     def _is_ours(self, number: int) -> bool:
@@ -147,8 +140,8 @@ class Draining:
         logger.info("%s: %s connections are ended before the server", name, len(self._open))
         ended = self._ended = asyncio.Event()
         try:
-            for connection in list(self._open):
-                connection._channels_drain()
+            for connection in self._open:
+                connection.drain()
             await self._wait(ended, drain_seconds())
             if self._open:
                 logger.warning(
@@ -156,9 +149,9 @@ class Draining:
                     "cut short",
                     len(self._open),
                 )
-                longest = max(connection._channels_cleanup_timeout for connection in self._open)
-                for connection in list(self._open):
-                    connection._channels_cut()
+                longest = max(each.options["cleanup_timeout"] for each in self._open)
+                for connection in self._open:
+                    connection.cut()
                 await self._wait(ended, longest)
         finally:
             self._ended = None
@@ -176,3 +169,5 @@ class Draining:
 #: Of this process.
 draining: Final = Draining()
 call_in_children(draining.forget)
+when_opened(draining.opened)
+when_closed(draining.closed)

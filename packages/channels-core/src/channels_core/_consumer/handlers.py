@@ -3,25 +3,26 @@
 from inspect import getattr_static
 from typing import Final
 
-from channels_core._options import is_hook
+from channels_core._consumer.classes import is_framework
+from channels_core._consumer.hooks import is_hook
 from channels_core.typing import Message
 
 __all__ = ["find_handlers", "get_handler_name", "is_free", "is_overridden", "may_reach"]
 
-# What tells of the beginning and the end of a connection: only its server knows of these.
+# The beginning and the end of a connection, which only its server knows.
 _OF_SERVERS: Final = frozenset(
     {"websocket_connect", "websocket_disconnect", "http_request", "http_disconnect"}
 )
-# Ours of these are for what we or servers send.
+# Our handlers with these prefixes are for messages that we or servers send.
 _PREFIXES: Final = ("websocket_", "http_")
-# Programs send themselves a frame under this type, as if the client had.
+# Programs send this over the layer to inject a frame, as if the client had sent it.
 _FRAME: Final = "websocket_receive"
 
-# What a consumer sets on itself and can be called.
+# Callable attributes that a consumer sets on itself.
 _ATTRIBUTES: Final = frozenset({"base_send", "channel_receive"})
 
-# What other releases of Channels do not have, so that programs may have handlers of these names.
-# Theirs are reached, ours are not.
+# Channels 4 does not have these names, so a program may have handlers under them. A message of the
+# layer reaches the program's methods and not ours.
 _NOT_RESERVED: Final = frozenset(
     {
         "close_code",
@@ -40,7 +41,7 @@ def get_handler_name(message: Message) -> str:
     """Return the name of the method that handles a message: its type with `_` for each `.`.
 
     Raises:
-        ValueError: The type is missing, no str, or begins with an underscore or a dot.
+        ValueError: The type is missing, is not a str, or begins with an underscore or a dot.
     """
     try:
         name: str = message["type"].replace(".", "_")
@@ -63,18 +64,18 @@ def find_handlers(consumer: type) -> dict[str, bool]:
 
 
 def is_overridden(consumer: object, name: str) -> bool:
-    """Return whether a program has written a method that Channels has as well."""
+    """Return whether a program has overridden a method of Channels."""
     owner = next(each for each in type(consumer).__mro__ if name in vars(each))
-    return "_channels_framework" not in vars(owner)
+    return not is_framework(owner)
 
 
 def is_free(name: str, value: object) -> bool:
-    """Return whether what a program has under this name has nothing to do with ours."""
+    """Return whether a program's own method of this name is independent of ours."""
     return name in _NOT_RESERVED and not is_hook(value)
 
 
 def may_reach(consumer: object, name: str) -> bool | None:
-    """Tell who may reach an attribute of a consumer.
+    """Return who may reach an attribute of a consumer.
 
     Args:
         consumer: A consumer class, or an instance for its own attributes as well.
@@ -98,7 +99,7 @@ def may_reach(consumer: object, name: str) -> bool | None:
     kind = consumer if isinstance(consumer, type) else type(consumer)
     for ancestor in kind.__mro__:
         ours = vars(ancestor)
-        reserved = "_channels_framework" in ours and name in ours
+        reserved = name in ours and is_framework(ancestor)
         if reserved and (ours[name] is value or not is_free(name, value)):
             return False if name.startswith(_PREFIXES) else None
     return None if name in _ATTRIBUTES else True

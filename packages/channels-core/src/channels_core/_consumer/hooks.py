@@ -1,42 +1,28 @@
-"""What we add to a consumer's class, where a program may use the same names for its own.
+"""Names that we add to consumers, without taking them from programs.
 
-Options are keywords of the class statement. Hooks are methods that a program marks. What a
-program may read has our value until the program gives the name another one.
+Hooks are methods that a program marks; without the mark, a method of that name is the program's
+own. An attribute that a program may read has our value until the program sets it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
+
+from channels_core._consumer.classes import is_framework
 
 __all__ = [
     "find_hook",
     "hook",
     "is_hook",
+    "new_hook",
     "readable",
     "refuse_unknown_hooks",
-    "take_options",
 ]
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _MARK: Final = "_channels_hook"
-
-
-def take_options(consumer: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep options in a consumer's class, under private names.
-
-    Args:
-        consumer: The class. It and its bases name their options in `_channels_options`.
-        given: The keywords of its class statement.
-
-    Returns:
-        The keywords that are not options.
-    """
-    rest = dict(given)
-    for ancestor in consumer.__mro__:
-        for name in vars(ancestor).get("_channels_options", ()):
-            if name in rest:
-                setattr(consumer, f"_channels_{name}", rest.pop(name))
-    return rest
+_OVERRIDES: Final = "overrides"
+_IS_NEW: Final = "is new"
 
 
 def hook(function: FunctionT) -> FunctionT:
@@ -45,13 +31,19 @@ def hook(function: FunctionT) -> FunctionT:
     Without the mark, a method of that name is a program's own business. The hooks are
     `report_exception` of every consumer and `invalid_frame` of a WebSocket consumer.
     """
-    vars(function)[_MARK] = True
+    vars(function)[_MARK] = _OVERRIDES
+    return function
+
+
+def new_hook(function: FunctionT) -> FunctionT:
+    """Mark a method of Channels or of a plugin as a hook that programs may override."""
+    vars(function)[_MARK] = _IS_NEW
     return function
 
 
 def is_hook(method: object) -> bool:
     """Return whether a method is marked as a hook."""
-    return getattr(method, _MARK, False) is True
+    return getattr(method, _MARK, None) in (_OVERRIDES, _IS_NEW)
 
 
 def find_hook(consumer: object, name: str) -> Callable[..., Any]:
@@ -62,18 +54,16 @@ def find_hook(consumer: object, name: str) -> Callable[..., Any]:
     method: Callable[..., Any] = getattr(consumer, name)
     if not is_hook(method):
         marked = next(each for each in type(consumer).__mro__ if is_hook(vars(each).get(name)))
-        if "_channels_framework" in vars(marked):
+        if is_framework(marked):
             method = vars(marked)[name].__get__(consumer)
     return method
 
 
 def refuse_unknown_hooks(consumer: type) -> None:
     """Raise a `TypeError` if a program's class marks a method that overrides no hook."""
-    if "_channels_framework" in vars(consumer):
-        return
     for name, value in vars(consumer).items():
         above = (vars(each).get(name) for each in consumer.__mro__[1:])
-        if is_hook(value) and not any(map(is_hook, above)):
+        if getattr(value, _MARK, None) == _OVERRIDES and not any(map(is_hook, above)):
             raise TypeError(
                 f"{consumer.__name__}.{name} is marked as a hook, but there is no hook of this name"
             )

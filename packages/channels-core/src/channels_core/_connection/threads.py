@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import wait
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
@@ -14,12 +15,15 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from channels_core._cancellation import Bound
 from channels_core._pool import BoundedPool
-from channels_core._sqlite_turns import call_in_turn
+from channels_core._connection.sqlite_turns import call_in_turn
 from channels_core.db import DatabaseSyncToAsync
 from channels_core.forks import call_in_children
 
-__all__ = ["ThreadCall", "pool_size", "run_in_loop", "run_in_thread"]
+__all__ = ["HandlerThread", "ThreadCall", "pool_size", "run_in_loop", "run_in_thread"]
+
+logger: Final = logging.getLogger("django.channels.consumer")
 
 _STOPPED: Final = "The server's event loop has stopped"
 #: Seconds between two looks at whether a loop that should answer still runs.
@@ -217,3 +221,72 @@ def _has_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+class HandlerThread:
+    """Run the handlers of one consumer, one at a time.
+
+    Attributes:
+        outer_executor: What `async_to_sync` has set up around the connection; None without it.
+    """
+
+    __slots__ = ("_running", "outer_executor")
+
+    def __init__(self) -> None:
+        self.outer_executor: Any = None
+        # The call whose thread may still be in it; None when its end was seen.
+        self._running: ThreadCall | None = None
+
+    async def call(
+        self,
+        consumer: type,
+        function: Callable[..., Any],
+        args: tuple[object, ...],
+        bound: Bound | None,
+    ) -> None:
+        """Call a method in a thread, and wait for it.
+
+        Args:
+            consumer: The class of the consumer.
+            function: The method.
+            args: Its arguments.
+            bound: How long the end of the connection may take; None before it.
+        """
+        call = ThreadCall(function, args, None if bound is None else bound.go_on)
+        if getattr(AsyncToSync.executors, "current", None) is not self.outer_executor:
+            # Called by a handler through async_to_sync: its own thread waits to be used.
+            result = await run_in_thread(call)
+        else:
+            if self._running is not None:
+                # A cancelled handler's thread goes on; handlers of one connection never overlap.
+                await self._running.wait()
+            self._running = call
+            if bound is not None:
+                bound.pause()
+            result = await run_in_thread(call, ending=bound is not None)
+            self._running = None
+        if asyncio.iscoroutine(result):
+            result.close()
+            _warn_of_coroutine(consumer, getattr(function, "__name__", str(function)))
+
+    def in_loop(
+        self,
+        loop: asyncio.AbstractEventLoop | None,
+        function: Callable[..., Coroutine[Any, Any, Any]],
+        *args: Any,
+    ) -> Any:
+        """Run a coroutine function in the connection's event loop, from any thread."""
+        if loop is None:  # a consumer that is called by hand, as in a unit test
+            return async_to_sync(function)(*args)
+        return run_in_loop(loop, function, *args)
+
+
+@cache
+def _warn_of_coroutine(consumer: type, name: str) -> None:
+    """Log once that a method of a sync consumer does nothing."""
+    logger.warning(
+        "%s.%s does nothing: it is 'async def', which a SyncConsumer does not wait for. Make it "
+        "an ordinary method, or derive the consumer from an async one",
+        consumer.__name__,
+        name,
+    )

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._discards import watch_discards
+from channels_core._layers.discards import watch_discards
 from channels_core._forgetting import forget_channel
 from channels_core._outages import is_outage, mark_as_answered
 from channels_core.forks import call_in_children

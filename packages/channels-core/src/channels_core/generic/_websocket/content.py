@@ -1,7 +1,9 @@
 """The type of what a JSON consumer receives, which a subclass may name in brackets."""
 
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, Generic
+
+from channels_core.connection import framework
 
 if TYPE_CHECKING:
     # For type checkers, which have it by themselves: Python's own has defaults from 3.13 on.
@@ -23,14 +25,13 @@ if TYPE_CHECKING:
 
 else:
 
+    @framework()
     class JsonContent:
         """Content of a type; of any, unless a subclass names one: `JsonWebsocketConsumer[Move]`.
 
         Not `Generic`, so that programs can stay it in whatever order: `class Game(Generic[MoveT],
         JsonWebsocketConsumer)` would have no consistent order of its bases.
         """
-
-        _channels_framework: ClassVar[bool] = True
 
         @classmethod
         def __class_getitem__(cls, content: Any) -> Any:

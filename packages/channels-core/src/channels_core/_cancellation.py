@@ -1,0 +1,103 @@
+"""Limits of time for the end of connections, and waiting while the present task is cancelled."""
+
+import asyncio
+from collections.abc import Awaitable, Collection
+from typing import Any, Final
+
+__all__ = ["Bound", "wait_despite_cancellation"]
+
+#: Seconds after which a task that was cancelled is cancelled once more.
+_INSIST_AFTER: Final = 0.2
+
+
+class Bound:
+    """A limit of time that stands still while what it bounds waits for a thread.
+
+    Many connections that end at once wait for each other's threads, and none of them is slow.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Start the clock.
+
+        Args:
+            seconds: The limit.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._left = seconds
+        self._since: float | None = self._loop.time()
+        self._timeout: asyncio.Timeout | None = None
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; 0 or less once the limit is reached."""
+        return self._left - (0 if self._since is None else self._loop.time() - self._since)
+
+    def pause(self) -> None:
+        """Stop the clock."""
+        self._left, self._since = self.left, None
+        if self._timeout is not None:
+            self._timeout.reschedule(None)
+
+    def go_on(self) -> None:
+        """Start the clock again, if it is stopped."""
+        if self._since is None:
+            self._since = self._loop.time()
+            if self._timeout is not None:
+                self._timeout.reschedule(self._since + self._left)
+
+    def at_least(self, seconds: float) -> None:
+        """Allow some seconds from now on, if fewer are left."""
+        if self.left < seconds:
+            self._left = seconds
+            self._since = None if self._since is None else self._loop.time()
+
+    async def run(self, work: Awaitable[None]) -> None:
+        """Wait for an awaitable, and cancel it at the limit.
+
+        Raises:
+            TimeoutError: The limit was reached.
+        """
+        async with asyncio.timeout(self.left) as timeout:
+            self._timeout = timeout
+            try:
+                await work
+            finally:
+                self._timeout = None
+
+
+async def wait_despite_cancellation(
+    tasks: Collection[asyncio.Task[Any]],
+    timeout: float | Bound,
+    *,
+    insist: bool = False,
+) -> Collection[asyncio.Task[Any]]:
+    """Wait for tasks to end, even while this task is being cancelled.
+
+    Args:
+        tasks: What to wait for; their results and exceptions are left to the caller.
+        timeout: Seconds after which to give up.
+        insist: Whether to cancel the tasks again every 0.2 seconds. Some clients of Redis and
+            Valkey ignore the first cancellation.
+
+    Returns:
+        The tasks that have not ended.
+
+    Raises:
+        asyncio.CancelledError: After the wait, if this task was cancelled during it.
+    """
+    bound = timeout if isinstance(timeout, Bound) else Bound(timeout)
+    cancelled: asyncio.CancelledError | None = None
+    pending: Collection[asyncio.Task[Any]] = [task for task in tasks if not task.done()]
+    while pending and (left := bound.left) > 0:
+        try:
+            seconds = min(left, _INSIST_AFTER) if insist else left
+            _, pending = await asyncio.wait(pending, timeout=seconds)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            pending = [task for task in pending if not task.done()]
+        if insist:
+            for task in pending:
+                task.cancel()
+    if cancelled is not None:
+        raise cancelled
+    return pending

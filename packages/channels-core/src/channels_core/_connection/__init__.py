@@ -1,0 +1,3 @@
+"""Private parts of `channels_core.connection`."""
+
+__all__: list[str] = []

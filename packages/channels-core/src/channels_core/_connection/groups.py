@@ -1,0 +1,117 @@
+"""The groups of one connection."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from channels_core._layers.memberships import join, leave, leave_when_possible
+from channels_core.exceptions import InvalidChannelLayerError
+from channels_core.layers import BaseChannelLayer
+
+__all__ = ["ConnectionGroups", "group_names", "offers_groups"]
+
+
+def offers_groups(layer: Any) -> bool:
+    """Return whether a channel layer has groups."""
+    own = getattr(type(layer), "group_add", None)
+    if own is None:
+        # None of ours: one that hands its calls on, perhaps. It is asked for nothing else, since
+        # that may work in an event loop only, and this may be a handler's thread.
+        has_method = callable(getattr(layer, "group_add", None))
+    else:
+        has_method = own is not BaseChannelLayer.group_add
+    # A layer of a program's own may not list what it can do.
+    return has_method or "groups" in getattr(layer, "extensions", ())
+
+
+def group_names(groups: object) -> list[str]:
+    """Return the names that a consumer's `groups` gives.
+
+    Args:
+        groups: None, an iterable of names, or a method that returns one of these.
+
+    Raises:
+        TypeError: It is something else, a single str for example.
+    """
+    if callable(groups):
+        groups = groups()
+    if groups is None:
+        return []
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
+        raise TypeError(
+            f"groups must be an iterable of names, or a method that returns one, not {groups!r}"
+        )
+    return list(groups)
+
+
+class ConnectionGroups:
+    """The groups that a connection has joined, and has to leave when it ends.
+
+    The consumer's attribute `groups` belongs to the program. It names groups to join before
+    `connect`; a program may add names to it after `group_add`, and these are left, too.
+    """
+
+    __slots__ = ("_declared", "_joined", "_left")
+
+    def __init__(self) -> None:
+        # Joined by us, or perhaps joined: the layer may have failed halfway.
+        self._joined: set[str] = set()
+        # Names that may still stand in `groups` and are left already.
+        self._left: set[str] = set()
+        # What `groups` named before `connect`.
+        self._declared: Collection[str] = ()
+
+    async def join(self, consumer: Any, name: str) -> None:
+        """Join a group."""
+        layer = _layer_of(consumer)
+        # Before the call: if it fails halfway, the channel may be in the group all the same.
+        self._joined.add(name)
+        self._left.discard(name)
+        try:
+            await join(layer, name, consumer.channel_name)
+        except TypeError:
+            self._forget(name)
+            raise
+
+    async def leave(self, consumer: Any, name: str) -> None:
+        """Leave a group, and take its name out of the consumer's `groups`."""
+        await leave(_layer_of(consumer), name, consumer.channel_name)
+        self._forget(name)
+        groups = vars(consumer).get("groups")
+        if isinstance(groups, list | set) and name in groups:
+            groups.remove(name)
+
+    def declare(self, consumer: Any) -> list[str]:
+        """Return the names in the consumer's `groups`, which are to be joined now."""
+        names = group_names(consumer.groups)
+        self._declared = frozenset(names)
+        return names
+
+    def to_leave(self, consumer: Any) -> list[str]:
+        """Return the groups that were joined, and those that a program added to `groups`."""
+        groups = vars(consumer).get("groups")
+        added = set(groups) if isinstance(groups, list | tuple | set | frozenset) else set()
+        return sorted(self._joined | (added.difference(self._declared) - self._left))
+
+    async def leave_all(self, consumer: Any, errors: list[Exception]) -> None:
+        """Leave all groups, and add what goes wrong to the errors."""
+        for name in self.to_leave(consumer):
+            try:
+                await leave_when_possible(_layer_of(consumer), name, consumer.channel_name)
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        # `groups` is the program's: its `disconnect` may still look at it.
+        self._joined.discard(name)
+        self._left.add(name)
+
+
+def _layer_of(consumer: Any) -> BaseChannelLayer:
+    layer: Any = consumer.channel_layer  # or None
+    if layer is None or not offers_groups(layer):
+        fault = InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
+        fault.add_note(f"{type(consumer).__name__} joins a group, but its layer is {layer!r}")
+        raise fault
+    found: BaseChannelLayer = layer
+    return found

@@ -1,0 +1,373 @@
+"""What a connection has received and not handled yet.
+
+All handlers of a connection run in one task, which takes one message after the other out of its
+mailbox. There are three ways for a message to get in:
+
+- Without a channel layer nobody else reads: the connection's task asks the server itself.
+- Otherwise `read_server` runs in a task beside it and reads a few frames ahead, so it also sees the
+  end of the connection while a handler runs.
+- A channel layer either has `listen`, which costs no task, or is read by a task of its own, one
+  message at a time. In both cases messages stay in the layer until they are handled, so the layer's
+  own capacity bounds them.
+
+A frame and a layer message that wait at the same time are handled in turns, the earlier one first.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from channels_core._cancellation import wait_despite_cancellation
+from channels_core.typing import Message, Receive
+
+__all__ = ["ENDINGS", "Mailbox"]
+
+#: Types of the messages with which a server reports the end of a connection.
+ENDINGS: Final = frozenset({"websocket.disconnect", "http.disconnect"})
+
+
+class Mailbox:
+    """The messages that wait for one connection.
+
+    Attributes:
+        from_layer: Whether the message that was taken last came from the channel layer.
+        client_has_left: Whether the server has reported the end, handled or not.
+        layer_error: What the channel layer raised, once it has failed.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_asking",
+        "_failure",
+        "_frames",
+        "_handler_reads",
+        "_interrupted",
+        "_is_read",
+        "_layer_first",
+        "_layer_waits",
+        "_on_end",
+        "_receive",
+        "_reading_ended",
+        "_room",
+        "_server_error",
+        "_starting",
+        "_take_from_layer",
+        "_tasks",
+        "_waiter",
+        "client_has_left",
+        "from_layer",
+        "layer_error",
+    )
+
+    def __init__(self, receive: Receive, ahead: int) -> None:
+        """Begin with no message.
+
+        Args:
+            receive: ASGI receive.
+            ahead: How many frames may be read before they are handled; 0 to ask for a message
+                only when the one before it is handled.
+        """
+        self.from_layer = False
+        self.client_has_left = False
+        self.layer_error: Exception | None = None
+        self._receive = receive
+        self._ahead = ahead
+        self._frames: deque[Message] = deque()
+        # Set by `stop`: `next` raises it, whatever else waits.
+        self._failure: BaseException | None = None
+        # What `receive` raised; `next` raises it after the frames before it.
+        self._server_error: BaseException | None = None
+        # Whether `read_server` runs, so that nobody else may call `receive`.
+        self._is_read = False
+        self._reading_ended = False
+        # Whether a handler waits in `read`, which reports the end of the connection itself.
+        self._handler_reads = False
+        # Resolved when something has arrived; None while nobody waits.
+        self._waiter: asyncio.Future[None] | None = None
+        # Resolved when `read_server` may go on; None while it need not wait.
+        self._room: asyncio.Future[None] | None = None
+        # The task that waits in `receive` and may be interrupted there.
+        self._asking: asyncio.Task[Any] | None = None
+        self._interrupted = False
+        self._take_from_layer: Callable[[], Message | None] | None = None
+        self._layer_waits = False
+        # Whether the layer's message is handled before the next frame.
+        self._layer_first = False
+        self._on_end: Callable[[], object] | None = None
+        self._starting: asyncio.Handle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # The connection takes messages out
+
+    @property
+    def would_wait(self) -> bool:
+        """Whether `next` would let other tasks run before it returns."""
+        return self._is_read and not (self._frames or self._layer_waits or self._failure)
+
+    async def next(self) -> Message:
+        """Return the next message of the server or the layer.
+
+        Raises:
+            BaseException: What `stop` was called with, or what the server or the layer raised.
+        """
+        frames = self._frames
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            if self._layer_waits and (self._layer_first or not frames):
+                assert self._take_from_layer is not None  # it has told us of a message
+                message = self._take_from_layer()
+                # At most one frame comes before the layer's next message.
+                self._layer_first = not frames
+                if message is not None:
+                    self.from_layer = True
+                    return message
+                self._layer_waits = False
+            elif frames:
+                return self._take_frame()
+            elif self._server_error is not None:
+                raise self._server_error
+            elif self._is_read or self._take_from_layer is not None:
+                self.start_reading()
+                self._make_room()
+                await self._wait()
+            elif (message := await self._ask()) is not None:
+                self.from_layer = False
+                return message
+
+    async def read(self) -> Message:
+        """Return the server's next message to a handler that is running.
+
+        While `watch` is on, a cancelled call loses no message.
+        """
+        self._handler_reads = True
+        try:
+            while not self._frames:
+                if self._server_error is not None:
+                    raise self._server_error
+                if self._on_end is not None:
+                    self.start_reading()
+                if not self._is_read:
+                    return await self._receive()
+                self._make_room()
+                await self._wait()
+            return self._frames.popleft()
+        finally:
+            self._handler_reads = False
+
+    def _take_frame(self) -> Message:
+        frames = self._frames
+        message = frames.popleft()
+        self.from_layer = False
+        self._layer_first = True
+        # Half of it at once: each switch to the reader costs more than several frames.
+        if self._room is not None and self._ahead and len(frames) <= self._ahead // 2:
+            self._make_room()
+        return message
+
+    async def _wait(self) -> None:
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _ask(self) -> Message | None:
+        """Wait for the server in this task; None if something else is to be looked at."""
+        task = self._asking = asyncio.current_task()
+        assert task is not None  # a coroutine of asyncio is running
+        cancels = task.cancelling()
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            if self._interrupted and task.uncancel() <= cancels:
+                return None
+            raise
+        finally:
+            self._asking = None
+            self._interrupted = False
+
+    def _interrupt(self) -> None:
+        """End the wait for the server, if a task is in it; no handler is ever cancelled here."""
+        if self._asking is not None and not self._interrupted:
+            self._interrupted = True
+            self._asking.cancel()
+
+    def _wake_connection(self) -> None:
+        """End the wait of `next`."""
+        if self._is_read:
+            self._wake()
+        else:
+            self._interrupt()
+
+    def stop(self, failure: BaseException) -> None:
+        """Have `next` raise an exception; it is called after the handler that runs now."""
+        if self._failure is None:
+            self._failure = failure
+        self._wake_connection()
+
+    def put(self, message: Message) -> None:
+        """Add a message that is handled before all that the server has sent."""
+        self._frames.appendleft(message)
+        self._wake_connection()
+
+    # The server
+
+    async def read_server(self) -> None:
+        """Read the server's messages until `end_reading` is called, or the server raises."""
+        frames = self._frames
+        self._is_read = True
+        try:
+            while not self._reading_ended and (message := await self._ask()) is not None:
+                frames.append(message)
+                if message.get("type") in ENDINGS:
+                    self._client_left()
+                self._wake()
+                if self.client_has_left or len(frames) >= self._ahead:
+                    await self._wait_for_room()
+        except Exception as error:  # noqa: BLE001 - `next` raises it
+            self._server_error = error
+            self._wake()
+        finally:
+            self._is_read = False
+
+    def end_reading(self, *_: object) -> None:
+        """Have `read_server` return."""
+        self._reading_ended = True
+        self._interrupt()
+        self._make_room()
+
+    async def _wait_for_room(self) -> None:
+        self._room = asyncio.get_running_loop().create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def start_reading(self) -> None:
+        """Run `read_server` in a task, unless it runs already."""
+        if not (self._is_read or self._server_error):
+            # Here, since the task starts a little later.
+            self._is_read = True
+            self._tasks.append(asyncio.create_task(self.read_server()))
+
+    def watch(self, on_end: Callable[[], object], *, reads: bool = True) -> None:
+        """Call a function when the client leaves, until `unwatch`.
+
+        The reading starts in the next turn of the event loop: a handler that is done by then costs
+        no task.
+
+        Args:
+            on_end: Called without arguments.
+            reads: Whether to read from the server for that.
+        """
+        loop = asyncio.get_running_loop()
+        self._on_end = on_end
+        if self.client_has_left:
+            self._starting = loop.call_soon(on_end)
+        elif reads:
+            self._starting = loop.call_soon(self.start_reading)
+
+    def unwatch(self) -> None:
+        """End what `watch` began; frames that were read are kept."""
+        self._on_end = None
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
+
+    def _client_left(self) -> None:
+        if not self.client_has_left:
+            self.client_has_left = True
+            if self._on_end is not None and not self._handler_reads:
+                self._on_end()
+
+    # The channel layer
+
+    def listen_to(self, layer: Any, channel: str, receive: Receive) -> None:
+        """Take the messages of a channel, too.
+
+        Args:
+            layer: The channel layer.
+            channel: The channel's name.
+            receive: Receives from the channel, for a layer without `listen`.
+        """
+        # Of the class: a mock of a layer has any method.
+        listen = getattr(type(layer), "listen", None)
+        if listen is None:
+            reader = _LayerReader(self, receive)
+            self._take_from_layer = reader.take
+            self._tasks.append(asyncio.create_task(reader.run()))
+        else:
+            self._take_from_layer = listen(layer, channel, self.layer_has_message)
+            self.layer_has_message()
+
+    def layer_has_message(self) -> None:
+        """Record that the layer may have a message; called in the connection's event loop."""
+        if not self._layer_waits:
+            self._layer_waits = True
+            self._layer_first = not self._frames
+            self._wake_connection()
+
+    def fail(self, error: Exception) -> None:
+        """Record that the layer has failed."""
+        self.layer_error = error
+        self.stop(error)
+
+    # The end
+
+    async def close(self, seconds: float) -> None:
+        """End the tasks that read.
+
+        Args:
+            seconds: How long to wait for tasks that do not react to being cancelled.
+        """
+        self.unwatch()
+        self._take_from_layer = None
+        self._layer_waits = False
+        # Their tracebacks hold frames that hold this object: no circle is left behind.
+        self._failure = self._server_error = self.layer_error = None
+        if self._tasks:
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            await wait_despite_cancellation(tasks, seconds, insist=True)
+
+
+class _LayerReader:
+    """Read a channel layer that has no `listen`, one message at a time."""
+
+    __slots__ = ("_asked", "_mailbox", "_message", "_receive")
+
+    def __init__(self, mailbox: Mailbox, receive: Receive) -> None:
+        self._mailbox = mailbox
+        self._receive = receive
+        self._message: Message | None = None
+        # Resolved when the message is handled and the next one is wanted.
+        self._asked: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        mailbox = self._mailbox
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                self._message = await self._receive()
+                self._asked = loop.create_future()
+                mailbox.layer_has_message()
+                await self._asked
+        except Exception as error:  # noqa: BLE001 - the connection raises it
+            mailbox.fail(error)
+
+    def take(self) -> Message | None:
+        message, self._message = self._message, None
+        if message is None and self._asked is not None and not self._asked.done():
+            self._asked.set_result(None)
+        return message

@@ -1,0 +1,3 @@
+"""Private parts of `channels_core.consumer`."""
+
+__all__: list[str] = []

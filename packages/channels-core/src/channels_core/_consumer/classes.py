@@ -1,0 +1,67 @@
+"""What is known of each consumer class: its options, its handlers, and who has written it.
+
+Programs choose the names in their consumers freely. So nothing of this stands in the class itself.
+"""
+
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+__all__ = ["ConsumerClass", "class_of", "is_framework", "record"]
+
+
+class ConsumerClass:
+    """What is known of one consumer class.
+
+    Attributes:
+        is_framework: Whether Channels or a plugin has written it, and not a program.
+        connection: The class of the companion that each of its consumers has.
+        runs_in_threads: Whether its handlers are ordinary methods.
+        options: The keywords of class statements, with the values for this class.
+        handlers: By name, whether a message of the channel layer may reach the method; names that
+            no message may reach are missing.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "connection",
+        "handlers",
+        "is_framework",
+        "options",
+        "runs_in_threads",
+    )
+
+    def __init__(self, consumer: type) -> None:
+        """Begin with what the bases have."""
+        self.is_framework = False
+        self.connection: Any = None
+        self.runs_in_threads = False
+        self.options: dict[str, Any] = {}
+        self.handlers: dict[str, bool] = {}
+        for base in reversed(consumer.__mro__[1:]):
+            known = _classes.get(base)
+            if known is not None:
+                self.connection = known.connection or self.connection
+                self.runs_in_threads = known.runs_in_threads or self.runs_in_threads
+                self.options.update(known.options)
+
+
+_classes: Final["WeakKeyDictionary[type, ConsumerClass]"] = WeakKeyDictionary()
+
+
+def class_of(consumer: type) -> ConsumerClass:
+    """Return what is known of a consumer class."""
+    return _classes[consumer]
+
+
+def record(consumer: type) -> ConsumerClass:
+    """Record a new class, or return what is known of it."""
+    known = _classes.get(consumer)
+    if known is None:
+        known = _classes[consumer] = ConsumerClass(consumer)
+    return known
+
+
+def is_framework(consumer: type) -> bool:
+    """Return whether a class of a consumer's MRO belongs to Channels or a plugin."""
+    known = _classes.get(consumer)
+    return known is not None and known.is_framework

@@ -1,0 +1,58 @@
+"""Describe consumer classes when they are made."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from channels_core._consumer.classes import record
+from channels_core._consumer.handlers import find_handlers
+
+__all__ = ["describe", "framework"]
+
+ClassT = TypeVar("ClassT", bound=type)
+
+
+def describe(consumer: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Record a new consumer class.
+
+    Args:
+        consumer: The class.
+        options: The keywords of its class statement.
+
+    Returns:
+        The keywords that are not options.
+    """
+    known = record(consumer)
+    rest = dict(options)
+    for name in known.options.keys() & rest.keys():
+        known.options[name] = rest.pop(name)
+    known.handlers = find_handlers(consumer)
+    return rest
+
+
+def framework(
+    connection: Any = None, *, runs_in_threads: bool = False, **options: Any
+) -> Callable[[ClassT], ClassT]:
+    """Mark a consumer class, or a base of one, as part of Channels or of a plugin.
+
+    A message of the channel layer does not reach the methods of such a class, and a program that
+    overrides one is known to do so.
+
+    Args:
+        connection: The class of its consumers' companions, a `Connection`; that of the base if
+            there is none.
+        runs_in_threads: Whether its handlers are ordinary methods.
+        options: The keywords that class statements of its subclasses may have, with their
+            default values.
+    """
+
+    def mark(consumer: ClassT) -> ClassT:
+        known = record(consumer)
+        known.is_framework = True
+        known.connection = connection or known.connection
+        known.runs_in_threads = runs_in_threads or known.runs_in_threads
+        known.options = {**options, **known.options} if known.options else options
+        # Once more, since they depend on the mark.
+        known.handlers = find_handlers(consumer)
+        return consumer
+
+    return mark

@@ -1,0 +1,3 @@
+"""Private parts of `channels_core.layers`."""
+
+__all__: list[str] = []

@@ -1,0 +1,596 @@
+"""Connections, as consumers of any protocol have them; for those who write consumer classes.
+
+A consumer belongs to the program. What Channels has to remember for it stands in its companion, a
+`Connection`, under the one reserved name `consumer._channels`. A connection goes through these
+steps, whatever its protocol:
+
+1. `serve` opens the channel layer and a mailbox for what the server and the layer send.
+2. One task takes one message after the other out of the mailbox and gives it to
+   `consumer.dispatch`. Without a channel layer, and for a protocol that answers at once, it is the
+   server's own task. Otherwise the server's task reads, and a task beside it handles.
+3. The connection ends: the client leaves, a handler raises, the server cancels its task or stops,
+   or the channel layer fails. `_end` then runs in the task of the handlers, always: it leaves the
+   groups, calls `disconnect` once, does what middleware has registered, and tells the layer. All
+   of that is bounded by the option `cleanup_timeout`.
+4. The first exception leaves `serve`. Others are reported.
+
+A subclass is what a new protocol gives: it overrides the methods under "The protocol's part".
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
+from time import monotonic
+from types import coroutine
+from typing import Any, ClassVar, Final
+from weakref import ref
+
+from asgiref.sync import AsyncToSync
+from django.contrib.sessions.exceptions import SessionInterrupted
+
+from channels_core._cancellation import Bound
+from channels_core._connection.groups import ConnectionGroups
+from channels_core._connection.mailbox import ENDINGS, Mailbox
+from channels_core._connection.threads import HandlerThread
+from channels_core._consumer.classes import class_of
+from channels_core._consumer.framework import framework
+from channels_core._consumer.hooks import find_hook, new_hook, readable
+from channels_core._failures import log_failure, mark_as_logged
+from channels_core._forgetting import forget_channel
+from channels_core._logging import collect_records, records_handled
+from channels_core._missing_keys import explain_missing_key
+from channels_core._missing_layer import explain_missing_layer
+from channels_core._outages import is_outage, was_answered
+from channels_core._shutdown.draining import draining
+from channels_core._shutdown.open_connections import Serving, connections_here
+from channels_core.abort import close_with
+from channels_core.db import DatabaseUsage
+from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
+from channels_core.layers import get_channel_layer
+from channels_core.middleware import AFTER_HANDLER, AfterHandler
+from channels_core.refusal import refuse
+from channels_core.signals import consumer_finished, consumer_started
+from channels_core.typing import Message, Receive, Scope, Send
+
+__all__ = ["Connection", "framework", "new_hook", "readable"]
+
+logger: Final = logging.getLogger("django.channels.consumer")
+drain_logger: Final = logging.getLogger("django.channels.drain")
+
+# Not the program's fault: a router or a session's middleware answers it, with one line of the log.
+_ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
+
+# Where messages are always ready, nothing on their way waits. So the connection lets other tasks
+# run after each message if any is ready, and at least after this many messages, or this many
+# seconds of work, so that the event loop looks at its sockets.
+_BURST_MESSAGES: Final = 16
+_BURST_SECONDS: Final = 0.001
+
+_RESTART: Final = 1012  # IANA, "WebSocket Close Code Number Registry": service restart
+_GOODBYE: Final = "Service restart"
+#: Seconds to send the goodbye: a client may be gone without a word.
+_GOODBYE_WITHIN: Final = 2
+#: Seconds that each remaining step of the end has when `cleanup_timeout` is used up.
+_AT_LEAST: Final = 1.0
+
+
+class Connection:
+    """The companion of one consumer.
+
+    Attributes:
+        from_layer: Whether the message that is handled now came from the channel layer; None
+            before the first message.
+        is_drained: Whether the connection ends because the server stops, or the layer has failed.
+        is_ending: Whether the clean-up has begun.
+        options: The options of the consumer's class.
+        handlers: The handlers of the consumer's class: by name, whether a message of the layer may
+            reach the method.
+        groups: The groups that the connection is in.
+        loop: The event loop that serves it; None for a consumer that a test calls by hand.
+        mailbox: What waits to be handled; None before `serve`.
+        threads: Runs the handlers of a consumer with ordinary methods; None for the others.
+    """
+
+    #: Frames that may be read before they are handled.
+    frames_ahead: ClassVar[int] = 16
+    #: Whether most connections end with the handler of their first message. Then no task is made,
+    #: and the layer is not listened to, before that handler has returned.
+    answers_first: ClassVar[bool] = False
+    #: Whether the consumer has a method `disconnect`.
+    has_disconnect: ClassVar[bool] = False
+
+    __slots__ = (
+        "_after_handler",
+        "_bound",
+        "_consumer",
+        "_disconnect_called",
+        "_finished",
+        "_is_cut",
+        "_layer",
+        "_message",
+        "_outer_executor",
+        "_task",
+        "_usage",
+        "from_layer",
+        "groups",
+        "handlers",
+        "is_drained",
+        "is_ending",
+        "loop",
+        "mailbox",
+        "options",
+        "threads",
+    )
+
+    def __init__(self, consumer: Any) -> None:
+        """Begin without a server, as a test may use a consumer."""
+        known = class_of(type(consumer))
+        # Weak: no circle is left to the garbage collector.
+        self._consumer = ref(consumer)
+        self.options = known.options
+        self.handlers = known.handlers
+        self.threads = HandlerThread() if known.runs_in_threads else None
+        self.groups = ConnectionGroups()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.mailbox: Mailbox | None = None
+        self.from_layer: bool | None = None
+        self.is_drained = False
+        self.is_ending = False
+        self._layer: Any = None
+        self._message: Message | None = None
+        self._after_handler: tuple[AfterHandler, ...] = ()
+        self._usage: DatabaseUsage | None = None
+        # How long the end of the connection may take; None before it.
+        self._bound: Bound | None = None
+        self._disconnect_called = False
+        # Whether `finish` has done all that it has to do.
+        self._finished = not self.has_disconnect
+        # The task of the handlers, while the connection is served.
+        self._task: asyncio.Task[Any] | None = None
+        self._is_cut = False
+
+    @property
+    def consumer(self) -> Any:
+        """The consumer; its methods are the program's."""
+        return self._consumer()
+
+    # The protocol's part, which a subclass overrides
+
+    def watch_send(self, send: Send) -> Send:
+        """Return what sends to the server, perhaps with a look at what is sent."""
+        return send
+
+    def client_left(self, message: Message) -> None:
+        """Record that the server has reported the end, just before its message is handled."""
+
+    async def settle_failure(self, error: Exception, message: Message) -> bool:
+        """Do what a failed handler asks for that is the client's doing.
+
+        Returns:
+            Whether it is; the connection ends with the error otherwise.
+        """
+        return False
+
+    def disconnect_arguments(self) -> tuple[Any, ...]:
+        """Record that the connection has ended, and return the arguments of `disconnect`."""
+        return ()
+
+    def may_say_goodbye(self, code: int, reason: str) -> bool:
+        """Return whether a WebSocket may be closed with a code, and record that it is."""
+        return True
+
+    def handles_end(self, message: Message) -> bool:
+        """Return whether the message ends the connection, with no handler of the program's."""
+        return False
+
+    def has_nothing_to_finish(self) -> bool:
+        """Return whether `finish` would do nothing."""
+        return False
+
+    async def finish(self) -> None:
+        """Leave the groups and call `disconnect`, once; continue what was interrupted before."""
+        consumer = self.consumer
+        arguments = self.disconnect_arguments()
+        errors: list[Exception] = []
+        await self.groups.leave_all(consumer, errors)
+        if not self._disconnect_called:
+            self._disconnect_called = True
+            try:
+                await self.call(consumer.disconnect, *arguments)
+            except StopConsumer:
+                pass
+            except Exception as error:  # noqa: BLE001 - all of the clean-up runs
+                errors.append(error)
+            # Those that `disconnect` itself has joined.
+            await self.groups.leave_all(consumer, errors)
+        self._finished = True
+        self.raise_first(errors)
+
+    async def finish_unasked(self) -> None:
+        """Finish where no message of the server has asked for it."""
+        await self.finish()
+
+    def drain(self) -> None:
+        """End after the handler that runs now, since the server stops or the layer has failed."""
+        self.is_drained = True
+        self.stop(StopConsumer())
+
+    # For the methods of consumers
+
+    async def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a method of the program: await it, or run it in a thread."""
+        if self.threads is None:
+            await function(*args)
+        else:
+            await self.threads.call(type(self.consumer), function, args, self._bound)
+
+    def in_loop(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
+        """Run a coroutine function in the connection's event loop, from any thread."""
+        assert self.threads is not None  # a consumer with ordinary methods calls this
+        return self.threads.in_loop(self.loop, function, *args)
+
+    def join_declared(self, consumer: Any) -> Generator[str, None, None]:
+        """Yield the names in the consumer's `groups`, to be joined before `connect`.
+
+        If one of them cannot be joined, `disconnect` is not called: there was no `connect`.
+        """
+        self._disconnect_called = True
+        yield from self.groups.declare(consumer)
+        self._disconnect_called = False
+
+    def raise_first(self, errors: list[Exception]) -> None:
+        """Raise the first of several errors, and report the others."""
+        for error in errors[1:]:
+            self.report(error)
+        if errors:
+            raise errors[0]
+
+    def stop(self, failure: BaseException) -> None:
+        """End with an exception, after the handler that runs now."""
+        if self.mailbox is not None:
+            self.mailbox.stop(failure)
+
+    def stop_later(self, seconds: float, failure: BaseException) -> None:
+        """Call `stop` after some seconds; from any thread."""
+        loop = self.loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(loop.call_later, seconds, partial(self.stop, failure))
+
+    def cut(self) -> None:
+        """Cancel the handler that runs now, and end."""
+        self.stop(StopConsumer())
+        handles = self._message is not None and not self.is_ending
+        if handles and self._task is not None and not self._is_cut:
+            self._is_cut = True
+            self._task.cancel()
+
+    # Serving
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection to its end.
+
+        Raises:
+            Exception: The first exception of a handler, of the layer, or of sending, after the
+                clean-up.
+        """
+        collect_records()
+        consumer = self.consumer
+        self.loop = asyncio.get_running_loop()
+        self._after_handler = scope.get(AFTER_HANDLER, ())
+        self._usage = DatabaseUsage()
+        self._outer_executor = getattr(AsyncToSync.executors, "current", None)
+        if self.threads is not None:
+            self.threads.outer_executor = self._outer_executor
+        failure: BaseException | None = None
+        drained = self if scope.get("type") in ("websocket", "http") else None
+        with self._usage, Serving(drained):
+            try:
+                if consumer_started.receivers:
+                    await consumer_started.asend_robust(type(consumer), environ=scope)
+                await self._open(consumer, scope, receive, send)
+                if not self.answers_first:
+                    self._listen(consumer)
+            except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
+                failure = self._failed(error)
+            if failure is None and self._layer is not None and not self.answers_first:
+                failure = await self._handle_beside(consumer, send)
+            else:
+                failure = await self._live(consumer, send, failure)
+            await records_handled()
+            if consumer_finished.receivers:
+                await consumer_finished.asend_robust(type(consumer), environ=scope)
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                # Its traceback holds this frame: no circle is left to the garbage collector.
+                del failure
+
+    async def _open(self, consumer: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        """Make the mailbox, and a channel in the layer if there is one."""
+        watched = self.watch_send(send)
+        consumer.base_send = watched if self.threads is None else self._send_in_loop(watched)
+        kind = scope.get("type")
+        # A worker gives a message to a consumer that asks for one, and it is handled then.
+        ahead = self.frames_ahead if kind in ("websocket", "http") else 0
+        self.mailbox = Mailbox(receive, ahead)
+        alias = consumer.channel_layer_alias
+        if alias is not None:
+            layer = consumer.channel_layer = get_channel_layer(alias)
+            if layer is not None:
+                consumer.channel_name = await layer.new_channel()
+                consumer.channel_receive = partial(layer.receive, consumer.channel_name)
+                self._layer = layer
+        if draining.begun and kind in ("websocket", "http"):
+            # Too late: a handshake is refused; a request is answered, but not held open.
+            self.is_drained = True
+            if kind == "websocket":
+                await refuse(scope, receive, send, 503, body=_GOODBYE, code=_RESTART)
+                raise StopConsumer
+
+    def _send_in_loop(self, send: Send) -> Callable[[Message], Any]:
+        assert self.loop is not None  # `serve` has set it
+
+        async def transmit(message: Message) -> None:
+            # A server's `send` need not be a coroutine function itself.
+            await send(message)
+
+        return partial(self.in_loop, transmit)
+
+    async def _handle_beside(self, consumer: Any, send: Send) -> BaseException | None:
+        """Handle in a task of its own, and read the server in this one.
+
+        A server that cancels this task more than once does not interrupt the clean-up.
+        """
+        mailbox = self.mailbox
+        assert mailbox is not None  # `_open` has made it
+        task = asyncio.create_task(self._live(consumer, send, None))
+        task.add_done_callback(mailbox.end_reading)
+        cancelled: asyncio.CancelledError | None = None
+        cancels = 0
+        while not task.done():
+            try:
+                if cancelled is None:
+                    await mailbox.read_server()
+                await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                # Once: at its end an event loop cancels the handlers' task, too.
+                if not self.is_ending and task.cancelling() == cancels:
+                    cancels += 1
+                    task.cancel()
+            if cancelled is not None and self._is_overdue():
+                break
+        if not task.done():
+            self._give_up(consumer)
+        elif not task.cancelled():
+            failure = task.result()
+            if cancelled is None or not isinstance(failure, asyncio.CancelledError):
+                return failure
+        return cancelled
+
+    def _is_overdue(self) -> bool:
+        """Return whether the clean-up goes on though its last step was cancelled."""
+        return self.is_ending and self._bound is not None and self._bound.left < -3 * _AT_LEAST
+
+    def _listen(self, consumer: Any) -> None:
+        if self._layer is not None and self.mailbox is not None:
+            self.mailbox.listen_to(self._layer, consumer.channel_name, consumer.channel_receive)
+
+    async def _live(
+        self, consumer: Any, send: Send, failure: BaseException | None
+    ) -> BaseException | None:
+        """Handle the messages of the connection, and clean up; return what it ends with."""
+        task = self._task = asyncio.current_task()
+        assert task is not None  # a coroutine of asyncio is running
+        cancels = task.cancelling()
+        was_refused = failure is not None
+        if failure is None:
+            try:
+                await self._handle_messages(consumer)
+            except BaseException as error:  # noqa: BLE001 - returned, after the clean-up
+                if not (
+                    self._is_cut
+                    and isinstance(error, asyncio.CancelledError)
+                    and task.uncancel() <= cancels
+                ):
+                    failure = self._failed(error)
+        self.is_ending = True
+        stops = failure is None or isinstance(failure, StopConsumer)
+        if self.is_drained and stops and not was_refused:
+            await self._say_goodbye(send)
+        if isinstance(failure, StopConsumer):
+            failure = None
+        if self.mailbox is not None:
+            try:
+                await self.mailbox.close(self.options["cleanup_timeout"])
+            except asyncio.CancelledError as error:
+                failure = failure or error
+        failure = await self._end(consumer, task, failure)
+        self._task = None
+        try:
+            return failure
+        finally:
+            del failure
+
+    def _failed(self, error: BaseException) -> BaseException:
+        """Report an error, and have other connections end if it is the layer's outage."""
+        if isinstance(error, StopConsumer):
+            return error
+        self.report(error)
+        mailbox = self.mailbox
+        if mailbox is not None and mailbox.layer_error is error and not self.is_drained:
+            # Only some connections see an outage, and none can know which messages and groups
+            # are lost. So all clients connect again, and join their groups again.
+            if is_outage(error):
+                for other in connections_here():
+                    if other is not self and other.uses_layer(self._layer):
+                        other.drain()
+        return error
+
+    def uses_layer(self, layer: object) -> bool:
+        """Return whether the connection receives from a channel layer."""
+        return self._layer is layer
+
+    async def _handle_messages(self, consumer: Any) -> None:
+        """Handle one message after the other until something raises."""
+        mailbox = self.mailbox
+        assert mailbox is not None  # `_open` has made it
+        if self.answers_first:
+            await self._handle(consumer, mailbox, await mailbox.next())
+            self._listen(consumer)
+        # What runs next in this thread. It tells whether any other task is ready; uvloop has no
+        # such list, and there every task counts as ready.
+        ready = getattr(self.loop, "_ready", None)
+        messages = 0
+        seconds = 0.0
+        while True:
+            message = await mailbox.next()
+            started = monotonic()
+            await self._handle(consumer, mailbox, message)
+            if mailbox.would_wait:
+                messages = 0
+                seconds = 0.0
+                continue
+            messages += 1
+            seconds += monotonic() - started
+            if ready is None or ready or messages >= _BURST_MESSAGES or seconds >= _BURST_SECONDS:
+                messages = 0
+                seconds = 0.0
+                await _give_way()
+
+    async def _handle(self, consumer: Any, mailbox: Mailbox, message: Message) -> None:
+        self.from_layer = from_layer = mailbox.from_layer
+        self._message = message
+        if not from_layer and message.get("type") in ENDINGS:
+            # The handler for the end of a connection is its clean-up, and bounded as such.
+            self.client_left(message)
+            self._bound = Bound(self.options["cleanup_timeout"])
+            await self._bound.run(consumer.dispatch(message))
+        else:
+            try:
+                await consumer.dispatch(message)
+            except Exception as error:
+                # Here, where it has left the program's handlers: they may catch it themselves.
+                if not await self.settle_failure(error, message):
+                    raise
+        if self._after_handler or self._usage.pending:  # type: ignore[union-attr] # `serve` has set it
+            await self._settle()
+        self._message = None
+
+    async def _settle(self) -> None:
+        """Do what middleware has registered, and close the database connections that are old."""
+        try:
+            for function in self._after_handler:
+                if (work := function()) is not None:
+                    await work
+        finally:
+            if self._usage is not None and self._usage.pending:
+                await self._usage.release()
+
+    # The end
+
+    async def _say_goodbye(self, send: Send) -> None:
+        """Close a WebSocket so that its client connects again."""
+        if self.consumer.scope["type"] != "websocket":
+            return
+        if not self.may_say_goodbye(_RESTART, _GOODBYE):
+            return
+        try:
+            async with asyncio.timeout(_GOODBYE_WITHIN):
+                if not close_with(send, _RESTART, _GOODBYE):
+                    await send({"type": "websocket.close", "code": _RESTART, "reason": _GOODBYE})
+        except Exception:
+            drain_logger.debug("A client could not be told to come back", exc_info=True)
+
+    async def _end(
+        self, consumer: Any, task: asyncio.Task[Any], failure: BaseException | None
+    ) -> BaseException | None:
+        """Do all steps of the clean-up, each of them whatever becomes of the others.
+
+        A step that a cancellation interrupts is continued once.
+        """
+        # A call of async_to_sync that was cancelled halfway leaves its executor behind in our
+        # context, and no thread serves that any more.
+        AsyncToSync.executors.current = self._outer_executor
+        self._bound = bound = Bound(self.options["cleanup_timeout"])
+        given_up = False
+        cancels = task.cancelling()
+        for step in self._steps_of_end(consumer):
+            for _ in range(2):
+                try:
+                    await bound.run(step())
+                except asyncio.CancelledError as error:
+                    if task.cancelling() > cancels:
+                        cancels = task.cancelling()
+                        failure = failure or error
+                    continue
+                except TimeoutError as error:
+                    if bound.left > 0:  # the program's own
+                        failure = self._failed_in_end(failure, error)
+                    elif not given_up:
+                        given_up = True
+                        self._give_up(consumer)
+                except BaseException as error:  # noqa: BLE001 - it leaves `serve`, or is reported
+                    failure = self._failed_in_end(failure, error)
+                break
+            bound.at_least(_AT_LEAST)
+        try:
+            return failure
+        finally:
+            del failure
+
+    def _steps_of_end(self, consumer: Any) -> list[Callable[[], Awaitable[None]]]:
+        steps: list[Callable[[], Awaitable[None]]] = []
+        # Without any message there was no `connect` that a `disconnect` could answer.
+        has_begun = self.from_layer is not None
+        if has_begun and not self._finished and not self.has_nothing_to_finish():
+            steps.append(self.finish_unasked)
+        if self._after_handler or (self._usage is not None and self._usage.pending) or steps:
+            steps.append(self._settle)
+        if self._layer is not None:
+            steps.append(partial(forget_channel, self._layer, consumer.channel_name))
+        return steps
+
+    def _failed_in_end(
+        self, failure: BaseException | None, error: BaseException
+    ) -> BaseException | None:
+        self.report(error)
+        return failure or error
+
+    def _give_up(self, consumer: Any) -> None:
+        logger.error(
+            "%s did not end its clean-up within %s seconds; the rest of it is given up",
+            type(consumer).__name__,
+            self.options["cleanup_timeout"],
+        )
+
+    # Errors
+
+    def report(self, error: BaseException) -> None:
+        """Report an exception that no handler caught, through the hook `report_exception`."""
+        message, self._message = self._message, None
+        if isinstance(error, _ANSWERED_OUTSIDE) or was_answered(error):
+            return
+        if isinstance(error, Exception):
+            consumer = self.consumer
+            mark_as_logged(error)
+            explain_missing_key(error, getattr(consumer, "scope", {}))
+            explain_missing_layer(error, consumer)
+            try:
+                find_hook(consumer, "report_exception")(error, message)
+            except Exception:
+                logger.exception("%s.report_exception failed", type(consumer).__name__)
+
+    def log(self, error: Exception, message: Message | None) -> None:
+        """Log an exception of a handler with its place."""
+        consumer = self.consumer
+        channel = getattr(consumer, "channel_name", None)
+        log_failure(type(consumer), consumer.scope, channel, message, error)
+
+
+@coroutine
+def _give_way() -> Generator[None, None, None]:
+    """Let the event loop run what is ready; for less than `asyncio.sleep(0)`."""
+    yield

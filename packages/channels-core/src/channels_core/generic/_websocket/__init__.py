@@ -1,0 +1,3 @@
+"""Private parts of `channels_core.generic.websocket`."""
+
+__all__: list[str] = []
