@@ -35,6 +35,7 @@ from channels_core._connection.mailbox import ENDINGS, Mailbox
 from channels_core._connection.threads import HandlerThread
 from channels_core._consumer.classes import class_of
 from channels_core._consumer.framework import framework
+from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook, new_hook, readable
 from channels_core._failures import log_failure, mark_as_logged
 from channels_core._forgetting import forget_channel
@@ -53,7 +54,7 @@ from channels_core.refusal import refuse
 from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["Connection", "framework", "new_hook", "readable"]
+__all__ = ["Connection", "class_of", "framework", "is_overridden", "new_hook", "readable"]
 
 logger: Final = logging.getLogger("django.channels.consumer")
 drain_logger: Final = logging.getLogger("django.channels.drain")
@@ -156,6 +157,9 @@ class Connection:
         return self._consumer()
 
     # The protocol's part, which a subclass overrides
+
+    def begin(self, scope: Scope) -> None:
+        """Prepare for the first message, now that there is a mailbox."""
 
     def watch_send(self, send: Send) -> Send:
         """Return what sends to the server, perhaps with a look at what is sent."""
@@ -315,6 +319,7 @@ class Connection:
         # A worker gives a message to a consumer that asks for one, and it is handled then.
         ahead = self.frames_ahead if kind in ("websocket", "http") else 0
         self.mailbox = Mailbox(receive, ahead)
+        self.begin(scope)
         alias = consumer.channel_layer_alias
         if alias is not None:
             layer = consumer.channel_layer = get_channel_layer(alias)

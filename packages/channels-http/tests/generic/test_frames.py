@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_http.generic import _frames
+from channels_http.generic._sse import frames as _frames
 from event_streams import LINE, TEXT, parse
 
 

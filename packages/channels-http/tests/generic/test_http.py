@@ -768,8 +768,8 @@ class TestAStoppingServer:
 
         client = Client(Poll)
         client.request()
-        await until(lambda: hasattr(Poll, "held") and Poll.held._channels_held, client.changed)
-        Poll.held._channels_drain()
+        await until(lambda: hasattr(Poll, "held") and Poll.held._channels._is_held, client.changed)
+        Poll.held._channels.drain()
         await client.end()
         assert client.sent[-1]["body"] == b"nothing"
 
@@ -780,7 +780,7 @@ class TestAStoppingServer:
             async def handle(self, body: bytes) -> None:
                 await self.send_headers()
                 await self.send_body(b"part", more_body=True)
-                self._channels_drain()
+                self._channels.drain()
                 await go.wait()
                 await self.send_body(b"more", more_body=True)
 
@@ -798,8 +798,8 @@ class TestAStoppingServer:
             async def handle(self, body: bytes) -> None:
                 await self.send_headers()
                 await self.send_body(b"part", more_body=True)
-                self._channels_drain()
-                asyncio.get_running_loop().call_soon(self._channels_cut)
+                self._channels.drain()
+                asyncio.get_running_loop().call_soon(self._channels.cut)
                 await asyncio.Event().wait()
 
         client = Client(Endless)

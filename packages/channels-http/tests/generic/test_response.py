@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels_core.exceptions import ConnectionStateError
-from channels_http.generic._response import Response, ResponseState, as_bytes
+from channels_http.generic._http.response import Response, ResponseState, as_bytes
 
 
 def test_a_response_in_parts() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from channels_core.exceptions import ConnectionStateError
 from channels_core.typing import Message, Receive, Scope, Send
-from channels_http.generic import sse
+from channels_http.generic._sse import connection as sse
 from channels_http.generic.sse import AsyncSseConsumer
 from clients import Client, LocalLayer, ask, made
 from event_streams import LINE, TEXT, parse

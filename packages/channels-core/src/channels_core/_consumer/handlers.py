@@ -65,6 +65,8 @@ def find_handlers(consumer: type) -> dict[str, bool]:
 
 def is_overridden(consumer: object, name: str) -> bool:
     """Return whether a program has overridden a method of Channels."""
+    if name in vars(consumer):
+        return True
     owner = next(each for each in type(consumer).__mro__ if name in vars(each))
     return not is_framework(owner)
 

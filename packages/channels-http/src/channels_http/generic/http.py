@@ -1,50 +1,19 @@
 """HTTP consumers: requests that may be held, streamed, and answered by messages of the layer."""
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
+from collections.abc import AsyncIterator
 from typing import Any, ClassVar, Final, Unpack
 
-from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
-
-from channels_core.abort import abort_response
-from channels_core.consumer import AsyncConsumer
-from channels_core.exceptions import (
-    ConnectionStateError,
-    ConsumerSignal,
-    RequestAborted,
-    RequestTimeout,
-    RouteNotFound,
-    StopConsumer,
-)
+from channels_core.connection import class_of, framework
+from channels_core.exceptions import StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
-from channels_core.refusal import failures_are_answered, refusal
-from channels_core.typing import (
-    AnyMessage,
-    AnyScope,
-    ConsumerOptions,
-    HttpDisconnect,
-    HttpRequest,
-    Message,
-    Receive,
-    Send,
-)
-from channels_http.generic._body import RequestBody
-from channels_http.generic._failures import debug_page, status_of
-from channels_http.generic._inbox import DISCONNECT, Inbox
-from channels_http.generic._response import Response, ResponseState
-from channels_http.generic._sender import ResponseSender
+from channels_core.typing import AnyMessage, ConsumerOptions, HttpDisconnect, HttpRequest, Message
+from channels_http.generic._http.connection import OF_SETTINGS, HttpConnection
+from channels_http.generic._http.response import ResponseState
 
 __all__ = ["AsyncHttpConsumer", "HttpOptions"]
 
-logger: Final = logging.getLogger("django.channels.http")
-
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
-
-_TIMEOUT: Final = "http.response.timeout"
 
 
 class HttpOptions(ConsumerOptions, total=False):
@@ -56,7 +25,14 @@ class HttpOptions(ConsumerOptions, total=False):
     response_timeout: float | None
 
 
-class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncConsumer):
+@framework(
+    HttpConnection,
+    max_body_size=OF_SETTINGS,
+    body_timeout=60,
+    buffers_body=True,
+    response_timeout=None,
+)
+class AsyncHttpConsumer(AsyncGroupMember):
     """One HTTP request and its response, with coroutine methods.
 
     Override `handle`, or write a method for each HTTP method (`get`, `post`, ...). It is cancelled
@@ -79,11 +55,6 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             for no limit.
     """
 
-    _channels_framework: ClassVar[bool] = True
-
-    _channels_options: ClassVar[tuple[str, ...]] = ("response_timeout",)
-    _channels_response_timeout: float | None = None
-
     # Methods where a program writes them. A message of the layer must not reach them.
     get: ClassVar[Any] = None
     post: ClassVar[Any] = None
@@ -97,11 +68,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
     #: The parts of the request's body, for programs that override `http_request`.
     body: list[bytes]
 
-    _channels_answers_first: ClassVar[bool] = True
-    _channels_begun = False
-    # Whether the response is open without anything of the program's that runs.
-    _channels_held = False
-    _channels_timer: asyncio.TimerHandle | None = None
+    _channels: HttpConnection
 
     def __init_subclass__(cls, **options: Unpack[HttpOptions]) -> None:
         """Take the options, and see what the new class has of its own."""
@@ -110,33 +77,12 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         if cls.handle is not AsyncHttpConsumer.handle:
             # Its requests go to `handle`: methods of these names may be for messages of the layer.
             others = {name: True for name in _METHODS if getattr(cls, name) is not None}
-            cls._channels_handlers = {**cls._channels_handlers, **others}
+            class_of(cls).handlers.update(others)
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
-        """Serve the request until it ends; see `AsyncConsumer.__call__`.
-
-        Raises:
-            ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
-        """
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take any arguments, for subclasses that pass theirs on; the first may be the scope."""
+        super().__init__(*args, **kwargs)
         self.body = []
-        self._channels_inbox = Inbox(receive)
-        self._channels_response = Response(
-            head=scope.get("method") == "HEAD", as_given=not failures_are_answered()
-        )
-        self._channels_expect_body(scope.get("headers", ()))
-        try:
-            await super().__call__(scope, self._channels_inbox.get, send)
-            unfinished = self._channels_response.state is ResponseState.OPEN
-            if unfinished and not (self._channels_left or self._channels_drained):
-                raise ConnectionStateError(f"{type(self).__name__} has ended in its response")
-        except Exception:
-            if self._channels_response.state is ResponseState.OPEN:
-                abort_response(send)
-            raise
-        finally:
-            if self._channels_timer is not None:
-                self._channels_timer.cancel()
-            await self._channels_inbox.close()
 
     async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type; see `AsyncConsumer`.
@@ -151,42 +97,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
                 if no response has started, and another one for `Http404`, `PermissionDenied` and
                 the like. A response that has started is cut short.
         """
-        try:
-            if self._channels_from_layer and self._channels_begun:
-                await self._channels_watched(super().dispatch, message)
-            else:
-                await super().dispatch(message)
-        except StopConsumer:
-            if self._channels_response.state is ResponseState.WAITING and not self._channels_left:
-                await self._channels_answer_nothing("stopped")
-            raise
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            await self._channels_failed(
-                RuntimeError(f"{type(self).__name__} awaited something that was cancelled"), error
-            )
-        except Exception as error:  # noqa: BLE001 - it is raised on, unless it is an answer
-            await self._channels_failed(error, error.__cause__)
-        if self._channels_response.state is ResponseState.ENDED or message["type"] == DISCONNECT:
-            raise StopConsumer
-
-    async def _channels_failed(self, error: Exception, cause: BaseException | None) -> None:
-        if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
-            raise StopConsumer from None  # The client has left: nobody is to be answered.
-        waits = self._channels_response.state is ResponseState.WAITING and not self._channels_left
-        if not waits or isinstance(error, ConsumerSignal | RouteNotFound):
-            raise error from cause
-        status = status_of(error)
-        if not (failures_are_answered() or isinstance(error, RequestDataTooBig | RequestTimeout)):
-            # A test may expect it, and our own limits alone are unknown to what it tests.
-            raise error from cause
-        if status is not None:
-            await self._channels_refuse(status, error)
-            raise StopConsumer from None
-        await self._channels_answer_failure(error)
-        raise error from cause
+        await self._channels.handle(super().dispatch, message)
 
     # The request
 
@@ -197,75 +108,49 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             `http.request`, the first one; the rest of the body is read here. What comes after
             `handle` has returned is not read any more.
         """
-        if self._channels_begun:
+        connection = self._channels
+        if connection.has_begun:
             return
-        self._channels_begun = True
-        self._channels_unread = message
+        connection.begin_request(message)
         body = b""
-        if self._channels_buffers_body:
-            body = await self._channels_read_body()
+        if connection.options["buffers_body"]:
+            body = await connection.read_body()
             self.body = [body]
-        if not await self._channels_watched(self._channels_handle, body):
+
+        async def handle() -> None:
+            for name in connection.join_declared(self):
+                await connection.groups.join(self, name)
+            try:
+                await self.handle(body)
+            finally:
+                connection.body_ended = True  # What is left of it is for nobody.
+
+        if not await connection.while_client_stays(handle):
             return  # The client has left; that is the next message.
-        state = self._channels_response.state
-        if state is ResponseState.WAITING and not self._channels_left:
-            await self._channels_answer_nothing("returned from handle")
+        if connection.is_unanswered:
+            await connection.answer_nothing("returned from handle")
             raise StopConsumer
-        if state is ResponseState.OPEN:
-            self._channels_held = True
-            self._channels_inbox.expect()
-            if self._channels_drained:
-                self._channels_drain()
-            elif self._channels_response_timeout is not None:
-                self._channels_timer = asyncio.get_running_loop().call_later(
-                    self._channels_response_timeout, self._channels_inbox.put, {"type": _TIMEOUT}
-                )
+        if connection.response.state is ResponseState.OPEN:
+            connection.hold()
 
-    async def _channels_handle(self, body: bytes) -> None:
-        await self._channels_join_declared()
-        try:
-            await self.handle(body)
-        finally:
-            self._channels_body_ended = True  # What is left of it is for nobody.
+    async def stream_body(self, limit: int | None = None) -> AsyncIterator[bytes]:
+        """Iterate over the parts of the request's body as they arrive.
 
-    async def _channels_watched(
-        self, function: Callable[[Any], Awaitable[None]], argument: object
-    ) -> bool:
-        """Call a function; False if the client has left meanwhile, and it was cancelled."""
-        loop = asyncio.get_running_loop()
-        inbox = self._channels_inbox
-        # Not a limit of time: what ends it is the client's leaving.
-        presence = asyncio.timeout(None)
+        The client sends no faster than they are read.
 
-        def leave() -> None:
-            # A server says the same when the response is complete: what follows goes on.
-            if self._channels_response.state is not ResponseState.ENDED:
-                self._channels_lose_client()
-                presence.reschedule(loop.time())
+        Args:
+            limit: Bytes that are taken; None for any.
 
-        try:
-            async with presence:
-                inbox.watch(leave)
-                try:
-                    await function(argument)
-                finally:
-                    inbox.unwatch()
-        except TimeoutError:
-            if not presence.expired():
-                raise
-        return not presence.expired()
-
-    async def _channels_answer_nothing(self, how: str) -> None:
-        logger.error(
-            "%s %s without a response to %s %.200r; call send_response(), or "
-            "send_headers() and then send_body(more_body=True) to answer later",
-            type(self).__name__,
-            how,
-            self.scope.get("method"),
-            self.scope.get("path"),
-        )
-        if failures_are_answered():
-            await self._channels_answer(refusal(self.scope, 500, body="Server Error (500)"))
+        Raises:
+            RequestAborted: The client has left before the end of the body.
+            RequestTimeout: The next part did not come within `body_timeout`.
+            RequestDataTooBig: There are more bytes than the limit. Left alone, each of these is
+                answered (413, 408) and ends the consumer.
+            ConnectionStateError: The body has been read to its end before, or `handle` has
+                returned.
+        """
+        async for part in self._channels.stream_body(limit):
+            yield part
 
     async def handle(self, body: bytes) -> None:
         """Answer the request; by default with the method named after the HTTP method.
@@ -299,12 +184,6 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         headers = [(b"allow", allow.encode()), (b"content-length", b"0")]
         await self.send_response(200 if name == "options" else 405, b"", headers=headers)
 
-    def _channels_drain(self) -> None:
-        """End a held response when the server stops, as if it had been open long enough."""
-        self._channels_drained = True
-        if self._channels_held:
-            self._channels_inbox.put({"type": _TIMEOUT})
-
     async def http_response_timeout(self, message: Message) -> None:
         """End a response that has been open for `response_timeout`; override to send a last word.
 
@@ -315,28 +194,83 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
         """
         await self.send_body(b"")
 
-    # A response that is not the program's own
+    # The response
 
-    async def _channels_refuse(self, status: HTTPStatus, error: Exception) -> None:
-        logger.warning(
-            "%s %.200r: %s: %.500r",
-            self.scope.get("method"),
-            self.scope.get("path"),
-            status.phrase,
-            str(error),
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message to the client, as it is.
+
+        Messages:
+            `http.response.start`, `http.response.body`, and what else a server takes.
+        """
+        self._channels.response.note(message)
+        await self.base_send(message)
+
+    async def send_headers(
+        self, *, status: int = 200, headers: HeadersArgument = None, flush: bool = False
+    ) -> None:
+        """Start the response.
+
+        Servers hold the headers back until the first part of the body.
+
+        Args:
+            status: HTTP status.
+            headers: Headers: pairs or a mapping, of str or bytes.
+            flush: Whether the headers go out at once.
+
+        Raises:
+            ConnectionStateError: A response has started before.
+            ValueError: A header holds CR, LF or NUL.
+        """
+        connection = self._channels
+        await connection.transmit((connection.response.start(status, headers),))
+        connection.headers_sent()
+        if flush:
+            await self.send_body(b"", more_body=True)
+
+    async def send_body(self, body: bytes | str, *, more_body: bool = False) -> None:
+        """Send a part of the response's body; does nothing once the client has left.
+
+        Args:
+            body: The part; str is encoded as UTF-8.
+            more_body: Whether more is to come. Without, the response ends, and so does the
+                consumer when the present handler has.
+
+        Raises:
+            ConnectionStateError: No response has started, or it has ended.
+            TypeError: The part is neither bytes nor str.
+        """
+        await self._channels.send_part(body, more_body=more_body)
+
+    async def send_response(
+        self, status: int, body: bytes | str, *, headers: HeadersArgument = None, **kwargs: Any
+    ) -> None:
+        """Send a whole response, with the given headers and no others.
+
+        Args:
+            status: HTTP status.
+            body: The body; str is encoded as UTF-8.
+            headers: Headers: pairs or a mapping, of str or bytes.
+            kwargs: What else a program's own `send_headers` takes.
+
+        Raises:
+            ConnectionStateError: A response has started before.
+            TypeError: The body is neither bytes nor str, or `send_headers` does not take `kwargs`.
+            ValueError: A header holds CR, LF or NUL.
+        """
+        connection = self._channels
+        start, part = connection.response.whole(status, body, headers)
+        kind = type(self)
+        is_composed = (
+            kind.send_headers is not AsyncHttpConsumer.send_headers
+            or kind.send_body is not AsyncHttpConsumer.send_body
         )
-        await self._channels_answer(refusal(self.scope, int(status), body=status.phrase))
-
-    async def _channels_answer_failure(self, error: Exception) -> None:
-        """Answer status 500: with Django's page of the error under `DEBUG`, plainly otherwise."""
-        body: bytes | str = "Server Error (500)"
-        headers: HeadersArgument = None
-        if settings.DEBUG:
-            try:
-                body, headers = await asyncio.to_thread(debug_page, self.scope, error)
-            except Exception:
-                logger.exception("Django's page of an error could not be made")
-        await self._channels_answer(refusal(self.scope, 500, headers=headers, body=body))
+        if is_composed or kwargs:
+            # A program adds to every response there what it adds to one in parts.
+            connection.response.reset()
+            await self.send_headers(status=status, headers=start["headers"], **kwargs)
+            await self.send_body(body)
+        else:
+            await connection.transmit((start, part))
 
     # The end
 
@@ -350,16 +284,6 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
             StopConsumer: Always.
         """
         raise StopConsumer
-
-    def _channels_is_clean(self) -> bool:
-        if self._channels_ends_silently():
-            self._channels_finished = True
-        return super()._channels_is_clean()
-
-    def _channels_ends_silently(self) -> bool:
-        """Tell whether there are no groups to leave, and no `disconnect` of the program's."""
-        own = getattr(self.disconnect, "__func__", None) is not AsyncHttpConsumer.disconnect
-        return not (own or self._channels_groups_to_leave())
 
     async def disconnect(self) -> None:
         """Do what is to be done when the request has ended; nothing unless overridden.

@@ -1,19 +1,16 @@
 """Consumers for server-sent events: a response that goes on, in the browser's own format."""
 
-import asyncio
 import json
-import logging
-from time import monotonic
-from typing import Any, ClassVar, Final, Unpack
+from typing import Any, Final, Unpack
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from channels_http.generic import _frames
+from channels_core.connection import framework
+from channels_http.generic._sse import frames
+from channels_http.generic._sse.connection import SseConnection
 from channels_http.generic.http import AsyncHttpConsumer, HttpOptions
 
 __all__ = ["AsyncSseConsumer", "SseOptions"]
-
-logger: Final = logging.getLogger("django.channels.http")
 
 _NOT_ALLOWED: Final = ((b"allow", b"GET, HEAD"), (b"content-length", b"0"))
 _HEADERS: Final = [
@@ -32,6 +29,7 @@ class SseOptions(HttpOptions, total=False):
     json_encoder: type[json.JSONEncoder]
 
 
+@framework(SseConnection, keepalive=15, json_encoder=DjangoJSONEncoder)
 class AsyncSseConsumer(AsyncHttpConsumer):
     """One stream of events to a browser's `EventSource`.
 
@@ -45,15 +43,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         json_encoder: Encoder class for events that are no str.
     """
 
-    _channels_framework: ClassVar[bool] = True
-
-    _channels_options: ClassVar[tuple[str, ...]] = ("keepalive", "json_encoder")
-    _channels_keepalive: float | None = 15
-    _channels_json_encoder: type[json.JSONEncoder] = DjangoJSONEncoder
-
-    _channels_keepalive_timer: asyncio.TimerHandle | None = None
-    _channels_sent_at = 0.0
-    _channels_comment: asyncio.Task[None] | None = None
+    _channels: SseConnection
 
     def __init_subclass__(cls, **options: Unpack[SseOptions]) -> None:
         """Take the options of a stream."""
@@ -80,9 +70,9 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         head = self.scope.get("method") == "HEAD"
         await self.send_headers(headers=_HEADERS)
         # The browser takes a stream for open once it has the headers, which go with the first part.
-        await self.send_body(b"" if head else _frames.comment(), more_body=not head)
+        await self.send_body(b"" if head else frames.comment(), more_body=not head)
         if not head:
-            self._channels_restart_keepalive()
+            self._channels.restart_keepalive()
             await self.connect()
 
     async def connect(self) -> None:
@@ -114,55 +104,11 @@ class AsyncSseConsumer(AsyncHttpConsumer):
             ConnectionStateError: The stream has not begun, or has ended.
         """
         if data is not None and not isinstance(data, str):
-            data = json.dumps(data, cls=self._channels_json_encoder)
+            data = json.dumps(data, cls=self._channels.options["json_encoder"])
         identity = None if id is None else str(id)
-        await self.send_body(_frames.event(data, event, identity, retry), more_body=True)
-        self._channels_restart_keepalive()
+        await self.send_body(frames.event(data, event, identity, retry), more_body=True)
+        self._channels.restart_keepalive()
 
     async def close(self) -> None:
         """End the stream. The browser connects again after a while, unless the page closes it."""
         await self.send_body(b"")
-
-    def _channels_restart_keepalive(self) -> None:
-        if self._channels_keepalive is None:
-            return
-        self._channels_sent_at = monotonic()
-        # A timer goes on: to set it anew for each event would cost more than the event itself.
-        if self._channels_keepalive_timer is None:
-            self._channels_look_later(self._channels_keepalive)
-
-    def _channels_look_later(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._channels_keepalive_timer = loop.call_later(seconds, self._channels_look)
-
-    def _channels_look(self) -> None:
-        """Send a comment if it is time for one, or look again when it is."""
-        self._channels_keepalive_timer = None
-        if self._channels_keepalive is None or not self._channels_response.streams:
-            return
-        left = self._channels_sent_at + self._channels_keepalive - monotonic()
-        if left > 0:
-            self._channels_look_later(left)
-        else:
-            self._channels_comment = asyncio.create_task(self._channels_send_comment())
-
-    async def _channels_send_comment(self) -> None:
-        if not self._channels_response.streams:
-            return  # It has ended since the timer ran out.
-        try:
-            await self.send_body(_frames.comment(), more_body=True)
-        except Exception:
-            # The next event meets the same fault, in a handler.
-            logger.exception("A comment that keeps a stream of events alive could not be sent")
-        else:
-            self._channels_restart_keepalive()
-
-    def _channels_ends_silently(self) -> bool:
-        return self._channels_keepalive_timer is None and super()._channels_ends_silently()
-
-    async def _channels_finish(self) -> None:
-        if self._channels_keepalive_timer is not None:
-            self._channels_keepalive_timer.cancel()
-        if self._channels_comment is not None:
-            self._channels_comment.cancel()
-        await super()._channels_finish()

@@ -1,0 +1,429 @@
+"""The companion of HTTP consumers: the request's body, the state of the response, and the end.
+
+A request is handled in the server's task. While a handler runs, a task beside it reads what the
+server sends, so that the handler can be cancelled when the client leaves. If the response is still
+open when `handle` has returned, it is held: the connection lives on and handles messages of the
+channel layer.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+
+from channels_core.abort import abort_response
+from channels_core.connection import Connection, is_overridden
+from channels_core.exceptions import (
+    ConnectionStateError,
+    ConsumerSignal,
+    RequestAborted,
+    RequestTimeout,
+    RouteNotFound,
+    StopConsumer,
+)
+from channels_core.headers import HeadersArgument
+from channels_core.refusal import failures_are_answered, refusal
+from channels_core.typing import Message, Receive, Scope, Send
+from channels_http.generic._http.failures import debug_page, status_of
+from channels_http.generic._http.response import Response, ResponseState
+
+__all__ = ["DISCONNECT", "OF_SETTINGS", "TIMEOUT", "HttpConnection"]
+
+logger: Final = logging.getLogger("django.channels.http")
+
+DISCONNECT: Final = "http.disconnect"
+#: Type of the message that we put in the mailbox when a held response has been open long enough.
+TIMEOUT: Final = "http.response.timeout"
+
+#: Default of the option `max_body_size`.
+OF_SETTINGS: Final = object()
+
+#: After so many parts of a stream that were sent without a pause, other connections get a turn.
+_BURST: Final = 512
+
+
+class HttpConnection(Connection):
+    """The companion of an HTTP consumer.
+
+    Attributes:
+        response: The state of the response.
+        has_begun: Whether the request has been given to `http_request`.
+        body_ended: Whether the request's body has been read, or may not be read any more.
+        client_is_gone: Whether the client has left, so that nothing is sent.
+        sends_itself: Whether the program has overridden `send`.
+    """
+
+    # A client that sends a large body waits until it is read.
+    frames_ahead: ClassVar[int] = 1
+    answers_first: ClassVar[bool] = True
+    has_disconnect: ClassVar[bool] = True
+
+    __slots__ = (
+        "_burst",
+        "_first_part",
+        "_is_held",
+        "_send",
+        "_timer",
+        "_waits_for_continue",
+        "body_ended",
+        "client_is_gone",
+        "has_begun",
+        "response",
+        "sends_itself",
+    )
+
+    def __init__(self, consumer: Any) -> None:
+        """Begin before the request."""
+        super().__init__(consumer)
+        self.response = Response(head=False)
+        self.has_begun = False
+        self.body_ended = False
+        self.client_is_gone = False
+        self.sends_itself = False
+        # The first message of the request, until the body is read.
+        self._first_part: Message | None = None
+        # Whether the server asks the client for the body when it is first read, since the client
+        # has sent `Expect: 100-continue`.
+        self._waits_for_continue = False
+        # Whether the response is open and no handler runs.
+        self._is_held = False
+        # Ends a held response after `response_timeout`.
+        self._timer: asyncio.TimerHandle | None = None
+        self._send: Send | None = None
+        self._burst = 0
+
+    # The protocol's part
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request to its end, and cut a response short that fails.
+
+        Raises:
+            ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
+        """
+        self.response = Response(
+            head=scope.get("method") == "HEAD", as_given=not failures_are_answered()
+        )
+        kind = type(self.consumer)
+        try:
+            await super().serve(scope, receive, send)
+            unfinished = self.response.state is ResponseState.OPEN
+            if unfinished and not (self.client_is_gone or self.is_drained):
+                raise ConnectionStateError(f"{kind.__name__} has ended in its response")
+        except Exception:
+            if self.response.state is ResponseState.OPEN:
+                abort_response(send)
+            raise
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def begin(self, scope: Scope) -> None:
+        """Put a first part of the body in the mailbox if the request announces a body.
+
+        A server may report nothing before the first byte, and that may never come.
+        """
+        self.sends_itself = is_overridden(self.consumer, "send")
+        length = b"0"
+        announced = waits = False
+        for given, value in scope.get("headers", ()):
+            # Servers write names in lower case; a test may not.
+            name = given.lower()
+            if name == b"content-length":
+                length = value
+                announced = announced or value != b"0"
+            elif name == b"transfer-encoding":
+                announced = True
+            elif name == b"expect":
+                waits = value.lower() == b"100-continue"
+        if not (announced or waits) or self.mailbox is None:
+            return
+        self.mailbox.put({"type": "http.request", "body": b"", "more_body": True})
+        limit = self._max_body_size
+        # A number of more digits is more than any limit, and perhaps more than int() takes.
+        size = int(length[:20]) if length.isdigit() else 0
+        if waits and (not self.options["buffers_body"] or (limit is not None and size > limit)):
+            # The client is asked for its body when it is wanted, and never if it is too large.
+            self._waits_for_continue = True
+
+    def watch_send(self, send: Send) -> Send:
+        """Keep what sends for the methods that send parts of a response."""
+        self._send = send
+        return send
+
+    def client_left(self, message: Message) -> None:
+        """Record that nobody reads the response."""
+        self.lose_client()
+
+    def drain(self) -> None:
+        """End a held response when the server stops, as if it had been open long enough."""
+        self.is_drained = True
+        if self._is_held and self.mailbox is not None:
+            self.mailbox.put({"type": TIMEOUT})
+
+    def has_nothing_to_finish(self) -> bool:
+        """Return whether there are no groups to leave, and the program has no `disconnect`."""
+        consumer = self.consumer
+        return not (is_overridden(consumer, "disconnect") or self.groups.to_leave(consumer))
+
+    # The request
+
+    @property
+    def _max_body_size(self) -> int | None:
+        limit = self.options["max_body_size"]
+        if limit is OF_SETTINGS:
+            limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        size: int | None = limit
+        return size
+
+    def begin_request(self, message: Message) -> None:
+        """Record the first message of the request."""
+        self.has_begun = True
+        self._first_part = message
+
+    async def stream_body(self, limit: int | None) -> AsyncIterator[bytes]:
+        """Iterate over the parts of the body; see `AsyncHttpConsumer.stream_body`."""
+        if self.body_ended:
+            raise ConnectionStateError(
+                "The request's body has been read already, or is not kept after handle; to read "
+                "it in handle part by part, once, give its class the option buffers_body=False"
+            )
+        size = 0
+        while not self.body_ended:
+            message = await self._next_part()
+            part = message.get("body", b"")
+            self.body_ended = not message.get("more_body", False)
+            size += len(part)
+            if limit is not None and size > limit:
+                raise RequestDataTooBig(f"The request's body has more than {limit} bytes")
+            if part:
+                yield part
+
+    async def _next_part(self) -> Message:
+        message, self._first_part = self._first_part, None
+        mailbox = self.mailbox
+        assert mailbox is not None  # the request has come out of it
+        if message is None:
+            seconds = self.options["body_timeout"]
+            try:
+                async with asyncio.timeout(seconds):
+                    message = await mailbox.read()
+            except TimeoutError:
+                raise RequestTimeout(
+                    f"The request's body did not come within {seconds} seconds"
+                ) from None
+        if message["type"] == DISCONNECT:
+            self.lose_client()
+            mailbox.put(message)
+            raise RequestAborted("The client has left before the end of the request's body")
+        return message
+
+    async def read_body(self) -> bytes:
+        """Read the whole body.
+
+        Raises:
+            RequestDataTooBig: It is larger than `max_body_size`.
+            RequestTimeout: It is not there within `body_timeout`.
+            RequestAborted: The client has left before its end.
+        """
+        limit = self._max_body_size
+        message = self._first_part
+        assert message is not None  # `begin_request` has set it
+        if self._waits_for_continue:
+            raise RequestDataTooBig(f"The request's body would have more than {limit} bytes")
+        if not message.get("more_body"):
+            self.body_ended = True
+            body: bytes = message.get("body", b"")
+            if limit is not None and len(body) > limit:
+                raise RequestDataTooBig(f"The request's body has more than {limit} bytes")
+            return body
+        seconds = self.options["body_timeout"]
+        try:
+            async with asyncio.timeout(seconds):
+                return b"".join([part async for part in self.stream_body(limit)])
+        except TimeoutError:
+            raise RequestTimeout(
+                f"The request's body did not come within {seconds} seconds"
+            ) from None
+
+    async def while_client_stays(self, function: Callable[[], Awaitable[None]]) -> bool:
+        """Call a function, and cancel it when the client leaves.
+
+        Returns:
+            Whether the client has stayed until its end.
+        """
+        loop = asyncio.get_running_loop()
+        mailbox = self.mailbox
+        assert mailbox is not None  # a message has come out of it
+        # Not a limit of time: the client's leaving reschedules it to now.
+        presence = asyncio.timeout(None)
+
+        def leave() -> None:
+            # A server reports the same when the response is complete: what follows goes on.
+            if self.response.state is not ResponseState.ENDED:
+                self.lose_client()
+                presence.reschedule(loop.time())
+
+        try:
+            async with presence:
+                mailbox.watch(leave, reads=not self._waits_for_continue)
+                try:
+                    await function()
+                finally:
+                    mailbox.unwatch()
+        except TimeoutError:
+            if not presence.expired():
+                raise
+        return not presence.expired()
+
+    def hold(self) -> None:
+        """Keep an open response after `handle` has returned."""
+        mailbox = self.mailbox
+        assert mailbox is not None  # the request has come out of it
+        self._is_held = True
+        seconds = self.options["response_timeout"]
+        if self.is_drained:
+            self.drain()
+        elif seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(seconds, mailbox.put, {"type": TIMEOUT})
+
+    async def handle(self, handler: Callable[[Message], Awaitable[None]], message: Message) -> None:
+        """Call the handler of a message, and end the consumer when the response has ended.
+
+        Raises:
+            StopConsumer: The response has ended, or the client has left.
+            Exception: The handler's own; see `AsyncHttpConsumer.dispatch`.
+        """
+        try:
+            if self.from_layer and self.has_begun:
+                await self.while_client_stays(lambda: handler(message))
+            else:
+                await handler(message)
+        except StopConsumer:
+            if self.is_unanswered:
+                await self.answer_nothing("stopped")
+            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            name = type(self.consumer).__name__
+            fault = RuntimeError(f"{name} awaited something that was cancelled")
+            await self._answer_error(fault, error)
+        except Exception as error:  # noqa: BLE001 - it is raised on, unless it is an answer
+            await self._answer_error(error, error.__cause__)
+        if self.response.state is ResponseState.ENDED or message["type"] == DISCONNECT:
+            raise StopConsumer
+
+    # The response
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether no response has begun, and the client is there to get one."""
+        return self.response.state is ResponseState.WAITING and not self.client_is_gone
+
+    def headers_sent(self) -> None:
+        """Read ahead from now on: the server does not ask the client for its body any more."""
+        if self._waits_for_continue:
+            self._waits_for_continue = False
+            if self.mailbox is not None:
+                self.mailbox.start_reading()
+
+    async def transmit(self, messages: Iterable[Message]) -> None:
+        """Send messages, unless the client has left."""
+        for message in messages:
+            if self.client_is_gone:
+                return
+            try:
+                if self.sends_itself or self._send is None:
+                    await self.consumer.send(message)
+                else:
+                    await self._send(message)
+            except OSError as error:
+                # ASGI, HTTP: this is how a server reports that the client has left.
+                logger.debug("The client left before a message could be sent: %r", error)
+                self.lose_client()
+
+    async def send_part(self, body: bytes | str, *, more_body: bool) -> None:
+        """Send a part of the response's body; see `AsyncHttpConsumer.send_body`."""
+        if more_body and self.response.streams and type(body) is bytes:
+            # The short way: a stream may have very many parts.
+            await self.transmit(({"type": "http.response.body", "body": body, "more_body": True},))
+        else:
+            await self.transmit((self.response.body(body, more_body=more_body),))
+        self._burst += 1
+        if self._burst >= _BURST:
+            # A server's `send` may return at once for ever, whether the client reads or has left.
+            self._burst = 0
+            await asyncio.sleep(0)
+
+    def lose_client(self) -> None:
+        """Record that the client has left."""
+        self.client_is_gone = True
+        self.response.streams = False
+
+    # Responses that are not the program's own
+
+    async def _answer_error(self, error: Exception, cause: BaseException | None) -> None:
+        if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
+            raise StopConsumer from None  # The client has left: nobody is to be answered.
+        if not self.is_unanswered or isinstance(error, ConsumerSignal | RouteNotFound):
+            raise error from cause
+        status = status_of(error)
+        if not (failures_are_answered() or isinstance(error, RequestDataTooBig | RequestTimeout)):
+            # A test may expect it, and our own limits alone are unknown to what it tests.
+            raise error from cause
+        if status is not None:
+            await self._refuse(status, error)
+            raise StopConsumer from None
+        await self._answer_failure(error)
+        raise error from cause
+
+    async def answer_nothing(self, how: str) -> None:
+        """Answer a request for which the program has sent nothing.
+
+        Args:
+            how: How the consumer has ended, for the log.
+        """
+        consumer = self.consumer
+        logger.error(
+            "%s %s without a response to %s %.200r; call send_response(), or "
+            "send_headers() and then send_body(more_body=True) to answer later",
+            type(consumer).__name__,
+            how,
+            consumer.scope.get("method"),
+            consumer.scope.get("path"),
+        )
+        if failures_are_answered():
+            await self._answer(refusal(consumer.scope, 500, body="Server Error (500)"))
+
+    async def _refuse(self, status: HTTPStatus, error: Exception) -> None:
+        scope = self.consumer.scope
+        logger.warning(
+            "%s %.200r: %s: %.500r",
+            scope.get("method"),
+            scope.get("path"),
+            status.phrase,
+            str(error),
+        )
+        await self._answer(refusal(scope, int(status), body=status.phrase))
+
+    async def _answer_failure(self, error: Exception) -> None:
+        """Answer status 500: with Django's page of the error under `DEBUG`, plainly otherwise."""
+        scope = self.consumer.scope
+        body: bytes | str = "Server Error (500)"
+        headers: HeadersArgument = None
+        if settings.DEBUG:
+            try:
+                body, headers = await asyncio.to_thread(debug_page, scope, error)
+            except Exception:
+                logger.exception("Django's page of an error could not be made")
+        await self._answer(refusal(scope, 500, headers=headers, body=body))
+
+    async def _answer(self, messages: Iterable[Message]) -> None:
+        self.response.state = ResponseState.ENDED
+        await self.transmit(messages)
