@@ -9,10 +9,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 
 from channels_core import _serving
-from channels_core._draining import Draining, drain_seconds
+from channels_core._draining import Draining
 from fakes import until
 
 
@@ -289,23 +288,6 @@ asyncio.run(serve())
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.stdout, done.stderr) == ("7 []\n", "")
-
-
-@pytest.mark.parametrize(("setting", "seconds"), [(None, 0.0), (0, 0.0), (3, 3.0), (0.5, 0.5)])
-def test_the_setting_is_a_number_of_seconds(setting: Any, seconds: float, settings: Any) -> None:
-    settings.CHANNELS_DRAIN_TIMEOUT = setting
-    assert drain_seconds() == seconds
-
-
-def test_without_the_setting_it_is_ten() -> None:
-    assert drain_seconds() == 10
-
-
-@pytest.mark.parametrize("setting", ["10", -1, True])
-def test_another_value_is_an_error(setting: Any, settings: Any) -> None:
-    settings.CHANNELS_DRAIN_TIMEOUT = setting
-    with pytest.raises(ImproperlyConfigured, match="CHANNELS_DRAIN_TIMEOUT must be a number"):
-        drain_seconds()
 
 
 class TestServing:

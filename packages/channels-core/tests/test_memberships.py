@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 
 from channels_core import _memberships
-from channels_core._memberships import join, leave, leave_when_possible, renewal_seconds
+from channels_core._memberships import join, leave, leave_when_possible
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.routing import ProtocolTypeRouter
 from colours import both_colours, consumer
@@ -30,23 +29,6 @@ def short(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_memberships, "_SOON", 0.001)
     yield
     assert not any(layers for loop, layers in _memberships._loops.items() if not loop.is_closed())
-
-
-class TestSetting:
-    @pytest.mark.parametrize(("value", "seconds"), [(5, 5.0), (0.5, 0.5), (0, None), (None, None)])
-    def test_seconds(self, settings: Any, value: Any, seconds: float | None) -> None:
-        settings.CHANNELS_GROUP_RENEWAL = value
-        assert renewal_seconds() == seconds
-
-    def test_default(self, settings: Any) -> None:
-        del settings.CHANNELS_GROUP_RENEWAL
-        assert renewal_seconds() == 60
-
-    @pytest.mark.parametrize("value", [-1, "60", True, [60]])
-    def test_anything_else_is_an_error(self, settings: Any, value: Any) -> None:
-        settings.CHANNELS_GROUP_RENEWAL = value
-        with pytest.raises(ImproperlyConfigured, match="CHANNELS_GROUP_RENEWAL must be"):
-            renewal_seconds()
 
 
 def times(layer: LocalLayer, name: str, group: str) -> int:

@@ -7,36 +7,15 @@ from typing import Any
 
 import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
-from django.core.exceptions import ImproperlyConfigured
 
 from channels_core import _memberships, _threads
-from channels_core._threads import ThreadCall, pool_size, run_in_loop, run_in_thread
+from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
 from channels_core.generic.websocket import WebsocketConsumer
 from fakes import LocalLayer, Server
 
 
 def current() -> threading.Thread:
     return threading.current_thread()
-
-
-def test_the_size_of_the_pool_is_asyncios_unless_it_is_set(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    assert pool_size() == 6
-    monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert pool_size() == 32
-    monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert pool_size() == 5
-    settings.CHANNELS_SYNC_THREADS = 3
-    assert pool_size() == 3
-
-
-@pytest.mark.parametrize("size", [0, -1, "4", 2.0, True])
-def test_a_size_that_makes_no_sense_is_refused(settings: Any, size: object) -> None:
-    settings.CHANNELS_SYNC_THREADS = size
-    with pytest.raises(ImproperlyConfigured, match="at least 1"):
-        pool_size()
 
 
 async def test_calls_run_in_the_pool() -> None:

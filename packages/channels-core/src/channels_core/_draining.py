@@ -14,39 +14,16 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, Protocol
 
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-
 from channels_core._loop_signals import LoopSignals
+from channels_core._settings import drain_timeout
 from channels_core.forks import call_in_children
 
-__all__ = ["Drainable", "Draining", "drain_seconds", "draining"]
+__all__ = ["Drainable", "Draining", "draining"]
 
 logger = logging.getLogger("django.channels.drain")
 
 #: The handler of SIGTERM is looked at first: without one, nobody here stops gracefully.
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-_DEFAULT: Final = 10.0
-
-
-def drain_seconds() -> float:
-    """Return the seconds that connections have to end by themselves; 0 for no draining.
-
-    Returns:
-        The setting `CHANNELS_DRAIN_TIMEOUT`, or 10; 0 if it is None.
-
-    Raises:
-        ImproperlyConfigured: The setting is no number of seconds.
-    """
-    seconds = getattr(settings, "CHANNELS_DRAIN_TIMEOUT", _DEFAULT)
-    if seconds is None:
-        return 0.0
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise ImproperlyConfigured(
-            "CHANNELS_DRAIN_TIMEOUT must be a number of seconds, or None not to wait for "
-            f"connections at all, not {seconds!r}"
-        )
-    return float(seconds)
 
 
 class Drainable(Protocol):
@@ -103,7 +80,7 @@ class Draining:
         if not (
             callable(signal.getsignal(signal.SIGTERM))
             and threading.current_thread() is threading.main_thread()
-            and drain_seconds()
+            and drain_timeout()
         ):
             return
         for number in _SIGNALS:
@@ -149,7 +126,7 @@ class Draining:
         try:
             for connection in list(self._open):
                 connection._channels_drain()
-            await self._wait(ended, drain_seconds())
+            await self._wait(ended, drain_timeout())
             if self._open:
                 logger.warning(
                     "%s connections did not end within CHANNELS_DRAIN_TIMEOUT; what they do is "

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import wait
@@ -10,40 +9,19 @@ from functools import partial
 from typing import Any, Final
 
 from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from channels_core._pool import BoundedPool
+from channels_core._settings import sync_threads
 from channels_core._sqlite_turns import call_in_turn
 from channels_core.db import DatabaseSyncToAsync
 from channels_core.forks import call_in_children
 
-__all__ = ["ThreadCall", "pool_size", "run_in_loop", "run_in_thread"]
+__all__ = ["ThreadCall", "run_in_loop", "run_in_thread"]
 
 _STOPPED: Final = "The server's event loop has stopped"
 #: Seconds between two looks at whether a loop that should answer still runs.
 _LOOK_AGAIN: Final = 1.0
-
-
-def pool_size() -> int:
-    """Return how many synchronous handlers run at once.
-
-    Returns:
-        The setting `CHANNELS_SYNC_THREADS`, or asyncio's default: four more than there are
-        processors, 32 at most.
-
-    Raises:
-        ImproperlyConfigured: The setting is no positive int.
-    """
-    size = getattr(settings, "CHANNELS_SYNC_THREADS", None)
-    if size is None:
-        return min(32, (os.cpu_count() or 1) + 4)
-    if type(size) is not int or size < 1:
-        raise ImproperlyConfigured(
-            f"CHANNELS_SYNC_THREADS must be an int of at least 1, not {size!r}"
-        )
-    return size
 
 
 class _Pools:
@@ -58,7 +36,7 @@ class _Pools:
         with self._lock:
             if ending not in self._made:
                 name = "channels-end" if ending else "channels-sync"
-                self._made[ending] = BoundedPool(pool_size(), name, keeps=ending)
+                self._made[ending] = BoundedPool(sync_threads(), name, keeps=ending)
             return self._made[ending]
 
     def _drop(self, *, setting: str, **kwargs: object) -> None:
