@@ -23,6 +23,7 @@ from channels_core._missing_keys import explain_missing_key
 from channels_core._missing_layer import explain_missing_layer
 from channels_core._options import find_hook, hook, refuse_unknown_hooks, take_options
 from channels_core._outages import was_answered
+from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._serving import Serving
 from channels_core._steps import OfScope
 from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
@@ -30,7 +31,6 @@ from channels_core.applications import ConsumerApplication, application_of
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
 from channels_core.layers import BaseChannelLayer, get_channel_layer
-from channels_core.middleware import AFTER_HANDLER, AfterHandler
 from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import (
     AnyMessage,
