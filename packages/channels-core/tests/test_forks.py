@@ -12,9 +12,9 @@ import pytest
 from django.db import connections
 
 from channels_core import _logging, _memberships, _serving, db, forks
-from channels_core._django import DjangoApplication
 from channels_core._draining import draining
-from channels_core._stop_signals import StopSignals
+from channels_core._routing.django_application import DjangoApplication
+from channels_core._worker.signals import StopSignals
 from channels_core.forks import call_in_children, start_anew_in_children
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import channel_layers

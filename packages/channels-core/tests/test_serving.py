@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from channels_core import _serving
-from channels_core._lifespan import Lifespan
+from channels_core._routing.lifespan import Lifespan
 from channels_core.consumer import AsyncConsumer
 from channels_core.typing import Message
 from fakes import Server

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from channels_core._outages import is_outage
+from channels_core._layers.outages import is_outage
 from channels_core._serving import connections_here
 from channels_core.abort import close_with
 from channels_core.exceptions import StopConsumer

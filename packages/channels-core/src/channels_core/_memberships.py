@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from channels_core._discards import watch_discards
-from channels_core._forgetting import forget_channel
-from channels_core._outages import is_outage, mark_as_answered
+from channels_core._layers.channels_redis import forget_channel
+from channels_core._layers.outages import is_outage, mark_as_answered
 from channels_core._settings import DEFAULT_GROUP_RENEWAL, group_renewal
 from channels_core.forks import call_in_children
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol, cast
 from asgiref.compatibility import is_double_callable
 from django.core.exceptions import SynchronousOnlyOperation
 
-from channels_core._failures import log_failure
-from channels_core._steps import first_step, in_two_steps_too, takes
+from channels_core._failure_log import log_failure
+from channels_core._two_step import first_step, in_two_steps_too, takes
 from channels_core.db import database_sync_to_async
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 

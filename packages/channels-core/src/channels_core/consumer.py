@@ -15,18 +15,18 @@ from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._dispatch import Bound, MessageLoop, Source, run_despite_cancellation
 from channels_core._drained import DrainedConsumer
 from channels_core._draining import draining
-from channels_core._failures import log_failure, log_lost, mark_as_logged
-from channels_core._forgetting import forget_channel
+from channels_core._failure_log import log_failure, log_lost, mark_as_logged
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
+from channels_core._layers.channels_redis import forget_channel
+from channels_core._layers.outages import was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._missing_keys import explain_missing_key
 from channels_core._missing_layer import explain_missing_layer
 from channels_core._options import find_hook, hook, refuse_unknown_hooks, take_options
-from channels_core._outages import was_answered
 from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._serving import Serving
-from channels_core._steps import OfScope
 from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
+from channels_core._two_step import OfScope
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer

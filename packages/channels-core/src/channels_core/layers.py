@@ -12,7 +12,8 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from channels_core import DEFAULT_CHANNEL_LAYER
-from channels_core._layer_calls import (
+from channels_core._layers.names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
+from channels_core._layers.sync_calls import (
     copy_of,
     give_sync_calls,
     group_add_sync,
@@ -22,7 +23,6 @@ from channels_core._layer_calls import (
     send_on_commit,
     send_sync,
 )
-from channels_core._names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.forks import start_anew_in_children
 from channels_core.typing import AnyMessage, ChannelMessage, Message

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from channels_core._scope import AFTER_HANDLER, AfterHandler
-from channels_core._steps import Application, first_step, takes
+from channels_core._two_step import Application, first_step, takes
 from channels_core.applications import as_asgi3
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Send
 

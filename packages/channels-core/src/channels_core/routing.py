@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._answer import answer_client_errors, answer_in_two_steps
-from channels_core._django import DjangoApplication
-from channels_core._lifespan import Lifespan
-from channels_core._routes import Route, RouteIndex, make_route, route_key
+from channels_core._routing.client_errors import answer_client_errors, answer_in_two_steps
+from channels_core._routing.django_application import DjangoApplication
+from channels_core._routing.index import Route, RouteIndex, make_route, route_key
+from channels_core._routing.lifespan import Lifespan
 from channels_core._scope import PATH_REMAINING, URL_ROUTE
-from channels_core._steps import Application, first_step
+from channels_core._two_step import Application, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send

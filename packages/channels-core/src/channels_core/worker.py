@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from asgiref.server import StatelessServer
 
-from channels_core._answer import told
 from channels_core._dispatch import wait_despite_cancellation
-from channels_core._failures import was_logged
-from channels_core._instances import Instance, Instances
-from channels_core._receiving import Receiving
-from channels_core._retry import Retry
+from channels_core._failure_log import was_logged
+from channels_core._layers.retry import Retry
+from channels_core._routing.client_errors import told
+from channels_core._worker.reader import Receiving
+from channels_core._worker.slots import Instance, Instances
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.layers import BaseChannelLayer

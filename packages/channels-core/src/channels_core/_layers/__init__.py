@@ -1,0 +1,3 @@
+"""The private parts of `layers`."""
+
+__all__: list[str] = []
