@@ -20,9 +20,8 @@ from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._layers.channels_redis import forget_channel
 from channels_core._layers.outages import was_answered
 from channels_core._logging import collect_records, records_handled
-from channels_core._missing_keys import explain_missing_key
-from channels_core._missing_layer import explain_missing_layer
 from channels_core._options import find_hook, hook, refuse_unknown_hooks, take_options
+from channels_core._remedies import explain_missing_key, explain_missing_layer
 from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._serving import Serving
 from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
