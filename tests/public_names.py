@@ -18,6 +18,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "group_discard_sync",
         "group_send_on_commit",
         "group_send_sync",
+        "has_groups",
         "send_on_commit",
         "send_sync",
     ],
@@ -130,7 +131,6 @@ NAMES: Final[dict[str, list[str]]] = {
         "GroupMember",
         "SyncGroupMember",
         "group_names",
-        "offers_groups",
     ],
     "channels_core.generic.websocket": [
         "AsyncJsonWebsocketConsumer",
@@ -154,6 +154,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "group_discard_sync",
         "group_send_on_commit",
         "group_send_sync",
+        "has_groups",
         "send_on_commit",
         "send_sync",
     ],

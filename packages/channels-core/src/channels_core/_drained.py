@@ -61,9 +61,10 @@ class DrainedConsumer:
         loop = self._channels_loop
         if self._channels_drained or loop is None or loop.failed_source is None:
             return
-        if loop.failed_source is getattr(self, "channel_receive", None) and is_outage(error):
+        layer = self.channel_layer
+        if loop.failed_source is getattr(self, "channel_receive", None) and is_outage(layer, error):
             for other in connections_here():
-                if other.channel_layer is self.channel_layer:
+                if other.channel_layer is layer:
                     other._channels_drain()
 
     async def _channels_come_late(self, receive: Receive, send: Send) -> None:

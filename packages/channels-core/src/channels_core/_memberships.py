@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from channels_core._discards import watch_discards
-from channels_core._layers.channels_redis import forget_channel
+from channels_core._layers.endings import forget_channel
 from channels_core._layers.outages import is_outage, mark_as_answered
 from channels_core._settings import DEFAULT_GROUP_RENEWAL, group_renewal
 from channels_core.forks import call_in_children
@@ -59,7 +59,7 @@ async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
     try:
         await leave(layer, group, channel)
     except Exception as error:
-        if is_outage(error):
+        if is_outage(layer, error):
             _of(layer).owe(group, channel, error)
             mark_as_answered(error)
         raise
@@ -156,7 +156,7 @@ class _Memberships:
                 await self._settle(membership)
             except Exception as error:  # noqa: BLE001 - noted below; others are renewed first
                 failure = failure or error
-                if is_outage(error):
+                if is_outage(self._layer, error):
                     break
             if number % _BURST == 0:
                 await asyncio.sleep(0)

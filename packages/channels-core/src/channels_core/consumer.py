@@ -17,7 +17,7 @@ from channels_core._drained import DrainedConsumer
 from channels_core._draining import draining
 from channels_core._failure_log import log_failure, log_lost, mark_as_logged
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
-from channels_core._layers.channels_redis import forget_channel
+from channels_core._layers.endings import forget_channel
 from channels_core._layers.outages import was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._options import find_hook, hook, refuse_unknown_hooks, take_options

@@ -1,9 +1,7 @@
 """Membership in groups, of WebSocket consumers and of any other."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any, ClassVar
-from unittest.mock import MagicMock
 
 import pytest
 
@@ -13,7 +11,6 @@ from channels_core.generic.groups import (
     AsyncGroupMember,
     SyncGroupMember,
     group_names,
-    offers_groups,
 )
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import BaseChannelLayer, channel_layers
@@ -177,33 +174,6 @@ def test_a_layer_is_asked_for_groups_beforehand(kind: Any) -> None:
     else:
         with pytest.raises(InvalidChannelLayerError, match="Program joins a group"):
             consumer._channels_group_layer()
-
-
-class Listing(BaseChannelLayer):
-    """Hands its groups on by some way of its own, and says that it has them."""
-
-    extensions: ClassVar[list[str]] = ["groups"]
-
-
-class Overriding(BaseChannelLayer):
-    async def group_add(self, group: str, channel: str) -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("layer", "has_groups"),
-    [
-        (Listing(), True),
-        (Overriding(), True),
-        (SimpleNamespace(extensions=["groups"]), True),
-        (SimpleNamespace(group_add=print), True),
-        (MagicMock(), True),
-        (BaseChannelLayer(), False),
-        (SimpleNamespace(extensions=["flush"]), False),
-        (SimpleNamespace(), False),
-    ],
-)
-def test_groups_are_listed_or_simply_there(layer: Any, has_groups: bool) -> None:
-    assert offers_groups(layer) is has_groups
 
 
 def test_the_first_error_of_a_clean_up_is_raised_and_the_rest_reported() -> None:

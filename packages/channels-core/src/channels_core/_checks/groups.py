@@ -10,8 +10,8 @@ from channels_core._checks.called import handler_that_calls
 from channels_core._checks.layers import layer_of
 from channels_core.applications import name_that_thing
 from channels_core.documentation import see
-from channels_core.generic.groups import GroupMember, offers_groups
-from channels_core.layers import channel_layers
+from channels_core.generic.groups import GroupMember
+from channels_core.layers import channel_layers, has_groups
 
 __all__ = ["check_groups"]
 
@@ -79,6 +79,6 @@ def _remedy(alias: str | None, name: str) -> dict[str, Any]:
 
 def _may_have_groups(alias: str) -> bool:
     try:
-        return offers_groups(layer_of(alias))
+        return has_groups(layer_of(alias))
     except (Exception, SystemExit):  # noqa: BLE001 - the layer's module may raise any; another check tells
         return True

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from copy import deepcopy
-from inspect import getattr_static, isawaitable, iscoroutinefunction
+from inspect import getattr_static, isawaitable
 from types import MethodType
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
-from channels_core._two_step import takes
+from channels_core._layers.channels_redis import require_packable
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.typing import Message
 
@@ -194,10 +194,8 @@ def _call_on_commit(
 def copy_of(layer: Any, message: Message) -> dict[str, Any]:
     """Return a deep copy of a message, if the layer can send it.
 
-    Source: `serialize` of the layers of channels-redis and of those made after them, which packs
-    a message and raises for one that cannot be packed.
+    Raises:
+        Exception: The layer's own error for a message that it cannot pack.
     """
-    serialize = getattr(type(layer), "serialize", None)
-    if serialize is not None and not iscoroutinefunction(serialize) and takes(serialize, 2):
-        serialize(layer, message)
+    require_packable(layer, message)
     return deepcopy(dict(message))

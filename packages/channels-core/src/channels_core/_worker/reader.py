@@ -1,56 +1,76 @@
-"""Receive from one channel of a layer, through its failures and up to the worker's stop."""
+"""Read the messages of one channel for a worker, across outages and until the worker stops.
+
+`next()` makes one attempt after another. An attempt waits for a message or for the stop. After a
+failure the next attempt waits as long as the `Backoff` says; one that has waited for some seconds
+without an error counts as working again. When the worker stops, the attempt that is under way may
+still bring a message for a moment, which is not lost.
+"""
 
 import asyncio
 import logging
+import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeGuard
 
-from channels_core._layers.retry import Retry
+from channels_core._layers.channels_redis import LAST_RECEIVE, subscribe_anew
+from channels_core._layers.outages import Backoff
 from channels_core.exceptions import WorkerError
 from channels_core.typing import ChannelMessage
 
-__all__ = ["Receiving"]
+__all__ = ["ChannelReader"]
 
 logger = logging.getLogger("django.channels.worker")
 
-#: Seconds. When the worker stops, a receive that is under way may still bring a message for so
-#: long. To cancel one at once could lose a message: channels-redis takes it off the server before
-#: it is safe, and on a busy channel most cancellations would fall into that moment.
-_LAST_RECEIVE: Final = 1.0
-#: Seconds after which an attempt that still waits for a message is taken to work again. Less than
-#: the five after which some clients of Redis give up on an answer, though nothing is wrong.
+#: Seconds: the longest wait after a first failure, and the bound of every wait.
+_FIRST_WAIT: Final = 0.2
+_LONGEST_WAIT: Final = 10.0
+#: Seconds after which an attempt that still waits counts as working. Less than the five after
+#: which some clients of Redis give up waiting for an answer, though nothing is wrong.
 _STEADY: Final = 3.0
 
 _Sleep = Callable[[float], Awaitable[object]]
 
 
-class Receiving:
+class ChannelReader:
     """The messages of one channel, one after the other."""
 
     def __init__(
-        self, layer: Any, channel: str, stopped: asyncio.Event, retry: Retry, sleep: _Sleep
+        self,
+        layer: Any,
+        channel: str,
+        stopped: asyncio.Event,
+        *,
+        max_outage: float,
+        sleep: _Sleep = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Take where from, and until when.
+        """Take the channel, and what ends the reading.
 
         Args:
             layer: The channel layer; `Any`, since not every layer derives from ours.
             channel: The channel's name.
             stopped: Set when no further message is wanted.
-            retry: Tells when to try again after a failure.
+            max_outage: Seconds that the layer may fail before the reader gives up.
             sleep: Waits for some seconds.
+            clock: Returns the time in seconds and never goes back.
+            jitter: As for `Backoff`.
         """
         self._layer = layer
         self._channel = channel
         self._stopped = stopped
-        self._retry = retry
         self._sleep = sleep
+        self._backoff = Backoff(
+            first=_FIRST_WAIT, longest=_LONGEST_WAIT, limit=max_outage, clock=clock, jitter=jitter
+        )
+        # Whether any attempt has worked: a layer may believe that its first one has.
         self._has_worked = False
+        # An attempt that has begun already, and has a message.
         self._begun: asyncio.Future[Any] | None = None
 
     async def next(self) -> ChannelMessage | None:
-        """Return the next message; None if `stopped` is set before there is one.
-
-        A receive that brings its message in spite of the stop loses none.
+        """Return the next message; None if `stopped` is set before one comes.
 
         Raises:
             WorkerError: The layer failed for too long.
@@ -62,7 +82,7 @@ class Receiving:
             finally:
                 await _end(receiving)
             if receiving.cancelled():
-                # Since the worker stops, or by itself: then it is a failure as any other.
+                # By `_end`, when the worker stops. A layer that cancels its own call has failed.
                 error: BaseException | None = asyncio.CancelledError("from within")
             else:
                 error = receiving.exception()
@@ -80,20 +100,21 @@ class Receiving:
         return receiving
 
     async def _wait_for(self, receiving: asyncio.Future[Any]) -> None:
+        """Wait until an attempt is done, or the worker has stopped and its last moment is over."""
         stopped = asyncio.ensure_future(self._stopped.wait())
         try:
-            if self._retry.failures:
+            if self._backoff.failures:
                 await self._wait({receiving, stopped}, _STEADY)
                 if not (receiving.done() or stopped.done()):
                     self._worked()
             await asyncio.wait({receiving, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not receiving.done():
-                await self._wait({receiving}, _LAST_RECEIVE)
+                await self._wait({receiving}, LAST_RECEIVE)
         finally:
             stopped.cancel()
 
     async def _wait(self, futures: set[asyncio.Future[Any]], seconds: float) -> None:
-        """Wait for one of them, but no longer than some seconds."""
+        """Wait for one of the futures, but no longer than some seconds."""
         sleeping = asyncio.ensure_future(self._sleep(seconds))
         try:
             await asyncio.wait({sleeping, *futures}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,58 +123,45 @@ class Receiving:
 
     def _worked(self) -> None:
         self._has_worked = True
-        if self._retry.failures:
+        if failures := self._backoff.worked():
             logger.info(
                 "The channel layer works again for channel %r, after %d failures",
                 self._channel,
-                self._retry.failures,
+                failures,
             )
-            self._retry.worked()
 
     async def _failed(self, error: BaseException) -> None:
-        delay = self._retry.failed()
+        """Log the first failure of an outage, and wait before the next attempt."""
+        delay = self._backoff.failed()
         text = f"{type(error).__name__}: {error}"
         if delay is None:
             raise WorkerError(
-                f"The channel layer has failed {self._retry.failures} times within "
-                f"{self._retry.seconds:.0f} seconds for channel {self._channel!r}, the last time "
-                f"with {text}"
+                f"The channel layer has failed {self._backoff.failures} times within "
+                f"{self._backoff.seconds:.0f} seconds for channel {self._channel!r}, the last "
+                f"time with {text}"
             ) from error
-        if self._retry.failures == 1:
+        if self._backoff.failures == 1:
             logger.warning(
                 "The channel layer failed for channel %r and is tried again: %s",
                 self._channel,
                 text,
             )
         if not self._has_worked:
-            await self._forget()
+            self._begun = await subscribe_anew(self._layer, self._channel)
         stopped = asyncio.ensure_future(self._stopped.wait())
         try:
             await self._wait({stopped}, delay)
         finally:
             stopped.cancel()
 
-    async def _forget(self) -> None:
-        """Let the layer subscribe anew.
-
-        The layer of channels-redis that publishes and subscribes takes a channel for subscribed
-        whose first subscription has failed: the next call would wait for ever. A call that is
-        cancelled while it waits makes it forget the channel.
-        """
-        receiving = self._receive()
-        await asyncio.sleep(0)
-        await _end(receiving)
-        if not (receiving.cancelled() or receiving.exception()):
-            self._begun = receiving
-
 
 async def _end(receiving: asyncio.Future[Any]) -> None:
-    """See that a receive has ended, and leave its result where it is."""
+    """Cancel an attempt that is not done, wait for its end, and leave its result in it."""
     if not receiving.done():
         receiving.cancel()
         await asyncio.wait({receiving})
     if not receiving.cancelled():
-        receiving.exception()  # it has been looked at, whatever becomes of it
+        receiving.exception()  # read, so that asyncio does not log it as never retrieved
 
 
 def _is_message(message: object, channel: str) -> TypeGuard[ChannelMessage]:
@@ -161,8 +169,10 @@ def _is_message(message: object, channel: str) -> TypeGuard[ChannelMessage]:
         fault = f"is a {type(message).__name__}, not a dict"
     elif "type" not in message:
         fault = "has no 'type'"
-    elif not (isinstance(message["type"], str) and message["type"]):
-        fault = f"has a 'type' that is no name but a {type(message['type']).__name__}"
+    elif not isinstance(message["type"], str):
+        fault = f"has a 'type' that is not a str: {type(message['type']).__name__}"
+    elif not message["type"]:
+        fault = "has an empty 'type'"
     else:
         return True
     logger.error("A message from channel %r %s; it is skipped", channel, fault)

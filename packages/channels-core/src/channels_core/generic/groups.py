@@ -7,23 +7,10 @@ from typing import Any, ClassVar, Self
 
 from channels_core._memberships import join, leave, leave_when_possible
 from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
-from channels_core.layers import BaseChannelLayer
+from channels_core.layers import BaseChannelLayer, has_groups
 from channels_core.typing import Scope
 
-__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember", "group_names", "offers_groups"]
-
-
-def offers_groups(layer: Any) -> bool:
-    """Tell whether a channel layer has groups."""
-    own = getattr(type(layer), "group_add", None)
-    if own is None:
-        # None of ours: one that hands its calls on, perhaps. It is asked for nothing else, since
-        # that may work in an event loop only, and this may be a handler's thread.
-        has_method = callable(getattr(layer, "group_add", None))
-    else:
-        has_method = own is not BaseChannelLayer.group_add
-    # A layer of a program's own may not list what it can do.
-    return has_method or "groups" in getattr(layer, "extensions", ())
+__all__ = ["AsyncGroupMember", "GroupMember", "SyncGroupMember", "group_names"]
 
 
 def group_names(groups: object) -> list[str]:
@@ -96,7 +83,7 @@ class GroupMember:
 
     def _channels_group_layer(self) -> BaseChannelLayer:
         layer: Any = self.channel_layer  # or None
-        if layer is None or not offers_groups(layer):
+        if layer is None or not has_groups(layer):
             fault = InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
             fault.add_note(f"{type(self).__name__} joins a group, but its layer is {layer!r}")
             raise fault
