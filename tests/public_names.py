@@ -100,6 +100,12 @@ NAMES: Final[dict[str, list[str]]] = {
         "check_worker_layer",
         "register_checks",
     ],
+    "channels_core.close_codes": [
+        "is_portable_close_code",
+        "portable_close_code",
+        "require_portable_close_code",
+        "require_valid_close_code",
+    ],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"],
     "channels_core.db": [
         "DatabaseSyncToAsync",

@@ -12,9 +12,11 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._layers.outages import was_answered
 from channels_core._logging import collect_records, records_handled
+from channels_core._messages import CLOSING_TYPES
 from channels_core._two_step import first_step
 from channels_core._uvicorn import let_server_close
 from channels_core.abort import abort_response
+from channels_core.close_codes import portable_close_code
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import answers_failures, refusal
 from channels_core.typing import Message, Receive, Scope, Send
@@ -25,11 +27,6 @@ logger = logging.getLogger("django.channels.routing")
 
 _BODY: Final = b"Not Found"
 _LONGEST_LINE: Final = 1000
-
-#: Types of the messages after which a WebSocket needs no close.
-_CLOSING: Final = frozenset(
-    {"websocket.close", "websocket.http.response.start", "websocket.http.response.body"}
-)
 
 
 async def answer_client_errors(
@@ -89,7 +86,7 @@ async def answer_client_errors(
             await _answer_not_found(scope, send)
     except InvalidFrame as error:
         _warn(scope, error)
-        if last_sent not in _CLOSING:
+        if last_sent not in CLOSING_TYPES:
             with contextlib.suppress(OSError):
                 await _close(send, error.code)
     except Exception as error:
@@ -158,8 +155,8 @@ async def _close(send: Send, code: int) -> None:
     except OSError:
         raise
     except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
-        # It keeps the codes below 3000 to itself.
-        await send({"type": "websocket.close", "code": code + 3000})
+        # It sends portable codes only.
+        await send({"type": "websocket.close", "code": portable_close_code(code)})
 
 
 def _warn(scope: Scope, error: Exception) -> None:

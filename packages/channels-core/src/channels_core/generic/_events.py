@@ -6,15 +6,12 @@ from typing import Any, Final, NoReturn
 
 from django.utils.functional import Promise
 
+from channels_core._messages import close, denial
 from channels_core.exceptions import InvalidFrame, InvalidJSON
-from channels_core.headers import HeadersArgument, encode_response_headers, pass_on_headers
+from channels_core.headers import HeadersArgument, pass_on_headers
 from channels_core.typing import (
     Message,
-    Scope,
     WebsocketAccept,
-    WebsocketClose,
-    WebsocketDenialBody,
-    WebsocketDenialStart,
     WebsocketFrame,
 )
 
@@ -69,49 +66,6 @@ def frame(text_data: str | None, bytes_data: bytes | None) -> WebsocketFrame:
                 ) from None
         return {"type": "websocket.send", "bytes": bytes_data}
     raise ValueError("You must pass one of bytes_data or text_data")
-
-
-def close(code: int | bool | None, reason: str | None) -> WebsocketClose:
-    """Build the message that closes a socket, or refuses its handshake.
-
-    Args:
-        code: Close code; None and True leave it to the server (1000).
-        reason: Close reason, at most 123 bytes in UTF-8; None for none.
-    """
-    message: WebsocketClose = {"type": "websocket.close"}
-    if code is not None and code is not True:
-        # Of an IntEnum too: servers ask for an int, and no subclass of it.
-        given: Any = code  # a program without type checks may give anything
-        message["code"] = int(given) if isinstance(given, int) else given
-    if reason:
-        message["reason"] = reason
-    return message
-
-
-def denial(
-    scope: Scope,
-    status: int,
-    headers: HeadersArgument = None,
-    body: bytes | str = b"",
-    code: int | None = None,
-    reason: str | None = None,
-) -> list[WebsocketDenialStart | WebsocketDenialBody | WebsocketClose]:
-    """Build the messages that refuse a handshake: with an HTTP response where that is offered.
-
-    Scope:
-        `extensions` holds `websocket.http.response` if the server offers it; otherwise it
-        answers a close before the handshake with 403.
-
-    Source: ASGI, "Websocket Denial Response".
-    """
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        return [close(code, reason)]
-    content = body.encode() if isinstance(body, str) else bytes(body)
-    fields = encode_response_headers(headers, content)
-    return [
-        {"type": "websocket.http.response.start", "status": int(status), "headers": fields},
-        {"type": "websocket.http.response.body", "body": content},
-    ]
 
 
 def payload(message: Message, limit: int | None) -> dict[str, Any]:
