@@ -8,9 +8,10 @@ from concurrent.futures import wait
 from functools import partial
 from typing import Any, Final
 
-from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
+from asgiref.sync import async_to_sync
 from django.core.signals import setting_changed
 
+from channels_core._asgiref import has_outer_thread, is_thread_of_loop
 from channels_core._pool import BoundedPool
 from channels_core._settings import sync_threads
 from channels_core._sqlite_turns import call_in_turn
@@ -143,11 +144,7 @@ async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
             handlers which block all threads of the other one do not keep them from running. They
             run also if whoever waits for them is cancelled before.
     """
-    if (
-        getattr(AsyncToSync.executors, "current", None)
-        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
-        or SyncToAsync.thread_sensitive_context.get(None)
-    ):
+    if has_outer_thread():
         return await DatabaseSyncToAsync(call, thread_sensitive=True)()
     executor: Any = _pools.get(ending=ending)  # asgiref names a subclass, and needs none
     in_turn = partial(call_in_turn, call)
@@ -176,7 +173,7 @@ def run_in_loop(
     if not loop.is_running():
         # A server that stops may leave handlers behind, which would wait here for ever.
         raise ConnectionError(_STOPPED)
-    if getattr(SyncToAsync.threadlocal, "main_event_loop", None) is loop or _has_loop():
+    if is_thread_of_loop(loop) or _has_loop():
         return async_to_sync(function)(*args)
     future = asyncio.run_coroutine_threadsafe(function(*args), loop)
     while loop.is_running():

@@ -8,10 +8,11 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final, Unpack
 
-from asgiref.sync import AsyncToSync, async_to_sync
+from asgiref.sync import async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core import DEFAULT_CHANNEL_LAYER
+from channels_core._asgiref import get_outer_executor, restore_outer_executor
 from channels_core._dispatch import Bound, MessageLoop, Source, run_despite_cancellation
 from channels_core._drained import DrainedConsumer
 from channels_core._draining import draining
@@ -134,7 +135,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
         self._channels_after = scope.get(AFTER_HANDLER, ())
-        self._channels_outer_executor = getattr(AsyncToSync.executors, "current", None)
+        self._channels_outer_executor = get_outer_executor()
         self._channels_usage = DatabaseUsage()
         failure: BaseException | None = None
         with self._channels_usage, Serving(self if self._channels_is_connection() else None):
@@ -307,9 +308,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
 
     async def _channels_clean_up(self) -> None:
         """Finish in a task of its own, so that no cancellation of this one cuts it short."""
-        # A call of async_to_sync that was cancelled halfway leaves its executor behind in our
-        # context, and no thread serves that any more.
-        AsyncToSync.executors.current = self._channels_outer_executor
+        restore_outer_executor(self._channels_outer_executor)
         if self._channels_is_clean():
             return
         self._channels_end_bound = Bound(self._channels_cleanup_timeout)
@@ -439,7 +438,7 @@ class SyncConsumer(AsyncConsumer):
     async def _channels_call(self, function: Callable[..., Any], *args: Any) -> None:
         bound = self._channels_end_bound
         call = ThreadCall(function, args, None if bound is None else bound.go_on)
-        if getattr(AsyncToSync.executors, "current", None) is not self._channels_outer_executor:
+        if get_outer_executor() is not self._channels_outer_executor:
             # Called by a handler through async_to_sync: its own thread waits to be used.
             result = await run_in_thread(call)
         else:
