@@ -18,6 +18,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "group_discard_sync",
         "group_send_on_commit",
         "group_send_sync",
+        "has_groups",
         "send_on_commit",
         "send_sync",
     ],
@@ -99,6 +100,12 @@ NAMES: Final[dict[str, list[str]]] = {
         "check_worker_layer",
         "register_checks",
     ],
+    "channels_core.close_codes": [
+        "is_portable_close_code",
+        "portable_close_code",
+        "require_portable_close_code",
+        "require_valid_close_code",
+    ],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"],
     "channels_core.db": [
         "DatabaseSyncToAsync",
@@ -130,7 +137,6 @@ NAMES: Final[dict[str, list[str]]] = {
         "GroupMember",
         "SyncGroupMember",
         "group_names",
-        "offers_groups",
     ],
     "channels_core.generic.websocket": [
         "AsyncJsonWebsocketConsumer",
@@ -154,6 +160,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "group_discard_sync",
         "group_send_on_commit",
         "group_send_sync",
+        "has_groups",
         "send_on_commit",
         "send_sync",
     ],

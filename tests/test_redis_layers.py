@@ -12,7 +12,10 @@ from channels.testing import WebsocketCommunicator
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from django.utils.module_loading import import_string
+from redis import exceptions
 
+from channels_core._layers.endings import close_layer, forget_channel
+from channels_core._layers.outages import is_outage
 from redis_server import require_redis
 
 # A net, for a machine under load.
@@ -130,3 +133,35 @@ async def test_calls_from_synchronous_code_work_on_each_layer(
             assert await layer.receive(channel) == {"type": "b"}
     finally:
         await layer.flush()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (exceptions.ConnectionError(), True),
+        (exceptions.BusyLoadingError(), True),
+        (exceptions.TimeoutError(), True),
+        (exceptions.DataError(), False),
+    ],
+)
+def test_which_errors_of_its_client_are_an_outage(error: Exception, expected: bool) -> None:
+    assert is_outage(RedisChannelLayer(), error) is expected
+
+
+@pytest.mark.parametrize("kind", [RedisChannelLayer, RedisPubSubChannelLayer])
+async def test_an_ended_connection_leaves_no_message_behind(redis_url: str, kind: Any) -> None:
+    layer = kind(hosts=[redis_url])
+    ended, other = await layer.new_channel(), await layer.new_channel()
+    receiving = asyncio.ensure_future(layer.receive(other))
+    for _ in range(2):
+        await layer.send(ended, {"type": "a"})
+    await layer.send(other, {"type": "b"})
+    async with asyncio.timeout(SECONDS):
+        # One `receive` reads for all channels of the process, in order.
+        assert await receiving == {"type": "b"}
+        kept = layer.receive_buffer if kind is RedisChannelLayer else layer.channels
+        assert kept[ended].qsize() == 2
+        await forget_channel(layer, ended)
+        assert ended not in kept
+    await layer.flush()
+    await close_layer(layer)

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from channels_core import _logging, _memberships, _serving, db, forks
-from channels_core._django import DjangoApplication
+from channels_core import _logging, db, forks
+from channels_core._layers import memberships
 from channels_core._shutdown.draining import draining
-from channels_core._stop_signals import StopSignals
+from channels_core._routing.django_application import DjangoApplication
+from channels_core._worker.signals import StopSignals
+from channels_core._shutdown import open_connections
 from channels_core.forks import call_in_children, start_anew_in_children
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import channel_layers
@@ -105,11 +107,10 @@ async def test_what_the_parent_serves_is_not_the_childs() -> None:
     channel_layers.set("default", LocalLayer())
     server = Server(InGroup.as_asgi())
     await server.connect()
-    draining._open.add(server)  # type: ignore[arg-type] # as under a server that handles SIGTERM
     draining._loop = asyncio.get_running_loop()
 
     def serves() -> object:
-        return _memberships._loops or _serving._tasks or draining._open or draining._loop
+        return memberships._loops or open_connections._tasks or draining._open or draining._loop
 
     assert serves()
     assert holds_in_child(lambda: not serves())

@@ -2,7 +2,9 @@ import asyncio
 import contextlib
 import re
 import threading
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
+from unittest.mock import MagicMock
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
@@ -15,6 +17,7 @@ from channels_core.layers import (
     ChannelLayerManager,
     channel_layers,
     get_channel_layer,
+    has_groups,
 )
 from channels_core.typing import ChannelMessage, Message
 from fakes import LocalLayer, Picky
@@ -326,3 +329,30 @@ def test_a_layer_that_another_thread_built_meanwhile_is_taken() -> None:
     manager = ChannelLayerManager()
     manager.backends = Racing()
     assert manager["default"] is layer
+
+
+class Listing(BaseChannelLayer):
+    """Has groups by some way of its own, and lists them."""
+
+    extensions: ClassVar[list[str]] = ["groups"]
+
+
+class Overriding(BaseChannelLayer):
+    async def group_add(self, group: str, channel: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (Listing(), True),
+        (Overriding(), True),
+        (SimpleNamespace(extensions=["groups"]), True),
+        (SimpleNamespace(group_add=print), True),
+        (MagicMock(), True),
+        (BaseChannelLayer(), False),
+        (SimpleNamespace(extensions=["flush"]), False),
+        (SimpleNamespace(), False),
+    ],
+)
+def test_a_layer_has_groups_if_it_lists_or_defines_them(layer: Any, expected: bool) -> None:
+    assert has_groups(layer) is expected

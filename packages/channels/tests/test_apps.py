@@ -20,7 +20,7 @@ def test_it_brings_what_the_packages_have_along() -> None:
     assert not apps.is_installed("channels_core")
     modules = [check.__module__ for check in registry.get_checks()]
     assert modules.count("channels_core.checks") == 1
-    assert modules.count("channels_core._layer_checks") == 1
+    assert modules.count("channels_core._checks.layers") == 1
     assert modules.count("channels_auth.checks") == 1
     assert modules.count("channels_http.checks") == 1
     assert user_logged_out.has_listeners()

@@ -4,8 +4,7 @@ import hashlib
 from typing import Any, Final
 
 from channels_core.exceptions import InvalidChannelLayerError
-from channels_core.generic.groups import offers_groups
-from channels_core.layers import BaseChannelLayer, get_channel_layer
+from channels_core.layers import BaseChannelLayer, get_channel_layer, has_groups
 from channels_core.typing import Message
 
 __all__ = [
@@ -152,7 +151,7 @@ def require_layer(what: str) -> BaseChannelLayer:
             "Add one: channels.layers.InMemoryChannelLayer for a site in a single process, "
             "channels_redis.core.RedisChannelLayer for more"
         )
-    if not offers_groups(layer):
+    if not has_groups(layer):
         raise InvalidChannelLayerError(
             f"{what} needs a channel layer with groups, and {type(layer).__name__}, the 'default' "
             "of CHANNEL_LAYERS, has none; configure another one"

@@ -9,8 +9,7 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 
 from channels_core.forks import call_in_children
-from channels_core.generic.groups import offers_groups
-from channels_core.layers import get_channel_layer
+from channels_core.layers import get_channel_layer, has_groups
 from channels_core.typing import Message
 
 __all__ = ["after_commit", "announce", "announce_soon"]
@@ -36,7 +35,7 @@ async def announce(group: str, message: Message) -> None:
     """
     try:
         layer = get_channel_layer()
-        if layer is not None and offers_groups(layer):
+        if layer is not None and has_groups(layer):
             async with asyncio.timeout(_SEND_TIMEOUT):
                 await layer.group_send(group, message)
     except Exception:

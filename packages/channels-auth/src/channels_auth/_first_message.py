@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from channels_core.close_codes import is_portable_close_code
 from channels_core.exceptions import ConnectionStateError, RouteNotFound
 from channels_core.typing import Message, Receive, Scope, Send
 
@@ -90,6 +91,6 @@ async def run_accepted(
 def _close(refusal: Message) -> Message:
     code = refusal.get("code", 4000 + refusal.get("status", 403))
     # What servers let an application close with; before the handshake none is looked at.
-    if code != 1000 and not 3000 <= code <= 4999:
+    if not is_portable_close_code(code):
         code = 4403
     return {"type": "websocket.close", "code": code, "reason": refusal.get("reason") or ""}

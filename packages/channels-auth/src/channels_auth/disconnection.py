@@ -16,6 +16,7 @@ from channels_auth._addresses import (
 )
 from channels_auth._gate import Gate
 from channels_auth._watch import Watch
+from channels_core.close_codes import require_portable_close_code
 from channels_core.forks import call_in_children
 from channels_core.middleware import BaseMiddleware, after_each_handler
 from channels_core.typing import AnyMessage, AnyScope, Receive, Send
@@ -48,8 +49,7 @@ def disconnect_user(
         InvalidChannelLayerError: There is no channel layer `default`, or it has no groups.
         ValueError: The user is anonymous or not saved, or the code cannot be sent.
     """
-    if type(code) is not int or not (code == 1000 or 3000 <= code <= 4999):
-        raise ValueError(f"A close code is 1000 or an int from 3000 to 4999, not {code!r}")
+    require_portable_close_code(code)
     group = user_group(user) if hasattr(user, "is_authenticated") else key_group(user)
     message = disconnect_message(group, code, session_key)
     group_send = require_layer("disconnect_user()").group_send

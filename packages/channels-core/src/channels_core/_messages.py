@@ -20,6 +20,7 @@ from channels_core.typing import (
 
 __all__ = [
     "CLOSE_CODE",
+    "CLOSING_TYPES",
     "accept",
     "close",
     "decode_json",
@@ -33,6 +34,11 @@ __all__ = [
 
 #: Attribute of an exception that says with which code its frame is to be answered.
 CLOSE_CODE: Final = "_channels_close_code"
+
+#: The types of the messages after which the server needs no further close of a WebSocket.
+CLOSING_TYPES: Final = frozenset(
+    {"websocket.close", "websocket.http.response.start", "websocket.http.response.body"}
+)
 
 
 def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept:

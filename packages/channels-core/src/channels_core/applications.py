@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Coroutine
 from functools import partial, update_wrapper
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from asgiref.compatibility import is_double_callable
 from django.core.exceptions import SynchronousOnlyOperation
 
-from channels_core._failures import log_failure
-from channels_core._steps import OfScope, first_step, in_two_steps_too, takes
+from channels_core._failure_log import log_failure
+from channels_core._two_step import OfScope, first_step, in_two_steps_too, takes
 from channels_core.db import database_sync_to_async
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
-
-if TYPE_CHECKING:
-    from channels_core.consumer import AsyncConsumer
 
 __all__ = ["ConsumerApplication", "application_of", "as_asgi3", "first_step", "name_that_thing"]
 
@@ -26,7 +23,8 @@ class ConsumerApplication(Protocol):
         consumer_initkwargs: The keyword arguments of their constructor.
     """
 
-    consumer_class: "type[AsyncConsumer]"
+    # Any, for an `AsyncConsumer`: the module of that class imports this one.
+    consumer_class: type[Any]
     consumer_initkwargs: dict[str, Any]
 
     # Any: it returns nothing, but Django's `path()` is typed for views and would refuse that.

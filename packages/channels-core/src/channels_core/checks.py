@@ -7,11 +7,11 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
-from channels_core._colour_checks import check_colours
-from channels_core._group_checks import check_groups
-from channels_core._imports import is_of_database, place, reason, watched
-from channels_core._layer_checks import check_layers, check_worker_layer
-from channels_core._origin_checks import check_patterns
+from channels_core._checks.groups import check_groups
+from channels_core._checks.handlers import check_colours
+from channels_core._checks.imports import is_of_database, place, reason, watched
+from channels_core._checks.layers import check_layers, check_worker_layer
+from channels_core._checks.origins import check_patterns
 from channels_core.documentation import see
 from channels_core.inspection import consumer_of, walk
 from channels_core.routing import get_default_application

@@ -26,9 +26,9 @@ from types import coroutine
 from typing import Any, ClassVar, Final
 from weakref import ref
 
-from asgiref.sync import AsyncToSync
 from django.contrib.sessions.exceptions import SessionInterrupted
 
+from channels_core._asgiref import get_outer_executor, restore_outer_executor
 from channels_core._cancellation import Bound
 from channels_core._connection.groups import ConnectionGroups
 from channels_core._connection.mailbox import ENDINGS, Mailbox
@@ -37,19 +37,18 @@ from channels_core._consumer.classes import class_of
 from channels_core._consumer.framework import framework
 from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook, new_hook, readable
-from channels_core._failures import log_failure, mark_as_logged
-from channels_core._forgetting import forget_channel
+from channels_core._failure_log import log_failure, mark_as_logged
+from channels_core._layers.endings import forget_channel
 from channels_core._logging import collect_records, records_handled
-from channels_core._missing_keys import explain_missing_key
-from channels_core._missing_layer import explain_missing_layer
-from channels_core._outages import is_outage, was_answered
+from channels_core._remedies import explain_missing_key, explain_missing_layer
+from channels_core._layers.outages import is_outage, was_answered
 from channels_core._shutdown.draining import draining
 from channels_core._shutdown.open_connections import Serving, connections_here
 from channels_core.abort import close_with
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
 from channels_core.layers import get_channel_layer
-from channels_core.middleware import AFTER_HANDLER, AfterHandler
+from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core.refusal import refuse
 from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import Message, Receive, Scope, Send
@@ -283,7 +282,7 @@ class Connection:
         self.loop = asyncio.get_running_loop()
         self._after_handler = scope.get(AFTER_HANDLER, ())
         self._usage = DatabaseUsage()
-        self._outer_executor = getattr(AsyncToSync.executors, "current", None)
+        self._outer_executor = get_outer_executor()
         if self.threads is not None:
             self.threads.outer_executor = self._outer_executor
         failure: BaseException | None = None
@@ -428,7 +427,7 @@ class Connection:
         if mailbox is not None and mailbox.layer_error is error and not self.is_drained:
             # Only some connections see an outage, and none can know which messages and groups
             # are lost. So all clients connect again, and join their groups again.
-            if is_outage(error):
+            if is_outage(self._layer, error):
                 for other in connections_here():
                     if other is not self and other.uses_layer(self._layer):
                         other.drain()
@@ -516,9 +515,7 @@ class Connection:
 
         A step that a cancellation interrupts is continued once.
         """
-        # A call of async_to_sync that was cancelled halfway leaves its executor behind in our
-        # context, and no thread serves that any more.
-        AsyncToSync.executors.current = self._outer_executor
+        restore_outer_executor(self._outer_executor)
         self._bound = bound = Bound(self.options["cleanup_timeout"])
         given_up = False
         cancels = task.cancelling()

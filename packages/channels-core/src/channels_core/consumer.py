@@ -12,8 +12,8 @@ from channels_core._consumer.classes import class_of
 from channels_core._consumer.framework import describe, framework
 from channels_core._consumer.handlers import get_handler_name, may_reach
 from channels_core._consumer.hooks import hook, new_hook, refuse_unknown_hooks
-from channels_core._failures import log_lost
-from channels_core._steps import OfScope
+from channels_core._failure_log import log_lost
+from channels_core._two_step import OfScope
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.connection import Connection
 from channels_core.exceptions import StopConsumer

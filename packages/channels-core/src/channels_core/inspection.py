@@ -5,7 +5,7 @@ from functools import partial
 from types import CellType, FunctionType
 from typing import Any, Final, NamedTuple
 
-from channels_core._steps import TwoSteps
+from channels_core._two_step import TwoSteps
 from channels_core.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 
 __all__ = ["Place", "consumer_of", "walk"]

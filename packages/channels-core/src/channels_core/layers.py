@@ -12,7 +12,8 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from channels_core import DEFAULT_CHANNEL_LAYER
-from channels_core._layer_calls import (
+from channels_core._layers.names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
+from channels_core._layers.sync_calls import (
     copy_of,
     give_sync_calls,
     group_add_sync,
@@ -22,7 +23,6 @@ from channels_core._layer_calls import (
     send_on_commit,
     send_sync,
 )
-from channels_core._names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.forks import start_anew_in_children
 from channels_core.typing import AnyMessage, ChannelMessage, Message
@@ -36,6 +36,7 @@ __all__ = [
     "group_discard_sync",
     "group_send_on_commit",
     "group_send_sync",
+    "has_groups",
     "send_on_commit",
     "send_sync",
 ]
@@ -56,9 +57,11 @@ class BaseChannelLayer:
     channel. Its methods may be called from any thread and any event loop: nothing of a layer
     may belong to the loop that used it first.
 
-    A layer may also have `forget_channel(channel)`, a coroutine method that drops what waits in
-    a channel and all its group memberships; consumers call it, where it exists, when their
-    connection has ended.
+    A layer may also have these:
+
+    - `forget_channel(channel)`, a coroutine method that drops the messages in a channel and all
+      its group memberships; a consumer calls it when its connection has ended.
+    - `close()`, which may be a coroutine method; a worker calls it when it ends.
 
     Source: the channel layer specification of Channels.
     """
@@ -75,8 +78,13 @@ class BaseChannelLayer:
     #: What the layer can do beyond sending and receiving: `groups`, `flush`.
     extensions: ClassVar[list[str]] = []
 
-    #: Whether a message gets to receivers in other processes; None where that is not known.
+    #: Whether a message reaches receivers in other processes; None if that is not known.
     reaches_other_processes: ClassVar[bool | None] = None
+
+    #: Errors which mean that the layer cannot reach its store for now. Memberships that could not
+    #: be left are then left later, and all connections on the layer end together. An `OSError`
+    #: always means that; so do the connection and time-out errors of the clients redis and valkey.
+    outage_errors: ClassVar[tuple[type[BaseException], ...]] = ()
 
     def __init__(
         self,
@@ -413,6 +421,24 @@ class ChannelLayerManager:
             if layer is not None:
                 self.backends[key] = layer
         return old
+
+
+def has_groups(layer: Any) -> bool:
+    """Return whether a channel layer has groups.
+
+    A layer has them if its class defines `group_add`, or if it lists `groups` in `extensions`.
+
+    Args:
+        layer: A channel layer, which need not derive from ours.
+    """
+    own = getattr(type(layer), "group_add", None)
+    if own is None:
+        # Perhaps a layer that passes its calls on, by `__getattr__`. No other attribute is read:
+        # some layers give those in an event loop only, and this may run in a handler's thread.
+        has_method = callable(getattr(layer, "group_add", None))
+    else:
+        has_method = own is not BaseChannelLayer.group_add
+    return has_method or "groups" in getattr(layer, "extensions", ())
 
 
 channel_layers: Final = ChannelLayerManager()

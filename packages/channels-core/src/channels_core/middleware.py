@@ -2,19 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar
 
-from channels_core._steps import Application, first_step, takes
+from channels_core._scope import AFTER_HANDLER, AfterHandler
+from channels_core._two_step import Application, first_step, takes
 from channels_core.applications import as_asgi3
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Send
 
 __all__ = ["BaseMiddleware", "after_each_handler"]
-
-#: Called without arguments; returns what is to be awaited, or None if there is nothing to do.
-AfterHandler: TypeAlias = Callable[[], Awaitable[None] | None]
-
-#: Key of a scope under which a consumer finds what `after_each_handler` has registered.
-AFTER_HANDLER: Final = "channels.after_handler"
 
 
 def after_each_handler(scope: AnyScope, function: AfterHandler) -> None:

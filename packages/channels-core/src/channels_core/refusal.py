@@ -3,8 +3,8 @@
 import contextlib
 from contextvars import ContextVar
 
-from channels_core._uvicorn import let_server_close
 from channels_core._messages import denial
+from channels_core._uvicorn import let_server_close
 from channels_core.headers import HeadersArgument, encode_response_headers
 from channels_core.typing import AnyScope, Message, Receive, Send
 

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._answer import answer_client_errors, answer_in_two_steps
-from channels_core._django import DjangoApplication
-from channels_core._lifespan import Lifespan
-from channels_core._routes import Route, RouteIndex, make_route, route_key
-from channels_core._steps import Application, first_step
+from channels_core._routing.client_errors import answer_client_errors, answer_in_two_steps
+from channels_core._routing.django_application import DjangoApplication
+from channels_core._routing.index import Route, RouteIndex, make_route, route_key
+from channels_core._routing.lifespan import Lifespan
+from channels_core._scope import PATH_REMAINING, URL_ROUTE
+from channels_core._two_step import Application, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
@@ -255,11 +256,11 @@ def _passed_over(error: _NoRoute, route: Route) -> _NoRoute:
 
 def _path_to_route(scope: Scope) -> str:
     """Return the part of the path that is still to be routed, without leading slashes."""
-    path: str | None = scope.get("path_remaining", scope.get("path"))
+    path: str | None = scope.get(PATH_REMAINING, scope.get("path"))
     if path is None:
         raise ValueError("No 'path' key in connection scope, cannot route URLs")
     root = (scope.get("root_path") or "").rstrip("/")
-    if root and "path_remaining" not in scope:
+    if root and PATH_REMAINING not in scope:
         if path != root and not path.startswith(f"{root}/"):
             raise _NoRoute(path, f"It is not below the root_path {root!r}")
         path = path.removeprefix(root)
@@ -272,11 +273,11 @@ def _inner_scope(
     default_args: Mapping[str, Any],
 ) -> Scope:
     remaining, args, kwargs = match
-    outer = scope.get("url_route") or {}
+    outer = scope.get(URL_ROUTE) or {}
     return {
         **scope,
-        "path_remaining": remaining,
-        "url_route": {
+        PATH_REMAINING: remaining,
+        URL_ROUTE: {
             "args": (*outer.get("args", ()), *args),
             "kwargs": {**outer.get("kwargs", {}), **kwargs, **default_args},
         },

@@ -6,17 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property
-from inspect import isawaitable
 from typing import Any, Final
 
 from asgiref.server import StatelessServer
 
-from channels_core._answer import told
 from channels_core._cancellation import wait_despite_cancellation
-from channels_core._failures import was_logged
-from channels_core._instances import Instance, Instances
-from channels_core._receiving import Receiving
-from channels_core._retry import Retry
+from channels_core._failure_log import was_logged
+from channels_core._layers.endings import close_layer
+from channels_core._routing.client_errors import told
+from channels_core._worker.reader import ChannelReader
+from channels_core._worker.slots import Instance, Instances
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.layers import BaseChannelLayer
@@ -216,17 +215,10 @@ class Worker(StatelessServer):
         await self._close_layer()
 
     async def _close_layer(self) -> None:
-        # `close_pools` is that of channels-redis. It also waits for what takes handled messages
-        # off the server, without which they would be delivered once more.
-        for name in ("close", "close_pools"):
-            if close := getattr(self.channel_layer, name, None):
-                try:
-                    result = close()
-                    if isawaitable(result):
-                        await result
-                except Exception:
-                    logger.exception("The channel layer could not be closed")
-                return
+        try:
+            await close_layer(self.channel_layer)
+        except Exception:
+            logger.exception("The channel layer could not be closed")
 
     # Messages
 
@@ -243,12 +235,18 @@ class Worker(StatelessServer):
             WorkerError: The layer failed for too long.
         """
         self._begin()
-        retry = Retry(self.max_outage, self._clock)
-        receiving = Receiving(self.channel_layer, channel, self._stopped, retry, self._sleep)
+        reader = ChannelReader(
+            self.channel_layer,
+            channel,
+            self._stopped,
+            max_outage=self.max_outage,
+            sleep=self._sleep,
+            clock=self._clock,
+        )
         while seat := await self._instances.reserve(channel):
             message = None
             try:
-                message = await receiving.next()
+                message = await reader.next()
             finally:
                 if message is None:
                     self._instances.release(seat)

@@ -13,10 +13,9 @@ from channels_core.generic.groups import (
     AsyncGroupMember,
     SyncGroupMember,
     group_names,
-    offers_groups,
 )
 from channels_core.generic.websocket import AsyncWebsocketConsumer
-from channels_core.layers import BaseChannelLayer, channel_layers
+from channels_core.layers import BaseChannelLayer, channel_layers, has_groups
 from colours import both_colours, consumer
 from fakes import LocalLayer, Server
 
@@ -195,7 +194,7 @@ class Overriding(BaseChannelLayer):
 
 
 @pytest.mark.parametrize(
-    ("layer", "has_groups"),
+    ("layer", "expected"),
     [
         (Listing(), True),
         (Overriding(), True),
@@ -207,8 +206,8 @@ class Overriding(BaseChannelLayer):
         (SimpleNamespace(), False),
     ],
 )
-def test_groups_are_listed_or_simply_there(layer: Any, has_groups: bool) -> None:
-    assert offers_groups(layer) is has_groups
+def test_groups_are_listed_or_simply_there(layer: Any, expected: bool) -> None:
+    assert has_groups(layer) is expected
 
 
 async def test_the_first_error_of_a_clean_up_is_raised_and_the_rest_reported(
@@ -247,7 +246,7 @@ def test_a_layer_that_hands_its_calls_on_is_asked_for_nothing_else() -> None:
                 return print
             raise RuntimeError("no running event loop")
 
-    assert offers_groups(Proxy())
+    assert has_groups(Proxy())
 
 
 async def test_groups_set_before_our_constructor_are_kept(layer: LocalLayer) -> None:

@@ -15,9 +15,11 @@ RENAMES = {
     "SyncConsumer": "AsyncConsumer",
     "SyncGroupMember": "AsyncGroupMember",
 }
-IN_LOOP = "self._channels_in_loop"
+IN_LOOP = "self._channels.in_loop"
+# The companion's methods of that kind.
+ATTRIBUTES = {"transmit_now": "transmit"}
 # What neither colour needs twice.
-COLOURLESS = {"GroupMember"}
+COLOURLESS = {"_GroupConnection"}
 TWINS = [
     ("SyncGroupMember", "AsyncGroupMember"),
     ("WebsocketConsumer", "AsyncWebsocketConsumer"),
@@ -48,7 +50,7 @@ class Bleach(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        # self._channels_in_loop(f, x) is what await f(x) is in the other colour.
+        # self._channels.in_loop(f, x) is what await f(x) is in the other colour.
         if ast.unparse(node.func) == IN_LOOP:
             self.used.add(IN_LOOP)
             node.func, *node.args = node.args
@@ -57,6 +59,12 @@ class Bleach(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         node.id = self.rename(node.id)
         return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if node.attr in ATTRIBUTES:
+            self.used.add(node.attr)
+            node.attr = ATTRIBUTES[node.attr]
+        return self.generic_visit(node)
 
     def rename(self, name: str) -> str:
         if name in RENAMES:
@@ -95,4 +103,4 @@ def test_every_class_is_a_twin_and_every_rename_is_needed() -> None:
     found = classes()
     assert set(found) - COLOURLESS == {name for pair in TWINS for name in pair}
     used = set().union(*(bleached(found[sync])[1] for sync, _ in TWINS))
-    assert used == {*RENAMES, IN_LOOP}
+    assert used == {*RENAMES, *ATTRIBUTES, IN_LOOP}

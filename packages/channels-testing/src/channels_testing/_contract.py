@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 from asgiref.sync import async_to_sync
 
-from channels_core.generic.groups import offers_groups
+from channels_core.layers import has_groups
 from channels_testing._differences import difference
 
 __all__ = ["MARK", "Contract", "Layer", "LayerNotMadeError", "clause", "expect"]
@@ -337,7 +337,7 @@ class Contract:
 
 def _offers(layer: Layer, extension: str) -> bool:
     # Whether a layer has groups is decided in one place.
-    return offers_groups(layer) if extension == "groups" else extension in layer.extensions
+    return has_groups(layer) if extension == "groups" else extension in layer.extensions
 
 
 def _case(contract: object) -> unittest.TestCase | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from channels_core.generic.groups import offers_groups
+from channels_core.layers import has_groups
 from channels_testing._contract import MARK, Contract, Layer, clause, expect
 
 __all__ = ["Ends"]
@@ -107,7 +107,7 @@ class Ends(Contract):
         before = asyncio.all_tasks()
         layer = await self.layer()
         channel = await layer.new_channel()
-        if offers_groups(layer):
+        if has_groups(layer):
             await layer.group_add(ROOM, channel)
         await layer.send(channel, {"type": "a"})
         await self.received(layer, channel)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         group_discard_sync,
         group_send_on_commit,
         group_send_sync,
+        has_groups,
         send_on_commit,
         send_sync,
     )
@@ -31,6 +32,7 @@ __all__ = [
     "group_discard_sync",
     "group_send_on_commit",
     "group_send_sync",
+    "has_groups",
     "send_on_commit",
     "send_sync",
 ]

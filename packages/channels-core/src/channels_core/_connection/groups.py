@@ -5,22 +5,9 @@ from typing import Any
 
 from channels_core._layers.memberships import join, leave, leave_when_possible
 from channels_core.exceptions import InvalidChannelLayerError
-from channels_core.layers import BaseChannelLayer
+from channels_core.layers import BaseChannelLayer, has_groups
 
-__all__ = ["ConnectionGroups", "group_names", "offers_groups"]
-
-
-def offers_groups(layer: Any) -> bool:
-    """Return whether a channel layer has groups."""
-    own = getattr(type(layer), "group_add", None)
-    if own is None:
-        # None of ours: one that hands its calls on, perhaps. It is asked for nothing else, since
-        # that may work in an event loop only, and this may be a handler's thread.
-        has_method = callable(getattr(layer, "group_add", None))
-    else:
-        has_method = own is not BaseChannelLayer.group_add
-    # A layer of a program's own may not list what it can do.
-    return has_method or "groups" in getattr(layer, "extensions", ())
+__all__ = ["ConnectionGroups", "group_names"]
 
 
 def group_names(groups: object) -> list[str]:
@@ -109,7 +96,7 @@ class ConnectionGroups:
 
 def _layer_of(consumer: Any) -> BaseChannelLayer:
     layer: Any = consumer.channel_layer  # or None
-    if layer is None or not offers_groups(layer):
+    if layer is None or not has_groups(layer):
         fault = InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
         fault.add_note(f"{type(consumer).__name__} joins a group, but its layer is {layer!r}")
         raise fault

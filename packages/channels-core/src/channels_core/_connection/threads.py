@@ -3,51 +3,30 @@
 import asyncio
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import wait
 from functools import cache, partial
 from typing import Any, Final
 
-from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from asgiref.sync import async_to_sync
 from django.core.signals import setting_changed
 
+from channels_core._asgiref import get_outer_executor, has_outer_thread, is_thread_of_loop
 from channels_core._cancellation import Bound
 from channels_core._pool import BoundedPool
+from channels_core._settings import sync_threads
 from channels_core._connection.sqlite_turns import call_in_turn
 from channels_core.db import DatabaseSyncToAsync
 from channels_core.forks import call_in_children
 
-__all__ = ["HandlerThread", "ThreadCall", "pool_size", "run_in_loop", "run_in_thread"]
+__all__ = ["HandlerThread", "ThreadCall", "run_in_loop", "run_in_thread"]
 
 logger: Final = logging.getLogger("django.channels.consumer")
 
 _STOPPED: Final = "The server's event loop has stopped"
 #: Seconds between two looks at whether a loop that should answer still runs.
 _LOOK_AGAIN: Final = 1.0
-
-
-def pool_size() -> int:
-    """Return how many synchronous handlers run at once.
-
-    Returns:
-        The setting `CHANNELS_SYNC_THREADS`, or asyncio's default: four more than there are
-        processors, 32 at most.
-
-    Raises:
-        ImproperlyConfigured: The setting is no positive int.
-    """
-    size = getattr(settings, "CHANNELS_SYNC_THREADS", None)
-    if size is None:
-        return min(32, (os.cpu_count() or 1) + 4)
-    if type(size) is not int or size < 1:
-        raise ImproperlyConfigured(
-            f"CHANNELS_SYNC_THREADS must be an int of at least 1, not {size!r}"
-        )
-    return size
 
 
 class _Pools:
@@ -62,7 +41,7 @@ class _Pools:
         with self._lock:
             if ending not in self._made:
                 name = "channels-end" if ending else "channels-sync"
-                self._made[ending] = BoundedPool(pool_size(), name, keeps=ending)
+                self._made[ending] = BoundedPool(sync_threads(), name, keeps=ending)
             return self._made[ending]
 
     def _drop(self, *, setting: str, **kwargs: object) -> None:
@@ -169,11 +148,7 @@ async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
             handlers which block all threads of the other one do not keep them from running. They
             run also if whoever waits for them is cancelled before.
     """
-    if (
-        getattr(AsyncToSync.executors, "current", None)
-        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
-        or SyncToAsync.thread_sensitive_context.get(None)
-    ):
+    if has_outer_thread():
         return await DatabaseSyncToAsync(call, thread_sensitive=True)()
     executor: Any = _pools.get(ending=ending)  # asgiref names a subclass, and needs none
     in_turn = partial(call_in_turn, call)
@@ -202,7 +177,7 @@ def run_in_loop(
     if not loop.is_running():
         # A server that stops may leave handlers behind, which would wait here for ever.
         raise ConnectionError(_STOPPED)
-    if getattr(SyncToAsync.threadlocal, "main_event_loop", None) is loop or _has_loop():
+    if is_thread_of_loop(loop) or _has_loop():
         return async_to_sync(function)(*args)
     future = asyncio.run_coroutine_threadsafe(function(*args), loop)
     while loop.is_running():
@@ -253,7 +228,7 @@ class HandlerThread:
             bound: How long the end of the connection may take; None before it.
         """
         call = ThreadCall(function, args, None if bound is None else bound.go_on)
-        if getattr(AsyncToSync.executors, "current", None) is not self.outer_executor:
+        if get_outer_executor() is not self.outer_executor:
             # Called by a handler through async_to_sync: its own thread waits to be used.
             result = await run_in_thread(call)
         else:

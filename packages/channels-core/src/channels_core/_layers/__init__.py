@@ -1,3 +1,3 @@
-"""Private parts of `channels_core.layers`."""
+"""The private parts of `layers`."""
 
 __all__: list[str] = []

@@ -10,48 +10,24 @@ import logging
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-
 from channels_core._layers.discards import watch_discards
-from channels_core._forgetting import forget_channel
-from channels_core._outages import is_outage, mark_as_answered
+from channels_core._layers.endings import forget_channel
+from channels_core._layers.outages import is_outage, mark_as_answered
+from channels_core._settings import DEFAULT_GROUP_RENEWAL, group_renewal
 from channels_core.forks import call_in_children
 
-__all__ = ["join", "leave", "leave_when_possible", "renewal_seconds"]
+__all__ = ["join", "leave", "leave_when_possible"]
 
 logger = logging.getLogger("django.channels.layers")
 
 Membership: TypeAlias = tuple[str, str]
 
-#: Seconds from one renewal to the next, where the settings do not say.
-_DEFAULT: Final = 60.0
 #: Several renewals before a membership ends.
 _PER_EXPIRY: Final = 4
 #: Seconds until the first try after something failed.
 _SOON: Final = 1.0
 #: Renewals in one turn of the event loop, where the layer never waits.
 _BURST: Final = 50
-
-
-def renewal_seconds() -> float | None:
-    """Return the seconds between renewals of a membership, or None for none.
-
-    Returns:
-        The setting `CHANNELS_GROUP_RENEWAL`, or 60; None if it is None or 0.
-
-    Raises:
-        ImproperlyConfigured: The setting is no number of seconds.
-    """
-    seconds = getattr(settings, "CHANNELS_GROUP_RENEWAL", _DEFAULT)
-    if seconds is None or seconds == 0:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise ImproperlyConfigured(
-            "CHANNELS_GROUP_RENEWAL must be a number of seconds, or None for no renewals, "
-            f"not {seconds!r}"
-        )
-    return float(seconds)
 
 
 async def join(layer: Any, group: str, channel: str) -> None:
@@ -83,7 +59,7 @@ async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
     try:
         await leave(layer, group, channel)
     except Exception as error:
-        if is_outage(error):
+        if is_outage(layer, error):
             _of(layer).owe(group, channel, error)
             mark_as_answered(error)
         raise
@@ -180,7 +156,7 @@ class _Memberships:
                 await self._settle(membership)
             except Exception as error:  # noqa: BLE001 - noted below; others are renewed first
                 failure = failure or error
-                if is_outage(error):
+                if is_outage(self._layer, error):
                     break
             if number % _BURST == 0:
                 await asyncio.sleep(0)
@@ -213,7 +189,7 @@ class _Memberships:
         else:
             self._note(failure)
             self._failures += 1
-            longest = self._interval or _DEFAULT
+            longest = self._interval or DEFAULT_GROUP_RENEWAL
             self._schedule(min(_SOON * 2.0 ** min(self._failures - 1, 10), longest))
         self._tidy()
 
@@ -245,7 +221,7 @@ def _layers() -> dict[int, _Memberships]:
 def _of(layer: Any) -> _Memberships:
     layers = _layers()
     if id(layer) not in layers:
-        interval = renewal_seconds()
+        interval = group_renewal()
         expiry = getattr(layer, "group_expiry", None)
         if interval is not None and isinstance(expiry, int | float):
             interval = min(interval, expiry / _PER_EXPIRY)

@@ -14,55 +14,36 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-
 from channels_core._loop_signals import LoopSignals
+from channels_core._settings import drain_timeout
 from channels_core._shutdown.open_connections import (
     Drainable,
-    connections_of,
-    when_closed,
-    when_opened,
+    OpenConnections,
+    open_connections,
 )
 from channels_core.forks import call_in_children
 
-__all__ = ["Draining", "drain_seconds", "draining"]
+__all__ = ["Draining", "draining"]
 
 logger = logging.getLogger("django.channels.drain")
 
 #: The handler of SIGTERM is looked at first: without one, nobody here stops gracefully.
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-_DEFAULT: Final = 10.0
-
-
-def drain_seconds() -> float:
-    """Return the seconds that connections have to end by themselves; 0 for no draining.
-
-    Returns:
-        The setting `CHANNELS_DRAIN_TIMEOUT`, or 10; 0 if it is None.
-
-    Raises:
-        ImproperlyConfigured: The setting is no number of seconds.
-    """
-    seconds = getattr(settings, "CHANNELS_DRAIN_TIMEOUT", _DEFAULT)
-    if seconds is None:
-        return 0.0
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise ImproperlyConfigured(
-            "CHANNELS_DRAIN_TIMEOUT must be a number of seconds, or None not to wait for "
-            f"connections at all, not {seconds!r}"
-        )
-    return float(seconds)
 
 
 class Draining:
     """The connections of an event loop, and whether its process was told to stop.
 
     Attributes:
+        connections: The connections.
         begun: Whether it was. New connections are to end at once then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, connections: OpenConnections) -> None:
+        """Watch the connections of a process."""
+        self.connections = connections
+        connections.on_opened.append(self.opened)
+        connections.on_closed.append(self.closed)
         self._previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
         # One object: a bound method would be a new one each time that it is named.
         self._handler = self._on_signal
@@ -90,14 +71,14 @@ class Draining:
     @property
     def _open(self) -> list[Drainable]:
         """The connections of the event loop in whose thread signals arrive."""
-        return [] if self._loop is None else connections_of(self._loop)
+        return [] if self._loop is None else self.connections.of(self._loop)
 
     def _take_signals(self) -> None:
         """Come before the handlers of a server, if there is one in the main thread."""
         if not (
             callable(signal.getsignal(signal.SIGTERM))
             and threading.current_thread() is threading.main_thread()
-            and drain_seconds()
+            and drain_timeout()
         ):
             return
         for number in _SIGNALS:
@@ -142,7 +123,7 @@ class Draining:
         try:
             for connection in self._open:
                 connection.drain()
-            await self._wait(ended, drain_seconds())
+            await self._wait(ended, drain_timeout())
             if self._open:
                 logger.warning(
                     "%s connections did not end within CHANNELS_DRAIN_TIMEOUT; what they do is "
@@ -167,7 +148,5 @@ class Draining:
 
 
 #: Of this process.
-draining: Final = Draining()
+draining: Final = Draining(open_connections)
 call_in_children(draining.forget)
-when_opened(draining.opened)
-when_closed(draining.closed)

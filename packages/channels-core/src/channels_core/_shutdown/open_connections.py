@@ -13,12 +13,11 @@ from channels_core.forks import call_in_children
 
 __all__ = [
     "Drainable",
+    "OpenConnections",
     "Serving",
     "connections_here",
-    "connections_of",
+    "open_connections",
     "wait_for_cancelled",
-    "when_closed",
-    "when_opened",
 ]
 
 
@@ -37,35 +36,50 @@ class Drainable(Protocol):
         """Return whether the connection receives from a channel layer."""
 
 
-#: With the event loop that serves each.
-_connections: Final[dict[Drainable, asyncio.AbstractEventLoop]] = {}
+class OpenConnections:
+    """The clients' connections that are served now, each with its event loop.
+
+    Attributes:
+        on_opened: Functions to call after each new connection.
+        on_closed: Functions to call after the end of each connection.
+    """
+
+    def __init__(self) -> None:
+        self.on_opened: list[Callable[[], None]] = []
+        self.on_closed: list[Callable[[], None]] = []
+        self._loops: dict[Drainable, asyncio.AbstractEventLoop] = {}
+
+    def add(self, connection: Drainable) -> None:
+        """Record a connection of the running event loop."""
+        self._loops[connection] = asyncio.get_running_loop()
+        for function in self.on_opened:
+            function()
+
+    def discard(self, connection: Drainable) -> None:
+        """Forget a connection that has ended."""
+        self._loops.pop(connection, None)
+        for function in self.on_closed:
+            function()
+
+    def of(self, loop: asyncio.AbstractEventLoop) -> list[Drainable]:
+        """Return the connections that an event loop serves."""
+        return [each for each, its_loop in list(self._loops.items()) if its_loop is loop]
+
+    def forget(self) -> None:
+        """Forget all of them, in a child process: they are the parent's."""
+        self._loops.clear()
+
+
+#: Of this process.
+open_connections: Final = OpenConnections()
+call_in_children(open_connections.forget)
+
 #: The servers' tasks, also those for a job of a worker or another application's protocol.
 _tasks: Final[set[asyncio.Task[Any]]] = set()
-
-
-def _forget() -> None:
-    # The connections of a parent process are its own.
-    _connections.clear()
-    _tasks.clear()
-
-
-call_in_children(_forget)
-
-_on_opened: Final[list[Callable[[], None]]] = []
-_on_closed: Final[list[Callable[[], None]]] = []
+call_in_children(_tasks.clear)
 
 #: Seconds. Each consumer bounds its own clean-up; this is for what never ends.
 _LONGEST: Final = 30.0
-
-
-def when_opened(function: Callable[[], None]) -> None:
-    """Have a function called after each new connection."""
-    _on_opened.append(function)
-
-
-def when_closed(function: Callable[[], None]) -> None:
-    """Have a function called after the end of each connection."""
-    _on_closed.append(function)
 
 
 class Serving:
@@ -73,7 +87,7 @@ class Serving:
 
     __slots__ = ("_connection", "_task")
 
-    def __init__(self, connection: Drainable | None) -> None:
+    def __init__(self, connection: Drainable | None = None) -> None:
         """Take the connection, or None if it does not end before the server."""
         self._connection = connection
 
@@ -86,28 +100,19 @@ class Serving:
         if self._task is not None:
             _tasks.add(task)
         if self._connection is not None:
-            _connections[self._connection] = task.get_loop()
-            for function in _on_opened:
-                function()
+            open_connections.add(self._connection)
 
     def __exit__(self, *exc_info: object) -> None:
         """Forget the connection."""
         if self._task is not None:
             _tasks.discard(self._task)
         if self._connection is not None:
-            _connections.pop(self._connection, None)
-            for function in _on_closed:
-                function()
-
-
-def connections_of(loop: asyncio.AbstractEventLoop) -> list[Drainable]:
-    """Return the connections that an event loop serves."""
-    return [each for each, its_loop in list(_connections.items()) if its_loop is loop]
+            open_connections.discard(self._connection)
 
 
 def connections_here() -> list[Drainable]:
     """Return the connections that the running event loop serves."""
-    return connections_of(asyncio.get_running_loop())
+    return open_connections.of(asyncio.get_running_loop())
 
 
 async def wait_for_cancelled() -> None:

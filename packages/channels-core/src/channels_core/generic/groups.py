@@ -3,11 +3,11 @@
 from copy import copy
 from typing import Any, ClassVar
 
-from channels_core._connection.groups import group_names, offers_groups
+from channels_core._connection.groups import group_names
 from channels_core.connection import Connection, framework
 from channels_core.consumer import AsyncConsumer, SyncConsumer
 
-__all__ = ["AsyncGroupMember", "SyncGroupMember", "group_names", "offers_groups"]
+__all__ = ["AsyncGroupMember", "SyncGroupMember", "group_names"]
 
 
 class _GroupConnection(Connection):

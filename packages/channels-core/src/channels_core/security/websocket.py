@@ -9,7 +9,7 @@ from urllib.parse import ParseResult
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._steps import Application, first_step
+from channels_core._two_step import Application, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer

@@ -10,6 +10,7 @@ from channels_core import _messages
 from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook
 from channels_core._uvicorn import in_one_step
+from channels_core.close_codes import portable_close_code
 from channels_core.connection import Connection
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic._websocket.state import Socket, SocketState
@@ -140,7 +141,7 @@ class WebsocketConnection(Connection):
 
     def private_close(self, error: InvalidFrame) -> WebsocketClose:
         """Return the close for a server that does not let applications use codes below 3000."""
-        code = error.code + 3000
+        code = portable_close_code(error.code)
         self.socket.closing(code, None)
         return _messages.close(code, None)
 

@@ -5,6 +5,7 @@ import enum
 import logging
 from collections.abc import Iterator
 
+from channels_core.close_codes import require_valid_close_code
 from channels_core.exceptions import ConnectionStateError
 
 __all__ = ["Socket", "SocketState"]
@@ -25,10 +26,7 @@ class SocketState(enum.Enum):
 
 
 def _check_close(code: int | bool | None, reason: str | None) -> None:
-    # A program without type checks may give anything.
-    given: object = code
-    if given not in (None, True) and not (isinstance(given, int) and 1000 <= given <= 4999):
-        raise ValueError(f"A close code is an int from 1000 to 4999, not {code!r}")
+    require_valid_close_code(code)
     if reason and len(reason.encode()) > 123:
         raise ValueError(
             f"A close reason has 123 bytes of UTF-8 at most, not {len(reason.encode())}"

@@ -10,12 +10,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import autoreload
 
 from channels_core import DEFAULT_CHANNEL_LAYER
-from channels_core._stop_signals import StopSignals
+from channels_core._worker.log_output import shown
+from channels_core._worker.preflight import refused_name, unrouted
+from channels_core._worker.signals import StopSignals
 from channels_core.checks import check_worker_layer
 from channels_core.exceptions import InvalidChannelLayerError, WorkerError
 from channels_core.layers import channel_layers, get_channel_layer
-from channels_core.management.commands._worker_logging import shown
-from channels_core.management.commands._worker_routes import refused_name, unrouted
 from channels_core.routing import get_default_application
 from channels_core.worker import Worker
 

@@ -1,0 +1,3 @@
+"""The private parts of `checks`."""
+
+__all__: list[str] = []

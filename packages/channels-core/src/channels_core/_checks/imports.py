@@ -1,0 +1,71 @@
+"""What there is to tell about a module of the program that could not be imported."""
+
+import os
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error
+from django.utils import autoreload
+
+__all__ = ["is_of_database", "place", "reason", "watched"]
+
+#: Where nothing is that belongs to the program.
+_INSTALLED: Final = tuple(
+    f"{folder}{os.sep}"
+    for folder in {
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        str(Path(__file__).parent.parent),
+    }
+)
+
+
+def watched(function: Callable[[], Any]) -> Any:
+    """Call a function that imports modules of the program.
+
+    Where Django's autoreloader runs, it is told which file failed. A module that could not be
+    imported is nowhere to be found, and the change that mends it would not be noticed.
+    """
+    result = None
+
+    def call() -> None:
+        nonlocal result
+        result = function()
+
+    is_below = os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true"
+    (autoreload.check_errors(call) if is_below else call)()
+    return result
+
+
+def reason(error: BaseException) -> str:
+    """Return an exception's type and text, in one line and without a full stop."""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = " ".join(text.split()).removesuffix(".")
+    if isinstance(error, ImproperlyConfigured):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def place(error: BaseException) -> str:
+    """Return the line of the program at which a traceback ends, in parentheses.
+
+    Returns:
+        An empty text if no line of the program has to do with it.
+    """
+    lines = [(frame.filename, frame.lineno) for frame in extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        lines.append((error.filename or "<unknown>", error.lineno))
+    ours = [each for each in lines if not each[0].startswith(("<", *_INSTALLED))]
+    return f" ({ours[-1][0]}, line {ours[-1][1]})" if ours else ""
+
+
+def is_of_database(error: BaseException | None) -> bool:
+    """Tell whether an exception comes from one of a database."""
+    while error is not None:
+        if isinstance(error, Error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

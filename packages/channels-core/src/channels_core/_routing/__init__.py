@@ -1,0 +1,3 @@
+"""The private parts of `routing`."""
+
+__all__: list[str] = []

@@ -1,0 +1,178 @@
+"""Answer what the applications inside a router raise because of the client, not of a fault."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from asgiref.sync import markcoroutinefunction
+from django.contrib.sessions.exceptions import SessionInterrupted
+
+from channels_core._layers.outages import was_answered
+from channels_core._logging import collect_records, records_handled
+from channels_core._messages import CLOSING_TYPES
+from channels_core._two_step import first_step
+from channels_core._uvicorn import let_server_close
+from channels_core.abort import abort_response
+from channels_core.close_codes import portable_close_code
+from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
+from channels_core.refusal import answers_failures, refusal
+from channels_core.typing import Message, Receive, Scope, Send
+
+__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line", "told"]
+
+logger = logging.getLogger("django.channels.routing")
+
+_BODY: Final = b"Not Found"
+_LONGEST_LINE: Final = 1000
+
+
+async def answer_client_errors(
+    application: Callable[[Scope, Receive, Send], Awaitable[Any]],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> Any:
+    """Serve a connection, and answer what its client has caused.
+
+    That is a path without a route, a frame that cannot be read, and a request whose session was
+    deleted meanwhile.
+
+    An HTTP response that fails halfway is cut short, so that the client can tell.
+
+    Scope:
+        Of the type `http` or `websocket`.
+
+    Returns:
+        What the application returns; programs test their routing with that.
+
+    Raises:
+        RouteNotFound: It came too late: something was sent already.
+        SessionInterrupted: The same.
+    """
+    last_sent: str | None = None
+    received = False
+
+    # No coroutine functions: these run for each message, and one more coroutine would cost more
+    # than all they do.
+    def noting_send(message: Message) -> Awaitable[None]:
+        nonlocal last_sent
+        last_sent = message["type"]
+        return send(message)
+
+    def noting_receive() -> Awaitable[Message]:
+        nonlocal received
+        received = True
+        return receive()
+
+    collect_records()
+    token = answers_failures.set(True)
+    try:
+        result = await application(
+            scope, markcoroutinefunction(noting_receive), markcoroutinefunction(noting_send)
+        )
+        await let_server_close(last_sent)
+        return result
+    except RouteNotFound as error:
+        if last_sent is not None:
+            raise
+        _warn(scope, error)
+        # A server tells by an OSError that the client has left: nobody is there to be answered.
+        with contextlib.suppress(OSError):
+            if scope["type"] == "websocket" and not received:
+                await receive()  # The handshake, which the refusal answers.
+            await _answer_not_found(scope, send)
+    except InvalidFrame as error:
+        _warn(scope, error)
+        if last_sent not in CLOSING_TYPES:
+            with contextlib.suppress(OSError):
+                await _close(send, error.code)
+    except Exception as error:
+        # A connection that has ended in an outage, but for its groups, is nothing to tell a server.
+        if not (was_answered(error) or await _end_response(scope, send, error, last_sent)):
+            raise
+    finally:
+        answers_failures.reset(token)
+        await records_handled()
+
+
+def answer_in_two_steps(application: Any, scope: Scope) -> Any:
+    """Take the first of two steps, and answer what the client has caused in the second one.
+
+    Returns:
+        What the application returns for the scope, or what stands around it.
+
+    Raises:
+        RouteNotFound: No event loop runs, so that there is no client to be answered.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return first_step(application, scope)
+    try:
+        instance = first_step(application, scope)
+    except RouteNotFound as error:
+        instance = partial(_raise, error)
+    # A test's application may return anything.
+    if not callable(instance):
+        return instance
+    return partial(answer_client_errors, lambda _, *channel: instance(*channel), scope)
+
+
+async def _raise(error: Exception, receive: Receive, send: Send) -> None:
+    raise error
+
+
+async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: str | None) -> bool:
+    """Answer an error of an HTTP application if it can be; return whether it was."""
+    if scope["type"] != "http":
+        return False
+    if last_sent is not None:
+        abort_response(send)
+        return False
+    if not isinstance(error, SessionInterrupted):
+        return False
+    _warn(scope, error)
+    # As Django answers it.
+    with contextlib.suppress(OSError):
+        for message in refusal(scope, 400, body=str(error)):
+            await send(message)
+    return True
+
+
+async def _answer_not_found(scope: Scope, send: Send) -> None:
+    messages = refusal(scope, 404, body=_BODY)
+    for message in messages:
+        await send(message)
+    await let_server_close(messages[-1]["type"])
+
+
+async def _close(send: Send, code: int) -> None:
+    try:
+        await send({"type": "websocket.close", "code": code})
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
+        # It sends portable codes only.
+        await send({"type": "websocket.close", "code": portable_close_code(code)})
+
+
+def _warn(scope: Scope, error: Exception) -> None:
+    # The standard library's text, which programs expect of the error, does not name the frame.
+    fault = f"A text frame is not JSON: {error}" if isinstance(error, InvalidJSON) else told(error)
+    # Cut short and escaped: the client chose the path, and no line of the log may be its work.
+    logger.warning("%s %.200r: %s", scope["type"], scope.get("path"), one_line(fault))
+
+
+def told(error: Exception) -> str:
+    """Return the text of an error with its notes."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return ". ".join([str(error).removesuffix("."), *notes]) if notes else str(error)
+
+
+def one_line(text: str) -> str:
+    """Return a text for the log: bounded, and on one line whatever it holds."""
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}..."

@@ -1,0 +1,20 @@
+"""The keys that Channels adds to a scope, apart from those that a server sets.
+
+Programs read `url_route`; `channels_core.typing` declares it for type checkers. Keys that begin
+with `channels.` are private.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+__all__ = ["AFTER_HANDLER", "PATH_REMAINING", "URL_ROUTE", "AfterHandler"]
+
+#: What the patterns of the routes have captured; added by a `URLRouter`.
+URL_ROUTE: Final = "url_route"
+#: The part of the path that an inner `URLRouter` has to match; added by the outer one.
+PATH_REMAINING: Final = "path_remaining"
+
+#: Called without arguments; returns an awaitable, or None if there is nothing to do.
+AfterHandler: TypeAlias = Callable[[], Awaitable[None] | None]
+#: The functions that the consumer calls after each of its handlers; a tuple of `AfterHandler`.
+AFTER_HANDLER: Final = "channels.after_handler"

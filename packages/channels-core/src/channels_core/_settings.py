@@ -1,0 +1,89 @@
+"""The `CHANNELS_*` settings: a function for each one returns its checked value.
+
+A new setting gets its function here. Values are read when they are used, so Django's
+`override_settings` takes effect at once. `ASGI_APPLICATION` and `CHANNEL_LAYERS` are read by
+`get_default_application()` and by the manager of the channel layers.
+"""
+
+import os
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+__all__ = ["DEFAULT_GROUP_RENEWAL", "drain_timeout", "group_renewal", "sync_threads"]
+
+#: Seconds between two renewals of a membership, unless the setting says otherwise.
+DEFAULT_GROUP_RENEWAL: Final = 60.0
+#: Seconds that connections have to end by themselves, unless the setting says otherwise.
+_DEFAULT_DRAIN_TIMEOUT: Final = 10.0
+
+
+def drain_timeout() -> float:
+    """Return how long connections may take to end by themselves; 0 means no draining.
+
+    Returns:
+        The setting `CHANNELS_DRAIN_TIMEOUT` in seconds, or 10; 0 if it is None.
+
+    Raises:
+        ImproperlyConfigured: The setting is not a number of seconds.
+    """
+    return _seconds(
+        "CHANNELS_DRAIN_TIMEOUT",
+        _DEFAULT_DRAIN_TIMEOUT,
+        none="None not to wait for connections at all",
+    )
+
+
+def group_renewal() -> float | None:
+    """Return the time between two renewals of a membership; None for no renewals.
+
+    Returns:
+        The setting `CHANNELS_GROUP_RENEWAL` in seconds, or 60; None if it is None or 0.
+
+    Raises:
+        ImproperlyConfigured: The setting is not a number of seconds.
+    """
+    seconds = _seconds("CHANNELS_GROUP_RENEWAL", DEFAULT_GROUP_RENEWAL, none="None for no renewals")
+    return seconds or None
+
+
+def sync_threads() -> int:
+    """Return how many synchronous handlers run at once.
+
+    Returns:
+        The setting `CHANNELS_SYNC_THREADS`, or asyncio's default: four more than there are
+        processors, and at most 32.
+
+    Raises:
+        ImproperlyConfigured: The setting is not a positive int.
+    """
+    size = getattr(settings, "CHANNELS_SYNC_THREADS", None)
+    if size is None:
+        return min(32, (os.cpu_count() or 1) + 4)
+    if type(size) is not int or size < 1:
+        raise ImproperlyConfigured(
+            f"CHANNELS_SYNC_THREADS must be an int of at least 1, not {size!r}"
+        )
+    return size
+
+
+def _seconds(name: str, default: float, *, none: str) -> float:
+    """Return a setting in seconds; 0 if it is None.
+
+    Args:
+        name: The setting's name.
+        default: The value if it is not set.
+        none: What None stands for, for the error's text.
+
+    Raises:
+        ImproperlyConfigured: The setting is not a number of seconds.
+    """
+    seconds: Any = getattr(settings, name, default)
+    if seconds is None:
+        return 0.0
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise ImproperlyConfigured(
+            f"{name} must be a number of seconds, or {none}, not {seconds!r}"
+        )
+    return float(seconds)

@@ -1,0 +1,179 @@
+"""Read the messages of one channel for a worker, across outages and until the worker stops.
+
+`next()` makes one attempt after another. An attempt waits for a message or for the stop. After a
+failure the next attempt waits as long as the `Backoff` says; one that has waited for some seconds
+without an error counts as working again. When the worker stops, the attempt that is under way may
+still bring a message for a moment, which is not lost.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeGuard
+
+from channels_core._layers.channels_redis import LAST_RECEIVE, subscribe_anew
+from channels_core._layers.outages import Backoff
+from channels_core.exceptions import WorkerError
+from channels_core.typing import ChannelMessage
+
+__all__ = ["ChannelReader"]
+
+logger = logging.getLogger("django.channels.worker")
+
+#: Seconds: the longest wait after a first failure, and the bound of every wait.
+_FIRST_WAIT: Final = 0.2
+_LONGEST_WAIT: Final = 10.0
+#: Seconds after which an attempt that still waits counts as working. Less than the five after
+#: which some clients of Redis give up waiting for an answer, though nothing is wrong.
+_STEADY: Final = 3.0
+
+_Sleep = Callable[[float], Awaitable[object]]
+
+
+class ChannelReader:
+    """The messages of one channel, one after the other."""
+
+    def __init__(
+        self,
+        layer: Any,
+        channel: str,
+        stopped: asyncio.Event,
+        *,
+        max_outage: float,
+        sleep: _Sleep = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Take the channel, and what ends the reading.
+
+        Args:
+            layer: The channel layer; `Any`, since not every layer derives from ours.
+            channel: The channel's name.
+            stopped: Set when no further message is wanted.
+            max_outage: Seconds that the layer may fail before the reader gives up.
+            sleep: Waits for some seconds.
+            clock: Returns the time in seconds and never goes back.
+            jitter: As for `Backoff`.
+        """
+        self._layer = layer
+        self._channel = channel
+        self._stopped = stopped
+        self._sleep = sleep
+        self._backoff = Backoff(
+            first=_FIRST_WAIT, longest=_LONGEST_WAIT, limit=max_outage, clock=clock, jitter=jitter
+        )
+        # Whether any attempt has worked: a layer may believe that its first one has.
+        self._has_worked = False
+        # An attempt that has begun already, and has a message.
+        self._begun: asyncio.Future[Any] | None = None
+
+    async def next(self) -> ChannelMessage | None:
+        """Return the next message; None if `stopped` is set before one comes.
+
+        Raises:
+            WorkerError: The layer failed for too long.
+        """
+        while not self._stopped.is_set():
+            receiving, self._begun = self._begun or self._receive(), None
+            try:
+                await self._wait_for(receiving)
+            finally:
+                await _end(receiving)
+            if receiving.cancelled():
+                # By `_end`, when the worker stops. A layer that cancels its own call has failed.
+                error: BaseException | None = asyncio.CancelledError("from within")
+            else:
+                error = receiving.exception()
+            if error is None:
+                self._worked()
+                message = receiving.result()
+                if _is_message(message, self._channel):
+                    return message
+            elif not self._stopped.is_set():
+                await self._failed(error)
+        return None
+
+    def _receive(self) -> asyncio.Future[Any]:
+        receiving: asyncio.Future[Any] = asyncio.ensure_future(self._layer.receive(self._channel))
+        return receiving
+
+    async def _wait_for(self, receiving: asyncio.Future[Any]) -> None:
+        """Wait until an attempt is done, or the worker has stopped and its last moment is over."""
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            if self._backoff.failures:
+                await self._wait({receiving, stopped}, _STEADY)
+                if not (receiving.done() or stopped.done()):
+                    self._worked()
+            await asyncio.wait({receiving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done():
+                await self._wait({receiving}, LAST_RECEIVE)
+        finally:
+            stopped.cancel()
+
+    async def _wait(self, futures: set[asyncio.Future[Any]], seconds: float) -> None:
+        """Wait for one of the futures, but no longer than some seconds."""
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        try:
+            await asyncio.wait({sleeping, *futures}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+
+    def _worked(self) -> None:
+        self._has_worked = True
+        if failures := self._backoff.worked():
+            logger.info(
+                "The channel layer works again for channel %r, after %d failures",
+                self._channel,
+                failures,
+            )
+
+    async def _failed(self, error: BaseException) -> None:
+        """Log the first failure of an outage, and wait before the next attempt."""
+        delay = self._backoff.failed()
+        text = f"{type(error).__name__}: {error}"
+        if delay is None:
+            raise WorkerError(
+                f"The channel layer has failed {self._backoff.failures} times within "
+                f"{self._backoff.seconds:.0f} seconds for channel {self._channel!r}, the last "
+                f"time with {text}"
+            ) from error
+        if self._backoff.failures == 1:
+            logger.warning(
+                "The channel layer failed for channel %r and is tried again: %s",
+                self._channel,
+                text,
+            )
+        if not self._has_worked:
+            self._begun = await subscribe_anew(self._layer, self._channel)
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await self._wait({stopped}, delay)
+        finally:
+            stopped.cancel()
+
+
+async def _end(receiving: asyncio.Future[Any]) -> None:
+    """Cancel an attempt that is not done, wait for its end, and leave its result in it."""
+    if not receiving.done():
+        receiving.cancel()
+        await asyncio.wait({receiving})
+    if not receiving.cancelled():
+        receiving.exception()  # read, so that asyncio does not log it as never retrieved
+
+
+def _is_message(message: object, channel: str) -> TypeGuard[ChannelMessage]:
+    if not isinstance(message, Mapping):
+        fault = f"is a {type(message).__name__}, not a dict"
+    elif "type" not in message:
+        fault = "has no 'type'"
+    elif not isinstance(message["type"], str):
+        fault = f"has a 'type' that is not a str: {type(message['type']).__name__}"
+    elif not message["type"]:
+        fault = "has an empty 'type'"
+    else:
+        return True
+    logger.error("A message from channel %r %s; it is skipped", channel, fault)
+    return False
