@@ -1,138 +1,395 @@
+"""One connection: its task, the order of its messages, and all of its ends."""
+
 import asyncio
 import contextvars
+import gc
 import sys
-from collections.abc import Awaitable, Callable
-from functools import partial
-from math import inf
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
-from channels_core import _dispatch
-from channels_core._cancellation import (
-    Bound,
-    MessageLoop,
-    await_many_dispatch,
-    run_despite_cancellation,
-    wait_despite_cancellation,
-)
-from channels_core.typing import Message
-from fakes import until
+from channels_core import connection as connection_module
+from channels_core._shutdown.draining import draining
+from channels_core.consumer import AsyncConsumer
+from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.layers import channel_layers
+from channels_core.typing import ChannelMessage, Message
+from fakes import LocalLayer, Server, until
 
 
-def numbered(source: str, count: int) -> tuple[Callable[[], Awaitable[Message]], list[int]]:
-    """Return a source with so many messages ready, which then waits for ever."""
-    left = list(range(count))
+class ListeningLayer(LocalLayer):
+    """A layer that delivers without a task."""
 
-    async def receive() -> Message:
-        if not left:
+    def __init__(self) -> None:
+        super().__init__()
+        self.wakes: dict[str, Callable[[], object]] = {}
+
+    def listen(
+        self, channel: str, wake: Callable[[], object]
+    ) -> Callable[[], ChannelMessage | None]:
+        self.wakes[channel] = wake
+        queue = self.queues[channel]
+        return lambda: None if queue.empty() else queue.get_nowait()
+
+    async def send(self, channel: str, message: Message) -> None:
+        await super().send(channel, message)
+        if channel in self.wakes:
+            self.wakes[channel]()
+
+    def forget_channel(self, channel: str) -> None:
+        self.wakes.pop(channel, None)
+        self.queues.pop(channel, None)
+
+
+@pytest.fixture(params=["without", "reading", "listening"])
+def any_layer(request: pytest.FixtureRequest) -> Iterator[LocalLayer | None]:
+    layers = {"without": None, "reading": LocalLayer(), "listening": ListeningLayer()}
+    channel_layers.set("default", layers[request.param])
+    yield layers[request.param]
+    channel_layers.set("default", None)
+
+
+@pytest.fixture(params=[LocalLayer, ListeningLayer])
+def either_layer(request: pytest.FixtureRequest) -> Iterator[LocalLayer]:
+    layer: LocalLayer = request.param()
+    channel_layers.set("default", layer)
+    yield layer
+    channel_layers.set("default", None)
+
+
+language: contextvars.ContextVar[str] = contextvars.ContextVar("language", default="none")
+
+
+class Opening(AsyncWebsocketConsumer):
+    """Opens in `connect` what only the same task and context can close."""
+
+    groups = ["g"]
+    closed: list[str]
+    tasks: set[Any]
+    started: asyncio.Event
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.closed, cls.tasks, cls.started = [], set(), asyncio.Event()
+
+    async def connect(self) -> None:
+        self.tasks.add(asyncio.current_task())
+        self.token = language.set("de")
+        self.children = asyncio.TaskGroup()
+        await self.children.__aenter__()
+        self.child = self.children.create_task(asyncio.Event().wait())
+        await self.accept()
+
+    async def close_all(self, where: str) -> None:
+        self.tasks.add(asyncio.current_task())
+        language.reset(self.token)
+        self.child.cancel()
+        await self.children.__aexit__(None, None, None)
+        self.closed.append(where)
+
+    async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+        self.tasks.add(asyncio.current_task())
+        if text_data == "close":
+            await self.close_all("receive")
+            await self.send("closed")
+        if text_data == "fail":
+            raise LookupError("broken")
+        if text_data == "wait":
+            self.started.set()
             await asyncio.Event().wait()
-        return {"source": source, "number": left.pop(0)}
 
-    return receive, left
+    async def note(self, event: Message) -> None:
+        await self.close_all("layer")
+        await self.send("closed")
 
-
-async def collect(seen: list[Message], message: Message) -> None:
-    seen.append(message)
-
-
-async def end(loop: asyncio.Task[None]) -> None:
-    loop.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await loop
+    async def disconnect(self, code: int) -> None:
+        if not self.closed:
+            await self.close_all("disconnect")
 
 
-async def test_one_source_is_served_in_order() -> None:
-    seen: list[Message] = []
-    receive, _ = numbered("a", 50)
-    loop = asyncio.ensure_future(
-        await_many_dispatch([receive], lambda message: collect(seen, message))
+class TestOneTask:
+    """What one handler opens, any other one can close, in the same task and context."""
+
+    @pytest.mark.parametrize("where", ["receive", "layer"])
+    async def test_a_handler_closes_what_connect_has_opened(
+        self, where: str, either_layer: LocalLayer
+    ) -> None:
+        class Program(Opening):
+            pass
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        if where == "receive":
+            server.text("close")
+        else:
+            await either_layer.group_send("g", {"type": "note"})
+        await server.reply()
+        await server.leave()
+        assert Program.closed == [where]
+        assert len(Program.tasks) == 1
+
+    @pytest.mark.parametrize("end", ["left", "failed", "cancelled", "cancelled in a handler"])
+    async def test_disconnect_closes_it_on_every_way_out(
+        self, end: str, any_layer: LocalLayer | None
+    ) -> None:
+        class Program(Opening):
+            groups = ["g"] if any_layer else []
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        if end == "left":
+            await server.leave()
+        elif end == "failed":
+            server.text("fail")
+            with pytest.raises(LookupError, match="broken"):
+                await server.end()
+        else:
+            if end == "cancelled in a handler":
+                server.text("wait")
+                await Program.started.wait()
+            server.task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await server.task
+        assert Program.closed == ["disconnect"]
+        assert len(Program.tasks) == 1
+
+    @pytest.mark.parametrize("busy", [False, True])
+    async def test_it_does_at_the_stop_of_a_server(
+        self, busy: bool, any_layer: LocalLayer | None
+    ) -> None:
+        class Program(Opening):
+            groups = ["g"] if any_layer else []
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        loop = asyncio.get_running_loop()
+        [connection] = draining.connections.of(loop)
+        if busy:
+            server.text("wait")
+            await Program.started.wait()
+        connection.drain()
+        if busy:
+            connection.cut()
+        await server.end()
+        assert Program.closed == ["disconnect"]
+        assert len(Program.tasks) == 1
+        assert server.received[-1]["code"] == 1012
+
+
+class TestTasks:
+    @pytest.mark.parametrize(
+        ("layer", "count"), [(None, 1), (ListeningLayer(), 2), (LocalLayer(), 3)]
     )
-    await until(lambda: len(seen) == 50)
-    assert [message["number"] for message in seen] == list(range(50))
-    await end(loop)
+    async def test_a_connection_that_waits_has_as_few_as_it_needs(
+        self, layer: LocalLayer | None, count: int
+    ) -> None:
+        channel_layers.set("default", layer)
+        before = len(asyncio.all_tasks())
+        server = Server(AsyncWebsocketConsumer.as_asgi())
+        await server.connect()
+        server.text("x")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) - before == count
+        await server.leave()
+        assert len(asyncio.all_tasks()) == before
+        channel_layers.set("default", None)
+
+    async def test_none_is_made_for_a_message(self, any_layer: LocalLayer | None) -> None:
+        seen: list[int] = []
+
+        class Program(AsyncWebsocketConsumer):
+            groups = ["g"] if any_layer else []
+
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                seen.append(len(asyncio.all_tasks()))
+
+            async def note(self, event: Message) -> None:
+                seen.append(len(asyncio.all_tasks()))
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        for _ in range(20):
+            server.text("x")
+            if any_layer is not None:
+                await any_layer.group_send("g", {"type": "note"})
+        await until(lambda: len(seen) == (40 if any_layer else 20))
+        assert len(set(seen)) == 1
+        await server.leave()
 
 
-@pytest.mark.parametrize("late", [True, False])
-async def test_what_ends_at_once_may_do_without_tasks(late: bool) -> None:
-    async def first() -> Message:
-        raise LookupError("the end")
+class Recording(AsyncWebsocketConsumer):
+    """Remembers what it was given, and may be held up."""
 
-    async def second() -> Message:
-        raise AssertionError("asked")
+    groups = ["g"]
+    seen: list[str]
+    go: asyncio.Event
+    instance: Any
 
-    made: list[object] = []
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.seen, cls.go = [], asyncio.Event()
 
-    def make(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
-        made.append(coroutine)
-        return asyncio.Task(coroutine, loop=loop, **options)
+    async def connect(self) -> None:
+        type(self).instance = self
+        await self.accept()
 
-    dispatch = partial(collect, [])
-    loop = asyncio.get_running_loop()
-    loop.set_task_factory(make)
-    try:
-        with pytest.raises(LookupError):
-            await MessageLoop((first, dispatch), (second, dispatch), late=late).run(timeout=10)
-    finally:
-        loop.set_task_factory(None)
-    assert bool(made) != late
+    async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+        self.seen.append(str(text_data))
+        if text_data == "wait":
+            await self.go.wait()
 
+    async def note(self, event: Message) -> None:
+        self.seen.append(event["text"])
 
-async def test_other_sources_may_be_asked_late() -> None:
-    seen: list[Message] = []
-    sources = [(numbered(name, 10)[0], partial(collect, seen)) for name in "ab"]
-    loop = asyncio.ensure_future(MessageLoop(*sources, late=True).run(timeout=10))
-    await until(lambda: len(seen) == 20)
-    await end(loop)
+    async def disconnect(self, code: int) -> None:
+        self.seen.append("disconnect")
 
 
-async def test_several_sources_share_fairly_and_keep_their_order() -> None:
-    seen: list[Message] = []
-    sources = [numbered(name, 100)[0] for name in "abc"]
-    loop = asyncio.ensure_future(
-        await_many_dispatch(sources, lambda message: collect(seen, message))
-    )
-    await until(lambda: len(seen) == 300)
-    for name in "abc":
-        own = [message["number"] for message in seen if message["source"] == name]
-        assert own == list(range(100))
-    # None waits for another to run dry: each is there among the first half.
-    assert {message["source"] for message in seen[:150]} == {"a", "b", "c"}
-    await end(loop)
+class TestOrder:
+    async def test_two_busy_sources_take_turns_and_keep_their_order(
+        self, either_layer: LocalLayer
+    ) -> None:
+        class Program(Recording):
+            pass
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("wait")
+        await until(lambda: bool(Program.seen))
+        for number in range(100):
+            server.text(f"f{number}")
+            await either_layer.group_send("g", {"type": "note", "text": f"m{number}"})
+        Program.go.set()
+        await until(lambda: len(Program.seen) == 201)
+        frames = [text for text in Program.seen if text.startswith("f")]
+        messages = [text for text in Program.seen if text.startswith("m")]
+        assert frames == [f"f{number}" for number in range(100)]
+        assert messages == [f"m{number}" for number in range(100)]
+        # Neither waits for the other one to run dry.
+        half = Program.seen[:101]
+        assert sum(text.startswith("f") for text in half) >= 40
+        assert sum(text.startswith("m") for text in half) >= 40
+        await server.leave()
+
+    async def test_what_arrives_first_is_handled_first(self, either_layer: LocalLayer) -> None:
+        class Program(Recording):
+            pass
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        for number in range(10):
+            if number % 2:
+                server.text(str(number))
+            else:
+                await either_layer.group_send("g", {"type": "note", "text": str(number)})
+            await until(lambda number=number: len(Program.seen) == number + 1)  # type: ignore[misc] # the default binds it
+        assert Program.seen == [str(number) for number in range(10)]
+        await server.leave()
+
+    async def test_frames_before_the_end_are_handled(self, any_layer: LocalLayer | None) -> None:
+        class Program(Recording):
+            groups = ["g"] if any_layer else []
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text(*map(str, range(50)))
+        await server.leave()
+        assert Program.seen == [*map(str, range(50)), "disconnect"]
 
 
-async def test_messages_are_handled_one_at_a_time() -> None:
-    running = 0
-    most = 0
-    done = 0
+class TestAhead:
+    """How far frames are read before they are handled."""
 
-    async def dispatch(message: Message) -> None:
-        nonlocal running, most, done
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0)
-        running -= 1
-        done += 1
+    async def test_a_reader_is_ahead_by_a_few_frames_only(self, either_layer: LocalLayer) -> None:
+        class Program(Recording):
+            pass
 
-    sources = [numbered(name, 20)[0] for name in "ab"]
-    loop = asyncio.ensure_future(await_many_dispatch(sources, dispatch))
-    await until(lambda: done == 40)
-    assert most == 1
-    await end(loop)
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("wait", *map(str, range(100)))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert 1 < 100 - server.inbox.qsize() <= Program.instance._channels.frames_ahead
+        Program.go.set()
+        await until(lambda: len(Program.seen) == 101)
+        await server.leave()
 
+    async def test_a_handler_sees_that_the_client_has_left(self, either_layer: LocalLayer) -> None:
+        class Program(Recording):
+            pass
 
-async def test_a_burst_lets_other_tasks_run() -> None:
-    seen: list[Message] = []
-    receive, left = numbered("a", 1000)
-    loop = asyncio.ensure_future(
-        await_many_dispatch([receive], lambda message: collect(seen, message))
-    )
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    # Nothing on the way of a message waits, and still this task has its turn in the midst.
-    assert 0 < len(seen) <= 64
-    assert left
-    await end(loop)
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("wait", "last")
+        await until(lambda: bool(Program.seen))
+        assert Program.instance.is_open
+        server.put({"type": "websocket.disconnect", "code": 1001})
+        await until(lambda: not Program.instance.is_open)
+        assert Program.seen == ["wait"]
+        Program.go.set()
+        await server.end()
+        assert Program.seen == ["wait", "last", "disconnect"]
+        assert Program.instance.close_code == 1001
+
+    async def test_a_job_of_a_worker_is_asked_for_when_the_last_one_is_done(
+        self, either_layer: LocalLayer
+    ) -> None:
+        seen: list[str] = []
+        go = asyncio.Event()
+
+        class Worker(AsyncConsumer):
+            async def job_run(self, event: Message) -> None:
+                seen.append(event["name"])
+                await go.wait()
+
+        server = Server(Worker.as_asgi(), {"type": "channel", "channel": "jobs"})
+        server.put({"type": "job.run", "name": "a"}, {"type": "job.run", "name": "b"})
+        await until(lambda: bool(seen))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert server.inbox.qsize() == 1
+        go.set()
+        await until(lambda: seen == ["a", "b"])
+        server.task.cancel()
+
+    async def test_a_layer_keeps_what_is_not_handled(self, either_layer: LocalLayer) -> None:
+        class Program(Recording):
+            pass
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("wait")
+        await until(lambda: bool(Program.seen))
+        for number in range(10):
+            await either_layer.group_send("g", {"type": "note", "text": str(number)})
+        for _ in range(10):
+            await asyncio.sleep(0)
+        [queue] = either_layer.queues.values()
+        assert queue.qsize() >= 9
+        Program.go.set()
+        await until(lambda: len(Program.seen) == 11)
+        await server.leave()
+
+    async def test_an_end_that_the_program_ignores_is_not_the_last_message(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        """As with a bare consumer whose handler does not raise `StopConsumer`."""
+        seen: list[Any] = []
+
+        class Program(AsyncConsumer):
+            async def websocket_disconnect(self, message: Message) -> None:
+                seen.append(message["code"])
+
+        server = Server(Program.as_asgi())
+        for code in (1000, 1001):
+            server.put({"type": "websocket.disconnect", "code": code})
+        await until(lambda: len(seen) == 2)
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert seen == [1000, 1001]
 
 
 class OfAnotherKind(asyncio.SelectorEventLoop):
@@ -140,485 +397,280 @@ class OfAnotherKind(asyncio.SelectorEventLoop):
 
     def __getattribute__(self, name: str) -> Any:
         caller = sys._getframe(1).f_globals["__name__"]
-        if name == "_ready" and caller == "channels_core._cancellation":
+        if name == "_ready" and caller == "channels_core.connection":
             raise AttributeError(name)
         return super().__getattribute__(name)
 
 
-@pytest.mark.parametrize("kind", [asyncio.SelectorEventLoop, OfAnotherKind])
-@pytest.mark.parametrize("count", [1, 2])
-def test_between_two_messages_other_tasks_get_their_turn(kind: Any, count: int) -> None:
-    """What a message gives to another task, that one takes before the next message."""
-    inbox: asyncio.Queue[int] = asyncio.Queue(maxsize=1)
-    taken: list[int] = []
+class TestTurns:
+    """Between two messages of one connection, other tasks get their turn."""
 
-    async def work() -> None:
-        while True:
-            taken.append(await inbox.get())
+    @pytest.mark.parametrize("kind", [asyncio.SelectorEventLoop, OfAnotherKind])
+    @pytest.mark.parametrize("layer", [None, LocalLayer, ListeningLayer])
+    def test_what_a_message_gives_another_task_is_taken_before_the_next(
+        self, kind: Any, layer: Any
+    ) -> None:
+        taken: list[str] = []
 
-    async def dispatch(message: Message) -> None:
-        inbox.put_nowait(message["number"])
+        async def main() -> None:
+            inbox: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
 
-    async def main() -> None:
-        worker = asyncio.create_task(work())
+            async def work() -> None:
+                while True:
+                    taken.append(await inbox.get())
+
+            class Program(AsyncWebsocketConsumer):
+                groups = ["g"] if layer else []
+
+                async def receive(
+                    self, text_data: str | None = None, bytes_data: Any = None
+                ) -> None:
+                    inbox.put_nowait(str(text_data))
+
+                async def note(self, event: Message) -> None:
+                    inbox.put_nowait(event["text"])
+
+            made = layer and layer()
+            channel_layers.set("default", made)
+            worker = asyncio.create_task(work())
+            server = Server(Program.as_asgi())
+            await server.connect()
+            for number in range(40):
+                server.text(str(number))
+                if made:
+                    await made.group_send("g", {"type": "note", "text": str(number)})
+            await until(lambda: len(taken) == (80 if layer else 40) or server.task.done())
+            await server.leave()
+            worker.cancel()
+            channel_layers.set("default", None)
+
+        with asyncio.Runner(loop_factory=kind) as runner:
+            runner.run(main())
+        assert len(taken) == (80 if layer else 40)
+
+    async def test_slow_handlers_let_the_loop_look_at_its_sockets(
+        self, monkeypatch: pytest.MonkeyPatch, any_layer: LocalLayer | None
+    ) -> None:
+        from time import monotonic
+
+        seen: list[str] = []
+        looked: list[int] = []
+
+        class Program(AsyncWebsocketConsumer):
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                seen.append(str(text_data))
+                start = monotonic()
+                while monotonic() - start < 0.002:
+                    pass
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        reader, writer = await pipe()
+        server.text(*map(str, range(10)))
+
+        async def look() -> None:
+            await reader()
+            looked.append(len(seen))
+
+        looking = asyncio.create_task(look())
         await asyncio.sleep(0)
-        sources = [numbered(str(source), 40)[0] for source in range(count)]
-        loop = asyncio.ensure_future(await_many_dispatch(sources, dispatch))
-        await until(lambda: len(taken) == 40 * count or loop.done())
-        await end(loop)
-        worker.cancel()
-
-    with asyncio.Runner(loop_factory=kind) as runner:
-        runner.run(main())
+        writer()
+        await looking
+        assert looked[0] <= 3
+        await server.leave()
 
 
-async def test_there_is_no_turn_where_the_wait_for_a_message_is_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(_dispatch, "_BURST_SECONDS", inf)  # on a slow machine, too
-    steps: list[str] = []
-    receive, left = numbered("a", 5)
+async def pipe() -> tuple[Callable[[], Awaitable[Any]], Callable[[], object]]:
+    """Return what waits for a socket, and what writes to it."""
+    import socket
 
-    async def dispatch(message: Message) -> None:
-        asyncio.get_running_loop().call_soon(steps.append, "other")
-        steps.append("message")
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    loop = asyncio.get_running_loop()
 
-    for waiting, expected in (
-        (lambda: bool(left), ["message", "other"] * 5),
-        (lambda: False, ["message"] * 5 + ["other"] * 5),
-    ):
-        steps.clear()
-        left[:] = range(5)
-        source = (receive, dispatch, waiting)
-        loop = asyncio.ensure_future(MessageLoop(source).run(timeout=10))
-        await until(lambda: len(steps) == 10)
-        assert steps == expected
-        await end(loop)
+    async def read() -> None:
+        await loop.sock_recv(ours, 1)
+        ours.close()
+        theirs.close()
+
+    return read, lambda: theirs.send(b"x")
 
 
-async def test_nor_does_a_message_of_another_source_come_before_that_turn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(_dispatch, "_BURST_SECONDS", inf)  # on a slow machine, too
-    steps: list[Any] = []
-    inboxes: list[asyncio.Queue[Message]] = [asyncio.Queue(), asyncio.Queue()]
+class TestEnds:
+    async def test_a_failure_comes_after_the_frames_before_it(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        class Program(Recording):
+            groups = ["g"] if any_layer else []
 
-    async def dispatch(message: Message) -> None:
-        steps.append(message["number"])
-        asyncio.get_running_loop().call_soon(steps.append, "other")
+        async def receive() -> AsyncIterator[Message]:
+            yield {"type": "websocket.connect"}
+            for number in range(3):
+                yield {"type": "websocket.receive", "text": str(number)}
+            raise LookupError("of the server")
 
-    loop = asyncio.ensure_future(
-        MessageLoop(*((inbox.get, dispatch, lambda: False) for inbox in inboxes)).run(timeout=10)
-    )
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    # Both wait, and wake up in the same turn.
-    for number, inbox in enumerate(inboxes):
-        inbox.put_nowait({"number": number})
-    await until(lambda: len(steps) == 4)
-    assert steps == [0, "other", 1, "other"]
-    await end(loop)
+        messages = receive()
 
+        async def send(message: Message) -> None: ...
 
-async def test_a_slow_handler_gives_way_after_each_message() -> None:
-    from time import monotonic
+        with pytest.raises(LookupError, match="of the server"):
+            await Program()({"type": "websocket", "path": "/"}, messages.__anext__, send)
+        assert Program.seen == ["0", "1", "2", "disconnect"]
 
-    seen: list[Message] = []
-
-    async def dispatch(message: Message) -> None:
-        seen.append(message)
-        start = monotonic()
-        while monotonic() - start < 0.002:
+    async def test_a_failing_layer_lets_the_running_handler_end(
+        self, layer: LocalLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Program(Recording):
             pass
 
-    receive, _ = numbered("a", 10)
-    loop = asyncio.ensure_future(await_many_dispatch([receive], dispatch))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert len(seen) <= 2
-    await end(loop)
-
-
-async def test_no_task_is_made_for_a_message() -> None:
-    seen: list[Message] = []
-    sources = [numbered(name, 200)[0] for name in "ab"]
-    before = len(asyncio.all_tasks())
-    most = 0
-
-    async def dispatch(message: Message) -> None:
-        nonlocal most
-        most = max(most, len(asyncio.all_tasks()))
-        seen.append(message)
-
-    loop = asyncio.ensure_future(await_many_dispatch(sources, dispatch))
-    await until(lambda: len(seen) == 400)
-    # The caller's own, one for the second source, and one of `until`.
-    assert most - before <= 3
-    await end(loop)
-
-
-async def test_context_variables_are_shared_by_the_sources() -> None:
-    language: contextvars.ContextVar[str] = contextvars.ContextVar("language", default="none")
-    first, second = asyncio.Event(), asyncio.Event()
-    seen: list[str] = []
-
-    async def one() -> Message:
-        await first.wait()
-        first.clear()
-        return {"set": "de"}
-
-    async def other() -> Message:
-        await second.wait()
-        second.clear()
-        return {"set": "fr"}
-
-    async def dispatch(message: Message) -> None:
-        seen.append(language.get())
-        language.set(message["set"])
-
-    def reached(number: int) -> bool:
-        return len(seen) == number
-
-    loop = asyncio.ensure_future(await_many_dispatch([one, other], dispatch))
-    for number, event in enumerate([first, second, first, first], 1):
-        event.set()
-        await until(partial(reached, number))
-    assert seen == ["none", "de", "fr", "de"]
-    await end(loop)
-
-
-@pytest.mark.parametrize("failing", [0, 1])
-async def test_a_failing_handler_ends_the_loop_with_its_exception(failing: int) -> None:
-    ready = asyncio.Event()
-
-    async def silent() -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def speaking() -> Message:
-        await ready.wait()
-        return {}
-
-    async def dispatch(message: Message) -> None:
-        raise LookupError("broken")
-
-    sources = [silent, silent]
-    sources[failing] = speaking
-    before = asyncio.all_tasks()
-    loop = asyncio.ensure_future(await_many_dispatch(sources, dispatch))
-    await asyncio.sleep(0)
-    ready.set()
-    with pytest.raises(LookupError, match="broken"):
-        await loop
-    assert asyncio.all_tasks() == before
-    assert not loop.cancelling()
-
-
-async def test_nothing_is_handled_after_a_failure() -> None:
-    handled = []
-    sources = [numbered(name, 5)[0] for name in "ab"]
-
-    async def dispatch(message: Message) -> None:
-        handled.append(message)
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("wait", "never")
+        await until(lambda: bool(Program.seen))
+        layer.faults["receive"] = ConnectionError("the layer is gone")
+        await layer.group_send("g", {"type": "note", "text": "x"})
         await asyncio.sleep(0)
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        await await_many_dispatch(sources, dispatch)
-    assert len(handled) == 1
-
-
-async def test_a_message_that_waits_for_its_turn_is_not_handled_after_a_failure() -> None:
-    started, go_on = asyncio.Event(), asyncio.Event()
-    handled: list[Message] = []
-
-    async def dispatch(message: Message) -> None:
-        handled.append(message)
-        started.set()
-        await go_on.wait()
-        raise LookupError
-
-    async def second() -> Message:
-        await started.wait()
-        return {}
-
-    # The task of the first is cancelled at once; that of the last still gets its turn.
-    sources = [second, numbered("a", 1)[0], second]
-    loop = asyncio.ensure_future(await_many_dispatch(sources, dispatch))
-    await started.wait()
-    await asyncio.sleep(0)
-    go_on.set()
-    with pytest.raises(LookupError):
-        await loop
-    assert len(handled) == 1
-
-
-async def test_a_failing_source_lets_the_running_handler_end() -> None:
-    started, go_on = asyncio.Event(), asyncio.Event()
-    ended = False
-
-    async def broken() -> Message:
-        await started.wait()
-        raise ConnectionError("the layer is gone")
-
-    async def dispatch(message: Message) -> None:
-        nonlocal ended
-        started.set()
-        await go_on.wait()
-        ended = True
-
-    loop = asyncio.ensure_future(await_many_dispatch([numbered("a", 1)[0], broken], dispatch))
-    await started.wait()
-    await asyncio.sleep(0)
-    go_on.set()
-    with pytest.raises(ConnectionError):
-        await loop
-    assert ended
-
-
-@pytest.mark.parametrize("speaking", [0, 1])
-async def test_cancellation_reaches_the_running_handler_and_leaves_no_task(speaking: int) -> None:
-    started = asyncio.Event()
-    outcome: list[str] = []
-
-    async def dispatch(message: Message) -> None:
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            outcome.append("cancelled")
-            raise
-
-    sources = [numbered("a", 0)[0], numbered("b", 0)[0]]
-    sources[speaking] = numbered("c", 1)[0]
-    before = asyncio.all_tasks()
-    loop = asyncio.ensure_future(await_many_dispatch(sources, dispatch))
-    await started.wait()
-    await end(loop)
-    assert outcome == ["cancelled"]
-    assert asyncio.all_tasks() == before
-
-
-@pytest.mark.parametrize("speaking", [0, 1])
-async def test_a_cancellation_that_a_handler_lets_through_ends_the_loop(speaking: int) -> None:
-    async def dispatch(message: Message) -> None:
-        gone = asyncio.get_running_loop().create_future()
-        gone.cancel()
-        await gone
-
-    sources = [numbered("a", 0)[0], numbered("b", 0)[0]]
-    sources[speaking] = numbered("c", 1)[0]
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(await_many_dispatch(sources, dispatch), 20)
-
-
-async def test_an_outer_timeout_is_not_swallowed_by_a_failure_at_the_same_moment() -> None:
-    loop = MessageLoop((numbered("a", 0)[0], lambda message: collect([], message)))
-    task = asyncio.ensure_future(loop.run(1))
-    await asyncio.sleep(0)
-    loop.stop(LookupError())
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def test_stop_waits_for_the_running_handler() -> None:
-    ended = []
-    started, go_on = asyncio.Event(), asyncio.Event()
-
-    async def dispatch(message: Message) -> None:
-        started.set()
-        await go_on.wait()
-        ended.append(True)
-
-    loop = MessageLoop((numbered("a", 3)[0], dispatch))
-    task = asyncio.ensure_future(loop.run(1))
-    await started.wait()
-    loop.stop(LookupError("first"))
-    loop.stop(LookupError("second"))
-    go_on.set()
-    with pytest.raises(LookupError, match="first"):
-        await task
-    assert ended == [True]
-    loop.stop_later(0, LookupError("too late"))
-
-
-async def test_stop_later_ends_a_waiting_loop() -> None:
-    loop = MessageLoop((numbered("a", 0)[0], lambda message: collect([], message)))
-    loop.stop_later(0, LookupError("not running yet"))
-    task = asyncio.ensure_future(loop.run(1))
-    await asyncio.sleep(0)
-    loop.stop_later(0, LookupError("now"))
-    with pytest.raises(LookupError, match="now"):
-        await task
-
-
-async def test_waiting_goes_on_despite_cancellation() -> None:
-    go_on = asyncio.Event()
-    ended = False
-
-    async def work() -> None:
-        nonlocal ended
-        await go_on.wait()
-        ended = True
-
-    work_task = asyncio.ensure_future(work())
-    waiting: asyncio.Task[Any] = asyncio.ensure_future(wait_despite_cancellation([work_task], 20))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    go_on.set()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert ended
-
-
-async def test_a_source_that_keeps_a_cancellation_to_itself_is_interrupted_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(_dispatch, "_INSIST_AFTER", 0.01)
-    kept = 0
-
-    async def first() -> Message:
         await asyncio.sleep(0)
-        raise LookupError("the end")
+        Program.go.set()
+        with pytest.raises(ConnectionError, match="the layer is gone"):
+            await server.end()
+        assert Program.seen == ["wait", "disconnect"]
 
-    async def second() -> Message:
-        nonlocal kept
-        while kept < 2:
-            try:
+    async def test_nothing_is_handled_after_a_failure(self, any_layer: LocalLayer | None) -> None:
+        seen: list[str] = []
+
+        class Program(AsyncWebsocketConsumer):
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                seen.append(str(text_data))
+                raise LookupError
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("a", "b")
+        with pytest.raises(LookupError):
+            await server.end()
+        assert seen == ["a"]
+
+    async def test_a_cancellation_that_a_handler_lets_through_ends_it(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        class Program(AsyncWebsocketConsumer):
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                gone = asyncio.get_running_loop().create_future()
+                gone.cancel()
+                await gone
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("a")
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+
+    async def test_an_outer_timeout_is_not_lost(self, any_layer: LocalLayer | None) -> None:
+        """A stop and a cancellation at the same moment."""
+
+        class Program(Recording):
+            groups = ["g"] if any_layer else []
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        Program.instance._channels.drain()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert Program.seen == ["disconnect"]
+
+    async def test_the_end_of_an_event_loop_interrupts_a_handler_once(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        """Such a loop cancels all of its tasks at once."""
+        started, cleaned = asyncio.Event(), []
+
+        class Program(AsyncWebsocketConsumer):
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                started.set()
                 await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                kept += 1
-        await asyncio.Event().wait()
-        raise AssertionError("unreachable")
 
-    async def refuse(message: Message) -> None:
-        raise AssertionError(message)
+            async def disconnect(self, code: int) -> None:
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                cleaned.append(code)
 
-    with pytest.raises(LookupError, match="the end"):
-        await MessageLoop((first, refuse), (second, refuse)).run(20)
-    assert kept == 2
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("x")
+        await started.wait()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert cleaned == [1006]
 
+    async def test_a_clean_up_that_ignores_its_limit_is_given_up(
+        self, either_layer: LocalLayer, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(connection_module, "_AT_LEAST", 0.01)
+        go = asyncio.Event()
 
-async def test_waiting_ends_in_time() -> None:
-    work = asyncio.ensure_future(asyncio.Event().wait())
-    assert await wait_despite_cancellation([work], 0.01) == {work}
-    work.cancel()
+        class Program(AsyncWebsocketConsumer, cleanup_timeout=0.01):
+            async def disconnect(self, code: int) -> None:
+                while not go.is_set():
+                    try:
+                        await go.wait()
+                    except asyncio.CancelledError:
+                        pass
 
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert "given up" in caplog.text
+        go.set()
 
-async def test_what_kept_a_cancellation_to_itself_is_cancelled_again() -> None:
-    """As some clients of Redis do, which then wait on for the answer."""
-    kept = asyncio.Event()
-
-    async def deaf() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            kept.set()
-            await asyncio.Event().wait()
-
-    work = asyncio.ensure_future(deaf())
-    await asyncio.sleep(0)
-    work.cancel()
-    waiting = asyncio.ensure_future(wait_despite_cancellation([work], 20, insist=lambda: False))
-    await kept.wait()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert work.cancelled()
-
-
-class TestBound:
-    """Time that is not counted while a call waits for a thread."""
-
-    async def test_time_passes_only_while_it_is_not_paused(
+    async def test_a_receive_that_ignores_a_cancellation_is_interrupted_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        now = 100.0
-        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
-        bound = Bound(10)
-        now = 103.0
-        assert bound.left == 7
-        bound.pause()
-        now = 150.0
-        assert bound.left == 7
-        bound.go_on()
-        now = 151.0
-        bound.go_on()
-        assert bound.left == 6
-        now = 160.0
-        assert bound.left < 0
+        """As clients of some stores do."""
+        ignored = 0
 
-    async def test_it_cancels_what_takes_too_long(self) -> None:
-        with pytest.raises(TimeoutError):
-            await Bound(0.01).run(asyncio.sleep(20))
+        class Deaf(LocalLayer):
+            async def receive(self, channel: str) -> ChannelMessage:
+                nonlocal ignored
+                while ignored < 2:
+                    try:
+                        await asyncio.Event().wait()
+                    except asyncio.CancelledError:
+                        ignored += 1
+                return await super().receive(channel)
 
-    async def test_it_does_not_while_it_is_paused(self) -> None:
-        bound = Bound(0.05)
+        channel_layers.set("default", Deaf())
+        server = Server(AsyncWebsocketConsumer.as_asgi())
+        await server.connect()
+        await server.leave()
+        assert ignored == 2
+        channel_layers.set("default", None)
 
-        async def work() -> None:
-            bound.pause()
-            await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=0.1)
-            ended.append("the pause")
-            bound.go_on()
-            await asyncio.Event().wait()
+    async def test_it_leaves_nothing_to_the_garbage_collector(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        class Program(Recording):
+            groups = ["g"] if any_layer else []
 
-        ended: list[str] = []
-        present = asyncio.all_tasks()
-        with pytest.raises(TimeoutError):
-            await bound.run(work())
-        assert ended == ["the pause"]
-        for task in asyncio.all_tasks() - present:
-            task.cancel()
+        import weakref
 
-
-class TestRunDespiteCancellation:
-    """As the clean-up of a connection runs."""
-
-    async def test_what_a_loops_end_cancels_is_started_anew(self) -> None:
-        """Such a loop cancels all of its tasks at once, also those that have not begun."""
-        calls: list[str] = []
-
-        async def work() -> None:
-            calls.append("called")
-
-        async def outer() -> None:
-            task, cancelled = await run_despite_cancellation(work, 20)
-            assert not task.cancelled()
-            assert cancelled is not None
-            calls.append("ended")
-            raise cancelled
-
-        present = asyncio.all_tasks()
-        main = asyncio.ensure_future(outer())
-        await asyncio.sleep(0)
-        for task in asyncio.all_tasks() - present:
-            task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await main
-        assert calls == ["called", "ended"]
-
-    async def test_what_cancels_itself_is_not_called_for_ever(self) -> None:
-        calls: list[int] = []
-
-        async def work() -> None:
-            calls.append(1)
-            raise asyncio.CancelledError
-
-        task, cancelled = await run_despite_cancellation(work, 20)
-        assert task.cancelled()
-        assert cancelled is None
-        assert len(calls) == 2
-
-    async def test_what_does_not_end_is_given_up(self) -> None:
-        async def work() -> None:
-            await asyncio.Event().wait()
-
-        task, _ = await run_despite_cancellation(work, 0.01)
-        assert not task.done()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        for text in ("x", "fail"):
+            server = Server(Program.as_asgi())
+            await server.connect()
+            gone = weakref.ref(Program.instance)
+            Program.instance = None
+            gc.collect()
+            gc.disable()
+            try:
+                server.text(text)
+                await server.leave()
+                del server
+                await asyncio.sleep(0)
+                assert gone() is None
+            finally:
+                gc.enable()

@@ -370,8 +370,9 @@ class Connection:
             self._give_up(consumer)
         elif not task.cancelled():
             failure = task.result()
-            if cancelled is None or not isinstance(failure, asyncio.CancelledError):
+            if failure is not None and not isinstance(failure, asyncio.CancelledError):
                 return failure
+            return cancelled or failure
         return cancelled
 
     def _is_overdue(self) -> bool:

@@ -7,8 +7,8 @@ mailbox. There are three ways for a message to get in:
 - Otherwise `read_server` runs in a task beside it and reads a few frames ahead, so it also sees the
   end of the connection while a handler runs.
 - A channel layer either has `listen`, which costs no task, or is read by a task of its own, one
-  message at a time. In both cases messages stay in the layer until they are handled, so the layer's
-  own capacity bounds them.
+  message ahead. In both cases messages stay in the layer until the connection wants them, so the
+  layer's own capacity bounds them.
 
 A frame and a layer message that wait at the same time are handled in turns, the earlier one first.
 """
@@ -343,7 +343,7 @@ class Mailbox:
 
 
 class _LayerReader:
-    """Read a channel layer that has no `listen`, one message at a time."""
+    """Read a channel layer that has no `listen`, one message ahead."""
 
     __slots__ = ("_asked", "_mailbox", "_message", "_receive")
 
@@ -351,7 +351,7 @@ class _LayerReader:
         self._mailbox = mailbox
         self._receive = receive
         self._message: Message | None = None
-        # Resolved when the message is handled and the next one is wanted.
+        # Resolved when the message is taken and the next one is wanted.
         self._asked: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
@@ -368,6 +368,6 @@ class _LayerReader:
 
     def take(self) -> Message | None:
         message, self._message = self._message, None
-        if message is None and self._asked is not None and not self._asked.done():
+        if self._asked is not None and not self._asked.done():
             self._asked.set_result(None)
         return message
