@@ -192,10 +192,10 @@ class TestMessages:
         assert await layer.receive("mail") == {"id": uuid.UUID(int=1), "place": (1, [2])}
 
 
-def is_empty_but_for_looks(layer: InMemoryChannelLayer) -> bool:
-    """Tell whether nothing waits, though a look at what did may still be planned."""
+def is_empty_but_for_looks(layer: InMemoryChannelLayer, *, listening: bool = False) -> bool:
+    """Return whether no message waits, though a look at those that did may still be planned."""
     kept = layer._store._backlogs.kept
-    return not layer.channels and not layer.groups and not any(kept.values())
+    return bool(layer.channels) <= listening and not layer.groups and not any(kept.values())
 
 
 class TestNames:
@@ -775,6 +775,213 @@ class TestThreadsAndLoops:
         tasks.clear()
         gc.collect()
         assert asyncio.run(layer.receive("mail")) == {"n": 1}
+
+
+class Bell:
+    """A reader that counts how often it is woken."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+        self.rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self.rings += 1
+        self.rung.set()
+
+
+class TestListening:
+    """`listen`: reading a channel without a task."""
+
+    async def test_messages_are_taken_in_order(self, layer: InMemoryChannelLayer) -> None:
+        take = layer.listen("mail", Bell().ring)
+        for number in range(3):
+            await layer.send("mail", {"n": number})
+        assert [take() for _ in range(4)] == [{"n": 0}, {"n": 1}, {"n": 2}, None]
+        assert is_empty_but_for_looks(layer, listening=True)
+
+    async def test_the_first_message_wakes_and_the_next_ones_do_not(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        assert bell.rings == 0
+        await layer.send("mail", {"n": 1})
+        await layer.send("mail", {"n": 2})
+        assert bell.rings == 1
+        while take():
+            pass
+        await layer.send("mail", {"n": 3})
+        assert bell.rings == 2
+
+    async def test_a_group_wakes_each_member(self, layer: InMemoryChannelLayer) -> None:
+        bells = {name: Bell() for name in ("a", "b")}
+        takes = {name: layer.listen(name, bell.ring) for name, bell in bells.items()}
+        for name in bells:
+            await layer.group_add("room", name)
+        await layer.group_send("room", {"deep": [1]})
+        assert [bell.rings for bell in bells.values()] == [1, 1]
+        first, second = (take() for take in takes.values())
+        assert first == second == {"deep": [1]}
+        assert first is not second
+
+    async def test_a_message_that_is_there_already_is_taken_at_once(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        await layer.send("mail", {"n": 1})
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        assert bell.rings == 0
+        await turn()
+        # A reader that waits first is woken for it.
+        assert bell.rings == 1
+        assert take() == {"n": 1}
+
+    async def test_messages_count_towards_the_capacity_until_they_are_taken(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        take = layer.listen("web!a", Bell().ring)
+        for number in range(3):
+            await layer.send("web!a", {"n": number})
+        with pytest.raises(ChannelFull):
+            await layer.send("web!a", {})
+        assert take() == {"n": 0}
+        await layer.send("web!a", {})
+
+    async def test_an_expired_message_is_passed_over(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        await layer.send("mail", {"n": 1})
+        clock.advance(59)
+        await layer.send("mail", {"n": 2})
+        clock.advance(1)
+        assert take() == {"n": 2}
+        await layer.send("mail", {"n": 3})
+        clock.advance(60)
+        assert take() is None
+        await layer.send("mail", {"n": 4})
+        assert bell.rings == 3
+        assert take() == {"n": 4}
+
+    async def test_a_forgotten_channel_wakes_no_more(self, layer: InMemoryChannelLayer) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        in_thread(lambda: asyncio.run(layer.send("mail", {"n": 1})))
+        await layer.forget_channel("mail")
+        await turn()
+        assert bell.rings == 0
+        assert take() is None
+        assert is_empty(layer)
+        await layer.send("mail", {"n": 2})
+        assert bell.rings == 0
+
+    async def test_a_later_call_replaces_an_earlier_one(self, layer: InMemoryChannelLayer) -> None:
+        first, second = Bell(), Bell()
+        takes = [layer.listen("mail", bell.ring) for bell in (first, second)]
+        await layer.send("mail", {"n": 1})
+        assert (first.rings, second.rings) == (0, 1)
+        assert takes[1]() == {"n": 1}
+
+    async def test_a_receive_that_waits_goes_first(self, layer: InMemoryChannelLayer) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        task = await waiting(layer.receive("mail"))
+        await layer.send("mail", {"n": 1})
+        await layer.send("mail", {"n": 2})
+        assert await task == {"n": 1}
+        assert bell.rings == 1
+        # One that is called now takes the first message that waits.
+        assert await layer.receive("mail") == {"n": 2}
+        assert take() is None
+
+    async def test_a_message_that_a_receive_gives_back_wakes(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        task = await waiting(layer.receive("mail"))
+        await layer.send("mail", {"n": 1})
+        await ended(task)
+        await turn()
+        assert bell.rings == 1
+        assert take() == {"n": 1}
+
+    @pytest.mark.parametrize("loop", [False, True])
+    async def test_a_thread_wakes_it_in_its_own_loop(
+        self, layer: InMemoryChannelLayer, loop: bool
+    ) -> None:
+        threads: list[int] = []
+        bell = Bell()
+
+        def wake() -> None:
+            threads.append(threading.get_ident())
+            bell.ring()
+
+        take = layer.listen("mail", wake)
+        if loop:
+            sending = asyncio.to_thread(asyncio.run, layer.send("mail", {"n": 1}))
+        else:
+            sending = asyncio.to_thread(layer.send_sync, "mail", {"n": 1})
+        await sending
+        await asyncio.wait_for(bell.rung.wait(), timeout=10)
+        assert threads == [threading.get_ident()]
+        assert take() == {"n": 1}
+
+    def test_a_loop_that_is_closed_is_passed_over(self, layer: InMemoryChannelLayer) -> None:
+        async def listen() -> object:
+            return layer.listen("mail", Bell().ring)
+
+        take = asyncio.run(listen())
+        asyncio.run(layer.send("mail", {"n": 1}))
+        assert asyncio.run(layer.receive("mail")) == {"n": 1}
+        del take
+
+    async def test_one_that_is_thrown_away_leaves_nothing(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        takes = [layer.listen(name, Bell().ring) for name in ("mail", "chat", "news")]
+        assert list(layer.channels) == ["mail", "chat", "news"]
+        takes.clear()
+        gc.collect()
+        assert layer.channels == {}
+        await layer.send("mail", {"n": 1})
+        await layer.forget_channel("mail")
+        take = layer.listen("mail", Bell().ring)
+        assert list(layer._store._listeners) == ["mail"]
+        assert take() is None
+
+    async def test_it_is_seen_among_the_channels(self, layer: InMemoryChannelLayer) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        assert "mail" in layer.channels
+        assert len(layer.channels) == 1
+        assert (len(layer.channels["mail"]), layer.channels["mail"].empty()) == (1, True)
+        await layer.send("mail", {"n": 1})
+        assert layer.channels["mail"].qsize() == 1
+        layer.channels = {}
+        assert layer.channels == {}
+        await layer.send("mail", {"n": 2})
+        assert bell.rings == 1
+        assert take() == {"n": 2}
+
+    async def test_a_flush_leaves_it_listening(self, layer: InMemoryChannelLayer) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        await layer.send("mail", {"n": 1})
+        await layer.flush()
+        assert take() is None
+        await layer.send("mail", {"n": 2})
+        assert bell.rings == 2
+
+    async def test_a_bad_name_is_refused(self, layer: InMemoryChannelLayer) -> None:
+        with pytest.raises(TypeError, match="Channel name must be"):
+            layer.listen("two words", Bell().ring)
+
+    def test_it_needs_an_event_loop(self, layer: InMemoryChannelLayer) -> None:
+        with pytest.raises(RuntimeError):
+            layer.listen("mail", print)
+        assert layer.channels == {}
 
 
 class TestNewChannel:

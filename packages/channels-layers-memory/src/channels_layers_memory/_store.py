@@ -14,6 +14,7 @@ from channels_layers_memory._clocks import UNMOVED, movable
 from channels_layers_memory._codec import Payload
 from channels_layers_memory._crowds import Crowds, Limits
 from channels_layers_memory._groups import Groups
+from channels_layers_memory._listener import Listener, ListenerRef
 
 __all__ = ["OVERDUE", "Receivers", "Store", "Waiter"]
 
@@ -44,7 +45,8 @@ class Store(Crowds):
     """The channels and groups of one layer.
 
     `channels` has a name only while messages wait in it (its backlog) or receivers do: never
-    both, since a message goes straight to a receiver that waits. Every operation first drops
+    both, since a message goes straight to a receiver that waits. A listener is kept apart: its
+    messages wait in the backlog until it takes them. Every operation first drops
     what has expired, and costs the same whatever else there is. `put` alone leaves that to
     others while there is room: programs that look at the channels after a `send` find there what
     nobody has received.
@@ -95,6 +97,13 @@ class Store(Crowds):
         # A message with a lower number was sent before the last flush.
         self._flushed = self._number()
         self._thrown_away: deque[tuple[str, Waiter]] = deque()
+        # The listener of each channel that has one.
+        self._listeners: dict[str, ListenerRef] = {}
+        # References to listeners that were thrown away; removed from `_listeners` now and then.
+        self._dead_listeners: deque[ListenerRef] = deque()
+        self._note_dead = self._dead_listeners.append
+        # Listeners to wake as soon as the lock is released: their code is not ours.
+        self._to_wake: deque[Listener] = deque()
         self.crowded = {}
 
     # Messages
@@ -110,15 +119,16 @@ class Store(Crowds):
             now = self._base + self._monotonic() if time.time is self._unmoved else self._clock()
             if now >= self._due + OVERDUE:
                 self._sweep(now)
-            if self._put(name, now, payload):
-                return True
-            if now < self._due:
-                return False
-            # It may be full of what has expired.
-            self._sweep(now)
-            return self._put(name, now, payload)
+            accepted = self._put(name, now, payload)
+            if not accepted and now >= self._due:
+                # It may be full of what has expired.
+                self._sweep(now)
+                accepted = self._put(name, now, payload)
         finally:
             self._release()
+        if self._to_wake:
+            self._wake_listeners()
+        return accepted
 
     def put_all(self, group: str, payload: Payload, here: object = None) -> int:
         """Put a message into all channels of a group, with no other operation in between.
@@ -134,7 +144,10 @@ class Store(Crowds):
         with self._lock:
             now = self._begin()
             names = tuple(self.groups.members.get(group, ()))
-            return sum([not self._put(name, now, payload, here) for name in names])
+            full = sum([not self._put(name, now, payload, here) for name in names])
+        if self._to_wake:
+            self._wake_listeners(here)
+        return full
 
     def take(self, name: str, wait: Callable[[], W]) -> Message | W:
         """Take the first message of a channel, or wait for it.
@@ -182,6 +195,71 @@ class Store(Crowds):
                 self._begin()
             finally:
                 self._lock.release()
+
+    # Listeners
+
+    def listen(self, name: str, listener: Listener) -> None:
+        """Wake a listener for the messages of a channel; it replaces an earlier one.
+
+        Args:
+            name: The channel.
+            listener: Kept for as long as the caller keeps it.
+        """
+        with self._lock:
+            self._begin()
+            while self._dead_listeners:
+                dead = self._dead_listeners.popleft()
+                if self._listeners.get(dead.channel) is dead:
+                    del self._listeners[dead.channel]
+            self._end_listening(name)
+            reference = ListenerRef(listener, self._note_dead)
+            reference.channel = name
+            self._listeners[name] = reference
+            if type(self.channels.get(name)) is Backlog:
+                listener.wake_soon()
+            else:
+                listener.armed = True
+
+    def take_now(self, name: str, listener: Listener) -> Message | None:
+        """Take the first message of a channel, and arm its listener if that leaves none."""
+        self._acquire()
+        try:
+            now = self._base + self._monotonic() if time.time is self._unmoved else self._clock()
+            if now >= self._due:
+                self._sweep(now)
+            queue = self.channels.get(name)
+            if type(queue) is not Backlog:
+                listener.armed = True
+                return None
+            message = queue.popleft()
+            if queue.share is not None:
+                queue.share.held -= 1
+            if not queue:
+                del self.channels[name]
+                listener.armed = True
+            return message
+        finally:
+            self._release()
+
+    def listeners(self) -> dict[str, Listener]:
+        """Return the listeners by channel."""
+        with self._lock:
+            pairs = [(name, reference()) for name, reference in self._listeners.items()]
+        return {name: listener for name, listener in pairs if listener is not None}
+
+    def _end_listening(self, name: str) -> None:
+        reference = self._listeners.pop(name, None)
+        if reference is not None and (listener := reference()) is not None:
+            listener.end()
+
+    def _wake_listeners(self, here: object = None) -> None:
+        """Wake the listeners that an operation has found, which has released the lock."""
+        while self._to_wake:
+            try:
+                listener = self._to_wake.popleft()
+            except IndexError:  # pragma: no cover - another thread has woken the last one
+                return
+            listener.wake(here)
 
     # Groups
 
@@ -233,13 +311,15 @@ class Store(Crowds):
         """Drop a channel with the messages or the receivers that wait in it, if any do."""
         with self._lock:
             self.channels.pop(name, None)
+            self._end_listening(name)
             self._backlogs.drop(name)
             self.crowded.pop(name, None)
 
     def forget(self, name: str) -> None:
-        """Drop the messages that wait in a channel, and its memberships."""
+        """Drop the messages that wait in a channel, its listener and its memberships."""
         with self._lock:
             self._begin()
+            self._end_listening(name)
             if type(self.channels.get(name)) is Backlog:
                 del self.channels[name]
             self._backlogs.drop(name)
@@ -312,6 +392,10 @@ class Store(Crowds):
             self._plan(name, backlog, message[0])
         if held + held + 2 > capacity:
             self.crowded.setdefault(name, None)
+        reference = self._listeners.get(name)
+        if reference is not None and (listener := reference()) is not None and listener.armed:
+            listener.armed = False
+            self._to_wake.append(listener)
         return True
 
     def _put_back(self, name: str, message: Message) -> None:
@@ -330,6 +414,10 @@ class Store(Crowds):
         backlog.insert(place, message)
         if message[0] < backlog.look:
             self._plan(name, backlog, message[0])
+        reference = self._listeners.get(name)
+        if reference is not None and (listener := reference()) is not None and listener.armed:
+            listener.armed = False
+            listener.wake_soon()
 
     def _plan(self, name: str, backlog: Backlog, time: float) -> None:
         self._backlogs.plan(name, backlog, time)

@@ -4,12 +4,13 @@ from collections.abc import Iterator, MutableMapping
 from typing import NoReturn
 
 from channels_layers_memory._backlogs import Message
+from channels_layers_memory._listener import Listener
 from channels_layers_memory._store import Store, Waiter
 
 __all__ = ["Channels", "Waiting"]
 
 
-class Waiting(tuple[Message | Waiter, ...]):
+class Waiting(tuple[Message | Waiter | Listener, ...]):
     """The messages or the receivers that wait in one channel, as they were at one look.
 
     Tests of programs look at it as at an `asyncio.Queue` of messages.
@@ -39,14 +40,15 @@ class Channels(MutableMapping[str, Waiting]):
 
     def __getitem__(self, name: str) -> Waiting:
         # Not the queue itself: it would not do to change it without the indices beside it.
-        return Waiting(self._store.channels[name])
+        waiting = self._store.channels.get(name)
+        return Waiting((self._store.listeners()[name],) if waiting is None else waiting)
 
     def __iter__(self) -> Iterator[str]:
         # A copy, since another thread may send meanwhile.
-        return iter(tuple(self._store.channels))
+        return iter(tuple(self._store.channels | self._store.listeners()))
 
     def __len__(self) -> int:
-        return len(self._store.channels)
+        return sum(1 for _ in self)
 
     def __delitem__(self, name: str) -> None:
         self._store.remove(name)

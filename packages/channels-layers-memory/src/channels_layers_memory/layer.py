@@ -13,6 +13,7 @@ from channels_layers_memory._clocks import movable, steady
 from channels_layers_memory._codec import ISOLATIONS, shared
 from channels_layers_memory._drops import Drops
 from channels_layers_memory._giving_way import give_way
+from channels_layers_memory._listener import Listener
 from channels_layers_memory._receiver import Receiver, running_loop
 from channels_layers_memory._store import Store
 from channels_layers_memory._view import Channels
@@ -163,6 +164,36 @@ class InMemoryChannelLayer(BaseChannelLayer):
         payload = taken[2]
         return payload() if callable(payload) else payload
 
+    def listen(
+        self, channel: str, wake: Callable[[], object]
+    ) -> Callable[[], dict[str, Any] | None]:
+        """Read a channel without a task that waits, in the event loop that runs.
+
+        Messages wait in the channel until they are taken, and count towards its capacity.
+        A `receive` that already waits on the channel is served first, and one that is called
+        meanwhile takes the first message that waits. `forget_channel` ends the listening; so does
+        another call of `listen` for the same channel, and dropping the function that is returned.
+
+        Args:
+            channel: The name of the channel.
+            wake: Called in this event loop when a message arrives after the returned function
+                has found none, or has not been called yet. It may be called within `send`, and
+                should do no more than set a future or a flag.
+
+        Returns:
+            A function that takes the next message, or returns None if none waits now. Once woken,
+            call it until it returns None: only then does the next message wake again.
+
+        Raises:
+            TypeError: The name is not valid.
+            RuntimeError: No event loop runs in this thread.
+        """
+        if type(channel) is not str or channel not in self._checked:
+            self._check(channel)
+        listener = Listener(channel, self._store.take_now, wake)
+        self._store.listen(channel, listener)
+        return listener.take
+
     def copy_message(self, message: Message) -> dict[str, Any]:
         """Return the copy of a message that a receiver would get.
 
@@ -208,7 +239,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
         return name
 
     async def forget_channel(self, channel: str) -> None:
-        """Drop what waits in a channel and end its memberships, for its reader has gone."""
+        """Drop what waits in a channel and end its memberships, for its reader has gone.
+
+        It ends the listening of `listen` as well.
+        """
         self._store.forget(channel)
         self._checked.discard(channel)
 
