@@ -166,13 +166,13 @@ class Contract:
             if not _offers(layer, extension):
                 raise unittest.SkipTest(f"the layer does not offer the extension {extension!r}")
 
-    def method(self, layer: Layer, name: str) -> Callable[..., Awaitable[Any]]:
+    def method(self, layer: Layer, name: str) -> Callable[..., Any]:
         """Return a method that not every layer has.
 
         Raises:
             unittest.SkipTest: It has none of that name.
         """
-        method: Callable[..., Awaitable[Any]] | None = getattr(layer, name, None)
+        method: Callable[..., Any] | None = getattr(layer, name, None)
         if method is None:
             raise unittest.SkipTest(f"the layer has no method {name}()")
         return method

@@ -10,6 +10,7 @@ from channels_testing._layer_capacity import Capacity
 from channels_testing._layer_ends import Ends
 from channels_testing._layer_expiry import Expiry
 from channels_testing._layer_groups import Groups
+from channels_testing._layer_listening import Listening
 from channels_testing._layer_loops import Loops
 from channels_testing._layer_messages import Messages
 from channels_testing._layer_names import Names
@@ -20,7 +21,7 @@ __all__ = ["ChannelLayerContract"]
 
 
 class ChannelLayerContract(
-    Messages, Values, Names, Capacity, Expiry, Groups, Receivers, Loops, Ends
+    Messages, Values, Names, Capacity, Expiry, Groups, Receivers, Listening, Loops, Ends
 ):
     """The channel layer specification as tests, for a subclass that makes a layer.
 
