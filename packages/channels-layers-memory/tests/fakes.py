@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from channels_layers_memory._backlogs import Message
+from channels_layers_memory._layer.backlogs import Message
 
 __all__ = ["Clock", "Fixed", "Reader"]
 

@@ -1,6 +1,6 @@
 from math import inf
 
-from channels_layers_memory._backlogs import Backlog, Backlogs
+from channels_layers_memory._layer.backlogs import Backlog, Backlogs
 
 
 def add(backlogs: Backlogs, name: str, *deadlines: float) -> Backlog:

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from channels_layers_memory._clocks import movable, steady
+from channels_layers_memory._layer.clocks import movable, steady
 
 
 def test_both_tell_the_time() -> None:

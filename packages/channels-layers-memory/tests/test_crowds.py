@@ -1,6 +1,6 @@
 import pytest
 
-from channels_layers_memory._store import Store
+from channels_layers_memory._layer.store import Store
 from fakes import Clock, Fixed, Reader
 
 

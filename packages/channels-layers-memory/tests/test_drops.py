@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from channels_layers_memory._drops import INTERVAL, Drops
+from channels_layers_memory._layer.dropped_messages import INTERVAL, Drops
 from fakes import Clock
 
 LOGGER = "django.channels.layers.memory"

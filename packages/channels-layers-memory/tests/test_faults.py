@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_layers_memory._faults import explain
+from channels_layers_memory._layer.packing_errors import explain
 
 ID = uuid.UUID(int=7)
 

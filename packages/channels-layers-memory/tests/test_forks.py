@@ -3,8 +3,8 @@ import threading
 
 import pytest
 
-from channels_layers_memory._drops import Drops
-from channels_layers_memory._store import Store
+from channels_layers_memory._layer.dropped_messages import Drops
+from channels_layers_memory._layer.store import Store
 from fakes import Clock, Fixed
 
 

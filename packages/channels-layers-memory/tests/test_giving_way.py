@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from channels_layers_memory._giving_way import give_way
-from channels_layers_memory._store import Store
+from channels_layers_memory._layer.backpressure import give_way
+from channels_layers_memory._layer.store import Store
 from fakes import Clock, Fixed, Reader
 
 

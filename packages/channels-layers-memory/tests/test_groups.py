@@ -2,7 +2,7 @@ from math import inf
 
 import pytest
 
-from channels_layers_memory._groups import Groups
+from channels_layers_memory._layer.groups import Groups
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from channels_layers_memory._receiver import Receiver, running_loop
+from channels_layers_memory._layer.readers import Receiver, running_loop
 
 
 async def test_it_is_woken_in_its_own_loop() -> None:

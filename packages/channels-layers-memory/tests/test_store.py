@@ -8,8 +8,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from channels_layers_memory._backlogs import Backlog, Message
-from channels_layers_memory._store import OVERDUE, Store
+from channels_layers_memory._layer.backlogs import Backlog, Message
+from channels_layers_memory._layer.store import OVERDUE, Store
 from fakes import Clock, Fixed, Reader
 
 EXPIRY, GROUP_EXPIRY, CAPACITY = 10, 35, 3

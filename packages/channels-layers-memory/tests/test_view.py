@@ -1,7 +1,7 @@
 import pytest
 
-from channels_layers_memory._store import Store
-from channels_layers_memory._view import Channels, Waiting
+from channels_layers_memory._layer.channels_view import Channels, Waiting
+from channels_layers_memory._layer.store import Store
 from fakes import Clock, Fixed, Reader
 
 

@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Final, Self
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage, Message
-from channels_layers_memory._backlogs import Backlog
-from channels_layers_memory._clocks import movable, steady
-from channels_layers_memory._codec import ISOLATIONS, shared
-from channels_layers_memory._drops import Drops
-from channels_layers_memory._giving_way import give_way
-from channels_layers_memory._listener import Listener
-from channels_layers_memory._receiver import Receiver, running_loop
-from channels_layers_memory._store import Store
-from channels_layers_memory._view import Channels
+from channels_layers_memory._layer.backlogs import Backlog
+from channels_layers_memory._layer.backpressure import give_way
+from channels_layers_memory._layer.channels_view import Channels
+from channels_layers_memory._layer.clocks import movable, steady
+from channels_layers_memory._layer.codec import ISOLATIONS, shared
+from channels_layers_memory._layer.dropped_messages import Drops
+from channels_layers_memory._layer.listener import Listener
+from channels_layers_memory._layer.readers import Receiver, running_loop
+from channels_layers_memory._layer.store import Store
 
 __all__ = ["InMemoryChannelLayer"]
 

@@ -9,12 +9,12 @@ from math import inf
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from channels_core.forks import start_anew_in_children
-from channels_layers_memory._backlogs import Backlog, Backlogs, Message
-from channels_layers_memory._clocks import UNMOVED, movable
-from channels_layers_memory._codec import Payload
-from channels_layers_memory._crowds import Crowds, Limits
-from channels_layers_memory._groups import Groups
-from channels_layers_memory._listener import Listener, ListenerRef
+from channels_layers_memory._layer.backlogs import Backlog, Backlogs, Message
+from channels_layers_memory._layer.clocks import UNMOVED, movable
+from channels_layers_memory._layer.codec import Payload
+from channels_layers_memory._layer.crowds import Crowds, Limits
+from channels_layers_memory._layer.groups import Groups
+from channels_layers_memory._layer.listener import Listener, ListenerRef
 
 __all__ = ["OVERDUE", "Receivers", "Store", "Waiter"]
 

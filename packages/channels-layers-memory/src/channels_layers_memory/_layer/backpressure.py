@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from channels_layers_memory._crowds import Crowds
+from channels_layers_memory._layer.crowds import Crowds
 
 __all__ = ["give_way"]
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import msgpack
 
-from channels_layers_memory._faults import explain
+from channels_layers_memory._layer.packing_errors import explain
 
 __all__ = ["ISOLATIONS", "Encode", "Payload", "deepcopied", "packed", "shared"]
 

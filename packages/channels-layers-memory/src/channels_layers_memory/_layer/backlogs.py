@@ -7,7 +7,7 @@ from math import inf
 from typing import TypeAlias, final
 from weakref import WeakValueDictionary
 
-from channels_layers_memory._codec import Payload
+from channels_layers_memory._layer.codec import Payload
 
 __all__ = ["Backlog", "Backlogs", "Message", "Share"]
 

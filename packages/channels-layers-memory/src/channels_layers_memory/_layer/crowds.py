@@ -3,8 +3,8 @@
 import threading
 from typing import Protocol
 
-from channels_layers_memory._backlogs import Backlogs
-from channels_layers_memory._groups import Groups
+from channels_layers_memory._layer.backlogs import Backlogs
+from channels_layers_memory._layer.groups import Groups
 
 __all__ = ["Crowds", "Limits"]
 

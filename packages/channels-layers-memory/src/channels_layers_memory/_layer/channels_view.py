@@ -3,9 +3,9 @@
 from collections.abc import Iterator, MutableMapping
 from typing import NoReturn
 
-from channels_layers_memory._backlogs import Message
-from channels_layers_memory._listener import Listener
-from channels_layers_memory._store import Store, Waiter
+from channels_layers_memory._layer.backlogs import Message
+from channels_layers_memory._layer.listener import Listener
+from channels_layers_memory._layer.store import Store, Waiter
 
 __all__ = ["Channels", "Waiting"]
 

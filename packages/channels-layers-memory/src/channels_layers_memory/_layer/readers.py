@@ -3,7 +3,7 @@
 import asyncio
 from typing import final
 
-from channels_layers_memory._backlogs import Message
+from channels_layers_memory._layer.backlogs import Message
 
 __all__ = ["Receiver", "running_loop"]
 

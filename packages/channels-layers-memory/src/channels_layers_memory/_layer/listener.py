@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, final
 from weakref import ref
 
-from channels_layers_memory._backlogs import Message
-from channels_layers_memory._receiver import running_loop
+from channels_layers_memory._layer.backlogs import Message
+from channels_layers_memory._layer.readers import running_loop
 
 __all__ = ["Listener", "ListenerRef", "Take"]
 
