@@ -219,7 +219,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_http.management.commands": [],
     "channels_http.management.commands.runserver": ["Command", "logger"],
     "channels_http.staticfiles": ["StaticFilesHandler", "StaticFilesWrapper"],
-    "channels_layers_memory": ["__version__"],
+    "channels_layers_memory": ["InMemoryChannelLayer", "__version__"],
     "channels_layers_memory.layer": ["InMemoryChannelLayer"],
     "channels_testing": ["__version__"],
     "channels_testing.application": ["ApplicationCommunicator", "no_op"],

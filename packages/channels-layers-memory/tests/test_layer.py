@@ -3,6 +3,7 @@ import gc
 import logging
 import re
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
@@ -76,7 +77,7 @@ def is_empty(layer: InMemoryChannelLayer) -> bool:
         or layer.groups
         or store._thrown_away
         or store._backlogs.kept
-        or store._backlogs._shares
+        or store._backlogs._shared
         or store.groups._joined
         or store.groups._groups_of
     )
@@ -131,6 +132,50 @@ class TestWhatProgramsTouch:
         layer._clean_expired()
         assert not layer.channels
 
+    async def test_channels_show_what_waits_as_it_is_at_each_look(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        assert layer.channels == {}
+        assert not layer.channels
+        await layer.send("mail", {"n": 1})
+        await layer.send("mail", {"n": 2})
+        task = await waiting(layer.receive("chat"))
+        assert list(layer.channels) == ["mail", "chat"]
+        assert "mail" in layer.channels
+        assert len(layer.channels) == 2
+        assert [message[2] for message in layer.channels["mail"]] == [{"n": 1}, {"n": 2}]
+        # Tests look at them like at queues of messages; a receiver that waits is none.
+        assert (layer.channels["mail"].qsize(), layer.channels["mail"].empty()) == (2, False)
+        assert (layer.channels["chat"].qsize(), layer.channels["chat"].empty()) == (0, True)
+        assert "'mail'" in repr(layer.channels)
+        with pytest.raises(KeyError):
+            layer.channels["other"]
+        await ended(task)
+
+    async def test_a_channel_may_be_deleted_whether_or_not_anything_waits(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        task = await waiting(layer.receive("chat"))
+        await layer.send("chat", {"n": 1})
+        del layer.channels["chat"]
+        assert await task == {"n": 1}
+
+    async def test_channels_may_be_deleted_from_in_a_loop(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        for name in ("a", "b!1"):
+            await layer.send(name, {})
+        for name in layer.channels:
+            del layer.channels[name]
+        assert layer.channels == {}
+        await layer.send("a", {})
+        layer.channels.clear()
+        assert layer.channels == {}
+
+    def test_a_channel_cannot_be_assigned(self, layer: InMemoryChannelLayer) -> None:
+        with pytest.raises(TypeError, match="await send\\('mail', message\\)"):
+            layer.channels["mail"] = ()
+
 
 class TestMessages:
     async def test_they_arrive_in_the_order_in_which_they_were_sent(
@@ -139,7 +184,7 @@ class TestMessages:
         for number in range(3):
             await layer.send("mail", {"type": "n", "n": number})
         assert [(await layer.receive("mail"))["n"] for _ in range(3)] == [0, 1, 2]
-        assert is_empty_but_for_looks(layer)
+        assert is_empty_but_for_checks(layer)
 
     async def test_each_arrives_once(self, layer: InMemoryChannelLayer) -> None:
         await layer.send("mail", {"n": 1})
@@ -192,8 +237,8 @@ class TestMessages:
         assert await layer.receive("mail") == {"id": uuid.UUID(int=1), "place": (1, [2])}
 
 
-def is_empty_but_for_looks(layer: InMemoryChannelLayer, *, listening: bool = False) -> bool:
-    """Return whether no message waits, though a look at those that did may still be planned."""
+def is_empty_but_for_checks(layer: InMemoryChannelLayer, *, listening: bool = False) -> bool:
+    """Return whether no message waits, though a check for expired ones may still be planned."""
     kept = layer._store._backlogs.kept
     return bool(layer.channels) <= listening and not layer.groups and not any(kept.values())
 
@@ -311,6 +356,59 @@ class TestCapacity:
         await layer.group_send("room", {})
         assert layer.dropped == 0
         assert caplog.records == []
+
+
+class TestDroppedMessages:
+    """`dropped`, and the warnings about it."""
+
+    @pytest.fixture
+    async def layer(self, clock: Clock) -> InMemoryChannelLayer:
+        layer = InMemoryChannelLayer(capacity=0, clock=clock)
+        for group, members in (("room", 3), ("hall", 2)):
+            for number in range(members):
+                await layer.group_add(group, f"{group}.{number}")
+        return layer
+
+    async def test_the_first_warning_names_the_group_and_the_count(
+        self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await layer.group_send("room", {})
+        assert layer.dropped == 3
+        [record] = caplog.records
+        assert (record.name, record.levelno) == ("django.channels.layers.memory", logging.WARNING)
+        assert "'room'" in record.getMessage()
+        assert "3 message(s)" in record.getMessage()
+
+    async def test_later_ones_are_counted_together_every_ten_seconds(
+        self, layer: InMemoryChannelLayer, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await layer.group_send("room", {})
+        clock.advance(9)
+        await layer.group_send("room", {})
+        await layer.group_send("hall", {})
+        assert len(caplog.records) == 1
+        clock.advance(1)
+        await layer.group_send("hall", {})
+        assert layer.dropped == 10
+        told = caplog.records[1].getMessage()
+        assert "'hall'" in told
+        assert "7 message(s)" in told
+
+    async def test_a_logging_handler_may_itself_send_to_a_full_group(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        class Announcer(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                in_thread(lambda: layer.group_send_sync("hall", {}))
+
+        handler = Announcer()
+        logger = logging.getLogger("django.channels.layers.memory")
+        logger.addHandler(handler)
+        try:
+            await layer.group_send("room", {})
+        finally:
+            logger.removeHandler(handler)
+        assert layer.dropped == 5
 
 
 class TestExpiry:
@@ -498,7 +596,7 @@ class TestReceivers:
         if not got:
             got.append(await asyncio.wait_for(layer.receive("mail"), timeout=10))
         assert got == [{"n": 1}]
-        assert is_empty_but_for_looks(layer)
+        assert is_empty_but_for_checks(layer)
 
     async def test_a_call_that_is_closed_by_hand_leaves_nothing(
         self, layer: InMemoryChannelLayer
@@ -623,11 +721,43 @@ class TestBursts:
         assert turns > before
         await ended(task)
 
+    @pytest.mark.parametrize("threads", [1, 2])
+    async def test_other_threads_get_pauses_of_the_interpreter(
+        self, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch, threads: int
+    ) -> None:
+        pauses: list[float] = []
+        monkeypatch.setattr(threading, "active_count", lambda: threads)
+        monkeypatch.setattr(time, "sleep", pauses.append)
+        for _ in range(7):
+            await layer.send("busy", {})
+        assert bool(pauses) == (threads > 1)
+        assert sum(pauses) < 0.01
+
+    @pytest.mark.parametrize("way", ["forget", "delete", "flush", "expire", "receive"])
+    async def test_nothing_is_kept_of_a_channel_that_was_full(self, way: str, clock: Clock) -> None:
+        layer = InMemoryChannelLayer(capacity=4, clock=clock)
+        for _ in range(3):
+            await layer.send("a", {})
+        assert layer._store.half_full
+        if way == "forget":
+            await layer.forget_channel("a")
+        elif way == "delete":
+            del layer.channels["a"]
+        elif way == "flush":
+            await layer.flush()
+        else:
+            if way == "receive":
+                for _ in range(3):
+                    await layer.receive("a")
+            clock.advance(61)
+            await layer.group_count("room")
+        assert not layer._store.half_full
+
     async def test_half_full_is_room_enough(self, layer: InMemoryChannelLayer) -> None:
         for number in range(5):
             with pytest.raises(StopIteration):  # it waits for nothing
                 layer.send("a", {"n": number}).send(None)
-        assert not layer._store.crowded
+        assert not layer._store.half_full
 
     async def test_whether_a_message_waits_can_be_asked(self, layer: InMemoryChannelLayer) -> None:
         assert not layer.has_messages("a")
@@ -643,6 +773,15 @@ class TestThreadsAndLoops:
     ) -> None:
         task = await waiting(layer.receive("mail"))
         await asyncio.to_thread(layer.send_sync, "mail", {"n": 1})
+        assert await asyncio.wait_for(task, timeout=10) == {"n": 1}
+
+    async def test_code_without_a_loop_wakes_a_receiver(self, layer: InMemoryChannelLayer) -> None:
+        def send() -> None:
+            with pytest.raises(StopIteration):
+                layer.send("mail", {"n": 1}).send(None)
+
+        task = await waiting(layer.receive("mail"))
+        await asyncio.to_thread(send)
         assert await asyncio.wait_for(task, timeout=10) == {"n": 1}
 
     async def test_another_loop_wakes_a_receiver(self, layer: InMemoryChannelLayer) -> None:
@@ -719,7 +858,7 @@ class TestThreadsAndLoops:
         for thread in threads:
             thread.join()
         assert sorted(got) == list(range(total))
-        assert is_empty_but_for_looks(layer)
+        assert is_empty_but_for_checks(layer)
 
     def test_a_receiver_whose_loop_is_closed_is_passed_over(
         self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
@@ -740,7 +879,7 @@ class TestThreadsAndLoops:
         gc.collect()
         asyncio.run(layer.send("mail", {"n": 2}))
         assert asyncio.run(layer.receive("mail")) == {"n": 2}
-        assert is_empty_but_for_looks(layer)
+        assert is_empty_but_for_checks(layer)
         assert {record.name for record in caplog.records} == {"asyncio"}
 
     def test_receivers_may_be_collected_in_the_middle_of_an_operation(self) -> None:
@@ -797,7 +936,7 @@ class TestListening:
         for number in range(3):
             await layer.send("mail", {"n": number})
         assert [take() for _ in range(4)] == [{"n": 0}, {"n": 1}, {"n": 2}, None]
-        assert is_empty_but_for_looks(layer, listening=True)
+        assert is_empty_but_for_checks(layer, listening=True)
 
     async def test_the_first_message_wakes_and_the_next_ones_do_not(
         self, layer: InMemoryChannelLayer

@@ -9,104 +9,107 @@ from weakref import WeakValueDictionary
 
 from channels_layers_memory._layer.codec import Payload
 
-__all__ = ["Backlog", "Backlogs", "Message", "Share"]
+__all__ = ["Backlog", "Backlogs", "Message", "SharedCapacity"]
 
-#: When it expires, its number in the order of sending, and what it says.
+#: The time when it expires, its number in the order of sending, and its content.
 Message: TypeAlias = tuple[float, int, Payload]
 
 
-class Share:
-    """How many messages wait in all the channels whose names are equal up to their `!`."""
+class SharedCapacity:
+    """Counts the messages in all channels whose names are equal up to their `!`."""
 
-    __slots__ = ("__weakref__", "held")
+    __slots__ = ("__weakref__", "used")
 
     def __init__(self) -> None:
-        """Start with none."""
-        self.held = 0
+        """Start with no message."""
+        self.used = 0
 
 
 @final
 class Backlog(deque[Message]):
     """The messages that wait in one channel, in the order in which they were sent.
 
-    Who adds or takes one counts it in `share`, if there is one.
+    Code that adds or takes a message also counts it in `shared`.
     """
 
-    __slots__ = ("look", "share")
+    __slots__ = ("next_check", "shared")
 
-    def __init__(self, share: Share | None) -> None:
+    def __init__(self, shared: SharedCapacity | None) -> None:
         """Start empty.
 
         Args:
-            share: What the channel shares its capacity with; None if it has one of its own.
+            shared: Counts the messages of the channels that share a capacity with this one; None
+                if the channel has a capacity of its own.
         """
         super().__init__()
-        self.share = share
-        #: When to look for what has expired: not after the first message does.
-        self.look = inf
+        self.shared = shared
+        #: The time of the next check for expired messages, which is never later than the time when
+        #: the first message expires.
+        self.next_check = inf
 
 
 class Backlogs:
-    """The backlogs of all channels, with the times at which to look for expired messages.
+    """The backlogs of all channels, and the times at which to check them for expired messages.
 
-    No message is in an index of its own. A look is planned for the time when the first message
-    of a backlog expires, or earlier, and stays planned when messages come and go: it then finds
-    another first message, or none. Until that look an empty backlog is kept for the messages
-    that will come, which spares making one for each.
+    Messages are not indexed one by one: each backlog has at most one check planned, at the time
+    when its first message expires, or earlier. The check stays planned when messages come and go;
+    if it finds nothing expired, the next one is planned. Until its check an empty backlog is kept
+    for the messages to come, which saves making a new one for each.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
-        #: By channel: those for which a look is planned.
+        """Start with no backlog."""
+        #: By channel: the backlogs for which a check is planned.
         self.kept: dict[str, Backlog] = {}
-        # A heap. What it holds beyond `kept` is passed over when its time comes.
-        self._looks: list[tuple[float, str]] = []
-        # By prefix, for as long as a backlog has it.
-        self._shares: WeakValueDictionary[str, Share] = WeakValueDictionary()
+        # A heap of times and channels. Entries whose backlog has been dropped, or has another
+        # `next_check` by now, are skipped when their time comes.
+        self._checks: list[tuple[float, str]] = []
+        # By prefix, for as long as a backlog refers to it.
+        self._shared: WeakValueDictionary[str, SharedCapacity] = WeakValueDictionary()
 
     @property
-    def due(self) -> float:
-        """The time of the next look; inf if none is planned."""
-        return self._looks[0][0] if self._looks else inf
+    def next_check(self) -> float:
+        """The time of the next check; inf if none is planned."""
+        return self._checks[0][0] if self._checks else inf
 
     def new(self, name: str) -> Backlog:
-        """Make a backlog, to be kept from its first message on."""
+        """Make a backlog, which is kept once its first check is planned."""
         prefix, mark, _ = name.partition("!")
-        return Backlog(self._shares.setdefault(prefix, Share()) if mark else None)
+        return Backlog(self._shared.setdefault(prefix, SharedCapacity()) if mark else None)
 
-    def plan(self, name: str, backlog: Backlog, time: float) -> None:
-        """Plan to look at a backlog at a time, and keep it until then."""
-        backlog.look = time
+    def plan_check(self, name: str, backlog: Backlog, time: float) -> None:
+        """Plan to check a backlog at a time, and keep it until then."""
+        backlog.next_check = time
         self.kept[name] = backlog
-        heapq.heappush(self._looks, (time, name))
+        heapq.heappush(self._checks, (time, name))
 
     def expire(self, now: float) -> Iterator[tuple[str, Backlog]]:
-        """Drop what has expired, and yield each channel where that was so, with its backlog."""
-        while self.due <= now:
-            time, name = heapq.heappop(self._looks)
+        """Drop expired messages, and yield each channel that had some, with its backlog."""
+        while self.next_check <= now:
+            time, name = heapq.heappop(self._checks)
             backlog = self.kept.get(name)
-            if backlog is None or backlog.look != time:
+            if backlog is None or backlog.next_check != time:
                 continue
             before = len(backlog)
             while backlog and backlog[0][0] <= now:
                 backlog.popleft()
             expired = before - len(backlog)
             if backlog:
-                self.plan(name, backlog, backlog[0][0])
+                self.plan_check(name, backlog, backlog[0][0])
             else:
                 del self.kept[name]
             if expired:
-                if backlog.share is not None:
-                    backlog.share.held -= expired
+                if backlog.shared is not None:
+                    backlog.shared.used -= expired
                 yield name, backlog
 
     def drop(self, name: str) -> None:
-        """Drop a backlog with all that is in it."""
+        """Drop a backlog and its messages."""
         backlog = self.kept.pop(name, None)
-        if backlog is not None and backlog.share is not None:
-            backlog.share.held -= len(backlog)
+        if backlog is not None and backlog.shared is not None:
+            backlog.shared.used -= len(backlog)
 
     def clear(self) -> None:
-        """Drop them all."""
+        """Drop all backlogs."""
         self.kept.clear()
-        self._looks.clear()
+        self._checks.clear()

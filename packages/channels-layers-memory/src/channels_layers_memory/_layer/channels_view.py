@@ -1,37 +1,37 @@
-"""Show the channels of a layer to those who want to look, and let them delete some."""
+"""Show programs the channels of a layer, and let them delete some."""
 
 from collections.abc import Iterator, MutableMapping
 from typing import NoReturn
 
 from channels_layers_memory._layer.backlogs import Message
-from channels_layers_memory._layer.listener import Listener
-from channels_layers_memory._layer.store import Store, Waiter
+from channels_layers_memory._layer.readers import Listener
+from channels_layers_memory._layer.store import Store, WaitingReceiver
 
 __all__ = ["Channels", "Waiting"]
 
 
-class Waiting(tuple[Message | Waiter | Listener, ...]):
-    """The messages or the receivers that wait in one channel, as they were at one look.
+class Waiting(tuple[Message | WaitingReceiver | Listener, ...]):
+    """The messages or the readers that wait in one channel, at the time of the look.
 
-    Tests of programs look at it as at an `asyncio.Queue` of messages.
+    Tests of programs use it like an `asyncio.Queue` of messages.
     """
 
     __slots__ = ()
 
     def qsize(self) -> int:
-        """Return how many messages wait; a receiver is none."""
+        """Return how many messages wait; readers are not counted."""
         return sum(isinstance(one, tuple) for one in self)
 
     def empty(self) -> bool:
-        """Tell whether no message waits."""
+        """Return whether no message waits."""
         return not self.qsize()
 
 
 class Channels(MutableMapping[str, Waiting]):
-    """What waits in each channel: messages for a receiver, or receivers for a message.
+    """The channels by name, with the messages or the readers that wait in each.
 
-    Deleting a channel drops them, with all that the layer keeps beside; a name may be deleted
-    whether or not anything waits.
+    Deleting a channel drops them, and all that the layer keeps beside. A name may be deleted
+    whether or not anything waits in its channel.
     """
 
     def __init__(self, store: Store) -> None:
@@ -39,12 +39,12 @@ class Channels(MutableMapping[str, Waiting]):
         self._store = store
 
     def __getitem__(self, name: str) -> Waiting:
-        # Not the queue itself: it would not do to change it without the indices beside it.
         waiting = self._store.channels.get(name)
+        # A copy: whoever changed the queue itself would break the indices beside it.
         return Waiting((self._store.listeners()[name],) if waiting is None else waiting)
 
     def __iter__(self) -> Iterator[str]:
-        # A copy, since another thread may send meanwhile.
+        # A copy, since another thread may send in the meantime.
         return iter(tuple(self._store.channels | self._store.listeners()))
 
     def __len__(self) -> int:
@@ -55,7 +55,8 @@ class Channels(MutableMapping[str, Waiting]):
 
     def __setitem__(self, name: str, waiting: Waiting) -> NoReturn:
         raise TypeError(
-            f"A channel comes to be when something waits in it; await send({name!r}, message)"
+            "A channel cannot be assigned; it exists while a message waits in it: "
+            f"await send({name!r}, message)"
         )
 
     def __repr__(self) -> str:

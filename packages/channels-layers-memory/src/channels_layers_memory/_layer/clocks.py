@@ -1,17 +1,20 @@
-"""Tell the time: steadily, or as a test has set it."""
+"""Tell the time: by a clock that nobody sets, or as a test has set it.
+
+Libraries such as freezegun replace `time.time` and `time.monotonic` in every module that has them
+as globals. The originals are kept here as fields of a tuple, where they are not found.
+"""
 
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-__all__ = ["UNMOVED", "movable", "steady"]
+__all__ = ["ORIGINAL", "mockable_time", "steady_time"]
 
 
-class _Unmoved(NamedTuple):
-    """What the time is read from, out of reach for what replaces these functions in all modules.
+class _OriginalClock(NamedTuple):
+    """The functions of `time` as they were at import.
 
-    freezegun does so, for example. The time since the epoch, as if the clock had never been set, is
-    `base + monotonic()`.
+    `base + monotonic()` is the time since the epoch, as if the clock had not been set since then.
     """
 
     time: Callable[[], float]
@@ -19,15 +22,15 @@ class _Unmoved(NamedTuple):
     monotonic: Callable[[], float]
 
 
-UNMOVED: Final = _Unmoved(time.time, time.time() - time.monotonic(), time.monotonic)
+ORIGINAL: Final = _OriginalClock(time.time, time.time() - time.monotonic(), time.monotonic)
 
 
-def steady() -> float:
-    """Return the seconds since the epoch, as if the clock had never been set since."""
-    return UNMOVED.base + UNMOVED.monotonic()
+def steady_time() -> float:
+    """Return the seconds since the epoch, as if the clock had not been set since the import."""
+    return ORIGINAL.base + ORIGINAL.monotonic()
 
 
-def movable() -> float:
-    """Return what `time.time` returns where a test has replaced that, or else `steady()`."""
+def mockable_time() -> float:
+    """Return `time.time()` if a test has replaced that function, or else `steady_time()`."""
     now = time.time
-    return steady() if now is UNMOVED.time else now()
+    return steady_time() if now is ORIGINAL.time else now()

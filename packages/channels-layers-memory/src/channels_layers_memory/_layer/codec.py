@@ -1,4 +1,4 @@
-"""Copy a message for its receivers: as over a network, or deeply where a project asks for it."""
+"""Copy a message for its receivers, as a network layer would, or by `copy.deepcopy` on request."""
 
 import copy
 import reprlib
@@ -8,17 +8,17 @@ from typing import Any, Final, TypeAlias
 
 import msgpack
 
-from channels_layers_memory._layer.packing_errors import explain
+from channels_layers_memory._layer.packing_errors import explain_packing_error
 
 __all__ = ["ISOLATIONS", "Encode", "Payload", "deepcopied", "packed", "shared"]
 
 # Any: the values of a message are the program's own.
 MakeCopy: TypeAlias = Callable[[], dict[str, Any]]
-#: The copy that one receiver may keep, or what makes a copy for each of several.
+#: A copy for one receiver, or a function that makes a copy for each of several.
 Payload: TypeAlias = dict[str, Any] | MakeCopy
 Encode: TypeAlias = Callable[[object], Payload]
 
-# What msgpack packs.
+# The limits of msgpack: of an int, and of the length of str and bytes.
 _LEAST: Final = -(2**63)
 _GREATEST: Final = 2**64 - 1
 _LONGEST: Final = 2**32 - 1
@@ -28,15 +28,16 @@ def packed(message: object) -> Payload:  # noqa: C901 - the price of no call for
     """Pack a message once with msgpack.
 
     Returns:
-        Its copy or copies, in which tuples have become lists, and instances of subclasses
-        instances of the plain type, as over any network layer.
+        A copy, or a function that makes copies. As over a network, tuples become lists, and
+        instances of subclasses become instances of the plain type.
 
     Raises:
-        TypeError: It is no dict, or holds what cannot be packed; the text names the path.
+        TypeError: The message is not a dict, or a value cannot be packed; the text names the path.
     """
-    # Most messages are flat and of plain values: to copy such a one has the same result, and
-    # what would be refused is left to msgpack to refuse. Exact types only, for instances of
-    # subclasses would arrive as they are. This is where the time of a send goes.
+    # Most messages are flat and hold plain values. For those a dict's copy() has the same result
+    # at a fraction of the cost, which is most of the time of a send. Only exact types count, since
+    # a copy would keep instances of subclasses. Everything else, and every value that may be
+    # rejected, is left to msgpack.
     if type(message) is dict:
         for key, value in message.items():
             if type(key) is not str or not key.isascii():
@@ -58,11 +59,11 @@ def packed(message: object) -> Payload:  # noqa: C901 - the price of no call for
     message = _require_dict(message)
     try:
         data = msgpack.packb(message)
-        # Keys of any type can be packed. To ask whether all are str, nothing is quicker than
-        # join(); that its result takes the dict's place does not matter here.
+        # msgpack packs keys of any type. join() is the quickest way to check that all keys are str;
+        # its result replaces the dict, which does not matter here.
         msgpack.unpackb(data, strict_map_key=False, object_hook="".join)
     except (TypeError, ValueError, OverflowError, BufferError, RecursionError) as error:
-        raise TypeError(explain(message, error)) from error
+        raise TypeError(explain_packing_error(message, error)) from error
     return partial(msgpack.unpackb, data)
 
 
@@ -70,7 +71,7 @@ def deepcopied(message: object) -> Payload:
     """Copy a message deeply, whatever it holds.
 
     Raises:
-        TypeError: It is no dict.
+        TypeError: The message is not a dict.
     """
     return partial(copy.deepcopy, copy.deepcopy(_require_dict(message)))
 
@@ -80,12 +81,12 @@ ISOLATIONS: Final[Mapping[str, Encode]] = {"msgpack": packed, "deepcopy": deepco
 
 
 def shared(payload: Payload) -> Payload:
-    """Make a payload fit for more than one receiver."""
+    """Return a payload that serves more than one receiver."""
     return payload if callable(payload) else payload.copy
 
 
 class _NotADictError(TypeError, AssertionError):
-    """What is to be sent is no message; tests for Channels 4 know it as an AssertionError."""
+    """The message is not a dict; tests for Channels 4 expect an AssertionError."""
 
 
 def _require_dict(message: object) -> dict[Any, Any]:

@@ -9,20 +9,22 @@ __all__ = ["Groups"]
 class Groups:
     """The members of groups, with the time at which each joined or last renewed.
 
-    `members` is the truth. Programs read it and tests clear it, so that the two indices beside
-    it may name what is no longer there, and never the other way round. No operation looks at
-    more than one group or the groups of one channel.
+    `members` decides. Programs read it and tests clear it, so the two indices beside it may name
+    memberships that no longer exist; they never lack one. No operation looks at more than one
+    group, or at more than the groups of one channel.
     """
 
     def __init__(self) -> None:
         """Start with no group."""
+        #: By group: its channels, with the time of each membership.
         self.members: dict[str, dict[str, float]] = {}
+        # All memberships (group and channel) in the order in which they expire.
         self._joined: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._groups_of: dict[str, set[str]] = {}
 
     @property
     def oldest(self) -> float:
-        """The time of the membership that was not renewed for longest; inf if there is none."""
+        """The time of the membership that expires first; inf if no channel is in a group."""
         return next(iter(self._joined.values()), inf)
 
     def add(self, group: str, channel: str, now: float) -> None:
@@ -34,7 +36,7 @@ class Groups:
         self._joined.move_to_end(membership)
 
     def discard(self, group: str, channel: str) -> None:
-        """End a membership, if there is one."""
+        """End a membership if it exists."""
         self._joined.pop((group, channel), None)
         groups = self._groups_of.get(channel)
         if groups is not None:
@@ -52,7 +54,7 @@ class Groups:
         for group in list(self._groups_of.get(channel, ())):
             self.discard(group, channel)
 
-    def sweep(self, until: float) -> None:
+    def expire(self, until: float) -> None:
         """End the memberships that were last renewed at or before a time."""
         while self._joined:
             membership, joined = next(iter(self._joined.items()))

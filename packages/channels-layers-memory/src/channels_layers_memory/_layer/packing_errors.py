@@ -1,4 +1,4 @@
-"""Say which value of a message cannot be packed, and where it is."""
+"""Find the value of a message that cannot be packed, for the text of the error."""
 
 import json
 import reprlib
@@ -7,31 +7,30 @@ from typing import Any, Final
 
 import msgpack
 
-__all__ = ["explain"]
+__all__ = ["explain_packing_error"]
 
 _HINT: Final = (
-    "expected None, bool, int, float, str, bytes, or a list or dict of these. Send what stands "
-    'for it, such as str(value) or a primary key, or set CONFIG {"isolation": "deepcopy"} for '
+    "expected None, bool, int, float, str, bytes, or a list or dict of these. Send a plain value "
+    'instead, such as str(value) or a primary key, or set CONFIG {"isolation": "deepcopy"} for '
     "this layer to pass objects"
 )
 _SHOWN: Final = 80
 
 
-def explain(message: dict[Any, Any], error: Exception) -> str:
+def explain_packing_error(message: dict[Any, Any], error: Exception) -> str:
     """Find the value because of which a message could not be packed.
-
-    Without recursion: the message may be nested more deeply than Python can call, or contain
-    itself.
 
     Args:
         message: The message.
-        error: What packing raised.
+        error: The exception that packing raised.
 
     Returns:
-        The path of the value, what is wrong with it and what to do.
+        The path of the value, its fault, and what to do instead.
     """
     if fault := _key_fault(message):
         return f"message: {fault}"
+    # Not recursive: the message may contain itself, or be nested more deeply than Python can call.
+    # These are the containers on the way to the current value, as iterators and by identity.
     open_steps = [_steps("message", message)]
     open_ids = [id(message)]
     deepest, depth = "message", 1
@@ -52,7 +51,7 @@ def explain(message: dict[Any, Any], error: Exception) -> str:
         else:
             open_steps.pop()
             open_ids.pop()
-    # Each value is sound by itself, so that it is the nesting.
+    # Each value can be packed by itself, so the nesting is too deep.
     return f"{deepest[:_SHOWN]}...: {depth} levels deep, where msgpack gave up: {error!r}"
 
 
@@ -76,7 +75,7 @@ def _key_fault(container: dict[Any, Any]) -> str | None:
 
 
 def _value_fault(value: object) -> str | None:
-    """Ask msgpack about a single value, so that there is one judge."""
+    """Return why msgpack does not pack a value by itself, or None if it does."""
     try:
         msgpack.unpackb(msgpack.packb(value))
     except OverflowError:

@@ -2,22 +2,20 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_layers_memory._layer.packing_errors import explain
+from channels_layers_memory.layer import InMemoryChannelLayer
 
 ID = uuid.UUID(int=7)
 
 
-def packing_error(message: dict[Any, Any]) -> Exception:
-    try:
-        msgpack.packb(message)
-    except (TypeError, ValueError, OverflowError, BufferError, RecursionError) as error:
-        return error
-    return TypeError("it was a key")
+def refusal(message: dict[Any, Any]) -> str:
+    """Return the text of the error that a message causes."""
+    with pytest.raises(TypeError) as caught:
+        InMemoryChannelLayer().copy_message(message)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +38,11 @@ def packing_error(message: dict[Any, Any]) -> Exception:
     ],
 )
 def test_the_value_at_fault_is_named(message: dict[Any, Any], expected: str) -> None:
-    assert explain(message, packing_error(message)).startswith(expected)
+    assert refusal(message).startswith(expected)
 
 
 def test_what_to_do_is_named() -> None:
-    text = explain({"id": ID}, packing_error({"id": ID}))
+    text = refusal({"id": ID})
     assert "str(value)" in text
     assert 'CONFIG {"isolation": "deepcopy"}' in text
 
@@ -52,15 +50,13 @@ def test_what_to_do_is_named() -> None:
 def test_a_message_that_contains_itself_is_named() -> None:
     message: dict[str, Any] = {"a": 1}
     message["self"] = [message]
-    assert explain(message, packing_error(message)) == (
-        'message["self"][0]: this dict contains itself'
-    )
+    assert refusal(message) == 'message["self"][0]: this dict contains itself'
 
 
 def test_the_same_value_twice_is_no_fault() -> None:
     part = {"id": 1}
     message = {"a": part, "b": [part, part], "c": ID}
-    assert explain(message, packing_error(message)).startswith('message["c"]: UUID')
+    assert refusal(message).startswith('message["c"]: UUID')
 
 
 def nested(depth: int, around: Callable[[Any], Any]) -> dict[str, Any]:
@@ -73,7 +69,7 @@ def nested(depth: int, around: Callable[[Any], Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("around", [lambda value: [value], lambda value: {"a": value}])
 def test_too_deep_a_message_is_named(around: Callable[[Any], Any]) -> None:
     message = nested(5000, around)
-    text = explain(message, packing_error(message))
+    text = refusal(message)
     assert text.startswith('message["a"]')
     assert "5001 levels deep" in text
     assert len(text) < 200
@@ -98,4 +94,4 @@ def test_the_fault_is_found_wherever_it_is(path: list[tuple[bool, Any]], data: A
             value, expected = {"other": sibling, "here": value}, '["here"]' + expected
     message = {"first": data.draw(sound), "top": value}
     expected = 'message["top"]' + expected
-    assert explain(message, packing_error(message)).startswith(f"{expected}: UUID cannot cross")
+    assert refusal(message).startswith(f"{expected}: UUID cannot cross")
