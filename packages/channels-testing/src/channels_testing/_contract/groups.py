@@ -1,6 +1,6 @@
 """What a channel layer does with groups: the clauses of the contract on the extension `groups`."""
 
-from channels_testing._contract import Contract, clause, expect
+from channels_testing._contract.contract import Contract, clause, expect
 
 __all__ = ["Groups"]
 

@@ -16,9 +16,9 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core.exceptions import ChannelsError
-from channels_testing import _live_databases
-from channels_testing._live_child import Launch, Prepared, revive, tell_failure
-from channels_testing._live_settings import pack
+from channels_testing._live import databases as _live_databases
+from channels_testing._live.process_startup import Launch, Prepared, revive, tell_failure
+from channels_testing._live.settings_transfer import pack
 
 __all__ = ["LiveServerError", "process_class", "start", "stop"]
 

@@ -20,7 +20,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from channels_core.forks import call_in_children
-from channels_testing._lent import (
+from channels_testing._application.lent_connection import (
     LentConnection,
     lend,
     others_cannot_pass,

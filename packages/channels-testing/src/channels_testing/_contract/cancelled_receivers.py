@@ -2,7 +2,7 @@
 
 import asyncio
 
-from channels_testing._contract import MARK, Contract, Layer, clause, expect
+from channels_testing._contract.contract import MARK, Contract, Layer, clause, expect
 
 __all__ = ["Receivers"]
 

@@ -1,6 +1,6 @@
 """What a channel layer does with channels: the clauses of the contract on sending a message."""
 
-from channels_testing._contract import MARK, Contract, clause, expect
+from channels_testing._contract.contract import MARK, Contract, clause, expect
 
 __all__ = ["Messages"]
 

@@ -3,7 +3,7 @@
 import asyncio
 import unittest
 
-from channels_testing._contract import Contract, Layer, clause, expect
+from channels_testing._contract.contract import Contract, Layer, clause, expect
 
 __all__ = ["Loops"]
 

@@ -2,7 +2,7 @@
 
 import copy
 
-from channels_testing._contract import Contract, Layer, clause, expect
+from channels_testing._contract.contract import Contract, Layer, clause, expect
 
 __all__ = ["Values"]
 

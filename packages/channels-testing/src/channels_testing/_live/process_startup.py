@@ -20,8 +20,8 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync
 
-from channels_testing import _live_databases
-from channels_testing._live_settings import PackedSettings, restore
+from channels_testing._live import databases as _live_databases
+from channels_testing._live.settings_transfer import PackedSettings, restore
 
 __all__ = ["Launch", "Prepared", "revive", "tell_failure"]
 

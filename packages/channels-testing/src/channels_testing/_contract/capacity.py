@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 from channels_core.exceptions import ChannelFull
-from channels_testing._contract import MARK, Contract, Layer, clause
+from channels_testing._contract.contract import MARK, Contract, Layer, clause
 
 __all__ = ["Capacity"]
 

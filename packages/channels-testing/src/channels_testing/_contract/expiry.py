@@ -1,7 +1,7 @@
 """How long a channel layer keeps things: the clauses of the contract on expiry."""
 
 from channels_core.exceptions import ChannelFull
-from channels_testing._contract import MARK, Contract, clause
+from channels_testing._contract.contract import MARK, Contract, clause
 
 __all__ = ["Expiry"]
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 from asgiref.sync import async_to_sync
 
 from channels_core.generic.groups import offers_groups
-from channels_testing._differences import difference
+from channels_testing._contract.first_difference import difference
 
 __all__ = ["MARK", "Contract", "Layer", "LayerNotMadeError", "clause", "expect"]
 

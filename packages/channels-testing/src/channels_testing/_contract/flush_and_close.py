@@ -3,7 +3,7 @@
 import asyncio
 
 from channels_core.generic.groups import offers_groups
-from channels_testing._contract import MARK, Contract, Layer, clause, expect
+from channels_testing._contract.contract import MARK, Contract, Layer, clause, expect
 
 __all__ = ["Ends"]
 

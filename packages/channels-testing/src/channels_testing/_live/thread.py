@@ -15,7 +15,7 @@ from textwrap import indent
 from types import SimpleNamespace
 from typing import Any, Final
 
-from channels_testing._live_process import LiveServerError, process_class
+from channels_testing._live.process import LiveServerError, process_class
 
 __all__ = ["ServerThread"]
 

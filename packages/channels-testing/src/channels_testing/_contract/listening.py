@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from channels_core.exceptions import ChannelFull
-from channels_testing._contract import MARK, Contract, Layer, clause, expect
+from channels_testing._contract.contract import MARK, Contract, Layer, clause, expect
 
 __all__ = ["Listening"]
 

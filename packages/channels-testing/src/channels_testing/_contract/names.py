@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from channels_testing._contract import Contract, clause, expect
+from channels_testing._contract.contract import Contract, clause, expect
 
 __all__ = ["Names"]
 

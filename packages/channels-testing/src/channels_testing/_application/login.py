@@ -13,7 +13,7 @@ from django.test import Client
 from channels_core.inspection import walk
 from channels_core.routing import ProtocolTypeRouter, URLRouter
 from channels_core.typing import Scope
-from channels_testing._database import new_connections_closed
+from channels_testing._application.connections import new_connections_closed
 from channels_testing._scopes import add_cookies
 
 __all__ = ["Login"]
