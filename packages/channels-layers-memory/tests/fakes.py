@@ -1,14 +1,14 @@
-"""What the tests put in the place of time and of receivers."""
+"""Stand-ins for time, limits and receivers."""
 
 from dataclasses import dataclass
 
-from channels_layers_memory._backlogs import Message
+from channels_layers_memory._layer.backlogs import Message
 
 __all__ = ["Clock", "Fixed", "Reader"]
 
 
 class Clock:
-    """A clock that stands still until it is told."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -22,7 +22,7 @@ class Clock:
 
 @dataclass
 class Fixed:
-    """Limits that are the same for all channels."""
+    """The same limits for all channels."""
 
     expiry: float = 60
     group_expiry: float = 600
@@ -40,6 +40,6 @@ class Reader:
         self.alive = True
         self.woken = 0
 
-    def wake(self, here: object = None) -> bool:
+    def wake(self, current_loop: object = None) -> bool:
         self.woken += self.alive
         return self.alive

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from channels_layers_memory import _codec
-from channels_layers_memory._codec import ISOLATIONS, Payload, deepcopied, packed, shared
+from channels_layers_memory._layer import codec
+from channels_layers_memory._layer.codec import ISOLATIONS, Payload, deepcopied, packed, shared
 
 
 def opened(payload: Payload) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_what_is_refused_and_what_arrives_is_as_through_msgpack(message: dict[An
 def test_it_is_so_at_the_limits_of_length_too(message: dict[Any, Any]) -> None:
     # Nobody has the memory for the real limit: everything is long when the limit is short.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_codec, "_LONGEST", 2)
+        patch.setattr(codec, "_LONGEST", 2)
         test_what_is_refused_and_what_arrives_is_as_through_msgpack.hypothesis.inner_test(message)  # type: ignore[attr-defined] # hypothesis adds it
 
 
@@ -131,7 +131,7 @@ def test_a_flat_message_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_long_value_is_left_to_msgpack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_codec, "_LONGEST", 3)
+    monkeypatch.setattr(codec, "_LONGEST", 3)
     assert packed({"a": "abc", "b": b"abc", "c": "aé"}) == {"a": "abc", "b": b"abc", "c": "aé"}
     for value in ("abcd", b"abcd", "éé"):
         assert callable(packed({"a": value}))
@@ -172,7 +172,7 @@ def test_instances_of_subclasses_arrive_as_the_plain_type() -> None:
 
 @pytest.mark.parametrize("message", ["text", None, [1], (("a", 1),), 5])
 @pytest.mark.parametrize("encode", ISOLATIONS.values(), ids=ISOLATIONS)
-def test_what_is_no_dict_is_refused(encode: _codec.Encode, message: object) -> None:
+def test_what_is_no_dict_is_refused(encode: codec.Encode, message: object) -> None:
     with pytest.raises(TypeError, match=r"A message must be a dict, not \w+: "):
         encode(message)
 

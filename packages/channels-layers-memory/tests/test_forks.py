@@ -3,15 +3,15 @@ import threading
 
 import pytest
 
-from channels_layers_memory._drops import Drops
-from channels_layers_memory._store import Store
+from channels_layers_memory._layer.dropped_messages import DroppedMessages
+from channels_layers_memory._layer.store import Store
 from fakes import Clock, Fixed
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
-    store, drops = Store(Fixed(), Clock()), Drops(Clock())
+    store, drops = Store(Fixed(), Clock()), DroppedMessages(Clock())
     store.put("mail", {"n": 1})
     with store._lock, drops._lock:
         child = os.fork()
@@ -23,8 +23,8 @@ def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-@pytest.mark.parametrize("thing", [Store(Fixed(), Clock()), Drops(Clock())])
-def test_start_anew_takes_another_lock(thing: Store | Drops) -> None:
+@pytest.mark.parametrize("thing", [Store(Fixed(), Clock()), DroppedMessages(Clock())])
+def test_start_anew_takes_another_lock(thing: Store | DroppedMessages) -> None:
     lock = thing._lock
     thing.start_anew()
     assert thing._lock is not lock

@@ -3,6 +3,7 @@ import gc
 import logging
 import re
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
@@ -76,7 +77,7 @@ def is_empty(layer: InMemoryChannelLayer) -> bool:
         or layer.groups
         or store._thrown_away
         or store._backlogs.kept
-        or store._backlogs._shares
+        or store._backlogs._shared
         or store.groups._joined
         or store.groups._groups_of
     )
@@ -131,6 +132,50 @@ class TestWhatProgramsTouch:
         layer._clean_expired()
         assert not layer.channels
 
+    async def test_channels_show_what_waits_as_it_is_at_each_look(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        assert layer.channels == {}
+        assert not layer.channels
+        await layer.send("mail", {"n": 1})
+        await layer.send("mail", {"n": 2})
+        task = await waiting(layer.receive("chat"))
+        assert list(layer.channels) == ["mail", "chat"]
+        assert "mail" in layer.channels
+        assert len(layer.channels) == 2
+        assert [message[2] for message in layer.channels["mail"]] == [{"n": 1}, {"n": 2}]
+        # Tests look at them like at queues of messages; a receiver that waits is none.
+        assert (layer.channels["mail"].qsize(), layer.channels["mail"].empty()) == (2, False)
+        assert (layer.channels["chat"].qsize(), layer.channels["chat"].empty()) == (0, True)
+        assert "'mail'" in repr(layer.channels)
+        with pytest.raises(KeyError):
+            layer.channels["other"]
+        await ended(task)
+
+    async def test_a_channel_may_be_deleted_whether_or_not_anything_waits(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        task = await waiting(layer.receive("chat"))
+        await layer.send("chat", {"n": 1})
+        del layer.channels["chat"]
+        assert await task == {"n": 1}
+
+    async def test_channels_may_be_deleted_from_in_a_loop(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        for name in ("a", "b!1"):
+            await layer.send(name, {})
+        for name in layer.channels:
+            del layer.channels[name]
+        assert layer.channels == {}
+        await layer.send("a", {})
+        layer.channels.clear()
+        assert layer.channels == {}
+
+    def test_a_channel_cannot_be_assigned(self, layer: InMemoryChannelLayer) -> None:
+        with pytest.raises(TypeError, match="await send\\('mail', message\\)"):
+            layer.channels["mail"] = ()
+
 
 class TestMessages:
     async def test_they_arrive_in_the_order_in_which_they_were_sent(
@@ -139,7 +184,7 @@ class TestMessages:
         for number in range(3):
             await layer.send("mail", {"type": "n", "n": number})
         assert [(await layer.receive("mail"))["n"] for _ in range(3)] == [0, 1, 2]
-        assert is_empty_but_for_looks(layer)
+        assert is_empty_but_for_checks(layer)
 
     async def test_each_arrives_once(self, layer: InMemoryChannelLayer) -> None:
         await layer.send("mail", {"n": 1})
@@ -192,10 +237,10 @@ class TestMessages:
         assert await layer.receive("mail") == {"id": uuid.UUID(int=1), "place": (1, [2])}
 
 
-def is_empty_but_for_looks(layer: InMemoryChannelLayer) -> bool:
-    """Tell whether nothing waits, though a look at what did may still be planned."""
+def is_empty_but_for_checks(layer: InMemoryChannelLayer, *, listening: bool = False) -> bool:
+    """Return whether no message waits, though a check for expired ones may still be planned."""
     kept = layer._store._backlogs.kept
-    return not layer.channels and not layer.groups and not any(kept.values())
+    return bool(layer.channels) <= listening and not layer.groups and not any(kept.values())
 
 
 class TestNames:
@@ -311,6 +356,59 @@ class TestCapacity:
         await layer.group_send("room", {})
         assert layer.dropped == 0
         assert caplog.records == []
+
+
+class TestDroppedMessages:
+    """`dropped`, and the warnings about it."""
+
+    @pytest.fixture
+    async def layer(self, clock: Clock) -> InMemoryChannelLayer:
+        layer = InMemoryChannelLayer(capacity=0, clock=clock)
+        for group, members in (("room", 3), ("hall", 2)):
+            for number in range(members):
+                await layer.group_add(group, f"{group}.{number}")
+        return layer
+
+    async def test_the_first_warning_names_the_group_and_the_count(
+        self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await layer.group_send("room", {})
+        assert layer.dropped == 3
+        [record] = caplog.records
+        assert (record.name, record.levelno) == ("django.channels.layers.memory", logging.WARNING)
+        assert "'room'" in record.getMessage()
+        assert "3 message(s)" in record.getMessage()
+
+    async def test_later_ones_are_counted_together_every_ten_seconds(
+        self, layer: InMemoryChannelLayer, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await layer.group_send("room", {})
+        clock.advance(9)
+        await layer.group_send("room", {})
+        await layer.group_send("hall", {})
+        assert len(caplog.records) == 1
+        clock.advance(1)
+        await layer.group_send("hall", {})
+        assert layer.dropped == 10
+        told = caplog.records[1].getMessage()
+        assert "'hall'" in told
+        assert "7 message(s)" in told
+
+    async def test_a_logging_handler_may_itself_send_to_a_full_group(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        class Announcer(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                in_thread(lambda: layer.group_send_sync("hall", {}))
+
+        handler = Announcer()
+        logger = logging.getLogger("django.channels.layers.memory")
+        logger.addHandler(handler)
+        try:
+            await layer.group_send("room", {})
+        finally:
+            logger.removeHandler(handler)
+        assert layer.dropped == 5
 
 
 class TestExpiry:
@@ -498,7 +596,7 @@ class TestReceivers:
         if not got:
             got.append(await asyncio.wait_for(layer.receive("mail"), timeout=10))
         assert got == [{"n": 1}]
-        assert is_empty_but_for_looks(layer)
+        assert is_empty_but_for_checks(layer)
 
     async def test_a_call_that_is_closed_by_hand_leaves_nothing(
         self, layer: InMemoryChannelLayer
@@ -623,11 +721,43 @@ class TestBursts:
         assert turns > before
         await ended(task)
 
+    @pytest.mark.parametrize("threads", [1, 2])
+    async def test_other_threads_get_pauses_of_the_interpreter(
+        self, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch, threads: int
+    ) -> None:
+        pauses: list[float] = []
+        monkeypatch.setattr(threading, "active_count", lambda: threads)
+        monkeypatch.setattr(time, "sleep", pauses.append)
+        for _ in range(7):
+            await layer.send("busy", {})
+        assert bool(pauses) == (threads > 1)
+        assert sum(pauses) < 0.01
+
+    @pytest.mark.parametrize("way", ["forget", "delete", "flush", "expire", "receive"])
+    async def test_nothing_is_kept_of_a_channel_that_was_full(self, way: str, clock: Clock) -> None:
+        layer = InMemoryChannelLayer(capacity=4, clock=clock)
+        for _ in range(3):
+            await layer.send("a", {})
+        assert layer._store.half_full
+        if way == "forget":
+            await layer.forget_channel("a")
+        elif way == "delete":
+            del layer.channels["a"]
+        elif way == "flush":
+            await layer.flush()
+        else:
+            if way == "receive":
+                for _ in range(3):
+                    await layer.receive("a")
+            clock.advance(61)
+            await layer.group_count("room")
+        assert not layer._store.half_full
+
     async def test_half_full_is_room_enough(self, layer: InMemoryChannelLayer) -> None:
         for number in range(5):
             with pytest.raises(StopIteration):  # it waits for nothing
                 layer.send("a", {"n": number}).send(None)
-        assert not layer._store.crowded
+        assert not layer._store.half_full
 
     async def test_whether_a_message_waits_can_be_asked(self, layer: InMemoryChannelLayer) -> None:
         assert not layer.has_messages("a")
@@ -643,6 +773,15 @@ class TestThreadsAndLoops:
     ) -> None:
         task = await waiting(layer.receive("mail"))
         await asyncio.to_thread(layer.send_sync, "mail", {"n": 1})
+        assert await asyncio.wait_for(task, timeout=10) == {"n": 1}
+
+    async def test_code_without_a_loop_wakes_a_receiver(self, layer: InMemoryChannelLayer) -> None:
+        def send() -> None:
+            with pytest.raises(StopIteration):
+                layer.send("mail", {"n": 1}).send(None)
+
+        task = await waiting(layer.receive("mail"))
+        await asyncio.to_thread(send)
         assert await asyncio.wait_for(task, timeout=10) == {"n": 1}
 
     async def test_another_loop_wakes_a_receiver(self, layer: InMemoryChannelLayer) -> None:
@@ -719,7 +858,7 @@ class TestThreadsAndLoops:
         for thread in threads:
             thread.join()
         assert sorted(got) == list(range(total))
-        assert is_empty_but_for_looks(layer)
+        assert is_empty_but_for_checks(layer)
 
     def test_a_receiver_whose_loop_is_closed_is_passed_over(
         self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
@@ -740,7 +879,7 @@ class TestThreadsAndLoops:
         gc.collect()
         asyncio.run(layer.send("mail", {"n": 2}))
         assert asyncio.run(layer.receive("mail")) == {"n": 2}
-        assert is_empty_but_for_looks(layer)
+        assert is_empty_but_for_checks(layer)
         assert {record.name for record in caplog.records} == {"asyncio"}
 
     def test_receivers_may_be_collected_in_the_middle_of_an_operation(self) -> None:
@@ -775,6 +914,213 @@ class TestThreadsAndLoops:
         tasks.clear()
         gc.collect()
         assert asyncio.run(layer.receive("mail")) == {"n": 1}
+
+
+class Bell:
+    """A reader that counts how often it is woken."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+        self.rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self.rings += 1
+        self.rung.set()
+
+
+class TestListening:
+    """`listen`: reading a channel without a task."""
+
+    async def test_messages_are_taken_in_order(self, layer: InMemoryChannelLayer) -> None:
+        take = layer.listen("mail", Bell().ring)
+        for number in range(3):
+            await layer.send("mail", {"n": number})
+        assert [take() for _ in range(4)] == [{"n": 0}, {"n": 1}, {"n": 2}, None]
+        assert is_empty_but_for_checks(layer, listening=True)
+
+    async def test_the_first_message_wakes_and_the_next_ones_do_not(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        assert bell.rings == 0
+        await layer.send("mail", {"n": 1})
+        await layer.send("mail", {"n": 2})
+        assert bell.rings == 1
+        while take():
+            pass
+        await layer.send("mail", {"n": 3})
+        assert bell.rings == 2
+
+    async def test_a_group_wakes_each_member(self, layer: InMemoryChannelLayer) -> None:
+        bells = {name: Bell() for name in ("a", "b")}
+        takes = {name: layer.listen(name, bell.ring) for name, bell in bells.items()}
+        for name in bells:
+            await layer.group_add("room", name)
+        await layer.group_send("room", {"deep": [1]})
+        assert [bell.rings for bell in bells.values()] == [1, 1]
+        first, second = (take() for take in takes.values())
+        assert first == second == {"deep": [1]}
+        assert first is not second
+
+    async def test_a_message_that_is_there_already_is_taken_at_once(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        await layer.send("mail", {"n": 1})
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        assert bell.rings == 0
+        await turn()
+        # A reader that waits first is woken for it.
+        assert bell.rings == 1
+        assert take() == {"n": 1}
+
+    async def test_messages_count_towards_the_capacity_until_they_are_taken(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        take = layer.listen("web!a", Bell().ring)
+        for number in range(3):
+            await layer.send("web!a", {"n": number})
+        with pytest.raises(ChannelFull):
+            await layer.send("web!a", {})
+        assert take() == {"n": 0}
+        await layer.send("web!a", {})
+
+    async def test_an_expired_message_is_passed_over(
+        self, layer: InMemoryChannelLayer, clock: Clock
+    ) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        await layer.send("mail", {"n": 1})
+        clock.advance(59)
+        await layer.send("mail", {"n": 2})
+        clock.advance(1)
+        assert take() == {"n": 2}
+        await layer.send("mail", {"n": 3})
+        clock.advance(60)
+        assert take() is None
+        await layer.send("mail", {"n": 4})
+        assert bell.rings == 3
+        assert take() == {"n": 4}
+
+    async def test_a_forgotten_channel_wakes_no_more(self, layer: InMemoryChannelLayer) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        in_thread(lambda: asyncio.run(layer.send("mail", {"n": 1})))
+        await layer.forget_channel("mail")
+        await turn()
+        assert bell.rings == 0
+        assert take() is None
+        assert is_empty(layer)
+        await layer.send("mail", {"n": 2})
+        assert bell.rings == 0
+
+    async def test_a_later_call_replaces_an_earlier_one(self, layer: InMemoryChannelLayer) -> None:
+        first, second = Bell(), Bell()
+        takes = [layer.listen("mail", bell.ring) for bell in (first, second)]
+        await layer.send("mail", {"n": 1})
+        assert (first.rings, second.rings) == (0, 1)
+        assert takes[1]() == {"n": 1}
+
+    async def test_a_receive_that_waits_goes_first(self, layer: InMemoryChannelLayer) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        task = await waiting(layer.receive("mail"))
+        await layer.send("mail", {"n": 1})
+        await layer.send("mail", {"n": 2})
+        assert await task == {"n": 1}
+        assert bell.rings == 1
+        # One that is called now takes the first message that waits.
+        assert await layer.receive("mail") == {"n": 2}
+        assert take() is None
+
+    async def test_a_message_that_a_receive_gives_back_wakes(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        task = await waiting(layer.receive("mail"))
+        await layer.send("mail", {"n": 1})
+        await ended(task)
+        await turn()
+        assert bell.rings == 1
+        assert take() == {"n": 1}
+
+    @pytest.mark.parametrize("loop", [False, True])
+    async def test_a_thread_wakes_it_in_its_own_loop(
+        self, layer: InMemoryChannelLayer, loop: bool
+    ) -> None:
+        threads: list[int] = []
+        bell = Bell()
+
+        def wake() -> None:
+            threads.append(threading.get_ident())
+            bell.ring()
+
+        take = layer.listen("mail", wake)
+        if loop:
+            sending = asyncio.to_thread(asyncio.run, layer.send("mail", {"n": 1}))
+        else:
+            sending = asyncio.to_thread(layer.send_sync, "mail", {"n": 1})
+        await sending
+        await asyncio.wait_for(bell.rung.wait(), timeout=10)
+        assert threads == [threading.get_ident()]
+        assert take() == {"n": 1}
+
+    def test_a_loop_that_is_closed_is_passed_over(self, layer: InMemoryChannelLayer) -> None:
+        async def listen() -> object:
+            return layer.listen("mail", Bell().ring)
+
+        take = asyncio.run(listen())
+        asyncio.run(layer.send("mail", {"n": 1}))
+        assert asyncio.run(layer.receive("mail")) == {"n": 1}
+        del take
+
+    async def test_one_that_is_thrown_away_leaves_nothing(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        takes = [layer.listen(name, Bell().ring) for name in ("mail", "chat", "news")]
+        assert list(layer.channels) == ["mail", "chat", "news"]
+        takes.clear()
+        gc.collect()
+        assert layer.channels == {}
+        await layer.send("mail", {"n": 1})
+        await layer.forget_channel("mail")
+        take = layer.listen("mail", Bell().ring)
+        assert list(layer._store._listeners) == ["mail"]
+        assert take() is None
+
+    async def test_it_is_seen_among_the_channels(self, layer: InMemoryChannelLayer) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        assert "mail" in layer.channels
+        assert len(layer.channels) == 1
+        assert (len(layer.channels["mail"]), layer.channels["mail"].empty()) == (1, True)
+        await layer.send("mail", {"n": 1})
+        assert layer.channels["mail"].qsize() == 1
+        layer.channels = {}
+        assert layer.channels == {}
+        await layer.send("mail", {"n": 2})
+        assert bell.rings == 1
+        assert take() == {"n": 2}
+
+    async def test_a_flush_leaves_it_listening(self, layer: InMemoryChannelLayer) -> None:
+        bell = Bell()
+        take = layer.listen("mail", bell.ring)
+        await layer.send("mail", {"n": 1})
+        await layer.flush()
+        assert take() is None
+        await layer.send("mail", {"n": 2})
+        assert bell.rings == 2
+
+    async def test_a_bad_name_is_refused(self, layer: InMemoryChannelLayer) -> None:
+        with pytest.raises(TypeError, match="Channel name must be"):
+            layer.listen("two words", Bell().ring)
+
+    def test_it_needs_an_event_loop(self, layer: InMemoryChannelLayer) -> None:
+        with pytest.raises(RuntimeError):
+            layer.listen("mail", print)
+        assert layer.channels == {}
 
 
 class TestNewChannel:

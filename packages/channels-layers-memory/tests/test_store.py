@@ -8,8 +8,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from channels_layers_memory._backlogs import Backlog, Message
-from channels_layers_memory._store import OVERDUE, Store
+from channels_layers_memory._layer.backlogs import Backlog, Message
+from channels_layers_memory._layer.store import OVERDUE, Store
 from fakes import Clock, Fixed, Reader
 
 EXPIRY, GROUP_EXPIRY, CAPACITY = 10, 35, 3
@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def send(self, name: str) -> None:
-        if self.clock.now >= self.store._due + OVERDUE:
+        if self.clock.now >= self.store._messages_due + OVERDUE:
             self.model.sweep()
         number = next(self.numbers)
         accepted = self.model.put(name, number)
@@ -241,12 +241,12 @@ class Machine(RuleBasedStateMachine):
         held: dict[str, int] = {}
         for name, backlog in backlogs.kept.items():
             assert (self.store.channels.get(name) is backlog) == bool(backlog)
-            assert backlog.look >= backlogs.due >= self.store._due
-            assert not backlog or backlog.look <= backlog[0][0]
+            assert backlog.next_check >= backlogs.next_check >= self.store._messages_due
+            assert not backlog or backlog.next_check <= backlog[0][0]
             prefix, mark, _ = name.partition("!")
             if mark:
                 held[prefix] = held.get(prefix, 0) + len(backlog)
-        assert {prefix: share.held for prefix, share in backlogs._shares.items()} == held
+        assert {prefix: share.used for prefix, share in backlogs._shared.items()} == held
         assert self.store.groups.oldest + GROUP_EXPIRY >= self.store._groups_due
 
     def teardown(self) -> None:
@@ -260,9 +260,9 @@ class Machine(RuleBasedStateMachine):
         assert self.store.groups.members == {}
         assert self.store.channels == {}
         assert self.store._backlogs.kept == {}
-        assert self.store._backlogs._looks == []
+        assert self.store._backlogs._checks == []
         assert not self.store._thrown_away
-        assert self.store._due == inf
+        assert self.store._messages_due == inf
 
 
 TestStore = Machine.TestCase
@@ -414,10 +414,10 @@ def test_a_reader_that_is_thrown_away_during_a_sweep_is_not_forgotten(
     assert isinstance(first, Reader)
 
     class Troublesome(Reader):
-        def wake(self, here: object = None) -> bool:
+        def wake(self, current_loop: object = None) -> bool:
             assert isinstance(other, Reader)
             store.give_up_later("b", other)
-            return super().wake(here)
+            return super().wake(current_loop)
 
     heir = store.take("a", Troublesome)
     store.put("a", {"n": 1})
@@ -425,7 +425,7 @@ def test_a_reader_that_is_thrown_away_during_a_sweep_is_not_forgotten(
     assert handed(heir)[2] == {"n": 1}
     assert store.channels == {}
     store.members("any")
-    assert store._due == inf
+    assert store._messages_due == inf
 
 
 def test_threads_take_each_message_once(store: Store) -> None:
@@ -463,4 +463,4 @@ def test_threads_take_each_message_once(store: Store) -> None:
         taken.append(payload["n"])
     assert sorted(taken) == list(range(per_thread * threads))
     assert store.channels == {}
-    assert [share.held for share in store._backlogs._shares.values()] == [0]
+    assert [share.used for share in store._backlogs._shared.values()] == [0]

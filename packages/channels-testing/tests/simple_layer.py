@@ -37,6 +37,7 @@ class Store:
         self.queues: dict[str, Queue] = defaultdict(list)
         self.waiting: dict[str, list[Future[None]]] = defaultdict(list)
         self.groups: dict[str, dict[str, float]] = defaultdict(dict)
+        self.listening: dict[str, tuple[asyncio.AbstractEventLoop, Callable[[], object]]] = {}
 
 
 class SimpleLayer(BaseChannelLayer):
@@ -90,6 +91,17 @@ class SimpleLayer(BaseChannelLayer):
         for future in self.store.waiting.pop(channel, []):
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
+        if channel in self.store.listening:
+            self.ring(*self.store.listening[channel])
+
+    def ring(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], object]) -> None:
+        """Tell a listener that a message has arrived."""
+        loop.call_soon_threadsafe(wake)
+
+    def take_now(self, channel: str) -> Any:
+        """Take what waits in a channel that is listened to."""
+        with self.store.lock:
+            return self.unpack(self.take(channel)) if self.queue(channel) else None
 
     def take(self, channel: str) -> Any:
         return self.queue(channel).pop(0)[1]
@@ -117,6 +129,11 @@ class SimpleLayer(BaseChannelLayer):
                 self.store.waiting[channel].append(future)
             await asyncio.wrap_future(future)
 
+    def listen(self, channel: str, wake: Callable[[], object]) -> Callable[[], Any]:
+        self.check(channel)
+        self.store.listening[channel] = (asyncio.get_running_loop(), wake)
+        return lambda: self.take_now(channel)
+
     async def group_add(self, group: str, channel: str) -> None:
         self.check_group(group)
         self.check(channel)
@@ -142,6 +159,7 @@ class SimpleLayer(BaseChannelLayer):
 
     async def forget_channel(self, channel: str) -> None:
         self.store.queues.pop(channel, None)
+        self.store.listening.pop(channel, None)
         for members in self.store.groups.values():
             members.pop(channel, None)
 

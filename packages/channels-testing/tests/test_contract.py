@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from channels_testing._contract import Contract, LayerNotMadeError, clause, expect
+from channels_testing._contract.contract import Contract, LayerNotMadeError, clause, expect
 
 
 class Layer:

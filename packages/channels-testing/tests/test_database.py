@@ -40,8 +40,8 @@ from django.urls import path
 
 from channels_core.db import database_sync_to_async
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from channels_testing import _database
-from channels_testing._lent import LentConnection
+from channels_testing._application import connections as _database
+from channels_testing._application.lent_connection import LentConnection
 from channels_testing.application import ApplicationCommunicator
 from channels_testing.http import HttpCommunicator
 from channels_testing.websocket import WebsocketCommunicator
@@ -645,7 +645,7 @@ class TestWithoutADatabase:
         program = """
 import asyncio
 from asgiref.sync import async_to_sync
-from channels_testing._database import lent_connections
+from channels_testing._application.connections import lent_connections
 from channels_testing.application import ApplicationCommunicator
 
 async def application(scope, receive, send):

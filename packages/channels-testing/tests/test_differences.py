@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from channels_testing._differences import difference
+from channels_testing._contract.first_difference import difference
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Receive, Scope, Send
-from channels_testing._explain import brief, state_of
+from channels_testing._failure_text import brief, state_of
 from channels_testing.application import ApplicationCommunicator
 
 # A net, for a machine under load.

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from channels_testing import _database
+from channels_testing._application import connections as _database
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -17,7 +17,12 @@ from django.db import (
     transaction,
 )
 
-from channels_testing._lent import LentConnection, lend, others_cannot_pass, when_the_test_ends
+from channels_testing._application.lent_connection import (
+    LentConnection,
+    lend,
+    others_cannot_pass,
+    when_the_test_ends,
+)
 
 
 def names() -> list[str]:

@@ -18,9 +18,10 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.conf import settings
 
-from channels_testing import _live_child, _live_databases
-from channels_testing._live_child import Launch, Prepared, revive, tell_stacks
-from channels_testing._live_settings import pack
+from channels_testing._live import databases as _live_databases
+from channels_testing._live import process_startup as _live_child
+from channels_testing._live.process_startup import Launch, Prepared, revive, tell_stacks
+from channels_testing._live.settings_transfer import pack
 
 #: A net, for a machine under load.
 SECONDS = 60

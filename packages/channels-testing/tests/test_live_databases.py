@@ -13,8 +13,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django.plugin import DjangoDbBlocker
 
 import live_site
-from channels_testing import _live_databases
-from channels_testing._live_databases import (
+from channels_testing._live import databases as _live_databases
+from channels_testing._live.databases import (
     forget_inherited,
     in_memory,
     names,

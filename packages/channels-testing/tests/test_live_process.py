@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_testing import _live_databases
-from channels_testing._live_process import LiveServerError, process_class, start, stop
+from channels_testing._live import databases as _live_databases
+from channels_testing._live.process import LiveServerError, process_class, start, stop
 
 
 class FakeProcess:

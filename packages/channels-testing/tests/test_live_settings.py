@@ -12,8 +12,8 @@ from django.core.exceptions import AppRegistryNotReady, ImproperlyConfigured
 from django.db import connections
 from django.test import override_settings
 
-from channels_testing import _live_settings
-from channels_testing._live_settings import PackedSettings, pack, restore
+from channels_testing._live import settings_transfer as _live_settings
+from channels_testing._live.settings_transfer import PackedSettings, pack, restore
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from urllib.request import urlopen
 import pytest
 
 import live_site
-from channels_testing import _live_thread
-from channels_testing._live_process import LiveServerError
-from channels_testing._live_thread import ServerThread
+from channels_testing._live import thread as _live_thread
+from channels_testing._live.process import LiveServerError
+from channels_testing._live.thread import ServerThread
 
 
 def get_application() -> Any:

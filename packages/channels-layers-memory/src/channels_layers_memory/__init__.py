@@ -1,6 +1,28 @@
-"""The in-memory channel layer of Channels for Django."""
+"""The in-memory channel layer of Channels for Django.
 
-__all__ = ["__version__"]
+`InMemoryChannelLayer` is imported when it is first used, so that importing this package costs
+nothing.
+"""
 
-#: The same as in pyproject.toml; the metadata are missing where a program is frozen or vendored.
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from channels_layers_memory.layer import InMemoryChannelLayer
+
+__all__ = ["InMemoryChannelLayer", "__version__"]
+
+#: The same as in pyproject.toml. Not read from the package's metadata, which a frozen or vendored
+#: program lacks.
 __version__: str = "1.0.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "InMemoryChannelLayer":
+        from channels_layers_memory.layer import InMemoryChannelLayer
+
+        return InMemoryChannelLayer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

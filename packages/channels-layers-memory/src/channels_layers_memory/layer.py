@@ -8,25 +8,26 @@ from typing import Any, ClassVar, Final, Self
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage, Message
-from channels_layers_memory._backlogs import Backlog
-from channels_layers_memory._clocks import movable, steady
-from channels_layers_memory._codec import ISOLATIONS, shared
-from channels_layers_memory._drops import Drops
-from channels_layers_memory._giving_way import give_way
-from channels_layers_memory._receiver import Receiver, running_loop
-from channels_layers_memory._store import Store
-from channels_layers_memory._view import Channels
+from channels_layers_memory._layer.backlogs import Backlog
+from channels_layers_memory._layer.backpressure import wait_for_readers
+from channels_layers_memory._layer.channels_view import Channels
+from channels_layers_memory._layer.clocks import mockable_time, steady_time
+from channels_layers_memory._layer.codec import ISOLATIONS, shared
+from channels_layers_memory._layer.dropped_messages import DroppedMessages
+from channels_layers_memory._layer.readers import Listener, Receiver, running_loop
+from channels_layers_memory._layer.store import Store
 
 __all__ = ["InMemoryChannelLayer"]
 
+# How many checked channel names a layer remembers.
 _REMEMBERED: Final = 10_000
 
 
 class InMemoryChannelLayer(BaseChannelLayer):
     """A channel layer within one process, for all its threads and event loops.
 
-    Messages: dicts with str keys, of what msgpack packs. Each receiver gets a copy of its own,
-    the same that it would get over a network.
+    Messages: dicts with str keys and values that msgpack packs. Each receiver gets a copy of its
+    own, equal to the one that it would get over a network.
 
     Source: the channel layer specification of Channels, with the extensions `groups` and `flush`.
     """
@@ -54,14 +55,14 @@ class InMemoryChannelLayer(BaseChannelLayer):
             channel_capacity: Capacities of the channels whose name matches a glob or a compiled
                 pattern; the first match counts.
             isolation: `"msgpack"`, or `"deepcopy"` to let objects pass.
-            clock: Tells the time in seconds, for messages and memberships; a test may bring its
-                own. If None, messages expire by `time.time` where a test has replaced that, and
-                all else by a clock that nobody sets.
-            kwargs: Nothing; what is left over is refused by name.
+            clock: Tells the time in seconds, for messages and memberships; a test may pass its
+                own. If None, messages expire by `time.time` if a test has replaced that function,
+                and everything else by a clock that nobody sets.
+            kwargs: Rejected; the TypeError names each unknown option.
 
         Raises:
-            TypeError: There is no such option.
-            ValueError: There is no such isolation.
+            TypeError: An option is unknown.
+            ValueError: `isolation` is unknown.
         """
         if kwargs:
             raise TypeError(
@@ -79,24 +80,27 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self._start()
 
     def _start(self) -> None:
-        """Be empty."""
+        """Become empty."""
         clock = self._clock
+        # Channel names that have been checked and found valid.
         self._checked: set[str] = set()
-        self._store = Store(limits=self, clock=clock or movable, group_clock=clock or steady)
+        self._store = Store(
+            limits=self, clock=clock or mockable_time, group_clock=clock or steady_time
+        )
         self._channels = Channels(self._store)
-        self._drops = Drops(clock or steady)
+        self._dropped = DroppedMessages(clock or steady_time)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return an empty layer with the same options; Django copies what tests keep in a class."""
+        """Return an empty layer with the same options: Django copies the class data of tests."""
         layer = copy(self)
         layer._start()
         return layer
 
-    # To look at
+    # For tests of programs
 
     @property
     def channels(self) -> MutableMapping[str, Any]:
-        """The channels in which messages or receivers wait, by name; may be deleted from."""
+        """The channels in which messages or readers wait, by name; entries may be deleted."""
         return self._channels
 
     @channels.setter
@@ -108,43 +112,43 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     @property
     def groups(self) -> dict[str, dict[str, float]]:
-        """The channels of each group, with the clock's time when they joined; may be cleared."""
+        """The channels of each group, with the time when each joined; may be cleared."""
         return self._store.groups.members
 
     @groups.setter
     def groups(self, groups: dict[str, dict[str, float]]) -> None:
-        """Have other groups instead."""
+        """Replace all groups."""
         self._store.replace_groups(groups)
 
     @property
     def dropped(self) -> int:
         """How many messages to groups were dropped because a member was full."""
-        return self._drops.total
+        return self._dropped.total
 
     # Channels
 
     async def send(self, channel: str, message: AnyMessage) -> None:
-        """Send a message to a channel: to the receiver that waits longest, or else into its queue.
+        """Send a message to a channel: to the receiver that has waited longest, or to its queue.
 
         Raises:
             ChannelFull: The channel holds as many messages as its capacity allows.
-            TypeError: The name is not valid, or the message cannot cross a channel layer.
+            TypeError: The name is not valid, or the message cannot be packed.
         """
         if type(channel) is not str or channel not in self._checked:
             self._check(channel)
-        if channel in self._store.crowded:
-            await give_way(self._store, (channel,))
+        if channel in self._store.half_full:
+            await wait_for_readers(self._store, (channel,))
         if not self._store.put(channel, self._encode(message)):
             raise ChannelFull(
                 f"Channel {channel!r} is at its capacity of {self.get_capacity(channel)} "
-                "messages: nobody receives, or not as fast as they are sent"
+                "messages: they are sent faster than they are received, if at all"
             )
 
     async def receive(self, channel: str) -> dict[str, Any]:
         """Wait for the next message of a channel.
 
-        A message that reached a call which is cancelled goes to the next receiver, or back to
-        the front of the queue.
+        When a call is cancelled that a message has already reached, that message goes to the next
+        receiver, or back to the front of the queue.
         """
         if type(channel) is not str or channel not in self._checked:
             self._check(channel)
@@ -158,16 +162,47 @@ class InMemoryChannelLayer(BaseChannelLayer):
             except BaseException:
                 self._store.give_up(channel, taken)
                 raise
-            assert taken.message is not None  # else it would not have been woken
+            assert taken.message is not None  # it is woken only once this is set
             taken = taken.message
         payload = taken[2]
         return payload() if callable(payload) else payload
+
+    def listen(
+        self, channel: str, wake: Callable[[], object]
+    ) -> Callable[[], dict[str, Any] | None]:
+        """Read a channel without a task that waits, in the event loop that runs.
+
+        Messages stay in the channel until they are taken, and count towards its capacity. A
+        `receive` on the same channel competes with the listener: one that is waiting when a
+        message arrives gets it, and one that is called later takes the first message that waits.
+        Listening ends with `forget_channel`, with another call of `listen` for the same channel,
+        and when the program drops the returned function.
+
+        Args:
+            channel: The name of the channel.
+            wake: Called in this event loop when a message arrives after the returned function
+                has found none, or has not been called yet. It may be called within `send`, and
+                should do no more than set a future or a flag.
+
+        Returns:
+            A function that takes the next message, or returns None if none waits now. Once woken,
+            call it until it returns None: only then does the next message wake again.
+
+        Raises:
+            TypeError: The name is not valid.
+            RuntimeError: No event loop runs in this thread.
+        """
+        if type(channel) is not str or channel not in self._checked:
+            self._check(channel)
+        listener = Listener(channel, self._store.take_for_listener, wake)
+        self._store.listen(channel, listener)
+        return listener.take
 
     def copy_message(self, message: Message) -> dict[str, Any]:
         """Return the copy of a message that a receiver would get.
 
         Raises:
-            TypeError: The message cannot cross a channel layer.
+            TypeError: The message cannot be packed.
         """
         payload = self._encode(message)
         return payload() if callable(payload) else payload
@@ -176,18 +211,19 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """Return whether `receive` would find a message in a channel at once."""
         return type(self._store.channels.get(channel)) is Backlog
 
-    # Programs wrap these two in their tests, or call them. Nothing here does: they cost a call.
+    # Tests of programs call or wrap these two methods of the upstream layer. The layer itself does
+    # not call them, since that would cost a call per message.
 
     def _clean_expired(self) -> None:
-        """Drop what has expired."""
-        self._store.sweep()
+        """Drop expired messages and memberships."""
+        self._store.drop_expired()
 
     def _remove_from_groups(self, channel: str) -> None:
         """End all memberships of a channel."""
         self._store.forget_memberships(channel)
 
     def _check(self, channel: str) -> None:
-        """Check a name, and remember it if it is valid: to look at each letter takes long."""
+        """Check a channel name, and remember it if it is valid, since checking takes long."""
         self.require_valid_channel_name(channel)
         if len(self._checked) >= _REMEMBERED:
             self._checked.clear()
@@ -196,8 +232,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Return a new process-specific channel name that nobody can guess.
 
-        It is random on both sides of its `!`: capacity is counted over the names that share
-        the part before it, and no consumer should eat up another's.
+        It is random on both sides of its `!`: names that share the part before it share a
+        capacity, and a consumer must not use up the capacity of another.
 
         Args:
             prefix: What the name starts with.
@@ -208,16 +244,16 @@ class InMemoryChannelLayer(BaseChannelLayer):
         return name
 
     async def forget_channel(self, channel: str) -> None:
-        """Drop what waits in a channel and end its memberships, for its reader has gone."""
+        """Drop the messages, the listener and the memberships of a channel without a user."""
         self._store.forget(channel)
         self._checked.discard(channel)
 
     async def flush(self) -> None:
-        """Drop all messages and groups; receivers go on waiting."""
+        """Drop all messages and groups; readers go on waiting."""
         self._store.flush()
 
     async def close(self) -> None:
-        """Drop all that is held; the layer may be used again."""
+        """Drop all messages and groups; the layer may be used again."""
         self._store.flush()
 
     # Groups
@@ -229,7 +265,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self._store.join(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Remove a channel from a group; it is no error if it is none of its."""
+        """Remove a channel from a group; does nothing if it is not a member."""
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
         self._store.leave(group, channel)
@@ -237,15 +273,15 @@ class InMemoryChannelLayer(BaseChannelLayer):
     async def group_send(self, group: str, message: AnyMessage) -> None:
         """Send a message to every channel of a group that has room for it.
 
-        Where one has not, the message is dropped, counted in `dropped`, and warned of under the
-        logger `django.channels.layers.memory` (every 10 seconds at most).
+        For a channel that is full, the message is dropped and counted in `dropped`. The logger
+        `django.channels.layers.memory` warns of it, at most every 10 seconds.
         """
         self.require_valid_group_name(group)
-        if self._store.crowded:
-            await give_way(self._store, self._store.crowded_members(group))
+        if self._store.half_full:
+            await wait_for_readers(self._store, self._store.half_full_members(group))
         dropped = self._store.put_all(group, shared(self._encode(message)), running_loop())
         if dropped:
-            self._drops.add(group, dropped)
+            self._dropped.add(group, dropped)
 
     async def group_channels(self, group: str) -> list[str]:
         """Return the channels of a group, in the order in which they joined."""

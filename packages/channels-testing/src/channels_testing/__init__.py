@@ -1,6 +1,52 @@
-"""Test tools for Channels on Django: communicators, a live server, contracts, fixtures."""
+"""Test tools for Channels on Django: communicators, a live server, a contract for channel layers.
 
-__all__ = ["__version__"]
+Each name is imported from its module when it is first used, so that importing this package costs
+nothing, and the live server's Django parts are loaded only by those who need them.
+"""
 
-#: The same as in pyproject.toml; the metadata are missing where a program is frozen or vendored.
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from channels_testing.application import ApplicationCommunicator
+    from channels_testing.http import HttpCommunicator, Response
+    from channels_testing.layers import ChannelLayerContract
+    from channels_testing.live import ChannelsLiveServerTestCase, LiveServerError
+    from channels_testing.websocket import Denial, WebsocketCommunicator
+
+__all__ = [
+    "ApplicationCommunicator",
+    "ChannelLayerContract",
+    "ChannelsLiveServerTestCase",
+    "Denial",
+    "HttpCommunicator",
+    "LiveServerError",
+    "Response",
+    "WebsocketCommunicator",
+    "__version__",
+]
+
+#: The same as in pyproject.toml. Not read from the package's metadata, which a frozen or vendored
+#: program lacks.
 __version__: str = "1.0.0"
+
+_MODULES: Final = {
+    "ApplicationCommunicator": "application",
+    "ChannelLayerContract": "layers",
+    "ChannelsLiveServerTestCase": "live",
+    "Denial": "websocket",
+    "HttpCommunicator": "http",
+    "LiveServerError": "live",
+    "Response": "http",
+    "WebsocketCommunicator": "websocket",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,9 +11,12 @@ from asgiref.testing import ApplicationCommunicator as BaseApplicationCommunicat
 
 from channels_core.applications import as_asgi3
 from channels_core.typing import AnyMessage, ASGIApplication, Message, Scope
-from channels_testing._database import connections_of_the_test, lend_what_others_cannot_see
-from channels_testing._explain import state_of
-from channels_testing._login import Login
+from channels_testing._application.connections import (
+    connections_of_the_test,
+    lend_what_others_cannot_see,
+)
+from channels_testing._application.login import Login
+from channels_testing._failure_text import state_of
 from channels_testing._scopes import add_cookies
 
 __all__ = ["ApplicationCommunicator", "no_op"]

@@ -8,7 +8,7 @@ from django.utils.datastructures import CaseInsensitiveMapping
 
 from channels_core.headers import HeadersArgument
 from channels_core.typing import Scope
-from channels_testing._explain import brief
+from channels_testing._failure_text import brief
 from channels_testing._scopes import Query, encode_form, encode_json, given_headers, http_scope
 from channels_testing.application import ApplicationCommunicator
 

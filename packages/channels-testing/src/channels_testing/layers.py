@@ -6,21 +6,22 @@ In the tests of a layer, inherit `ChannelLayerContract` and write its method `ma
 from collections.abc import Mapping
 from typing import ClassVar
 
-from channels_testing._layer_capacity import Capacity
-from channels_testing._layer_ends import Ends
-from channels_testing._layer_expiry import Expiry
-from channels_testing._layer_groups import Groups
-from channels_testing._layer_loops import Loops
-from channels_testing._layer_messages import Messages
-from channels_testing._layer_names import Names
-from channels_testing._layer_receivers import Receivers
-from channels_testing._layer_values import Values
+from channels_testing._contract.cancelled_receivers import Receivers
+from channels_testing._contract.capacity import Capacity
+from channels_testing._contract.expiry import Expiry
+from channels_testing._contract.flush_and_close import Ends
+from channels_testing._contract.groups import Groups
+from channels_testing._contract.listening import Listening
+from channels_testing._contract.messages import Messages
+from channels_testing._contract.names import Names
+from channels_testing._contract.threads_and_loops import Loops
+from channels_testing._contract.values import Values
 
 __all__ = ["ChannelLayerContract"]
 
 
 class ChannelLayerContract(
-    Messages, Values, Names, Capacity, Expiry, Groups, Receivers, Loops, Ends
+    Messages, Values, Names, Capacity, Expiry, Groups, Receivers, Listening, Loops, Ends
 ):
     """The channel layer specification as tests, for a subclass that makes a layer.
 

@@ -11,9 +11,10 @@ from django.test import TransactionTestCase, modify_settings
 
 from channels_core.routing import get_default_application
 from channels_core.typing import ASGIApplication
-from channels_testing import _live_databases, _live_process
-from channels_testing._live_process import LiveServerError
-from channels_testing._live_thread import ServerThread
+from channels_testing._live import databases as _live_databases
+from channels_testing._live import process as _live_process
+from channels_testing._live.process import LiveServerError
+from channels_testing._live.thread import ServerThread
 
 if TYPE_CHECKING:
     ValueT = TypeVar("ValueT")

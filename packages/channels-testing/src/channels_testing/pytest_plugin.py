@@ -46,7 +46,7 @@ def lent_connections(request: pytest.FixtureRequest) -> Iterator[None]:
     What `pytest.mark.django_db` opens belongs to the test's thread, and Django's asynchronous
     interface (`await acreate()`) works in another one, outside of the test's transaction.
     """
-    from channels_testing._database import lent_connections
+    from channels_testing._application.connections import lent_connections
 
     # A transaction has to be begun before it can be lent.
     for name in ("transactional_db", "db"):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from channels_core.headers import HeadersArgument
 from channels_core.typing import Message, Scope
-from channels_testing._explain import brief
+from channels_testing._failure_text import brief
 from channels_testing._scopes import Query, encode_json, websocket_scope
 from channels_testing.application import ApplicationCommunicator
 

@@ -1,0 +1,146 @@
+"""Wake the readers of a channel, each in its own event loop, for messages from any thread.
+
+A channel is read in one of two ways:
+
+- A `Receiver` is one call of `receive()`, and waits in a future. A message is handed to it, and
+  the future is set.
+- A `Listener` is one call of `listen()`, and has no task that waits. Messages stay in the channel
+  until the listener takes them. It is armed while no message waits. The first message that arrives
+  disarms it and calls its `wake`; the listener then takes messages until none is left, which arms
+  it again. So a burst of messages costs one wake, and looking at an empty channel takes no lock.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, final
+from weakref import ref
+
+from channels_layers_memory._layer.backlogs import Message
+
+__all__ = ["Listener", "ListenerRef", "Receiver", "TakeMessage", "running_loop"]
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+@final
+class Receiver:
+    """One call of `receive()` that waits in one event loop."""
+
+    __slots__ = ("message", "woken")
+
+    def __init__(self) -> None:
+        """Belong to the event loop that runs."""
+        #: Set when `message` is there. Made directly, since the loop's create_future() would add
+        #: a tenth to the cost of a message.
+        self.woken: asyncio.Future[None] = asyncio.Future()
+        #: The message that was handed over; None until then.
+        self.message: Message | None = None
+
+    def wake(self, current_loop: object = None) -> bool:
+        """Let the waiting call go on.
+
+        Args:
+            current_loop: The event loop that runs in this thread, if the caller knows it: asking
+                Python for it is a good part of the cost.
+
+        Returns:
+            False if the call was cancelled or its event loop is closed.
+        """
+        if self.woken.done():
+            return False
+        loop = self.woken.get_loop()
+        if (current_loop or running_loop()) is loop:
+            self.woken.set_result(None)
+            return True
+        try:
+            loop.call_soon_threadsafe(self._set_woken)
+        except RuntimeError:  # The loop is closed.
+            return False
+        return True
+
+    def _set_woken(self) -> None:
+        # If the call was cancelled in the meantime, it gives its message back by itself.
+        if not self.woken.done():
+            self.woken.set_result(None)
+
+
+class TakeMessage(Protocol):
+    """Takes the first message of a channel; see `Store.take_for_listener`."""
+
+    def __call__(self, name: str, listener: "Listener", /) -> Message | None:
+        """Return the message, or None if none waits."""
+
+
+@final
+class Listener:
+    """One call of `listen()`, in the event loop in which it was made."""
+
+    __slots__ = ("__weakref__", "_channel", "_loop", "_take", "_wake", "armed")
+
+    def __init__(self, channel: str, take: TakeMessage, wake: Callable[[], object]) -> None:
+        """Belong to the event loop that runs.
+
+        Args:
+            channel: The name of the channel.
+            take: Takes its first message.
+            wake: Tells the program that a message has arrived.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._channel = channel
+        self._take = take
+        # None once listening has ended.
+        self._wake: Callable[[], object] | None = wake
+        #: True while no message waits, so that the next one has to wake. The store sets it, under
+        #: its lock.
+        self.armed = False
+
+    def take(self) -> dict[str, Any] | None:
+        """Return the next message, or None if none waits now."""
+        if self.armed or (message := self._take(self._channel, self)) is None:
+            return None
+        payload = message[2]
+        return payload() if callable(payload) else payload
+
+    def end(self) -> None:
+        """Never wake again."""
+        self._wake = None
+
+    def wake(self, current_loop: object = None) -> None:
+        """Wake at once if this is the listener's event loop, or else soon in that loop.
+
+        Args:
+            current_loop: The event loop that runs in this thread, if the caller knows it.
+        """
+        if (current_loop or running_loop()) is self._loop:
+            self._call_wake()
+        else:
+            self.wake_soon()
+
+    def wake_soon(self) -> None:
+        """Wake from the listener's event loop, never within this call."""
+        try:
+            self._loop.call_soon_threadsafe(self._call_wake)
+        except RuntimeError:  # The loop is closed: there is no reader any more.
+            self.end()
+
+    def _call_wake(self) -> None:
+        if self._wake is not None:
+            self._wake()
+
+
+class ListenerRef(ref[Listener]):
+    """A weak reference to a listener, with the name of its channel.
+
+    The store does not keep a listener alive. When a program drops the function that `listen()`
+    returned, or its event loop is thrown away, the listener goes with it.
+    """
+
+    __slots__ = ("channel",)
+
+    channel: str

@@ -1,0 +1,528 @@
+"""Hold messages, readers and groups under one lock.
+
+The way of a message: `put` hands it to a receiver that waits, and wakes that receiver. If none
+waits, the message goes to the channel's backlog, and the channel's listener is woken if it is
+armed. `take` returns the first message of the backlog, or registers a receiver that waits for the
+next one. A receiver that is cancelled after it was given a message passes it to the next receiver,
+or puts it back in its old place.
+
+Expiry needs no timer: every operation first drops what has expired. `put` alone leaves that to
+other operations as long as there is room, because tests of programs look at the channels after a
+`send`, and expect to find the messages that nobody has received.
+"""
+
+import itertools
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from math import inf
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+from channels_core.forks import start_anew_in_children
+from channels_layers_memory._layer.backlogs import Backlog, Backlogs, Message
+from channels_layers_memory._layer.clocks import ORIGINAL, mockable_time
+from channels_layers_memory._layer.codec import Payload
+from channels_layers_memory._layer.groups import Groups
+from channels_layers_memory._layer.readers import Listener, ListenerRef
+
+__all__ = ["OVERDUE", "Limits", "Receivers", "Store", "WaitingReceiver"]
+
+#: Seconds that an expired message may stay while no operation but `put` is called.
+OVERDUE: Final = 10.0
+
+
+class Limits(Protocol):
+    """The limits of a store. They are read at each use, so a program may change them."""
+
+    @property
+    def expiry(self) -> float:
+        """Seconds that a message may wait."""
+
+    @property
+    def group_expiry(self) -> float:
+        """Seconds that a membership lasts unless it is renewed."""
+
+    def get_capacity(self, channel: str) -> int:
+        """Return how many messages may wait in a channel."""
+
+
+class WaitingReceiver(Protocol):
+    """A receiver that waits for a message."""
+
+    message: Message | None
+
+    def wake(self, current_loop: object = None) -> bool:
+        """Let the receiver take `message`; return False if it can no longer be reached.
+
+        Args:
+            current_loop: The event loop that runs in this thread, if the caller knows it.
+        """
+
+
+ReceiverT = TypeVar("ReceiverT", bound=WaitingReceiver)
+
+#: The receivers that wait on one channel, in the order in which they came. An ordered dict, since
+#: any of them may leave at any time.
+Receivers: TypeAlias = OrderedDict[WaitingReceiver, None]
+
+
+class Store:
+    """The channels and groups of one layer.
+
+    The cost of an operation does not depend on how many other channels and groups exist.
+
+    Messages and memberships have a clock each: a test that moves the time to see messages expire
+    does not mean to end the memberships. Neither clock needs to be steady; when one is set back,
+    what waits stays for longer.
+
+    May be used from any thread. Each operation holds the one lock, and never waits under it.
+
+    Attributes:
+        channels: By name: the messages or the receivers that wait in a channel; never both, since
+            a message is handed to a receiver that waits. A name is in it only while one of them
+            waits.
+        groups: The members of groups.
+        half_full: The channels that were more than half full at the last look. The value is the
+            number of their first message if its reader was found busy, or else None.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Callable[[], float],
+        group_clock: Callable[[], float] | None = None,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            limits: Gives the expiries and capacities.
+            clock: Tells the time in seconds, for messages.
+            group_clock: The same for memberships; `clock` if None.
+        """
+        self._limits = limits
+        self._clock = clock
+        self._group_clock = group_clock or clock
+        # The operations that each message passes do what mockable_time() does by themselves, at
+        # half the cost of the call: `time.time is self._original_time` says that no test has
+        # replaced the time. With a clock of the program's it is never true.
+        self._original_time = ORIGINAL.time if clock is mockable_time else None
+        self._base, self._monotonic = ORIGINAL.base, ORIGINAL.monotonic
+        self._next_number = itertools.count().__next__
+        self.start_anew()
+        start_anew_in_children(self, type(self).start_anew)
+
+    def start_anew(self) -> None:
+        """Become empty, with a lock that nobody holds."""
+        self.channels: dict[str, Backlog | Receivers] = {}
+        self.groups = Groups()
+        self.half_full: dict[str, int | None] = {}
+        self._backlogs = Backlogs()
+        # The listener of each channel that has one.
+        self._listeners: dict[str, ListenerRef] = {}
+        # References to listeners that are gone; the next `listen` removes them from `_listeners`.
+        self._dead_listeners: deque[ListenerRef] = deque()
+        self._record_dead_listener = self._dead_listeners.append
+        # Listeners to be woken once the lock is released, since they call code of the program.
+        self._to_wake: deque[Listener] = deque()
+        self._lock = threading.Lock()
+        # The operations that each message passes call these directly, at half the cost of `with`.
+        self._acquire = self._lock.acquire
+        self._release = self._lock.release
+        # No message expires before this time, and no receiver has been thrown away.
+        self._messages_due = inf
+        # No membership expires before this time.
+        self._groups_due = inf
+        # Messages with a lower number were sent before the last flush.
+        self._first_after_flush = self._next_number()
+        # Receivers that were garbage collected, with their channel; see `give_up_later`.
+        self._thrown_away: deque[tuple[str, WaitingReceiver]] = deque()
+
+    # Messages
+
+    def put(self, name: str, payload: Payload) -> bool:
+        """Hand a message to the channel's first receiver, or let it wait for one.
+
+        Returns:
+            False if the channel is full.
+        """
+        self._acquire()
+        try:
+            unmocked = time.time is self._original_time
+            now = self._base + self._monotonic() if unmocked else self._clock()
+            if now >= self._messages_due + OVERDUE:
+                self._expire_messages(now)
+            accepted = self._put(name, now, payload)
+            if not accepted and now >= self._messages_due:
+                # It may be full of expired messages.
+                self._expire_messages(now)
+                accepted = self._put(name, now, payload)
+        finally:
+            self._release()
+        if self._to_wake:
+            self._wake_listeners()
+        return accepted
+
+    def put_all(self, group: str, payload: Payload, current_loop: object = None) -> int:
+        """Put a message into all channels of a group, with no other operation in between.
+
+        Args:
+            group: The group.
+            payload: The message.
+            current_loop: The event loop that runs in this thread, if the caller knows it.
+
+        Returns:
+            How many channels were full.
+        """
+        with self._lock:
+            now = self._expire()
+            names = tuple(self.groups.members.get(group, ()))
+            full = sum([not self._put(name, now, payload, current_loop) for name in names])
+        if self._to_wake:
+            self._wake_listeners(current_loop)
+        return full
+
+    def take(self, name: str, wait: Callable[[], ReceiverT]) -> Message | ReceiverT:
+        """Take the first message of a channel, or register a receiver that waits for it.
+
+        Args:
+            name: The channel.
+            wait: Makes that receiver; called if no message waits.
+        """
+        self._acquire()
+        try:
+            unmocked = time.time is self._original_time
+            now = self._base + self._monotonic() if unmocked else self._clock()
+            if now >= self._messages_due:
+                self._expire_messages(now)
+            queue = self.channels.get(name)
+            if type(queue) is Backlog:
+                message = queue.popleft()
+                if queue.shared is not None:
+                    queue.shared.used -= 1
+                if not queue:
+                    del self.channels[name]
+                return message
+            receiver = wait()
+            if queue is None:
+                queue = self.channels[name] = OrderedDict()
+            queue[receiver] = None
+            return receiver
+        finally:
+            self._release()
+
+    def give_up(self, name: str, receiver: WaitingReceiver) -> None:
+        """Remove a receiver that was cancelled; a message that it was given goes to the next."""
+        with self._lock:
+            self._give_up(name, receiver, self._expire())
+
+    def give_up_later(self, name: str, receiver: WaitingReceiver) -> None:
+        """Remove a receiver that is being garbage collected.
+
+        That happens at any time, also in the middle of another operation of this thread, which
+        holds the lock. The next operation then removes the receiver.
+        """
+        self._thrown_away.append((name, receiver))
+        self._messages_due = -inf
+        if self._lock.acquire(blocking=False):
+            try:
+                self._expire()
+            finally:
+                self._lock.release()
+
+    # Listeners
+
+    def listen(self, name: str, listener: Listener) -> None:
+        """Wake a listener for the messages of a channel; it replaces an earlier one.
+
+        Args:
+            name: The channel.
+            listener: The store does not keep it alive.
+        """
+        with self._lock:
+            self._expire()
+            while self._dead_listeners:
+                dead = self._dead_listeners.popleft()
+                if self._listeners.get(dead.channel) is dead:
+                    del self._listeners[dead.channel]
+            self._end_listening(name)
+            reference = ListenerRef(listener, self._record_dead_listener)
+            reference.channel = name
+            self._listeners[name] = reference
+            if type(self.channels.get(name)) is Backlog:
+                # A program that waits before it looks has to be woken for these messages.
+                listener.wake_soon()
+            else:
+                listener.armed = True
+
+    def take_for_listener(self, name: str, listener: Listener) -> Message | None:
+        """Take the first message of a channel, and arm the listener if no further one waits."""
+        self._acquire()
+        try:
+            unmocked = time.time is self._original_time
+            now = self._base + self._monotonic() if unmocked else self._clock()
+            if now >= self._messages_due:
+                self._expire_messages(now)
+            queue = self.channels.get(name)
+            if type(queue) is not Backlog:
+                listener.armed = True
+                return None
+            message = queue.popleft()
+            if queue.shared is not None:
+                queue.shared.used -= 1
+            if not queue:
+                del self.channels[name]
+                listener.armed = True
+            return message
+        finally:
+            self._release()
+
+    def listeners(self) -> dict[str, Listener]:
+        """Return the listeners by channel."""
+        with self._lock:
+            pairs = [(name, reference()) for name, reference in self._listeners.items()]
+        return {name: listener for name, listener in pairs if listener is not None}
+
+    def _end_listening(self, name: str) -> None:
+        reference = self._listeners.pop(name, None)
+        if reference is not None and (listener := reference()) is not None:
+            listener.end()
+
+    def _wake_listeners(self, current_loop: object = None) -> None:
+        """Wake the listeners of new messages; called once the lock is released."""
+        while self._to_wake:
+            try:
+                listener = self._to_wake.popleft()
+            except IndexError:  # pragma: no cover - another thread has woken the last one
+                return
+            listener.wake(current_loop)
+
+    # Groups
+
+    def join(self, group: str, channel: str) -> None:
+        """Add a channel to a group, or renew its membership."""
+        with self._lock:
+            now = self._expire()
+            joined = now if time.time is self._original_time else self._group_clock()
+            self._join(group, channel, joined)
+
+    def replace_groups(self, members: dict[str, dict[str, float]]) -> None:
+        """Replace all groups by those of a program, with the times at which channels joined."""
+        with self._lock:
+            self._expire()
+            self.groups = Groups()
+            for joined, group, channel in sorted(
+                (joined, group, channel)
+                for group, channels in members.items()
+                for channel, joined in channels.items()
+            ):
+                self._join(group, channel, joined)
+
+    def forget_memberships(self, channel: str) -> None:
+        """End all memberships of a channel."""
+        with self._lock:
+            self._expire()
+            self.groups.forget(channel)
+
+    def drop_expired(self) -> None:
+        """Drop expired messages and memberships."""
+        with self._lock:
+            self._expire()
+
+    def leave(self, group: str, channel: str) -> None:
+        """Remove a channel from a group if it is a member."""
+        with self._lock:
+            self._expire()
+            self.groups.discard(group, channel)
+
+    def members(self, group: str) -> list[str]:
+        """Return the channels of a group, in the order in which they joined."""
+        with self._lock:
+            self._expire()
+            return list(self.groups.members.get(group, ()))
+
+    # Channels that fill up; see `backpressure`
+
+    def first_to_wait_for(self, name: str) -> int | None:
+        """Return the number of the first message of a channel that is more than half full.
+
+        Returns:
+            None if the channel is at most half full, or if the reader of that message is busy.
+        """
+        with self._lock:
+            backlog = self._backlogs.kept.get(name)
+            if not backlog or len(backlog) * 2 <= self._limits.get_capacity(name):
+                self.half_full.pop(name, None)
+                return None
+            first = backlog[0][1]
+            return None if self.half_full.get(name) == first else first
+
+    def is_first(self, name: str, number: int) -> bool:
+        """Return whether a message is still the first of a channel."""
+        with self._lock:
+            backlog = self._backlogs.kept.get(name)
+            return backlog is not None and len(backlog) > 0 and backlog[0][1] == number
+
+    def record_busy_reader(self, name: str, number: int) -> None:
+        """Record that the first message of a channel is not being taken for now."""
+        with self._lock:
+            self.half_full[name] = number
+
+    def half_full_members(self, group: str) -> list[str]:
+        """Return the channels of a group that were more than half full."""
+        with self._lock:
+            members = self.groups.members.get(group, ())
+            return [name for name in self.half_full if name in members]
+
+    # Channels with all that belongs to them
+
+    def remove(self, name: str) -> None:
+        """Drop a channel with its messages and readers, as a program that deletes it expects."""
+        with self._lock:
+            self.channels.pop(name, None)
+            self._end_listening(name)
+            self._backlogs.drop(name)
+            self.half_full.pop(name, None)
+
+    def forget(self, name: str) -> None:
+        """Drop the messages that wait in a channel, its listener and its memberships."""
+        with self._lock:
+            self._expire()
+            self._end_listening(name)
+            if type(self.channels.get(name)) is Backlog:
+                del self.channels[name]
+            self._backlogs.drop(name)
+            self.half_full.pop(name, None)
+            self.groups.forget(name)
+
+    def flush(self) -> None:
+        """Drop all messages and groups; readers go on waiting."""
+        with self._lock:
+            for name, queue in list(self.channels.items()):
+                if type(queue) is Backlog:
+                    del self.channels[name]
+            self._backlogs.clear()
+            self.half_full.clear()
+            self.groups.clear()
+            self._first_after_flush = self._next_number()
+
+    # Under the lock
+
+    def _expire(self) -> float:
+        """Drop expired messages and memberships, and return the time."""
+        unmocked = time.time is self._original_time
+        now = self._base + self._monotonic() if unmocked else self._clock()
+        if now >= self._messages_due:
+            self._expire_messages(now)
+        joined = now if unmocked else self._group_clock()
+        if joined >= self._groups_due:
+            group_expiry = self._limits.group_expiry
+            self.groups.expire(joined - group_expiry)
+            self._groups_due = self.groups.oldest + group_expiry
+        return now
+
+    def _expire_messages(self, now: float) -> None:
+        for name, backlog in self._backlogs.expire(now):
+            if not backlog:
+                del self.channels[name]
+            # A channel that lets a message expire has no reader any more.
+            self.groups.forget(name)
+        self._messages_due = self._backlogs.next_check
+        if self.half_full:
+            kept = self._backlogs.kept
+            self.half_full = {name: first for name, first in self.half_full.items() if name in kept}
+        # Last: receivers that are thrown away from here on set `_messages_due` again.
+        while self._thrown_away:
+            self._give_up(*self._thrown_away.popleft(), now)
+
+    def _join(self, group: str, channel: str, now: float) -> None:
+        self.groups.add(group, channel, now)
+        self._groups_due = min(self._groups_due, now + self._limits.group_expiry)
+
+    def _put(self, name: str, now: float, payload: Payload, current_loop: object = None) -> bool:
+        message = (now + self._limits.expiry, self._next_number(), payload)
+        queue = self.channels.get(name)
+        if type(queue) is OrderedDict and self._hand_over(name, queue, message, current_loop):
+            return True
+        backlog = self._backlogs.kept.get(name)
+        if backlog is None:
+            backlog = self._backlogs.new(name)
+        shared = backlog.shared
+        held = len(backlog) if shared is None else shared.used
+        capacity = self._limits.get_capacity(name)
+        if held >= capacity:
+            return False
+        if shared is not None:
+            shared.used = held + 1
+        if not backlog:
+            self.channels[name] = backlog
+        backlog.append(message)
+        if message[0] < backlog.next_check:
+            self._plan_check(name, backlog, message[0])
+        if held + held + 2 > capacity:
+            self.half_full.setdefault(name, None)
+        reference = self._listeners.get(name)
+        if reference is not None and (listener := reference()) is not None and listener.armed:
+            listener.armed = False
+            self._to_wake.append(listener)
+        return True
+
+    def _put_back(self, name: str, message: Message) -> None:
+        """Put a message back to its old place, whatever the capacity: it was accepted once."""
+        backlog = self._backlogs.kept.get(name)
+        if backlog is None:
+            backlog = self._backlogs.new(name)
+        if backlog.shared is not None:
+            backlog.shared.used += 1
+        if not backlog:
+            self.channels[name] = backlog
+        # Only messages that were put back as well can stand before it.
+        place = 0
+        while place < len(backlog) and backlog[place][1] < message[1]:
+            place += 1
+        backlog.insert(place, message)
+        if message[0] < backlog.next_check:
+            self._plan_check(name, backlog, message[0])
+        reference = self._listeners.get(name)
+        if reference is not None and (listener := reference()) is not None and listener.armed:
+            listener.armed = False
+            listener.wake_soon()
+
+    def _plan_check(self, name: str, backlog: Backlog, time: float) -> None:
+        self._backlogs.plan_check(name, backlog, time)
+        self._messages_due = min(self._messages_due, time)
+
+    def _hand_over(
+        self, name: str, receivers: Receivers, message: Message, current_loop: object = None
+    ) -> bool:
+        """Give a message to the receiver that has waited longest.
+
+        Returns:
+            False if none can be reached any more; the channel is then removed.
+        """
+        taken = False
+        while receivers and not taken:
+            receiver, _ = receivers.popitem(last=False)
+            receiver.message = message
+            taken = receiver.wake(current_loop)
+            if not taken:
+                receiver.message = None
+        if not receivers:
+            del self.channels[name]
+        return taken
+
+    def _give_up(self, name: str, receiver: WaitingReceiver, now: float) -> None:
+        message, receiver.message = receiver.message, None
+        queue = self.channels.get(name)
+        receivers = queue if type(queue) is OrderedDict else None
+        if message is None:
+            if receivers is not None and receiver in receivers:
+                del receivers[receiver]
+                if not receivers:
+                    del self.channels[name]
+        elif message[1] < self._first_after_flush:
+            return
+        elif message[0] <= now:
+            self.groups.forget(name)
+        elif receivers is None or not self._hand_over(name, receivers, message):
+            self._put_back(name, message)
