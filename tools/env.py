@@ -176,8 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = os.environ.get("PATH", os.defpath)
         os.environ["PATH"] = f"{programs(env)}{os.pathsep}{path}"
         os.environ.pop("PYTHONHOME", None)
-        # The files of the tree are UTF-8; on Windows, Python would read them in another encoding.
-        os.environ.setdefault("PYTHONUTF8", "1")
+        if os.name == "nt":
+            # The tree's files are UTF-8. Python would read them in the system's encoding there.
+            os.environ.setdefault("PYTHONUTF8", "1")
         _become(options.command)
 
 
