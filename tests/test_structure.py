@@ -18,6 +18,7 @@ each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: 
 #: What an import may not bring along, whichever module it is: packages of the extras.
 OPTIONAL = {"autobahn", "channels_redis", "daphne", "redis", "twisted", *OF_TYPE_CHECKERS}
 
+
 def modules(package: Package) -> list[Path]:
     return sorted(package.source.rglob("*.py"))
 

@@ -19,8 +19,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from parts import find
+from processes import free_port
 from redis_server import require_redis
-from served import ROOT, SITE, Served, demo_redis, environment, free_port, one_of_several
+from served import ROOT, SITE, Served, demo_redis, environment, one_of_several
 from tabs import SECONDS, FeedTab, Tab, origin, wait_for_member
 
 NO_WORKER = "No answer yet: it seems that no worker is running."
