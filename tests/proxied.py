@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,14 +13,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from parts import find
+from processes import SECONDS, end, free_port
 from redis_server import require_redis
-from served import SITE, Served, environment, free_port
+from served import SITE, Served, environment
 
 __all__ = ["DEPLOY", "Proxied", "command_of", "nginx", "proxied"]
 
 DEPLOY = SITE / "deploy"
-# A net, for a machine under load.
-SECONDS = 60
 #: What each server says when it serves.
 ANNOUNCES = {"chat-web@": "Uvicorn running on ", "chat-daphne@": "Listening on TCP address "}
 
@@ -117,8 +115,7 @@ def nginx(
         process = subprocess.Popen(
             [program, "-e", "stderr", "-p", str(folder), "-c", "nginx.conf"], stderr=errors
         )
-        stack.callback(process.wait, SECONDS)
-        stack.callback(process.send_signal, signal.SIGTERM)
+        stack.callback(end, process)
         _wait_for(folder / "pid", process)
         yield port
 

@@ -1,15 +1,15 @@
 """Programs that serve the example site, started for real and told to end."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from processes import free_port
 
 __all__ = [
     "FIRST_SITE",
@@ -19,7 +19,6 @@ __all__ = [
     "demo",
     "demo_redis",
     "environment",
-    "free_port",
     "one_of_several",
     "uvicorn",
 ]
@@ -31,18 +30,6 @@ FIRST_SITE: Final = ROOT / "examples" / "first_chat"
 
 #: What the site and its settings read besides CHAT_...
 OTHERS: Final = ("CHANNEL_LAYER", "DJANGO_SETTINGS_MODULE", "REDIS_URL")
-
-
-def free_port() -> int:
-    """Return a port at which nothing is served at the moment.
-
-    Below those that systems give to clients: none of them takes it while a server restarts.
-    """
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 def environment(database: Path, **settings: object) -> dict[str, str]:

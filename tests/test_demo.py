@@ -18,7 +18,8 @@ from websockets.typing import Origin
 
 from members import Member
 from parts import find
-from served import FIRST_SITE, ROOT, SITE, Served, demo, environment, free_port, uvicorn
+from processes import free_port
+from served import FIRST_SITE, ROOT, SITE, Served, demo, environment, uvicorn
 
 # A net, for a machine under load.
 SECONDS = 60

@@ -1,13 +1,13 @@
 """What becomes of connections when a part of the site breaks: the trials of the table, in short."""
 
 import asyncio
-import os
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import parts
 from faults.__main__ import LAYERS
 from faults.server import Server
 from faults.store import Store
@@ -15,7 +15,7 @@ from faults.trials import TRIALS
 from faults.visitors import never_reads
 from faults.world import COLOURS, running
 from proxied import nginx
-from redis_server import MissingPart, find_program
+from redis_server import MissingRedis, find_program
 
 # How long Redis is away, and how often memberships are renewed.
 AWAY = 1.0
@@ -27,10 +27,8 @@ def redis() -> None:
     """Skip where there is no Redis, if that is allowed."""
     try:
         find_program()
-    except MissingPart as missing:
-        if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
-            raise
-        pytest.skip(str(missing))
+    except MissingRedis as missing:
+        parts.missing(missing)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

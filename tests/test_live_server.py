@@ -1,6 +1,5 @@
 """A site's tests with a live server, run as its authors run them: whole, and in parallel."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -8,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from postgresql_server import require_postgresql
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "tests" / "programs" / "guestbook"
@@ -45,20 +46,8 @@ IN_MEMORY = ["django-parallel", "pytest-xdist"]
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
-    """Return the folder of the socket of a PostgreSQL that runs."""
-    path = ROOT / "packages" / "channels-auth" / "tests" / "postgresql.py"
-    spec = importlib.util.spec_from_file_location("postgresql_of_auth", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    try:
-        with module.running_server() as folder:
-            yield folder
-    except module.MissingPart as missing:
-        if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
-            raise
-        pytest.skip(str(missing))
+    with require_postgresql() as folder:
+        yield folder
 
 
 def passes(runner: str, way: str, folder: Path, **environment: str) -> set[str]:

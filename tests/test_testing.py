@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from django.http.cookie import parse_cookie
 from django.test import TestCase
 
 from channels_core.typing import Message
+from postgresql_server import require_postgresql
 from tools.packages import by_name
 
 # A net, for a machine under load.
@@ -152,20 +152,8 @@ class TestChannelLayer:
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
-    """Run a server, with what the tests of channels-auth run theirs with."""
-    path = by_name("channels-auth").folder / "tests" / "postgresql.py"
-    spec = spec_from_file_location("postgresql", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    try:
-        with module.running_server() as folder:
-            yield folder
-    except module.MissingPart as missing:
-        if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
-            raise
-        pytest.skip(str(missing))
+    with require_postgresql() as folder:
+        yield folder
 
 
 def test_what_tests_and_applications_see_of_each_other_on_postgresql(postgresql: str) -> None:

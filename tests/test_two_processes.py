@@ -19,11 +19,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from parts import find
+from processes import free_port
 from redis_server import require_redis
-from served import ROOT, SITE, Served, demo_redis, environment, free_port, one_of_several
+from served import ROOT, SITE, Served, demo_redis, environment, one_of_several
 from tabs import SECONDS, FeedTab, Tab, origin, wait_for_member
 
-NO_WORKER = "No answer yet: it seems that no worker is running."
+NO_WORKER = "No answer yet. Perhaps no worker is running."
 
 
 @dataclass
@@ -143,7 +144,7 @@ def test_a_page_comes_back_to_a_process_that_starts_again(browser: Chrome, site:
     # Uvicorn gives the signal back to the system, once it is ready to end.
     assert site.uvicorn.stop(signal.SIGTERM) in (0, -signal.SIGTERM)
     hanna.wait_for_state("closed")
-    assert hanna.show().find_element(By.ID, "state").text == "Disconnected, trying again"
+    assert hanna.show().find_element(By.ID, "state").text == "Disconnected, reconnecting"
     ivo.say("meanwhile")
     ivo.wait_for_lines("Hanna: before", "Ivo: meanwhile")
     site.uvicorn.start()

@@ -6,64 +6,30 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Self
 
 import pytest
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
-from redis import Redis, exceptions
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
 
-from redis_server import MissingPart, find_program
+import parts
+from processes import SECONDS
+from redis_server import MissingRedis, RedisServer
 from served import ROOT
 
 WORKSHOP = ROOT / "tests" / "programs" / "workshop"
 REDIS = "channels_redis.core.RedisChannelLayer"
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
-# A net, for a machine under load.
-SECONDS = 60
-
-
-class Server:
-    """A Redis that can be stopped and started again, empty."""
-
-    def __init__(self, folder: Path) -> None:
-        self.program = find_program()
-        self.folder = folder
-        self.url = f"unix://{folder}/socket"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        settings = ["--port", "0", "--unixsocket", "socket", "--save", "", "--appendonly", "no"]
-        self.process = subprocess.Popen(
-            [self.program, *settings, "--logfile", "log"], cwd=self.folder
-        )
-        self.client.ping()
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(SECONDS)
-            self.process = None
-
-    @property
-    def client(self) -> "Redis":
-        patient = Retry(ConstantBackoff(0.02), SECONDS * 50)
-        errors: list[type[Exception]] = [exceptions.ConnectionError, exceptions.BusyLoadingError]
-        return Redis.from_url(self.url, retry=patient, retry_on_error=errors)
 
 
 class Running:
     """A worker's process, and what it has written so far."""
 
-    def __init__(self, server: Server, *arguments: str, layer: str = REDIS) -> None:
+    def __init__(self, server: RedisServer, *arguments: str, layer: str = REDIS) -> None:
         passed_on = {"PATH", "HOME", "TMPDIR"}
         environment = {name: value for name, value in os.environ.items() if name in passed_on}
         self.lines: list[str] = []
@@ -125,26 +91,16 @@ class Running:
 
 
 @pytest.fixture
-def server(short_folder: Path) -> Iterator[Server]:
+def server() -> Iterator[RedisServer]:
     try:
-        server = Server(short_folder)
-    except MissingPart as missing:
-        if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
-            raise
-        pytest.skip(str(missing))
-    server.start()
-    yield server
-    server.stop()
+        server = RedisServer()
+    except MissingRedis as missing:
+        parts.missing(missing)
+    with server:
+        yield server
 
 
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder whose path is short enough for that of a socket, which pytest's may not be."""
-    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        yield Path(folder)
-
-
-def send(server: Server, *messages: dict[str, Any], channel: str = "jobs") -> None:
+def send(server: RedisServer, *messages: dict[str, Any], channel: str = "jobs") -> None:
     """Send messages to workers, as another process would."""
 
     async def run() -> None:
@@ -160,14 +116,14 @@ def job(number: int, **extra: Any) -> dict[str, Any]:
     return {"type": "job", "number": number, **extra}
 
 
-def left(server: Server) -> int:
+def left(server: RedisServer) -> int:
     """Return how many messages wait in Redis, those included that may be delivered again."""
     client: Any = server.client  # whose types allow for coroutines
     return sum(client.zcard(key) for key in client.keys("asgi*"))
 
 
 @pytest.mark.parametrize("channel", ["jobs", "sync-jobs"])
-def test_a_failure_costs_one_job_of_a_thousand(server: Server, channel: str) -> None:
+def test_a_failure_costs_one_job_of_a_thousand(server: RedisServer, channel: str) -> None:
     jobs = [job(number, fails=number % 100 == 7) for number in range(1000)]
     send(server, *jobs, channel=channel)
     with Running(server, channel) as worker:
@@ -182,7 +138,7 @@ def test_a_failure_costs_one_job_of_a_thousand(server: Server, channel: str) -> 
     assert left(server) == 0
 
 
-def test_an_instance_does_many_jobs(server: Server) -> None:
+def test_an_instance_does_many_jobs(server: RedisServer) -> None:
     send(server, *map(job, range(200)))
     with Running(server, "jobs", "--concurrency=3") as worker:
         worker.wait_for("^done ", 200)
@@ -193,7 +149,7 @@ def test_an_instance_does_many_jobs(server: Server) -> None:
 @pytest.mark.parametrize("concurrency", [1, 10])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_no_job_is_lost_or_done_twice_by_a_stop(
-    server: Server, number: signal.Signals, concurrency: int
+    server: RedisServer, number: signal.Signals, concurrency: int
 ) -> None:
     send(server, *(job(number, seconds=0.001) for number in range(1000)))
     done: list[int] = []
@@ -212,7 +168,7 @@ def test_no_job_is_lost_or_done_twice_by_a_stop(
     assert Counter(done) == Counter(range(1000))
 
 
-def test_running_work_ends_before_the_worker(server: Server) -> None:
+def test_running_work_ends_before_the_worker(server: RedisServer) -> None:
     send(server, job(1, seconds=2), channel="sync-jobs")
     send(server, {"type": "begin"}, job(2, seconds=2))
     with Running(server, "jobs", "sync-jobs") as worker:
@@ -224,7 +180,7 @@ def test_running_work_ends_before_the_worker(server: Server) -> None:
     assert "INFO Worker stopped listening on jobs, sync-jobs" in worker.lines[-1]
 
 
-def test_work_that_takes_too_long_is_cut_off_and_told_of(server: Server) -> None:
+def test_work_that_takes_too_long_is_cut_off_and_told_of(server: RedisServer) -> None:
     send(server, {"type": "endless"})
     with Running(server, "jobs", "--graceful-timeout=0.5") as worker:
         worker.wait_for("^begun")
@@ -236,7 +192,7 @@ def test_work_that_takes_too_long_is_cut_off_and_told_of(server: Server) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_it_at_once(server: Server, number: signal.Signals) -> None:
+def test_a_second_signal_ends_it_at_once(server: RedisServer, number: signal.Signals) -> None:
     send(server, {"type": "endless"})
     with Running(server, "jobs", "--graceful-timeout=600") as worker:
         worker.wait_for("^begun")
@@ -250,11 +206,11 @@ def test_a_second_signal_ends_it_at_once(server: Server, number: signal.Signals)
     assert "stopped" not in worker.output
 
 
-def test_without_redis_it_ends_with_an_error(server: Server) -> None:
+def test_without_redis_it_ends_with_an_error(server: RedisServer) -> None:
     send(server, job(1))
     with Running(server, "jobs", "--max-outage=2") as worker:
         worker.wait_for("^done 1")
-        server.stop()
+        server.stop(signal.SIGKILL)
         assert worker.end() == 1
     assert worker.output.count("] WARNING The channel layer failed for channel 'jobs'") == 1
     assert worker.lines[-1].startswith("CommandError: The channel layer has failed ")
@@ -262,12 +218,12 @@ def test_without_redis_it_ends_with_an_error(server: Server) -> None:
     assert worker.output.count("] ERROR ") == worker.output.count("Traceback") == 1
 
 
-def test_it_goes_on_when_redis_comes_back(server: Server) -> None:
+def test_it_goes_on_when_redis_comes_back(server: RedisServer) -> None:
     send(server, job(1))
     with Running(server, "jobs") as worker:
         worker.wait_for("^done 1")
         for number in (2, 3):
-            server.stop()
+            server.stop(signal.SIGKILL)
             worker.wait_for("WARNING The channel layer failed", number - 1)
             server.start()
             send(server, job(number))
@@ -281,7 +237,7 @@ def test_it_goes_on_when_redis_comes_back(server: Server) -> None:
 class TestPublishAndSubscribe:
     """The other layer of channels-redis, which keeps no message for who is not there."""
 
-    def send(self, server: Server, *messages: dict[str, Any]) -> None:
+    def send(self, server: RedisServer, *messages: dict[str, Any]) -> None:
         async def run() -> None:
             layer = RedisPubSubChannelLayer([server.url])
             for message in messages:
@@ -290,10 +246,10 @@ class TestPublishAndSubscribe:
 
         asyncio.run(run())
 
-    def wait_until_subscribed(self, server: Server, worker: Running) -> None:
+    def wait_until_subscribed(self, server: RedisServer, worker: Running) -> None:
         wait(lambda: server.client.pubsub_numsub("jobs") == [(b"jobs", 1)], worker)
 
-    def test_jobs_are_done(self, server: Server) -> None:
+    def test_jobs_are_done(self, server: RedisServer) -> None:
         with Running(server, "jobs", layer=PUBSUB) as worker:
             self.wait_until_subscribed(server, worker)
             self.send(server, *(job(number, fails=number % 100 == 7) for number in range(300)))
@@ -303,8 +259,8 @@ class TestPublishAndSubscribe:
         assert sorted(worker.done) == [number for number in range(300) if number % 100 != 7]
         assert worker.output.count("] ERROR ") == 3
 
-    def test_redis_may_come_after_the_worker(self, server: Server) -> None:
-        server.stop()
+    def test_redis_may_come_after_the_worker(self, server: RedisServer) -> None:
+        server.stop(signal.SIGKILL)
         with Running(server, "jobs", layer=PUBSUB) as worker:
             worker.wait_for("WARNING The channel layer failed")
             server.start()
@@ -314,7 +270,7 @@ class TestPublishAndSubscribe:
             assert worker.end(signal.SIGTERM) == 0
 
 
-def test_what_cannot_be_served_is_refused_at_the_start(server: Server) -> None:
+def test_what_cannot_be_served_is_refused_at_the_start(server: RedisServer) -> None:
     with Running(server, "sms") as worker:
         assert worker.end() == 1
     [line] = worker.lines

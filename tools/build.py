@@ -64,7 +64,7 @@ def problems(package: Package, wheel: Path) -> Iterable[str]:
         metadata = Parser().parsestr(content.read(f"{info}/METADATA").decode())
     source = package.folder / "src"
     expected = {
-        str(path.relative_to(source))
+        path.relative_to(source).as_posix()
         for path in package.source.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     } | {f"{info}/licenses/LICENSE"}

@@ -31,7 +31,9 @@ __all__ = [
 
 HOST: Final = "127.0.0.1"
 SITE: Final = Path(__file__).resolve().parent.parent / "examples" / "chat"
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: What a terminal sends when it is closed. Windows does not have it.
+HANG_UP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *([HANG_UP] if HANG_UP else []))
 # More than a server and the site take together where a client does not let go.
 SECONDS_TO_STOP: Final = 20
 
@@ -56,8 +58,8 @@ def stop_event() -> threading.Event:
     """Return what is set as soon as this program is told to end."""
     stop = threading.Event()
     for number in STOP_SIGNALS:
-        # Under nohup a hang-up is to be ignored.
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+        # Under nohup, SIGHUP must stay ignored.
+        if number != HANG_UP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda *_: stop.set())
     return stop
 

@@ -1,31 +1,47 @@
 """Make the environment for one interpreter and one Django, and run a command in it.
 
-The Makefile puts every task through here, so that a task never runs in an environment
-that is missing or out of date. Standard library only: it runs before anything is installed.
+The Makefile runs every task through this module, so a task never meets an environment that is
+missing or out of date. It uses only the standard library, because it runs before anything is
+installed. It works on Linux, macOS and Windows.
 """
 
 import argparse
-import fcntl
 import hashlib
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 from tools.packages import DJANGO, PACKAGES, PYTHON, ROOT
 
-__all__ = ["DEFAULT_DJANGO", "DEFAULT_PYTHON", "check_pair", "folder", "install", "main", "stamp"]
+__all__ = [
+    "DEFAULT_DJANGO",
+    "DEFAULT_PYTHON",
+    "check_pair",
+    "exclusive",
+    "folder",
+    "install",
+    "main",
+    "programs",
+    "stamp",
+]
 
 DEFAULT_PYTHON: Final = "python3"
 DEFAULT_DJANGO: Final = "5.2"
 
 STAMP: Final = "channels-install-stamp"
 
+#: How long, in seconds, one installation waits for another one of the same environment.
+_PATIENCE: Final = 3600
+
 
 def check_pair(python: tuple[int, int], django: str) -> str | None:
-    """Return what is wrong with this Python and this Django together, if anything is."""
+    """Return why this Python and this Django cannot be used together, or None if they can."""
     version = ".".join(map(str, python))
     if python < PYTHON[0]:
         oldest = ".".join(map(str, PYTHON[0]))
@@ -46,7 +62,7 @@ def folder(command: str, version: tuple[int, int], django: str) -> Path:
 
     Args:
         command: The interpreter as the developer named it.
-        version: What that interpreter turned out to be.
+        version: The version of that interpreter.
         django: The Django series.
     """
     if (command, django) == (DEFAULT_PYTHON, DEFAULT_DJANGO):
@@ -55,7 +71,7 @@ def folder(command: str, version: tuple[int, int], django: str) -> Path:
 
 
 def stamp(django: str) -> str:
-    """Return a digest of all that decides what the environment must hold."""
+    """Return a digest of everything that determines the content of the environment."""
     files = [
         Path(__file__),
         ROOT / "tools" / "packages.py",
@@ -68,14 +84,37 @@ def stamp(django: str) -> str:
     return digest.hexdigest()
 
 
+def programs(env: Path) -> Path:
+    """Return the folder of an environment that holds its interpreter and its commands."""
+    return env / ("Scripts" if os.name == "nt" else "bin")
+
+
+@contextmanager
+def exclusive(path: Path, patience: float = _PATIENCE) -> Iterator[None]:
+    """Keep other processes out of the block until it ends.
+
+    The lock is one of SQLite's, because it works on every system and ends with its process. The
+    standard library's own locks, in `fcntl` and `msvcrt`, each work on one kind of system.
+
+    Args:
+        path: A file for this lock alone; it is created if it does not exist.
+        patience: Seconds to wait for the process that holds the lock.
+
+    Raises:
+        sqlite3.OperationalError: The other process still holds the lock.
+    """
+    with closing(sqlite3.connect(path, timeout=patience, isolation_level=None)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        yield
+
+
 def install(env: Path, django: str) -> None:
     """Bring the environment up to date, unless its stamp says that it is."""
     expected = stamp(django)
     locks = ROOT / "build"
     locks.mkdir(exist_ok=True)
-    with (locks / f"{env.name}.lock").open("w") as lock:
-        # Two makes at once on one environment would install over each other.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    # Two runs of make would otherwise install into the same environment at once.
+    with exclusive(locks / f"{env.name}.lock"):
         done = env / STAMP
         if done.is_file() and done.read_text() == expected and _starts(env):
             return
@@ -86,10 +125,10 @@ def install(env: Path, django: str) -> None:
         )
         if not _starts(env):
             _run(sys.executable, "-m", "venv", "--clear", str(env))
-        pip = (str(env / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+        pip = (str(programs(env) / "python"), "-m", "pip", "--disable-pip-version-check")
         pins = ROOT / "constraints" / f"django-{django}.txt"
-        # pip refuses local projects in hash mode, hence the two steps. Much of what is installed
-        # is never imported, so compiling it is left to the first import.
+        # Two steps, because pip refuses local projects in hash mode. Most of the installed modules
+        # are never imported, so each is compiled at its first import instead of here.
         quick = ("-q", "--no-compile", "--no-deps")
         _run(*pip, "install", *quick, "--require-hashes", "-r", str(pins))
         editable = [part for package in PACKAGES for part in ("-e", str(package.folder))]
@@ -99,10 +138,10 @@ def install(env: Path, django: str) -> None:
 
 
 def _starts(env: Path) -> bool:
-    """Tell whether the environment's interpreter runs and is of the version that asks."""
+    """Return whether the environment's interpreter starts and has the version of this one."""
     try:
         found = subprocess.run(
-            [env / "bin" / "python", "-c", "import sys; print(sys.version_info[:2])"],
+            [programs(env) / "python", "-c", "import sys; print(sys.version_info[:2])"],
             capture_output=True,
             text=True,
             check=False,
@@ -113,14 +152,14 @@ def _starts(env: Path) -> bool:
 
 
 def _run(*command: str) -> None:
-    """Run a step of the installation, and exit with its status when it fails."""
+    """Run a step of the installation, and exit with a message if it fails."""
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(f"This step of the set-up failed: {' '.join(command)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Install, then become the command that follows, if one does."""
+    """Install, then run the command that follows, if there is one."""
     parser = argparse.ArgumentParser(prog="tools.env", description=__doc__)
     parser.add_argument("--python", default=DEFAULT_PYTHON, help="the interpreter as it was named")
     parser.add_argument("--django", default=DEFAULT_DJANGO, help="the series, such as 5.2")
@@ -134,9 +173,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     install(env, options.django)
     if options.command:
         os.environ["VIRTUAL_ENV"] = str(env)
-        os.environ["PATH"] = f"{env / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        path = os.environ.get("PATH", os.defpath)
+        os.environ["PATH"] = f"{programs(env)}{os.pathsep}{path}"
         os.environ.pop("PYTHONHOME", None)
-        os.execvp(options.command[0], options.command)
+        if os.name == "nt":
+            # The tree's files are UTF-8. Python would read them in the system's encoding there.
+            os.environ.setdefault("PYTHONUTF8", "1")
+        _become(options.command)
+
+
+def _become(command: Sequence[str]) -> None:
+    """Replace this process by a command, or exit with its status where a process cannot do that."""
+    if os.name != "nt":
+        os.execvp(command[0], command)
+    # `exec` of Windows starts another process and ends this one at once, with status 0. And a plain
+    # name would be searched beside this interpreter before it is searched on the PATH.
+    program = shutil.which(command[0])
+    if program is None:
+        sys.exit(f"There is no command {command[0]!r} in the environment.")
+    sys.exit(subprocess.run([program, *command[1:]], check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 
 from tools import summary
 from tools.build import build
+from tools.env import programs
 from tools.lock import name_of
 from tools.packages import PACKAGES, ROOT, Package, select, with_needs
 from tools.test import environment
@@ -123,7 +124,7 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
         shutil.copy(package.folder / "pyproject.toml", folder)
         pins = folder / "pins.txt"
         pins.write_text(subset(_constraints().read_text(), names))
-        python = str(folder / "env" / "bin" / "python")
+        python = str(programs(folder / "env") / "python")
         # The pip of the common environment does the work: the new one holds no tools of its own.
         pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
         quick = ("-q", "--no-compile", "--no-deps")

@@ -24,6 +24,7 @@ import django
 
 from tools import summary
 from tools.build import build
+from tools.env import programs
 from tools.packages import PACKAGES, ROOT
 from tools.suite_services import rabbitmq_running, redis_running
 from tools.suite_table import (
@@ -105,7 +106,7 @@ class _Bench:
             folder = Path(temporary)
             (folder / "archive").mkdir()
             archive, source = self.source(suite, folder / "archive")
-            python = folder / "env" / "bin" / "python"
+            python = programs(folder / "env") / "python"
             pins = folder / "pins.txt"
             pins.write_text(constraints(suite, self.pins, self.common), encoding="utf-8")
             pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")

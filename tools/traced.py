@@ -26,6 +26,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from tools.build import build
+from tools.env import programs
 from tools.lock import TRACED
 from tools.packages import PACKAGES, ROOT
 from tools.test import environment
@@ -199,7 +200,7 @@ def missing(expected: frozenset[tuple[str, str]], found: set[tuple[str, str]]) -
     return f"without the spans {sorted(absent)}; there are {sorted(found)}" if absent else ""
 
 
-def _under_datadog(programs: Path, folder: Path) -> None:
+def _under_datadog(commands: Path, folder: Path) -> None:
     agent = Agent()
     variables = {
         "DD_TRACE_AGENT_URL": agent.address,
@@ -210,9 +211,9 @@ def _under_datadog(programs: Path, folder: Path) -> None:
         "DD_REMOTE_CONFIGURATION_ENABLED": "false",
         "DD_TRACE_STARTUP_LOGS": "false",
     }
-    run = [str(programs / "ddtrace-run")]
-    _step([*run, str(programs / "python"), "-c", HOOKED], {**variables, "PYTHONPATH": str(SITE)})
-    command = [*run, str(programs / "uvicorn"), "beacon.asgi_datadog:application"]
+    run = [str(commands / "ddtrace-run")]
+    _step([*run, str(commands / "python"), "-c", HOOKED], {**variables, "PYTHONPATH": str(SITE)})
+    command = [*run, str(commands / "uvicorn"), "beacon.asgi_datadog:application"]
     try:
         with serving(command, variables, folder / "datadog.log") as port:
             _visit(port)
@@ -223,9 +224,9 @@ def _under_datadog(programs: Path, folder: Path) -> None:
         agent.close()
 
 
-def _under_opentelemetry(programs: Path, folder: Path) -> None:
+def _under_opentelemetry(commands: Path, folder: Path) -> None:
     file = folder / "spans.jsonl"
-    command = [str(programs / "uvicorn"), "beacon.asgi_opentelemetry:application"]
+    command = [str(commands / "uvicorn"), "beacon.asgi_opentelemetry:application"]
     with serving(command, {"BEACON_SPANS": str(file)}, folder / "opentelemetry.log") as port:
         _visit(port)
     spans: list[dict[str, Any]] = [json.loads(line) for line in file.read_text().splitlines()]
@@ -250,7 +251,7 @@ def _step(command: list[str], variables: Mapping[str, str] | None = None) -> Non
 def _install(env: Path, folder: Path) -> None:
     """Make the environment: what is pinned for it, and our wheels."""
     wheels = [str(build(package, folder)[1]) for package in PACKAGES]
-    pip = [sys.executable, "-m", "pip", "--python", str(env / "bin" / "python")]
+    pip = [sys.executable, "-m", "pip", "--python", str(programs(env) / "python")]
     quick = ["--disable-pip-version-check", "install", "-q", "--no-compile", "--no-deps"]
     _step([sys.executable, "-m", "venv", "--without-pip", str(env)])
     _step([*pip, *quick, "--require-hashes", "-r", str(TRACED)])
@@ -263,10 +264,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         _install(folder / "env", folder / "wheels")
-        programs = folder / "env" / "bin"
-        _under_datadog(programs, folder)
+        commands = programs(folder / "env")
+        _under_datadog(commands, folder)
         print("served under ddtrace: every message is answered, and its spans arrive", flush=True)
-        _under_opentelemetry(programs, folder)
+        _under_opentelemetry(commands, folder)
         print("served under OpenTelemetry: the same", flush=True)
 
 

@@ -13,12 +13,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.request import ProxyHandler, Request, build_opener
 
-from served import ROOT, free_port
+from processes import SECONDS, end, free_port
+from served import ROOT
 
 __all__ = ["Server"]
 
-# A net, for a machine under load.
-SECONDS: Final = 60
 COMMANDS: Final = {
     "uvicorn": ["-m", "uvicorn", "--port", "{port}", "--lifespan", "on", "faults.site:application"],
     "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "faults.site:application"],
@@ -91,8 +90,7 @@ class Server:
         return await asyncio.to_thread(fetch)
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(SECONDS)
+        end(self.process, signal.SIGKILL)
 
     def __exit__(
         self,
@@ -100,11 +98,5 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end(self.process)
         self._log.close()

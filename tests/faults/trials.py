@@ -30,7 +30,8 @@ async def stopped(world: World, seconds: float) -> None:
 
 async def restarted(world: World, seconds: float) -> None:
     world.store.stop(signal.SIGKILL)
-    world.store.start(empty=True)
+    world.store.empty()
+    world.store.start()
 
 
 async def emptied(world: World, seconds: float) -> None:

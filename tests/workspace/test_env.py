@@ -1,11 +1,13 @@
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tools import env
-from tools.env import check_pair, folder, install, main, stamp
+from tools.env import check_pair, exclusive, folder, install, main, programs, stamp
 from tools.packages import DJANGO, PYTHON, ROOT
 
 
@@ -81,6 +83,49 @@ class TestInstall:
         install(tmp_path / "env", "6.1")
         assert [step for step in steps if "-m venv" in step] == []
         assert len(steps) == 3
+
+
+class TestExclusive:
+    def test_another_process_stays_out_until_the_block_ends(self, tmp_path: Path) -> None:
+        lock = tmp_path / "env.lock"
+        enter = f"from tools.env import exclusive\nwith exclusive({str(lock)!r}, 0): pass"
+        command = [sys.executable, "-c", enter]
+        with exclusive(lock):
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert "database is locked" in done.stderr
+        assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+    def test_it_ends_with_a_failure_too(self, tmp_path: Path) -> None:
+        lock = tmp_path / "env.lock"
+        with pytest.raises(SystemExit), exclusive(lock):
+            raise SystemExit
+        with exclusive(lock, 0):
+            pass
+
+    def test_a_thread_stays_out_as_well(self, tmp_path: Path) -> None:
+        lock = tmp_path / "env.lock"
+        with exclusive(lock), pytest.raises(sqlite3.OperationalError), exclusive(lock, 0):
+            pass
+
+
+class TestOnWindows:
+    """What can be tried of it elsewhere."""
+
+    @pytest.fixture(autouse=True)
+    def windows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(env, "os", SimpleNamespace(name="nt"))
+
+    def test_programs_are_in_another_folder(self) -> None:
+        assert programs(Path("env")) == Path("env/Scripts")
+
+    def test_the_command_gives_its_status(self) -> None:
+        with pytest.raises(SystemExit) as ended:
+            env._become([sys.executable, "-c", "raise SystemExit(3)"])
+        assert ended.value.code == 3
+
+    def test_an_unknown_command_is_named(self) -> None:
+        with pytest.raises(SystemExit, match="There is no command 'no-such-command'"):
+            env._become(["no-such-command"])
 
 
 def test_a_failed_step_ends_with_the_command() -> None:

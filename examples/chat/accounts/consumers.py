@@ -18,12 +18,12 @@ class AccountConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
     """Check the name and the password of a visitor, or end the login of a member."""
 
     async def connect(self) -> None:
-        """Let everybody in: who is here may not have logged in yet."""
+        """Accept everybody: a visitor may not have logged in yet."""
         self.attempts = 0
         await self.accept()
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Do what the page asks for."""
+        """Handle the request of the page."""
         match content:
             case {"action": "log_in"}:
                 await self.log_in(content)
@@ -31,14 +31,14 @@ class AccountConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
                 await logout(self.scope)
                 await self.close()
             case _:
-                await self.send_json({"problem": "This is not known here."})
+                await self.send_json({"problem": "Unknown request."})
 
     async def log_in(self, content: dict[str, Any]) -> None:
         """Answer with a token, for which the page gets the cookie by an HTTP request."""
         self.attempts += 1
         form = SocketLoginForm(data=content)
-        # In a thread: to check a password takes a good part of a second, on purpose, and everybody
-        # else would have to wait for it.
+        # In a thread, because checking a password takes much of a second, on purpose. Every other
+        # connection would have to wait for it.
         if await database_sync_to_async(form.is_valid)():
             await self.send_json({"token": create_login_token(form.get_user())})
         elif self.attempts < ATTEMPTS:

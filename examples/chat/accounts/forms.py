@@ -1,4 +1,4 @@
-"""What is accepted from who wants to log in over a WebSocket."""
+"""The form for logging in over a WebSocket."""
 
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
 
@@ -8,11 +8,11 @@ __all__ = ["SocketLoginForm"]
 
 
 class NameField(TextField, UsernameField):
-    """A name, in the form in which the sign-up page keeps it: one letter has several spellings."""
+    """A user name, normalised as on the sign-up page: Unicode spells some letters in two ways."""
 
 
 class SocketLoginForm(AuthenticationForm):
-    """Check a name and a password as the log-in page does, though they come as JSON."""
+    """Check a name and a password as the log-in page does, from JSON instead of a form."""
 
     username = NameField(max_length=150, validators=[require_unicode])
     password = TextField(max_length=4096, strip=False, validators=[require_unicode])

@@ -1,4 +1,4 @@
-"""Where the WebSocket about the account goes."""
+"""The route of the account WebSocket."""
 
 from django.urls import path
 

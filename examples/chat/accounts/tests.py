@@ -1,4 +1,4 @@
-"""What the site promises its members: run with `python manage.py test`."""
+"""Tests of the accounts: run them with `python manage.py test`."""
 
 from typing import Any
 from unittest import mock
@@ -12,7 +12,7 @@ from chat.tests import websocket
 
 PASSWORD = "correct horse battery"
 
-# To check a password takes a good part of a second, on purpose, unless it is stored like this.
+# Checking a password takes much of a second, on purpose, unless it is stored like this.
 fast_passwords = override_settings(
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]
 )
@@ -28,20 +28,20 @@ class PageTests(TestCase):
     """Signing up, logging in and logging out with forms."""
 
     def sign_up(self, name: str, page: str = "") -> str:
-        """Sign up, and return where the answer leads to."""
+        """Sign up, and return the address that the response redirects to."""
         form = {"username": name, "password1": PASSWORD, "password2": PASSWORD, "next": page}
         return self.client.post("/accounts/sign-up/", form).headers.get("location", "")
 
     def test_a_new_member_is_logged_in(self) -> None:
-        """The page that was asked for comes next, if it is one of this site."""
+        """The page that was requested comes next, if it belongs to this site."""
         self.assertEqual(self.sign_up("Anna", "/rooms/tea/"), "/rooms/tea/")
         self.assertContains(self.client.get("/"), '<strong id="member">Anna</strong>')
         self.assertEqual(self.sign_up("Ben"), "/")
         self.assertEqual(self.sign_up("Carla", "https://example.org/"), "/")
         self.assertContains(self.client.get("/"), '<strong id="member">Carla</strong>')
 
-    def test_a_bad_form_comes_again_with_the_reasons(self) -> None:
-        """No account is made, and the page that was asked for is not forgotten."""
+    def test_a_bad_form_is_shown_again_with_the_reasons(self) -> None:
+        """No account is created, and the page that was requested is remembered."""
         form = {"username": "Anna", "password1": "123", "password2": "123"}
         response = self.client.post("/accounts/sign-up/?next=/rooms/tea/", form)
         self.assertContains(response, "This password is too short")
@@ -59,7 +59,7 @@ class PageTests(TestCase):
         self.assertRedirects(self.client.get("/"), "/accounts/log-in/?next=/")
 
     def test_nobody_is_logged_out_by_a_link(self) -> None:
-        """Logging out takes a form with its CSRF token, and so does the exchange of a token."""
+        """Logging out and exchanging a token both need a form with a CSRF token."""
         careful = Client(enforce_csrf_checks=True)
         for path in ("/accounts/log-out/", "/accounts/log-in/exchange/"):
             self.assertEqual(careful.get(path).status_code, 405)
@@ -71,23 +71,23 @@ class SocketTests(TestCase):
     """Logging in and out over a WebSocket."""
 
     async def token(self, name: str) -> str:
-        """Make an account, log in with its password, and return the token that comes."""
+        """Create an account, log in with its password, and return the token."""
         await User.objects.acreate_user(name, password=PASSWORD)
         async with websocket("/ws/account/") as visitor:
             await visitor.send_json_to(log_in(name, PASSWORD))
             return str((await visitor.receive_json_from())["token"])
 
     async def assert_logged_in(self, client: AsyncClient, name: str) -> None:
-        """Check whose name the pages have."""
+        """Check that the pages show this name."""
         self.assertContains(await client.get("/"), f'<strong id="member">{name}</strong>')
 
     async def assert_logged_out(self, client: AsyncClient) -> None:
-        """Check that there are no pages for the client."""
+        """Check that the pages redirect the client to the log-in page."""
         response = await client.get("/")
         self.assertEqual(response.headers["location"], "/accounts/log-in/?next=/")
 
     async def test_a_token_becomes_a_login_once(self) -> None:
-        """The socket gives the token, an HTTP request the cookie."""
+        """The socket returns the token, an HTTP request the cookie."""
         form = {"token": await self.token("Anna"), "next": "/rooms/tea/"}
         response = await self.async_client.post("/accounts/log-in/exchange/", form)
         self.assertEqual(response.headers["location"], "/rooms/tea/")
@@ -98,8 +98,8 @@ class SocketTests(TestCase):
         self.assertContains(response, "Please log in again", status_code=400)
         await self.assert_logged_out(thief)
 
-    async def test_a_name_may_be_spelt_in_another_way(self) -> None:
-        """An accent after its letter is the letter with the accent, over the socket as well."""
+    async def test_a_name_may_be_spelled_in_another_way(self) -> None:
+        """A letter followed by an accent equals the accented letter, over the socket too."""
         name = "Zoe\u0308"
         form = {"username": name, "password1": PASSWORD, "password2": PASSWORD}
         await self.async_client.post("/accounts/sign-up/", form)
@@ -109,8 +109,8 @@ class SocketTests(TestCase):
             await visitor.send_json_to(log_in(name, PASSWORD))
             self.assertIn("token", await visitor.receive_json_from())
 
-    async def test_a_token_that_is_none_is_refused(self) -> None:
-        """Nothing, nonsense, one that was changed, one that lay around."""
+    async def test_an_invalid_token_is_refused(self) -> None:
+        """Empty, malformed, modified and expired tokens."""
         token = await self.token("Anna")
         for bad in ("", "\x00", "a:b:c", token[:-1], token.swapcase()):
             response = await self.async_client.post("/accounts/log-in/exchange/", {"token": bad})
@@ -121,7 +121,7 @@ class SocketTests(TestCase):
         await self.assert_logged_out(self.async_client)
 
     async def test_a_wrong_password_may_be_tried_a_few_times(self) -> None:
-        """Then the connection ends."""
+        """After that the connection is closed."""
         await User.objects.acreate_user("Anna", password=PASSWORD)
         async with websocket("/ws/account/") as visitor:
             for _ in range(ATTEMPTS - 1):
@@ -132,7 +132,7 @@ class SocketTests(TestCase):
             await visitor.assert_closed(TOO_MANY_ATTEMPTS)
 
     async def test_nonsense_is_answered(self) -> None:
-        """The connection lives on."""
+        """The connection stays open."""
         bad: list[Any] = [None, [], {}, {"action": ["log_in"]}, {"action": "log_in"}]
         bad.append({"action": "log_in", "username": ["Anna"], "password": {}})
         bad.append(log_in("\x00", "\ud800"))
@@ -144,9 +144,9 @@ class SocketTests(TestCase):
 
 @fast_passwords
 class LogoutTests(TransactionTestCase):
-    """Logging out ends the WebSockets of the login, however it is done.
+    """Every way to log out closes the WebSockets of the login.
 
-    They are told after the commit, and a `TestCase` commits nothing.
+    They are notified after the commit, and a `TestCase` commits nothing.
     """
 
     async def browser(self, name: str) -> AsyncClient:
@@ -160,7 +160,7 @@ class LogoutTests(TransactionTestCase):
         return websocket("/ws/rooms/tea/", cookies=browser.cookies)
 
     async def test_over_http(self) -> None:
-        """All of the browser's rooms are left, and nobody else's."""
+        """All WebSockets of this browser are closed, and no others."""
         anna, ben = await self.browser("Anna"), await self.browser("Ben")
         async with self.room(anna) as first, self.room(anna) as second, self.room(ben) as other:
             await anna.post("/accounts/log-out/")
@@ -169,7 +169,7 @@ class LogoutTests(TransactionTestCase):
             self.assertTrue(await other.receive_nothing())
 
     async def test_another_member_logs_in(self) -> None:
-        """In the same browser, without a logout: the login before is over all the same."""
+        """A login in the same browser ends the previous login, without a logout."""
         anna = await self.browser("Anna")
         await self.browser("Ben")
         async with self.room(anna) as room:
@@ -177,7 +177,7 @@ class LogoutTests(TransactionTestCase):
             await room.assert_closed(4401)
 
     async def test_over_the_socket(self) -> None:
-        """The session is gone on the server, and the cookie leads nowhere."""
+        """The session is deleted on the server, so the cookie is useless."""
         anna = await self.browser("Anna")
         async with (
             self.room(anna) as room,

@@ -1,4 +1,4 @@
-"""Where the requests about accounts go."""
+"""The URLs of the account pages."""
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path

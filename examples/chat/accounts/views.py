@@ -1,4 +1,4 @@
-"""The pages about accounts that Django does not bring along."""
+"""The account pages that Django does not provide."""
 
 from channels.auth import InvalidLoginToken, login_with_token
 from django.contrib.auth import login
@@ -13,7 +13,7 @@ __all__ = ["exchange", "sign_up"]
 
 
 def sign_up(request: HttpRequest) -> HttpResponse:
-    """Make an account, log the new member in and go on to the page they wanted to see."""
+    """Create an account, log the new member in, and redirect to the page they wanted."""
     form: UserCreationForm[User] = UserCreationForm(request.POST or None)
     if form.is_valid():
         login(request, form.save())
@@ -24,21 +24,21 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def exchange(request: HttpRequest) -> HttpResponse:
-    """Take the token that a WebSocket gave, and answer with the cookie that a WebSocket cannot."""
+    """Exchange a token from the WebSocket for a cookie, which a WebSocket cannot set."""
     try:
         login_with_token(request, request.POST.get("token", ""))
     except InvalidLoginToken:
         context = {
             "form": AuthenticationForm(request),
             "next": wanted_page(request),
-            "problem": "That took too long, or was done before. Please log in again.",
+            "problem": "This login has expired or was already used. Please log in again.",
         }
         return render(request, "accounts/log_in.html", context, status=400)
     return redirect(wanted_page(request) or "index")
 
 
 def wanted_page(request: HttpRequest) -> str:
-    """Return the address that was asked for before the login, if it is one of this site."""
+    """Return the address that was requested before the login, if it belongs to this site."""
     address = request.POST.get("next", request.GET.get("next", ""))
     hosts = {request.get_host()}
     safe = url_has_allowed_host_and_scheme(address, hosts, require_https=request.is_secure())

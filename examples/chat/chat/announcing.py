@@ -1,16 +1,16 @@
-"""What the site itself has to say, to whoever is there at the moment."""
+"""Announcements of the site to everybody who is connected."""
 
 from channels.layers import get_channel_layer
 from django.utils import timezone
 
 __all__ = ["EVERYBODY", "announce"]
 
-# The group of those who have a room open, whichever it is.
+# The group of all members who have any room open.
 EVERYBODY = "everybody"
 
 
 async def announce(text: str, room: str | None = None) -> None:
-    """Tell everybody, or those in one room; who comes later does not hear of it."""
+    """Send a text to everybody, or to one room. It is not stored."""
     layer = get_channel_layer()
     assert layer is not None  # the settings have one
     sent_at = timezone.now().isoformat()

@@ -1,4 +1,4 @@
-"""What the site does with one member's WebSocket."""
+"""The consumer of one member's WebSocket in a room."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,15 +16,15 @@ __all__ = ["ChatConsumer"]
 
 
 class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
-    """Put one member into one room: pass on what they write, and send what the others write."""
+    """Connect one member to one room: distribute what they write, and send what others write."""
 
     groups = [EVERYBODY]
 
     async def connect(self) -> None:
-        """Join the room, then catch up with its last messages."""
+        """Join the room, then send its latest messages."""
         self.room: str = self.scope["url_route"]["kwargs"]["room"]
-        # Join first: what is written while the history is read then waits for its turn. It may
-        # come twice, and the page drops a message whose id it already shows.
+        # Join first, so that a message written while the history is read is not missed. It may
+        # arrive twice; the page ignores a message whose id it already shows.
         await self.join_group(room_group(self.room))
         await self.accept()
         newest_first = Message.objects.filter(room=self.room).order_by("-id")[:HISTORY]
@@ -32,7 +32,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
             await self.send_json(message.as_json())
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Keep what the member wrote and hand it to everybody in the room."""
+        """Store what the member wrote, and send it to everybody in the room."""
         if content == {"ask": "stats"}:
             await self.ask_for_stats()
             return
@@ -49,21 +49,21 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
         await self.send_json(event["message"])
 
     async def chat_announcement(self, event: Mapping[str, Any]) -> None:
-        """Send the member what the site announces, unless it is for another room."""
+        """Send the member an announcement, unless it is for another room."""
         if event["room"] in (None, self.room):
             await self.send_json({"announcement": event["text"], "sent_at": event["sent_at"]})
 
     async def ask_for_stats(self) -> None:
-        """Leave a job for a worker, with the address to which the result is to come."""
-        # The address is that of this connection, and the room the one that it was let into. So
-        # there is nothing by which a client could have another one read or written to.
+        """Send a job to a worker, with the channel for the result."""
+        # Both the channel and the room are those of this connection. The client chooses neither, so
+        # it cannot read another room or write to another connection.
         job = {"type": "stats.count", "room": self.room, "reply_to": self.channel_name}
         try:
             await self.channel_layer.send(STATS, job)
         except ChannelFull:
-            problem = {"message": "Too many are waiting for this. Please try again later."}
+            problem = {"message": "Too many requests are waiting. Please try again later."}
             await self.send_json({"errors": {"ask": [problem]}})
 
     async def stats_ready(self, event: Mapping[str, Any]) -> None:
-        """Send the member what the worker has found out."""
+        """Send the member the worker's result."""
         await self.send_json({"stats": event["stats"]})

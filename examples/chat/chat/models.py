@@ -1,15 +1,15 @@
-"""What the site keeps in its database."""
+"""The messages in the database."""
 
 from django.db import models
 
 __all__ = ["HISTORY", "Message"]
 
-# How many messages somebody gets who comes later.
+# How many earlier messages a new visitor gets.
 HISTORY = 20
 
 
 class Message(models.Model):
-    """Keep what one member wrote in one room, under the name that they had then."""
+    """A message in a room, with the name that its author had at that time."""
 
     room = models.CharField(max_length=50)
     author = models.CharField(max_length=150)
@@ -22,11 +22,11 @@ class Message(models.Model):
         indexes = [models.Index(fields=["room", "id"], name="chat_message_room")]
 
     def __str__(self) -> str:
-        """Return the line as a reader would quote it."""
+        """Return the author and the text."""
         return f"{self.author}: {self.text}"
 
     def as_json(self) -> dict[str, str | int]:
-        """Return the message as the browser gets it."""
+        """Return the message as it is sent to the browser."""
         return {
             "id": self.pk,
             "room": self.room,

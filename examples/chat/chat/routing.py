@@ -1,4 +1,4 @@
-"""Where the WebSockets go, and the HTTP requests that consumers answer."""
+"""The routes of consumers, for WebSockets and for HTTP."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ websocket_urlpatterns = [
 
 
 def for_members(application: Callable[..., Any]) -> Any:
-    """Let only members reach an application, and answer others with status 401."""
+    """Allow only members, and respond to others with status 401."""
     return AuthMiddlewareStack(login_required(application, raise_exception=True))
 
 

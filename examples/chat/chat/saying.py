@@ -1,4 +1,4 @@
-"""What becomes of a message, whichever way it has come in."""
+"""Saving and sending a message, however it arrived."""
 
 from channels.layers import get_channel_layer
 
@@ -6,17 +6,17 @@ from chat.models import Message
 
 __all__ = ["FEED", "room_group", "say"]
 
-# The group of those who follow all rooms.
+# The group of everybody who follows all rooms.
 FEED = "feed"
 
 
 def room_group(room: str) -> str:
-    """Return the name of the group of those who follow one room."""
+    """Return the name of the group of a room."""
     return f"chat.{room}"
 
 
 async def say(room: str, author: str, text: str) -> None:
-    """Keep what somebody has written in a room, and hand it to all who follow."""
+    """Store what somebody wrote in a room, and send it to everybody who follows the room."""
     message = await Message.objects.acreate(room=room, author=author, text=text)
     event = {"type": "chat.message", "message": message.as_json()}
     layer = get_channel_layer()

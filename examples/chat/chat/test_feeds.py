@@ -1,4 +1,4 @@
-"""What the site promises to clients without WebSockets: run with `python manage.py test`."""
+"""Tests of the pages without WebSockets: run them with `python manage.py test`."""
 
 import json
 from typing import Any
@@ -68,7 +68,7 @@ class FeedTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        """Make the members."""
+        """Create the members."""
         cls.anna = User.objects.create_user("Anna")
         cls.ben = User.objects.create_user("Ben")
 
@@ -186,7 +186,7 @@ class PollTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        """Make the member who asks."""
+        """Create the member who polls."""
         cls.ben = User.objects.create_user("Ben")
 
     def poll(self, query: str = "", room: str = "tea", method: str = "GET") -> HttpCommunicator:
@@ -273,7 +273,7 @@ class PlainPageTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        """Make a member, for the pages are for members."""
+        """Create a member, because only members see the pages."""
         cls.anna = User.objects.create_user("Anna")
 
     def setUp(self) -> None:

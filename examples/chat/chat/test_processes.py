@@ -52,7 +52,7 @@ class StatsTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        """Make a member."""
+        """Create a member."""
         cls.anna = User.objects.create_user("Anna")
 
     def setUp(self) -> None:
@@ -97,7 +97,7 @@ class StatsTests(TestCase):
             for _ in range(3):
                 await anna.send_json_to({"ask": "stats"})
             [problem] = (await anna.receive_json_from())["errors"]["ask"]
-            self.assertIn("Too many are waiting", problem["message"])
+            self.assertIn("Too many requests are waiting", problem["message"])
 
     async def test_a_member_may_leave_before_the_result(self) -> None:
         """The worker goes on with the next one."""
@@ -128,7 +128,7 @@ class AnnouncementTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        """Make a member."""
+        """Create a member."""
         cls.anna = User.objects.create_user("Anna")
 
     async def test_all_rooms_or_one(self) -> None:
@@ -154,7 +154,7 @@ class AnnouncementTests(TestCase):
             (("a" * 501,), "text: Ensure this value has at most 500"),
             (("Hello", "--room", "no spaces please"), "room: A room's name has"),
             (("Hello", "--room", ""), "room: This field is required"),
-            (("Hello",), "it reaches nobody"),
+            (("Hello",), "reaches nobody"),
         ):
             with self.assertRaisesMessage(CommandError, problem):
                 call_command("announce", *arguments)

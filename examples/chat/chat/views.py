@@ -16,7 +16,7 @@ __all__ = ["feed", "index", "plain_room", "room"]
 
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
-    """Show the rooms in use, and go to the one whose name a member typed."""
+    """Show the rooms in use, and redirect to the one that a member entered."""
     form = RoomForm(request.GET or None)
     if form.is_valid():
         return redirect("room", room=form.cleaned_data["room"])
@@ -27,14 +27,14 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def room(request: HttpRequest, room: str) -> HttpResponse:
-    """Show the page of one room; the rest comes over its WebSocket."""
+    """Show the page of a room; the messages arrive over its WebSocket."""
     return render(request, "chat/room.html", {"room": room})
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def plain_room(request: HttpRequest, room: str) -> HttpResponse:
-    """Show a room to whom has no WebSockets, and take what they write by an ordinary form."""
+    """Show a room without WebSockets, and accept messages by an ordinary form."""
     form = MessageForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         async_to_sync(say)(room, request.user.get_username(), form.cleaned_data["text"])
@@ -46,5 +46,5 @@ def plain_room(request: HttpRequest, room: str) -> HttpResponse:
 
 @login_required
 def feed(request: HttpRequest) -> HttpResponse:
-    """Show the page that follows all rooms; the rest comes as a stream of events."""
+    """Show the page that follows all rooms; the messages arrive as a stream of events."""
     return render(request, "chat/feed.html")

@@ -5,7 +5,7 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
-# This loads the apps, so it stands before the import of anything that has to do with models.
+# This loads the apps, so it comes before any import that needs models.
 django_application = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402 (the apps come first)
@@ -22,7 +22,7 @@ from chat.jobs import STATS, StatsConsumer  # noqa: E402 (the same)
 from chat.routing import http_urlpatterns  # noqa: E402 (the same)
 from chat.routing import websocket_urlpatterns as chat_urlpatterns  # noqa: E402 (the same)
 
-# What no consumer answers is for Django and its views.
+# Requests that no consumer handles go to Django's views.
 everything_else = re_path(r"", django_application)  # type: ignore[arg-type] # stubs know views only
 http = URLRouter([*http_urlpatterns, everything_else])
 websockets = URLRouter([*account_urlpatterns, *chat_urlpatterns])
@@ -31,11 +31,11 @@ application = ProtocolTypeRouter(
     {
         "http": http,
         "websocket": AllowedHostsOriginValidator(
-            # Nothing tells of a session that expires or of a row that is changed by SQL. So each
-            # WebSocket looks once a minute as well.
+            # No signal is sent when a session expires or when SQL changes a row. So each WebSocket
+            # also checks its login once a minute.
             AuthMiddlewareStack(websockets, ends_with_login=True, revalidate_every=60)
         ),
-        # No server asks for this: `python manage.py runworker chat-stats` does.
+        # Not for a server: `python manage.py runworker chat-stats` uses this.
         "channel": ChannelNameRouter({STATS: StatsConsumer.as_asgi()}),
     }
 )

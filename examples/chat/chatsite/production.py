@@ -1,20 +1,20 @@
-"""The settings where the site is served for real, behind a proxy that speaks TLS to browsers."""
+"""The settings for production, behind a proxy that handles TLS."""
 
 import os
 
-from chatsite.settings import *  # noqa: F403 (all that is not said otherwise here)
+from chatsite.settings import *  # noqa: F403 (all settings that are not changed here)
 
 DEBUG = False
-# A default would be everybody's.
+# A default would be known to everybody.
 SECRET_KEY = os.environ["CHAT_SECRET_KEY"]
 
-# `manage.py collectstatic` puts them there, and the proxy serves them.
+# `manage.py collectstatic` copies the static files there, and the proxy serves them.
 STATIC_ROOT = os.environ["CHAT_STATIC_ROOT"]
 
-# That a request came by TLS, the servers have from the proxy's X-Forwarded-Proto.
+# The proxy's X-Forwarded-Proto tells the servers whether a request used TLS.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("CHAT_PLAIN_HTTP") != "1"
 
-# Processes that know nothing of each other meet in Redis.
+# The processes reach each other only through Redis.
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -22,14 +22,14 @@ CHANNEL_LAYERS = {
             "hosts": [
                 {
                     "address": os.environ["REDIS_URL"],
-                    # Longer than the five seconds for which the layer lets Redis wait by itself.
+                    # Longer than the five seconds for which the layer has Redis wait for a message.
                     "socket_timeout": 15,
                     "socket_connect_timeout": 3,
                     "health_check_interval": 30,
                 }
             ],
-            # Members of a process that was killed are gone after this long. Those of living ones
-            # are renewed once a minute.
+            # The memberships of a killed process expire after this long. Running processes renew
+            # theirs once a minute.
             "group_expiry": 1800,
         },
     },

@@ -1,4 +1,4 @@
-"""The settings of the example site, with nothing in them that it does not use."""
+"""The settings of the example site: only what it uses."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# Published with the example, so it protects nothing. A real site has its own and keeps it secret.
+# Published with the example, so it protects nothing. A real site needs a secret one of its own.
 SECRET_KEY = os.environ.get("CHAT_SECRET_KEY", "insecure-and-only-for-the-example-site")
 DEBUG = os.environ.get("CHAT_DEBUG", "1") == "1"
 # With DEBUG on, Django itself allows localhost and 127.0.0.1.
@@ -45,12 +45,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-# The memory layer joins what is in one process. Over Redis, the site runs in several.
+# The memory layer connects consumers in one process. With Redis, the site runs in several.
 CHANNEL_LAYER = os.environ.get("CHANNEL_LAYER", "memory")
 REDIS = {
     "address": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
-    # From its version 8 on, the client of Redis waits for no answer longer than the layer lets
-    # Redis wait for a message.
+    # From version 8, redis-py's default time-out is no longer than the layer has Redis wait for a
+    # message.
     "socket_timeout": None,
 }
 LAYERS = {
@@ -66,7 +66,7 @@ LAYERS = {
 }
 if CHANNEL_LAYER not in LAYERS:
     raise ImproperlyConfigured(
-        f"The environment's CHANNEL_LAYER is one of {', '.join(LAYERS)}, not {CHANNEL_LAYER!r}."
+        f"CHANNEL_LAYER must be one of {', '.join(LAYERS)}, not {CHANNEL_LAYER!r}."
     )
 CHANNEL_LAYERS = {"default": LAYERS[CHANNEL_LAYER]}
 
@@ -91,12 +91,12 @@ TEMPLATES = [
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# How long a browser has a stream of events before it has to ask for it again, and how long a poll
-# waits for a message.
+# How long a stream of events lasts before the browser has to reconnect, and how long a poll waits
+# for a message.
 FEED_SECONDS = float(os.environ.get("CHAT_FEED_SECONDS", "60"))
 POLL_SECONDS = float(os.environ.get("CHAT_POLL_SECONDS", "25"))
 
-# One line for each event: Daphne has a handler of its own for what goes on to the root logger.
+# No propagation: Daphne adds a handler to the root logger, and each line would appear twice.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

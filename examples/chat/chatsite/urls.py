@@ -1,4 +1,4 @@
-"""Where HTTP requests go."""
+"""The URLs of the site."""
 
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
@@ -6,6 +6,6 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("chat.urls")),
     path("accounts/", include("accounts.urls")),
-    # `runserver` does without. Under DEBUG, another server gets the static files from here.
+    # For servers other than `runserver`, with DEBUG on: it serves static files itself.
     *staticfiles_urlpatterns(),
 ]

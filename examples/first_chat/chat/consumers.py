@@ -17,11 +17,11 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
     """Put one visitor into one room: pass on what they write, and send what the others write."""
 
     async def connect(self) -> None:
-        """Join the room, then catch up with its last messages."""
+        """Join the room, then send its latest messages."""
         self.room: str = self.scope["url_route"]["kwargs"]["room"]
         self.group = f"chat.{self.room}"
-        # Join first: what is written while the history is read then waits for its turn. It may
-        # come twice, and the page drops a message whose id it already shows.
+        # Join first, so that a message written while the history is read is not missed. It may
+        # arrive twice; the page ignores a message whose id it already shows.
         await self.join_group(self.group)
         await self.accept()
         newest_first = Message.objects.filter(room=self.room).order_by("-id")[:HISTORY]

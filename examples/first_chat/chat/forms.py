@@ -1,4 +1,4 @@
-"""What is accepted from a visitor."""
+"""The forms that check input of visitors."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ __all__ = ["MessageForm", "RoomForm"]
 
 
 def require_unicode(value: str) -> None:
-    """Refuse half a character, which JSON can carry and a database cannot."""
+    """Refuse half a surrogate pair, which JSON can contain and a database cannot."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -19,17 +19,17 @@ def require_unicode(value: str) -> None:
 
 
 class TextField(forms.CharField):
-    """A text that is one already: JSON may bring a number or a list as well."""
+    """A field that accepts only text: JSON may contain a number or a list instead."""
 
     def to_python(self, value: Any) -> str | None:
-        """Refuse what is no text, instead of writing it out as Python would."""
+        """Refuse anything else, instead of converting it by `str()`."""
         if not isinstance(value, str | None):
             raise ValidationError("This is not text.")
         return super().to_python(value)
 
 
 class RoomForm(forms.Form):
-    """Check the name of the room that a visitor asks for."""
+    """Check the name of the room that a visitor enters."""
 
     room = forms.RegexField(
         rf"^{ROOM_NAME}\Z",

@@ -1,4 +1,4 @@
-"""What the site keeps in its database."""
+"""The messages in the database."""
 
 from django.db import models
 
@@ -19,11 +19,11 @@ class Message(models.Model):
         indexes = [models.Index(fields=["room", "id"], name="chat_message_room")]
 
     def __str__(self) -> str:
-        """Return the line as a reader would quote it."""
+        """Return the author and the text."""
         return f"{self.author}: {self.text}"
 
     def as_json(self) -> dict[str, str | int]:
-        """Return the message as the browser gets it."""
+        """Return the message as it is sent to the browser."""
         return {
             "id": self.pk,
             "author": self.author,

@@ -1,4 +1,4 @@
-"""What the site promises: run with `python manage.py test`."""
+"""Tests of the chat: run them with `python manage.py test`."""
 
 from channels.testing import WebsocketCommunicator
 from django.test import TestCase
@@ -8,7 +8,7 @@ from chatsite.asgi import application
 
 
 def websocket(path: str, origin: str = "http://testserver") -> WebsocketCommunicator:
-    """Return the WebSocket that a page would open: browsers say which site their page is of."""
+    """Return the WebSocket that a page would open, with the header `Origin` of a browser."""
     return WebsocketCommunicator(application, path, {"origin": origin})
 
 
@@ -16,7 +16,7 @@ class RoomTests(TestCase):
     """Two visitors, and what they say to each other."""
 
     async def test_everybody_in_the_room_gets_what_one_of_them_writes(self) -> None:
-        """Both hear it, the one who wrote it included, and it is kept."""
+        """Both receive it, including its author, and it is stored."""
         async with websocket("/ws/rooms/tea/") as anna, websocket("/ws/rooms/tea/") as ben:
             await anna.send_json_to({"author": "Anna", "text": "  <b>Milk</b>, anyone?  "})
             heard = await ben.receive_json_from()
@@ -25,13 +25,13 @@ class RoomTests(TestCase):
         self.assertEqual(await Message.objects.acount(), 1)
 
     async def test_another_room_hears_nothing(self) -> None:
-        """Rooms are apart."""
+        """Rooms are separate."""
         async with websocket("/ws/rooms/tea/") as anna, websocket("/ws/rooms/coffee/") as ben:
             await anna.send_json_to({"text": "Milk, anyone?"})
             await anna.receive_json_from()
             self.assertTrue(await ben.receive_nothing())
 
-    async def test_who_comes_later_gets_the_last_twenty_messages(self) -> None:
+    async def test_a_later_visitor_gets_the_last_twenty_messages(self) -> None:
         """The oldest of the twenty comes first."""
         for number in range(25):
             await Message.objects.acreate(room="tea", author="Anna", text=str(number))
@@ -39,8 +39,8 @@ class RoomTests(TestCase):
             heard = [(await ben.receive_json_from())["text"] for _ in range(20)]
         self.assertEqual(heard, [str(number) for number in range(5, 25)])
 
-    async def test_nonsense_is_answered_and_not_kept(self) -> None:
-        """The connection lives on, and the answer names the field that is wrong."""
+    async def test_invalid_messages_are_answered_and_not_stored(self) -> None:
+        """The connection stays open, and the answer names the invalid field."""
         texts = ("", " ", "a" * 501, "\x00", "\ud800", ["Hello"])
         async with websocket("/ws/rooms/tea/") as anna:
             for nonsense in (*({"text": text} for text in texts), [1, 2]):
@@ -54,12 +54,12 @@ class RoomTests(TestCase):
             await anna.send_json_to({"text": "Hello", "author": ""})
             self.assertEqual((await anna.receive_json_from())["author"], "Guest")
 
-    async def test_a_page_of_another_site_is_not_let_in(self) -> None:
-        """The origin has to be the site's own."""
+    async def test_pages_of_other_sites_are_refused(self) -> None:
+        """The origin must be the site's own."""
         await websocket("/ws/rooms/tea/", origin="http://example.org").assert_denied()
 
-    async def test_a_room_that_cannot_be_is_not_let_in(self) -> None:
-        """Names that no group may have find no consumer."""
+    async def test_invalid_room_names_are_refused(self) -> None:
+        """No route matches names that are invalid for groups."""
         for path in ("/ws/rooms/caf\u00e9/", "/ws/rooms/../", f"/ws/rooms/{'a' * 51}/", "/ws/"):
             await websocket(path).assert_denied()
 
@@ -68,27 +68,27 @@ class PageTests(TestCase):
     """The pages that lead to a room."""
 
     def test_the_index_leads_to_the_room_that_was_typed(self) -> None:
-        """A good name is followed."""
+        """A valid name redirects."""
         self.assertRedirects(self.client.get("/", {"room": "tea"}), "/rooms/tea/")
 
     def test_the_index_says_what_is_wrong_with_a_name(self) -> None:
-        """A bad one is shown again, with the reason."""
+        """An invalid one is shown again, with the reason."""
         response = self.client.get("/", {"room": '"/><b>'})
         self.assertContains(response, "starts with a letter", status_code=400)
         self.assertContains(response, "&quot;/&gt;&lt;b&gt;", status_code=400)
 
     def test_the_index_lists_rooms_with_messages_newest_first(self) -> None:
-        """A room stands there once, however much was written in it."""
+        """Each room is listed once, however many messages it has."""
         for room in ("tea", "coffee", "tea"):
             Message.objects.create(room=room, author="Anna", text="Hello")
         self.assertEqual(list(self.client.get("/").context["rooms"]), ["tea", "coffee"])
 
     def test_a_room_has_a_page(self) -> None:
-        """Its name reaches the script as data."""
+        """The script gets the room's name as JSON."""
         response = self.client.get("/rooms/a.b-c_d/")
         self.assertContains(response, '<script id="room-name" type="application/json">"a.b-c_d"')
 
-    def test_a_room_that_cannot_be_has_none(self) -> None:
-        """The pages and the sockets agree about names."""
+    def test_invalid_room_names_have_no_page(self) -> None:
+        """Pages and WebSockets accept the same names."""
         for path in ("/rooms/caf\u00e9/", "/rooms/.a/", f"/rooms/{'a' * 51}/", "/rooms/a%0A/"):
             self.assertEqual(self.client.get(path).status_code, 404)

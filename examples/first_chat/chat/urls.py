@@ -1,4 +1,4 @@
-"""Where the requests for the pages go."""
+"""The URLs of the pages."""
 
 from django.urls import path, re_path
 

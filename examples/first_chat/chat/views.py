@@ -21,5 +21,5 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def room(request: HttpRequest, room: str) -> HttpResponse:
-    """Show the page of one room; the rest comes over its WebSocket."""
+    """Show the page of a room; the messages arrive over its WebSocket."""
     return render(request, "chat/room.html", {"room": room})

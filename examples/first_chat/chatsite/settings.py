@@ -1,11 +1,11 @@
-"""The settings of the example site, with nothing in them that it does not use."""
+"""The settings of the example site: only what it uses."""
 
 import os
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# Published with the example, so it protects nothing. A real site has its own and keeps it secret.
+# Published with the example, so it protects nothing. A real site needs a secret one of its own.
 SECRET_KEY = os.environ.get("CHAT_SECRET_KEY", "insecure-and-only-for-the-example-site")
 DEBUG = os.environ.get("CHAT_DEBUG", "1") == "1"
 # With DEBUG on, Django itself allows localhost and 127.0.0.1.
@@ -44,7 +44,7 @@ TEMPLATES = [
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# One line for each event: Daphne has a handler of its own for what goes on to the root logger.
+# No propagation: Daphne adds a handler to the root logger, and each line would appear twice.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,4 +1,4 @@
-"""Where HTTP requests go."""
+"""The URLs of the site."""
 
 from django.urls import include, path
 

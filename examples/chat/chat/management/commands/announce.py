@@ -1,4 +1,4 @@
-"""The command `announce`: reach the browsers of all servers from a shell."""
+"""The command `announce`, which sends a text to the browsers of all servers."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ __all__ = ["Command"]
 class Command(BaseCommand):
     """Announce something in the rooms."""
 
-    help = "Shows a text to all who have a room open at the moment. It is not kept."
+    help = "Shows a text to everybody who has a room open. It is not stored."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the text, and perhaps a room."""
+        """Add the text and the optional room."""
         parser.add_argument("text", help="what to announce")
-        parser.add_argument("--room", help="announce it in this room alone")
+        parser.add_argument("--room", help="announce it only in this room")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check it like anything that comes from outside, and send it."""
+        """Check the text and the room, and send the announcement."""
         text, room = options["text"], options["room"]
         problems = dict(MessageForm({"text": text}).errors)
         if room is not None:
@@ -32,10 +32,10 @@ class Command(BaseCommand):
             raise CommandError(f"{field}: {' '.join(map(str, errors))}")
         if isinstance(get_channel_layer(), InMemoryChannelLayer):
             raise CommandError(
-                "With the memory layer it reaches nobody: each process has a layer of its own, "
-                "and no browser is connected to this one. Start the servers and this command with "
-                "CHANNEL_LAYER=redis in the environment."
+                "With the memory layer, an announcement reaches nobody: each process has its own "
+                "layer, and no browser is connected to this process. Set CHANNEL_LAYER=redis in "
+                "the environment of the servers and of this command."
             )
-        # Not `group_send_sync`, for not every layer has it.
+        # Not `group_send_sync`, because not every layer has this method.
         async_to_sync(announce)(text, room)
         self.stdout.write(f"Announced in {f'room {room}' if room else 'all rooms'}.")

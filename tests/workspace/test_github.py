@@ -1,0 +1,80 @@
+"""The files that GitHub and pre-commit read name things that exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tools.packages import PACKAGES, ROOT
+
+GITHUB = ROOT / ".github"
+FORMS = sorted(
+    path
+    for folder in ("ISSUE_TEMPLATE", "DISCUSSION_TEMPLATE")
+    for path in (GITHUB / folder).glob("*.yml")
+    if path.name != "config.yml"
+)
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+class TestForms:
+    def test_each_question_has_a_label_and_an_id_of_its_own(self, path: Path) -> None:
+        questions = [one for one in read(path)["body"] if one["type"] != "markdown"]
+        assert questions
+        assert all(one["attributes"]["label"] for one in questions)
+        assert len({one["id"] for one in questions}) == len(questions)
+
+    def test_an_issue_form_says_when_to_use_it_and_where_questions_go(self, path: Path) -> None:
+        form = read(path)
+        if path.parent.name == "ISSUE_TEMPLATE":
+            assert form["name"]
+            assert form["description"]
+            assert "(../discussions/" in path.read_text()
+
+
+def test_the_feature_form_lists_every_package() -> None:
+    fields = {one.get("id"): one for one in read(GITHUB / "ISSUE_TEMPLATE" / "feature.yml")["body"]}
+    options = fields["package"]["attributes"]["options"]
+    assert {*options} - {"not sure"} == {package.name for package in PACKAGES}
+
+
+def test_dependabot_watches_folders_that_exist() -> None:
+    updates = read(GITHUB / "dependabot.yml")["updates"]
+    assert {one["package-ecosystem"] for one in updates} == {"github-actions", "pip"}
+    for update in updates:
+        for folder in update.get("directories", [update.get("directory")]):
+            assert [*ROOT.glob(folder.removeprefix("/") or ".github/workflows")]
+
+
+def test_each_hook_of_pre_commit_calls_a_target_of_the_makefile() -> None:
+    (repository,) = read(ROOT / ".pre-commit-config.yaml")["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        make, target = hook["entry"].split()
+        assert make == "make"
+        assert target in targets()
+        assert hook["language"] == "system"
+
+
+@pytest.mark.parametrize("page", ["PULL_REQUEST_TEMPLATE.md"])
+def test_each_target_that_a_template_names_exists(page: str) -> None:
+    named = re.findall(r"make ([a-z -]+)", (GITHUB / page).read_text())
+    assert named
+    assert targets().issuperset(" ".join(named).split())
+
+
+def test_each_workflow_has_read_access_and_a_limit_of_time() -> None:
+    for path in (GITHUB / "workflows").glob("*.yml"):
+        workflow = read(path)
+        assert workflow["permissions"] == {"contents": "read"}
+        assert all(job["timeout-minutes"] for job in workflow["jobs"].values())
