@@ -185,7 +185,7 @@ async def full(world: World, name: str, seconds: float) -> Facts:
                 page.heard.clear()
             answer = await server.send(type="job.do", said=numbers, channel="jobs")
             seen.notes.append(
-                f"`ChannelFull` for {answer['full']} of {len(numbers)} to a channel without a reader"
+                f"`ChannelFull` for {answer['full']} of {len(numbers)} to an unread channel"
             )
             world.store.ask("del", "asgijobs")
         await world.everyone_hears(everybody)
