@@ -1,4 +1,4 @@
-"""Sphinx configuration of these pages; `make docs` treats warnings as errors, and fetches nothing."""
+"""Sphinx configuration of these pages: `make docs` treats warnings as errors, fetches nothing."""
 
 from importlib.metadata import version as version_of
 
