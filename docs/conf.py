@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: `make docs`, warnings as errors, nothing fetched."""
+"""Sphinx configuration of these pages: `make docs` treats warnings as errors, fetches nothing."""
 
 from importlib.metadata import version as version_of
 
@@ -14,11 +14,11 @@ exclude_patterns = ["_build", "snippets"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# The docstrings have Google's sections, the three that suit ASGI, and options of consumers.
+# Docstrings use Google's sections, three more for ASGI, and one for options of consumers.
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Scope", "Messages", "Source", ("Options", "params_style")]
-# Their single backticks mean code.
+# Single backticks in docstrings mean code.
 default_role = "code"
 
 autodoc_default_options = {"members": True, "show-inheritance": True}

@@ -63,7 +63,7 @@ def restores(cell: str) -> Callable[[Check], Check]:
 def told() -> list[str]:
     """Return what the right columns of the page's tables say, but for "nothing"."""
     cells = re.findall(r"(?m)^\| .* \| (.*) \|$", PAGE.read_text())
-    headings = {"what restores it", "since when it was gone"}
+    headings = {"what restores it", "removed in"}
     return [
         cell
         for cell in cells

@@ -59,8 +59,10 @@ class OnRedis(ChannelLayerContract):
         self.hosts = [{"address": redis_url, "socket_timeout": None}]
 
 
-ONE_LIST = "the channels of a process share one list in Redis, and the capacity of that"
-IN_FLIGHT = "what Redis has handed over and receive() has not read yet goes with a cancelled call"
+ONE_LIST = "all channels of a process share one list in Redis, and its capacity"
+IN_FLIGHT = (
+    "a cancelled call loses the message that Redis has handed over and receive() has not read yet"
+)
 
 
 class TestRedis(OnRedis):
@@ -68,15 +70,15 @@ class TestRedis(OnRedis):
         "test_a_full_channel_leaves_others_free": ONE_LIST,
         "test_a_group_passes_over_full_channels": ONE_LIST,
         "test_a_slow_receiver_loses_nothing_to_others": (
-            "reading one channel fetches the messages of all in the process, and of those that "
-            "nobody receives the oldest are dropped"
+            "reading one channel fetches the messages of all channels in the process; if nobody "
+            "receives them, the oldest are dropped"
         ),
         "test_flush_drops_what_was_fetched": (
-            "flush() empties Redis, and not what was fetched into the process"
+            "flush() empties Redis, but keeps the messages already fetched into the process"
         ),
         "test_each_member_owns_its_message": "all members in a process get the same dict",
         "test_each_message_expires_by_itself": (
-            "what has expired is removed when a message is sent, and not when one is received"
+            "expired messages are removed when a message is sent, not when one is received"
         ),
         "test_a_key_is_a_string": "msgpack packs any key, and the receiver fails to unpack it",
         "test_a_message_survives_its_receiver": IN_FLIGHT,
@@ -93,8 +95,8 @@ class TestRedis(OnRedis):
         return RedisChannelLayer(hosts=self.hosts, **options)
 
 
-SUBSCRIBED = "Redis publishes to who has subscribed: where nobody has yet, a message is lost"
-CANCELLED = "a receive() that is cancelled ends the subscription, and drops what waits"
+SUBSCRIBED = "Redis publishes only to subscribers: while there is none, a message is lost"
+CANCELLED = "a cancelled receive() ends the subscription, and drops the waiting messages"
 UNBOUNDED = "a channel has no capacity"
 UNTIMED = "nothing expires"
 MADE_HERE = "only channels that were made in the running event loop may be in groups"
@@ -128,7 +130,7 @@ class TestRedisPubSub(OnRedis):
         "test_group_discard_refuses_invalid_names": ANY_NAME,
         "test_group_send_refuses_invalid_names": ANY_NAME,
         "test_new_channels_are_marked_as_specific": "the names of new channels have no '!'",
-        "test_a_message_is_a_dict": "whatever msgpack packs is sent",
+        "test_a_message_is_a_dict": "anything that msgpack can pack is sent",
         "test_a_key_is_a_string": "msgpack packs any key, and the receiver fails to unpack it",
         "test_what_a_layer_offers_is_known_everywhere": (
             "`extensions` is looked up on a layer of the running event loop"

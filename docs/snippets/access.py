@@ -1,6 +1,6 @@
 """Who may connect: guards, and tokens in place of cookies."""
 
-# A model of an app that is not installed here has no manager that a type checker knows.
+# The model's app is not installed here, so a type checker does not know its manager.
 # mypy: disable-error-code="attr-defined"
 
 from typing import Any
@@ -64,7 +64,7 @@ class Token(models.Model):
 
 
 def user_of_key(token: str, scope: dict[str, Any]) -> Any:
-    """Return the user whose key it is; None refuses the connection."""
+    """Return the user to whom the key belongs, or None to refuse the connection."""
     found = Token.objects.select_related("user").filter(key=token, user__is_active=True).first()
     return found.user if found else None
 
@@ -77,7 +77,7 @@ for_programs = TokenAuthMiddleware(
 
 
 class Tickets:
-    """Tokens that need no table and hold for a minute: a view makes one for its page."""
+    """Tokens that need no table and are valid for a minute: a view makes one for its page."""
 
     # No colon between the parts: a subprotocol cannot have one.
     signer = TimestampSigner(salt="websocket tickets", sep=".")

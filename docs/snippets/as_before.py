@@ -1,4 +1,4 @@
-"""What brings back the behaviour that programs of earlier releases knew."""
+"""Ways to restore the behaviour of earlier releases."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from channels.sessions import SessionMiddleware
 
 
 class Lenient(AsyncJsonWebsocketConsumer):
-    """Takes what Python's json module takes: `NaN`, and numbers of any size."""
+    """Accepts what Python's json module accepts: `NaN`, and numbers of any size."""
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:
@@ -25,7 +25,7 @@ class Lenient(AsyncJsonWebsocketConsumer):
 
 
 class Raising(AsyncJsonWebsocketConsumer):
-    """Fails where a frame cannot be read, as any handler may fail."""
+    """Raises an exception when a frame cannot be read."""
 
     @hook
     async def invalid_frame(self, error: InvalidFrame) -> None:
@@ -33,7 +33,7 @@ class Raising(AsyncJsonWebsocketConsumer):
 
 
 class Strict(AsyncWebsocketConsumer):
-    """Fails where a message of the channel layer has no handler."""
+    """Raises an exception when a message of the channel layer has no handler."""
 
     async def dispatch(self, message: Any) -> None:
         if not hasattr(self, get_handler_name(message)):
@@ -49,7 +49,7 @@ class ClosedFromOutside(AsyncWebsocketConsumer):
 
 
 class Refreshing(AsyncWebsocketConsumer):
-    """Has old database connections closed before each message, used or not."""
+    """Closes old database connections before each message, used or not."""
 
     async def dispatch(self, message: Any) -> None:
         await aclose_old_connections()
@@ -57,7 +57,7 @@ class Refreshing(AsyncWebsocketConsumer):
 
 
 class WorkThatGoesOn(AsyncHttpConsumer):
-    """Ends its work even if the client has left."""
+    """Finishes its work even if the client has left."""
 
     tasks: set[asyncio.Task[None]] = set()
 

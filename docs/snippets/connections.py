@@ -14,7 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 
 class Echo(AsyncWebsocketConsumer):
-    """Send back what comes."""
+    """Send each frame back."""
 
     async def connect(self) -> None:
         self.received = 0
@@ -36,7 +36,7 @@ class SyncEcho(WebsocketConsumer):
 
 
 class Members(AsyncWebsocketConsumer):
-    """Let in who brings the right key."""
+    """Accept only clients that send the right key."""
 
     async def connect(self) -> None:
         if self.scope["query_string"] != b"key=sesame":
@@ -46,7 +46,7 @@ class Members(AsyncWebsocketConsumer):
 
 
 class Room(AsyncWebsocketConsumer):
-    """Let in nobody once it is full."""
+    """Refuse clients when the room is full."""
 
     capacity = 20
 
@@ -60,7 +60,7 @@ class Room(AsyncWebsocketConsumer):
 
 
 class Versioned(AsyncWebsocketConsumer):
-    """Speak the newest format that the client knows."""
+    """Choose the newest format that the client supports."""
 
     async def connect(self) -> None:
         for version in ("chat.v2", "chat.v1"):
@@ -71,14 +71,14 @@ class Versioned(AsyncWebsocketConsumer):
 
 
 class Clock(AsyncJsonWebsocketConsumer, json_encoder=DjangoJSONEncoder):
-    """Answer with a value that plain JSON does not know."""
+    """Answer with a value that plain JSON cannot encode."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         await self.send_json({"asked": content, "now": datetime.now(UTC)})
 
 
 class Patient(AsyncJsonWebsocketConsumer, max_message_size=4096):
-    """Explain a bad frame instead of closing."""
+    """Explain a bad frame instead of closing the connection."""
 
     @hook
     async def invalid_frame(self, error: InvalidFrame) -> None:
@@ -86,7 +86,7 @@ class Patient(AsyncJsonWebsocketConsumer, max_message_size=4096):
 
 
 class Reporting(AsyncWebsocketConsumer):
-    """Tell others, too, when a handler fails."""
+    """Report elsewhere, too, that a handler has failed."""
 
     failures: list[str] = []
 

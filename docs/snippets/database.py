@@ -10,7 +10,7 @@ from chat.models import Message
 
 
 class Counter(AsyncJsonWebsocketConsumer):
-    """Ask Django's asynchronous ORM."""
+    """Use Django's asynchronous ORM."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         number = await Message.objects.filter(room=content["room"]).acount()
@@ -18,7 +18,7 @@ class Counter(AsyncJsonWebsocketConsumer):
 
 
 class Mover(AsyncJsonWebsocketConsumer):
-    """Hand a transaction to a thread."""
+    """Run a transaction in a thread."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         number = await self.move(content["old"], content["new"])
@@ -32,7 +32,7 @@ class Mover(AsyncJsonWebsocketConsumer):
 
 
 class SyncCounter(JsonWebsocketConsumer):
-    """Run in a thread altogether."""
+    """Run every handler in a thread."""
 
     def receive_json(self, content: Any, **kwargs: Any) -> None:
         number = Message.objects.filter(room=content["room"]).count()

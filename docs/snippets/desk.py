@@ -1,4 +1,4 @@
-"""What the tests of the page about testing are for."""
+"""The consumers that the page about testing tests."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from chat.models import Message
 
 
 class Desk(AsyncJsonWebsocketConsumer):
-    """Tell members what is new, and how much they have written."""
+    """Send news to members, and the number of their messages."""
 
     groups = ["desk"]
 
@@ -50,7 +50,7 @@ class Export(AsyncHttpConsumer):
 
 
 class Counter(AsyncConsumer):
-    """Work that is sent over a channel layer."""
+    """Do work that arrives over a channel layer."""
 
     async def count_rooms(self, message: dict[str, Any]) -> None:
         number = await Message.objects.values("room").distinct().acount()
@@ -68,7 +68,7 @@ application = ProtocolTypeRouter(
 
 
 class Forgetful(AsyncJsonWebsocketConsumer):
-    """Wait for something that does not happen, for the messages of tests that fail."""
+    """Fail in several ways, to show the messages of failing tests."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         match content:

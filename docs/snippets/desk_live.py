@@ -17,9 +17,9 @@ __all__ = ["LiveDeskTests"]
     SESSION_ENGINE="django.contrib.sessions.backends.cache",
 )
 class LiveDeskTests(ChannelsLiveServerTestCase):
-    """Test with what a browser would send."""
+    """Test with the cookie that a browser would send."""
 
-    # The tests and the server have their sessions in one process's memory.
+    # The sessions are in the memory of a process, so the tests and the server share one.
     serve_in_thread = True
 
     def test_a_count(self) -> None:

@@ -34,7 +34,7 @@ __all__ = [
 
 @pytest.fixture
 def anna(db: None) -> User:
-    """Create a user who has written something."""
+    """Create a user who has written a message."""
     Message.objects.create(room="tea", author="anna", text="Milk?")
     return User.objects.create_user("anna")
 

@@ -12,7 +12,7 @@ __all__ = ["DeskTests", "NewsTests"]
 
 
 class DeskTests(TestCase):
-    """Test as a member who has written something."""
+    """Test as a member who has written a message."""
 
     anna: User
 

@@ -15,7 +15,7 @@ from docs.snippets.access import Tickets
 
 
 class Prices(AsyncSseConsumer):
-    """Tell of each price that changes."""
+    """Send each price that changes."""
 
     groups = ["prices"]
 
@@ -24,14 +24,14 @@ class Prices(AsyncSseConsumer):
 
 
 class Feed(AsyncSseConsumer):
-    """Tell what is said in a room, and first what this browser has missed."""
+    """Send the messages of a room, and first those that this browser has missed."""
 
     def groups(self) -> list[str]:
         return [f"chat.{self.scope['url_route']['kwargs']['room']}"]
 
     async def connect(self) -> None:
         self.told: set[int] = set()
-        # What the browser sends by itself, or what the page has put into the address.
+        # The browser sends the header by itself; the page puts the id into the address.
         last = self.last_event_id or QueryDict(self.scope["query_string"]).get("after", "")
         if last.isdecimal() and len(last) < 19:
             room = self.scope["url_route"]["kwargs"]["room"]

@@ -7,7 +7,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 
 class News(AsyncWebsocketConsumer):
-    """Pass on what the group is told."""
+    """Pass on the messages of a group."""
 
     groups = ["news"]
 
@@ -16,7 +16,7 @@ class News(AsyncWebsocketConsumer):
 
 
 class Ward(AsyncWebsocketConsumer):
-    """Be in the group that the path names."""
+    """Join the group that the path names."""
 
     def groups(self) -> list[str]:
         return [f"ward.{self.scope['url_route']['kwargs']['number']}"]

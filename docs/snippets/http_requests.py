@@ -32,7 +32,7 @@ class Notes(AsyncHttpConsumer):
 
 
 class Upload(AsyncHttpConsumer, buffers_body=False, body_timeout=30):
-    """Take a file that need not fit into memory, and tell its digest."""
+    """Receive a file that need not fit into memory, and answer with its digest."""
 
     async def put(self, body: bytes) -> None:
         digest = hashlib.sha256()
@@ -53,7 +53,7 @@ async def complete(prompt: str) -> AsyncGenerator[str, None]:
 
 
 class Answer(AsyncHttpConsumer):
-    """Pass on what a language model says while it says it."""
+    """Pass on the words of a language model as they arrive."""
 
     words = 0
 

@@ -1,4 +1,4 @@
-"""Work that is left to a worker, and what comes back."""
+"""Jobs for a worker, and their results."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class Thumbnails(SyncConsumer):
     """Make thumbnails, in a worker."""
 
     def __init__(self) -> None:
-        self.prefix = "small-"  # stands for what takes long to load
+        self.prefix = "small-"  # stands for data that takes long to load
 
     def thumbnail_make(self, message: dict[str, Any]) -> None:
         answer = {"type": "thumbnail.ready", "picture": self.prefix + message["picture"]}
@@ -20,7 +20,7 @@ class Thumbnails(SyncConsumer):
 
 
 class Album(AsyncJsonWebsocketConsumer):
-    """Have them made, and tell the browser when they are."""
+    """Send jobs to the worker, and tell the browser when they are done."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         job = {

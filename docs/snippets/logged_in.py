@@ -52,7 +52,7 @@ async def take_over(user: Any, session_key: str) -> None:
 
 
 def suspend(names: list[str]) -> None:
-    """Deactivate many users at once, with one query that no signal tells of."""
+    """Deactivate many users with one query, which sends no signals."""
     users = get_user_model().objects.filter(username__in=names)
     keys = list(users.values_list("pk", flat=True))
     users.update(is_active=False)

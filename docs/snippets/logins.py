@@ -1,4 +1,4 @@
-"""Who a connection belongs to, and how that changes."""
+"""The user of a connection, logging in and logging out."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class GreetingConsumer(AsyncWebsocketConsumer):
 
 
 class KioskConsumer(AsyncWebsocketConsumer):
-    """Log a machine in that shows a code in its address, with the answer to the handshake."""
+    """Log in a machine by the code in its address, with the answer to the handshake."""
 
     async def connect(self) -> None:
         user = await aauthenticate(
@@ -58,7 +58,7 @@ class AccountConsumer(AsyncJsonWebsocketConsumer):
 
 @require_POST
 def exchange(request: HttpRequest) -> HttpResponse:
-    """Log the user of a token in; Django's CSRF protection stays on."""
+    """Log in the user of a token; Django's CSRF protection stays on."""
     try:
         user = login_with_token(request, request.POST.get("token", ""))
     except InvalidLoginToken as error:

@@ -1,4 +1,4 @@
-"""Requests that are held until there is something to say."""
+"""Requests that are held until there is a message."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class NextMessage(AsyncHttpConsumer):
 
 
 class NewMessages(AsyncHttpConsumer, response_timeout=25):
-    """Answer with what was said in a room after `?after=`; if nothing was, hold the request."""
+    """Answer with a room's messages after `?after=`; if there are none, hold the request."""
 
     def groups(self) -> list[str]:
         return [f"chat.{self.scope['url_route']['kwargs']['room']}"]

@@ -9,7 +9,7 @@ from django.urls import path, re_path
 
 
 class Where(AsyncWebsocketConsumer):
-    """Tell what the routes found."""
+    """Send the arguments that the routes have matched."""
 
     async def connect(self) -> None:
         await self.accept()
@@ -35,7 +35,7 @@ routes = URLRouter(
 
 
 class Thumbnails(AsyncConsumer):
-    """Do the work that comes over a channel."""
+    """Do work that arrives over a channel."""
 
     done: list[str] = []
 

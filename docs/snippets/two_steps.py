@@ -1,4 +1,4 @@
-"""A site's sockets as Channels 2 had them written, which run as they are."""
+"""A site's sockets in the style of Channels 2, which run unchanged."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ class ChatConsumer(WebsocketConsumer):
     def disconnect(self, code: int) -> None:
         async_to_sync(self.channel_layer.group_discard)(self.room, self.channel_name)
 
-    def receive(self, text_data: str) -> None:  # type: ignore[override] # text alone, as many do
+    def receive(self, text_data: str) -> None:  # type: ignore[override] # only text, as many programs have it
         line = {"type": "chat.line", "from": str(self.scope["user"]), "text": text_data}
         async_to_sync(self.channel_layer.group_send)(self.room, line)
 

@@ -1,4 +1,4 @@
-"""A room with types, as a program that is checked strictly writes it."""
+"""A room whose types pass strict checks."""
 
 import json
 from typing import Any, Literal, TypedDict, TypeVar, cast
@@ -20,13 +20,13 @@ from django.urls import path
 
 
 class Line(TypedDict):
-    """What a page sends."""
+    """A message that a page sends."""
 
     text: str
 
 
 class ChatMessage(TypedDict):
-    """What goes to a room over the channel layer."""
+    """A message to a room over the channel layer."""
 
     type: Literal["chat.message"]
     text: str
@@ -100,7 +100,7 @@ ContentT = TypeVar("ContentT")
 
 
 class CountingConsumer(AsyncJsonWebsocketConsumer[ContentT]):
-    """What a package offers to programs, which say what their content is."""
+    """A consumer of a package; programs choose the type of the content."""
 
     received = 0
 

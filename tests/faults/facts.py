@@ -48,7 +48,11 @@ class Facts:
 
     def _connections(self) -> str:
         told = self._each(_ends)
-        again = "" if self.seconds is None else f"all hear all again after {self.seconds:.1f} s"
+        again = (
+            ""
+            if self.seconds is None
+            else f"all pages hear all others again after {self.seconds:.1f} s"
+        )
         return "; ".join(filter(None, [told, *self.notes, again]))
 
     def _lost(self) -> str:

@@ -153,7 +153,7 @@ async def slow(world: World, name: str, seconds: float) -> Facts:
 async def held_up(before: dict[str, Any], after: dict[str, Any]) -> str:
     waiting = after["layer"]["waiting"]
     megabytes = (after["resident"] - before["resident"]) / 1024
-    return f"{waiting} messages wait for who does not read, {megabytes:.0f} MB more"
+    return f"{waiting} messages wait for the client that never reads, {megabytes:.0f} MB more"
 
 
 async def full(world: World, name: str, seconds: float) -> Facts:
@@ -178,15 +178,15 @@ async def full(world: World, name: str, seconds: float) -> Facts:
             seen = facts.servers[server.name]
             seen.missed = max(len(set(numbers).difference(page.heard)) for page in others)
             seen.notes.append(
-                f"the busy one's oldest {len(lost)} of {len(numbers)}, silently"
+                f"the oldest {len(lost)} of {len(numbers)} to a busy consumer, silently"
                 if lost
-                else "nothing of the busy one's"
+                else "nothing to a busy consumer"
             )
             for page in everybody:
                 page.heard.clear()
             answer = await server.send(type="job.do", said=numbers, channel="jobs")
             seen.notes.append(
-                f"`ChannelFull` for {answer['full']} of {len(numbers)} that nobody reads"
+                f"`ChannelFull` for {answer['full']} of {len(numbers)} to an unread channel"
             )
             world.store.ask("del", "asgijobs")
         await world.everyone_hears(everybody)
