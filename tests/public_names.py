@@ -85,7 +85,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "TokenSource",
     ],
     "channels_core": ["DEFAULT_CHANNEL_LAYER", "__version__"],
-    "channels_core.abort": ["abort_response", "close_with"],
+    "channels_core.abort": ["abort_response", "close_with", "with_server"],
     "channels_core.apps": ["ChannelsCoreConfig", "set_up"],
     "channels_core.applications": [
         "ConsumerApplication",

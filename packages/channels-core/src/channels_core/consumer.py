@@ -27,6 +27,7 @@ from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._serving import Serving
 from channels_core._threads import ThreadCall, run_in_loop, run_in_thread
 from channels_core._two_step import OfScope
+from channels_core.abort import with_server
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
@@ -131,7 +132,7 @@ class AsyncConsumer(DrainedConsumer, OfScope):
                 clean-up.
         """
         collect_records()
-        self.scope = scope
+        self.scope = scope = with_server(scope, send)
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
         self._channels_after = scope.get(AFTER_HANDLER, ())

@@ -15,7 +15,7 @@ from channels_core._logging import collect_records, records_handled
 from channels_core._messages import CLOSING_TYPES
 from channels_core._two_step import first_step
 from channels_core._uvicorn import let_server_close
-from channels_core.abort import abort_response
+from channels_core.abort import abort_response, with_server
 from channels_core.close_codes import portable_close_code
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import answers_failures, refusal
@@ -67,6 +67,7 @@ async def answer_client_errors(
         received = True
         return receive()
 
+    scope = with_server(scope, send)
     collect_records()
     token = answers_failures.set(True)
     try:
@@ -130,7 +131,7 @@ async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: s
     if scope["type"] != "http":
         return False
     if last_sent is not None:
-        abort_response(send)
+        abort_response(scope)
         return False
     if not isinstance(error, SessionInterrupted):
         return False

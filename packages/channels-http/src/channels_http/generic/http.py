@@ -131,7 +131,7 @@ class AsyncHttpConsumer(RequestBody, ResponseSender, AsyncGroupMember, AsyncCons
                 raise ConnectionStateError(f"{type(self).__name__} has ended in its response")
         except Exception:
             if self._channels_response.state is ResponseState.OPEN:
-                abort_response(send)
+                abort_response(self.scope)
             raise
         finally:
             if self._channels_timer is not None:
