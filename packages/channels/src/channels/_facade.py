@@ -86,7 +86,7 @@ def _forward(
     namespace.update(__owner__=owner, __others__=others)
     module = sys.modules.get(namespace["__name__"])
     if module is None or _namespace(module) is not namespace:
-        # The object is unknown. Its names can be read in the owner; setting one changes it here only.
+        # The object is unknown: names are read in the owner, and setting one changes it here only.
         namespace["__getattr__"] = partial(_read, namespace)
         return None
     # Its class changes, not the object: it can be reloaded, and other threads that import it at
