@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Final, Unpack
 from asgiref.sync import async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._asgiref import get_outer_executor, restore_outer_executor
 from channels_core._dispatch import Bound, MessageLoop, Source, run_despite_cancellation
 from channels_core._drained import DrainedConsumer
@@ -19,6 +18,7 @@ from channels_core._draining import draining
 from channels_core._failure_log import log_failure, log_lost, mark_as_logged
 from channels_core._handlers import find_handlers, get_handler_name, may_reach
 from channels_core._layers.endings import forget_channel
+from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
 from channels_core._layers.outages import was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._options import find_hook, hook, refuse_unknown_hooks, take_options
