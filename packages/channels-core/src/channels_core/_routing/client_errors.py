@@ -10,6 +10,7 @@ from typing import Any, Final
 from asgiref.sync import markcoroutinefunction
 from django.contrib.sessions.exceptions import SessionInterrupted
 
+from channels_core._failure_log import text_with_notes
 from channels_core._layers.outages import was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._messages import CLOSING_TYPES
@@ -21,7 +22,7 @@ from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import answers_failures, refusal
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line", "told"]
+__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line"]
 
 logger = logging.getLogger("django.channels.routing")
 
@@ -162,15 +163,13 @@ async def _close(send: Send, code: int) -> None:
 
 def _warn(scope: Scope, error: Exception) -> None:
     # The standard library's text, which programs expect of the error, does not name the frame.
-    fault = f"A text frame is not JSON: {error}" if isinstance(error, InvalidJSON) else told(error)
+    fault = (
+        f"A text frame is not JSON: {error}"
+        if isinstance(error, InvalidJSON)
+        else text_with_notes(error)
+    )
     # Cut short and escaped: the client chose the path, and no line of the log may be its work.
     logger.warning("%s %.200r: %s", scope["type"], scope.get("path"), one_line(fault))
-
-
-def told(error: Exception) -> str:
-    """Return the text of an error with its notes."""
-    notes: list[str] = getattr(error, "__notes__", [])
-    return ". ".join([str(error).removesuffix("."), *notes]) if notes else str(error)
 
 
 def one_line(text: str) -> str:
