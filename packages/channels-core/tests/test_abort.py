@@ -1,8 +1,12 @@
 from functools import partial
-from typing import Any
 
-from channels_core.abort import abort_response, close_with
-from channels_core.typing import Message
+import pytest
+
+from channels_core.abort import abort_response, close_with, with_server
+from channels_core.consumer import AsyncConsumer
+from channels_core.exceptions import StopConsumer
+from channels_core.routing import ProtocolTypeRouter
+from channels_core.typing import Message, Receive, Scope, Send
 
 
 class DaphnesServer:
@@ -17,7 +21,7 @@ class DaphnesServer:
 
 
 class Request:
-    """What Daphne hands to its `send`, as far as it matters here."""
+    """What a server binds to its `send`."""
 
     def __init__(self, *, finished: int = 0) -> None:
         self.server = DaphnesServer()
@@ -33,73 +37,94 @@ class DaphnesRequest(Request):
     __module__ = "daphne.http_protocol"
 
 
-def test_daphnes_connection_is_closed_and_its_server_told() -> None:
-    request = DaphnesRequest()
-    abort_response(request.send)
-    assert request.closed == 1
-    assert request.server.disconnected == [request]
+class DaphnesSocket(DaphnesRequest):
+    __module__ = "daphne.ws_protocol"
+    STATE_OPEN = 3
+
+    def __init__(self, state: int) -> None:
+        super().__init__()
+        self.state = state
+        self.frames: list[tuple[int, bytes]] = []
+
+    def sendCloseFrame(self, *, code: int, reasonUtf8: bytes, isReply: bool) -> None:  # noqa: N802, N803 - Autobahn has these names
+        assert not isReply
+        self.frames.append((code, reasonUtf8))
 
 
-def test_a_response_that_has_ended_is_left_alone() -> None:
-    request = DaphnesRequest(finished=1)
-    abort_response(request.send)
-    assert (request.closed, request.server.disconnected) == (0, [])
+async def receive() -> Message:
+    raise NotImplementedError
 
 
-def test_other_servers_do_it_themselves() -> None:
-    request = Request()
-    for send in (request.send, request.server.handle_reply, partial(print), object()):
-        abort_response(send)
-    assert (request.closed, request.server.disconnected) == (0, [])
+class TestWithServer:
+    def test_other_servers_leave_the_scope_as_it_is(self) -> None:
+        scope: Scope = {"type": "http"}
+        request = Request()
+        for send in (request.send, request.server.handle_reply, partial(print), object()):
+            assert with_server(scope, send) is scope
+
+    def test_the_outermost_application_sees_the_server(self) -> None:
+        scope: Scope = {"type": "http"}
+        outer = with_server(scope, DaphnesRequest().send)
+        assert outer is not scope
+        assert with_server(outer, DaphnesRequest().send) is outer
+
+    @pytest.mark.parametrize("kind", ["http", "websocket"])
+    async def test_a_router_hands_it_on(self, kind: str) -> None:
+        request = DaphnesRequest()
+        scopes = []
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            scopes.append(scope)
+
+        given = {"type": kind, "path": "/"}
+        await ProtocolTypeRouter({kind: application})(given, receive, request.send)
+        assert scopes == [with_server(given, request.send)]
+
+    async def test_a_consumer_without_a_router_has_it(self) -> None:
+        request = DaphnesSocket(state=3)
+        closed = []
+
+        class Closing(AsyncConsumer):
+            async def websocket_connect(self, message: Message) -> None:
+                closed.append(close_with(self.scope, 1012, "restart"))
+                raise StopConsumer
+
+        async def connect() -> Message:
+            return {"type": "websocket.connect"}
+
+        await Closing.as_asgi()({"type": "websocket", "path": "/"}, connect, request.send)
+        assert closed == [True]
 
 
-class Middleware:
-    """Stands between the server and the application, and sends by a method or a function."""
+class TestAbortResponse:
+    def test_daphnes_connection_is_closed_and_its_server_told(self) -> None:
+        request = DaphnesRequest()
+        abort_response(with_server({"type": "http"}, request.send))
+        assert request.closed == 1
+        assert request.server.disconnected == [request]
 
-    def __init__(self, send: Any) -> None:
-        self.inner = send
-        self.sent = 0
+    def test_a_response_that_has_ended_is_left_alone(self) -> None:
+        request = DaphnesRequest(finished=1)
+        abort_response(with_server({"type": "http"}, request.send))
+        assert (request.closed, request.server.disconnected) == (0, [])
 
-    async def send(self, message: Message) -> None:
-        """Stand where a program looks at what is sent."""
-
-    def function(self) -> Any:
-        inner = self.inner
-        later: Any
-
-        async def send(message: Message) -> None:
-            await later(inner(message))
-
-        if self.sent:
-            later = None
-        return send
-
-
-def test_the_server_is_found_behind_others() -> None:
-    request = DaphnesRequest()
-    outer = Middleware(Middleware(partial(request.send)).function())
-    abort_response(partial(outer.send))
-    assert request.closed == 1
-
-
-def test_it_is_not_looked_for_without_end() -> None:
-    circle = Middleware(None)
-    circle.inner = circle.send
-    abort_response(circle.send)
+    def test_other_servers_do_it_themselves(self) -> None:
+        request = Request()
+        abort_response(with_server({"type": "http"}, request.send))
+        assert (request.closed, request.server.disconnected) == (0, [])
 
 
 class TestCloseWith:
-    def test_other_servers_close_themselves(self) -> None:
-        async def send(message: Message) -> None:
-            """Stand for another server's."""
+    def test_daphne_sends_any_code(self) -> None:
+        socket = DaphnesSocket(state=3)
+        assert close_with(with_server({}, socket.send), 1012, "restart")
+        assert socket.frames == [(1012, b"restart")]
 
-        assert not close_with(send, 1012, "restart")
+    def test_other_servers_close_themselves(self) -> None:
+        assert not close_with(with_server({}, Request().send), 1012, "restart")
 
     def test_a_handshake_that_is_not_answered_is_not_closed(self) -> None:
-        class Protocol(DaphnesRequest):
-            __module__ = "daphne.ws_protocol"
-            STATE_OPEN = 3
-            state = 1
-
-        assert not close_with(Protocol().send, 1012, "restart")
-        assert not close_with(DaphnesRequest().send, 1012, "restart")
+        socket = DaphnesSocket(state=1)
+        assert not close_with(with_server({}, socket.send), 1012, "restart")
+        assert socket.frames == []
+        assert not close_with(with_server({}, DaphnesRequest().send), 1012, "restart")

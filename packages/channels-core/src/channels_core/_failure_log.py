@@ -1,4 +1,4 @@
-"""What the log says of a consumer that failed."""
+"""Log that a consumer has failed, and record in an exception that it is logged."""
 
 import logging
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from channels_core._logging import log_repeated
 from channels_core.typing import Message, Scope
 
-__all__ = ["log_failure", "log_lost", "mark_as_logged", "was_logged"]
+__all__ = ["log_failure", "log_lost", "mark_as_logged", "text_with_notes", "was_logged"]
 
 logger = logging.getLogger("django.channels.consumer")
 
@@ -20,14 +20,14 @@ def log_failure(
     message: Message | None,
     error: Exception,
 ) -> None:
-    """Log an exception with its place.
+    """Log an exception of a consumer, with the connection and the type of the message.
 
     Args:
         consumer: The class of the consumer.
         scope: The connection's scope.
         channel_name: The consumer's channel, if it has one.
-        message: The message whose handler raised it; None if there was none. Its payload stays
-            out: it may hold what must not be in a log.
+        message: The message whose handler raised it; None if there was none. Its payload is not
+            logged, since it may be confidential.
         error: The exception.
     """
     in_worker = scope.get("type") == "channel"
@@ -44,21 +44,27 @@ def log_failure(
 
 
 def log_lost(consumer: type, message: Message, fault: str) -> None:
-    """Log that a message from the layer cannot be handled; once a minute for the class and type.
+    """Log that a message from the layer is lost; once a minute for each class and message type.
 
     Args:
         consumer: The class of the consumer.
         message: The message.
-        fault: What is wrong, as a whole sentence.
+        fault: The whole text.
     """
     log_repeated(logger, logging.ERROR, (consumer, message["type"]), "%s", fault)
 
 
 def mark_as_logged(error: BaseException) -> None:
-    """Take note, in an exception, that it needs no other place in the log."""
+    """Record in an exception that it is logged."""
     vars(error)[_MARK] = True
 
 
 def was_logged(error: BaseException) -> bool:
-    """Tell whether an exception is in the log already."""
+    """Return whether an exception is logged already."""
     return _MARK in vars(error)
+
+
+def text_with_notes(error: BaseException) -> str:
+    """Return the text of an exception with its notes."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return ". ".join([str(error).removesuffix("."), *notes]) if notes else str(error)

@@ -1,4 +1,17 @@
-"""Let applications be called in two steps as well, as Channels 2 called them."""
+"""Serve callers that call an application in two steps, as Channels 2 did.
+
+ASGI 3 calls `application(scope, receive, send)`. Channels 2 called `application(scope)`, and what
+that returned with `(receive, send)`; middleware of that time still does, around our routers,
+middleware and consumers.
+
+A subclass writes a `__call__` of ASGI 3, and type checkers, `super().__call__` and `inspect` must
+find that. So its class statement wraps the `__call__` that it defines: the wrapper accepts the
+scope alone as well. This cannot be a `__call__` of the base with another method inside, since
+programs override `__call__` itself. Servers that ask `inspect` whether an application's
+`__call__` is a coroutine function look at the instance: routers and middleware have the written
+function there (`Application.__new__`), because `inspect` ignores marked functions before Python
+3.12. A call of the instance does not read that attribute, so both kinds of callers are served.
+"""
 
 from collections.abc import Callable
 from functools import partial, wraps
@@ -17,16 +30,16 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 #: Called with the scope; returns what is called with `(receive, send)`.
 _FirstStep: TypeAlias = Callable[[Any], Any]
 
-# Not None: tests give that for what is not used.
+# Not None: tests pass that for arguments which are not used.
 _NOT_GIVEN: Final = object()
 
-# A function that can be called in two steps holds itself under this name: `functools.wraps` copies
-# attributes to functions that cannot.
+#: The attribute under which a function that can be called in two steps holds itself. A function
+#: that cannot may have it too, since `functools.wraps` copies attributes, but holds another one.
 _MARK: Final = "_channels_in_steps"
 
 
 def takes(function: Any, count: int) -> bool:
-    """Tell whether a function can be called with so many positional arguments."""
+    """Return whether a function can be called with a number of positional arguments."""
     try:
         signature(function).bind(*range(count))
     except (TypeError, ValueError):
@@ -38,14 +51,13 @@ def first_step(application: Any, scope: Scope) -> Any:
     """Call an application with the scope alone.
 
     Returns:
-        What it returns; where it takes ASGI 3's three arguments only, what is called with the
-        other two.
+        What the application returns. If it takes only the three arguments of ASGI 3, a callable
+        that takes the other two.
     """
     is_ours = isinstance(application, TwoSteps) or getattr(application, _MARK, None) is application
     if is_ours:
         return application(scope)
-    # Something that passes for an application of ASGI 3 only because it says yes to whatever it
-    # is asked: a mock.
+    # A mock is both a coroutine function and callable with one argument; it is called in one step.
     is_coroutine_function = any(map(iscoroutinefunction, (application, application.__call__)))
     if not is_coroutine_function and takes(application, 1):
         return application(scope)
@@ -53,25 +65,23 @@ def first_step(application: Any, scope: Scope) -> Any:
 
 
 class TwoSteps:
-    """The base of applications, called as `application(scope, receive, send)` or in two steps.
+    """The base of applications that are called in one step or in two.
 
-    Middleware of Channels 2 that stands around them calls `application(scope)`, and what that
-    returns with `(receive, send)`. A consumer that was made with its scope is called with these
-    two itself.
+    A consumer that was made with its scope is called with `(receive, send)` itself.
 
-    A class that has a `__call__` of ASGI 3 may have `_channels_first_step(scope)` beside it, which
-    does what can be done without the other two arguments. Without that method, the first step
-    does nothing, and the second one everything.
+    A class with a `__call__` of ASGI 3 may define `_channels_first_step(scope)` beside it, which
+    does whatever needs only the scope, and returns a callable for the second step. Without that
+    method the first step does nothing.
     """
 
     _channels_first_step: ClassVar[Callable[..., Any]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Wrap a `__call__` of ASGI 3, once for the class and never for a connection."""
+        """Wrap a `__call__` of ASGI 3, once for the class and not for each connection."""
         super().__init_subclass__(**kwargs)
         call = vars(cls).get("__call__")
         if call is not None and takes(call, 4):
-            # Of this very class: that of a base does not know what `call` does here.
+            # Only a first step of this very class: that of a base does not know this `__call__`.
             first = vars(cls).get("_channels_first_step")
             setattr(cls, "__call__", _in_steps(call, first))  # noqa: B010 - for type checkers it stays as it is
 
@@ -82,28 +92,24 @@ class OfScope(TwoSteps):
     scope: Scope
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take the scope, where a program written for Channels 2 passes it on.
+        """Take the scope from a program that passes it on, as Channels 2 did.
 
         Args:
-            args: Nothing, or the scope.
-            kwargs: For a class that is derived from others as well.
+            args: Nothing, or the scope. More goes to the other bases of the class.
+            kwargs: Perhaps `scope`. The rest goes to the other bases of the class.
         """
         if args:
-            self.scope, *args = args  # type: ignore[assignment] # what is left of them
+            self.scope, *args = args  # type: ignore[assignment] # a list of the remaining ones
         elif "scope" in kwargs:
             self.scope = kwargs.pop("scope")
         super().__init__(*args, **kwargs)
 
 
 class Application(TwoSteps):
-    """The base of what servers are given: routers and middleware."""
+    """The base of routers and middleware, which servers may be given."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Show servers the coroutine function.
-
-        Some ask `inspect` whether an application's `__call__` is one, and it knows no marks
-        before Python 3.12. A call of the instance itself does not look here.
-        """
+        """Show the coroutine function to servers that ask for it; see the module's text."""
         application = super().__new__(cls)
         shown = getattr(cls.__call__, "__wrapped__", None)
         if shown is not None:
@@ -112,11 +118,11 @@ class Application(TwoSteps):
 
 
 def in_two_steps_too(application: _Function, first: _FirstStep | None = None) -> _Function:
-    """Return a coroutine function of ASGI 3 that can be called with the scope alone as well.
+    """Return a coroutine function of ASGI 3 that can also be called with the scope alone.
 
     Args:
         application: The coroutine function.
-        first: What is called with the scope alone; without it, the first step does nothing.
+        first: Called with the scope alone; None if the first step does nothing.
     """
 
     @wraps(application)
@@ -130,6 +136,8 @@ def in_two_steps_too(application: _Function, first: _FirstStep | None = None) ->
 
 
 def _in_steps(call: Callable[..., Any], first: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return a method like `in_two_steps_too`, for a consumer with its scope as well."""
+
     @wraps(call)
     def in_steps(self: Any, scope: Any, receive: Any = _NOT_GIVEN, send: Any = _NOT_GIVEN) -> Any:
         if send is not _NOT_GIVEN:
@@ -137,7 +145,8 @@ def _in_steps(call: Callable[..., Any], first: Callable[..., Any] | None) -> Cal
         if receive is _NOT_GIVEN:
             return partial(call, self, scope) if first is None else first(self, scope)
         if hasattr(self, "scope"):
+            # The two arguments are `receive` and `send`.
             return call(self, self.scope, scope, receive)
-        return call(self, scope, receive)  # the error is Python's own
+        return call(self, scope, receive)  # raises Python's own TypeError
 
     return markcoroutinefunction(in_steps)

@@ -1,84 +1,81 @@
-"""End connections as their server does, where it offers applications no way to."""
+"""End connections by Daphne's own means, where ASGI has no message for it.
 
-from collections.abc import Iterator
+The outermost application of ours finds Daphne's object for the connection in the `send` that it
+gets, and keeps it in the scope: `with_server`. An application inside reads it from there. Other
+servers end such connections by themselves, and there is nothing in the scope.
+
+Source: `daphne.server.Server`, Daphne 4.2, which calls applications with a `send` that is
+`partial(self.handle_reply, protocol)`.
+"""
+
 from functools import partial
-from types import FunctionType, MethodType
-from typing import Any, Final
+from typing import Any
 
-__all__ = ["abort_response", "close_with"]
+from channels_core._scope import SERVER
+from channels_core.typing import AnyScope
 
-#: How many applications may stand between the server and who sends, each with a `send` around
-#: the one it was given.
-_DEPTH: Final = 12
+__all__ = ["abort_response", "close_with", "with_server"]
 
 
-def abort_response(send: Any) -> None:
-    """Close the connection of an HTTP response that has begun and cannot be ended.
-
-    ASGI has no message for that: servers do it themselves when the application raises. Daphne
-    does not. It tries to send its own page of the error, which is refused since a response has
-    begun; the client waits for ever, and what Daphne looks after once a second is looked after
-    no more. So its connection is closed here; with any other server this does nothing.
+def with_server(scope: AnyScope, send: Any) -> Any:
+    """Return a scope that holds Daphne's object for the connection.
 
     Args:
-        send: What the application was given to send with: the server's own, or a function or
-            method of another application around it.
+        scope: The connection's scope.
+        send: The `send` that the application was given.
+
+    Returns:
+        The scope itself if it holds the object already, or if the server is not Daphne or cannot
+        be seen, since middleware of another package has wrapped `send`.
+    """
+    if isinstance(send, partial) and SERVER not in scope:
+        for bound in send.args:
+            if type(bound).__module__.startswith("daphne."):
+                return {**scope, SERVER: bound}
+    return scope
+
+
+def abort_response(scope: AnyScope) -> None:
+    """Close the connection of an HTTP response that has begun and cannot be ended.
+
+    Servers do that themselves when the application raises. Daphne does not: it tries to send a
+    page of the error, which is refused since a response has begun. The client then waits for
+    ever, and Daphne's check of its applications, once a second, stops. So its connection is closed
+    here; with any other server this does nothing.
+
+    Args:
+        scope: The connection's scope, from `with_server`.
 
     Source: `daphne.server.Server.application_checker`, Daphne 4.2.
     """
-    for request in _bound_requests(send, _DEPTH):
-        if not request.finished:
-            # Both are the server's own ways of ending: written data goes out, then the socket
-            # closes. What Daphne hears of that too late is told at once, before it sees the
-            # exception.
-            request.loseConnection()
-            request.server.protocol_disconnected(request)
-        return
+    request = scope.get(SERVER)
+    if request is not None and not request.finished:
+        # Both are Daphne's own ways to end: written data goes out, then the socket closes. Daphne
+        # hears of that too late, so it is told before it sees the exception.
+        request.loseConnection()
+        request.server.protocol_disconnected(request)
 
 
-def close_with(send: Any, code: int, reason: str) -> bool:
+def close_with(scope: AnyScope, code: int, reason: str) -> bool:
     """Close a WebSocket with a code that Daphne does not take from applications.
 
-    It takes 1000 and those from 3000 on, and refuses the others by an exception.
+    Daphne takes portable codes (`channels_core.close_codes`), and refuses others by an exception.
 
     Args:
-        send: What the application was given to send with.
+        scope: The connection's scope, from `with_server`.
         code: Close code.
         reason: Close reason.
 
     Returns:
-        Whether it is closed; False for other servers, and for a handshake that is not answered.
+        Whether the WebSocket is closed; False for other servers, and if the handshake has not
+        been accepted.
 
     Source: `autobahn.websocket.protocol.WebSocketProtocol.sendCloseFrame`.
     """
-    for protocol in _bound_requests(send, _DEPTH):
-        if getattr(protocol, "state", None) == getattr(protocol, "STATE_OPEN", protocol):
-            protocol.sendCloseFrame(code=code, reasonUtf8=reason.encode(), isReply=False)
-            return True
-    return False
-
-
-def _bound_requests(send: Any, depth: int) -> Iterator[Any]:
-    """Look for the request of Daphne's that a function sends to in the end."""
-    if isinstance(send, partial):
-        for bound in send.args:
-            if type(bound).__module__.startswith("daphne."):
-                yield bound
-        inner: list[Any] = [send.func, *send.args]
-    elif isinstance(send, MethodType):
-        inner = [*getattr(send.__self__, "__dict__", {}).values()]
-    elif isinstance(send, FunctionType):
-        inner = [_content(cell) for cell in send.__closure__ or ()]
-    else:
-        return
-    if depth:
-        for each in inner:
-            if isinstance(each, partial | MethodType | FunctionType):
-                yield from _bound_requests(each, depth - 1)
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a variable that is not set
-        return None
+    protocol = scope.get(SERVER)
+    if protocol is None or getattr(protocol, "state", None) != getattr(
+        protocol, "STATE_OPEN", protocol
+    ):
+        return False
+    protocol.sendCloseFrame(code=code, reasonUtf8=reason.encode(), isReply=False)
+    return True

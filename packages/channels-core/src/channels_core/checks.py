@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core import checks
 
 from channels_core._checks.groups import check_groups
-from channels_core._checks.handlers import check_colours
+from channels_core._checks.handlers import check_handlers
 from channels_core._checks.imports import is_of_database, place, reason, watched
 from channels_core._checks.layers import check_layers, check_worker_layer
 from channels_core._checks.origins import check_patterns
@@ -62,7 +62,7 @@ def check_application(
         *(
             message
             for consumer in consumers
-            for message in (*check_groups(consumer), *check_colours(consumer))
+            for message in (*check_groups(consumer), *check_handlers(consumer))
         ),
     ]
 

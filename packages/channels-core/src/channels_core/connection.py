@@ -504,7 +504,7 @@ class Connection:
             return
         try:
             async with asyncio.timeout(_GOODBYE_WITHIN):
-                if not close_with(send, _RESTART, _GOODBYE):
+                if not close_with(self.consumer.scope, _RESTART, _GOODBYE):
                     await send({"type": "websocket.close", "code": _RESTART, "reason": _GOODBYE})
         except Exception:
             drain_logger.debug("A client could not be told to come back", exc_info=True)

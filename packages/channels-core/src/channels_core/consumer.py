@@ -6,14 +6,15 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final, Self, Unpack
 
-from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._connection.mailbox import ENDINGS
 from channels_core._consumer.classes import class_of
 from channels_core._consumer.framework import describe, framework
 from channels_core._consumer.handlers import get_handler_name, may_reach
 from channels_core._consumer.hooks import hook, new_hook, refuse_unknown_hooks
 from channels_core._failure_log import log_lost
+from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
 from channels_core._two_step import OfScope
+from channels_core.abort import with_server
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.connection import Connection
 from channels_core.exceptions import StopConsumer
@@ -101,7 +102,7 @@ class AsyncConsumer(OfScope):
             Exception: The first exception of a handler, of the layer, or of sending, after the
                 clean-up.
         """
-        self.scope = scope
+        self.scope = scope = with_server(scope, send)
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
         await self._channels.serve(scope, receive, send)

@@ -11,8 +11,13 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from channels_core import DEFAULT_CHANNEL_LAYER
-from channels_core._layers.names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
+from channels_core._layers.names import (
+    CHANNEL_NAME,
+    DEFAULT_CHANNEL_LAYER,
+    GROUP_NAME,
+    explain_invalid_name,
+    local_prefix,
+)
 from channels_core._layers.sync_calls import (
     copy_of,
     give_sync_calls,

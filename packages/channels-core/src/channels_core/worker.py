@@ -11,9 +11,8 @@ from typing import Any, Final
 from asgiref.server import StatelessServer
 
 from channels_core._cancellation import wait_despite_cancellation
-from channels_core._failure_log import was_logged
+from channels_core._failure_log import text_with_notes, was_logged
 from channels_core._layers.endings import close_layer
-from channels_core._routing.client_errors import told
 from channels_core._worker.reader import ChannelReader
 from channels_core._worker.slots import Instance, Instances
 from channels_core.applications import as_asgi3
@@ -309,7 +308,9 @@ class Worker(StatelessServer):
         arguments = _type_of(message), application_details["scope"].get("channel")
         if isinstance(exception, RouteNotFound):
             logger.error(
-                "A message of type %s from channel %r is lost: %s", *arguments, told(exception)
+                "A message of type %s from channel %r is lost: %s",
+                *arguments,
+                text_with_notes(exception),
             )
         else:
             logger.error(

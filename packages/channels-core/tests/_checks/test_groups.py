@@ -191,6 +191,23 @@ class NeverCalled(AsyncWebsocketConsumer):
         await self.connect()
 
 
+class JoinsTwice(AsyncWebsocketConsumer):
+    async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+        await self.join_group("news")
+
+    async def a_event(self, event: Any) -> None:
+        await self.join_group("news")
+
+    async def connect(self) -> None:
+        await self.join_group("news")
+
+
+class ByAssignment(AsyncWebsocketConsumer):
+    entered: Any
+    connect: Any = Joins.join_group
+    receive = also = connect
+
+
 class Builtin(AsyncWebsocketConsumer):
     connect: Any = print
 
@@ -284,6 +301,8 @@ def test_groups_need_an_alias() -> None:
     ("consumer", "handler"),
     [
         (Joins, "connect"),
+        (JoinsTwice, "connect"),
+        (ByAssignment, "connect"),
         (Adds, "connect"),
         (JoinsLater, "receive"),
         (ByHelper, "connect"),
@@ -299,6 +318,10 @@ def test_to_join_a_group_needs_a_layer(consumer: type, handler: str) -> None:
     assert message.id == "channels_core.W003"
     assert message.level == checks.WARNING
     assert f" joins a group in {handler}, but it has no channel layer: " in message.msg
+
+
+def test_a_class_without_source_is_not_looked_at() -> None:
+    assert found(type("Made", (AsyncWebsocketConsumer,), {"connect": Joins.connect}), {}) == []
 
 
 @pytest.mark.parametrize("alias", ["plain", "broken"])

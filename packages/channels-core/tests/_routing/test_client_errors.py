@@ -1,4 +1,6 @@
 from collections.abc import AsyncIterator
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,10 +9,10 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_core._routing import client_errors
-from channels_core.applications import as_asgi3
+from channels_core._routing.client_errors import one_line
 from channels_core.exceptions import InvalidFrame, RouteNotFound
-from channels_core.typing import ASGIApplication, Message, Receive, Scope, Send
+from channels_core.routing import ProtocolTypeRouter
+from channels_core.typing import Message, Receive, Scope, Send
 from fakes import Server
 
 NO_RESPONSE: Scope = {}
@@ -18,11 +20,8 @@ RESPONSE: Scope = {"extensions": {"websocket.http.response": {}}}
 CONNECT = {"type": "websocket.connect"}
 
 
-def answering(application: ASGIApplication) -> ASGIApplication:
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-        await client_errors.answer_client_errors(application, scope, receive, send)
-
-    return answered
+def answering(application: Any) -> Any:
+    return ProtocolTypeRouter({"http": application, "websocket": application})
 
 
 async def unmatched(scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +50,7 @@ class TestWhatWorks:
             sent.append(message)
 
         scope = {"type": "websocket"}
-        result = await client_errors.answer_client_errors(echo, scope, receive, send)
+        result = await answering(echo)(scope, receive, send)
         assert result == "done"
         assert sent[0] is CONNECT
         assert not caplog.records
@@ -73,14 +72,28 @@ class TestWhatWorks:
             await Server(answering(broken)).end()
 
 
+class DaphnesRequest:
+    """What Daphne binds to its `send`."""
+
+    __module__ = "daphne.http_protocol"
+
+    def __init__(self) -> None:
+        self.finished = False
+        self.is_aborted = False
+        self.server = SimpleNamespace(protocol_disconnected=lambda request: None)
+        self.send = partial(self.handle_reply, self)
+
+    async def handle_reply(self, request: object, message: Message) -> None: ...
+
+    def loseConnection(self) -> None:  # noqa: N802 - Twisted's name for it
+        self.is_aborted = True
+
+
 class TestFailure:
     """What fails once a response has begun is cut short, where the server does not do it."""
 
     @staticmethod
-    async def abort_of(monkeypatch: pytest.MonkeyPatch, kind: str, *sent: Message) -> list[object]:
-        aborted: list[object] = []
-        monkeypatch.setattr(client_errors, "abort_response", aborted.append)
-
+    async def is_aborted(kind: str, *sent: Message) -> bool:
         async def failing(scope: Scope, receive: Receive, send: Send) -> None:
             for message in sent:
                 await send(message)
@@ -89,29 +102,20 @@ class TestFailure:
         async def receive() -> Message:
             raise NotImplementedError
 
-        async def send(message: Message) -> None:
-            pass
-
+        request = DaphnesRequest()
         with pytest.raises(ValueError, match="mine"):
-            await client_errors.answer_client_errors(failing, {"type": kind}, receive, send)
-        assert all(what is send for what in aborted)
-        return aborted
+            await ProtocolTypeRouter({kind: failing})({"type": kind}, receive, request.send)
+        return request.is_aborted
 
-    async def test_a_response_that_has_begun_is_aborted(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_response_that_has_begun_is_aborted(self) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": []}
-        assert await self.abort_of(monkeypatch, "http", start)
+        assert await self.is_aborted("http", start)
 
-    async def test_before_it_the_server_can_still_answer(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        assert not await self.abort_of(monkeypatch, "http")
+    async def test_before_it_the_server_can_still_answer(self) -> None:
+        assert not await self.is_aborted("http")
 
-    async def test_a_websocket_is_the_servers_to_close(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        assert not await self.abort_of(monkeypatch, "websocket", {"type": "websocket.accept"})
+    async def test_a_websocket_is_the_servers_to_close(self) -> None:
+        assert not await self.is_aborted("websocket", {"type": "websocket.accept"})
 
 
 async def interrupted(scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,7 +147,7 @@ class TestTwoSteps:
             raise RouteNotFound("No route found for path 'x'.")
 
         scope = {"type": "http", "path": "/x", "method": "GET"}
-        instance = client_errors.answer_in_two_steps(as_asgi3(unrouted), scope)
+        instance = answering(unrouted)(scope)
         server = Server(lambda _, *channel: instance(*channel), scope)
         await server.end()
         assert server.received[0]["status"] == 404
@@ -151,20 +155,20 @@ class TestTwoSteps:
 
     async def test_what_the_second_step_raises_is_answered(self) -> None:
         scope = {"type": "http", "path": "/x", "method": "GET"}
-        instance = client_errors.answer_in_two_steps(interrupted, scope)
+        instance = answering(interrupted)(scope)
         server = Server(lambda _, *channel: instance(*channel), scope)
         await server.end()
         assert server.received[0]["status"] == 400
 
     async def test_what_cannot_be_called_is_returned_as_it_is(self) -> None:
-        assert client_errors.answer_in_two_steps(as_asgi3(lambda scope: 1), {"type": "http"}) == 1
+        assert answering(lambda scope: 1)({"type": "http"}) == 1
 
     def test_without_an_event_loop_there_is_nobody_to_answer(self) -> None:
         def unrouted(scope: Scope) -> Any:
             raise RouteNotFound("No route found for path 'x'.")
 
         with pytest.raises(RouteNotFound):
-            client_errors.answer_in_two_steps(as_asgi3(unrouted), {"type": "http"})
+            answering(unrouted)({"type": "http"})
 
 
 class TestNoRoute:
@@ -246,7 +250,7 @@ class TestNoRoute:
 
 class TestInvalidFrame:
     @staticmethod
-    def raising(*sent: Message) -> ASGIApplication:
+    def raising(*sent: Message) -> Any:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             for message in sent:
                 await send(message)
@@ -308,12 +312,12 @@ class TestLog:
 
     @given(st.text(max_size=2000))
     def test_one_line_is_printable_and_bounded(self, text: str) -> None:
-        line = client_errors.one_line(text)
+        line = one_line(text)
         assert line.isprintable()
         assert len(line) <= 1003
 
     def test_an_ordinary_text_stays_as_it_is(self) -> None:
-        assert client_errors.one_line("No route for 'é'.") == "No route for 'é'."
+        assert one_line("No route for 'é'.") == "No route for 'é'."
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,12 @@
-"""Give the modules of other packages under the names that programs import."""
+"""Make the modules of our packages available under the names that programs import.
+
+`channels.db` is an alias: the module object of `channels_core.db` under a second name. A module
+with names of several owners, such as `channels.layers`, cannot be one object with all of them, so
+it forwards: `ForwardingModule` reads, sets and deletes each name in its owner's module. So a
+program that patches `channels.layers.get_channel_layer` patches what Channels itself calls.
+`mock.patch` looks into a module's `__dict__` to learn whether to restore a name or to delete it
+afterwards; that is why the class overrides `__dict__`, which nothing else needs.
+"""
 
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -11,16 +19,16 @@ __all__ = ["ForwardingModule", "alias", "forward", "submodules"]
 
 
 def alias(namespace: dict[str, Any], owner: ModuleType) -> None:
-    """Make a module known under a second name; for the end of the body of the module of that name.
+    """Give a module a second name; called at the end of the module of that name.
 
-    Both names then give one module object, so that what is patched under one is patched under
-    the other. Not for packages: what is inside one would be loaded a second time.
+    Both names then lead to one module object. Packages cannot be aliased: their submodules would
+    be loaded a second time.
 
-    Hooks on imports do not ask for the name: they hold the module object that the loader was
-    given. That one reads, sets and deletes names at the owner.
+    Import hooks keep the module object that the loader was given, whatever `sys.modules` holds.
+    That object forwards to the owner.
 
     Args:
-        namespace: The module's `globals()`; `__name__` there is the second name.
+        namespace: The `globals()` of the module of the second name.
         owner: The module.
     """
     name = namespace["__name__"]
@@ -36,13 +44,13 @@ def alias(namespace: dict[str, Any], owner: ModuleType) -> None:
 
 
 def forward(namespace: dict[str, Any], owner: ModuleType, others: Mapping[str, str]) -> None:
-    """Make a module give the names of several; for the end of that module's body.
+    """Make a module offer the names of several modules; called at the end of that module.
 
     Args:
         namespace: The module's `globals()`.
-        owner: Whose the names are, but for the others.
-        others: Names that belong elsewhere, with the dotted name of the module each belongs to;
-            it is imported when the name is first used.
+        owner: The module that has all names but those in `others`.
+        others: Names of other modules, each with the dotted name of its module, which is imported
+            when the name is first used.
     """
     _forward(namespace, owner, others)
 
@@ -68,7 +76,7 @@ def submodules(package: str, names: Collection[str]) -> Callable[[str], Any]:
 def _forward(
     namespace: dict[str, Any], owner: ModuleType, others: Mapping[str, str]
 ) -> ModuleType | None:
-    """Empty a module whose body runs, and have its names read at others.
+    """Empty a module whose body runs, and make it forward.
 
     Returns:
         The module; None if a loader runs the body for an object that is not in `sys.modules`.
@@ -78,26 +86,26 @@ def _forward(
     namespace.update(__owner__=owner, __others__=others)
     module = sys.modules.get(namespace["__name__"])
     if module is None or _namespace(module) is not namespace:
-        # Only its names are at hand, so it can be read, and what is set there stays there.
+        # The object is unknown: names are read in the owner, and setting one changes it here only.
         namespace["__getattr__"] = partial(_read, namespace)
         return None
-    # The module stays the object it is, so that it can be reloaded, and threads that import it
-    # at this moment all get the same one.
+    # Its class changes, not the object: it can be reloaded, and other threads that import it at
+    # this moment get the same object.
     module.__class__ = ForwardingModule
     return module
 
 
 def _namespace(module: ModuleType) -> dict[str, Any]:
     if isinstance(module, ForwardingModule):
-        # Past what it says of itself.
+        # The real one, not the property below.
         return super(ForwardingModule, module).__dict__
     return vars(module)
 
 
 class ForwardingModule(ModuleType):
-    """A module whose names are read, set and deleted in the modules that they belong to.
+    """A module that reads, sets and deletes its names in the modules of their owners.
 
-    Its own are only those that Python keeps in every module, such as `__name__` and `__all__`.
+    Only names that Python keeps in every module, such as `__name__` and `__all__`, are its own.
     """
 
     __owner__: ModuleType
@@ -105,15 +113,12 @@ class ForwardingModule(ModuleType):
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override] # read-only there as well
-        """All names with their values, in a dict of its own.
-
-        `mock.patch` looks here; what it does not find it would delete afterwards, not restore.
-        """
+        """A new dict of all names with their values, for `mock.patch`; see the module's text."""
         names = [*self.__others__, *(key for key in vars(self.__owner__) if not _is_special(key))]
         return {key: getattr(self, key) for key in names if hasattr(self, key)} | super().__dict__
 
     def __getattr__(self, name: str) -> Any:
-        """Read what is no name of this module's own."""
+        """Read a name of an owner."""
         try:
             return _read(super().__dict__, name)
         except AttributeError:

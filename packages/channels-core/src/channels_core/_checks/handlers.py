@@ -1,6 +1,6 @@
-"""System check: are the handlers of a consumer as `async` as the consumer is?"""
+"""System check: the handlers of an async consumer are `async def`, those of a sync one `def`."""
 
-import dis
+import ast
 import inspect
 from collections.abc import Iterator
 from inspect import getattr_static
@@ -9,19 +9,20 @@ from typing import Any, Final
 
 from django.core import checks
 
+from channels_core._checks.source import parse
 from channels_core._consumer.classes import is_framework
 from channels_core._consumer.handlers import is_free
 from channels_core.applications import name_that_thing
 from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.documentation import see
 
-__all__ = ["check_colours"]
+__all__ = ["check_handlers"]
 
-#: By this name of their only parameter handlers of the layer's messages are known.
+#: The parameters by which a handler of the layer's messages is recognised.
 _EVENT: Final = ("self", "event")
 
 
-def check_colours(consumer: type) -> Iterator[checks.CheckMessage]:
+def check_handlers(consumer: type) -> Iterator[checks.CheckMessage]:
     """Check the methods of a consumer class that Channels calls.
 
     Returns:
@@ -54,7 +55,7 @@ def check_colours(consumer: type) -> Iterator[checks.CheckMessage]:
 
 
 def _function(consumer: type, name: str) -> FunctionType | None:
-    """Return what the program has written; None for anything that only looks like a method."""
+    """Return a function that the program has written; None for a decorated or other object."""
     value = getattr_static(consumer, name)
     return value if isinstance(value, FunctionType) else None
 
@@ -68,7 +69,11 @@ def _parameters(method: FunctionType) -> tuple[str, ...]:
 
 
 def _is_coroutine_of_ours(consumer: type, name: str) -> bool | None:
-    """Tell whether the method of Channels that a program overrides is `async def`."""
+    """Return whether the method of Channels that a program overrides is `async def`.
+
+    Returns:
+        None if the program overrides nothing of Channels, or something that is not a function.
+    """
     if is_free(name, getattr_static(consumer, name)):
         return None
     for ancestor in consumer.__mro__:
@@ -81,16 +86,22 @@ def _is_coroutine_of_ours(consumer: type, name: str) -> bool | None:
 def _differs(method: FunctionType, wants_coroutine: bool) -> bool:
     if inspect.iscoroutinefunction(method):
         return not wants_coroutine
-    # A method that returns something may return what is awaited, as one within a decorator does.
+    # One that returns something may return an awaitable, as the wrapper of a decorator does.
     return wants_coroutine and _returns_nothing(method)
 
 
 def _returns_nothing(method: FunctionType) -> bool:
-    before: Any = None
-    for instruction in dis.get_instructions(method):
-        # From Python 3.12 to 3.13 one instruction loads and returns a constant.
-        source = {"RETURN_VALUE": before, "RETURN_CONST": instruction}.get(instruction.opname)
-        if source is not None and not (source.opname.endswith("_CONST") and source.argval is None):
-            return False
-        before = instruction
+    """Return whether a method has no `return` with a value; False if its source is unknown."""
+    definition = parse(method.__code__)
+    if not isinstance(definition, ast.FunctionDef):
+        return False
+    waiting: list[ast.AST] = [*definition.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Return) and node.value is not None:
+            is_none = isinstance(node.value, ast.Constant) and node.value.value is None
+            if not is_none:
+                return False
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
     return True

@@ -6,8 +6,8 @@ from typing import Any
 from django.apps import AppConfig
 from django.core import checks
 
-from channels_core import DEFAULT_CHANNEL_LAYER
 from channels_core._checks.imports import reason
+from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
 from channels_core.applications import name_that_thing
 from channels_core.documentation import see
 from channels_core.exceptions import InvalidChannelLayerError

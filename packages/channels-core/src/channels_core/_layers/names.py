@@ -1,8 +1,18 @@
-"""The names of channels and groups, and what to say of a bad one."""
+"""The names of layers, channels and groups, and what is wrong with an invalid one."""
 
 import re
+from typing import Final
 
-__all__ = ["CHANNEL_NAME", "GROUP_NAME", "explain_invalid_name", "local_prefix"]
+__all__ = [
+    "CHANNEL_NAME",
+    "DEFAULT_CHANNEL_LAYER",
+    "GROUP_NAME",
+    "explain_invalid_name",
+    "local_prefix",
+]
+
+#: The alias in `CHANNEL_LAYERS` of the layer that consumers use unless they name another one.
+DEFAULT_CHANNEL_LAYER: Final = "default"
 
 # ASCII: `\d` and `\w` would otherwise take digits and letters of every script, which other
 # layers refuse.

@@ -10,18 +10,19 @@ from typing import Any, Final
 from asgiref.sync import markcoroutinefunction
 from django.contrib.sessions.exceptions import SessionInterrupted
 
+from channels_core._failure_log import text_with_notes
 from channels_core._layers.outages import was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._messages import CLOSING_TYPES
 from channels_core._two_step import first_step
 from channels_core._uvicorn import let_server_close
-from channels_core.abort import abort_response
+from channels_core.abort import abort_response, with_server
 from channels_core.close_codes import portable_close_code
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import answers_failures, refusal
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line", "told"]
+__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line"]
 
 logger = logging.getLogger("django.channels.routing")
 
@@ -67,6 +68,7 @@ async def answer_client_errors(
         received = True
         return receive()
 
+    scope = with_server(scope, send)
     collect_records()
     token = answers_failures.set(True)
     try:
@@ -130,7 +132,7 @@ async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: s
     if scope["type"] != "http":
         return False
     if last_sent is not None:
-        abort_response(send)
+        abort_response(scope)
         return False
     if not isinstance(error, SessionInterrupted):
         return False
@@ -161,15 +163,13 @@ async def _close(send: Send, code: int) -> None:
 
 def _warn(scope: Scope, error: Exception) -> None:
     # The standard library's text, which programs expect of the error, does not name the frame.
-    fault = f"A text frame is not JSON: {error}" if isinstance(error, InvalidJSON) else told(error)
+    fault = (
+        f"A text frame is not JSON: {error}"
+        if isinstance(error, InvalidJSON)
+        else text_with_notes(error)
+    )
     # Cut short and escaped: the client chose the path, and no line of the log may be its work.
     logger.warning("%s %.200r: %s", scope["type"], scope.get("path"), one_line(fault))
-
-
-def told(error: Exception) -> str:
-    """Return the text of an error with its notes."""
-    notes: list[str] = getattr(error, "__notes__", [])
-    return ". ".join([str(error).removesuffix("."), *notes]) if notes else str(error)
 
 
 def one_line(text: str) -> str:

@@ -115,7 +115,7 @@ class HttpConnection(Connection):
                 raise ConnectionStateError(f"{kind.__name__} has ended in its response")
         except Exception:
             if self.response.state is ResponseState.OPEN:
-                abort_response(send)
+                abort_response(self.consumer.scope)
             raise
         finally:
             if self._timer is not None:

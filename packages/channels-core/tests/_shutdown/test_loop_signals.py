@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._loop_signals import LoopSignals
+from channels_core._shutdown.loop_signals import LoopSignals
 from fakes import until
 
 
