@@ -1,1 +1,1 @@
-"""What the targets of the Makefile run: one short module for each task."""
+"""The code behind the Makefile: one module for each task."""

@@ -1,4 +1,4 @@
-"""Build a package's source archive, and from that its wheel, and check what they hold."""
+"""Build a package's source archive and, from it, its wheel, and check the content of the wheel."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ __all__ = ["build", "main", "problems"]
 
 DIST: Final = ROOT / "dist"
 
-# The build backend answers to a call in the folder of what it builds, as pip calls it.
+# Calls the build backend as pip does: in the folder of the project that it builds.
 CALL: Final = """
 import pathlib, sys
 from poetry.core.masonry import api
@@ -41,14 +41,14 @@ def _call(hook: str, source: Path, target: Path) -> Path:
 def build(package: Package, target: Path) -> tuple[Path, Path]:
     """Build the source archive and the wheel into a folder, and return both.
 
-    The wheel is made from the archive, as it is for those who install without wheels: what the
-    archive lacks is missed at once.
+    The wheel is built from the archive, as when somebody installs without wheels. So a file that is
+    missing from the archive is noticed.
     """
     target.mkdir(parents=True, exist_ok=True)
     archive = _call("build_sdist", package.folder, target)
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(archive) as content:
-            # Not in the oldest releases of Python 3.11; the archive is our own.
+            # The oldest releases of Python 3.11 lack the filter. The archive is our own.
             content.extraction_filter = getattr(tarfile, "data_filter", None)
             content.extractall(folder)  # noqa: S202 (the filter is set above)
         (source,) = Path(folder).iterdir()
@@ -57,7 +57,7 @@ def build(package: Package, target: Path) -> tuple[Path, Path]:
 
 
 def problems(package: Package, wheel: Path) -> Iterable[str]:
-    """Yield what is wrong with the content of a wheel."""
+    """Yield the faults in the content of a wheel."""
     with zipfile.ZipFile(wheel) as content:
         names = set(content.namelist())
         (info,) = {name.partition("/")[0] for name in names if ".dist-info/" in name}
@@ -70,7 +70,7 @@ def problems(package: Package, wheel: Path) -> Iterable[str]:
     } | {f"{info}/licenses/LICENSE"}
     yield from (f"{name} is missing" for name in sorted(expected - names))
     yield from (
-        f"{name} does not belong in it"
+        f"{name} does not belong there"
         for name in sorted(names - expected)
         if not name.startswith(f"{info}/")
     )
@@ -86,7 +86,7 @@ def problems(package: Package, wheel: Path) -> Iterable[str]:
 
 
 def main() -> None:
-    """Build what was asked for into dist/."""
+    """Build the named package, or all, into dist/."""
     wrong = False
     for package in select(sys.argv[1] if len(sys.argv) > 1 else None):
         for file in build(package, DIST):

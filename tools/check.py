@@ -1,4 +1,4 @@
-"""The static checks: format and style (ruff) and types (mypy, and pyright as users have it)."""
+"""Check format and style (ruff) and types (mypy, and pyright as users run it)."""
 
 import os
 import subprocess
@@ -13,9 +13,9 @@ __all__ = ["Typed", "lint_commands", "main", "typed"]
 
 
 class Typed(NamedTuple):
-    """Name what one mypy process checks.
+    """What one mypy process checks.
 
-    Folders of tests hold modules of equal names, so each package has a process of its own.
+    Each package has its own process, because test modules of several packages have the same name.
     """
 
     folder: Path
@@ -31,7 +31,7 @@ def typed(name: str | None) -> list[Typed]:
         for package in select(name)
     ]
     if name is None:
-        shown = "examples/chat"  # Its models stand in for a program's in the snippets.
+        shown = "examples/chat"  # The snippets use its models as those of a program.
         found += [
             Typed(
                 ROOT, ("tools", "tests", "docs", "benchmarks"), ("tests", ".", shown), "settings"
@@ -43,7 +43,7 @@ def typed(name: str | None) -> list[Typed]:
 
 
 def lint_commands(name: str | None, *, rewrite: bool) -> list[list[str]]:
-    """Return the ruff commands that check, or that put right what they can."""
+    """Return the ruff commands that check the code, or that fix what they can."""
     path = str(by_name(name).folder) if name else "."
     if rewrite:
         return [["ruff", "check", "--fix", path], ["ruff", "format", path]]
@@ -73,7 +73,7 @@ def _mypy(part: Typed) -> int:
 
 
 def main() -> None:
-    """Run the check that is named first, for the package that is named second, if one is."""
+    """Run the check in the first argument, for the package in the second, or for all."""
     check, name = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
     if check == "types":
         statuses = [_mypy(part) for part in typed(name)]

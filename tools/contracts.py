@@ -1,4 +1,4 @@
-"""The rules for imports that import-linter does not bring itself."""
+"""Import rules that import-linter does not have itself."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,17 +19,17 @@ __all__ = [
     "undeclared",
 ]
 
-#: What every type checker brings along, for imports that nothing else reads.
+#: Packages that only type checkers import, and that each of them provides.
 OF_TYPE_CHECKERS: Final = frozenset({"typing_extensions"})
 
 
 def undeclared(package: Package, imported: str, distributions: Mapping[str, Sequence[str]]) -> bool:
-    """Tell whether a module of the package imports what its pyproject.toml does not name.
+    """Return whether a package imports a module that its pyproject.toml does not declare.
 
     Args:
         package: The package that imports.
-        imported: The module that it imports, dotted.
-        distributions: What distributions provide each top-level module.
+        imported: The dotted name of the imported module.
+        distributions: The distributions that provide each top-level module.
     """
     top = imported.partition(".")[0]
     if top == package.import_name or top in sys.stdlib_module_names | OF_TYPE_CHECKERS:
@@ -41,14 +41,14 @@ def undeclared(package: Package, imported: str, distributions: Mapping[str, Sequ
 
 
 def breaks_privacy(importer: str, imported: str) -> bool:
-    """Tell whether a module imports a private one of another distribution."""
+    """Return whether a module imports a private module of another distribution."""
     if importer.partition(".")[0] == imported.partition(".")[0]:
         return False
     return any(part.startswith("_") for part in imported.split("."))
 
 
 def _check(graph: ImportGraph, broken: Callable[[Package, str, str], bool]) -> ContractCheck:
-    """Ask about every import of our packages, and keep those that break the rule."""
+    """Return the imports of our packages that break a rule."""
     breaches = [
         (importer, imported)
         for package in PACKAGES
@@ -60,20 +60,20 @@ def _check(graph: ImportGraph, broken: Callable[[Package, str, str], bool]) -> C
 
 
 def _render(check: ContractCheck, rule: str) -> None:
-    """Print each breach and what to do about it."""
+    """Print each forbidden import and how to fix it."""
     for importer, imported in check.metadata["breaches"]:
         output.print_error(f"{importer} imports {imported}: {rule}")
     output.new_line()
 
 
 class DeclaredContract(Contract):
-    """Hold each package to what its pyproject.toml declares, extras included."""
+    """Each package imports only what its pyproject.toml declares, including its extras."""
 
     type_name = "declared"
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
-        """Find the imports of what is neither declared nor of the standard library."""
-        # An editable install does not tell what modules it provides.
+        """Find imports that are neither declared nor in the standard library."""
+        # The metadata of an editable install do not list its modules.
         ours = {package.import_name: [package.name] for package in PACKAGES}
         distributions = {**packages_distributions(), **ours}
         return _check(
@@ -82,11 +82,11 @@ class DeclaredContract(Contract):
 
     def render_broken_contract(self, check: ContractCheck) -> None:
         """Print the imports that the check found."""
-        _render(check, "declare it in the package's pyproject.toml, or do without.")
+        _render(check, "declare it in the package's pyproject.toml, or do not use it.")
 
 
 class PrivateContract(Contract):
-    """Keep modules with a leading underscore inside the distribution that owns them."""
+    """Modules with a leading underscore are imported only by the distribution that owns them."""
 
     type_name = "private"
 
@@ -96,4 +96,4 @@ class PrivateContract(Contract):
 
     def render_broken_contract(self, check: ContractCheck) -> None:
         """Print the imports that the check found."""
-        _render(check, "import a public module, or ask its owner to make one public.")
+        _render(check, "import a public module, or make this one public.")

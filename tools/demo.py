@@ -1,7 +1,7 @@
 """Serve the example site with `runserver` on 127.0.0.1, at the port PORT (8000 by default).
 
-The site's database is made or brought up to date first. Ctrl-C, or a SIGTERM, ends the server and
-then this program, with exit code 0.
+First the site's database is created or migrated. Ctrl-C or SIGTERM ends the server and then this
+program, with exit code 0.
 """
 
 import os
@@ -34,28 +34,28 @@ SITE: Final = Path(__file__).resolve().parent.parent / "examples" / "chat"
 #: What a terminal sends when it is closed. Windows does not have it.
 HANG_UP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *([HANG_UP] if HANG_UP else []))
-# More than a server and the site take together where a client does not let go.
+# Longer than the server and the site need to close a connection whose client does not respond.
 SECONDS_TO_STOP: Final = 20
 
 
 def main() -> int:
-    """Serve until told to stop, and return the exit code."""
+    """Serve until a signal arrives, and return the exit code."""
     stop = stop_event()
     port = read_port(os.environ.get("PORT") or "8000")
     require_modules("channels", "daphne", target="demo")
     require_free(port, target="demo")
-    # It is one process that serves, whatever else the environment is set up for.
+    # One process serves, so the memory layer is right whatever the environment says.
     layer = {"CHANNEL_LAYER": "memory"}
     if (code := run(stop, "manage.py", "migrate", "--verbosity", "0", env=layer)) or stop.is_set():
         return code
-    # Without its autoreloader, which serves from a second process and kills that to stop it: no
-    # consumer would come to its end.
+    # Without the autoreloader: it serves from a second process and kills that process to stop, so
+    # consumers could not clean up.
     command = ("manage.py", "runserver", "--noreload", f"{HOST}:{port}")
     return run(stop, *command, env=layer, port=port)
 
 
 def stop_event() -> threading.Event:
-    """Return what is set as soon as this program is told to end."""
+    """Return an event that is set when a signal tells this program to end."""
     stop = threading.Event()
     for number in STOP_SIGNALS:
         # Under nohup, SIGHUP must stay ignored.
@@ -65,23 +65,23 @@ def stop_event() -> threading.Event:
 
 
 def require_modules(*names: str, target: str) -> None:
-    """End with what to run where something is not installed."""
+    """Exit with the command to run if a module is not installed."""
     for name in names:
         if find_spec(name) is None:
             sys.exit(f"{name} is not installed for {sys.executable}: run `make {target}`.")
 
 
 def read_port(text: str) -> int:
-    """Return the number of the port, or end with what is wrong with it."""
+    """Return the port as a number, or exit with an explanation."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535):
-        sys.exit(f"PORT is a whole number from 1 to 65535, not {text!r}.")
+        sys.exit(f"PORT must be a whole number from 1 to 65535, not {text!r}.")
     return int(text[:6])
 
 
 def require_free(port: int, *, target: str) -> None:
-    """End with the reason where nothing can be served at the port."""
+    """Exit with the reason if a server cannot listen on the port."""
     with socket.socket() as probe:
-        # Like the server: a connection that was closed a moment ago does not hold the port.
+        # As the server does: a connection that was just closed does not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -92,13 +92,13 @@ def require_free(port: int, *, target: str) -> None:
 
 
 def start(*command: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a program in the folder of the site, with more in its environment."""
+    """Start a program in the folder of the site, with additional environment variables."""
     return subprocess.Popen(
         command,
         cwd=SITE,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "chatsite.settings", **env},
-        # Out of the terminal's foreground: Ctrl-C reaches this program alone, which then ends the
-        # other one in order. Otherwise both would be told, and the other one twice.
+        # In a process group of its own, so that Ctrl-C reaches only this program, which then ends
+        # the other one. Otherwise the other one would get the signal twice.
         process_group=0,
     )
 
@@ -106,9 +106,9 @@ def start(*command: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
 def run(
     stop: threading.Event, *arguments: str, env: Mapping[str, str], port: int | None = None
 ) -> int:
-    """Run Python in the folder of the site until it ends or is to stop, and return the exit code.
+    """Run Python in the folder of the site until it ends or `stop` is set; return the exit code.
 
-    With a port, print the site's address as soon as it answers there.
+    With a port, print the site's address as soon as the server accepts connections there.
     """
     process = start(sys.executable, *arguments, env=env)
     unannounced = port
@@ -128,13 +128,13 @@ def run(
 
 
 def answers(port: int) -> bool:
-    """Tell whether somebody takes connections; runserver has loaded the site before it does."""
+    """Return whether a server accepts connections; runserver loads the site before it does."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    """Leave no child behind: ask it to end, and make it end where it does not."""
+    """End a process: terminate it, and kill it if it does not end in time."""
     process.terminate()
     try:
         process.wait(SECONDS_TO_STOP)

@@ -1,12 +1,12 @@
 """Serve the example site with several processes: two servers, a worker and Redis between them.
 
-Uvicorn serves on 127.0.0.1 at the port PORT (8000 by default), Daphne at the one after it. They
-reach each other through the Redis at REDIS_URL, or through one that is started for this alone.
+Uvicorn listens on 127.0.0.1 at the port PORT (8000 by default), Daphne at the port after it. They
+communicate through the Redis at REDIS_URL, or through a Redis that this program starts.
 CHANNEL_LAYER=redis-pubsub chooses the other layer of channels-redis.
 
-The site's database is made or brought up to date first. Ctrl-C, or a SIGTERM, ends them all, the
-servers first and Redis last, and then this program, with exit code 0. If one of them ends by
-itself, so do the others, and the exit code is another one.
+First the site's database is created or migrated. Ctrl-C or SIGTERM ends the servers, the worker,
+Redis, and then this program, with exit code 0. If one of the processes ends by itself, the others
+are ended too, and the exit code is not 0.
 """
 
 import os
@@ -40,21 +40,21 @@ __all__ = ["main"]
 TARGET: Final = "demo-redis"
 LAYERS: Final = ("redis", "redis-pubsub")
 APPLICATION: Final = "chatsite.asgi:application"
-#: A net: it answers within milliseconds.
+#: A safety net: it answers within milliseconds.
 SECONDS_TO_START_REDIS: Final = 30
 
 Processes = dict[str, subprocess.Popen[bytes]]
 
 
 def main() -> int:
-    """Serve until told to stop, and return the exit code."""
+    """Serve until a signal arrives, and return the exit code."""
     stop = stop_event()
     port = read_port(os.environ.get("PORT") or "8000")
     if port == 65535:
-        sys.exit("PORT is at most 65534 here: the second server takes the port after it.")
+        sys.exit("PORT must be at most 65534 here: the second server uses the port after it.")
     layer = os.environ.get("CHANNEL_LAYER") or LAYERS[0]
     if layer not in LAYERS:
-        sys.exit(f"CHANNEL_LAYER is {' or '.join(LAYERS)} here, not {layer!r}.")
+        sys.exit(f"CHANNEL_LAYER must be {' or '.join(LAYERS)} here, not {layer!r}.")
     require_modules("channels", "channels_redis", "daphne", "uvicorn", target=TARGET)
     for number in (port, port + 1):
         require_free(number, target=TARGET)
@@ -72,8 +72,8 @@ def main() -> int:
 
 
 def commands(port: int) -> dict[str, tuple[str, ...]]:
-    """Return what Python is to run; what is started first ends last."""
-    # Uvicorn waits for streams that do not end, unless it is told not to.
+    """Return the arguments of each process in the order of their start; they end in reverse."""
+    # Without this option, Uvicorn would wait for open streams without a limit.
     uvicorn = ("--host", HOST, "--port", str(port), "--timeout-graceful-shutdown", "5")
     return {
         "The worker": ("manage.py", "runworker", "chat-stats"),
@@ -84,15 +84,15 @@ def commands(port: int) -> dict[str, tuple[str, ...]]:
 
 @contextmanager
 def redis(stop: threading.Event, processes: Processes) -> Iterator[str]:
-    """Run a Redis on a socket in a temporary folder, which goes with it, and yield its URL."""
+    """Run Redis on a socket in a temporary folder, and yield its URL."""
     program = shutil.which("redis-server")
     if program is None:
         sys.exit(
             "redis-server is not installed (Debian: apt-get install redis-server; macOS: brew "
-            f"install redis). Or name one that runs: make {TARGET} "
+            f"install redis). Or name a running one: make {TARGET} "
             "REDIS_URL=redis://127.0.0.1:6379/0"
         )
-    # Not below a folder with a long name: the path of a socket has to be short.
+    # Directly in the system's folder, because the path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         address, log = Path(folder, "socket"), Path(folder, "log")
         options = ["--port", "0", "--unixsocket", str(address), "--unixsocketperm", "700"]
@@ -113,18 +113,18 @@ def redis(stop: threading.Event, processes: Processes) -> Iterator[str]:
 
 
 def listens(address: Path) -> bool:
-    """Tell whether somebody takes connections at the socket."""
+    """Return whether a server accepts connections at the socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(address)) == 0
 
 
 def watch(stop: threading.Event, processes: Processes, port: int, env: dict[str, str]) -> int:
-    """Return 0 when told to stop, and another code as soon as one of the processes has ended."""
+    """Wait for `stop`, or for the end of a process; return 0 or 1."""
     are_announced = False
     while not stop.wait(0.1):
         for name, process in processes.items():
             if process.poll() is not None:
-                told = f"{name} ended by itself, code {process.returncode}. So the others end, too."
+                told = f"{name} ended by itself, code {process.returncode}. Ending the others too."
                 print(told, file=sys.stderr, flush=True)
                 return 1
         if not are_announced and answers(port) and answers(port + 1):
@@ -134,13 +134,13 @@ def watch(stop: threading.Event, processes: Processes, port: int, env: dict[str,
 
 
 def greeting(port: int, env: dict[str, str]) -> str:
-    """Return where the site is, and what to try."""
+    """Return the addresses of the site, and what to try there."""
     settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in env.items())
     program, folder = shlex.quote(sys.executable), shlex.quote(str(SITE))
     return f"""
 The chat is at http://{HOST}:{port}/ (Uvicorn) and http://{HOST}:{port + 1}/ (Daphne).
-Cookies know no ports, so a login at one of them holds at the other. Somebody else logs in at
-http://localhost:{port}/ or http://localhost:{port + 1}/, where the browser keeps other cookies.
+Cookies ignore ports, so a login at one address is valid at both. To log in as somebody else, use
+http://localhost:{port}/ or http://localhost:{port + 1}/, where the browser keeps separate cookies.
 To announce something in all rooms, from another shell:
 
     cd {folder} && {settings} {program} manage.py announce "Tea is ready"

@@ -1,7 +1,7 @@
-"""Test each package's wheel alone: with what it declares, the tools its tests use, and no more.
+"""Test each package's wheel alone: only with what it declares and the tools its tests use.
 
-A package that leans on something it does not declare passes in the common environment and
-fails here. The pins and their hashes are those of the common environment.
+A package that uses something it does not declare passes in the common environment and fails here.
+The pins and their hashes are those of the common environment.
 """
 
 import re
@@ -33,7 +33,7 @@ SIBLINGS: Final = {package.name: package for package in PACKAGES}
 
 
 def declared(package: Package, extras: Iterable[str] = ()) -> list[Requirement]:
-    """Return what a package of ours requires from outside, through its siblings too."""
+    """Return a package's third-party requirements, including those of its siblings."""
     project = package.pyproject()["project"]
     wanted = [*project["dependencies"]]
     for extra in extras:
@@ -46,7 +46,10 @@ def declared(package: Package, extras: Iterable[str] = ()) -> list[Requirement]:
 
 
 def closure(requirements: Iterable[Requirement]) -> set[str]:
-    """Return the names of all that these requirements bring, as the common environment has it."""
+    """Return the names of all distributions that these requirements install.
+
+    Their dependencies are read from the common environment.
+    """
     found: set[str] = set()
     seen: set[tuple[str, str]] = set()
     pending = [(name_of(one.name), {"", *one.extras}) for one in requirements]
@@ -63,19 +66,19 @@ def closure(requirements: Iterable[Requirement]) -> set[str]:
 
 
 def subset(constraints: str, names: set[str]) -> str:
-    """Return the pins of these names, each with its hashes."""
+    """Return the pins of these distributions, with their hashes."""
     pins = re.findall(r"^[^\s#].*(?:\n[ \t].*)*", constraints, flags=re.MULTILINE)
     return "\n".join(pin for pin in pins if name_of(pin) in names) + "\n"
 
 
 def _constraints() -> Path:
-    """Return the file that the common environment was installed from."""
+    """Return the constraints of the common environment."""
     series = ".".join(map(str, django.VERSION[:2]))
     return ROOT / "constraints" / f"django-{series}.txt"
 
 
 def _run(folder: Path, *command: str) -> str | None:
-    """Run a step in a folder and return its output if it failed."""
+    """Run a step in a folder; return its output if it failed, else None."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -89,10 +92,10 @@ def _run(folder: Path, *command: str) -> str | None:
 
 
 def variants(package: Package) -> list[tuple[str, ...]]:
-    """Return the sets of extras to test a package with: none, then those that tests are marked by.
+    """Return the sets of extras to test a package with: none, then those that tests need.
 
-    A test that needs an extra has a marker of its name. Without the extra, the others show that
-    the rest of the package works; with it, all of them run.
+    A test that needs an extra has a marker of the same name. The first run shows that the rest of
+    the package works without the extras; the second runs all tests.
     """
     options = package.pyproject()
     marked = {line.partition(":")[0] for line in options["tool"]["pytest"].get("markers", [])}
@@ -101,12 +104,12 @@ def variants(package: Package) -> list[tuple[str, ...]]:
 
 
 def title(package: Package, extras: Iterable[str] = ()) -> str:
-    """Return how a package is required with these extras."""
+    """Return the requirement of a package with these extras, as in `channels-http[daphne]`."""
     return f"{package.name}[{','.join(extras)}]" if extras else package.name
 
 
 def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | None:
-    """Test one package in an environment of its own and return the output if that failed."""
+    """Test one package in its own environment; return the output if that failed, else None."""
     tools = [
         Requirement(line)
         for line in TEST_TOOLS.read_text().splitlines()
@@ -119,13 +122,13 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
     report.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        # Copied out of the tree, so that the source cannot be imported by its side.
+        # Copied, because beside the source the tests might import it instead of the wheel.
         shutil.copytree(package.folder / "tests", folder / "tests")
         shutil.copy(package.folder / "pyproject.toml", folder)
         pins = folder / "pins.txt"
         pins.write_text(subset(_constraints().read_text(), names))
         python = str(programs(folder / "env") / "python")
-        # The pip of the common environment does the work: the new one holds no tools of its own.
+        # The common environment's pip installs; the new environment has no pip.
         pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
         quick = ("-q", "--no-compile", "--no-deps")
         files = [str(next(wheels.glob(f"{one.import_name}-*.whl"))) for one in with_needs(package)]
@@ -144,7 +147,7 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
     return None
 
 
-# Run in the new environment: the package is the installed one, and nothing more is there.
+# Runs in the new environment: the package is the installed one, and nothing undeclared is there.
 PROOF: Final = """
 import importlib, importlib.metadata, re, sys
 module, *expected = sys.argv[1:]
@@ -156,7 +159,7 @@ assert found <= set(expected), f"undeclared: {sorted(found - set(expected))}"
 
 
 def main() -> None:
-    """Test what was asked for, two at a time."""
+    """Test the named package, or all, two at a time."""
     chosen = select(sys.argv[1] if len(sys.argv) > 1 else None)
     runs = [(package, extras) for package in chosen for extras in variants(package)]
     REPORTS.mkdir(parents=True, exist_ok=True)

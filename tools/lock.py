@@ -1,10 +1,9 @@
 """Write the constraints: third-party pins with hashes, one file for each Django series.
 
-What to pin is read from the packages' own pyproject.toml files and from two lists in
-constraints/: test.in (what the tests of a package need) and dev.in (everything else that a
-developer runs). The environment of `make traced` has a file of its own, for traced.in. The result
-names no index, no link and no path, so that the files hold for whoever installs from whatever
-mirror.
+The requirements come from the packages' pyproject.toml files and from two lists in constraints/:
+test.in (for the tests of packages) and dev.in (everything else that developers run). `make traced`
+has its own pins, for traced.in. The files contain no index, no link and no path, so they work with
+every mirror.
 """
 
 import re
@@ -43,7 +42,7 @@ def name_of(requirement: str) -> str:
 
 
 def third_party() -> list[str]:
-    """Return what the packages and their extras require and the tree does not hold."""
+    """Return the third-party requirements of the packages and their extras."""
     siblings = {package.name for package in PACKAGES}
     found: set[str] = set()
     for package in PACKAGES:
@@ -57,12 +56,12 @@ def third_party() -> list[str]:
 
 
 def requirements(series: str) -> str:
-    """Return everything to resolve for this Django series, one requirement a line."""
+    """Return all requirements for this Django series, one per line."""
     return "\n".join([*third_party(), f"Django=={series}.*", _list("test"), _list("dev")])
 
 
 def traced_requirements() -> str:
-    """Return the same for the environment of `make traced`."""
+    """Return all requirements of the environment of `make traced`, one per line."""
     return "\n".join([*third_party(), f"Django=={TRACED_DJANGO}.*", _list("traced")])
 
 
@@ -71,14 +70,14 @@ def _list(name: str) -> str:
 
 
 def _write(path: Path, header: str, wanted: str, oldest: tuple[int, int], *options: str) -> None:
-    """Resolve anew and write one file.
+    """Resolve the requirements and write one file.
 
     Args:
         path: The file.
         header: Its first line.
         wanted: The requirements.
-        oldest: The oldest Python that the pins have to hold for.
-        options: More for uv.
+        oldest: The oldest Python that the pins must work with.
+        options: More options for uv.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "all.in"), Path(folder, "all.txt")
@@ -87,7 +86,7 @@ def _write(path: Path, header: str, wanted: str, oldest: tuple[int, int], *optio
             *("uv", "pip", "compile", "--quiet", "--no-config", "--system-certs", "--upgrade"),
             *("--universal", "--python-version", ".".join(map(str, oldest))),
             *("--generate-hashes", "--no-header", "--no-annotate"),
-            # What channels-redis requires is of this tree.
+            # The `channels` that channels-redis requires is in this tree.
             *("--no-emit-package", "channels"),
             *options,
             *("--output-file", str(target), str(source)),
@@ -100,11 +99,11 @@ def _write(path: Path, header: str, wanted: str, oldest: tuple[int, int], *optio
 
 
 def main() -> None:
-    """Resolve each series anew, and what `make traced` needs, and write their files."""
+    """Write the constraints of each series and of `make traced`."""
     paths = {series: ROOT / "constraints" / f"django-{series}.txt" for series in DJANGO}
     for series, oldest in DJANGO.items():
         _write(paths[series], HEADER.format(series=series), requirements(series), oldest)
-    # One version of what both need: what is tested is what is traced.
+    # The same versions in both, so that the traced versions are the tested ones.
     common = ("--constraint", str(paths[TRACED_DJANGO]))
     _write(TRACED, TRACED_HEADER, traced_requirements(), DJANGO[TRACED_DJANGO], *common)
 

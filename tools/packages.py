@@ -1,6 +1,6 @@
-"""The table of distributions: every tool and every test of the tree reads it here.
+"""The table of distributions, which all tools and tests read.
 
-Standard library only: it is read before anything is installed.
+It uses only the standard library, because it is read before anything is installed.
 """
 
 import sys
@@ -13,28 +13,28 @@ __all__ = ["DJANGO", "PACKAGES", "PYTHON", "ROOT", "Package", "by_name", "select
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-#: The interpreters that are supported, the oldest first.
+#: The supported versions of Python, oldest first.
 PYTHON: Final = ((3, 11), (3, 12), (3, 13), (3, 14))
 
-#: The Django series that are supported, and the oldest Python that each runs on.
+#: The supported Django series, with the oldest Python that each runs on.
 DJANGO: Final = {"5.2": (3, 11), "6.0": (3, 12), "6.1": (3, 12)}
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Name one distribution of the tree and the siblings that it needs."""
+    """One distribution of the tree, and the siblings that it needs."""
 
     name: str
     needs: tuple[str, ...] = ()
 
     @property
     def import_name(self) -> str:
-        """Return the name under which programs import it."""
+        """Return the name that programs import."""
         return self.name.replace("-", "_")
 
     @property
     def folder(self) -> Path:
-        """Return the folder that holds its pyproject.toml."""
+        """Return the folder of its pyproject.toml."""
         return ROOT / "packages" / self.name
 
     @property
@@ -47,7 +47,7 @@ class Package:
         return tomllib.loads((self.folder / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-#: In an order in which each one comes after the siblings that it needs.
+#: Each one comes after the siblings that it needs.
 PACKAGES: Final = (
     Package("channels-core"),
     Package("channels-auth", needs=("channels-core",)),
@@ -68,7 +68,7 @@ PACKAGES: Final = (
 
 
 def by_name(name: str) -> Package:
-    """Return the package of that distribution name, or exit with the names there are."""
+    """Return the package of that name, or exit with the list of names."""
     for package in PACKAGES:
         if package.name == name:
             return package
@@ -77,7 +77,7 @@ def by_name(name: str) -> Package:
 
 
 def select(name: str | None) -> tuple[Package, ...]:
-    """Return the one package of that name, or all of them when no name is given."""
+    """Return the package of that name, or all packages if the name is empty or None."""
     return (by_name(name),) if name else PACKAGES
 
 

@@ -1,4 +1,4 @@
-"""What pyright, the other type checker of programs, sees of the packages as they are installed."""
+"""Check with pyright, which many programs use, the types of the packages as installed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tools.packages import ROOT, Package
 
 __all__ = ["PROGRAMS", "check_programs", "problems", "verify"]
 
-#: Programs with strict types that use the packages under their public names.
+#: Strictly typed programs that use the packages under their public names.
 PROGRAMS: Final = ROOT / "tests" / "typed_programs"
 
 #: Seconds for one run; a few are enough.
@@ -20,8 +20,8 @@ _LIMIT: Final = 600
 
 
 def _run(*arguments: str, report: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run pyright on what this interpreter has installed."""
-    # It asks the first Python on the PATH what is installed, and a network for its own releases.
+    """Run pyright on the packages that this interpreter has installed."""
+    # It asks the first Python on the PATH for installed packages, and the network for new releases.
     first = str(Path(sys.executable).parent)
     environment = {
         **os.environ,
@@ -40,9 +40,9 @@ def _run(*arguments: str, report: bool = False) -> subprocess.CompletedProcess[s
 
 
 def problems(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a report of `--verifytypes` finds wrong: each public name without a known type.
+    """Yield each public name without a known type, from a report of `--verifytypes`.
 
-    So are names that the types of public ones refer to.
+    Names that the types of public names refer to count as public.
     """
     for diagnostic in report["generalDiagnostics"]:
         yield diagnostic["message"]
@@ -53,9 +53,9 @@ def problems(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def verify(package: Package) -> bool:
-    """Tell whether the types of all public names of a package are known, and print which are not.
+    """Return whether all public names of a package have known types, and print those without.
 
-    What comes from Django, asgiref and the like is taken as it is, known or not.
+    Unknown types from Django, asgiref and other dependencies are accepted.
     """
     print(f"{package.import_name}: ", end="", flush=True)
     done = _run(
@@ -68,11 +68,11 @@ def verify(package: Package) -> bool:
     print(f"{completeness['completenessScore']:.1%} of {names} public names have a known type")
     for problem in found:
         print(f"  {problem}")
-    # A package that it does not find has no names at all.
+    # A package that pyright does not find has no names at all.
     return not found and names > 0
 
 
 def check_programs() -> int:
-    """Check the programs and return pyright's status."""
+    """Check the programs, and return pyright's status."""
     print(f"{PROGRAMS.relative_to(ROOT.parent)} with pyright: ", end="", flush=True)
     return _run("--project", str(PROGRAMS)).returncode

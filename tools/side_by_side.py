@@ -1,7 +1,7 @@
-"""Run make targets in lanes: those of one lane one after the other, the lanes side by side.
+"""Run make targets in lanes: each lane in sequence, the lanes in parallel.
 
-Most of the tree's tests wait for servers and browsers, and leave the processors to others. What a
-target prints is shown when it has ended, so that the output of two never mixes.
+The tree's tests mostly wait for servers and browsers, so another lane can use the CPU. The output
+of a target is shown when it has ended, so that the output of two targets never mixes.
 """
 
 import shlex
@@ -22,7 +22,7 @@ def lanes(arguments: Sequence[str]) -> list[list[str]]:
 
 
 def run_lane(targets: Sequence[str], show: Callable[[str], object] = print) -> list[str]:
-    """Run targets one after the other, and return those that failed; one does not stop the next."""
+    """Run all targets in sequence, even after a failure, and return those that failed."""
     failed = []
     for target in targets:
         started = time.monotonic()
@@ -43,10 +43,10 @@ def run_lane(targets: Sequence[str], show: Callable[[str], object] = print) -> l
 
 
 def main() -> None:
-    """Run the lanes that the arguments name, and fail if a target has."""
+    """Run the lanes in the arguments, and fail if any target failed."""
 
     def show(text: str) -> None:
-        sys.stdout.write(f"{text}\n")  # in one piece: the other lane prints, too
+        sys.stdout.write(f"{text}\n")  # in one call, because the other lane prints too
         sys.stdout.flush()
 
     wanted = lanes(sys.argv[1:])

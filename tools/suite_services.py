@@ -1,4 +1,4 @@
-"""Start what the test suites of other packages want to find at its usual place."""
+"""Start the servers that the test suites of other packages expect at their usual ports."""
 
 import os
 import shutil
@@ -15,9 +15,9 @@ __all__ = ["rabbitmq_running", "rabbitmq_settings", "redis_running", "sentinel_s
 
 REDIS: Final = 6379
 SENTINEL: Final = 26379
-#: What the tests of channels-redis give Sentinel.
+#: The password that the tests of channels-redis use for Sentinel.
 PASSWORD: Final = "channels_redis"  # noqa: S105 (of a server for tests)
-#: Of RabbitMQ: its own, that of its distribution, and that of Erlang's register of nodes.
+#: The ports of RabbitMQ: its own, of its distribution protocol, and of Erlang's node registry.
 RABBITMQ: Final = 5672
 RABBITMQ_NODE: Final = 25672
 ERLANG: Final = 4369
@@ -25,7 +25,7 @@ SECONDS: Final = 60
 
 
 def sentinel_settings(folder: Path) -> str:
-    """Return the configuration of a Sentinel that knows our Redis as `sentinel`."""
+    """Return the configuration of a Sentinel that monitors our Redis as `sentinel`."""
     return (
         f"port {SENTINEL}\nbind 127.0.0.1 -::1\ndir {folder}\nrequirepass {PASSWORD}\n"
         f"sentinel monitor sentinel 127.0.0.1 {REDIS} 1\n"
@@ -34,16 +34,18 @@ def sentinel_settings(folder: Path) -> str:
 
 @contextmanager
 def redis_running(folder: Path) -> Iterator[None]:
-    """Run Redis and Sentinel at their usual ports, on this machine alone, for the tests.
+    """Run Redis and Sentinel at their usual ports, reachable only from this machine.
 
-    The tests empty the databases they use: a server that is there already is not touched.
+    The tests empty their databases. So this exits if a server is already running there.
     """
     program = shutil.which("redis-server")
     if program is None:
         sys.exit("redis-server is needed on the PATH (Debian: apt-get install redis-server).")
     for port in (REDIS, SENTINEL):
         if _answers(port):
-            sys.exit(f"The tests need port {port} for a Redis of their own: stop what is there.")
+            sys.exit(
+                f"The tests need port {port} for their own Redis: stop the server that uses it."
+            )
     sentinel = folder / "sentinel.conf"
     sentinel.write_text(sentinel_settings(folder), encoding="utf-8")
     commands = (
@@ -57,7 +59,7 @@ def redis_running(folder: Path) -> Iterator[None]:
 
 
 def rabbitmq_settings(folder: Path) -> dict[str, str]:
-    """Return the environment of a RabbitMQ that listens on this machine alone."""
+    """Return the environment of a RabbitMQ that is reachable only from this machine."""
     return {
         "HOME": str(folder),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -75,14 +77,16 @@ def rabbitmq_settings(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def rabbitmq_running(folder: Path) -> Iterator[None]:
-    """Run RabbitMQ at its usual port, on this machine alone, for the tests."""
-    # The program on the PATH runs as the user that Debian made, and keeps what it has elsewhere.
+    """Run RabbitMQ at its usual port, reachable only from this machine."""
+    # Not the program on the PATH, which runs as Debian's user and with Debian's data folder.
     found = [*Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server")]
     if not found:
         sys.exit("rabbitmq-server is needed (Debian: apt-get install rabbitmq-server).")
     for port in (RABBITMQ, RABBITMQ_NODE):
         if _answers(port):
-            sys.exit(f"The tests need port {port} for a RabbitMQ of their own: stop what is there.")
+            sys.exit(
+                f"The tests need port {port} for their own RabbitMQ: stop the server that uses it."
+            )
     registered = _answers(ERLANG)
     home = folder / "rabbitmq"
     home.mkdir()
@@ -91,7 +95,7 @@ def rabbitmq_running(folder: Path) -> Iterator[None]:
             yield
     finally:
         if not registered:
-            # The first node starts Erlang's register, and leaves it.
+            # The first node starts Erlang's node registry, which keeps running after it.
             subprocess.run(["epmd", "-kill"], check=False, stdout=subprocess.DEVNULL)
 
 
@@ -99,7 +103,7 @@ def rabbitmq_running(folder: Path) -> Iterator[None]:
 def _serving(
     command: Sequence[str], port: int, folder: Path, variables: dict[str, str] | None = None
 ) -> Iterator[None]:
-    """Run a server until the block ends; the block begins once its port answers."""
+    """Run a server during the block, which begins when its port accepts connections."""
     environment = {**os.environ, **(variables or {})}
     server = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     try:

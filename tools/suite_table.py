@@ -1,4 +1,4 @@
-"""What the test suites of public packages are, and whether they went as the table says."""
+"""The table of public packages' test suites, and the comparison of a run with it."""
 
 import re
 import tomllib
@@ -26,33 +26,33 @@ __all__ = [
 ]
 
 TABLE: Final = Path(__file__).with_name("suites.toml")
-#: Tests that we wrote for packages whose archives have none.
+#: Our tests of packages whose archives contain none.
 PROGRAMS: Final = ROOT / "tests" / "suites"
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Say what one package is and how its tests run.
+    """One package, and how its tests run.
 
     Attributes:
         name: The distribution.
         version: Its version.
         sha256: Of its source archive, or of its wheel.
-        what: What of `channels` it uses, for people.
+        what: What it uses of `channels`, for readers.
         passed: How many of its tests pass.
         skipped: How many skip themselves.
         run: Arguments for pytest.
-        requires: What its tests need besides itself.
+        requires: What its tests need besides the package.
         environment: Environment variables for its tests.
-        files: What the archive lacks and its tests need, by path.
-        failures: What fails with ours alone, with the reason.
-        failures_alike: What fails with upstream too, with the reason.
-        wheel: Whether its wheel is taken instead, since the archive needs a compiler.
-        alone: Whether it is installed without its requirements: these refuse `channels` 5.
-        programs: The folder in tests/suites that has our tests of it, if its archive has none.
-        needs_redis: Whether its tests want Redis at its usual ports.
-        needs_rabbitmq: Whether they want RabbitMQ at its usual port.
-        compare: Whether it runs with upstream's current version at all.
+        files: Files that its tests need and the archive lacks, by path.
+        failures: Tests that fail only with ours, with the reason.
+        failures_alike: Tests that fail with upstream too, with the reason.
+        wheel: Whether to use its wheel, because the archive needs a compiler.
+        alone: Whether to install it without its requirements, which exclude `channels` 5.
+        programs: The folder in tests/suites with our tests of it, if its archive has none.
+        needs_redis: Whether its tests expect Redis at its usual ports.
+        needs_rabbitmq: Whether its tests expect RabbitMQ at its usual port.
+        compare: Whether its tests can run with upstream's current version.
     """
 
     name: str
@@ -94,13 +94,13 @@ def constraints(suite: Suite, pins: Iterable[str], common: str) -> str:
 
     Args:
         suite: The suite.
-        pins: Those of the table.
-        common: A file of constraints, with hashes, which hold for what is installed alone.
+        pins: The pins of the table.
+        common: The text of the tree's constraints; their hashes are dropped.
     """
     chosen: dict[str, str] = {}
     tree = re.findall(r"^[a-z0-9][^\s\\]*==[^\s\\]+(?: ; [^\\\n]+)?", common, flags=re.MULTILINE)
     own = [line for line in suite.requires if "==" in line]
-    # A name with markers has several lines; one from an earlier source hides them all.
+    # A name with markers has several lines. An earlier source replaces all of them.
     for source in (own, pins, tree):
         lines: dict[str, list[str]] = {}
         for line in source:
@@ -112,10 +112,10 @@ def constraints(suite: Suite, pins: Iterable[str], common: str) -> str:
 
 
 def conflicts(suite: Suite, report: str) -> list[str]:
-    """Return what `pip check` reports, without the refusals that are known.
+    """Return the conflicts that `pip check` reports, without the known ones.
 
     Args:
-        suite: The suite; one that is installed `alone` may refuse `channels` 5 and our Django.
+        suite: The suite; if it is installed `alone`, it may exclude `channels` 5 and our Django.
         report: The output of `pip check`.
     """
     package = re.escape(name_of(suite.name))
@@ -137,7 +137,7 @@ def outcomes(report: str) -> dict[str, str]:
         if "skipped" in kinds:
             ended = "skipped"
         identity = f"{case.get('classname')}::{case.get('name')}".removeprefix("::")
-        # A test that passes and fails at its end is there twice.
+        # A test that passes and whose teardown fails is listed twice.
         found[identity] = max(ended, found.get(identity, ""), key=_GRAVITY.index)
     return found
 
@@ -148,12 +148,12 @@ _GRAVITY: Final = ("", "skipped", "passed", "failed")
 def judge(
     suite: Suite, ours: Mapping[str, str], upstream: Mapping[str, str] | None
 ) -> Iterator[str]:
-    """Yield where the runs are other than the table says.
+    """Yield the differences between the runs and the table.
 
     Args:
         suite: The suite.
-        ours: How each test ended with ours.
-        upstream: The same with upstream's, if it was run.
+        ours: The outcome of each test with ours.
+        upstream: The outcome with upstream's, if it was run.
     """
     bad = failed(ours)
     known = {*suite.failures, *suite.failures_alike}
@@ -162,7 +162,7 @@ def judge(
     counts = count(ours)
     expected = Counts(suite.passed, len(known), suite.skipped)
     if counts != expected:
-        yield f"{counts}, where {expected} are expected"
+        yield f"{counts}, but expected {expected}"
     if upstream is not None:
         theirs = failed(upstream)
         yield from (f"{one} fails with upstream too" for one in sorted(theirs & {*suite.failures}))

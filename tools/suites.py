@@ -1,10 +1,10 @@
 """Run the test suites of public packages that import `channels`, unmodified, on our wheels.
 
-Each package of `suites.toml` gets an environment of its own: our wheels, the package from its
-source archive or wheel, what its tests need, and nothing of upstream. Where a package brings no
-tests, those of tests/suites use it as a program does. What fails has to be what the table says, and
-so have the counts. With `--upstream` each suite is run on upstream's `channels` as well,
-so that what fails there too is known and not guessed. The table is for Django 5.2.
+Each package of `suites.toml` gets its own environment: our wheels, the package from its source
+archive or wheel, what its tests need, and nothing of upstream. Packages without tests are tested by
+ours in tests/suites, which use them as a program does. The failures and the counts must be those of
+the table. With `--upstream`, each suite also runs on upstream's `channels`, which shows what fails
+there too. The table is for Django 5.2.
 """
 
 import argparse
@@ -45,12 +45,12 @@ __all__ = ["main", "run"]
 
 REPORTS: Final = summary.REPORTS / "suites"
 UPSTREAM: Final = "channels[daphne]==4.3.2"
-#: What every suite may use, pinned like the rest.
+#: What every suite may use, pinned as everything else.
 RUNNER: Final = ("pytest", "pytest-asyncio", "pytest-django", "pytest-timeout")
-#: A net: seconds for one suite.
+#: A safety net: seconds for one suite.
 LIMIT: Final = 1200
 
-# Run in the new environment. Ours is told by its version and by the module behind the name.
+# Runs in the new environment. The version and the module behind the name identify ours.
 PROOF: Final = """
 import sys, channels, channels.consumer
 assert channels.__file__.startswith(sys.prefix), channels.__file__
@@ -60,7 +60,7 @@ assert channels.consumer.__name__ == sys.argv[2], channels.consumer.__name__
 
 
 class _Bench:
-    """The folder in which suites are run, with what they share."""
+    """The folder that suites run in, with what they share."""
 
     def __init__(self, folder: Path, pins: list[str]) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ class _Bench:
         self.common = (ROOT / "constraints" / f"django-{series}.txt").read_text(encoding="utf-8")
 
     def source(self, suite: Suite, target: Path) -> tuple[Path, Path]:
-        """Download the package; return its file, and the folder in which its tests run."""
+        """Download the package; return its file and the folder that its tests run in."""
         kind = "--only-binary" if suite.wheel else "--no-binary"
         _step(
             *(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"),
@@ -80,7 +80,7 @@ class _Bench:
         (archive,) = target.iterdir()
         found = hashlib.sha256(archive.read_bytes()).hexdigest()
         if found != suite.sha256:
-            sys.exit(f"{archive.name} has the SHA-256 {found}, where {suite.sha256} is expected")
+            sys.exit(f"{archive.name} has the SHA-256 {found}, but expected {suite.sha256}")
         source = target / "source"
         if suite.programs:
             shutil.copytree(PROGRAMS / suite.programs, source)
@@ -88,20 +88,20 @@ class _Bench:
             source.mkdir()
         else:
             with tarfile.open(archive) as content:
-                # Not in the oldest releases of Python 3.11; there only the digest vouches for it.
+                # The oldest releases of Python 3.11 lack the filter. The digest was checked above.
                 content.extraction_filter = getattr(tarfile, "data_filter", None)
                 content.extractall(source)  # noqa: S202 (the filter is set above)
             (source,) = source.iterdir()
         for name, text in suite.files.items():
             file = source / name
             if file.exists():
-                sys.exit(f"{archive.name} has a {name} of its own, which is not to be changed")
+                sys.exit(f"{archive.name} has its own {name}, which must not be changed")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         return archive, source
 
     def run(self, suite: Suite, *, upstream: bool) -> dict[str, str]:
-        """Run a suite in a new environment, and return how each test ended."""
+        """Run a suite in a new environment, and return the outcome of each test."""
         with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
             folder = Path(temporary)
             (folder / "archive").mkdir()
@@ -113,7 +113,7 @@ class _Bench:
             own = (UPSTREAM,) if upstream else self.wheels
             _step(sys.executable, "-m", "venv", "--without-pip", folder / "env")
             install = (*pip, "install", "-q", "--no-compile", "-c", pins)
-            # Without its requirements it is installed last, by itself.
+            # One without its requirements is installed last, by itself.
             package = () if suite.alone else (archive,)
             _step(*install, *own, *package, *RUNNER, *suite.requires)
             if suite.alone:
@@ -126,7 +126,7 @@ class _Bench:
             report = REPORTS / f"{suite.name}-{suite.version}{'-upstream' if upstream else ''}.xml"
             report.parent.mkdir(parents=True, exist_ok=True)
             report.unlink(missing_ok=True)
-            # Of upstream no more is shown than which tests fail: tracebacks hold its source.
+            # Of upstream, only the names of failed tests are shown: tracebacks contain its source.
             shown = "no" if upstream else "short"
             subprocess.run(
                 [
@@ -167,7 +167,7 @@ def _run(*command: str | os.PathLike[str]) -> subprocess.CompletedProcess[str]:
 
 
 def run(suites: Iterable[Suite], pins: list[str], *, upstream: bool) -> bool:
-    """Run suites one after the other, and tell whether all went as the table says."""
+    """Run suites in sequence, and return whether all results are those of the table."""
     right = True
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -189,13 +189,13 @@ def run(suites: Iterable[Suite], pins: list[str], *, upstream: bool) -> bool:
                 ]
             problems = list(judge(suite, ours, theirs))
             right = right and not problems
-            lines += [f"not as the table says: {one}" for one in problems]
+            lines += [f"differs from the table: {one}" for one in problems]
             print("\n".join(lines), flush=True)
     return right
 
 
 def main() -> None:
-    """Run the suites that were asked for."""
+    """Run the named suites, or all."""
     parser = argparse.ArgumentParser(prog="python -m tools.suites", description=__doc__)
     parser.add_argument("names", nargs="*", help="packages of the table; all if none is named")
     parser.add_argument("--upstream", action="store_true", help="compare with upstream as well")
@@ -207,7 +207,7 @@ def main() -> None:
         sys.exit(f"There is no suite of {', '.join(sorted(unknown))}: choose from {names}.")
     chosen = [suite for suite in suites if not options.names or suite.name in options.names]
     if not run(chosen, pins, upstream=options.upstream):
-        sys.exit("Not everything went as tools/suites.toml says.")
+        sys.exit("Some results differ from tools/suites.toml.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sum up test runs from the JUnit XML that they left: `12 passed, 0 failed, 1 skipped`."""
+"""Sum up test runs from their JUnit XML: `12 passed, 0 failed, 1 skipped`."""
 
 import sys
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ REPORTS: Final = ROOT / "build" / "reports"
 
 
 class Counts(NamedTuple):
-    """Hold how many tests ended in which way."""
+    """The number of tests by outcome."""
 
     passed: int
     failed: int
@@ -31,8 +31,8 @@ class Counts(NamedTuple):
 def count(reports: Iterable[Path]) -> Counts:
     """Count the tests in these reports.
 
-    An error counts as a failure. What is expected to fail, and does, is written down as skipped
-    and counted by itself.
+    An error counts as a failure. An expected failure is reported as skipped in the XML, and counted
+    separately here.
     """
     total = failed = skipped = xfailed = 0
     for report in reports:
@@ -51,10 +51,10 @@ def show(reports: Iterable[Path]) -> None:
 
 
 def main() -> None:
-    """Sum up everything that lies in build/reports/, and fail when there is nothing."""
+    """Sum up all reports in build/reports/, and fail if there are none."""
     reports = sorted(REPORTS.glob("*/*.xml"))
     if not reports:
-        sys.exit("There is no report in build/reports: no test was run.")
+        sys.exit("There are no reports in build/reports: no test has run.")
     show(reports)
 
 

@@ -1,7 +1,7 @@
-"""Run the tests: each package in a process of its own, then those of the whole tree.
+"""Run the tests: each package in its own process, then the tests of the whole tree.
 
-Every package has to reach the gate of full branch coverage from its own tests. The results are
-left as JUnit XML in build/reports/, where tools.summary reads them.
+Every package must reach full branch coverage from its own tests. The results are written as JUnit
+XML to build/reports/, where tools.summary reads them.
 """
 
 import os
@@ -16,9 +16,9 @@ from tools.packages import ROOT, Package, select
 __all__ = ["command", "environment", "main", "parse"]
 
 REPORTS = summary.REPORTS / "test"
-TREE = "tree"  # The name under which the root's own tests/ is asked for: `make test P=tree`.
-PACKAGES = "packages"  # All packages, without those of the tree.
-NO_TESTS = 5  # What pytest exits with when it ran none.
+TREE = "tree"  # `make test P=tree` runs the tests in the root's tests/.
+PACKAGES = "packages"  # `make test P=packages` runs the others.
+NO_TESTS = 5  # The exit status of pytest if it ran no test.
 
 
 def parse(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -26,14 +26,14 @@ def parse(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     at = arguments.index("--") if "--" in arguments else len(arguments)
     before, after = arguments[:at], list(arguments[at + 1 :])
     if len(before) > 1:
-        sys.exit(f"One package or none can be named, not {len(before)}: {' '.join(before)}")
+        sys.exit(f"Name at most one package, not {len(before)}: {' '.join(before)}")
     return (before[0] if before else None), after
 
 
 def command(package: Package | None, arguments: Sequence[str], report: Path) -> list[str]:
     """Return the pytest command for one package, or for the tests of the tree.
 
-    The coverage gate holds for a whole run only: arguments of one's own switch it off.
+    Arguments switch the coverage gate off, because they may select only some tests.
     """
     coverage = (
         [
@@ -55,7 +55,7 @@ def command(package: Package | None, arguments: Sequence[str], report: Path) -> 
 
 
 def environment() -> dict[str, str]:
-    """Return the environment without what would override a package's own settings."""
+    """Return the environment without variables that would override a package's settings."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -64,7 +64,7 @@ def environment() -> dict[str, str]:
 
 
 def main() -> None:
-    """Run what was asked for, sum up, and fail when any of it failed."""
+    """Run the named tests, sum up, and fail if any failed."""
     name, arguments = parse(sys.argv[1:])
     wanted = None if name == PACKAGES else name
     groups: list[Package | None] = [] if name == TREE else [*select(wanted)]
@@ -82,7 +82,7 @@ def main() -> None:
             env=environment(),
             check=False,
         )
-        # Arguments such as `-k` may leave a package without a test; a whole run may not.
+        # Arguments such as `-k` may select no test of a package. A whole run must have tests.
         if done.returncode and not (arguments and done.returncode == NO_TESTS):
             failed.append(title)
         reports.append(report)

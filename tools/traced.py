@@ -1,9 +1,9 @@
-"""Serve a site under two tracers, and see that it works and that its spans arrive.
+"""Serve a site under two tracers, and check that it works and that its spans arrive.
 
-The site is `tests/programs/beacon`, with our wheels, in an environment of its own. It runs under
-`ddtrace-run`, which patches what a program imports, and then in OpenTelemetry's ASGI middleware.
-Each time a client exchanges messages over real WebSockets. Nothing leaves the machine: ddtrace
-reports to an agent in this process, and OpenTelemetry writes into a file.
+The site is `tests/programs/beacon`, with our wheels, in its own environment. It runs under
+`ddtrace-run`, which patches imported modules, and then in OpenTelemetry's ASGI middleware. Both
+times a client exchanges messages over real WebSockets. Nothing leaves the machine: ddtrace reports
+to an agent in this process, and OpenTelemetry writes to a file.
 """
 
 import json
@@ -36,10 +36,10 @@ __all__ = ["Agent", "main", "missing", "serving"]
 SITE: Final = ROOT / "tests" / "programs" / "beacon"
 PATHS: Final = ("/ws/echo/", "/ws/sync/echo/")
 MESSAGES: Final = ("one", "two", "three")
-#: A net, in seconds: for the start, for an answer, for spans, and for the end.
+#: A safety net, in seconds: for the start, an answer, the spans, and the end.
 LIMIT: Final = 60
 
-#: The names of spans that must be there, with what they are of.
+#: The expected spans: name and resource, or name and kind.
 DATADOG_SPANS: Final = frozenset(
     {("asgi.request", "GET hello/"), ("django.view", "beacon.views.hello")}
     | {
@@ -58,7 +58,7 @@ OPENTELEMETRY_SPANS: Final = frozenset(
     }
 )
 
-# Run under `ddtrace-run` in the site: its hook for `channels.routing` has wrapped the real class.
+# Runs under `ddtrace-run` in the site: its hook for `channels.routing` must wrap the real class.
 HOOKED: Final = """
 import sys, channels, beacon.asgi, channels.routing, channels_core.routing
 assert channels.__file__.startswith(sys.prefix), channels.__file__
@@ -68,15 +68,15 @@ assert hasattr(channels.routing.URLRouter.__init__, "__wrapped__"), "the import 
 
 
 class Agent:
-    """What ddtrace reports to, at a port of this machine.
+    """The agent that ddtrace reports to, on a port of this machine.
 
     Attributes:
-        spans: The name and the resource of each span that came.
+        spans: The name and the resource of each received span.
         address: Its URL.
     """
 
     def __init__(self) -> None:
-        """Listen."""
+        """Start to listen."""
         self.spans: set[tuple[str, str]] = set()
         spans = self.spans
 
@@ -91,7 +91,7 @@ class Agent:
                     spans.update((span["name"], span["resource"]) for one in traces for span in one)
                 self._answer({"rate_by_service": {}})
 
-            do_POST = do_PUT  # noqa: N815 (ddtrace takes the one or the other)
+            do_POST = do_PUT  # noqa: N815 (ddtrace uses either)
 
             def _answer(self, content: object) -> None:
                 body = json.dumps(content).encode()
@@ -102,20 +102,20 @@ class Agent:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name)
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
 
 
 def free_port() -> int:
-    """Return a port at which nothing listens."""
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -124,12 +124,12 @@ def free_port() -> int:
 
 @contextmanager
 def serving(command: list[str], variables: Mapping[str, str], log: Path) -> Iterator[int]:
-    """Run a server of the site, and stop it; a failure shows what it said.
+    """Run a server of the site during the block; a failure shows its output.
 
     Args:
-        command: What starts it, without its port.
-        variables: What is in its environment besides ours.
-        log: Where its output goes.
+        command: The command, without the port.
+        variables: Environment variables besides ours.
+        log: The file for its output.
 
     Returns:
         Its port.
@@ -169,7 +169,7 @@ def _listens(port: int, server: subprocess.Popen[bytes]) -> bool:
 
 
 def _comes_true(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition, and return whether it came true within the limit."""
+    """Wait for a condition, and return whether it became true in time."""
     deadline = time.monotonic() + LIMIT
     while not condition():
         if time.monotonic() > deadline:
@@ -179,7 +179,7 @@ def _comes_true(condition: Callable[[], bool]) -> bool:
 
 
 def _visit(port: int) -> None:
-    """Do what a visitor does: see the page, and send messages over each socket."""
+    """Load the page and send messages over each WebSocket, as a visitor does."""
     origin = Origin(f"http://127.0.0.1:{port}")
     with urllib.request.urlopen(f"{origin}/hello/", timeout=LIMIT) as page:  # noqa: S310 (our own server)
         answer = page.read()
@@ -195,9 +195,9 @@ def _visit(port: int) -> None:
 
 
 def missing(expected: frozenset[tuple[str, str]], found: set[tuple[str, str]]) -> str:
-    """Return which spans are missing, and what there is instead; nothing if all are there."""
+    """Return which spans are missing and which exist, or an empty text if all exist."""
     absent = expected - found
-    return f"without the spans {sorted(absent)}; there are {sorted(found)}" if absent else ""
+    return f"missing spans {sorted(absent)}; received {sorted(found)}" if absent else ""
 
 
 def _under_datadog(commands: Path, folder: Path) -> None:
@@ -205,7 +205,7 @@ def _under_datadog(commands: Path, folder: Path) -> None:
     variables = {
         "DD_TRACE_AGENT_URL": agent.address,
         "DD_TRACE_API_VERSION": "v0.4",
-        # Nothing but spans, and those to this process.
+        # Report only spans, and only to this process.
         "DD_CRASHTRACKING_ENABLED": "false",
         "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
         "DD_REMOTE_CONFIGURATION_ENABLED": "false",
@@ -217,7 +217,7 @@ def _under_datadog(commands: Path, folder: Path) -> None:
     try:
         with serving(command, variables, folder / "datadog.log") as port:
             _visit(port)
-            # Sent every second. Uvicorn ends by its signal, so that none would be sent then.
+            # ddtrace sends them every second, but not when a signal ends Uvicorn. So wait here.
             if not _comes_true(lambda: not missing(DATADOG_SPANS, agent.spans)):
                 raise AssertionError(missing(DATADOG_SPANS, {*agent.spans}))
     finally:
@@ -235,7 +235,7 @@ def _under_opentelemetry(commands: Path, folder: Path) -> None:
 
 
 def _step(command: list[str], variables: Mapping[str, str] | None = None) -> None:
-    """Run a command, and end with its output if it fails."""
+    """Run a command, and exit with its output if it fails."""
     done = subprocess.run(
         command,
         env={**environment(), **(variables or {})},
@@ -249,7 +249,7 @@ def _step(command: list[str], variables: Mapping[str, str] | None = None) -> Non
 
 
 def _install(env: Path, folder: Path) -> None:
-    """Make the environment: what is pinned for it, and our wheels."""
+    """Create the environment from its pins and our wheels."""
     wheels = [str(build(package, folder)[1]) for package in PACKAGES]
     pip = [sys.executable, "-m", "pip", "--python", str(programs(env) / "python")]
     quick = ["--disable-pip-version-check", "install", "-q", "--no-compile", "--no-deps"]
@@ -266,9 +266,14 @@ def main() -> None:
         _install(folder / "env", folder / "wheels")
         commands = programs(folder / "env")
         _under_datadog(commands, folder)
-        print("served under ddtrace: every message is answered, and its spans arrive", flush=True)
+        print(
+            "served under ddtrace: all messages were answered, and their spans arrived", flush=True
+        )
         _under_opentelemetry(commands, folder)
-        print("served under OpenTelemetry: the same", flush=True)
+        print(
+            "served under OpenTelemetry: all messages were answered, and their spans arrived",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

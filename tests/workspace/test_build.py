@@ -26,25 +26,25 @@ def copied(wheel: Path, target: Path, leave_out: str) -> Path:
     return path
 
 
-def test_a_wheel_holds_what_it_should(wheel: Path) -> None:
+def test_a_complete_wheel_has_no_problems(wheel: Path) -> None:
     assert wheel.name == f"channels_auth-{VERSION}-py3-none-any.whl"
     assert list(problems(AUTH, wheel)) == []
 
 
 @pytest.mark.parametrize("name", ["channels_auth/py.typed", "licenses/LICENSE"])
-def test_what_a_wheel_lacks_is_named(wheel: Path, tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_named(wheel: Path, tmp_path: Path, name: str) -> None:
     (problem,) = problems(AUTH, copied(wheel, tmp_path, leave_out=name))
     assert problem.endswith(f"{name} is missing")
 
 
-def test_what_a_wheel_should_not_hold_is_named(wheel: Path, tmp_path: Path) -> None:
+def test_a_file_that_does_not_belong_there_is_named(wheel: Path, tmp_path: Path) -> None:
     path = copied(wheel, tmp_path, leave_out="nothing")
     with ZipFile(path, "a") as content:
         content.writestr("tests/test_init.py", "")
-    assert list(problems(AUTH, path)) == ["tests/test_init.py does not belong in it"]
+    assert list(problems(AUTH, path)) == ["tests/test_init.py does not belong there"]
 
 
-def test_metadata_of_another_version_is_named(wheel: Path, tmp_path: Path) -> None:
+def test_a_wrong_version_in_the_metadata_is_named(wheel: Path, tmp_path: Path) -> None:
     path = tmp_path / wheel.name
     with ZipFile(wheel) as source, ZipFile(path, "w") as copy:
         for name in source.namelist():

@@ -17,7 +17,7 @@ def test_types_are_checked_in_source_and_tests_of_one_package() -> None:
 
 
 @pytest.mark.parametrize("rewrite", [True, False])
-def test_lint_narrows_to_a_package(rewrite: bool) -> None:
+def test_lint_can_be_limited_to_a_package(rewrite: bool) -> None:
     for command in lint_commands("channels-core", rewrite=rewrite):
         assert command[-1].endswith("packages/channels-core")
     for command in lint_commands(None, rewrite=rewrite):

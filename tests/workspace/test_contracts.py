@@ -24,7 +24,7 @@ DISTRIBUTIONS = {
         ("channels-http", "daphne"),
     ],
 )
-def test_what_is_declared_may_be_imported(package: str, imported: str) -> None:
+def test_declared_packages_may_be_imported(package: str, imported: str) -> None:
     assert not undeclared(by_name(package), imported, DISTRIBUTIONS)
 
 
@@ -37,7 +37,7 @@ def test_what_is_declared_may_be_imported(package: str, imported: str) -> None:
         ("channels-auth", "no_such_module"),
     ],
 )
-def test_what_is_not_declared_may_not(package: str, imported: str) -> None:
+def test_undeclared_packages_may_not_be_imported(package: str, imported: str) -> None:
     assert undeclared(by_name(package), imported, DISTRIBUTIONS)
 
 
@@ -50,5 +50,7 @@ def test_what_is_not_declared_may_not(package: str, imported: str) -> None:
         ("channels.security.websocket", "channels_core.security._origin", True),
     ],
 )
-def test_private_modules_stay_home(importer: str, imported: str, breach: bool) -> None:
+def test_private_modules_are_imported_only_at_home(
+    importer: str, imported: str, breach: bool
+) -> None:
     assert breaks_privacy(importer, imported) is breach

@@ -39,7 +39,7 @@ def test_each_combination_has_its_own_folder() -> None:
     assert folder("/opt/bin/python3.13", (3, 13), "5.2") == ROOT / ".venv-3.13-django5.2"
 
 
-def test_the_stamp_follows_what_decides() -> None:
+def test_the_stamp_depends_on_the_series() -> None:
     assert stamp("5.2") == stamp("5.2")
     assert stamp("5.2") != stamp("6.1")
 
@@ -47,7 +47,7 @@ def test_the_stamp_follows_what_decides() -> None:
 class TestInstall:
     @pytest.fixture
     def steps(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """Record what would be run, and let the environment appear with the first of it."""
+        """Record the steps instead of running them; the first one creates the folder."""
         found: list[str] = []
 
         def run(*command: str) -> None:
@@ -69,15 +69,15 @@ class TestInstall:
         assert packages.count(" -e ") == 6
         assert check.endswith("pip --disable-pip-version-check check")
 
-    def test_what_is_up_to_date_is_left_alone(self, steps: list[str], tmp_path: Path) -> None:
+    def test_an_environment_that_is_up_to_date_is_not_changed(
+        self, steps: list[str], tmp_path: Path
+    ) -> None:
         install(tmp_path / "env", "5.2")
         steps.clear()
         install(tmp_path / "env", "5.2")
         assert steps == []
 
-    def test_what_is_out_of_date_is_brought_up_to_it(
-        self, steps: list[str], tmp_path: Path
-    ) -> None:
+    def test_an_outdated_environment_is_updated(self, steps: list[str], tmp_path: Path) -> None:
         install(tmp_path / "env", "5.2")
         steps.clear()
         install(tmp_path / "env", "6.1")
@@ -109,7 +109,7 @@ class TestExclusive:
 
 
 class TestOnWindows:
-    """What can be tried of it elsewhere."""
+    """The parts of it that can be tested on other systems."""
 
     @pytest.fixture(autouse=True)
     def windows(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,11 @@ def test_core_alone_declares_django_and_asgiref() -> None:
     assert names("channels-core") == {"Django", "asgiref"}
 
 
-def test_what_siblings_declare_comes_with_them() -> None:
+def test_requirements_of_siblings_are_included() -> None:
     assert names("channels-layers-memory") == {"Django", "asgiref", "msgpack"}
 
 
-def test_an_extra_comes_only_where_it_is_asked_for() -> None:
+def test_an_extra_is_included_only_if_it_is_requested() -> None:
     assert "daphne" not in names("channels-http")
     assert "daphne" in names("channels")
 
@@ -43,7 +43,7 @@ def test_a_package_whose_tests_are_marked_by_an_extra_runs_without_and_with_it()
     ]
 
 
-def test_others_run_once() -> None:
+def test_other_packages_run_once() -> None:
     # It has an extra, and no test that needs it.
     assert variants(by_name("channels")) == [()]
 

@@ -16,7 +16,7 @@ def test_names_are_normalised(requirement: str, name: str) -> None:
     assert name_of(requirement) == name
 
 
-def test_what_is_no_requirement_ends_the_run() -> None:
+def test_an_invalid_requirement_ends_the_run() -> None:
     with pytest.raises(SystemExit, match="not a requirement: '--index'"):
         name_of("--index")
 

@@ -7,7 +7,7 @@ def names(name: str) -> list[str]:
     return [package.name for package in with_needs(by_name(name))]
 
 
-def test_a_package_knows_its_places() -> None:
+def test_a_package_knows_its_folders() -> None:
     package = by_name("channels-layers-memory")
     assert package.import_name == "channels_layers_memory"
     assert package.source == package.folder / "src" / "channels_layers_memory"
@@ -22,7 +22,7 @@ def test_a_name_selects_one() -> None:
     assert [package.name for package in select("channels-auth")] == ["channels-auth"]
 
 
-def test_an_unknown_name_ends_with_the_names_there_are() -> None:
+def test_an_unknown_name_ends_with_the_known_names() -> None:
     with pytest.raises(SystemExit, match=r"no package named 'channel'.*channels-core, "):
         select("channel")
 

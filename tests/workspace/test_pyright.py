@@ -29,12 +29,12 @@ def test_names_with_known_types_are_no_problem() -> None:
     assert list(problems(report(symbol("a.b"), symbol("a.c")))) == []
 
 
-def test_each_name_whose_type_is_guessed_or_unknown_is_one() -> None:
+def test_a_name_with_a_guessed_or_unknown_type_is_a_problem() -> None:
     found = list(problems(report(symbol("a.b", known=False), symbol("a.c", ambiguous=True))))
     assert found == [f"a.{name}: Type is missing type annotation" for name in "bc"]
 
 
-def test_a_package_that_cannot_be_read_is_one() -> None:
+def test_a_package_that_cannot_be_read_is_a_problem() -> None:
     assert list(problems(report(general=("No py.typed file found",)))) == ["No py.typed file found"]
 
 

@@ -27,6 +27,6 @@ def test_a_failure_is_named_at_the_end(
     assert capsys.readouterr().out.count("==== make help: passed") == 2
 
 
-def test_nothing_is_said_where_nothing_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_printed_if_nothing_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["side_by_side", "help"])
     side_by_side.main()

@@ -27,9 +27,7 @@ def test_sentinel_knows_our_redis(tmp_path: Path) -> None:
     assert f"dir {tmp_path}" in settings
 
 
-def test_a_server_that_is_there_is_not_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_running_redis_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests would empty its databases."""
     monkeypatch.setattr(shutil, "which", lambda name: f"/no/such/{name}")
     with taken() as port:
@@ -38,15 +36,13 @@ def test_a_server_that_is_there_is_not_touched(
             pass
 
 
-def test_without_the_program_it_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_redis_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(SystemExit, match="redis-server"), redis_running(tmp_path):
         pass
 
 
-def test_rabbitmq_listens_on_this_machine_alone(tmp_path: Path) -> None:
+def test_rabbitmq_listens_only_on_this_machine(tmp_path: Path) -> None:
     settings = rabbitmq_settings(tmp_path)
     assert settings["RABBITMQ_NODE_IP_ADDRESS"] == settings["ERL_EPMD_ADDRESS"] == "127.0.0.1"
     assert "{127,0,0,1}" in settings["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
@@ -54,17 +50,13 @@ def test_rabbitmq_listens_on_this_machine_alone(tmp_path: Path) -> None:
     assert all(path.startswith(str(tmp_path)) for path in kept)
 
 
-def test_without_rabbitmq_it_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_rabbitmq_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(()))
     with pytest.raises(SystemExit, match="apt-get install rabbitmq"), rabbitmq_running(tmp_path):
         pass
 
 
-def test_a_rabbitmq_that_is_there_is_not_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_running_rabbitmq_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([Path("/no/such/server")]))
     with taken() as port:
         monkeypatch.setattr(suite_services, "RABBITMQ", port)

@@ -27,11 +27,11 @@ each_suite = pytest.mark.parametrize("suite", SUITES, ids=str)
 
 
 class TestTheTable:
-    def test_three_packages_at_least_are_compared_with_upstream(self) -> None:
+    def test_at_least_three_packages_are_compared_with_upstream(self) -> None:
         assert len({suite.name for suite in SUITES if suite.compare}) >= 3
 
     @each_suite
-    def test_everything_has_a_digest_and_counts(self, suite: Suite) -> None:
+    def test_each_suite_has_a_digest_and_counts(self, suite: Suite) -> None:
         assert re.fullmatch("[0-9a-f]{64}", suite.sha256)
         assert suite.passed > 0
 
@@ -44,7 +44,7 @@ class TestTheTable:
             assert not suite.failures_alike
 
     @each_suite
-    def test_what_the_tests_need_is_pinned(self, suite: Suite) -> None:
+    def test_requirements_of_the_tests_are_pinned(self, suite: Suite) -> None:
         common = (ROOT / "constraints" / "django-5.2.txt").read_text()
         pinned = {Requirement(line).name for line in constraints(suite, PINS, common).splitlines()}
         assert pinned >= {Requirement(line).name for line in suite.requires}
@@ -54,14 +54,14 @@ class TestTheTable:
         assert folders - {"__pycache__"} == {suite.programs for suite in SUITES} - {""}
 
     @each_suite
-    def test_the_page_says_the_same(self, suite: Suite) -> None:
+    def test_the_page_has_the_same_results(self, suite: Suite) -> None:
         failing = len(suite.failures) + len(suite.failures_alike)
         row = f"| {suite.name} | {suite.version} | {suite.passed} | {failing} | {suite.skipped} |"
         assert row in PAGE
         for test in (*suite.failures, *suite.failures_alike):
             assert f"`{test.rpartition('::')[2].partition('[')[0]}`" in PAGE
 
-    def test_the_page_names_no_other_runs(self) -> None:
+    def test_the_page_has_no_other_results(self) -> None:
         rows = re.findall(r"^\| ([\w-]+) \| (\d+\.\d+\.\d+\w*) \|", PAGE, re.MULTILINE)
         assert rows == [(suite.name, suite.version) for suite in SUITES]
 
@@ -112,7 +112,7 @@ REPORT = """\
 """
 
 
-def test_outcomes_are_told_by_test() -> None:
+def test_each_test_has_an_outcome() -> None:
     assert outcomes(REPORT) == {
         "tests.test_a::test_good": "passed",
         "tests.test_a::test_bad[1]": "failed",
@@ -126,7 +126,7 @@ class TestJudging:
     GOOD = {"a": "passed", "b": "passed"}
     BAD = {**GOOD, "c": "failed"}
 
-    def test_nothing_is_said_when_all_is_as_expected(self) -> None:
+    def test_expected_results_have_no_problems(self) -> None:
         assert not list(judge(SUITE, self.GOOD, None))
         known = replace(SUITE, failures={"c": "It waits."})
         assert not list(judge(known, self.BAD, None))
@@ -134,19 +134,19 @@ class TestJudging:
         alike = replace(SUITE, failures_alike={"c": "It waits."})
         assert not list(judge(alike, self.BAD, self.BAD))
 
-    def test_what_fails_is_said(self) -> None:
+    def test_an_unexpected_failure_is_named(self) -> None:
         assert list(judge(SUITE, self.BAD, None)) == [
             "c fails",
-            "2 passed, 1 failed, where 2 passed, 0 failed are expected",
+            "2 passed, 1 failed, but expected 2 passed, 0 failed",
         ]
 
-    def test_what_is_healed_is_said(self) -> None:
+    def test_an_expected_failure_that_passes_is_named(self) -> None:
         known = replace(SUITE, passed=3, failures={"c": "It waits."})
         assert "c no longer fails" in list(judge(known, {**self.BAD, "c": "passed"}, None))
 
-    def test_tests_that_are_missing_are_said(self) -> None:
+    def test_missing_tests_are_named(self) -> None:
         assert list(judge(SUITE, {"a": "passed"}, None)) == [
-            "1 passed, 0 failed, where 2 passed, 0 failed are expected"
+            "1 passed, 0 failed, but expected 2 passed, 0 failed"
         ]
 
     @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ class TestConflicts:
     REFUSAL = "some-package 1.0 has requirement channels<5.0,>=4.0, but you have channels 5.0.0."
     OTHER = "other 2.0 requires django, which is not installed."
 
-    def test_what_is_whole_has_none(self) -> None:
+    def test_a_sound_environment_has_no_conflicts(self) -> None:
         assert conflicts(SUITE, "No broken requirements found.\n") == []
 
     def test_a_package_that_is_installed_alone_may_refuse_our_version(self) -> None:
@@ -189,6 +189,6 @@ class TestConflicts:
         older = "some-package 1.0 has requirement channels<4, but you have channels 4.3.2."
         assert conflicts(suite, older) == [older]
 
-    def test_no_other_package_may(self) -> None:
+    def test_no_other_package_may_refuse_it(self) -> None:
         assert conflicts(replace(SUITE, name="some-package"), self.REFUSAL) == [self.REFUSAL]
         assert conflicts(replace(SUITE, alone=True), self.REFUSAL) == [self.REFUSAL]

@@ -4,7 +4,7 @@ import sys
 from tools.packages import ROOT
 
 
-def test_an_unknown_name_is_answered_with_those_there_are() -> None:
+def test_an_unknown_name_ends_with_the_known_names() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tools.suites", "channels-reddis"],
         cwd=ROOT,

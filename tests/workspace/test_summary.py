@@ -28,7 +28,7 @@ def test_reports_are_added_up(tmp_path: Path) -> None:
     assert count([first, second]) == Counts(passed=8, failed=2, skipped=2)
 
 
-def test_what_was_expected_to_fail_is_not_skipped(tmp_path: Path) -> None:
+def test_an_expected_failure_is_not_counted_as_skipped(tmp_path: Path) -> None:
     cases = '<testcase><skipped type="pytest.xfail" message="a known fault"/></testcase>'
     path = report(tmp_path / "a.xml", 5, skipped=2, cases=cases)
     assert count([path]) == Counts(passed=3, failed=0, skipped=1, xfailed=1)
@@ -52,5 +52,5 @@ def test_all_reports_are_summed_up_at_the_end(
 
 def test_no_report_at_all_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(summary, "REPORTS", tmp_path)
-    with pytest.raises(SystemExit, match="no test was run"):
+    with pytest.raises(SystemExit, match="no test has run"):
         main()

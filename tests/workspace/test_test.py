@@ -19,14 +19,14 @@ REPORT = Path("report.xml")
         (["--", "-x"], (None, ["-x"])),
     ],
 )
-def test_a_package_and_arguments_are_told_apart(
+def test_a_package_and_arguments_are_separated(
     arguments: list[str], expected: tuple[str | None, list[str]]
 ) -> None:
     assert parse(arguments) == expected
 
 
 def test_two_packages_at_once_are_refused() -> None:
-    with pytest.raises(SystemExit, match="One package or none"):
+    with pytest.raises(SystemExit, match="Name at most one package"):
         parse(["channels", "channels-core", "--"])
 
 

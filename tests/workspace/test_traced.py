@@ -35,26 +35,26 @@ def test_the_agent_keeps_the_spans_of_each_trace(agent: Agent, method: str) -> N
     }
 
 
-def test_it_says_which_kind_of_traces_it_takes(agent: Agent) -> None:
+def test_it_lists_the_endpoints_that_it_accepts(agent: Agent) -> None:
     with urllib.request.urlopen(f"{agent.address}/info") as answer:
         assert b"/v0.4/traces" in answer.read()
 
 
-def test_whatever_else_it_gets_is_no_span(agent: Agent) -> None:
+def test_other_requests_are_ignored(agent: Agent) -> None:
     assert send(agent, "/v0.6/stats", b"\x80") == b'{"rate_by_service": {}}'
     assert agent.spans == set()
 
 
-def test_what_is_missing_is_named_with_what_is_there() -> None:
+def test_missing_spans_are_named_with_the_received_ones() -> None:
     there = {("django.view", "hello")}
     assert missing(frozenset(there), there) == ""
     fault = missing(frozenset({("websocket.send", "/ws/")}), there)
     assert fault == (
-        "without the spans [('websocket.send', '/ws/')]; there are [('django.view', 'hello')]"
+        "missing spans [('websocket.send', '/ws/')]; received [('django.view', 'hello')]"
     )
 
 
-def test_a_server_that_does_not_start_is_told_with_its_words(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_fails_with_its_output(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "raise SystemExit('no such site')"]
     with pytest.raises(SystemExit) as stopped, serving(command, {}, tmp_path / "log"):
         pass
