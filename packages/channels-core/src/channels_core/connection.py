@@ -33,7 +33,7 @@ from channels_core._cancellation import Bound
 from channels_core._connection.groups import ConnectionGroups
 from channels_core._connection.mailbox import ENDINGS, Mailbox
 from channels_core._connection.threads import HandlerThread
-from channels_core._consumer.classes import class_of
+from channels_core._consumer.classes import ConsumerClass, class_of
 from channels_core._consumer.framework import framework
 from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook, new_hook, readable
@@ -53,7 +53,7 @@ from channels_core.refusal import refuse
 from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["Connection", "class_of", "framework", "is_overridden", "new_hook", "readable"]
+__all__ = ["Connection", "ConsumerClass", "class_of", "framework", "is_overridden", "new_hook", "readable"]
 
 logger: Final = logging.getLogger("django.channels.consumer")
 drain_logger: Final = logging.getLogger("django.channels.drain")
@@ -123,9 +123,13 @@ class Connection:
         "threads",
     )
 
-    def __init__(self, consumer: Any) -> None:
-        """Begin without a server, as a test may use a consumer."""
-        known = class_of(type(consumer))
+    def __init__(self, consumer: Any, known: ConsumerClass) -> None:
+        """Begin without a server, as a test may use a consumer.
+
+        Args:
+            consumer: The consumer.
+            known: What is known of its class.
+        """
         # Weak: no circle is left to the garbage collector.
         self._consumer = ref(consumer)
         self.options = known.options
@@ -440,49 +444,51 @@ class Connection:
 
     async def _handle_messages(self, consumer: Any) -> None:
         """Handle one message after the other until something raises."""
-        mailbox = self.mailbox
+        mailbox, usage = self.mailbox, self._usage
         assert mailbox is not None  # `_open` has made it
-        if self.answers_first:
-            await self._handle(consumer, mailbox, await mailbox.next())
-            self._listen(consumer)
+        assert usage is not None  # `serve` has made it
+        listens = not self.answers_first
         # What runs next in this thread. It tells whether any other task is ready; uvloop has no
         # such list, and there every task counts as ready.
         ready = getattr(self.loop, "_ready", None)
+        # Since other tasks last ran: the messages, and a time by `monotonic`.
         messages = 0
-        seconds = 0.0
+        since = 0.0
         while True:
-            message = await mailbox.next()
-            started = monotonic()
-            await self._handle(consumer, mailbox, message)
-            if mailbox.would_wait:
-                messages = 0
-                seconds = 0.0
+            self._message = message = await mailbox.next()
+            self.from_layer = from_layer = mailbox.from_layer
+            if not from_layer and message.get("type") in ENDINGS:
+                # The handler for the end of a connection is its clean-up, and bounded as such.
+                self.client_left(message)
+                self._bound = Bound(self.options["cleanup_timeout"])
+                await self._bound.run(consumer.dispatch(message))
+            else:
+                try:
+                    await consumer.dispatch(message)
+                except Exception as error:
+                    # Here, where it has left the program's handlers: they may catch it themselves.
+                    if not await self.settle_failure(error, message):
+                        raise
+            if self._after_handler or usage.pending:
+                await self._settle()
+            self._message = None
+            if not listens:
+                listens = True
+                self._listen(consumer)
+            if mailbox.is_read and not (mailbox.frames or mailbox.layer_waits):
+                messages = 0  # the wait for the next message lets other tasks run
                 continue
+            if not messages:
+                since = monotonic()
             messages += 1
-            seconds += monotonic() - started
-            if ready is None or ready or messages >= _BURST_MESSAGES or seconds >= _BURST_SECONDS:
+            if (
+                ready is None
+                or ready
+                or messages >= _BURST_MESSAGES
+                or monotonic() - since >= _BURST_SECONDS
+            ):
                 messages = 0
-                seconds = 0.0
                 await _give_way()
-
-    async def _handle(self, consumer: Any, mailbox: Mailbox, message: Message) -> None:
-        self.from_layer = from_layer = mailbox.from_layer
-        self._message = message
-        if not from_layer and message.get("type") in ENDINGS:
-            # The handler for the end of a connection is its clean-up, and bounded as such.
-            self.client_left(message)
-            self._bound = Bound(self.options["cleanup_timeout"])
-            await self._bound.run(consumer.dispatch(message))
-        else:
-            try:
-                await consumer.dispatch(message)
-            except Exception as error:
-                # Here, where it has left the program's handlers: they may catch it themselves.
-                if not await self.settle_failure(error, message):
-                    raise
-        if self._after_handler or self._usage.pending:  # type: ignore[union-attr] # `serve` has set it
-            await self._settle()
-        self._message = None
 
     async def _settle(self) -> None:
         """Do what middleware has registered, and close the database connections that are old."""
@@ -517,10 +523,13 @@ class Connection:
         A step that a cancellation interrupts is continued once.
         """
         restore_outer_executor(self._outer_executor)
+        steps = self._steps_of_end(consumer)
+        if not steps:
+            return failure
         self._bound = bound = Bound(self.options["cleanup_timeout"])
         given_up = False
         cancels = task.cancelling()
-        for step in self._steps_of_end(consumer):
+        for step in steps:
             for _ in range(2):
                 try:
                     await bound.run(step())

@@ -75,7 +75,8 @@ class AsyncConsumer(OfScope):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the companion here: a program's constructor need not call ours."""
         consumer = super().__new__(cls)
-        consumer._channels = class_of(cls).connection(consumer)
+        known = class_of(cls)
+        consumer._channels = known.connection(consumer, known)
         return consumer
 
     def __init_subclass__(cls, **options: Unpack[ConsumerOptions]) -> None:

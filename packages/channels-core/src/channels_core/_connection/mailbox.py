@@ -33,6 +33,9 @@ class Mailbox:
     Attributes:
         from_layer: Whether the message that was taken last came from the channel layer.
         client_has_left: Whether the server has reported the end, handled or not.
+        frames: The server's messages.
+        layer_waits: Whether the layer has a message, too; it may have expired by then.
+        is_read: Whether `read_server` runs, so that nobody else may call `receive`.
         layer_error: What the channel layer raised, once it has failed.
     """
 
@@ -40,12 +43,10 @@ class Mailbox:
         "_ahead",
         "_asking",
         "_failure",
-        "_frames",
         "_handler_reads",
         "_interrupted",
-        "_is_read",
         "_layer_first",
-        "_layer_waits",
+        "_loop",
         "_on_end",
         "_receive",
         "_reading_ended",
@@ -56,8 +57,11 @@ class Mailbox:
         "_tasks",
         "_waiter",
         "client_has_left",
+        "frames",
         "from_layer",
+        "is_read",
         "layer_error",
+        "layer_waits",
     )
 
     def __init__(self, receive: Receive, ahead: int) -> None:
@@ -73,17 +77,17 @@ class Mailbox:
         self.layer_error: Exception | None = None
         self._receive = receive
         self._ahead = ahead
-        self._frames: deque[Message] = deque()
+        self._loop = asyncio.get_running_loop()
+        self.frames: deque[Message] = deque()
         # Set by `stop`: `next` raises it, whatever else waits.
         self._failure: BaseException | None = None
         # What `receive` raised; `next` raises it after the frames before it.
         self._server_error: BaseException | None = None
-        # Whether `read_server` runs, so that nobody else may call `receive`.
-        self._is_read = False
+        self.is_read = False
         self._reading_ended = False
         # Whether a handler waits in `read`, which reports the end of the connection itself.
         self._handler_reads = False
-        # Resolved when something has arrived; None while nobody waits.
+        # Resolved when something has arrived; None if nobody waits.
         self._waiter: asyncio.Future[None] | None = None
         # Resolved when `read_server` may go on; None while it need not wait.
         self._room: asyncio.Future[None] | None = None
@@ -91,7 +95,7 @@ class Mailbox:
         self._asking: asyncio.Task[Any] | None = None
         self._interrupted = False
         self._take_from_layer: Callable[[], Message | None] | None = None
-        self._layer_waits = False
+        self.layer_waits = False
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
         self._on_end: Callable[[], object] | None = None
@@ -100,22 +104,17 @@ class Mailbox:
 
     # The connection takes messages out
 
-    @property
-    def would_wait(self) -> bool:
-        """Whether `next` would let other tasks run before it returns."""
-        return self._is_read and not (self._frames or self._layer_waits or self._failure)
-
     async def next(self) -> Message:
         """Return the next message of the server or the layer.
 
         Raises:
             BaseException: What `stop` was called with, or what the server or the layer raised.
         """
-        frames = self._frames
+        frames = self.frames
         while True:
             if self._failure is not None:
                 raise self._failure
-            if self._layer_waits and (self._layer_first or not frames):
+            if self.layer_waits and (self._layer_first or not frames):
                 assert self._take_from_layer is not None  # it has told us of a message
                 message = self._take_from_layer()
                 # At most one frame comes before the layer's next message.
@@ -123,15 +122,24 @@ class Mailbox:
                 if message is not None:
                     self.from_layer = True
                     return message
-                self._layer_waits = False
+                self.layer_waits = False
             elif frames:
-                return self._take_frame()
+                message = frames.popleft()
+                self.from_layer = False
+                self._layer_first = True
+                # Half of it at once: each switch to the reader costs more than several frames.
+                if self._room is not None and self._ahead and len(frames) <= self._ahead // 2:
+                    self._make_room()
+                return message
             elif self._server_error is not None:
                 raise self._server_error
-            elif self._is_read or self._take_from_layer is not None:
-                self.start_reading()
-                self._make_room()
-                await self._wait()
+            elif self.is_read or self._take_from_layer is not None:
+                if not self.is_read:
+                    self.start_reading()
+                if self._room is not None:
+                    self._make_room()
+                waiter = self._waiter = self._loop.create_future()
+                await waiter
             elif (message := await self._ask()) is not None:
                 self.from_layer = False
                 return message
@@ -143,39 +151,26 @@ class Mailbox:
         """
         self._handler_reads = True
         try:
-            while not self._frames:
+            while not self.frames:
                 if self._server_error is not None:
                     raise self._server_error
                 if self._on_end is not None:
                     self.start_reading()
-                if not self._is_read:
+                if not self.is_read:
                     return await self._receive()
                 self._make_room()
-                await self._wait()
-            return self._frames.popleft()
+                waiter = self._waiter = self._loop.create_future()
+                await waiter
+            return self.frames.popleft()
         finally:
             self._handler_reads = False
 
-    def _take_frame(self) -> Message:
-        frames = self._frames
-        message = frames.popleft()
-        self.from_layer = False
-        self._layer_first = True
-        # Half of it at once: each switch to the reader costs more than several frames.
-        if self._room is not None and self._ahead and len(frames) <= self._ahead // 2:
-            self._make_room()
-        return message
-
-    async def _wait(self) -> None:
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def _ask(self) -> Message | None:
         """Wait for the server in this task; None if something else is to be looked at."""
@@ -200,7 +195,7 @@ class Mailbox:
 
     def _wake_connection(self) -> None:
         """End the wait of `next`."""
-        if self._is_read:
+        if self.is_read:
             self._wake()
         else:
             self._interrupt()
@@ -213,41 +208,43 @@ class Mailbox:
 
     def put(self, message: Message) -> None:
         """Add a message that is handled before all that the server has sent."""
-        self._frames.appendleft(message)
+        self.frames.appendleft(message)
         self._wake_connection()
 
     # The server
 
     async def read_server(self) -> None:
         """Read the server's messages until `end_reading` is called, or the server raises."""
-        frames = self._frames
-        self._is_read = True
+        task = self._asking = asyncio.current_task()
+        assert task is not None  # a coroutine of asyncio is running
+        cancels = task.cancelling()
+        frames, receive, ahead = self.frames, self._receive, self._ahead
+        self.is_read = True
         try:
-            while not self._reading_ended and (message := await self._ask()) is not None:
+            while not self._reading_ended:
+                message = await receive()
                 frames.append(message)
                 if message.get("type") in ENDINGS:
                     self._client_left()
                 self._wake()
-                if self.client_has_left or len(frames) >= self._ahead:
-                    await self._wait_for_room()
+                if self.client_has_left or len(frames) >= ahead:
+                    self._room = self._loop.create_future()
+                    await self._room
+                    self._room = None
+        except asyncio.CancelledError:
+            if not (self._interrupted and task.uncancel() <= cancels):
+                raise
         except Exception as error:  # noqa: BLE001 - `next` raises it
             self._server_error = error
             self._wake()
         finally:
-            self._is_read = False
+            self._asking = None
+            self.is_read = False
 
     def end_reading(self, *_: object) -> None:
         """Have `read_server` return."""
         self._reading_ended = True
         self._interrupt()
-        self._make_room()
-
-    async def _wait_for_room(self) -> None:
-        self._room = asyncio.get_running_loop().create_future()
-        try:
-            await self._room
-        finally:
-            self._room = None
 
     def _make_room(self) -> None:
         if self._room is not None and not self._room.done():
@@ -255,9 +252,9 @@ class Mailbox:
 
     def start_reading(self) -> None:
         """Run `read_server` in a task, unless it runs already."""
-        if not (self._is_read or self._server_error):
+        if not (self.is_read or self._server_error):
             # Here, since the task starts a little later.
-            self._is_read = True
+            self.is_read = True
             self._tasks.append(asyncio.create_task(self.read_server()))
 
     def watch(self, on_end: Callable[[], object], *, reads: bool = True) -> None:
@@ -312,9 +309,9 @@ class Mailbox:
 
     def layer_has_message(self) -> None:
         """Record that the layer may have a message; called in the connection's event loop."""
-        if not self._layer_waits:
-            self._layer_waits = True
-            self._layer_first = not self._frames
+        if not self.layer_waits:
+            self.layer_waits = True
+            self._layer_first = not self.frames
             self._wake_connection()
 
     def fail(self, error: Exception) -> None:
@@ -332,7 +329,7 @@ class Mailbox:
         """
         self.unwatch()
         self._take_from_layer = None
-        self._layer_waits = False
+        self.layer_waits = False
         # Their tracebacks hold frames that hold this object: no circle is left behind.
         self._failure = self._server_error = self.layer_error = None
         if self._tasks:

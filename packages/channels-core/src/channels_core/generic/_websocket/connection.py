@@ -11,7 +11,7 @@ from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook
 from channels_core._uvicorn import in_one_step
 from channels_core.close_codes import portable_close_code
-from channels_core.connection import Connection
+from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic._websocket.state import Socket, SocketState
 from channels_core.typing import Message, Send, WebsocketClose
@@ -43,9 +43,9 @@ class WebsocketConnection(Connection):
 
     __slots__ = ("_unanswered", "socket")
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, consumer: Any, known: ConsumerClass) -> None:
         """Begin before the handshake."""
-        super().__init__(consumer)
+        super().__init__(consumer, known)
         self.socket = Socket()
         # Whether `connect` has returned without an answer to the handshake.
         self._unanswered = False

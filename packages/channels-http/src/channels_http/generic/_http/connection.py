@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 
 from channels_core.abort import abort_response
-from channels_core.connection import Connection, is_overridden
+from channels_core.connection import Connection, ConsumerClass, is_overridden
 from channels_core.exceptions import (
     ConnectionStateError,
     ConsumerSignal,
@@ -76,9 +76,9 @@ class HttpConnection(Connection):
         "sends_itself",
     )
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, consumer: Any, known: ConsumerClass) -> None:
         """Begin before the request."""
-        super().__init__(consumer)
+        super().__init__(consumer, known)
         self.response = Response(head=False)
         self.has_begun = False
         self.body_ended = False

@@ -5,6 +5,7 @@ import logging
 from time import monotonic
 from typing import Any, Final
 
+from channels_core.connection import ConsumerClass
 from channels_http.generic._http.connection import HttpConnection
 from channels_http.generic._sse import frames
 
@@ -18,9 +19,9 @@ class SseConnection(HttpConnection):
 
     __slots__ = ("_comment", "_sent_at", "_timer_of_comments")
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, consumer: Any, known: ConsumerClass) -> None:
         """Begin without a stream."""
-        super().__init__(consumer)
+        super().__init__(consumer, known)
         # Runs out when it may be time for a comment; None while there is no stream.
         self._timer_of_comments: asyncio.TimerHandle | None = None
         # When the last event went out, by `monotonic`.
