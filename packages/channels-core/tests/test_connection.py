@@ -11,10 +11,13 @@ import pytest
 
 from channels_core import connection as connection_module
 from channels_core._shutdown.draining import draining
+from channels_core.connection import Connection, framework
 from channels_core.consumer import AsyncConsumer
+from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import channel_layers
-from channels_core.typing import ChannelMessage, Message
+from channels_core.middleware import after_each_handler
+from channels_core.typing import ChannelMessage, Message, Scope
 from fakes import LocalLayer, Server, until
 
 
@@ -674,3 +677,99 @@ class TestEnds:
                 assert gone() is None
             finally:
                 gc.enable()
+
+
+class TestProtocols:
+    """What the companion of another protocol can do, as a plugin writes it."""
+
+    async def test_one_may_answer_before_it_listens_to_the_layer(
+        self, either_layer: LocalLayer
+    ) -> None:
+        class Answering(Connection):
+            answers_first = True
+
+        @framework(Answering)
+        class Base(AsyncConsumer):
+            async def http_request(self, message: Message) -> None:
+                tasks.append(len(asyncio.all_tasks()))
+                await self.send({"type": "answer", "channel": self.channel_name})
+
+            async def http_disconnect(self, message: Message) -> None:
+                raise StopConsumer
+
+        class Program(Base):
+            async def note(self, event: Message) -> None:
+                await self.send({"type": "noted"})
+
+        tasks: list[int] = []
+        before = len(asyncio.all_tasks())
+        server = Server(Program.as_asgi(), {"type": "http"})
+        server.put({"type": "http.request"})
+        [answer] = await server.reply()
+        # The server's, and the one that this test waits in.
+        assert tasks[0] - before <= 2
+        await either_layer.send(answer["channel"], {"type": "note"})
+        assert await server.replies(2) == [answer, {"type": "noted"}]
+        server.put({"type": "http.disconnect"})
+        await server.end()
+
+
+class TestRepeatedCancellations:
+    async def test_without_a_layer_a_second_one_interrupts_disconnect_only(self) -> None:
+        started = asyncio.Event()
+        settled: list[str] = []
+
+        class Program(AsyncWebsocketConsumer):
+            channel_layer_alias = None
+
+            async def disconnect(self, code: int) -> None:
+                started.set()
+                await asyncio.Event().wait()
+
+        def function() -> None:
+            settled.append("settled")
+
+        scope: Scope = {"type": "websocket", "path": "/"}
+        after_each_handler(scope, function)
+        server = Server(Program.as_asgi(), scope)
+        await server.connect()
+        settled.clear()
+        server.task.cancel()
+        await started.wait()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert settled == ["settled"]
+
+    async def test_a_programs_own_timeout_is_an_error_as_any_other(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        class Program(AsyncWebsocketConsumer):
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                raise StopConsumer
+
+            async def disconnect(self, code: int) -> None:
+                raise TimeoutError("of the program")
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("x")
+        with pytest.raises(TimeoutError, match="of the program"):
+            await server.end()
+
+    async def test_what_is_cancelled_before_it_begins_leaves_nothing(self) -> None:
+        """As by an event loop that ends at that moment."""
+        layer = ListeningLayer()
+        channel_layers.set("default", layer)
+        server = Server(AsyncWebsocketConsumer.as_asgi())
+        await asyncio.sleep(0)
+        [handling] = [
+            task
+            for task in asyncio.all_tasks()
+            if task not in (asyncio.current_task(), server.task)
+        ]
+        handling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert not layer.wakes
+        channel_layers.set("default", None)

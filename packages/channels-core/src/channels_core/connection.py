@@ -23,13 +23,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from time import monotonic
 from types import coroutine
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 from weakref import ref
 
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._asgiref import get_outer_executor, restore_outer_executor
-from channels_core._cancellation import Bound
+from channels_core._cancellation import Bound, wait_despite_cancellation
 from channels_core._connection.groups import ConnectionGroups
 from channels_core._connection.mailbox import ENDINGS, Mailbox
 from channels_core._connection.threads import HandlerThread
@@ -162,7 +162,7 @@ class Connection:
     # The protocol's part, which a subclass overrides
 
     def begin(self, scope: Scope) -> None:
-        """Prepare for the first message, now that there is a mailbox."""
+        """Prepare for the first message."""
 
     def watch_send(self, send: Send) -> Send:
         """Return what sends to the server, perhaps with a look at what is sent."""
@@ -289,21 +289,28 @@ class Connection:
         self._outer_executor = get_outer_executor()
         if self.threads is not None:
             self.threads.outer_executor = self._outer_executor
+        kind = scope.get("type")
+        is_client = kind in ("websocket", "http")
+        # A worker gives a message to a consumer that asks for one, and it is handled then.
+        mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0)
         failure: BaseException | None = None
-        drained = self if scope.get("type") in ("websocket", "http") else None
-        with self._usage, Serving(drained):
+        with self._usage, Serving(self if is_client else None):
             try:
                 if consumer_started.receivers:
                     await consumer_started.asend_robust(type(consumer), environ=scope)
-                await self._open(consumer, scope, receive, send)
+                await self._open(consumer, scope, send)
+                if draining.begun and is_client:
+                    await self._come_late(scope, receive, send)
                 if not self.answers_first:
-                    self._listen(consumer)
+                    self._listen(consumer, mailbox)
             except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
                 failure = self._failed(error)
             if failure is None and self._layer is not None and not self.answers_first:
-                failure = await self._handle_beside(consumer, send)
+                failure = await self._handle_beside(consumer, mailbox, send)
+            elif failure is None:
+                failure = await self._live(consumer, mailbox, send)
             else:
-                failure = await self._live(consumer, send, failure)
+                failure = await self._end(consumer, mailbox, send, failure)
             await records_handled()
             if consumer_finished.receivers:
                 await consumer_finished.asend_robust(type(consumer), environ=scope)
@@ -314,14 +321,10 @@ class Connection:
                 # Its traceback holds this frame: no circle is left to the garbage collector.
                 del failure
 
-    async def _open(self, consumer: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        """Make the mailbox, and a channel in the layer if there is one."""
+    async def _open(self, consumer: Any, scope: Scope, send: Send) -> None:
+        """Prepare sending, and make a channel in the layer if there is one."""
         watched = self.watch_send(send)
         consumer.base_send = watched if self.threads is None else self._send_in_loop(watched)
-        kind = scope.get("type")
-        # A worker gives a message to a consumer that asks for one, and it is handled then.
-        ahead = self.frames_ahead if kind in ("websocket", "http") else 0
-        self.mailbox = Mailbox(receive, ahead)
         self.begin(scope)
         alias = consumer.channel_layer_alias
         if alias is not None:
@@ -330,12 +333,13 @@ class Connection:
                 consumer.channel_name = await layer.new_channel()
                 consumer.channel_receive = partial(layer.receive, consumer.channel_name)
                 self._layer = layer
-        if draining.begun and kind in ("websocket", "http"):
-            # Too late: a handshake is refused; a request is answered, but not held open.
-            self.is_drained = True
-            if kind == "websocket":
-                await refuse(scope, receive, send, 503, body=_GOODBYE, code=_RESTART)
-                raise StopConsumer
+
+    async def _come_late(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a handshake while the server stops; a request is answered, but not held open."""
+        if scope["type"] == "websocket":
+            await refuse(scope, receive, send, 503, body=_GOODBYE, code=_RESTART)
+            raise StopConsumer
+        self.is_drained = True
 
     def _send_in_loop(self, send: Send) -> Callable[[Message], Any]:
         assert self.loop is not None  # `serve` has set it
@@ -346,18 +350,18 @@ class Connection:
 
         return partial(self.in_loop, transmit)
 
-    async def _handle_beside(self, consumer: Any, send: Send) -> BaseException | None:
+    async def _handle_beside(
+        self, consumer: Any, mailbox: Mailbox, send: Send
+    ) -> BaseException | None:
         """Handle in a task of its own, and read the server in this one.
 
         A server that cancels this task more than once does not interrupt the clean-up.
         """
-        mailbox = self.mailbox
-        assert mailbox is not None  # `_open` has made it
-        task = asyncio.create_task(self._live(consumer, send, None))
+        task = asyncio.create_task(self._live(consumer, mailbox, send))
         task.add_done_callback(mailbox.end_reading)
         cancelled: asyncio.CancelledError | None = None
         cancels = 0
-        while not task.done():
+        while not (task.done() or (cancelled is not None and self._is_overdue())):
             try:
                 if cancelled is None:
                     await mailbox.read_server()
@@ -368,59 +372,42 @@ class Connection:
                 if not self.is_ending and task.cancelling() == cancels:
                     cancels += 1
                     task.cancel()
-            if cancelled is not None and self._is_overdue():
-                break
         if not task.done():
             self._give_up(consumer)
-        elif not task.cancelled():
-            failure = task.result()
-            if failure is not None and not isinstance(failure, asyncio.CancelledError):
-                return failure
-            return cancelled or failure
-        return cancelled
+            return cancelled
+        if task.cancelled():  # before it has begun
+            return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
+        failure = task.result()
+        if cancelled is not None and isinstance(failure, asyncio.CancelledError | None):
+            return cancelled
+        return failure
 
     def _is_overdue(self) -> bool:
         """Return whether the clean-up goes on though its last step was cancelled."""
         return self.is_ending and self._bound is not None and self._bound.left < -3 * _AT_LEAST
 
-    def _listen(self, consumer: Any) -> None:
-        if self._layer is not None and self.mailbox is not None:
-            self.mailbox.listen_to(self._layer, consumer.channel_name, consumer.channel_receive)
+    def _listen(self, consumer: Any, mailbox: Mailbox) -> None:
+        if self._layer is not None:
+            mailbox.listen_to(self._layer, consumer.channel_name, consumer.channel_receive)
 
-    async def _live(
-        self, consumer: Any, send: Send, failure: BaseException | None
-    ) -> BaseException | None:
+    async def _live(self, consumer: Any, mailbox: Mailbox, send: Send) -> BaseException | None:
         """Handle the messages of the connection, and clean up; return what it ends with."""
         task = self._task = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = task.cancelling()
-        was_refused = failure is not None
-        if failure is None:
-            try:
-                await self._handle_messages(consumer)
-            except BaseException as error:  # noqa: BLE001 - returned, after the clean-up
-                if not (
-                    self._is_cut
-                    and isinstance(error, asyncio.CancelledError)
-                    and task.uncancel() <= cancels
-                ):
-                    failure = self._failed(error)
-        self.is_ending = True
-        stops = failure is None or isinstance(failure, StopConsumer)
-        if self.is_drained and stops and not was_refused:
-            await self._say_goodbye(send)
-        if isinstance(failure, StopConsumer):
-            failure = None
-        if self.mailbox is not None:
-            try:
-                await self.mailbox.close(self.options["cleanup_timeout"])
-            except asyncio.CancelledError as error:
-                failure = failure or error
-        failure = await self._end(consumer, task, failure)
-        self._task = None
+        failure: BaseException
         try:
-            return failure
+            await self._handle_messages(consumer, mailbox)
+        except BaseException as error:  # noqa: BLE001 - returned, after the clean-up
+            is_cut = self._is_cut and isinstance(error, asyncio.CancelledError)
+            if is_cut and task.uncancel() <= cancels:
+                failure = StopConsumer()
+            else:
+                failure = self._failed(error)
+        try:
+            return await self._end(consumer, mailbox, send, failure)
         finally:
+            self._task = None
             del failure
 
     def _failed(self, error: BaseException) -> BaseException:
@@ -429,7 +416,8 @@ class Connection:
             return error
         self.report(error)
         mailbox = self.mailbox
-        if mailbox is not None and mailbox.layer_error is error and not self.is_drained:
+        assert mailbox is not None  # `serve` has made it
+        if mailbox.layer_error is error and not self.is_drained:
             # Only some connections see an outage, and none can know which messages and groups
             # are lost. So all clients connect again, and join their groups again.
             if is_outage(self._layer, error):
@@ -442,10 +430,9 @@ class Connection:
         """Return whether the connection receives from a channel layer."""
         return self._layer is layer
 
-    async def _handle_messages(self, consumer: Any) -> None:
+    async def _handle_messages(self, consumer: Any, mailbox: Mailbox) -> NoReturn:
         """Handle one message after the other until something raises."""
-        mailbox, usage = self.mailbox, self._usage
-        assert mailbox is not None  # `_open` has made it
+        usage = self._usage
         assert usage is not None  # `serve` has made it
         listens = not self.answers_first
         # What runs next in this thread. It tells whether any other task is ready; uvloop has no
@@ -474,7 +461,7 @@ class Connection:
             self._message = None
             if not listens:
                 listens = True
-                self._listen(consumer)
+                self._listen(consumer, mailbox)
             if mailbox.is_read and not (mailbox.frames or mailbox.layer_waits):
                 messages = 0  # the wait for the next message lets other tasks run
                 continue
@@ -502,64 +489,87 @@ class Connection:
 
     # The end
 
-    async def _say_goodbye(self, send: Send) -> None:
+    async def _say_goodbye(self, consumer: Any, send: Send) -> None:
         """Close a WebSocket so that its client connects again."""
-        if self.consumer.scope["type"] != "websocket":
+        if consumer.scope["type"] != "websocket":
             return
         if not self.may_say_goodbye(_RESTART, _GOODBYE):
             return
         try:
             async with asyncio.timeout(_GOODBYE_WITHIN):
-                if not close_with(self.consumer.scope, _RESTART, _GOODBYE):
+                if not close_with(consumer.scope, _RESTART, _GOODBYE):
                     await send({"type": "websocket.close", "code": _RESTART, "reason": _GOODBYE})
         except Exception:
             drain_logger.debug("A client could not be told to come back", exc_info=True)
 
     async def _end(
-        self, consumer: Any, task: asyncio.Task[Any], failure: BaseException | None
+        self, consumer: Any, mailbox: Mailbox, send: Send, failure: BaseException
     ) -> BaseException | None:
         """Do all steps of the clean-up, each of them whatever becomes of the others.
 
         A step that a cancellation interrupts is continued once.
+
+        Args:
+            consumer: The consumer.
+            mailbox: Its mailbox, which is closed.
+            send: The server's.
+            failure: What has ended the connection.
+
+        Returns:
+            What is to leave `serve`: the first exception, or None.
         """
+        self.is_ending = True
         restore_outer_executor(self._outer_executor)
-        steps = self._steps_of_end(consumer)
-        if not steps:
-            return failure
+        readers = mailbox.close()
+        stops = isinstance(failure, StopConsumer)
+        first = None if stops else failure
+        del failure
+        task = asyncio.current_task()
+        assert task is not None  # a coroutine of asyncio is running
+        cancels = task.cancelling()
         self._bound = bound = Bound(self.options["cleanup_timeout"])
         given_up = False
-        cancels = task.cancelling()
-        for step in steps:
+        for step in self._steps_of_end(consumer, readers, send if stops else None):
             for _ in range(2):
                 try:
                     await bound.run(step())
                 except asyncio.CancelledError as error:
                     if task.cancelling() > cancels:
                         cancels = task.cancelling()
-                        failure = failure or error
+                        first = first or error
                     continue
                 except TimeoutError as error:
                     if bound.left > 0:  # the program's own
-                        failure = self._failed_in_end(failure, error)
+                        first = self._failed_in_end(first, error)
                     elif not given_up:
                         given_up = True
                         self._give_up(consumer)
                 except BaseException as error:  # noqa: BLE001 - it leaves `serve`, or is reported
-                    failure = self._failed_in_end(failure, error)
+                    first = self._failed_in_end(first, error)
                 break
             bound.at_least(_AT_LEAST)
         try:
-            return failure
+            return first
         finally:
-            del failure
+            # Its traceback holds this frame: no circle is left to the garbage collector.
+            del first
 
-    def _steps_of_end(self, consumer: Any) -> list[Callable[[], Awaitable[None]]]:
-        steps: list[Callable[[], Awaitable[None]]] = []
+    def _steps_of_end(
+        self, consumer: Any, readers: list[asyncio.Task[None]], send: Send | None
+    ) -> list[Callable[[], Awaitable[Any]]]:
+        steps: list[Callable[[], Awaitable[Any]]] = []
+        if self.is_drained and send is not None:
+            steps.append(partial(self._say_goodbye, consumer, send))
+        if readers:
+            bound = self._bound
+            assert bound is not None  # `_end` has set it
+            steps.append(lambda: wait_despite_cancellation(readers, bound, insist=True))
         # Without any message there was no `connect` that a `disconnect` could answer.
         has_begun = self.from_layer is not None
-        if has_begun and not self._finished and not self.has_nothing_to_finish():
+        finishes = has_begun and not (self._finished or self.has_nothing_to_finish())
+        if finishes:
             steps.append(self.finish_unasked)
-        if self._after_handler or (self._usage is not None and self._usage.pending) or steps:
+        if finishes or self._after_handler or (self._usage is not None and self._usage.pending):
             steps.append(self._settle)
         if self._layer is not None:
             steps.append(partial(forget_channel, self._layer, consumer.channel_name))

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from channels_core._cancellation import wait_despite_cancellation
 from channels_core.typing import Message, Receive
 
 __all__ = ["ENDINGS", "Mailbox"]
@@ -321,22 +320,21 @@ class Mailbox:
 
     # The end
 
-    async def close(self, seconds: float) -> None:
-        """End the tasks that read.
+    def close(self) -> list[asyncio.Task[None]]:
+        """Take no more messages.
 
-        Args:
-            seconds: How long to wait for tasks that do not react to being cancelled.
+        Returns:
+            The tasks that read, which are cancelled and may not have ended yet.
         """
         self.unwatch()
         self._take_from_layer = None
         self.layer_waits = False
         # Their tracebacks hold frames that hold this object: no circle is left behind.
         self._failure = self._server_error = self.layer_error = None
-        if self._tasks:
-            tasks, self._tasks = self._tasks, []
-            for task in tasks:
-                task.cancel()
-            await wait_despite_cancellation(tasks, seconds, insist=True)
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        return tasks
 
 
 class _LayerReader:

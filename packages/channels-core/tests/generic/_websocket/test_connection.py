@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from channels_core.generic import _base
+from channels_core.generic._websocket import connection as _base
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.typing import Message
 from fakes import LocalLayer, Server
@@ -23,12 +23,18 @@ async def test_disconnect_answers_a_connect(layer: LocalLayer) -> None:
     assert called == []
 
 
-def test_a_consumer_that_runs_no_loop_may_lose_its_client() -> None:
+async def test_a_consumer_that_is_called_by_hand_may_lose_its_client() -> None:
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError("gone")
+
     consumer = AsyncWebsocketConsumer()
-    consumer._channels.socket.connecting()
-    consumer._channels.socket.accepted()
+    consumer.scope = {"type": "websocket"}
+    consumer.base_send = send
+    await consumer.websocket_connect({"type": "websocket.connect"})
     assert consumer.is_open
-    consumer._channels_lost(OSError("gone"))
+    with pytest.raises(OSError, match="gone"):
+        await consumer.send("x")
     assert not consumer.is_open
 
 

@@ -1,0 +1,202 @@
+"""The mailbox as a handler uses it that reads for itself, which HTTP consumers do."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from channels_core._connection.mailbox import Mailbox
+from channels_core.typing import Message
+from fakes import until
+
+DISCONNECT: Message = {"type": "http.disconnect"}
+
+
+class StrictServer:
+    """Sends what a test puts; nobody may ask it twice at once."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.asked = 0
+        self._is_asked = False
+
+    async def receive(self) -> Message:
+        assert not self._is_asked, "receive() was called while another call waits"
+        self._is_asked = True
+        self.asked += 1
+        try:
+            message: Any = await self.queue.get()
+        finally:
+            self._is_asked = False
+        if isinstance(message, Exception):
+            raise message
+        return message  # type: ignore[no-any-return] # what the test has put
+
+
+@pytest.fixture
+async def server() -> StrictServer:
+    return StrictServer()
+
+
+@pytest.fixture
+async def mailbox(server: StrictServer) -> Mailbox:
+    return Mailbox(server.receive, ahead=1)
+
+
+def part(number: int) -> Message:
+    return {"type": "http.request", "body": str(number).encode()}
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class TestReading:
+    async def test_it_asks_the_server_itself(self, server: StrictServer, mailbox: Mailbox) -> None:
+        server.queue.put_nowait(part(1))
+        assert await mailbox.read() == part(1)
+        assert mailbox.close() == []
+
+    async def test_what_was_put_comes_first(self, server: StrictServer, mailbox: Mailbox) -> None:
+        server.queue.put_nowait(part(1))
+        mailbox.put(part(0))
+        assert [await mailbox.next(), await mailbox.next()] == [part(0), part(1)]
+        assert not mailbox.from_layer
+
+    async def test_a_message_of_ours_ends_the_wait_for_the_server(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        waiting = asyncio.create_task(mailbox.next())
+        await settle()
+        mailbox.put(part(0))
+        assert await waiting == part(0)
+        assert not waiting.cancelling()
+
+    async def test_while_it_watches_a_cancelled_call_loses_nothing(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        mailbox.watch(lambda: None)
+        reading = asyncio.create_task(mailbox.read())
+        await settle()
+        reading.cancel()
+        server.queue.put_nowait(part(1))
+        await settle()
+        assert await mailbox.read() == part(1)
+        server.queue.put_nowait(part(2))
+        assert await mailbox.next() == part(2)
+        await end(mailbox)
+
+    async def test_one_part_is_read_ahead(self, server: StrictServer, mailbox: Mailbox) -> None:
+        mailbox.watch(lambda: None)
+        for number in range(5):
+            server.queue.put_nowait(part(number))
+        await settle()
+        assert server.queue.qsize() == 4
+        assert [await mailbox.read() for _ in range(5)] == [part(number) for number in range(5)]
+        await end(mailbox)
+
+    async def test_an_error_of_the_server_is_raised_where_it_is_read(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        mailbox.watch(lambda: None)
+        server.queue.put_nowait(LookupError("broken"))
+        for call in (mailbox.read, mailbox.next):
+            with pytest.raises(LookupError, match="broken"):
+                await call()
+        await end(mailbox)
+
+
+class TestWatching:
+    async def test_the_end_is_told_once(self, server: StrictServer, mailbox: Mailbox) -> None:
+        told: list[int] = []
+        mailbox.watch(lambda: told.append(1))
+        server.queue.put_nowait(DISCONNECT)
+        await until(lambda: bool(told))
+        assert mailbox.client_has_left
+        assert await mailbox.next() == DISCONNECT
+        server.queue.put_nowait(DISCONNECT)
+        assert await mailbox.next() == DISCONNECT
+        assert told == [1]
+        await end(mailbox)
+
+    async def test_who_reads_is_told_by_that_alone(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        told: list[int] = []
+        mailbox.watch(lambda: told.append(1))
+        server.queue.put_nowait(DISCONNECT)
+        assert await mailbox.read() == DISCONNECT
+        assert told == []
+        await end(mailbox)
+
+    async def test_what_is_over_before_the_next_turn_costs_no_task(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        mailbox.watch(lambda: None)
+        mailbox.unwatch()
+        await settle()
+        assert server.asked == 0
+        assert mailbox.close() == []
+
+    async def test_an_end_that_came_before_is_told_too(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        told: list[int] = []
+        mailbox.start_reading()
+        server.queue.put_nowait(DISCONNECT)
+        await until(lambda: mailbox.client_has_left)
+        mailbox.watch(lambda: told.append(1))
+        assert told == []
+        await settle()
+        assert told == [1]
+        await end(mailbox)
+
+    async def test_it_need_not_read(self, server: StrictServer, mailbox: Mailbox) -> None:
+        mailbox.watch(lambda: None, reads=False)
+        await settle()
+        assert server.asked == 0
+        mailbox.start_reading()
+        mailbox.start_reading()
+        await settle()
+        assert server.asked == 1
+        await end(mailbox)
+
+
+class TestALayer:
+    async def test_it_is_heard_while_the_server_is_silent(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        messages: list[Message] = []
+        wakes: list[Any] = []
+
+        class Layer:
+            def listen(self, channel: str, wake: Any) -> Any:
+                wakes.append(wake)
+                return lambda: messages.pop() if messages else None
+
+        mailbox.listen_to(Layer(), "mine", server.receive)
+        waiting = asyncio.create_task(mailbox.next())
+        await settle()
+        messages.append({"type": "note"})
+        wakes[0]()
+        wakes[0]()
+        assert await waiting == {"type": "note"}
+        assert mailbox.from_layer
+        await end(mailbox)
+
+    async def test_a_stop_ends_the_wait_for_the_server(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        waiting = asyncio.create_task(mailbox.next())
+        await settle()
+        mailbox.stop(LookupError("first"))
+        mailbox.stop(LookupError("second"))
+        with pytest.raises(LookupError, match="first"):
+            await waiting
+
+
+async def end(mailbox: Mailbox) -> None:
+    tasks = mailbox.close()
+    assert tasks
+    await asyncio.wait(tasks)
