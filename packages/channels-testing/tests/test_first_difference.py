@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from channels_testing._contract.first_difference import difference
+from channels_testing._contract.first_difference import first_difference
 
 
 @pytest.mark.parametrize(
     "value", [None, True, 0, 1.5, "a", b"a", [], {}, [1, [2, {"a": [3]}]], {"a": {"b": [None]}}]
 )
 def test_what_is_equal_in_type_and_value_does_not_differ(value: Any) -> None:
-    assert difference(value, value) is None
+    assert first_difference(value, value) is None
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ def test_what_is_equal_in_type_and_value_does_not_differ(value: Any) -> None:
     ],
 )
 def test_the_first_place_that_differs_is_told(got: Any, expected: Any, told: str) -> None:
-    assert difference(got, expected) == told
+    assert first_difference(got, expected) == told
