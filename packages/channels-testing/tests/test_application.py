@@ -283,7 +283,7 @@ class TestAnApplicationThatIgnoresCancellation:
 
     IGNORES = (
         r"The application was cancelled, and did not end within 0\.01 s; does it catch "
-        r"asyncio\.CancelledError, and go on\? The application is alive and waits in .*stubborn"
+        r"asyncio\.CancelledError and go on\? The application is alive and waits in .*stubborn"
     )
 
     @pytest.fixture

@@ -40,7 +40,7 @@ from django.urls import path
 
 from channels_core.db import database_sync_to_async
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from channels_testing._application import connections as _database
+from channels_testing._application import connections as connections_module
 from channels_testing._application.lent_connection import LentConnection
 from channels_testing.application import ApplicationCommunicator
 from channels_testing.http import HttpCommunicator
@@ -127,9 +127,9 @@ def look() -> None:
     there = in_the_other_thread(lambda: connections.all(initialized_only=True))
     assert not [one for one in there if isinstance(one, LentConnection)]
     assert connections["default"] not in there
-    assert not _database._lendings
+    assert not connections_module._lendings
     assert not AsyncToSync.loop_thread_executors
-    assert not _database._held._counts
+    assert not connections_module._kept_open._counts
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -145,7 +145,7 @@ def nothing_is_left(settings: Any) -> Iterator[None]:
     usual = set(vars(connection._connections[connection._alias]))  # type: ignore[attr-defined] # of Django's proxy
     yield
     assert not AsyncToSync.loop_thread_executors
-    assert not _database._held._counts
+    assert not connections_module._kept_open._counts
     assert set(vars(connections["default"])) <= usual
     assert not connections["default"].allow_thread_sharing or SQLITE_IN_MEMORY
 
@@ -464,7 +464,7 @@ class TestTheEndOfLending:
         assert names() == ["anna", "ben"]
 
     def test_it_ends_before_the_thread_has_come_to_it(self) -> None:
-        lending = _database._Lending(connections["default"])
+        lending = connections_module._Lending(connections["default"])
         lending.end()
         in_the_other_thread(lending.begin)
         look()
@@ -636,9 +636,9 @@ class TestWithoutADatabase:
         def unconfigured(initialized_only: bool) -> NoReturn:
             raise ImproperlyConfigured
 
-        with monkeypatch.context() as patch, _database.lent_connections():
+        with monkeypatch.context() as patch, connections_module.lent_connections():
             patch.setattr(connections, "all", unconfigured)
-            with _database.lent_connections():
+            with connections_module.lent_connections():
                 pass
 
     def test_a_program_without_settings(self) -> None:

@@ -11,7 +11,7 @@ from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Receive, Scope, Send
-from channels_testing._failure_text import brief, state_of
+from channels_testing._failure_text import describe_application, shortened
 from channels_testing.application import ApplicationCommunicator
 
 # A net, for a machine under load.
@@ -104,13 +104,13 @@ class TestWhereItWaits:
             """Do nothing."""
 
         communicator = ApplicationCommunicator(application, {"type": "test"})
-        told = state_of(communicator.future, 0, [])
+        told = describe_application(communicator.future, 0, [])
         assert told == "The application is alive and has not begun. It has sent nothing."
         await communicator.wait(SECONDS)
         # Where the innermost frames are the event loop's alone.
         task = asyncio.ensure_future(asyncio.sleep(SECONDS))
         await asyncio.sleep(0)
-        assert "at a place that cannot be told" in state_of(task, 0, [])
+        assert "at a place that cannot be told" in describe_application(task, 0, [])
         task.cancel()
 
 
@@ -192,7 +192,7 @@ class TestHowItEnded:
 
         task = asyncio.ensure_future(work())
         await asyncio.wait({task})
-        return state_of(task, 0, [])
+        return describe_application(task, 0, [])
 
     async def test_by_itself(self) -> None:
         told = await self.end(None)
@@ -224,5 +224,5 @@ class TestWhatItSent:
         assert told.endswith(f". It has sent 3 more, then {expected}.")
 
     def test_a_long_one_is_cut(self) -> None:
-        assert brief({"text": "x" * 1000}) == repr({"text": "x" * 1000})[:200] + "..."
-        assert brief(1) == "1"
+        assert shortened({"text": "x" * 1000}) == repr({"text": "x" * 1000})[:200] + "..."
+        assert shortened(1) == "1"

@@ -19,9 +19,9 @@ from django.db import (
 
 from channels_testing._application.lent_connection import (
     LentConnection,
+    call_at_end_of_test,
+    hides_from_others,
     lend,
-    others_cannot_pass,
-    when_the_test_ends,
 )
 
 
@@ -103,7 +103,7 @@ class TestLentConnection:
             ending.join(0.1)
             assert ending.is_alive()
 
-        lent._execute_apart(execute, "", (), False, {})
+        lent.execute_wrappers[-1](execute, "", (), False, {})
         ending.join()
         assert lent.connection is None
 
@@ -150,19 +150,19 @@ class TestOthersCannotPass:
         ],
     )
     def test_what_the_database_says(self, vendor: str, row: Any, expected: bool) -> None:
-        assert others_cannot_pass(owner_of(vendor, row)) is expected
+        assert hides_from_others(owner_of(vendor, row)) is expected
 
     @pytest.mark.parametrize("state", ["needs_rollback", "closed_in_transaction"])
     def test_what_is_lost_anyway(self, state: str) -> None:
-        assert not others_cannot_pass(owner_of("another", None, **{state: True}))
+        assert not hides_from_others(owner_of("another", None, **{state: True}))
 
     def test_the_real_one(self, owner: Any) -> None:
-        assert others_cannot_pass(owner)
+        assert hides_from_others(owner)
         assert names() == ["anna"]
 
     def test_it_is_not_counted(self, owner: Any, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(0):
-            others_cannot_pass(owner)
+            hides_from_others(owner)
 
 
 class Blocks:
@@ -181,7 +181,7 @@ class TestWhenTheTestEnds:
         owner: Any = Blocks(*of_test_cases)
         ends: list[int] = []
         for _ in range(2):
-            when_the_test_ends(owner, lambda: ends.append(len(owner.atomic_blocks)))
+            call_at_end_of_test(owner, lambda: ends.append(len(owner.atomic_blocks)))
         while owner.atomic_blocks:
             owner.atomic_blocks.pop()
         assert ends == [left, left]
@@ -191,6 +191,6 @@ class TestWhenTheTestEnds:
         for number in range(2):
             ends: list[int] = []
             owner.atomic_blocks.append(SimpleNamespace(_from_testcase=True))
-            when_the_test_ends(owner, lambda number=number, ends=ends: ends.append(number))  # type: ignore[misc] # mypy takes no defaults of a lambda
+            call_at_end_of_test(owner, lambda number=number, ends=ends: ends.append(number))  # type: ignore[misc] # mypy takes no defaults of a lambda
             owner.atomic_blocks.pop()
             assert ends == [number]

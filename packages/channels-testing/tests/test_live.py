@@ -270,7 +270,7 @@ class TestProcesses:
     def test_a_setting_that_cannot_be_taken_there(self, way: dict[str, Any]) -> None:
         case = override_settings(GREETING=lambda: "hello")(live_case(**way))
         text = failure(case)
-        assert "the setting GREETING cannot be taken there" in text
+        assert "the setting GREETING cannot be passed to it" in text
         assert 'set start_method = "fork"' in text
         passes(override_settings(GREETING=lambda: "hello")(live_case(start_method="fork")))
 
@@ -408,7 +408,7 @@ class TestInAThread:
 
     def test_a_process_of_ones_own_is_refused(self) -> None:
         text = failure(live_case(ProtocolServerProcess=live_site.Own, serve_in_thread=True))
-        assert "ImproperlyConfigured: Case has a ProtocolServerProcess, and serve" in text
+        assert "ImproperlyConfigured: Case has both a ProtocolServerProcess and serve" in text
 
     def test_an_address_of_ipv6(self) -> None:
         def test(case: Any) -> None:

@@ -17,12 +17,12 @@ from channels_testing._live import databases as _live_databases
 from channels_testing._live.databases import (
     forget_inherited,
     in_memory,
-    names,
-    only,
+    names_in_use,
+    record_names,
     refuse_in_memory,
+    refuse_other_than,
     shared,
-    tell,
-    use,
+    use_test_databases,
 )
 from live_site import execute
 
@@ -51,20 +51,20 @@ def in_a_thread(call: Any) -> Any:
 class TestNames:
     def test_they_are_those_at_present(self, tmp_path: Path) -> None:
         connections["default"].settings_dict["NAME"] = "at-present"
-        assert names() == {"default": "at-present", "memory": IN_MEMORY}
+        assert names_in_use() == {"default": "at-present", "memory": IN_MEMORY}
 
     def test_use_what_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_live_databases, "_told", {})
+        monkeypatch.setattr(_live_databases, "_names_from_parent", {})
         connections["default"].settings_dict["TEST"]["NAME"] = "another"
-        tell({"default": "told", "memory": "told, too"})
-        use()
-        assert names() == {"default": "told", "memory": "told, too"}
-        assert in_a_thread(names) == names()
+        record_names({"default": "told", "memory": "told, too"})
+        use_test_databases()
+        assert names_in_use() == {"default": "told", "memory": "told, too"}
+        assert in_a_thread(names_in_use) == names_in_use()
 
     def test_use_what_the_settings_say(self) -> None:
         connections["default"].settings_dict["TEST"]["NAME"] = "for-tests"
-        use()
-        assert names() == {"default": "for-tests", "memory": IN_MEMORY}
+        use_test_databases()
+        assert names_in_use() == {"default": "for-tests", "memory": IN_MEMORY}
 
 
 class TestInMemory:
@@ -133,7 +133,7 @@ class TestOnly:
     def test_others_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ensure_connection = BaseDatabaseWrapper.ensure_connection
         monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", ensure_connection)
-        only(["default"], "Case")
+        refuse_other_than(["default"], "Case")
         execute(INSERT)
         BaseDatabaseWrapper.close(connections["memory"])
         with pytest.raises(AssertionError, match=r"add 'memory' to Case\.databases"):

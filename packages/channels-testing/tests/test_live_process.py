@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_testing._live import databases as _live_databases
+from channels_testing._live import process as process_module
 from channels_testing._live.process import LiveServerError, process_class, start, stop
 
 
@@ -114,7 +114,7 @@ class Impossible(FakeProcess):
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_live_databases, "names", lambda: {"default": "for-tests"})
+    monkeypatch.setattr(process_module, "names_in_use", lambda: {"default": "for-tests"})
 
 
 def begin(make: Any, **changes: Any) -> Any:
@@ -167,7 +167,7 @@ class TestStart:
 
     @pytest.mark.parametrize(
         ("make", "why"),
-        [(Slow, "It never came to run."), (Stuck, "Current thread: in importlib")],
+        [(Slow, "It never began to run."), (Stuck, "Current thread: in importlib")],
     )
     def test_it_is_not_waited_for_without_end(self, make: type[FakeProcess], why: str) -> None:
         with pytest.raises(LiveServerError) as error:

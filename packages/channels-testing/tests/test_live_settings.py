@@ -65,7 +65,7 @@ def test_what_cannot_be_pickled_stays_the_modules(monkeypatch: pytest.MonkeyPatc
     assert "GREET" in packed.names
     assert "GREET" not in packed.values
     with override_settings(GREET=lambda: "good bye"):  # noqa: SIM117 - one after the other
-        with pytest.raises(ImproperlyConfigured, match="the setting GREET cannot be taken there"):
+        with pytest.raises(ImproperlyConfigured, match="the setting GREET cannot be passed to it"):
             pack()
 
 
@@ -73,7 +73,7 @@ def test_settings_without_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     configured: Any = LazySettings()
     configured.configure(GREETING="hello", GREET=lambda: "hello")
     monkeypatch.setattr(_live_settings, "settings", configured)
-    with pytest.raises(ImproperlyConfigured, match="the setting GREET cannot be taken there"):
+    with pytest.raises(ImproperlyConfigured, match="the setting GREET cannot be passed to it"):
         pack()
     del configured.GREET
     packed = pack()

@@ -1,4 +1,10 @@
-"""Tell what an application under test is doing, for the message of a test that fails."""
+"""Describe what an application under test does, for the message of a test that fails.
+
+The description names the line of the program at which the application waits. It is found in the
+frames of the application's task. This module knows one private module of channels-core by name,
+that of the consumer's loop (`_DISPATCH`): its frames say whether the consumer waits for a message,
+and which task runs a handler.
+"""
 
 import asyncio
 import inspect
@@ -8,23 +14,23 @@ from typing import Any, Final
 
 from channels_core.typing import Message
 
-__all__ = ["brief", "state_of"]
+__all__ = ["describe_application", "shortened"]
 
-_LONGEST: Final = 200
-_SHOWN: Final = 5
+_MAX_LENGTH: Final = 200
+_MAX_MESSAGES: Final = 5
 _DISPATCH: Final = "channels_core._dispatch"
 
 
-def state_of(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> str:
-    """Return what an application does, where it waits, and what it has sent.
+def describe_application(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> str:
+    """Return a text about an application: whether it runs, where it waits, and what it has sent.
 
     Args:
         task: The application's task.
-        untaken: How many messages of the test it has not taken yet.
-        sent: The messages that it has sent.
+        untaken: How many of the test's messages the application has not received yet.
+        sent: The messages that the application has sent.
     """
     if not task.done():
-        state = f"The application is alive and {_where(task)}"
+        state = f"The application is alive and {_place_of(task)}"
     elif task.cancelled():
         state = "The application was cancelled"
     elif error := task.exception():
@@ -34,18 +40,20 @@ def state_of(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> 
     waiting = f"; it has not taken {untaken} of the test's messages" if untaken else ""
     if not sent:
         return f"{state}{waiting}. It has sent nothing."
-    more = f"{len(sent) - _SHOWN} more, then " if len(sent) > _SHOWN else ""
-    return f"{state}{waiting}. It has sent {more}{', '.join(map(brief, sent[-_SHOWN:]))}."
+    more = f"{len(sent) - _MAX_MESSAGES} more, then " if len(sent) > _MAX_MESSAGES else ""
+    return (
+        f"{state}{waiting}. It has sent {more}{', '.join(map(shortened, sent[-_MAX_MESSAGES:]))}."
+    )
 
 
-def brief(message: object) -> str:
+def shortened(message: object) -> str:
     """Return a message on one line, cut short."""
     text = repr(message)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."
 
 
-def _where(task: asyncio.Task[Any]) -> str:
-    """Return the innermost line of Python at which a task waits, as far as that helps."""
+def _place_of(task: asyncio.Task[Any]) -> str:
+    """Return where a task waits: the innermost line that says something to the program's author."""
     waiting: Any = task.get_coro()
     if inspect.getcoroutinestate(waiting) == inspect.CORO_CREATED:
         return "has not begun"
@@ -59,7 +67,7 @@ def _where(task: asyncio.Task[Any]) -> str:
 
 
 def _frames(waiting: Any) -> Iterator[Any]:
-    """Iterate over the frames of a coroutine and of those that it waits for, outermost first."""
+    """Iterate over the frames of a coroutine and of those that it awaits, outermost first."""
     while isinstance(waiting, CoroutineType):
         yield waiting.cr_frame
         waiting = waiting.cr_await
@@ -68,8 +76,8 @@ def _frames(waiting: Any) -> Iterator[Any]:
 def _handler_beside(task: asyncio.Task[Any], frames: Sequence[Any]) -> list[Any] | None:
     """Return the frames of the handler that runs in another task of the same consumer.
 
-    A consumer reads its channel layer in tasks of their own, beside the one of the client's
-    messages, and has one handler run at a time.
+    A consumer may read its channel layer in another task than the client's messages. Only one
+    handler runs at a time, in either task.
     """
     loops = {_message_loop(frame) for frame in frames} - {None}
     if loops:
@@ -81,7 +89,7 @@ def _handler_beside(task: asyncio.Task[Any], frames: Sequence[Any]) -> list[Any]
 
 
 def _message_loop(frame: Any) -> int | None:
-    """Return which `MessageLoop` a frame is a method's of; None if it is none."""
+    """Return the identity of the `MessageLoop` whose method a frame runs, or None."""
     if frame.f_globals.get("__name__") != _DISPATCH:
         return None
     return id(frame.f_locals.get("self"))
@@ -97,10 +105,10 @@ def _place(frame: Any) -> str | None:
         case "channels_testing.application", "receive":
             return "waits for a message"
         case name, _ if name == _DISPATCH:
-            # A handler that runs is further in; this is the end of a consumer, for example.
+            # A frame of a handler would be further in. This is the end of a consumer, for example.
             return "waits for another of its handlers to end"
         case "asgiref.sync", _:
             return "runs synchronous code in a thread"
     if module.partition(".")[0] == "asyncio":
-        return None  # No help to who reads of it.
+        return None  # Not the program's code.
     return f"waits in {code.co_qualname} ({code.co_filename}, line {frame.f_lineno})"
