@@ -1,4 +1,4 @@
-"""Which databases a server uses; without a server."""
+"""Which databases a server uses, tested without a server."""
 
 import multiprocessing
 import threading
@@ -40,7 +40,7 @@ def two(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
 
 
 def in_a_thread(call: Any) -> Any:
-    """Return what a call returns in a thread of its own."""
+    """Return the result of a call in a thread of its own."""
     results = []
     thread = threading.Thread(target=lambda: results.append(call()))
     thread.start()
@@ -49,11 +49,11 @@ def in_a_thread(call: Any) -> Any:
 
 
 class TestNames:
-    def test_they_are_those_at_present(self, tmp_path: Path) -> None:
+    def test_names_are_the_current_ones(self, tmp_path: Path) -> None:
         connections["default"].settings_dict["NAME"] = "at-present"
         assert names_in_use() == {"default": "at-present", "memory": IN_MEMORY}
 
-    def test_use_what_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_names_from_the_parent_are_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_live_databases, "_names_from_parent", {})
         connections["default"].settings_dict["TEST"]["NAME"] = "another"
         record_names({"default": "told", "memory": "told, too"})
@@ -61,7 +61,7 @@ class TestNames:
         assert names_in_use() == {"default": "told", "memory": "told, too"}
         assert in_a_thread(names_in_use) == names_in_use()
 
-    def test_use_what_the_settings_say(self) -> None:
+    def test_names_from_the_settings_are_used(self) -> None:
         connections["default"].settings_dict["TEST"]["NAME"] = "for-tests"
         use_test_databases()
         assert names_in_use() == {"default": "for-tests", "memory": IN_MEMORY}
@@ -84,7 +84,7 @@ class TestInMemory:
         ("name", "parent", "method"),
         [("path/of/a/file", None, "fork"), (None, object(), "spawn")],
     )
-    def test_no_path_is_asked_for_where_django_copies_all_into_memory(
+    def test_a_path_does_not_help_where_django_copies_databases_into_memory(
         self, monkeypatch: pytest.MonkeyPatch, name: str | None, parent: object, method: str
     ) -> None:
         monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
@@ -121,7 +121,7 @@ class TestForgetInherited:
         assert connections["default"] is not before
         assert before in inherited
         assert before.connection is not None
-        # The library's pools have threads, which are not here.
+        # The pools of the library have threads, which are not needed here.
         assert kept == {}
         assert pools in inherited
         for one in inherited:
@@ -161,7 +161,7 @@ class TestShared:
             execute(INSERT)
         assert all(one.connection is None for one in opened)
         assert not any(one.allow_thread_sharing for one in opened)
-        # The test's own is as it was.
+        # The test's own connection is unchanged.
         assert connections["memory"].connection is own
         assert execute("PRAGMA read_uncommitted", "memory") == [(0,)]
         assert execute("SELECT * FROM note", "memory") == [("any",)]
@@ -198,7 +198,7 @@ class TestShared:
             execute(INSERT, "memory")
             assert "locked" in in_a_thread(write)
 
-    def test_other_errors_are_none_of_its(self) -> None:
+    def test_other_errors_are_raised(self) -> None:
         with shared(["memory"]), pytest.raises(OperationalError, match="no such table"):
             execute("SELECT * FROM absent", "memory")
 

@@ -1,4 +1,4 @@
-"""What a server's process does first; here in the process of the tests."""
+"""What a server's process does before it serves, run in the process of the tests."""
 
 import faulthandler
 import logging
@@ -40,7 +40,7 @@ def pipe() -> Iterator[tuple[Connection, Connection]]:
 
 @pytest.fixture(autouse=True)
 def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Keep the process of the tests as it is, and tell what would have been done."""
+    """Protect the process of the tests, and record the calls that would change it."""
     done: list[Any] = []
 
     def note(name: str) -> Callable[..., None]:
@@ -89,7 +89,7 @@ class TestLaunch:
         assert SyncToAsync.single_thread_executor is not executor
         assert (tmp_path / "stacks").exists()
 
-    def test_in_a_process_that_was_prepared(
+    def test_in_a_process_that_is_started_anew(
         self, pipe: Any, steps: list[Any], tmp_path: Path
     ) -> None:
         executor = SyncToAsync.single_thread_executor
@@ -106,7 +106,7 @@ class TestLaunch:
         assert text.startswith("Traceback")
         assert "ZeroDivisionError" in text
 
-    def test_what_daphne_cannot_do_is_reported(self, pipe: Any, tmp_path: Path) -> None:
+    def test_an_address_that_daphne_cannot_use_is_reported(self, pipe: Any, tmp_path: Path) -> None:
         reader, writer = pipe
         launch(writer, tmp_path, lambda: "made")()
         logger = logging.getLogger("daphne.server")
@@ -147,11 +147,11 @@ class Process:
         self.name = name
 
     def run(self) -> None:
-        """Fail, as nothing else can be seen of it here."""
+        """Fail, so that the call is seen."""
         raise RuntimeError("it fails")
 
 
-class TestRevive:
+class TestSetUpAndUnpickle:
     @pytest.fixture
     def parent_state(self, pipe: Any, tmp_path: Path) -> ParentState:
         until = time.time() + SECONDS
@@ -165,7 +165,7 @@ class TestRevive:
         os.environ.clear()
         os.environ.update(before)
 
-    def test_it_is_what_it_was(self, parent_state: ParentState) -> None:
+    def test_the_process_is_unpickled(self, parent_state: ParentState) -> None:
         made = pickle.dumps(Process("one").__reduce_ex__(4)[:3])
         process = set_up_and_unpickle(parent_state, made)
         assert isinstance(process, Process)
