@@ -110,7 +110,7 @@ class TestWhereItWaits:
         # The innermost frames are all of the event loop.
         task = asyncio.ensure_future(asyncio.sleep(SECONDS))
         await asyncio.sleep(0)
-        assert "at a place that cannot be told" in describe_application(task, 0, [])
+        assert "at an unknown place" in describe_application(task, 0, [])
         task.cancel()
 
 

@@ -1,14 +1,16 @@
 """Describe what an application under test does, for the message of a test that fails.
 
 The description names the line of the program at which the application waits. It is found in the
-frames of the application's task. This module knows one private module of channels-core by name,
-that of the consumer's loop (`_DISPATCH`): its frames say whether the consumer waits for a message,
-and which task runs a handler.
+frames of the application's task, or of the task in which a consumer's `Connection` handles messages
+while it reads the server in the first.
+
+This module knows two modules of channels-core by name, since frames say nothing else: the one of
+`Connection`, and the private one of its mailbox, in which a consumer waits for a message.
 """
 
 import asyncio
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import CoroutineType
 from typing import Any, Final
 
@@ -18,7 +20,8 @@ __all__ = ["describe_application", "shortened"]
 
 _MAX_LENGTH: Final = 200
 _MAX_MESSAGES: Final = 5
-_DISPATCH: Final = "channels_core._dispatch"
+_CONNECTION: Final = "channels_core.connection"
+_MAILBOX: Final = "channels_core._connection.mailbox"
 
 
 def describe_application(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> str:
@@ -57,13 +60,24 @@ def _place_of(task: asyncio.Task[Any]) -> str:
     waiting: Any = task.get_coro()
     if inspect.getcoroutinestate(waiting) == inspect.CORO_CREATED:
         return "has not begun"
-    frames = list(_frames(waiting))
-    if not any(_is_handling(frame) for frame in frames):
-        frames = _handler_beside(task, frames) or frames
-    place = "waits at a place that cannot be told"
-    for frame in frames:
+    place = "waits at an unknown place"
+    for frame in _frames_of_handlers(task):
         place = _place(frame) or place
     return place
+
+
+def _frames_of_handlers(task: asyncio.Task[Any]) -> list[Any]:
+    """Return the frames of the task in which the application's handlers run.
+
+    That is the application's own task, or another one if a consumer reads its server in the first.
+    """
+    frames = list(_frames(task.get_coro()))
+    if connections := set(_connections(frames)):
+        for other in asyncio.all_tasks(task.get_loop()) - {task}:
+            beside = list(_frames(other.get_coro()))
+            if not connections.isdisjoint(_connections(beside)):
+                return beside
+    return frames
 
 
 def _frames(waiting: Any) -> Iterator[Any]:
@@ -73,30 +87,11 @@ def _frames(waiting: Any) -> Iterator[Any]:
         waiting = waiting.cr_await
 
 
-def _handler_beside(task: asyncio.Task[Any], frames: Sequence[Any]) -> list[Any] | None:
-    """Return the frames of the handler that runs in another task of the same consumer.
-
-    A consumer may read its channel layer in another task than the client's messages. Only one
-    handler runs at a time, in either task.
-    """
-    loops = {_message_loop(frame) for frame in frames} - {None}
-    if loops:
-        for other in asyncio.all_tasks(task.get_loop()):
-            beside = list(_frames(other.get_coro()))
-            if any(_is_handling(frame) and _message_loop(frame) in loops for frame in beside):
-                return beside
-    return None
-
-
-def _message_loop(frame: Any) -> int | None:
-    """Return the identity of the `MessageLoop` whose method a frame runs, or None."""
-    if frame.f_globals.get("__name__") != _DISPATCH:
-        return None
-    return id(frame.f_locals.get("self"))
-
-
-def _is_handling(frame: Any) -> bool:
-    return _message_loop(frame) is not None and frame.f_code.co_name == "_handle"
+def _connections(frames: Iterable[Any]) -> Iterator[int]:
+    """Iterate over the identities of the connections whose methods are among the frames."""
+    for frame in frames:
+        if frame.f_globals.get("__name__") == _CONNECTION:
+            yield id(frame.f_locals.get("self"))
 
 
 def _place(frame: Any) -> str | None:
@@ -104,9 +99,8 @@ def _place(frame: Any) -> str | None:
     match module, code.co_name:
         case "channels_testing.application", "receive":
             return "waits for a message"
-        case name, _ if name == _DISPATCH:
-            # A frame of a handler would be further in. This is the end of a consumer, for example.
-            return "waits for another of its handlers to end"
+        case name, _ if name == _MAILBOX:
+            return "waits for a message"
         case "asgiref.sync", _:
             return "runs synchronous code in a thread"
     if module.partition(".")[0] == "asyncio":
