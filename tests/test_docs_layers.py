@@ -114,7 +114,12 @@ def test_what_a_redis_layer_does_otherwise(
 
 def test_the_attributes_are_all_there_with_their_defaults() -> None:
     listed = dict(re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \| ", PAGE))
-    own = {name for name in vars(ChannelLayerContract) if not name.startswith("_")}
+    own = {
+        name
+        for kind in ChannelLayerContract.__mro__
+        for name in vars(kind).get("__annotations__", {})
+        if not name.startswith("_")
+    }
     assert {name: default.strip("`") for name, default in listed.items()} == {
         name: str(getattr(ChannelLayerContract, name)) for name in own - {"deviations"}
     }

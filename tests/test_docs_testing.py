@@ -13,7 +13,7 @@ from channels.testing import (
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from channels_testing import _live_databases
+from channels_testing._live import databases as _live_databases
 from docs.snippets.desk import Forgetful
 from docs.snippets.desk_live import *  # noqa: F403 - the tests themselves, run here
 from docs.snippets.desk_pytest import *  # noqa: F403 - the tests themselves, run here

@@ -15,7 +15,7 @@ from channels_layers_memory._layer.codec import ISOLATIONS, Payload, deepcopied,
 
 
 def opened(payload: Payload) -> dict[str, Any]:
-    """Do what a receiver does."""
+    """Return the message as a receiver gets it."""
     return payload() if callable(payload) else payload
 
 
@@ -35,7 +35,7 @@ class Real(float):
     pass
 
 
-# Values at and around what can be packed, of exact types and of subclasses.
+# Values inside and outside the limits of msgpack, of exact types and of subclasses.
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -59,7 +59,7 @@ messages = flat | st.dictionaries(st.text(), nested, max_size=4)
 
 
 def over_msgpack(message: dict[Any, Any]) -> dict[str, Any] | None:
-    """Return what arrives through msgpack, or None where str keys or it say no."""
+    """Return the message as it arrives through msgpack, or None if it is rejected."""
 
     def check(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
         if not all(isinstance(key, str) for key, _ in pairs):
@@ -77,7 +77,7 @@ def over_msgpack(message: dict[Any, Any]) -> dict[str, Any] | None:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two values are equal and of the same types; NaN and -0.0 included."""
+    """Return whether two values are equal and of the same types; NaN and -0.0 included."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
@@ -100,7 +100,7 @@ def same(one: Any, other: Any) -> bool:
 @example({"n": -(2**63) - 1})
 @example({"n": 2**64})
 @example({Text("k"): 1})
-def test_what_is_refused_and_what_arrives_is_as_through_msgpack(message: dict[Any, Any]) -> None:
+def test_messages_are_rejected_and_arrive_as_through_msgpack(message: dict[Any, Any]) -> None:
     expected = over_msgpack(message)
     if expected is None:
         with pytest.raises(TypeError, match=r"^message"):
@@ -113,11 +113,11 @@ def test_what_is_refused_and_what_arrives_is_as_through_msgpack(message: dict[An
 
 
 @given(messages)
-def test_it_is_so_at_the_limits_of_length_too(message: dict[Any, Any]) -> None:
-    # Nobody has the memory for the real limit: everything is long when the limit is short.
+def test_the_same_holds_at_the_limits_of_length(message: dict[Any, Any]) -> None:
+    # The real limit needs too much memory, so a short one is set.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "_LONGEST", 2)
-        test_what_is_refused_and_what_arrives_is_as_through_msgpack.hypothesis.inner_test(message)  # type: ignore[attr-defined] # hypothesis adds it
+        test_messages_are_rejected_and_arrive_as_through_msgpack.hypothesis.inner_test(message)  # type: ignore[attr-defined] # hypothesis adds it
 
 
 def test_a_flat_message_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,12 +172,12 @@ def test_instances_of_subclasses_arrive_as_the_plain_type() -> None:
 
 @pytest.mark.parametrize("message", ["text", None, [1], (("a", 1),), 5])
 @pytest.mark.parametrize("encode", ISOLATIONS.values(), ids=ISOLATIONS)
-def test_what_is_no_dict_is_refused(encode: codec.Encode, message: object) -> None:
+def test_a_message_that_is_not_a_dict_is_rejected(encode: codec.Encode, message: object) -> None:
     with pytest.raises(TypeError, match=r"A message must be a dict, not \w+: "):
         encode(message)
 
 
-def test_what_cannot_be_packed_is_named_with_its_cause() -> None:
+def test_a_value_that_cannot_be_packed_is_named_with_its_cause() -> None:
     with pytest.raises(TypeError, match=r'^message\["user"\]\["id"\]: UUID ') as caught:
         packed({"type": "user.joined", "user": {"id": uuid.UUID(int=1)}})
     assert isinstance(caught.value.__cause__, TypeError)

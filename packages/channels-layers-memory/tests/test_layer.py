@@ -33,12 +33,12 @@ def layer(clock: Clock) -> InMemoryChannelLayer:
 
 
 async def turn() -> None:
-    """Let everything go on that can, as far as its next wait."""
+    """Let all tasks run until they wait again."""
     await asyncio.sleep(0)
 
 
 async def waiting(call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Start a call and let it come to wait."""
+    """Start a call and let it run until it waits."""
     task = asyncio.create_task(call)
     await turn()
     assert not task.done()
@@ -53,7 +53,7 @@ async def ended(task: asyncio.Task[Any]) -> None:
 
 
 def in_thread(work: Callable[[], object]) -> None:
-    """Do something in a thread of its own, with no event loop."""
+    """Call a function in a thread of its own, without an event loop."""
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -70,7 +70,7 @@ def in_thread(work: Callable[[], object]) -> None:
 
 
 def is_empty(layer: InMemoryChannelLayer) -> bool:
-    """Tell whether a layer holds nothing at all, in its indices neither."""
+    """Return whether a layer is empty, including its indices."""
     store = layer._store
     return not (
         layer.channels
@@ -144,7 +144,7 @@ class TestWhatProgramsTouch:
         assert "mail" in layer.channels
         assert len(layer.channels) == 2
         assert [message[2] for message in layer.channels["mail"]] == [{"n": 1}, {"n": 2}]
-        # Tests look at them like at queues of messages; a receiver that waits is none.
+        # Tests use them like queues of messages; a waiting receiver does not count.
         assert (layer.channels["mail"].qsize(), layer.channels["mail"].empty()) == (2, False)
         assert (layer.channels["chat"].qsize(), layer.channels["chat"].empty()) == (0, True)
         assert "'mail'" in repr(layer.channels)
@@ -198,16 +198,14 @@ class TestMessages:
         assert await layer.receive("b") == {"to": "b"}
         assert await layer.receive("a") == {"to": "a"}
 
-    async def test_whoever_waits_is_woken(self, layer: InMemoryChannelLayer) -> None:
+    async def test_a_waiting_receiver_is_woken(self, layer: InMemoryChannelLayer) -> None:
         task = await waiting(layer.receive("mail"))
         assert list(layer.channels) == ["mail"]
         await layer.send("mail", {"n": 1})
         assert is_empty(layer)
         assert await task == {"n": 1}
 
-    async def test_what_a_receiver_does_with_one_is_its_own_affair(
-        self, layer: InMemoryChannelLayer
-    ) -> None:
+    async def test_a_receiver_may_change_its_message(self, layer: InMemoryChannelLayer) -> None:
         message = {"type": "x", "user": {"tags": ["a"]}}
         for channel in ("a", "b"):
             await layer.group_add("room", channel)
@@ -217,7 +215,7 @@ class TestMessages:
         first["user"]["tags"].append("first")
         assert await layer.receive("b") == {"type": "x", "user": {"tags": ["a"]}}
 
-    async def test_what_cannot_cross_a_network_is_refused_at_once(
+    async def test_a_message_that_cannot_be_packed_is_rejected_at_once(
         self, layer: InMemoryChannelLayer
     ) -> None:
         message = {"user": {"id": uuid.UUID(int=1)}}
@@ -274,7 +272,7 @@ class TestNames:
             with pytest.raises(TypeError, match="Group name must be"):
                 await call()
 
-    async def test_only_so_many_good_ones_are_remembered(
+    async def test_a_limited_number_of_valid_names_is_remembered(
         self, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(layer_module, "_REMEMBERED", 2)
@@ -291,7 +289,7 @@ class TestNames:
 
 
 class TestCapacity:
-    async def test_a_full_channel_is_an_error_that_names_it(
+    async def test_sending_to_a_full_channel_raises_an_error_with_its_name(
         self, layer: InMemoryChannelLayer
     ) -> None:
         for _ in range(3):
@@ -311,7 +309,7 @@ class TestCapacity:
             with pytest.raises(ChannelFull, match=f"capacity of {room} "):
                 await layer.send(name, {})
 
-    async def test_what_is_handed_to_a_receiver_takes_no_room(
+    async def test_a_message_handed_to_a_receiver_does_not_count(
         self, layer: InMemoryChannelLayer
     ) -> None:
         tasks = [await waiting(layer.receive("mail")) for _ in range(5)]
@@ -349,7 +347,7 @@ class TestCapacity:
         assert (record.name, record.levelno) == ("django.channels.layers.memory", logging.WARNING)
         assert "'room'" in record.getMessage()
 
-    async def test_no_member_full_is_nothing_to_tell(
+    async def test_nothing_is_logged_while_no_member_is_full(
         self, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
     ) -> None:
         await layer.group_add("room", "a")
@@ -443,7 +441,7 @@ class TestExpiry:
         ],
         ids=["group_send", "group_add", "group_discard", "channels", "count", "forget"],
     )
-    async def test_any_later_operation_sweeps_it_away(
+    async def test_any_later_operation_drops_it(
         self,
         layer: InMemoryChannelLayer,
         clock: Clock,
@@ -498,7 +496,7 @@ class TestReceivers:
             await layer.send("mail", {"n": number})
         assert await asyncio.gather(*tasks) == [{"n": number} for number in range(3)]
 
-    async def test_none_starves(self, layer: InMemoryChannelLayer) -> None:
+    async def test_receivers_take_turns(self, layer: InMemoryChannelLayer) -> None:
         counts = [0, 0, 0]
 
         async def read(reader: int) -> None:
@@ -532,7 +530,9 @@ class TestReceivers:
         await ended(first)
         assert await second == {"n": 1}
 
-    async def test_or_puts_it_back_in_front(self, layer: InMemoryChannelLayer) -> None:
+    async def test_one_that_is_cancelled_with_a_message_puts_it_back_in_front(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
         task = await waiting(layer.receive("mail"))
         for number in range(4):
             # Not by `send`: that lets the receiver run before the channel is full.
@@ -609,7 +609,7 @@ class TestReceivers:
 
 
 class TestACopy:
-    """What is sent after a commit is copied, and refused, at the time of the call."""
+    """A message to be sent after a commit is copied, or rejected, at the time of the call."""
 
     def test_it_is_what_a_receiver_would_get(self, layer: InMemoryChannelLayer) -> None:
         rooms = [(1, 2)]
@@ -620,7 +620,7 @@ class TestACopy:
         assert layer.copy_message(flat) == flat
         assert layer.copy_message(flat) is not flat
 
-    def test_what_cannot_be_sent_fails(self, layer: InMemoryChannelLayer) -> None:
+    def test_a_message_that_cannot_be_sent_fails(self, layer: InMemoryChannelLayer) -> None:
         with pytest.raises(TypeError, match=r'message\["n"\]: object cannot cross'):
             layer.copy_message({"n": object()})
         with pytest.raises(TypeError, match=r'message\["n"\]: object cannot cross'):
@@ -647,7 +647,7 @@ async def test_a_deep_copy_is_an_empty_layer_with_the_same_options(clock: Clock)
 
 
 class TestBursts:
-    """Who sends in a plain loop lets those read who have nothing else to do."""
+    """Sending in a plain loop lets idle readers run."""
 
     @pytest.fixture
     def layer(self) -> InMemoryChannelLayer:
@@ -685,7 +685,9 @@ class TestBursts:
             await ended(task)
         assert layer.dropped == 0
 
-    async def test_so_does_one_that_is_sent_to_alone(self, layer: InMemoryChannelLayer) -> None:
+    async def test_a_channel_that_is_sent_to_directly_gets_all_of_it(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
         task, got = self.read(layer, "a")
         for number in range(200):
             await layer.send("a", {"n": number})
@@ -715,7 +717,7 @@ class TestBursts:
         assert before > 1
         assert turns == before
         assert layer.dropped == 2
-        # Once it reads again, it is.
+        # Once the reader takes messages again, the sender waits for it.
         assert (await layer.receive("busy"))["n"] == 0
         await layer.group_send("room", {"n": 12})
         assert turns > before
@@ -734,7 +736,7 @@ class TestBursts:
         assert sum(pauses) < 0.01
 
     @pytest.mark.parametrize("way", ["forget", "delete", "flush", "expire", "receive"])
-    async def test_nothing_is_kept_of_a_channel_that_was_full(self, way: str, clock: Clock) -> None:
+    async def test_a_channel_that_was_full_is_forgotten(self, way: str, clock: Clock) -> None:
         layer = InMemoryChannelLayer(capacity=4, clock=clock)
         for _ in range(3):
             await layer.send("a", {})
@@ -755,7 +757,7 @@ class TestBursts:
 
     async def test_half_full_is_room_enough(self, layer: InMemoryChannelLayer) -> None:
         for number in range(5):
-            with pytest.raises(StopIteration):  # it waits for nothing
+            with pytest.raises(StopIteration):  # it does not wait
                 layer.send("a", {"n": number}).send(None)
         assert not layer._store.half_full
 
@@ -799,7 +801,7 @@ class TestThreadsAndLoops:
     def test_a_receiver_in_another_thread_is_woken_at_once(
         self, layer: InMemoryChannelLayer
     ) -> None:
-        """Its loop has nothing else that could wake it up."""
+        """Nothing else could wake its loop."""
         got: list[object] = []
         ready = threading.Event()
 
@@ -883,7 +885,7 @@ class TestThreadsAndLoops:
         assert {record.name for record in caplog.records} == {"asyncio"}
 
     def test_receivers_may_be_collected_in_the_middle_of_an_operation(self) -> None:
-        """The clock is read under the lock, which the collected ones must not wait for."""
+        """The clock is read under the lock, for which a collected receiver must not wait."""
         times = iter(range(1000, 2000))
 
         def clock() -> float:
@@ -971,7 +973,7 @@ class TestListening:
         take = layer.listen("mail", bell.ring)
         assert bell.rings == 0
         await turn()
-        # A reader that waits first is woken for it.
+        # A reader that waits before it looks is woken.
         assert bell.rings == 1
         assert take() == {"n": 1}
 
@@ -1030,7 +1032,7 @@ class TestListening:
         await layer.send("mail", {"n": 2})
         assert await task == {"n": 1}
         assert bell.rings == 1
-        # One that is called now takes the first message that waits.
+        # A call that comes later takes the first message that waits.
         assert await layer.receive("mail") == {"n": 2}
         assert take() is None
 
@@ -1076,7 +1078,7 @@ class TestListening:
         assert asyncio.run(layer.receive("mail")) == {"n": 1}
         del take
 
-    async def test_one_that_is_thrown_away_leaves_nothing(
+    async def test_a_listener_that_is_garbage_collected_is_removed(
         self, layer: InMemoryChannelLayer
     ) -> None:
         takes = [layer.listen(name, Bell().ring) for name in ("mail", "chat", "news")]
@@ -1140,7 +1142,7 @@ class TestNewChannel:
         with pytest.raises(TypeError, match="Channel name must be"):
             await layer.new_channel("not allowed")
 
-    async def test_no_consumer_eats_up_the_capacity_of_another(
+    async def test_a_consumer_does_not_use_up_the_capacity_of_another(
         self, layer: InMemoryChannelLayer
     ) -> None:
         slow, other = await layer.new_channel(), await layer.new_channel()
@@ -1161,13 +1163,17 @@ class TestGroups:
         assert await layer.receive("b") == {"n": 1}
         assert "c" not in layer.channels
 
-    async def test_who_joins_twice_gets_it_once(self, layer: InMemoryChannelLayer) -> None:
+    async def test_a_channel_that_joins_twice_gets_a_message_once(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
         await layer.group_add("room", "a")
         await layer.group_add("room", "a")
         await layer.group_send("room", {"n": 1})
         assert len(layer.channels["a"]) == 1
 
-    async def test_who_has_left_gets_none(self, layer: InMemoryChannelLayer) -> None:
+    async def test_a_channel_that_has_left_gets_no_message(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
         await layer.group_add("room", "a")
         await layer.group_discard("room", "a")
         await layer.group_discard("room", "a")
@@ -1239,7 +1245,7 @@ class TestEnds:
         assert is_empty(layer)
         assert layer._checked == set()
 
-    async def test_whoever_waits_on_a_forgotten_channel_goes_on_waiting(
+    async def test_a_receiver_of_a_forgotten_channel_goes_on_waiting(
         self, layer: InMemoryChannelLayer
     ) -> None:
         task = await waiting(layer.receive("chat"))
@@ -1247,8 +1253,10 @@ class TestEnds:
         await layer.send("chat", {"n": 1})
         assert await task == {"n": 1}
 
-    async def test_what_is_deleted_from_outside_is_gone(self, layer: InMemoryChannelLayer) -> None:
-        """Tests out there clear a layer by hand."""
+    async def test_programs_may_delete_channels_and_groups(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        """Tests of programs clear a layer by hand."""
         for _ in range(3):
             await layer.send("web!a", {})
         await layer.group_add("room", "web!a")
@@ -1281,7 +1289,7 @@ class TestEnds:
         assert layer._checked == set()
         assert asyncio.all_tasks() == before
 
-    def test_a_layer_goes_when_nobody_holds_it(self) -> None:
+    def test_a_layer_is_garbage_collected(self) -> None:
         layer = InMemoryChannelLayer()
         asyncio.run(layer.send("web!a", {}))
         reference = weakref.ref(layer)

@@ -41,7 +41,7 @@ def test_the_value_at_fault_is_named(message: dict[Any, Any], expected: str) -> 
     assert refusal(message).startswith(expected)
 
 
-def test_what_to_do_is_named() -> None:
+def test_the_remedy_is_named() -> None:
     text = refusal({"id": ID})
     assert "str(value)" in text
     assert 'CONFIG {"isolation": "deepcopy"}' in text
@@ -53,7 +53,7 @@ def test_a_message_that_contains_itself_is_named() -> None:
     assert refusal(message) == 'message["self"][0]: this dict contains itself'
 
 
-def test_the_same_value_twice_is_no_fault() -> None:
+def test_the_same_value_may_occur_twice() -> None:
     part = {"id": 1}
     message = {"a": part, "b": [part, part], "c": ID}
     assert refusal(message).startswith('message["c"]: UUID')
@@ -84,7 +84,7 @@ sound = st.recursive(
 
 @given(st.lists(st.tuples(st.booleans(), sound), max_size=4), st.data())
 def test_the_fault_is_found_wherever_it_is(path: list[tuple[bool, Any]], data: Any) -> None:
-    """Bury one bad value among sound ones."""
+    """Hide one value that cannot be packed among others."""
     value: Any = ID
     expected = ""
     for in_list, sibling in path:

@@ -29,7 +29,7 @@ class Sent:
 
 @dataclass
 class Model:
-    """What a store does, said as plainly as possible and at whatever cost."""
+    """The behaviour of a store, written as plainly as possible."""
 
     now: float
     messages: dict[str, list[Sent]] = field(default_factory=dict)
@@ -149,7 +149,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.calls)
     @rule(data=st.data(), later=st.booleans())
     def give_up(self, data: st.DataObject, later: bool) -> None:
-        """End a call that waits or was handed a message, by cancellation or as garbage."""
+        """End a call that waits or was given a message: it is cancelled or garbage collected."""
         self.model.sweep_all()
         call = data.draw(st.sampled_from(self.calls))
         self.calls.remove(call)
@@ -250,7 +250,7 @@ class Machine(RuleBasedStateMachine):
         assert self.store.groups.oldest + GROUP_EXPIRY >= self.store._groups_due
 
     def teardown(self) -> None:
-        """Show that nothing stays when the calls have ended and time has passed."""
+        """Check that nothing stays once the calls have ended and time has passed."""
         for call in self.calls:
             self.store.give_up(*call)
         self.time_passes(EXPIRY + GROUP_EXPIRY)
@@ -268,7 +268,7 @@ class Machine(RuleBasedStateMachine):
 TestStore = Machine.TestCase
 
 
-# What the machine cannot show, or shows too well hidden
+# Single cases that the state machine does not show clearly
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def store(clock: Clock) -> Store:
 
 
 def received(store: Store, name: str) -> Iterator[object]:
-    """Take all that waits in a channel."""
+    """Take all messages of a channel."""
     while isinstance(store.channels.get(name), Backlog):
         message = store.take(name, Reader)
         assert isinstance(message, tuple)
@@ -295,7 +295,7 @@ def handed(reader: Message | Reader) -> Message:
     return reader.message
 
 
-def test_what_has_expired_is_left_by_put_until_it_is_overdue(store: Store, clock: Clock) -> None:
+def test_put_leaves_expired_messages_until_they_are_overdue(store: Store, clock: Clock) -> None:
     store.put("a", {"n": 1})
     clock.advance(60 + OVERDUE - 1)
     store.put("b", {"n": 2})
@@ -305,7 +305,7 @@ def test_what_has_expired_is_left_by_put_until_it_is_overdue(store: Store, clock
     assert list(store.channels) == ["b", "c"]
 
 
-def test_what_has_expired_takes_no_room(store: Store, clock: Clock) -> None:
+def test_expired_messages_do_not_count(store: Store, clock: Clock) -> None:
     for number in range(3):
         store.put("a", {"n": number})
     assert not store.put("a", {"n": 3})
@@ -321,11 +321,11 @@ def test_messages_that_come_back_keep_their_order(store: Store) -> None:
     for reader in (readers[0], readers[2], readers[1]):
         assert isinstance(reader, Reader)
         store.give_up("a", reader)
-    # Two more than the capacity: what was accepted once is not refused.
+    # Two more than the capacity: a message that was accepted is not rejected later.
     assert list(received(store, "a")) == [{"n": number} for number in range(5)]
 
 
-def test_a_message_that_comes_back_is_no_younger_for_it(store: Store, clock: Clock) -> None:
+def test_a_message_that_comes_back_keeps_its_age(store: Store, clock: Clock) -> None:
     reader = store.take("a", Reader)
     store.put("a", {"n": 1})
     clock.advance(50)
@@ -390,8 +390,8 @@ def test_a_receiver_that_cannot_be_made_leaves_nothing(store: Store) -> None:
     assert store.put("a", {"n": 1})
 
 
-def test_what_is_thrown_away_in_the_middle_of_an_operation_is_done_after_it(store: Store) -> None:
-    """The garbage collector calls at any time, in a thread that may hold the lock."""
+def test_a_receiver_collected_during_an_operation_is_removed_after_it(store: Store) -> None:
+    """The garbage collector may run at any time, in a thread that holds the lock."""
     first = store.take("a", Reader)
     assert isinstance(first, Reader)
     store.put("a", {"n": 1})
@@ -429,7 +429,7 @@ def test_a_reader_that_is_thrown_away_during_a_sweep_is_not_forgotten(
 
 
 def test_threads_take_each_message_once(store: Store) -> None:
-    """Senders, readers and those who give up, all at once."""
+    """Senders, readers and cancelled readers run at the same time."""
     store = Store(Fixed(capacity=10**9), Clock())
     taken: list[int] = []
     per_thread, threads = 500, 4

@@ -41,14 +41,14 @@ __all__ = [
 
 try:
     from daphne.testing import DaphneProcess as BaseProcess
-except ImportError:  # Without the extra, nothing makes one.
+except ImportError:  # Not needed without the extra.
     BaseProcess = object
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 120
 
 
-# What is served
+# The site
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +72,7 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] != "websocket.disconnect":
         await send({"type": "websocket.send", "text": message["text"]})
-    release = released  # A test has one of its own.
+    release = released  # A test may set an event of its own.
     if scope["path"] == "/block/":
         blocked.set()
         release.wait(SECONDS)
@@ -89,15 +89,15 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
             raise
 
 
-# How those ended that stay.
+# How the handlers that stay have ended.
 ends: list[str] = []
 
-# Set when the event loop is blocked, and when what does not end by itself may end.
+# Set when the event loop is blocked, and when handlers that wait for it may end.
 blocked, released = threading.Event(), threading.Event()
 
 
 class Layer(BaseChannelLayer):
-    """A layer that is only configured."""
+    """A layer that is configured, and not used."""
 
 
 class Answers:
@@ -160,7 +160,7 @@ def execute(statement: str, alias: str = "default") -> list[Any]:
 
 
 def ask(case: Any, question: str, **query: str) -> Any:
-    """Return what the site answers."""
+    """Return the body of the site's response."""
     with urlopen(
         f"{case.live_server_url}/{question}/?{urlencode(query)}", timeout=SECONDS
     ) as answer:
@@ -168,7 +168,7 @@ def ask(case: Any, question: str, **query: str) -> Any:
 
 
 class Socket:
-    """A WebSocket, as little of it as will do."""
+    """A minimal WebSocket client."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -191,7 +191,7 @@ class Socket:
             pass
 
     def send(self, text: str) -> None:
-        """Send a short text; its mask is of zeros."""
+        """Send a short text, with a mask of zeros."""
         data = text.encode()
         self._socket.sendall(bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data)
 
@@ -202,7 +202,7 @@ class Socket:
         return self._file.read(length).decode()
 
     def rest(self) -> bytes:
-        """Return what comes until the connection is closed."""
+        """Return all bytes that arrive until the connection is closed."""
         try:
             return self._file.read()
         except ConnectionResetError:
@@ -217,14 +217,14 @@ class Socket:
 
 
 def refused(url: str) -> bool:
-    """Tell whether nothing listens at the address of a URL."""
+    """Return whether nothing listens at the address of a URL."""
     parts = urlsplit(url)
     with socket.socket() as client:
         return client.connect_ex((parts.hostname, parts.port)) != 0
 
 
 def process_ended(pid: int) -> bool:
-    """Tell whether a process, that is or was a child of this one, is gone."""
+    """Return whether a child process of this one has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -232,12 +232,12 @@ def process_ended(pid: int) -> bool:
     return False
 
 
-# Tests of a project
+# Running the tests of a project
 
 
 @contextmanager
 def databases(**names: str | Path) -> Iterator[None]:
-    """Have these databases of SQLite, and no others, by alias.
+    """Configure these SQLite databases by alias, and no others.
 
     Each has a table `note`.
     """
@@ -270,7 +270,7 @@ def run(*cases: type[unittest.TestCase]) -> unittest.TestResult:
 
 
 def passes(*cases: type[unittest.TestCase]) -> None:
-    """Run test classes of which each has one test, and passes."""
+    """Run test classes that have one test each, and expect them to pass."""
     result = run(*cases)
     assert not result.errors + result.failures, "\n".join(
         text for _, text in result.errors + result.failures
@@ -287,7 +287,7 @@ def failure(case: type[unittest.TestCase]) -> str:
 
 
 class Own(BaseProcess):  # type: ignore[misc] # Daphne is untyped
-    """A process of a program's own, which knows of no port."""
+    """A process class of a program, which does not accept a port."""
 
     def __init__(self, host: str, get_application: Any, setup: Any) -> None:
         super().__init__(host, get_application, setup=setup)
@@ -305,7 +305,7 @@ class Broken(Own):
 
 
 def live_case(application: str = "live_site.application", **members: Any) -> Any:
-    """Return a test class with a live server, and nothing to test but what is added."""
+    """Return a test class with a live server, with the given attributes and tests."""
     members = {"test": lambda self: None, **members}
     case = type("Case", (ChannelsLiveServerTestCase,), members)
     return override_settings(ASGI_APPLICATION=application)(case)

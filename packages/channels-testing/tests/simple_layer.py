@@ -21,7 +21,7 @@ Queue = list[tuple[float, Any]]
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """A clock that stands still until a test moves it."""
 
     now = 0.0
 
@@ -30,7 +30,7 @@ class Clock:
 
 
 class Store:
-    """What the instances of the layer share."""
+    """The state that the instances of the layer share."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -87,7 +87,7 @@ class SimpleLayer(BaseChannelLayer):
             self.wake(channel)
 
     def wake(self, channel: str) -> None:
-        """Let all that wait look again; who comes first takes the message."""
+        """Let all waiting calls look again; the first one takes the message."""
         for future in self.store.waiting.pop(channel, []):
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
@@ -99,7 +99,7 @@ class SimpleLayer(BaseChannelLayer):
         loop.call_soon_threadsafe(wake)
 
     def take_now(self, channel: str) -> Any:
-        """Take what waits in a channel that is listened to."""
+        """Take the next message for a listener, if one waits."""
         with self.store.lock:
             return self.unpack(self.take(channel)) if self.queue(channel) else None
 
@@ -187,7 +187,7 @@ def _packed(value: Any) -> Any:
 
 
 class SimpleContract(ChannelLayerContract):
-    """The contract on the simple layer, or on one that is made of it."""
+    """The contract on the simple layer, or on a subclass of it."""
 
     latency = 0
     shared = True

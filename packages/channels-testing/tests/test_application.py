@@ -16,14 +16,14 @@ from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import Message, Receive, Scope, Send
 from channels_testing.application import ApplicationCommunicator, no_op
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 variable: ContextVar[str] = ContextVar("variable", default="of nobody")
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Send what is received; end, fail or stay as it says."""
+    """Send each message back; end, fail or stay if the message says so."""
     while (message := await receive())["type"] != "end":
         if message["type"] == "fail":
             raise ValueError("told to fail")
@@ -49,7 +49,7 @@ class TwoSteps:
 
 
 def three_steps_in_one(scope: Scope, receive: Receive, send: Send) -> Any:
-    """Return what an application inside this one does; no coroutine function itself."""
+    """Return the coroutine of another application; a plain function, not a coroutine function."""
     return TwoSteps(scope)(receive, send)
 
 
@@ -66,7 +66,7 @@ async def test_applications_of_all_kinds(application: Any) -> None:
 
 
 class TestStart:
-    def test_what_is_no_application(self) -> None:
+    def test_an_object_that_is_not_an_application(self) -> None:
         for thing in (None, Consumer.as_asgi):
             with pytest.raises(TypeError, match="Expected an ASGI application"):
                 communicate(thing)
@@ -126,7 +126,7 @@ class TestReceive:
         assert answers == [{"type": name} for name in "abc"]
         communicator.stop()
 
-    async def test_what_was_sent_before_the_end(self) -> None:
+    async def test_messages_from_before_the_end(self) -> None:
         communicator = communicate()
         for name in ("a", "b", "end"):
             await communicator.send_input({"type": name})
@@ -141,7 +141,7 @@ class TestReceive:
         await communicator.send_input({"type": "fail"})
         with pytest.raises(ValueError, match="told to fail") as caught:
             await communicator.receive_output(SECONDS)
-        # Its own traceback, down to the line of the program.
+        # The exception has its own traceback, down to the line of the program.
         assert caught.traceback[-1].name == "echo"
 
     async def test_the_exception_that_ended_it_before(self) -> None:
@@ -202,7 +202,7 @@ class TestReceiveNothing:
     ) -> None:
         communicator = communicate()
         with monkeypatch.context() as patch:
-            # As freezegun does it with `real_asyncio=True`.
+            # As freezegun does with `real_asyncio=True`.
             patch.setattr(asyncio.get_running_loop(), "time", time.monotonic)
             patch.setattr(time, "monotonic", lambda: 0.0)
             nothing = communicator.receive_nothing(0.02, 0.01)
@@ -228,7 +228,7 @@ class TestTimeout:
         with pytest.raises(TimeoutError, match=r"^No message came within 0\.01 s\. The app"):
             await communicator.receive_output(0.01)
         assert communicator.future.cancelled()
-        # What tests rely on today.
+        # Tests of programs rely on this.
         for call in (
             communicator.send_input({"type": "a"}),
             communicator.receive_output(),
@@ -279,11 +279,11 @@ class TestWait:
 
 
 class TestAnApplicationThatIgnoresCancellation:
-    """What is said of it, and after how long."""
+    """The text of the error, and the time after which it is raised."""
 
     IGNORES = (
         r"The application was cancelled, and did not end within 0\.01 s; does it catch "
-        r"asyncio\.CancelledError, and go on\? The application is alive and waits in .*stubborn"
+        r"asyncio\.CancelledError and go on\? The application is alive and waits in .*stubborn"
     )
 
     @pytest.fixture
@@ -329,7 +329,7 @@ class TestAnApplicationThatIgnoresCancellation:
     async def test_a_test_that_gives_up_itself(
         self, stubborn: ApplicationCommunicator, seconds: float
     ) -> None:
-        # Where it is the wait that is cancelled, or the one for the end thereafter.
+        # The first wait is cancelled, or the later one for the end of the application.
         stubborn.context_timeout = 0.01 if seconds else SECONDS
         waiting = asyncio.ensure_future(stubborn.wait(seconds))
         if not seconds:
@@ -356,7 +356,7 @@ class TestStop:
         communicator = communicate()
         task = communicator.future
         await asyncio.sleep(0)
-        gc.disable()  # There is no cycle that would have to be found.
+        gc.disable()  # No cycle needs to be collected.
         try:
             del communicator
             await asyncio.wait({task}, timeout=SECONDS)
@@ -383,7 +383,7 @@ class TestContext:
             communicator.stop()
             await asyncio.wait({communicator.future})
 
-    async def test_an_exception_that_nobody_has_seen(self) -> None:
+    async def test_an_exception_that_no_method_has_raised(self) -> None:
         async def test() -> None:
             async with communicate() as communicator:
                 await communicator.send_input({"type": "fail"})
@@ -398,14 +398,14 @@ class TestContext:
             with pytest.raises(ValueError, match="told to fail"):
                 await communicator.receive_output(SECONDS)
 
-    async def test_a_failure_of_the_test_is_what_is_seen(self) -> None:
+    async def test_a_failure_of_the_test_is_not_hidden(self) -> None:
         with pytest.raises(AssertionError, match="of the test") as caught:
             async with communicate() as communicator:
                 raise AssertionError("of the test")
         assert communicator.future.cancelled()
         assert not hasattr(caught.value, "__notes__")
 
-    async def test_it_tells_what_had_happened_to_the_application(self) -> None:
+    async def test_a_failure_has_a_note_about_the_application(self) -> None:
         async def test() -> None:
             async with communicate() as communicator:
                 await communicator.send_input({"type": "fail"})
@@ -436,7 +436,7 @@ class TestContext:
             async with communicate(application):
                 await asyncio.sleep(0)
 
-    async def test_it_leaves_nothing_when_the_test_is_cancelled(self) -> None:
+    async def test_the_application_ends_when_the_test_is_cancelled(self) -> None:
         communicator = communicate()
         begun = asyncio.Event()
 
@@ -454,7 +454,7 @@ class TestContext:
 
 
 class TestOverriding:
-    """A test may take the place of what the communicator does, as subclasses of programs do."""
+    """Tests may replace methods of the communicator, as subclasses in programs do."""
 
     async def test_a_subclass(self) -> None:
         class Mine(ApplicationCommunicator):
@@ -473,7 +473,7 @@ class TestOverriding:
 
 
 class Layer(BaseChannelLayer):
-    """A layer over which nothing comes."""
+    """A layer without messages."""
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         return f"{prefix}!a"

@@ -68,7 +68,7 @@ class Small(Contract):
 
     @clause
     async def test_flush(self) -> None:
-        """Needs what the layer has not."""
+        """Needs an extension that the layer lacks."""
         await self.layer("groups", "flush", expiry=1)
 
 
@@ -150,7 +150,7 @@ class TestClauses:
 
 
 class TestEnds:
-    def test_what_can_be_flushed_is(self) -> None:
+    def test_a_layer_with_flush_is_flushed(self) -> None:
         contract = Small()
         contract.make_layer = lambda **options: self.layer  # type: ignore[method-assign] # as asked
         self.layer = Layer()
@@ -158,7 +158,7 @@ class TestEnds:
         contract.test_kept()
         assert self.layer.done == ["flush", "close"]
 
-    def test_what_is_closed_need_not_give_what_can_be_awaited(self) -> None:
+    def test_close_need_not_be_a_coroutine_method(self) -> None:
         class Closing(Small):
             def make_layer(self, **options: Any) -> Any:
                 self.made = made = Layer()
@@ -169,14 +169,14 @@ class TestEnds:
         contract.test_kept()
         assert contract.made.done == ["close"]
 
-    def test_what_cannot_be_closed_is_not(self) -> None:
+    def test_a_layer_without_close_is_not_closed(self) -> None:
         class Open(Small):
             def make_layer(self, **options: Any) -> Any:
                 return type("Open", (), {"extensions": []})()
 
         Open().test_kept()
 
-    def test_an_error_at_the_end_is_no_deviation(self) -> None:
+    def test_an_error_at_the_end_is_not_a_deviation(self) -> None:
         class Failing(Small):
             deviations = {"test_kept": "for a reason"}
 
@@ -186,7 +186,7 @@ class TestEnds:
         with pytest.raises(OSError, match="the backend has gone"):
             Failing().test_kept()
 
-    def test_an_error_at_the_end_leaves_the_failure(self) -> None:
+    def test_an_error_at_the_end_does_not_hide_the_failure(self) -> None:
         class Failing(Small):
             async def close_layer(self, layer: object) -> None:
                 raise OSError("the backend has gone")
@@ -249,7 +249,7 @@ class TestEnds:
         with pytest.raises(AssertionError, match="got a CancelledError from the layer"):
             Cancelled().test_waiting()
 
-    def test_what_the_layer_leaves_running_ends(self) -> None:
+    def test_tasks_that_the_layer_leaves_are_cancelled(self) -> None:
         class Busy(Layer):
             async def flush(self) -> None:
                 self.task = asyncio.create_task(self.fail_late())
@@ -294,7 +294,7 @@ class TestMaking:
         with pytest.raises(LayerNotMadeError, match=expected):
             Failing().test_kept()
 
-    def test_nothing_instead_of_a_layer(self) -> None:
+    def test_none_instead_of_a_layer(self) -> None:
         class Forgetful(Small):
             def make_layer(self, **options: Any) -> Any:
                 pass
@@ -319,7 +319,7 @@ class TestMaking:
         with pytest.raises(unittest.SkipTest, match="does not offer the extension 'flush'"):
             Plain().test_flush()
 
-    def test_a_contract_that_makes_none(self) -> None:
+    def test_a_contract_without_make_layer(self) -> None:
         class Empty(Contract):
             @clause
             async def test_anything(self) -> None:
@@ -347,14 +347,14 @@ class TestDeviations:
         with pytest.raises(AssertionError, match=expected):
             Deviating().test_kept()
 
-    def test_one_of_an_extension_that_is_not_there_is_skipped(self) -> None:
+    def test_a_deviation_about_a_missing_extension_is_skipped(self) -> None:
         class Deviating(Small):
             deviations = {"test_flush": "for a reason"}
 
         with pytest.raises(unittest.SkipTest):
             Deviating().test_flush()
 
-    def test_a_name_that_no_clause_has_is_refused(self) -> None:
+    def test_an_unknown_clause_is_rejected(self) -> None:
         expected = r"^Deviating.deviations: there is no clause 'test_broke'; did you mean test_brok"
         with pytest.raises(TypeError, match=expected):
             type("Deviating", (Small,), {"deviations": {"test_broke": "for a reason"}})
@@ -372,8 +372,8 @@ class TestTools:
     async def test_time_passes(self) -> None:
         await Contract().pass_time(0)
 
-    async def test_a_day_is_not_waited_for(self) -> None:
-        with pytest.raises(AssertionError, match="has ignored the short one that it was made with"):
+    async def test_a_whole_day_is_not_awaited(self) -> None:
+        with pytest.raises(AssertionError, match="because it ignored the short"):
             await Contract().pass_time(86400)
 
     async def test_elsewhere_is_another_event_loop(self) -> None:
@@ -418,12 +418,12 @@ class TestUnittest:
         result = self.run("test_kept", test_kept="it was broken once")
         assert len(result.unexpectedSuccesses) == 1
 
-    def test_a_deviation_of_what_is_not_there(self) -> None:
+    def test_a_deviation_about_a_missing_extension(self) -> None:
         result = self.run("test_flush", test_flush="for a reason")
         assert not result.expectedFailures
         assert "does not offer the extension" in result.skipped[0][1]
 
-    def test_no_layer_is_no_deviation(self) -> None:
+    def test_a_failing_make_layer_is_not_a_deviation(self) -> None:
         class Failing(Small):
             def make_layer(self, **options: Any) -> Any:
                 raise OSError("no backend")

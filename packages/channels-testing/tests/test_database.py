@@ -1,4 +1,4 @@
-"""What a test and the application that it drives see of each other in the database.
+"""What a test and the application under test see of each other's data.
 
 Run once more on SQLite in memory, here, and on PostgreSQL, by the tests of the whole tree.
 """
@@ -40,13 +40,13 @@ from django.urls import path
 
 from channels_core.db import database_sync_to_async
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from channels_testing._application import connections as _database
+from channels_testing._application import connections as connections_module
 from channels_testing._application.lent_connection import LentConnection
 from channels_testing.application import ApplicationCommunicator
 from channels_testing.http import HttpCommunicator
 from channels_testing.websocket import WebsocketCommunicator
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 SQLITE_IN_MEMORY = os.environ.get("CHANNELS_TEST_DATABASE") == "memory"
@@ -123,13 +123,13 @@ def in_the_other_thread(function: Callable[[], Any]) -> Any:
 
 
 def look() -> None:
-    """See that no test has left something behind, once its transaction has ended."""
+    """Check that each test leaves nothing behind, once its transaction has ended."""
     there = in_the_other_thread(lambda: connections.all(initialized_only=True))
     assert not [one for one in there if isinstance(one, LentConnection)]
     assert connections["default"] not in there
-    assert not _database._lendings
+    assert not connections_module._lendings
     assert not AsyncToSync.loop_thread_executors
-    assert not _database._held._counts
+    assert not connections_module._kept_open._counts
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -145,13 +145,13 @@ def nothing_is_left(settings: Any) -> Iterator[None]:
     usual = set(vars(connection._connections[connection._alias]))  # type: ignore[attr-defined] # of Django's proxy
     yield
     assert not AsyncToSync.loop_thread_executors
-    assert not _database._held._counts
+    assert not connections_module._kept_open._counts
     assert set(vars(connections["default"])) <= usual
     assert not connections["default"].allow_thread_sharing or SQLITE_IN_MEMORY
 
 
 class InATestCase:
-    """What holds in a test case of either kind."""
+    """The tests for a test case of either kind."""
 
     shared: tuple[str, ...] = ()
 
@@ -159,7 +159,7 @@ class InATestCase:
         Group.objects.create(name="setUp")
 
     async def see(self, *ways: str) -> None:
-        """Let applications of several kinds see what was created, and see what they create."""
+        """Check that applications of several kinds and the test see each other's data."""
         names = {"setUp", *self.shared}
         for way in ways or WAYS:
             names.add(f"a-{way}")
@@ -175,7 +175,7 @@ class InATestCase:
         async_to_sync(self.see)()
         assert len(Group.objects.all()) == 1 + len(self.shared) + 2 * len(WAYS)
 
-    def test_what_is_rolled_back_later_is_seen_too(self) -> None:
+    def test_data_that_is_rolled_back_later_is_seen_too(self) -> None:
         with transaction.atomic():
             async_to_sync(self.see)()
             transaction.set_rollback(True)
@@ -194,7 +194,7 @@ class TestInATestCase(InATestCase, TestCase):
             assert await WAYS[way]("close") == "setUp setUpTestData"
 
     def test_all_see_the_same_in_an_event_loop_of_the_tests_thread(self) -> None:
-        # As `IsolatedAsyncioTestCase` does it, and any test that runs a loop by itself.
+        # As in an `IsolatedAsyncioTestCase`, or any test that runs a loop itself.
         async def see() -> None:
             for way, ask in WAYS.items():
                 assert "setUp setUpTestData" in await ask(f"a-{way}")
@@ -230,13 +230,13 @@ class TestInATransactionOfPytest:
     """`pytest.mark.django_db`: the transaction is one of the thread that the event loop runs in."""
 
     @each_way
-    async def test_what_a_fixture_created_is_seen(self, anna: None, way: str) -> None:
+    async def test_data_of_a_fixture_is_seen(self, anna: None, way: str) -> None:
         assert await WAYS[way]("ben") == "anna ben"
         assert await WAYS[way]("carl") == "anna ben carl"
 
     @each_way
     @pytest.mark.usefixtures("lent_connections")
-    async def test_what_the_test_created_is_seen(self, anna: None, way: str) -> None:
+    async def test_data_of_the_test_is_seen(self, anna: None, way: str) -> None:
         await Group.objects.acreate(name="ben")
         assert await WAYS[way]("carl") == "anna ben carl"
         assert await Group.objects.acount() == 3
@@ -283,7 +283,7 @@ class TestInATransactionOfPytest:
 
     async def test_one_that_fails(self, anna: None) -> None:
         async with WebsocketCommunicator(Sync, "/") as socket:
-            await socket.send_to("anna")  # There is one of this name.
+            await socket.send_to("anna")  # A group of this name exists.
             with pytest.raises(Exception, match=r"(?i)unique"):
                 await socket.receive_from(SECONDS)
 
@@ -308,7 +308,7 @@ async def ask(consumer: Any, word: str) -> str:
 
 
 class Commits(AsyncWebsocketConsumer):
-    """Do what programs do with transactions, and send what came of it."""
+    """Use transactions as programs do, and send the results."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(" ".join(await database_sync_to_async(getattr(self, text_data or ""))()))
@@ -348,7 +348,7 @@ def names() -> list[str]:
 
 
 def of_another_connection() -> list[str]:
-    """Return what is committed: the names that a connection of its own sees."""
+    """Return the names that another connection sees, because they are committed."""
 
     def see() -> list[str]:
         try:
@@ -364,13 +364,13 @@ ON_COMMIT = "at once within after"
 
 
 @pytest.mark.django_db
-class TestWhatIsLent:
-    """To the application it is a connection in autocommit mode."""
+class TestLentTransaction:
+    """For the application a lent connection is one in autocommit mode."""
 
     async def test_callbacks_run_when_its_own_transaction_ends(self, anna: None) -> None:
         assert await ask(Commits, "on_commit") == f"{ON_COMMIT} anna x"
 
-    async def test_a_statement_that_fails_spoils_nothing(self, anna: None) -> None:
+    async def test_a_failing_statement_does_not_break_later_ones(self, anna: None) -> None:
         assert await ask(Commits, "failing") == "anna x"
         assert await Group.objects.acount() == 2
 
@@ -386,7 +386,7 @@ class TestWhatIsLent:
         await Group.objects.acreate(name="carl")
         assert await WAYS["thread"]("dora") == "anna ben carl dora"
 
-    async def test_what_is_written_after_the_start_is_seen(self, db: None) -> None:
+    async def test_data_written_after_the_start_is_seen(self, db: None) -> None:
         async with WebsocketCommunicator(Thread, "/") as socket:
             loop = asyncio.get_running_loop()
             asyncio._set_running_loop(None)
@@ -419,7 +419,7 @@ def begun_by_hand() -> Iterator[None]:
 
 @pytest.mark.django_db(transaction=True)
 class TestTheEndOfLending:
-    """It ends with the transaction, whoever still holds the communicator."""
+    """It ends with the transaction, even if something still refers to the communicator."""
 
     def test_it_ends(self) -> None:
         sockets: list[WebsocketCommunicator] = []
@@ -464,7 +464,7 @@ class TestTheEndOfLending:
         assert names() == ["anna", "ben"]
 
     def test_it_ends_before_the_thread_has_come_to_it(self) -> None:
-        lending = _database._Lending(connections["default"])
+        lending = connections_module._Lending(connections["default"])
         lending.end()
         in_the_other_thread(lending.begin)
         look()
@@ -480,7 +480,7 @@ class TestNothingIsWritten:
 
     @pytest.fixture
     def begun(self, transactional_db: None) -> Iterator[None]:
-        """Begin as `django_db` alone does; what is committed is removed after the test."""
+        """Begin as `django_db` alone does; committed data is removed after the test."""
         try:
             with begun_by_hand():
                 yield
@@ -492,12 +492,12 @@ class TestNothingIsWritten:
         assert of_another_connection() == ["x"]
 
     @each_way
-    async def test_what_it_writes_is_committed(self, begun: None, way: str) -> None:
+    async def test_its_data_is_committed(self, begun: None, way: str) -> None:
         assert await WAYS[way]("ben") == "ben"
         assert of_another_connection() == ["ben"]
         assert await Group.objects.acount() == 1
 
-    async def test_what_the_test_wrote_asynchronously_is_there(self, begun: None) -> None:
+    async def test_data_that_the_test_wrote_asynchronously_is_seen(self, begun: None) -> None:
         await Group.objects.acreate(name="anna")
         assert await ask(Commits, "failing") == "anna x"
         assert of_another_connection() == ["anna", "x"]
@@ -524,7 +524,7 @@ urlpatterns.append(path("commits/<name>/", commit_in_a_view))
 
 
 class TestViewsInATestCase(TestCase):
-    """Django's handler asks for a thread of its own, and with it for connections of its own."""
+    """Django's handler runs views in a thread of its own, with connections of its own."""
 
     async def view(self, name: str) -> str:
         return await by_view("commits")(name)
@@ -599,10 +599,10 @@ class TestViewsUnderAsyncToSync:
 
 @pytest.mark.django_db(transaction=True)
 class TestWithoutATransaction:
-    """`pytest.mark.django_db(transaction=True)`: what is created is there for everybody."""
+    """`pytest.mark.django_db(transaction=True)`: every connection sees the data."""
 
     @each_way
-    async def test_what_a_fixture_created_is_seen(
+    async def test_data_of_a_fixture_is_seen(
         self, anna: None, lent_connections: None, way: str
     ) -> None:
         await Group.objects.acreate(name="ben")
@@ -636,9 +636,9 @@ class TestWithoutADatabase:
         def unconfigured(initialized_only: bool) -> NoReturn:
             raise ImproperlyConfigured
 
-        with monkeypatch.context() as patch, _database.lent_connections():
+        with monkeypatch.context() as patch, connections_module.lent_connections():
             patch.setattr(connections, "all", unconfigured)
-            with _database.lent_connections():
+            with connections_module.lent_connections():
                 pass
 
     def test_a_program_without_settings(self) -> None:

@@ -8,12 +8,12 @@ import pytest
 from channels_core.typing import Receive, Scope, Send
 from channels_testing.http import HttpCommunicator, Response
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 
 async def mirror(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with what was asked, as JSON."""
+    """Respond with the request, as JSON."""
     parts = []
     while True:
         message = await receive()
@@ -83,7 +83,7 @@ class TestRequest:
         expected = {"content-type": "application/json", "content-length": "10"}
         assert answer["headers"] == expected
 
-    async def test_json_of_what_django_knows(self) -> None:
+    async def test_json_of_types_that_django_knows(self) -> None:
         class Shout(json.JSONEncoder):
             def default(self, o: object) -> str:
                 return str(o).upper()
@@ -107,7 +107,7 @@ class TestRequest:
         assert answer["parts"] == ["a=b+c&d=1&d=2"]
         assert answer["headers"]["content-type"] == "application/x-www-form-urlencoded"
 
-    async def test_a_part_says_that_more_is_to_come_only_if_it_is(self) -> None:
+    async def test_more_body_is_sent_only_if_parts_follow(self) -> None:
         communicator = HttpCommunicator(mirror, "POST", "/", [b"one", b"two"])
         await communicator.send_request()
         assert communicator.sent_request
@@ -118,12 +118,12 @@ class TestRequest:
         ]
         communicator.stop()
 
-    async def test_headers_of_the_test_go_before(self) -> None:
+    async def test_headers_of_the_test_win(self) -> None:
         given = {"Content-Type": "application/ld+json", "Content-Length": "99"}
         answer = await asked("POST", "/", json=[], headers=given)
         assert answer["headers"] == {k.lower(): v for k, v in given.items()}
 
-    async def test_the_scope_of_the_test_goes_before(self) -> None:
+    async def test_the_scope_of_the_test_wins(self) -> None:
         scope = {"path": "/other/", "state": {}}
         communicator = HttpCommunicator(mirror, "GET", "/", scope=scope, cookies={"a": "b"})
         assert communicator.scope["state"] == {}
@@ -170,7 +170,7 @@ class TestResponse:
         assert response["headers"][0] == (b"Content-Type", b"application/json")
         assert response["body"] == response.body
 
-    async def test_what_programs_read(self) -> None:
+    async def test_properties(self) -> None:
         response = await HttpCommunicator(mirror, "GET", "/").get_response(SECONDS)
         assert response.headers["content-type"] == "application/json"
         assert response.headers["X-Twice"] == "2"
@@ -251,7 +251,7 @@ class TestStream:
         await client.disconnect(0.01)
         assert client.future.cancelled()
 
-    async def test_subclasses_that_know_nothing_but_a_timeout(self) -> None:
+    async def test_subclasses_whose_overrides_take_a_timeout_only(self) -> None:
         class Patient(HttpCommunicator):
             async def receive_output(self, timeout: float = 1) -> Any:  # type: ignore[override] # the case
                 return await super().receive_output(SECONDS)
@@ -261,7 +261,7 @@ class TestStream:
 
 
 class TestContext:
-    async def test_it_leaves_nothing_behind(self) -> None:
+    async def test_the_application_ends_with_the_context(self) -> None:
         with pytest.raises(AssertionError, match="of the test"):
             async with HttpCommunicator(stream, "GET", "/") as client:
                 raise AssertionError("of the test")

@@ -101,7 +101,7 @@ class Insistent(SimpleLayer):
         ("test_a_group_drops_what_is_too_much", DropsOldest, "at ['number'] expected 0, got 1"),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     assert said in breach(broken, clause, hangs="within" in said)
 
 

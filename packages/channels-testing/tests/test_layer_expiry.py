@@ -55,5 +55,5 @@ class Once(SimpleLayer):
         ("test_a_membership_can_be_renewed", Once, "got none within 0.01 s"),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     assert said in breach(broken, clause, hangs="within" in said)

@@ -147,5 +147,5 @@ class OneMessage(SimpleLayer):
         ("test_each_member_owns_its_message", OneMessage, "expected [1], got [1, 3]"),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     assert said in breach(broken, clause, hangs="within" in said)

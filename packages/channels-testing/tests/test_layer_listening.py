@@ -169,7 +169,7 @@ class ToBoth(SimpleLayer):
         ),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     assert said in breach(broken, clause, hangs="wake() for" in said)
 
 

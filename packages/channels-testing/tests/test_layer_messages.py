@@ -87,5 +87,5 @@ class Forgetful(SimpleLayer):
         ("test_channels_do_not_mix", OneQueue, ": at ['to'] expected 'specific."),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     assert said in breach(broken, clause, hangs="within" in said)

@@ -83,5 +83,5 @@ class Prefixed(SimpleLayer):
         ("test_group_send_refuses_invalid_names", Careless, "group_send: expected a TypeError fo"),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     assert said in breach(broken, clause, hangs="Timeout" in said)

@@ -73,5 +73,5 @@ class Shared(SimpleLayer):
         ("test_a_receiver_owns_its_message", Shared, "at ['type'] expected 'a', got 'changed'"),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     assert said in breach(broken, clause, hangs="within" in said)

@@ -35,7 +35,7 @@ class TestMine(ChannelLayerContract):
         pass
 """
 
-# Whoever tests a layer needs neither of them.
+# Tests of a layer need neither plugin.
 NO_PLUGINS = ("-p", "no:asyncio", "-p", "no:django")
 
 
@@ -65,7 +65,7 @@ def test_each_clause_is_broken_by_some_layer() -> None:
     ids=["no plugin", "strict", "auto"],
 )
 def test_it_runs_in_any_mode(tmp_path: Path, options: tuple[str, ...]) -> None:
-    """... and tells apart what holds, what is skipped and what is expected to fail."""
+    """Passed, skipped and expected failures are counted as such."""
     (tmp_path / "test_mine.py").write_text(PROGRAM)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     environment = {
@@ -82,7 +82,7 @@ def test_it_runs_in_any_mode(tmp_path: Path, options: tuple[str, ...]) -> None:
         text=True,
         check=False,
     )
-    # It has a store for each layer, so that instances share no channels.
+    # Each of its layers has a store of its own, so the clauses on shared channels are skipped.
     found = {name: int(count) for count, name in re.findall(r"(\d+) ([a-z]{6,})", done.stdout)}
     passed = len(ChannelLayerContract.clauses()) - 3 - 5
     assert found == {"passed": passed, "skipped": 3, "xfailed": 5}, done.stdout

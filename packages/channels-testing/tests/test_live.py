@@ -74,7 +74,7 @@ PARALLEL = {
 
 
 def program(folder: Path, parts: dict[str, str], way: dict[str, Any]) -> list[str]:
-    """Return the command that runs a program in which a test class is served in this way."""
+    """Return the command that runs a program with a test class that is served in this way."""
     file = folder / "program.py"
     database = str(folder / "default")
     file.write_text(START.format(path=sys.path, way=way, database=database, **parts))
@@ -160,7 +160,7 @@ class TestInEachWay:
         def test(case: Any) -> None:
             with urlopen(f"{case.live_server_url}/static/style.css") as answer:
                 served = answer.read()
-            # Without, the application is asked for what it does not know.
+            # Without the wrapper the application gets a path that it does not know.
             assert (served == b"body { color: teal }") == case.serve_static
 
         files = override_settings(STATIC_URL="/static/", STATICFILES_DIRS=[tmp_path])
@@ -202,7 +202,7 @@ class TestInEachWay:
         assert refused(url)
         assert process_ended(pid) == (pid != os.getpid())
 
-    def test_a_port_of_ones_own(self, way: dict[str, Any]) -> None:
+    def test_a_port_of_the_class(self, way: dict[str, Any]) -> None:
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             port = other.getsockname()[1]
@@ -226,13 +226,13 @@ class TestInEachWay:
 @pytest.mark.live
 @each_process
 class TestInAProcess:
-    def test_a_process_of_ones_own(self, way: dict[str, Any]) -> None:
+    def test_a_process_class_of_the_program(self, way: dict[str, Any]) -> None:
         def test(case: Any) -> None:
             assert ask(case, "environment", name="LIVE_OWN") == "own"
 
         passes(live_case(test=test, ProtocolServerProcess=live_site.Own, **way))
 
-    def test_a_process_of_ones_own_that_fails(
+    def test_a_process_class_of_the_program_that_fails(
         self, way: dict[str, Any], capfd: pytest.CaptureFixture[str]
     ) -> None:
         text = failure(live_case(ProtocolServerProcess=live_site.Broken, **way))
@@ -250,7 +250,7 @@ class TestInAProcess:
         assert multiprocessing.get_start_method(allow_none=True) == before
 
     def test_tests_that_run_in_parallel(self, way: dict[str, Any], tmp_path: Path) -> None:
-        """Django runs them in daemons, with databases whose names are told in place."""
+        """Django runs them in daemons, and changes the names of their databases in place."""
         done = subprocess.run(
             program(tmp_path, PARALLEL, way), capture_output=True, text=True, check=False
         )
@@ -267,14 +267,14 @@ class TestProcesses:
         passes(live_case(test=test))
 
     @pytest.mark.parametrize("way", [PROCESSES["spawn"], PROCESSES["forkserver"]])
-    def test_a_setting_that_cannot_be_taken_there(self, way: dict[str, Any]) -> None:
+    def test_a_setting_that_cannot_be_pickled(self, way: dict[str, Any]) -> None:
         case = override_settings(GREETING=lambda: "hello")(live_case(**way))
         text = failure(case)
-        assert "the setting GREETING cannot be taken there" in text
+        assert "the setting GREETING cannot be passed to it" in text
         assert 'set start_method = "fork"' in text
         passes(override_settings(GREETING=lambda: "hello")(live_case(start_method="fork")))
 
-    def test_a_wrapper_that_cannot_be_taken_there(self) -> None:
+    def test_a_wrapper_that_cannot_be_pickled(self) -> None:
         def wrap(application: Any) -> Any:
             return application
 
@@ -303,7 +303,7 @@ class TestProcesses:
         assert process_ended(pid)
         assert refused(url)
 
-    def test_there_is_no_such_way(self) -> None:
+    def test_an_unknown_start_method(self) -> None:
         assert "cannot find context for 'clone'" in failure(live_case(start_method="clone"))
 
 
@@ -323,7 +323,7 @@ def test_nothing_outlives_the_tests(way: dict[str, Any], number: int, tmp_path: 
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert not refused(url)
-        # Ctrl-C goes to all of the group; a kill to that process alone.
+        # Ctrl-C reaches the whole process group, a kill that process only.
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         # Both end when every process that has inherited them has ended.
         process.communicate()
@@ -360,7 +360,7 @@ class TestInAThread:
             thread = threading.Thread(target=write)
             with transaction.atomic():
                 execute("INSERT INTO note VALUES ('from the test')")
-                # What is read is not waited for.
+                # A read does not wait.
                 assert len(ask(case, "sql", statement="SELECT * FROM note")) == 1
                 live_site.refusals.clear()
                 thread.start()
@@ -406,9 +406,9 @@ class TestInAThread:
         assert "in _echo" in text
         assert refused(seen[0])
 
-    def test_a_process_of_ones_own_is_refused(self) -> None:
+    def test_a_process_class_is_refused_with_a_thread(self) -> None:
         text = failure(live_case(ProtocolServerProcess=live_site.Own, serve_in_thread=True))
-        assert "ImproperlyConfigured: Case has a ProtocolServerProcess, and serve" in text
+        assert "ImproperlyConfigured: Case has both a ProtocolServerProcess and serve" in text
 
     def test_an_address_of_ipv6(self) -> None:
         def test(case: Any) -> None:
@@ -450,7 +450,7 @@ class TestMakeApplication:
         wrapped: Any = make_application(static_wrapper=lambda one: [one])
         assert wrapped == [live_site.application]
 
-    def test_there_is_none(self) -> None:
+    def test_the_setting_is_missing(self) -> None:
         with pytest.raises(ImproperlyConfigured, match="ASGI_APPLICATION"):
             make_application(static_wrapper=None)
 

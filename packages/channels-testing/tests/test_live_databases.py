@@ -1,4 +1,4 @@
-"""Which databases a server uses; without a server."""
+"""Which databases a server uses, tested without a server."""
 
 import multiprocessing
 import threading
@@ -17,12 +17,12 @@ from channels_testing._live import databases as _live_databases
 from channels_testing._live.databases import (
     forget_inherited,
     in_memory,
-    names,
-    only,
+    names_in_use,
+    record_names,
     refuse_in_memory,
+    refuse_other_than,
     shared,
-    tell,
-    use,
+    use_test_databases,
 )
 from live_site import execute
 
@@ -40,7 +40,7 @@ def two(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
 
 
 def in_a_thread(call: Any) -> Any:
-    """Return what a call returns in a thread of its own."""
+    """Return the result of a call in a thread of its own."""
     results = []
     thread = threading.Thread(target=lambda: results.append(call()))
     thread.start()
@@ -49,22 +49,22 @@ def in_a_thread(call: Any) -> Any:
 
 
 class TestNames:
-    def test_they_are_those_at_present(self, tmp_path: Path) -> None:
+    def test_names_are_the_current_ones(self, tmp_path: Path) -> None:
         connections["default"].settings_dict["NAME"] = "at-present"
-        assert names() == {"default": "at-present", "memory": IN_MEMORY}
+        assert names_in_use() == {"default": "at-present", "memory": IN_MEMORY}
 
-    def test_use_what_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_live_databases, "_told", {})
+    def test_names_from_the_parent_are_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_live_databases, "_names_from_parent", {})
         connections["default"].settings_dict["TEST"]["NAME"] = "another"
-        tell({"default": "told", "memory": "told, too"})
-        use()
-        assert names() == {"default": "told", "memory": "told, too"}
-        assert in_a_thread(names) == names()
+        record_names({"default": "told", "memory": "told, too"})
+        use_test_databases()
+        assert names_in_use() == {"default": "told", "memory": "told, too"}
+        assert in_a_thread(names_in_use) == names_in_use()
 
-    def test_use_what_the_settings_say(self) -> None:
+    def test_names_from_the_settings_are_used(self) -> None:
         connections["default"].settings_dict["TEST"]["NAME"] = "for-tests"
-        use()
-        assert names() == {"default": "for-tests", "memory": IN_MEMORY}
+        use_test_databases()
+        assert names_in_use() == {"default": "for-tests", "memory": IN_MEMORY}
 
 
 class TestInMemory:
@@ -84,7 +84,7 @@ class TestInMemory:
         ("name", "parent", "method"),
         [("path/of/a/file", None, "fork"), (None, object(), "spawn")],
     )
-    def test_no_path_is_asked_for_where_django_copies_all_into_memory(
+    def test_a_path_does_not_help_where_django_copies_databases_into_memory(
         self, monkeypatch: pytest.MonkeyPatch, name: str | None, parent: object, method: str
     ) -> None:
         monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
@@ -121,7 +121,7 @@ class TestForgetInherited:
         assert connections["default"] is not before
         assert before in inherited
         assert before.connection is not None
-        # The library's pools have threads, which are not here.
+        # The pools of the library have threads, which are not needed here.
         assert kept == {}
         assert pools in inherited
         for one in inherited:
@@ -133,7 +133,7 @@ class TestOnly:
     def test_others_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ensure_connection = BaseDatabaseWrapper.ensure_connection
         monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", ensure_connection)
-        only(["default"], "Case")
+        refuse_other_than(["default"], "Case")
         execute(INSERT)
         BaseDatabaseWrapper.close(connections["memory"])
         with pytest.raises(AssertionError, match=r"add 'memory' to Case\.databases"):
@@ -161,7 +161,7 @@ class TestShared:
             execute(INSERT)
         assert all(one.connection is None for one in opened)
         assert not any(one.allow_thread_sharing for one in opened)
-        # The test's own is as it was.
+        # The test's own connection is unchanged.
         assert connections["memory"].connection is own
         assert execute("PRAGMA read_uncommitted", "memory") == [(0,)]
         assert execute("SELECT * FROM note", "memory") == [("any",)]
@@ -198,7 +198,7 @@ class TestShared:
             execute(INSERT, "memory")
             assert "locked" in in_a_thread(write)
 
-    def test_other_errors_are_none_of_its(self) -> None:
+    def test_other_errors_are_raised(self) -> None:
         with shared(["memory"]), pytest.raises(OperationalError, match="no such table"):
             execute("SELECT * FROM absent", "memory")
 

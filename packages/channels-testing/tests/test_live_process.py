@@ -1,4 +1,4 @@
-"""Starting and stopping, with processes that only say how they fare."""
+"""Starting and stopping, with fake processes."""
 
 import multiprocessing
 import queue
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_testing._live import databases as _live_databases
+from channels_testing._live import process as process_module
 from channels_testing._live.process import LiveServerError, process_class, start, stop
 
 
@@ -33,7 +33,7 @@ class FakeProcess:
         self.errors: queue.Queue[tuple[Exception, str]] = queue.Queue()
 
     def run(self) -> None:
-        """Be run, in a process that there is."""
+        """Do nothing; the process runs already."""
 
     def start(self) -> None:
         self.pid, self.alive = 1, True
@@ -114,7 +114,7 @@ class Impossible(FakeProcess):
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_live_databases, "names", lambda: {"default": "for-tests"})
+    monkeypatch.setattr(process_module, "names_in_use", lambda: {"default": "for-tests"})
 
 
 def begin(make: Any, **changes: Any) -> Any:
@@ -154,20 +154,20 @@ class TestStart:
             (Reporting, "its process failed.\n  Traceback of the launch"),
         ],
     )
-    def test_a_failure_is_told(self, make: type[FakeProcess], why: str) -> None:
+    def test_a_failure_is_in_the_error(self, make: type[FakeProcess], why: str) -> None:
         with pytest.raises(LiveServerError) as error:
             begin(make)
         assert str(error.value) == f"The live server of Case did not start: {why}"
         assert make.made.steps[:2] == ["terminated", "joined"]
 
-    def test_what_run_raises_is_told(self) -> None:
+    def test_an_exception_of_run_is_in_the_error(self) -> None:
         with pytest.raises(LiveServerError, match="its process failed") as error:
             begin(Broken)
         assert "RuntimeError: broken" in str(error.value)
 
     @pytest.mark.parametrize(
         ("make", "why"),
-        [(Slow, "It never came to run."), (Stuck, "Current thread: in importlib")],
+        [(Slow, "It never began to run."), (Stuck, "Current thread: in importlib")],
     )
     def test_it_is_not_waited_for_without_end(self, make: type[FakeProcess], why: str) -> None:
         with pytest.raises(LiveServerError) as error:
@@ -177,16 +177,16 @@ class TestStart:
         )
         assert make.made.steps == ["terminated", "joined", "killed", "joined"]
 
-    def test_nothing_is_started(self) -> None:
+    def test_a_process_that_cannot_be_started(self) -> None:
         with pytest.raises(OSError, match="too many processes"):
             begin(Impossible)
         assert Impossible.made.steps == []
 
-    def test_there_is_no_such_method(self) -> None:
+    def test_an_unknown_start_method(self) -> None:
         with pytest.raises(ValueError, match="clone"):
             begin(FakeProcess, start_method="clone")
 
-    def test_what_cannot_be_pickled(self) -> None:
+    def test_objects_that_cannot_be_pickled(self) -> None:
         class Local(multiprocessing.Process):
             def __init__(self, *arguments: Any, **named: Any) -> None:
                 super().__init__()
@@ -196,12 +196,12 @@ class TestStart:
 
 
 class TestStop:
-    def test_it_is_asked(self) -> None:
+    def test_it_is_asked_to_end(self) -> None:
         process = begin(FakeProcess)
         stop(process, seconds=60)
         assert process.steps == ["terminated", "joined"]
 
-    def test_and_made_to(self) -> None:
+    def test_it_is_killed_if_it_does_not_end(self) -> None:
         process = Slow("localhost", None)
         process.start()
         stop(process, seconds=60)

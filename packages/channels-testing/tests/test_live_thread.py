@@ -1,4 +1,4 @@
-"""The server in a thread of this process, by itself."""
+"""The server in a thread of this process, without a test case."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def ask(server: ServerThread, question: str = "pid") -> Any:
 
 @pytest.mark.live
 class TestServerThread:
-    def test_it_takes_what_daphnes_process_does(self) -> None:
+    def test_it_takes_the_arguments_of_daphnes_process(self) -> None:
         steps = []
         server = ServerThread(
             "127.0.0.1",
@@ -57,7 +57,7 @@ class TestServerThread:
         first.terminate()
         assert ask(second)
         second.terminate()
-        # At most that of Twisted's reactor, and of asyncio's own pool.
+        # At most the threads of Twisted's reactor and of asyncio's own pool.
         names = {thread.name for thread in threading.enumerate()}
         assert "channels-live-server" in names
         assert threading.active_count() <= before + 2

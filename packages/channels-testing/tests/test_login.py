@@ -21,10 +21,10 @@ from channels_testing.application import ApplicationCommunicator
 from channels_testing.http import HttpCommunicator
 from channels_testing.websocket import WebsocketCommunicator
 
-# Its type is for views; that of a consumer differs.
+# Typed for views; the scope of a consumer has another type.
 to: Any = path
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 
@@ -43,7 +43,7 @@ class Greeting(AsyncWebsocketConsumer):
 
 
 async def with_sessions(scope: Scope, receive: Receive, send: Send) -> None:
-    """Do what the authentication of Channels does, with Django's own means."""
+    """Look the user up as the middleware of Channels does."""
     cookies = dict(scope["headers"]).get(b"cookie", b"").decode()
     session = SessionStore(parse_cookie(cookies).get("sessionid"))
     request = HttpRequest()
@@ -53,13 +53,13 @@ async def with_sessions(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def settled(scope: Scope, receive: Receive, send: Send) -> None:
-    """Take a session and a user that are there for settled, as middleware does."""
+    """Keep a session and a user that are in the scope already, as middleware does."""
     application = Greeting.as_asgi() if {"user", "session"} <= scope.keys() else with_sessions
     await application(scope, receive, send)
 
 
 class KeepsUser:
-    """Looks at a token only if nobody is there, as programs write it, and has no session."""
+    """Reads a token unless the scope has a user, as middleware of programs does."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -70,13 +70,13 @@ class KeepsUser:
 
 
 class AuthMiddleware(BaseMiddleware):
-    """Stands for the one of channels-auth, which is not installed with this package alone."""
+    """Stands in for the module of channels-auth, which this package does not require."""
 
     def populate_scope(self, scope: AnyScope) -> None:
         scope.setdefault("user", None)
 
     async def resolve_scope(self, scope: AnyScope) -> None:
-        """Do nothing that matters here."""
+        """Do nothing."""
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         await with_sessions(scope, receive, send)
@@ -114,7 +114,7 @@ class TestUser:
     async def test_behind_middleware(self, anna: User) -> None:
         socket = WebsocketCommunicator(with_sessions, "/", user=anna)
         assert await greeting(socket) == "anna None"
-        # Nobody can tell what it reads: the cookie, which it has found her by, or the scope.
+        # It may read the cookie or the scope; both lead to the same user.
         assert socket.scope["user"] is anna
         assert "session" not in socket.scope
 
@@ -130,7 +130,7 @@ class TestUser:
             )
         socket = WebsocketCommunicator(application, "/", user=anna)
         assert await greeting(socket) == "anna None"
-        # The scope has nothing but the cookie: the middleware has found who it stands for.
+        # The scope has only the cookie, from which the middleware has found the user.
         assert not socket.scope.keys() & {"user", "session"}
 
     async def test_behind_middleware_that_keeps_a_user(
@@ -168,7 +168,7 @@ class TestUser:
         assert socket.scope["user"] is anna
 
     @pytest.mark.parametrize("application", [Greeting, settled])
-    async def test_it_goes_before_a_login_in_the_scope(self, anna: User, application: Any) -> None:
+    async def test_it_replaces_a_login_in_the_scope(self, anna: User, application: Any) -> None:
         scope = {"user": "somebody", "session": {"cart": ["tea"]}}
         socket = WebsocketCommunicator(application, "/", user=anna, scope=scope)
         assert await greeting(socket) == "anna None"
@@ -185,7 +185,7 @@ class TestUser:
         assert await greeting(socket) == "AnonymousUser None"
 
     @pytest.mark.parametrize("somebody", [User(username="ben"), SimpleNamespace(pk=1)])
-    async def test_somebody_whom_no_session_can_have(self, somebody: Any) -> None:
+    async def test_users_that_a_session_cannot_have(self, somebody: Any) -> None:
         scope: Scope = {"session": {}}
         socket = WebsocketCommunicator(Greeting, "/", user=somebody, scope=scope)
         assert await greeting(socket) == f"{somebody} None"

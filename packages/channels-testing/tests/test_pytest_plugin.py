@@ -37,11 +37,11 @@ def settings_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Layer(BaseChannelLayer):
-    """One that is there without the distribution of the in-memory layer."""
+    """A layer that does not need the distribution of the in-memory layer."""
 
 
 class TestPlugin:
-    def test_importing_it_brings_pytest_alone(self) -> None:
+    def test_importing_it_imports_only_pytest(self) -> None:
         program = f"""
 import sys
 import pytest
@@ -56,7 +56,7 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
         assert {name.partition(".")[0] for name in brought} & {"django", "asgiref"} == set()
         assert {"channels_testing", PLUGIN} <= brought
 
-    def test_it_is_what_it_says_however_early_it_was_imported(
+    def test_it_offers_the_same_fixtures_when_imported_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Import it again: its entry point is read before coverage is measured."""
@@ -116,13 +116,13 @@ class TestChannelLayer:
 
 
 class TestCommunicators:
-    """That they use the database of the test is shown in `test_database`."""
+    """`test_database` shows that they use the test's database."""
 
     made: list[Any] = []
 
     @pytest.fixture
     def later(self) -> Iterator[None]:
-        """Look after the fixtures that are used by a test, since they end before this one."""
+        """Check that the test's fixtures have cleaned up; they end before this one."""
         self.made.clear()
         yield
         for communicator in self.made:
@@ -181,7 +181,7 @@ class TestLiveServer:
 
 
 class TestLentConnections:
-    """What they do is shown in `test_database`; here, that the order does not matter."""
+    """`test_database` shows their effect; here, the order of fixtures does not matter."""
 
     @pytest.mark.parametrize("database", ["db", "transactional_db"])
     def test_the_database_comes_first(

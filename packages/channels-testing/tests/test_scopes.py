@@ -52,12 +52,12 @@ class TestPath:
             ("", "", b""),
         ],
     )
-    def test_what_a_client_writes(self, given: str, path: str, query: bytes) -> None:
+    def test_paths_and_urls(self, given: str, path: str, query: bytes) -> None:
         scope = http_scope("GET", given)
         assert (scope["path"], scope["query_string"]) == (path, query)
 
     @pytest.mark.parametrize("given", [b"/", None, 1])
-    def test_nothing_else_is_a_path(self, given: Any) -> None:
+    def test_other_types_of_paths_are_rejected(self, given: Any) -> None:
         with pytest.raises(TypeError, match=r"Expected a path as a str, got "):
             websocket_scope(given)
 
@@ -87,7 +87,7 @@ class TestQuery:
 
 
 class TestJSON:
-    def test_of_what_django_knows(self) -> None:
+    def test_types_that_django_knows(self) -> None:
         assert encode_json({"a": [Decimal("1.50"), None]}) == '{"a": ["1.50", null]}'
 
     def test_with_another_encoder(self) -> None:
@@ -114,14 +114,14 @@ class TestHeaders:
         assert websocket_scope("/", iter(pairs))["headers"] == expected
 
     @pytest.mark.parametrize("wrong", ["a: b", b"a: b", ["abc"], [(b"a", 1)], [(b"a",)]])
-    def test_nothing_else_is_a_header(self, wrong: Any) -> None:
+    def test_other_types_of_headers_are_rejected(self, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"[Hh]eader"):
             websocket_scope("/", wrong)
 
     def test_a_mapping(self) -> None:
         assert http_scope("GET", "/", {"Host": "localhost"})["headers"] == [(b"host", b"localhost")]
 
-    def test_none_can_start_another(self) -> None:
+    def test_a_value_cannot_start_another_one(self) -> None:
         with pytest.raises(ValueError, match="must not contain CR, LF or NUL"):
             websocket_scope("/", {"x": "a\r\nhost: b"})
 
@@ -172,6 +172,6 @@ class TestCookies:
         assert scope == {}
 
     @pytest.mark.parametrize("value", ["a;b", "a\r", "a\n", "a\0"])
-    def test_none_can_start_another(self, value: str) -> None:
+    def test_a_value_cannot_start_another_one(self, value: str) -> None:
         with pytest.raises(ValueError, match="A cookie must not contain"):
             add_cookies({}, {"theme": value})

@@ -16,7 +16,7 @@ from channels_core.generic.websocket import (
 from channels_core.typing import Message, Receive, Scope, Send
 from channels_testing.websocket import Denial, WebsocketCommunicator
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 
@@ -102,7 +102,7 @@ class TestConnect:
         assert socket.subprotocol == "b"
         await socket.disconnect(timeout=SECONDS)
 
-    async def test_nothing_is_known_before(self) -> None:
+    async def test_properties_before_the_answer(self) -> None:
         socket = WebsocketCommunicator(Echo, "/")
         assert (socket.accepted, socket.subprotocol, socket.accept_headers) == (None, None, [])
         assert socket.response_headers is None
@@ -128,7 +128,7 @@ class TestConnect:
         assert (socket.denial.status, socket.denial.body) == (402, b"Pay first.")
         assert dict(socket.denial.headers)[b"content-type"] == b"text/plain; charset=utf-8"
         assert socket.close_code is None
-        # A server that has no responses.
+        # The server does not support responses.
         socket = WebsocketCommunicator(Denied, "/")
         assert (await socket.connect(SECONDS))[0] is False
         assert socket.denial is None
@@ -247,7 +247,7 @@ class TestFrames:
             await socket.send_json_to({"a": [1, None]})
             assert await socket.receive_json_from(SECONDS) == {"a": [1, None]}
 
-    async def test_json_of_what_django_knows(self) -> None:
+    async def test_json_of_types_that_django_knows(self) -> None:
         class Shout(json.JSONEncoder):
             def default(self, o: object) -> str:
                 return str(o).upper()
@@ -259,7 +259,7 @@ class TestFrames:
             await socket.send_json_to([int])
             assert await socket.receive_json_from(SECONDS) == ["<CLASS 'INT'>"]
 
-    async def test_subclasses_that_know_nothing_but_a_timeout(self) -> None:
+    async def test_subclasses_whose_overrides_take_a_timeout_only(self) -> None:
         class Patient(WebsocketCommunicator):
             async def receive_output(self, timeout: float = 1) -> Any:  # type: ignore[override] # the case
                 return await super().receive_output(SECONDS)
@@ -284,7 +284,9 @@ class TestFrames:
             ({"bytes_data": "a"}, "The bytes_data argument must be bytes", ["Got 'a'"]),
         ],
     )
-    async def test_what_is_no_frame(self, arguments: Any, told: str, notes: list[str]) -> None:
+    async def test_invalid_frames_are_rejected(
+        self, arguments: Any, told: str, notes: list[str]
+    ) -> None:
         with pytest.raises(AssertionError) as caught:
             await WebsocketCommunicator(silent, "/").send_to(**arguments)
         assert str(caught.value) == told
@@ -330,7 +332,9 @@ class TestFrames:
             ),
         ],
     )
-    async def test_what_comes_instead_of_one(self, message: Message, told: str, note: str) -> None:
+    async def test_another_message_instead_of_a_frame(
+        self, message: Message, told: str, note: str
+    ) -> None:
         async with WebsocketCommunicator(sending(ACCEPT, message), "/") as socket:
             await socket.send_to("a")
             with pytest.raises(AssertionError) as caught:
@@ -347,7 +351,7 @@ class TestFrames:
         assert caught.value.__notes__ == ["Got b'[]'"]
 
     @pytest.mark.parametrize("text", ["{a", "9" * 5000])
-    async def test_text_that_is_not_json_is_the_error_of_json_too(self, text: str) -> None:
+    async def test_text_that_is_not_json_raises_an_error_of_json_as_well(self, text: str) -> None:
         frame = {"type": "websocket.send", "text": text}
         async with WebsocketCommunicator(sending(ACCEPT, frame), "/") as socket:
             await socket.send_to("a")
@@ -360,7 +364,7 @@ class TestFrames:
         assert isinstance(caught.value, AssertionError)
         assert caught.value.doc == text
 
-    async def test_none_comes(self) -> None:
+    async def test_no_frame_comes(self) -> None:
         async with WebsocketCommunicator(AsyncEcho, "/") as socket:
             for receive in (socket.receive_from, socket.receive_json_from):
                 with pytest.raises(TimeoutError, match="alive and waits for a message"):
@@ -410,7 +414,7 @@ class TestDisconnect:
         await socket.connect(SECONDS)
         with pytest.raises(TimeoutError):
             await socket.receive_from(0)
-        # What tests rely on today.
+        # Tests of programs rely on this.
         with pytest.raises(asyncio.CancelledError):
             await socket.disconnect()
 
@@ -440,7 +444,7 @@ class TestAssertClosed:
             with pytest.raises(AssertionError, match=told):
                 await socket.assert_closed(1000, SECONDS)
 
-    async def test_something_else_comes_first(self) -> None:
+    async def test_another_message_comes_first(self) -> None:
         async with WebsocketCommunicator(Echo, "/") as socket:
             await socket.send_to("a")
             await socket.send_to("close")
@@ -488,7 +492,7 @@ class TestContext:
         assert told == [(1000, "")]
         assert socket.future.done()
 
-    async def test_an_application_that_has_closed_is_told_its_code(self) -> None:
+    async def test_the_disconnect_has_the_code_of_an_application_that_closed(self) -> None:
         class Closing(Told):
             async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
                 await self.close(4000)

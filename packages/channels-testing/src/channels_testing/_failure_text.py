@@ -1,30 +1,39 @@
-"""Tell what an application under test is doing, for the message of a test that fails."""
+"""Describe what an application under test does, for the message of a test that fails.
+
+The description names the line of the program at which the application waits. It is found in the
+frames of the application's task, or of the task in which a consumer's `Connection` handles messages
+while it reads the server in the first.
+
+This module knows two modules of channels-core by name, since frames say nothing else: the one of
+`Connection`, and the private one of its mailbox, in which a consumer waits for a message.
+"""
 
 import asyncio
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import CoroutineType
 from typing import Any, Final
 
 from channels_core.typing import Message
 
-__all__ = ["brief", "state_of"]
+__all__ = ["describe_application", "shortened"]
 
-_LONGEST: Final = 200
-_SHOWN: Final = 5
-_DISPATCH: Final = "channels_core._dispatch"
+_MAX_LENGTH: Final = 200
+_MAX_MESSAGES: Final = 5
+_CONNECTION: Final = "channels_core.connection"
+_MAILBOX: Final = "channels_core._connection.mailbox"
 
 
-def state_of(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> str:
-    """Return what an application does, where it waits, and what it has sent.
+def describe_application(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> str:
+    """Return a text about an application: whether it runs, where it waits, and what it has sent.
 
     Args:
         task: The application's task.
-        untaken: How many messages of the test it has not taken yet.
-        sent: The messages that it has sent.
+        untaken: How many of the test's messages the application has not received yet.
+        sent: The messages that the application has sent.
     """
     if not task.done():
-        state = f"The application is alive and {_where(task)}"
+        state = f"The application is alive and {_place_of(task)}"
     elif task.cancelled():
         state = "The application was cancelled"
     elif error := task.exception():
@@ -34,61 +43,55 @@ def state_of(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> 
     waiting = f"; it has not taken {untaken} of the test's messages" if untaken else ""
     if not sent:
         return f"{state}{waiting}. It has sent nothing."
-    more = f"{len(sent) - _SHOWN} more, then " if len(sent) > _SHOWN else ""
-    return f"{state}{waiting}. It has sent {more}{', '.join(map(brief, sent[-_SHOWN:]))}."
+    more = f"{len(sent) - _MAX_MESSAGES} more, then " if len(sent) > _MAX_MESSAGES else ""
+    return (
+        f"{state}{waiting}. It has sent {more}{', '.join(map(shortened, sent[-_MAX_MESSAGES:]))}."
+    )
 
 
-def brief(message: object) -> str:
+def shortened(message: object) -> str:
     """Return a message on one line, cut short."""
     text = repr(message)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."
 
 
-def _where(task: asyncio.Task[Any]) -> str:
-    """Return the innermost line of Python at which a task waits, as far as that helps."""
+def _place_of(task: asyncio.Task[Any]) -> str:
+    """Return where a task waits: the innermost line that says something to the program's author."""
     waiting: Any = task.get_coro()
     if inspect.getcoroutinestate(waiting) == inspect.CORO_CREATED:
         return "has not begun"
-    frames = list(_frames(waiting))
-    if not any(_is_handling(frame) for frame in frames):
-        frames = _handler_beside(task, frames) or frames
-    place = "waits at a place that cannot be told"
-    for frame in frames:
+    place = "waits at an unknown place"
+    for frame in _frames_of_handlers(task):
         place = _place(frame) or place
     return place
 
 
+def _frames_of_handlers(task: asyncio.Task[Any]) -> list[Any]:
+    """Return the frames of the task in which the application's handlers run.
+
+    That is the application's own task, or another one if a consumer reads its server in the first.
+    """
+    frames = list(_frames(task.get_coro()))
+    if connections := set(_connections(frames)):
+        for other in asyncio.all_tasks(task.get_loop()) - {task}:
+            beside = list(_frames(other.get_coro()))
+            if not connections.isdisjoint(_connections(beside)):
+                return beside
+    return frames
+
+
 def _frames(waiting: Any) -> Iterator[Any]:
-    """Iterate over the frames of a coroutine and of those that it waits for, outermost first."""
+    """Iterate over the frames of a coroutine and of those that it awaits, outermost first."""
     while isinstance(waiting, CoroutineType):
         yield waiting.cr_frame
         waiting = waiting.cr_await
 
 
-def _handler_beside(task: asyncio.Task[Any], frames: Sequence[Any]) -> list[Any] | None:
-    """Return the frames of the handler that runs in another task of the same consumer.
-
-    A consumer reads its channel layer in tasks of their own, beside the one of the client's
-    messages, and has one handler run at a time.
-    """
-    loops = {_message_loop(frame) for frame in frames} - {None}
-    if loops:
-        for other in asyncio.all_tasks(task.get_loop()):
-            beside = list(_frames(other.get_coro()))
-            if any(_is_handling(frame) and _message_loop(frame) in loops for frame in beside):
-                return beside
-    return None
-
-
-def _message_loop(frame: Any) -> int | None:
-    """Return which `MessageLoop` a frame is a method's of; None if it is none."""
-    if frame.f_globals.get("__name__") != _DISPATCH:
-        return None
-    return id(frame.f_locals.get("self"))
-
-
-def _is_handling(frame: Any) -> bool:
-    return _message_loop(frame) is not None and frame.f_code.co_name == "_handle"
+def _connections(frames: Iterable[Any]) -> Iterator[int]:
+    """Iterate over the identities of the connections whose methods are among the frames."""
+    for frame in frames:
+        if frame.f_globals.get("__name__") == _CONNECTION:
+            yield id(frame.f_locals.get("self"))
 
 
 def _place(frame: Any) -> str | None:
@@ -96,11 +99,10 @@ def _place(frame: Any) -> str | None:
     match module, code.co_name:
         case "channels_testing.application", "receive":
             return "waits for a message"
-        case name, _ if name == _DISPATCH:
-            # A handler that runs is further in; this is the end of a consumer, for example.
-            return "waits for another of its handlers to end"
+        case name, _ if name == _MAILBOX:
+            return "waits for a message"
         case "asgiref.sync", _:
             return "runs synchronous code in a thread"
     if module.partition(".")[0] == "asyncio":
-        return None  # No help to who reads of it.
+        return None  # Not the program's code.
     return f"waits in {code.co_qualname} ({code.co_filename}, line {frame.f_lineno})"

@@ -1,7 +1,7 @@
-"""The scopes of connections under test: with the keys that tests of Channels have always met.
+"""Make the scopes of connections under test, with the keys that Channels' communicators always set.
 
-What the ASGI specification leaves optional is left out unless a test gives it. Programs branch on
-whether a `client` or a `server` is there, and their tests count on the branch that they know.
+Keys that are optional in the ASGI specification are left out unless a test sets them. Programs
+check, for example, whether there is a `client` or a `server`, and their tests rely on the result.
 """
 
 import json
@@ -23,12 +23,12 @@ __all__ = [
     "websocket_scope",
 ]
 
-#: What `query` takes: a mapping or pairs, with lists for several values; or an encoded str.
+#: A query string: a mapping or pairs, with lists for several values; or an encoded str.
 Query: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | None
 
 _DENIAL: Final = "websocket.http.response"
 
-#: What precedes the path in a whole URL.
+#: The part of a URL before its path.
 _ORIGIN: Final = re.compile(r"(?:http|ws)s?://[^/?#]*", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\0-\x1f\x7f]")
 
@@ -40,14 +40,14 @@ def http_scope(
 
     Args:
         method: The HTTP method.
-        path: Path, percent-encoded where it must be, with a query string perhaps. Of a whole URL
-            the path and the query string are used.
+        path: Path, percent-encoded where necessary; may have a query string. Of a whole URL the
+            path and the query string are used.
         headers: As in `given_headers`.
-        query: What is added to the query string.
+        query: Added to the query string.
 
     Raises:
-        TypeError: The path is no str.
-        ValueError: The path holds a control character; or a header of str CR, LF or NUL.
+        TypeError: The path is not a str.
+        ValueError: The path holds a control character, or a header of str holds CR, LF or NUL.
     """
     common = _common(path, headers, query)
     return {"type": "http", "http_version": "1.1", "method": method.upper(), **common}
@@ -67,14 +67,14 @@ def websocket_scope(
     Args:
         path: As in `http_scope`.
         headers: As in `given_headers`.
-        subprotocols: What the client offers; a list or a tuple is used as it is.
+        subprotocols: The subprotocols that the client offers; a list or a tuple is not copied.
         query: As in `http_scope`.
-        spec_version: What `scope["spec_version"]` is to be.
+        spec_version: The value of `scope["spec_version"]`.
         denial_response: Whether the server can refuse a handshake by an HTTP response.
 
     Raises:
-        TypeError: The path is no str.
-        ValueError: The path holds a control character; or a header of str CR, LF or NUL.
+        TypeError: The path is not a str.
+        ValueError: The path holds a control character, or a header of str holds CR, LF or NUL.
     """
     offered = subprotocols or []
     scope: Scope = {
@@ -94,7 +94,7 @@ def _common(path: object, headers: HeadersArgument, query: Query) -> Scope:
         raise TypeError(f"Expected a path as a str, got {path!r}")
     if _CONTROL.search(path):
         raise ValueError(f"A path has no control characters; percent-encode them: {path!r:.200}")
-    # By hand: `urlsplit` takes the beginning of "//a/b" and of "room:1/" for a host and a scheme.
+    # Not by `urlsplit`, which finds a host in "//a/b" and a scheme in "room:1/".
     target = _ORIGIN.sub("", path, count=1) if _ORIGIN.match(path) else path
     bare, _, own = target.partition("#")[0].partition("?")
     query_string = "&".join(part for part in (own, encode_form(query)) if part)
@@ -109,16 +109,15 @@ def given_headers(headers: HeadersArgument) -> Any:
     """Return headers for a scope.
 
     Args:
-        headers: Pairs of bytes, which stay what they are: their order, the case of names, lists
-            and tuples. Or a mapping, or pairs with str, which are encoded as a server passes
-            them on: bytes, with names in lower case.
+        headers: Pairs of bytes, which are not changed at all. Or a mapping or pairs with str,
+            which are encoded as a server passes them on: bytes, with names in lower case.
 
     Raises:
-        TypeError: They are something else.
-        ValueError: A header that has to be encoded holds CR, LF or NUL, or its name is none.
+        TypeError: The headers have another type.
+        ValueError: A header that has to be encoded holds CR, LF or NUL, or its name is not valid.
     """
     if isinstance(headers, Mapping | str | bytes):
-        return encode_headers(headers)  # which refuses the last two
+        return encode_headers(headers)  # which rejects str and bytes
     pairs: Any = headers if isinstance(headers, list | tuple) else list(headers or ())
     if not pairs:
         return []
@@ -149,11 +148,11 @@ def encode_json(data: Any, encoder: type[json.JSONEncoder] | None = None) -> str
 
     Args:
         data: The object.
-        encoder: The class that encodes what JSON has no type for; None for Django's, which knows
+        encoder: The class that encodes types unknown to JSON; None for Django's, which knows
             dates, `Decimal`, `UUID` and translations.
     """
     if encoder is None:
-        # Brings Django's models along, which importing this package does not.
+        # Imported here, since it imports Django's models.
         from django.core.serializers.json import DjangoJSONEncoder
 
         encoder = DjangoJSONEncoder
@@ -165,14 +164,14 @@ def add_cookies(scope: Scope, cookies: Mapping[str, Any]) -> None:
 
     Args:
         scope: The scope.
-        cookies: Values by name; a `http.cookies.SimpleCookie` too.
+        cookies: Values by name, or a `http.cookies.SimpleCookie`.
 
     Raises:
-        ValueError: A cookie holds a character that would end it.
+        ValueError: A cookie holds a character that ends a cookie.
     """
     if not cookies:
         return
-    # A morsel knows how its value is written: quoted, for example, if it holds a ';'.
+    # The morsel of a SimpleCookie has its value as it is written, for example in quotes.
     pairs = [f"{name}={getattr(value, 'coded_value', value)}" for name, value in cookies.items()]
     for pair in pairs:
         if any(character in pair for character in ";\r\n\0"):

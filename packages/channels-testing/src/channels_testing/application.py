@@ -13,33 +13,33 @@ from channels_core.applications import as_asgi3
 from channels_core.typing import AnyMessage, ASGIApplication, Message, Scope
 from channels_testing._application.connections import (
     connections_of_the_test,
-    lend_what_others_cannot_see,
+    lend_hidden_transactions,
 )
 from channels_testing._application.login import Login
-from channels_testing._failure_text import state_of
+from channels_testing._failure_text import describe_application
 from channels_testing._scopes import add_cookies
 
 __all__ = ["ApplicationCommunicator", "no_op"]
 
 
 def no_op() -> None:
-    """Do nothing, in the place of something that a test leaves out."""
+    """Do nothing; for tests that replace a function."""
 
 
 class ApplicationCommunicator(BaseApplicationCommunicator):
     """Run one connection of an ASGI application, without a server.
 
-    While the application runs it uses the database as the test does, and no connection of the
-    test to a database is closed. As a context (`async with`) it leaves no application behind,
-    however the test ends.
+    The application uses the database as the test does, and does not close the test's database
+    connections. Used as a context (`async with`), the communicator ends the application however the
+    test ends.
 
     Attributes:
-        scope: The connection's scope; it may be changed until the application is started.
+        scope: The connection's scope; may be changed until the application is started.
         application: The application, as an ASGI 3 callable.
-        keep_running: Whether an application goes on after a receive has timed out. By default it
-            is cancelled, and nothing more can be received.
-        context_timeout: Seconds that a context waits at most for the application to begin the
-            connection, and to end.
+        keep_running: Whether the application goes on after a receive has timed out. By default it
+            is cancelled, and no further message can be received.
+        context_timeout: Seconds that a context waits at most for the connection to begin, and for
+            the application to end.
     """
 
     keep_running = False
@@ -47,10 +47,11 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
 
     scope: Scope
 
-    # Whether a context ends, whose application has to.
+    # Whether a context is being left; then the application must end.
     _leaving = False
 
-    # Read by asgiref when this object is deleted, and a constructor may have raised.
+    # The application's task; None until it is started. A default of the class, since asgiref reads
+    # it when this object is deleted, even if the constructor failed.
     _future: Any = None
 
     def __init__(
@@ -63,18 +64,18 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         user: Any = None,
         backend: str | None = None,
     ) -> None:
-        """Take an application and the scope of one connection; nothing is started yet.
+        """Take an application and the scope of one connection, without starting the application.
 
         Args:
             application: An ASGI 3 application, a consumer class, or a two-step application.
-            scope: The connection's scope. The application gets this very object; a copy of it
-                where one of the following has to be put into it.
-            cookies: Cookies that the client sends, by name; those of Django's test client too.
-            session: What the client's session holds: it is stored, and the client has its cookie.
-            user: Who is logged in, as by Django's `Client.force_login`: a session is stored, and
-                the client has its cookie. Consumers without middleware around them find the user
-                in their scope. `AnonymousUser()` is logged out.
-            backend: Dotted path of the backend that authenticated the user, if not the first.
+            scope: The connection's scope. The application gets this very object, or a copy if one
+                of the following arguments changes it.
+            cookies: Cookies that the client sends, by name; may be those of Django's test client.
+            session: Values of the client's session, which is stored; the client gets its cookie.
+            user: The user to log in, as by Django's `Client.force_login`: a session is stored, and
+                the client gets its cookie. Consumers without middleware around them find the user
+                in their scope. With `AnonymousUser()` the client is logged out.
+            backend: Dotted path of the backend that authenticated the user, if not the first one.
 
         Raises:
             TypeError: The application cannot be called.
@@ -85,8 +86,8 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         add_cookies(self.scope, cookies or {})
         self._login = Login(user, backend, session)
         self._sent: list[Message] = []
-        # Whether the test has seen the exception that the application ended with.
-        self._told = False
+        # Whether a method has raised the exception with which the application ended.
+        self._has_raised = False
 
     def force_login(self, user: Any, backend: str | None = None) -> None:
         """Log a user in, as the argument `user` does.
@@ -101,9 +102,9 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
 
     @property
     def future(self) -> asyncio.Task[Any]:
-        """The application's task; it is started when it is first asked for."""
+        """The application's task; reading it for the first time starts the application."""
         if self._future is None:
-            # Without a reference to this object: the application ends with it.
+            # The task must not refer to this object, whose deletion ends the application.
             running = _run(
                 self.application,
                 self.scope,
@@ -112,15 +113,15 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
                 self.output_queue,
                 self._sent,
             )
-            # In a context of its own, as under a server: a test's variables do not reach it.
+            # In a new context, as under a server: it does not see the test's context variables.
             self._future = contextvars.Context().run(asyncio.create_task, running)
         task: asyncio.Task[Any] = self._future
         return task
 
     def _check(self) -> None:
-        """Raise what the application has ended with."""
+        """Raise the exception with which the application has ended, if it has."""
         if self.future.done():
-            self._told = True
+            self._has_raised = True
             self.future.result()
 
     async def send_input(self, message: AnyMessage) -> None:
@@ -130,8 +131,8 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
             Exception: The application has ended with this one.
         """
         self._check()
-        # The test may have written something since the application was started.
-        lend_what_others_cannot_see()
+        # The test may have written to the database since the application was started.
+        lend_hidden_transactions()
         await self.input_queue.put(message)
 
     async def receive_output(
@@ -141,19 +142,19 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
 
         Args:
             timeout: Seconds to wait at most.
-            keep_running: Whether the application goes on if none comes; None for the attribute
-                of this name.
+            keep_running: Whether the application goes on after a time-out; None for the value of
+                the attribute.
 
         Raises:
-            TimeoutError: None came. The text tells what the application does, or how it ended.
+            TimeoutError: No message came. The text says what the application does, or how it ended.
             Exception: The application has ended with this one.
         """
         self._check()
         task = self.future
 
         def no_longer(_: object) -> None:
-            # An application that ends will send nothing more: nobody need wait for that. It may
-            # end as the wait does.
+            # An application that has ended sends nothing more, so the wait ends now. RuntimeError:
+            # the wait has just ended.
             with suppress(RuntimeError):
                 limit.reschedule(asyncio.get_running_loop().time())
 
@@ -161,7 +162,7 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
             async with asyncio.timeout(timeout) as limit:
                 task.add_done_callback(no_longer)
                 try:
-                    # In this task: a test that has its message goes on as soon as it is there.
+                    # Not in a task of its own, so that the test goes on as soon as a message comes.
                     arrived: dict[str, Any] = await self.output_queue.get()
                 finally:
                     task.remove_done_callback(no_longer)
@@ -178,42 +179,42 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         raise error
 
     def _state(self) -> str:
-        return state_of(self.future, self.input_queue.qsize(), self._sent)
+        return describe_application(self.future, self.input_queue.qsize(), self._sent)
 
     async def _cancel(self) -> None:
-        """Cancel the application, and let it end.
+        """Cancel the application, and wait for its end.
 
         Raises:
-            TimeoutError: It did not.
+            TimeoutError: It did not end.
             Exception: It has ended with this one.
         """
         self.future.cancel()
         await asyncio.wait({self.future}, timeout=self.context_timeout)
         if not self.future.done():
-            raise TimeoutError(self._told_in_vain())
+            raise TimeoutError(self._cancelled_in_vain())
         if not self.future.cancelled():
             self.future.result()
 
-    def _told_in_vain(self) -> str:
+    def _cancelled_in_vain(self) -> str:
         return (
             f"The application was cancelled, and did not end within {self.context_timeout:g} s; "
-            f"does it catch asyncio.CancelledError, and go on? {self._state()}"
+            f"does it catch asyncio.CancelledError and go on? {self._state()}"
         )
 
     async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:
-        """Tell whether the application sends nothing for a while.
+        """Return whether the application sends no message for a while.
 
-        What it raises meanwhile is left to the next call.
+        If the application raises an exception in the meantime, the next call raises it.
 
         Args:
-            timeout: Seconds to watch it.
-            interval: Seconds between two looks.
+            timeout: Seconds to wait for a message.
+            interval: Seconds between two checks.
 
         Raises:
             Exception: The application had ended with this one before.
         """
         self._check()
-        # Not the time of the module `time`, which a test may have stopped.
+        # Not from the module `time`, which a test may have frozen.
         now = asyncio.get_running_loop().time
         deadline = now() + timeout
         while now() < deadline:
@@ -227,12 +228,12 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         """Wait for the application to end by itself.
 
         Args:
-            timeout: Seconds to wait at most; then it is cancelled.
-            must_end: Whether that is an error.
+            timeout: Seconds to wait at most; then the application is cancelled.
+            must_end: Whether such a cancellation is an error.
 
         Raises:
-            TimeoutError: It did not end, and had to: the text tells what it did instead. Or it
-                went on after it had been cancelled.
+            TimeoutError: The application did not end although `must_end` is set, or went on after
+                it was cancelled. The text says what it did instead.
             Exception: The application has ended with this one.
         """
         try:
@@ -250,7 +251,7 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         self._check_end()
 
     def _check_end(self) -> None:
-        """Raise what the application has ended with, if it has not been cancelled."""
+        """Raise the exception with which the application has ended, unless it was cancelled."""
         if not self.future.cancelled():
             self._check()
 
@@ -258,10 +259,10 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         """Cancel the application if it runs.
 
         Args:
-            exceptions: Whether to raise what it has ended with, if it has.
+            exceptions: Whether to raise the exception with which the application has ended.
 
         Raises:
-            Exception: See above.
+            Exception: The application has ended with this one.
         """
         super().stop(exceptions)  # type: ignore[no-untyped-call] # asgiref's
 
@@ -280,18 +281,18 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let the client leave, and wait for the application to end; cancel it after a failure.
+        """Disconnect the client and wait for the application to end; cancel it after a failure.
 
         Raises:
-            TimeoutError: It did not end.
-            Exception: The application has ended with this one, and no method has raised it.
+            TimeoutError: The application did not end.
+            Exception: The application has ended with this one, which no method has raised yet.
         """
         if error is not None:
             await self._end_after(error)
         elif not self.future.done():
             self._leaving = True
             await self._leave()
-        elif not self._told:
+        elif not self._has_raised:
             self._check_end()
 
     async def _enter(self) -> None:
@@ -303,12 +304,12 @@ class ApplicationCommunicator(BaseApplicationCommunicator):
         await self._cancel()
 
     async def _end_after(self, error: BaseException) -> None:
-        """End the application after a failure of the test, which is the error to be seen."""
+        """End the application after a failure of the test, without hiding that failure."""
         with suppress(Exception):
             await self._cancel()
         if not self.future.done():
-            error.add_note(self._told_in_vain())
-        elif not self._told and not self.future.cancelled() and self.future.exception():
+            error.add_note(self._cancelled_in_vain())
+        elif not self._has_raised and not self.future.cancelled() and self.future.exception():
             error.add_note(self._state())
 
 

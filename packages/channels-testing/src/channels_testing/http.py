@@ -8,7 +8,7 @@ from django.utils.datastructures import CaseInsensitiveMapping
 
 from channels_core.headers import HeadersArgument
 from channels_core.typing import Scope
-from channels_testing._failure_text import brief
+from channels_testing._failure_text import shortened
 from channels_testing._scopes import Query, encode_form, encode_json, given_headers, http_scope
 from channels_testing.application import ApplicationCommunicator
 
@@ -40,7 +40,7 @@ class Response(dict[str, Any]):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers, by names of any case; of several with one name, the last."""
+        """The headers by name, in any case; the last one if a name occurs more than once."""
         pairs = self["headers"]
         return CaseInsensitiveMapping(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs
@@ -48,7 +48,7 @@ class Response(dict[str, Any]):
 
     @property
     def body(self) -> bytes:
-        """The body, as far as it has come."""
+        """The part of the body that has been received."""
         body: bytes = self["body"]
         return body
 
@@ -58,18 +58,21 @@ class Response(dict[str, Any]):
         return self.body.decode()
 
     def json(self) -> Any:
-        """Return what the body holds as JSON."""
+        """Return the body decoded as JSON."""
         return json_format.loads(self.body)
 
 
 class HttpCommunicator(ApplicationCommunicator):
     """One HTTP request to an application, and its response.
 
-    `get_response` does all of it. As a context (`async with`) it sends the request and waits for
-    the headers, for a response that is streamed; at the end the client leaves.
+    `get_response` sends the request and receives the whole response. Used as a context (`async
+    with`), for a streamed response, the communicator sends the request and waits for the headers;
+    at the end of the context the client disconnects.
 
     Attributes:
-        response: What has come of the response; None before its headers.
+        body: The body of the request.
+        sent_request: Whether the request, or a part of it, has been sent.
+        response: The response as far as it has been received; None before its headers.
     """
 
     def __init__(
@@ -95,14 +98,14 @@ class HttpCommunicator(ApplicationCommunicator):
         Args:
             application: An ASGI 3 application, a consumer class, or a two-step application.
             method: The HTTP method.
-            path: Path of the request, with a query string perhaps.
+            path: Path of the request; may have a query string.
             body: The request's body: bytes, or an iterable of the parts in which it arrives.
             headers: Headers: pairs of bytes, used as they are; or a mapping or pairs of str.
             query: Added to the query string: a mapping, pairs, or an encoded str.
-            json: A body to be sent as JSON, with the headers for it.
-            form: A body to be sent as a form, with the headers for it: a mapping, pairs, or an
+            json: An object to send as JSON, with the headers for it.
+            form: The fields of a form to send, with the headers for it: a mapping, pairs, or an
                 encoded str.
-            scope: Keys of the scope to add, or to put in the place of what is there.
+            scope: Keys to add to the scope, or to replace in it.
             cookies: As in `ApplicationCommunicator`.
             session: As in `ApplicationCommunicator`.
             user: As in `ApplicationCommunicator`.
@@ -110,18 +113,19 @@ class HttpCommunicator(ApplicationCommunicator):
             json_encoder: The class that encodes `json`; None for Django's `DjangoJSONEncoder`.
 
         Raises:
-            TypeError: More than one kind of body is given, or one that is not of bytes.
-            ValueError: The path holds a control character; or a header of str CR, LF or NUL.
+            TypeError: More than one of `body`, `json` and `form` is given, or a body that is not
+                made of bytes.
+            ValueError: The path holds a control character, or a header of str holds CR, LF or NUL.
         """
         fields = given_headers(headers)
         if sum([bool(body), json is not None, form is not None]) > 1:
             raise TypeError("A request has one body: give body, json or form")
         if json is not None:
             body = encode_json(json, json_encoder).encode()
-            fields = _described(fields, body, b"application/json")
+            fields = _with_content_headers(fields, body, b"application/json")
         if form is not None:
             body = encode_form(form).encode()
-            fields = _described(fields, body, b"application/x-www-form-urlencoded")
+            fields = _with_content_headers(fields, body, b"application/x-www-form-urlencoded")
         parts = _parts(body)
         made: Scope = http_scope(method, path, fields, query)
         super().__init__(
@@ -132,23 +136,22 @@ class HttpCommunicator(ApplicationCommunicator):
             user=user,
             backend=backend,
         )
-        # As programs read it, and as it is sent.
         self.body: bytes = b"".join(parts)
         self._parts = parts or [b""]
-        #: Whether the request has been sent, or a part of it.
         self.sent_request: bool = False
         self.response: Response | None = None
+        # Whether the last part of the response's body has been received.
         self._ended = False
 
     async def get_response(self, timeout: float = 1) -> Response:
-        """Send the request, and wait for the whole response; not for the application's end.
+        """Send the request, and wait for the whole response, but not for the application's end.
 
         Args:
-            timeout: Seconds to wait for each part of it at most.
+            timeout: Seconds to wait for each part of the response at most.
 
         Raises:
             TimeoutError: A part did not come.
-            AssertionError: Something came that is no part of a response.
+            AssertionError: A message came that is not a part of a response.
             Exception: The application has ended with this one.
         """
         response = await self.start_response(timeout)
@@ -164,34 +167,34 @@ class HttpCommunicator(ApplicationCommunicator):
 
         Raises:
             TimeoutError: They did not come.
-            AssertionError: Something else came first.
+            AssertionError: Another message came first.
             Exception: The application has ended with this one.
         """
         await self.send_request()
         if self.response is None:
             start = await self.receive_output(timeout)
             if start["type"] != "http.response.start":
-                raise AssertionError(f"Expected the start of a response, got {brief(start)}")
+                raise AssertionError(f"Expected the start of a response, got {shortened(start)}")
             headers = list(start.get("headers") or ())
             self.response = Response(status=start["status"], headers=headers, body=b"")
         return self.response
 
     async def send_request(self) -> None:
-        """Send the request, and wait for nothing."""
+        """Send the request without waiting for a response."""
         if not self.sent_request:
             self.sent_request = True
             for number, part in enumerate(self._parts, 1):
                 await self.send_body(part, more_body=number < len(self._parts))
 
     async def send_body(self, body: _Bytes, more_body: bool = False) -> None:
-        """Send a part of the request's body; for a request that is sent by hand, bit by bit.
+        """Send a part of the request's body, for a test that sends the parts itself.
 
         Args:
             body: The part.
-            more_body: Whether more is to come.
+            more_body: Whether further parts will follow.
 
         Raises:
-            TypeError: It is not of bytes.
+            TypeError: The part is not bytes.
         """
         part = _as_bytes(body)
         self.sent_request = True
@@ -206,21 +209,21 @@ class HttpCommunicator(ApplicationCommunicator):
             keep_running: As in `receive_output`.
 
         Raises:
-            TimeoutError: None came.
-            AssertionError: The response has ended, or something else came.
+            TimeoutError: No part came.
+            AssertionError: The response has ended, or another message came.
             Exception: The application has ended with this one.
         """
         response = await self.start_response(timeout)
         if self._ended:
             raise AssertionError(f"The response has ended: status {response.status}")
-        # Subclasses that override it may know nothing but a timeout.
+        # An override in a subclass may take a timeout only.
         options = {} if keep_running is None else {"keep_running": keep_running}
         message = await self.receive_output(timeout, **options)
         if message["type"] != "http.response.body":
-            raise AssertionError(f"Expected a part of the body, got {brief(message)}")
+            raise AssertionError(f"Expected a part of the body, got {shortened(message)}")
         part = message.get("body", b"")
         if not isinstance(part, bytes):
-            raise AssertionError(f"Expected a body of bytes, got {brief(message)}")
+            raise AssertionError(f"Expected a body of bytes, got {shortened(message)}")
         self._ended = not message.get("more_body", False)
         response["body"] += part
         return part
@@ -240,19 +243,19 @@ class HttpCommunicator(ApplicationCommunicator):
                 yield part
 
     async def disconnect(self, timeout: float = 1, *, must_end: bool = False) -> None:
-        """Let the client leave, and wait for the application to end.
+        """Disconnect the client, and wait for the application to end.
 
         Args:
-            timeout: Seconds to wait for it at most; then it is cancelled.
+            timeout: Seconds to wait at most; then the application is cancelled.
             must_end: As in `wait`.
 
         Raises:
-            TimeoutError: It did not end, and had to.
+            TimeoutError: The application did not end although `must_end` is set.
             Exception: The application has ended with this one.
         """
         if not self.future.done():
             await self.send_input({"type": "http.disconnect"})
-        # Subclasses that override it may know nothing but a timeout.
+        # An override in a subclass may take a timeout only.
         await self.wait(timeout, **({"must_end": True} if must_end else {}))
 
     async def _enter(self) -> None:
@@ -275,13 +278,13 @@ def _as_bytes(body: object) -> bytes:
     if not isinstance(body, _Bytes):
         raise TypeError(
             f"Expected the body as bytes, or an iterable of bytes, got {body!r:.200}; "
-            "what is to be encoded is given as json= or form="
+            "pass an object that has to be encoded as json= or form="
         )
     return bytes(body)
 
 
-def _described(fields: Any, body: bytes, kind: bytes) -> list[Any]:
-    """Return headers with what they lack to describe a body."""
+def _with_content_headers(fields: Any, body: bytes, kind: bytes) -> list[Any]:
+    """Return headers, with `Content-Type` and `Content-Length` added if they are missing."""
     names = {name.lower() for name, _ in fields}
-    described = {b"content-type": kind, b"content-length": str(len(body)).encode()}
-    return [*fields, *(pair for pair in described.items() if pair[0] not in names)]
+    content_headers = {b"content-type": kind, b"content-length": str(len(body)).encode()}
+    return [*fields, *(pair for pair in content_headers.items() if pair[0] not in names)]

@@ -11,8 +11,7 @@ from django.test import TransactionTestCase, modify_settings
 
 from channels_core.routing import get_default_application
 from channels_core.typing import ASGIApplication
-from channels_testing._live import databases as _live_databases
-from channels_testing._live import process as _live_process
+from channels_testing._live import databases, process
 from channels_testing._live.process import LiveServerError
 from channels_testing._live.thread import ServerThread
 
@@ -35,9 +34,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Under the name that programs import it by; Daphne is not needed for the rest.
+    # Programs import it from here. Not at import, since only this needs Daphne.
     if name == "DaphneProcess":
-        return _live_process.process_class()
+        return process.process_class()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -45,51 +44,52 @@ def make_application(*, static_wrapper: Callable[[Any], Any] | None) -> ASGIAppl
     """Return the application that the setting `ASGI_APPLICATION` names.
 
     Args:
-        static_wrapper: Takes the application, and returns one that serves static files besides.
+        static_wrapper: Takes the application, and returns one that also serves static files.
 
     Raises:
-        ImproperlyConfigured: The setting is missing, or what it names cannot be imported.
+        ImproperlyConfigured: The setting is missing, or the application cannot be imported.
     """
     application: ASGIApplication = get_default_application()
     return application if static_wrapper is None else static_wrapper(application)
 
 
 def set_database_connection() -> None:
-    """Let this process's connections to databases lead to those of the tests.
+    """Let the connections of this process use the databases of the tests.
 
-    The server's process calls it before it serves. Elsewhere it goes by the setting
+    The server's process calls it before it serves. In other processes it uses the setting
     `TEST["NAME"]` of each alias that has one.
     """
-    _live_databases.use()
+    databases.use_test_databases()
 
 
 class ChannelsLiveServerTestCase(TransactionTestCase):
     """Run the site's ASGI application in Daphne while the tests of the class run.
 
-    It is to WebSockets what Django's `LiveServerTestCase` is to requests. The server runs in a
-    process of its own: what the tests change in the memory of theirs once the server has started
-    does not reach it, and its databases must not be in memory. With `serve_in_thread` it runs in
-    the test's process, with the same settings and databases at all times.
+    Like Django's `LiveServerTestCase`, but with WebSockets. The server runs in a process of its
+    own. Once it has started, it does not see changes that the tests make in their memory, and its
+    databases must not be in memory. With `serve_in_thread` it runs in the test's process, with the
+    same settings and databases at all times.
 
     Attributes:
-        host: Where the server listens, and the host of the URLs.
-        port: Where it listens; 0 for a port that the operating system chooses.
-        serve_static: Whether static files are served, if there is a `STATIC_URL`.
-        static_wrapper: Takes the application, and returns one that serves static files besides.
-        ProtocolServerProcess: The process; `daphne.testing.DaphneProcess`, or a class like it: of
-            `multiprocessing`, made with the host, the function that makes the application in the
-            process, `setup` to call there before it serves and `port` if that is not 0. Its
-            `port.value` is the port and its event `ready` is set once it serves; it may have a
-            queue `errors` for pairs of an exception and its traceback.
+        host: The host where the server listens, and the host of the URLs.
+        port: The port where it listens; 0 for a port that the operating system chooses.
+        serve_static: Whether static files are served, if `STATIC_URL` is set.
+        static_wrapper: Takes the application, and returns one that also serves static files.
+        ProtocolServerProcess: The class of the process: `daphne.testing.DaphneProcess`, or another
+            subclass of `multiprocessing.Process` with the same interface. It is called with the
+            host, a function that makes the application in the process, `setup` to call there before
+            it serves, and `port` if that is not 0. Its `port.value` is the port, and its event
+            `ready` is set once it serves. It may have a queue `errors` with pairs of an exception
+            and its traceback.
         serve_in_thread: Whether to serve from a thread of the test's process.
-        start_method: How the process is started: `fork`, `forkserver`, `spawn`, or None for
-            what is set in `multiprocessing`, which is the platform's own way by default.
-        startup_timeout: Seconds that the process may take until it serves; in a thread, until it
-            listens, after the application has been imported in the thread of the tests, where
+        start_method: How the process is started: `fork`, `forkserver`, `spawn`, or None for the
+            method that is set in `multiprocessing`, by default the platform's own.
+        startup_timeout: Seconds that the process may take until it serves. With a thread: seconds
+            until it listens, after the application was imported in the thread of the tests, where
             nothing can interrupt it.
-        shutdown_timeout: Seconds that it may take to end before it is killed; in a thread, that
-            the applications may take before they are cancelled. If they do not end then, the
-            class fails with a `LiveServerError`.
+        shutdown_timeout: Seconds that the process may take to end before it is killed. With a
+            thread: seconds that the applications may take before they are cancelled; if they still
+            do not end, the class fails with a `LiveServerError`.
     """
 
     host: ClassVar[str] = "localhost"
@@ -105,21 +105,21 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
 
     @classproperty
     def ProtocolServerProcess(cls) -> Any:  # noqa: N802, N805 - its known name; of a class
-        """Return the class of the process that serves.
+        """Return the class of the server's process.
 
         Raises:
             ImportError: Daphne is not installed.
         """
-        return _live_process.process_class()
+        return process.process_class()
 
     @classproperty
     def DaphneProcess(cls) -> Any:  # noqa: N802, N805 - its known name; of a class
-        """Return the class of the process that Daphne has for tests.
+        """Return the class of the server process that Daphne has for tests.
 
         Raises:
             ImportError: Daphne is not installed.
         """
-        return _live_process.process_class()
+        return process.process_class()
 
     @classproperty
     def live_server_url(cls) -> str:  # noqa: N805 - it is of a class
@@ -138,7 +138,7 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
 
     @classproperty
     def _port(cls) -> int:  # noqa: N805 - it is of a class
-        """Return the port that serves, which programs make URLs of their own with."""
+        """Return the port of the server; programs read it under this name."""
         return cls._served_port()
 
     @classmethod
@@ -158,9 +158,9 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         """Start the server.
 
         Raises:
-            LiveServerError: It does not start; the text says why.
+            LiveServerError: The server does not start; the text says why.
             ImproperlyConfigured: A database is in memory, and the server in another process; or
-                there is a class of the process, and the server in a thread.
+                the class has a `ProtocolServerProcess`, and the server is in a thread.
             ImportError: Daphne is not installed.
         """
         super().setUpClass()
@@ -173,7 +173,7 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         """Stop the server.
 
         Raises:
-            LiveServerError: It serves from a thread, and an application does not end.
+            LiveServerError: The server is in a thread, and an application does not end.
         """
         try:
             cls._stop_server()
@@ -184,20 +184,20 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     def _start_server(cls) -> None:
         wrapper = cls.static_wrapper if cls.serve_static and settings.STATIC_URL else None
         get_application = partial(make_application, static_wrapper=wrapper)
-        # Django's own set-up has made them those that "__all__" stands for.
+        # Django's set-up has replaced "__all__" by the aliases.
         aliases = frozenset(cls.databases)
         if cls.serve_in_thread:
-            if cls.ProtocolServerProcess is not _live_process.process_class():
+            if cls.ProtocolServerProcess is not process.process_class():
                 raise ImproperlyConfigured(
-                    f"{cls.__name__} has a ProtocolServerProcess, and serve_in_thread = True, with "
-                    "which there is no process: leave out one of the two"
+                    f"{cls.__name__} has both a ProtocolServerProcess and serve_in_thread = True, "
+                    "which does not use a process: remove one of the two"
                 )
-            cls.enterClassContext(_live_databases.shared(aliases))
+            cls.enterClassContext(databases.shared(aliases))
             cls._server_process = ServerThread(cls.host, get_application, port=cls.port)
             cls._server_process.start(cls.startup_timeout)
         else:
-            _live_databases.refuse_in_memory(aliases, cls.__name__)
-            cls._server_process = _live_process.start(
+            databases.refuse_in_memory(aliases, cls.__name__)
+            cls._server_process = process.start(
                 cls.ProtocolServerProcess,
                 host=cls.host,
                 port=cls.port,
@@ -215,4 +215,4 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         if isinstance(server, ServerThread):
             server.terminate(cls.shutdown_timeout)
         elif server is not None:
-            _live_process.stop(server, seconds=cls.shutdown_timeout)
+            process.stop(server, seconds=cls.shutdown_timeout)

@@ -1,4 +1,4 @@
-"""Fixtures for pytest. Nothing is imported or changed unless a test asks for one of them."""
+"""Fixtures for pytest. Nothing is imported or changed until a test requests one of them."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -19,14 +19,14 @@ __all__ = [
     "websocket_communicator",
 ]
 
-_MEMORY: Final = "channels_layers_memory.layer.InMemoryChannelLayer"
+_MEMORY: Final = "channels_layers_memory.InMemoryChannelLayer"
 
 
 @pytest.fixture
 def channel_layer() -> Iterator[Any]:
-    """Have in-memory channel layers of the test's own under all aliases; this is the default one.
+    """Give each alias an in-memory channel layer of the test's own, and return the default one.
 
-    It needs the distribution `channels-layers-memory`.
+    Needs the distribution `channels-layers-memory`.
     """
     from django.conf import settings
     from django.test import override_settings
@@ -41,14 +41,14 @@ def channel_layer() -> Iterator[Any]:
 
 @pytest.fixture
 def lent_connections(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Have asynchronous code of the test use the database as the test's thread does.
+    """Let asynchronous code of the test use the database as the test's thread does.
 
-    What `pytest.mark.django_db` opens belongs to the test's thread, and Django's asynchronous
-    interface (`await acreate()`) works in another one, outside of the test's transaction.
+    The transaction of `pytest.mark.django_db` belongs to the test's thread. Django's asynchronous
+    interface (`await acreate()`) works in another thread, and so outside of that transaction.
     """
     from channels_testing._application.connections import lent_connections
 
-    # A transaction has to be begun before it can be lent.
+    # A transaction must have begun before it can be lent.
     for name in ("transactional_db", "db"):
         if name in request.fixturenames:
             request.getfixturevalue(name)
@@ -60,7 +60,7 @@ def lent_connections(request: pytest.FixtureRequest) -> Iterator[None]:
 def websocket_communicator(
     lent_connections: None,
 ) -> "Iterator[Callable[..., WebsocketCommunicator]]":
-    """Make communicators, with the arguments of `WebsocketCommunicator`; none outlives the test."""
+    """Make communicators, with the arguments of `WebsocketCommunicator`; stop them at the end."""
     from channels_testing.websocket import WebsocketCommunicator
 
     yield from _factory(WebsocketCommunicator)
@@ -68,7 +68,7 @@ def websocket_communicator(
 
 @pytest.fixture
 def http_communicator(lent_connections: None) -> "Iterator[Callable[..., HttpCommunicator]]":
-    """Make communicators, with the arguments of `HttpCommunicator`; none outlives the test."""
+    """Make communicators, with the arguments of `HttpCommunicator`; stop them at the end."""
     from channels_testing.http import HttpCommunicator
 
     yield from _factory(HttpCommunicator)
@@ -76,9 +76,9 @@ def http_communicator(lent_connections: None) -> "Iterator[Callable[..., HttpCom
 
 @pytest.fixture
 def channels_live_server(transactional_db: None) -> "Iterator[type[ChannelsLiveServerTestCase]]":
-    """Serve the site from a thread: a class with `live_server_url` and `live_server_ws_url`.
+    """Serve the site from a thread; a class with `live_server_url` and `live_server_ws_url`.
 
-    It needs pytest-django, and the extra `channels-testing[live]`.
+    Needs pytest-django, and the extra `channels-testing[live]`.
     """
     from channels_testing.live import ChannelsLiveServerTestCase
 

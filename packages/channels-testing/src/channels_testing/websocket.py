@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from channels_core.headers import HeadersArgument
 from channels_core.typing import Message, Scope
-from channels_testing._failure_text import brief
+from channels_testing._failure_text import shortened
 from channels_testing._scopes import Query, encode_json, websocket_scope
 from channels_testing.application import ApplicationCommunicator
 
@@ -17,11 +17,11 @@ _DENIAL: Final = "websocket.http.response"
 
 
 class _NotJSON(json.JSONDecodeError, AssertionError):
-    """A failure of the test, and the error of `json` that programs may expect."""
+    """The error of a failing test, and of `json`, which programs may expect."""
 
 
 def _failure(text: str, note: str) -> AssertionError:
-    """Return a failure with the text that tests know, and with what more there is to say."""
+    """Return an error with the text that tests expect, and with more details in a note."""
     failure = AssertionError(text)
     failure.add_note(note)
     return failure
@@ -29,7 +29,7 @@ def _failure(text: str, note: str) -> AssertionError:
 
 @dataclass(frozen=True)
 class Denial:
-    """The HTTP response by which an application has refused a handshake.
+    """The HTTP response with which an application has refused a handshake.
 
     Attributes:
         status: HTTP status.
@@ -45,8 +45,9 @@ class Denial:
 class WebsocketCommunicator(ApplicationCommunicator):
     """One WebSocket connection of an application.
 
-    As a context (`async with`) it connects, and leaves nothing behind however the test ends.
-    What the application has sent so far tells its attributes, received by the test or not.
+    Used as a context (`async with`), the communicator connects, and ends the application however
+    the test ends. Its properties describe all messages that the application has sent so far,
+    including those that the test has not received yet.
     """
 
     # Whether the handshake has been sent, and whether its answer has been received.
@@ -70,17 +71,17 @@ class WebsocketCommunicator(ApplicationCommunicator):
         backend: str | None = None,
         json_encoder: type[json.JSONEncoder] | None = None,
     ) -> None:
-        """Take an application and what the client asks for.
+        """Take an application and the client's handshake.
 
         Args:
             application: An ASGI 3 application, a consumer class, or a two-step application.
-            path: Path of the connection, with a query string perhaps.
+            path: Path of the connection; may have a query string.
             headers: Headers of the handshake: pairs of bytes, used as they are; or a mapping or
                 pairs of str.
-            subprotocols: What the client offers.
-            spec_version: What `scope["spec_version"]` is to be.
+            subprotocols: The subprotocols that the client offers.
+            spec_version: The value of `scope["spec_version"]`.
             query: Added to the query string: a mapping, pairs, or an encoded str.
-            scope: Keys of the scope to add, or to put in the place of what is there.
+            scope: Keys to add to the scope, or to replace in it.
             denial_response: Whether the server can refuse a handshake by an HTTP response.
             cookies: As in `ApplicationCommunicator`.
             session: As in `ApplicationCommunicator`.
@@ -104,8 +105,8 @@ class WebsocketCommunicator(ApplicationCommunicator):
             application, whole, cookies=cookies, session=session, user=user, backend=backend
         )
         self._json_encoder = json_encoder
-        # What programs read after `connect()`: the same as `accept_headers`; None before, and
-        # after a refusal.
+        # The same as `accept_headers` after the connection was accepted; otherwise None. Programs
+        # read it under this name.
         self.response_headers: list[tuple[bytes, bytes]] | None = None
 
     def _find(self, kind: str) -> Message | None:
@@ -121,28 +122,28 @@ class WebsocketCommunicator(ApplicationCommunicator):
 
     @property
     def subprotocol(self) -> str | None:
-        """The subprotocol that it has chosen."""
+        """The subprotocol that the application has chosen, or None."""
         return (self._find("websocket.accept") or {}).get("subprotocol")
 
     @property
     def accept_headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers that it has sent with the acceptance."""
+        """The headers with which the application has accepted the connection."""
         return list((self._find("websocket.accept") or {}).get("headers") or ())
 
     @property
     def close_code(self) -> int | None:
-        """The code with which it has closed; None while it has not."""
+        """The code with which the application has closed the connection, or None."""
         message = self._find("websocket.close")
         return None if message is None else message.get("code", 1000)
 
     @property
     def close_reason(self) -> str:
-        """The reason that it gave for closing."""
+        """The reason with which the application has closed the connection; may be empty."""
         return (self._find("websocket.close") or {}).get("reason") or ""
 
     @property
     def denial(self) -> Denial | None:
-        """The response by which it has refused the handshake; None if it has not."""
+        """The response with which the application has refused the handshake, or None."""
         start = self._find(f"{_DENIAL}.start")
         if start is None:
             return None
@@ -156,13 +157,13 @@ class WebsocketCommunicator(ApplicationCommunicator):
             timeout: Seconds to wait for the answer at most.
 
         Returns:
-            Whether it was accepted; and then the chosen subprotocol (None for none), otherwise
-            the close code, or the HTTP status of a denial.
+            Whether the connection was accepted. If so, also the chosen subprotocol (None if the
+            application chose none); if not, the close code or the HTTP status of the denial.
 
         Raises:
             TimeoutError: No answer came.
-            AssertionError: The answer is none that belongs here.
-            RuntimeError: It was asked for before, and answered.
+            AssertionError: Another message came.
+            RuntimeError: The application has already answered an earlier call.
         """
         if self._answered:
             state = "is connected already" if self.accepted else "was refused already"
@@ -186,16 +187,16 @@ class WebsocketCommunicator(ApplicationCommunicator):
                 while more:
                     part = await self.receive_output(timeout)
                     if part.get("type") != f"{_DENIAL}.body":
-                        raise AssertionError(f"Expected a part of the body, got {brief(part)}")
+                        raise AssertionError(f"Expected a part of the body, got {shortened(part)}")
                     more = part.get("more_body", False)
                 return False, answer["status"]
-        raise AssertionError(f"Expected an answer to the handshake, got {brief(answer)}")
+        raise AssertionError(f"Expected an answer to the handshake, got {shortened(answer)}")
 
     async def send_to(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Send a frame to the application.
 
         Args:
-            text_data: The text of a text frame; an empty one is a frame too.
+            text_data: The text of a text frame; may be empty.
             bytes_data: The content of a binary frame.
 
         Raises:
@@ -226,36 +227,40 @@ class WebsocketCommunicator(ApplicationCommunicator):
             keep_running: As in `receive_output`.
 
         Returns:
-            The text of a text frame, the content of a binary frame.
+            The text of a text frame, or the content of a binary frame.
 
         Raises:
-            TimeoutError: None came.
-            AssertionError: Something else came: the application has closed, for example.
+            TimeoutError: No message came.
+            AssertionError: Another message came; the application has closed, for example.
         """
-        # Subclasses that override it may know nothing but a timeout.
+        # An override in a subclass may take a timeout only.
         options = {} if keep_running is None else {"keep_running": keep_running}
         message = await self.receive_output(timeout, **options)
         if message["type"] != "websocket.send":
             closed = message["type"] == "websocket.close"
             raise _failure(
                 f"Expected type 'websocket.send', but was '{message['type']}'",
-                f"The application {self._how_it_closed()}" if closed else f"Got {brief(message)}",
+                f"The application {self._how_it_closed()}"
+                if closed
+                else f"Got {shortened(message)}",
             )
         text: Any = message.get("text")
         content: Any = message.get("bytes")
         if (text is None) == (content is None):
             raise _failure(
-                "The response needs exactly one of 'text' or 'bytes'", f"Got {brief(message)}"
+                "The response needs exactly one of 'text' or 'bytes'", f"Got {shortened(message)}"
             )
         if text is not None:
             if not isinstance(text, str):
                 raise _failure(
-                    f"Text frame payload is not str, it is {type(text)}", f"Got {brief(message)}"
+                    f"Text frame payload is not str, it is {type(text)}",
+                    f"Got {shortened(message)}",
                 )
             return text
         if not isinstance(content, bytes):
             raise _failure(
-                f"Binary frame payload is not bytes, it is {type(content)}", f"Got {brief(message)}"
+                f"Binary frame payload is not bytes, it is {type(content)}",
+                f"Got {shortened(message)}",
             )
         return content
 
@@ -264,12 +269,12 @@ class WebsocketCommunicator(ApplicationCommunicator):
         return f"has closed with code {self.close_code}{reason}"
 
     async def receive_json_from(self, timeout: float = 1, keep_running: bool | None = None) -> Any:
-        """Wait for a text frame with JSON, and return what it holds.
+        """Wait for a text frame with JSON, and return the decoded object.
 
         Raises:
-            TimeoutError: None came.
-            AssertionError: Something else came: a binary frame, or text that is not JSON (which
-                is a `json.JSONDecodeError`, too).
+            TimeoutError: No message came.
+            AssertionError: Another message came, such as a binary frame; or the text is not JSON
+                (then the error is also a `json.JSONDecodeError`).
         """
         options = {} if keep_running is None else {"keep_running": keep_running}
         text = await self.receive_from(timeout, **options)
@@ -288,38 +293,38 @@ class WebsocketCommunicator(ApplicationCommunicator):
     async def disconnect(
         self, code: int = 1000, timeout: float = 1, reason: str = "", *, must_end: bool = False
     ) -> None:
-        """Let the client leave, and wait for the application to end.
+        """Disconnect the client, and wait for the application to end.
 
         Args:
-            code: The close code that the application is told.
-            timeout: Seconds to wait for it at most; then it is cancelled.
-            reason: The reason that it is told.
+            code: The client's close code.
+            timeout: Seconds to wait at most; then the application is cancelled.
+            reason: The client's reason.
             must_end: As in `wait`.
 
         Raises:
-            TimeoutError: It did not end, and had to.
+            TimeoutError: The application did not end although `must_end` is set.
             Exception: The application has ended with this one.
         """
         message: Message = {"type": "websocket.disconnect", "code": code}
         await self.send_input({**message, "reason": reason} if reason else message)
-        # Subclasses that override it may know nothing but a timeout.
+        # An override in a subclass may take a timeout only.
         await self.wait(timeout, **({"must_end": True} if must_end else {}))
 
     async def assert_closed(self, code: int | None = None, timeout: float = 1) -> None:
         """Wait for the application to close the connection.
 
         Args:
-            code: The close code to expect; None for any.
+            code: The expected close code; None for any.
             timeout: Seconds to wait at most.
 
         Raises:
-            AssertionError: It sent something else, or closed with another code.
-            TimeoutError: It sent nothing.
+            AssertionError: It sent another message, or closed with another code.
+            TimeoutError: It sent no message.
         """
         if self.close_code is None or not self.output_queue.empty():
             message = await self.receive_output(timeout)
             if message["type"] != "websocket.close":
-                raise AssertionError(f"Expected the connection to close, got {brief(message)}")
+                raise AssertionError(f"Expected the connection to close, got {shortened(message)}")
         if code is not None and self.close_code != code:
             raise AssertionError(
                 f"Expected a close with code {code}, but the application {self._how_it_closed()}"
@@ -329,8 +334,8 @@ class WebsocketCommunicator(ApplicationCommunicator):
         """Ask for the connection, and expect that it is refused.
 
         Args:
-            status: The HTTP status to expect of a denial (see `denial_response`); None for a
-                refusal of any kind.
+            status: The expected HTTP status of a denial (see `denial_response`); None for any
+                kind of refusal.
             timeout: Seconds to wait at most.
 
         Raises:
@@ -360,7 +365,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
             raise AssertionError(f"The connection was refused: {self._refusal()}")
 
     async def _leave(self) -> None:
-        # As Daphne does: the client has confirmed the application's own code.
+        # As with Daphne, where the client confirms the application's own close code.
         code = 1000 if self.close_code is None else self.close_code
         await self.disconnect(code, timeout=self.context_timeout)
 

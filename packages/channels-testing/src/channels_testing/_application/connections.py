@@ -1,9 +1,17 @@
-"""Decide which database connections an application under test works with.
+"""Decide which database connections an application under test uses.
 
-It has connections of its own, as under a server, unless the test's transaction keeps something from
-them. Then the transaction is lent (see `_lent`) to the thread in which synchronous code runs, until
-the transaction ends. Under `async_to_sync` synchronous code runs in the test's own thread, and so
-in its transaction, as it does in Django's `TestCase` for all code.
+It uses connections of its own, as under a server, unless the test's transaction hides something
+from them. In that case the thread that runs synchronous code gets a lent connection (see
+`lent_connection`) that works in the test's transaction, until that transaction ends. Under
+`async_to_sync` synchronous code runs in the test's own thread, and so in its transaction, as all
+code does in Django's `TestCase`.
+
+Two things here depend on the inside of asgiref and Django, because neither offers another way:
+
+- `AsyncToSync.executors.current` names the executor in which asgiref runs the synchronous code of a
+  task. It is set for the application's task, which alone sees it.
+- In an event loop Django refuses database calls, and shows the connections of the task instead of
+  those of its thread. So the running loop is unset while the thread's connections are read.
 """
 
 import asyncio
@@ -22,14 +30,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from channels_core.forks import call_in_children
 from channels_testing._application.lent_connection import (
     LentConnection,
+    call_at_end_of_test,
+    hides_from_others,
     lend,
-    others_cannot_pass,
-    when_the_test_ends,
 )
 
 __all__ = [
     "connections_of_the_test",
-    "lend_what_others_cannot_see",
+    "lend_hidden_transactions",
     "lent_connections",
     "new_connections_closed",
 ]
@@ -37,52 +45,52 @@ __all__ = [
 
 @contextmanager
 def connections_of_the_test() -> Iterator[None]:
-    """Have this task, and what it starts, use the database as this module says.
+    """Let this task and the tasks that it starts use the connections that this module decides on.
 
-    Nothing here waits, so that there is nothing to clean up if the task is cancelled.
+    Nothing here is awaited, so a cancellation of the task needs no clean-up.
     """
     waiting: Executor | None = AsyncToSync.loop_thread_executors.get(asyncio.get_running_loop())
     if waiting is not None:
-        # Django's handler asks for a thread of its own otherwise; this is for the task alone.
-        executor = _InTheTestsThread(waiting)
+        # The test's thread waits in async_to_sync(), and runs what is submitted to `waiting`.
+        executor = _TestThreadExecutor(waiting)
         AsyncToSync.executors.current = executor
-        held = waiting.submit(_hold_here)
+        held = waiting.submit(_keep_open_here)
         try:
             yield
         finally:
-            held.add_done_callback(lambda done: _held.release(done.result()))
+            held.add_done_callback(lambda done: _kept_open.release(done.result()))
             executor.leave()
     else:
-        lend_what_others_cannot_see()
-        if any(one.in_atomic_block or _is_in_memory(one) for one in _of_the_loops_thread()):
-            # All synchronous code runs in that one thread: what is lent serves one at a time, and
-            # connections to a database in memory lock each other out.
+        lend_hidden_transactions()
+        if any(one.in_atomic_block or _is_in_memory(one) for one in _connections_of_this_thread()):
+            # All synchronous code has to run in one thread: a lent connection serves one call at a
+            # time, and connections to a database in memory lock each other out.
             AsyncToSync.executors.current = SyncToAsync.single_thread_executor
         yield
 
 
-def lend_what_others_cannot_see() -> None:
-    """Lend what the test's transactions keep from other connections, if this is its thread."""
+def lend_hidden_transactions() -> None:
+    """Lend the transactions of this thread that hide something from other connections."""
     loop = asyncio._get_running_loop()
-    here = _in_transaction(_of_the_loops_thread())
+    here = _in_transaction(_connections_of_this_thread())
     if not here:
         return
-    # Django refuses to be asked within an event loop.
+    # Django refuses database calls while an event loop runs.
     asyncio._set_running_loop(None)
     try:
-        _lend(one for one in here if one not in _lendings and others_cannot_pass(one))
+        _lend(one for one in here if one not in _lendings and hides_from_others(one))
     finally:
         asyncio._set_running_loop(loop)
 
 
 @contextmanager
 def lent_connections() -> Iterator[None]:
-    """Lend this thread's transactions to asgiref's thread, whatever they have written.
+    """Lend this thread's transactions to asgiref's thread, whether or not they hide something.
 
-    What Django's asynchronous interface has opened there is closed in the end: nobody else would,
-    and a test database with a connection to it cannot be dropped.
+    At the end the connections that Django's asynchronous interface has opened there are closed.
+    Nothing else closes them, and a test database cannot be dropped while it has a connection.
     """
-    here = _in_transaction(_of_the_loops_thread())
+    here = _in_transaction(_connections_of_this_thread())
     _lend(one for one in here if one not in _lendings)
     try:
         yield
@@ -94,24 +102,25 @@ def lent_connections() -> Iterator[None]:
 
 @contextmanager
 def new_connections_closed() -> Iterator[None]:
-    """Close the connections that are opened meanwhile in this thread, however long they may live.
+    """Close the connections that are opened in this thread in the meantime.
 
-    Nobody else would, and a test database with a connection to it cannot be dropped.
+    Nothing else closes them, and a test database cannot be dropped while it has a connection.
     """
-    before = {one.alias for one in _initialized() if one.connection is not None}
+    before = {one.alias for one in _visible_connections() if one.connection is not None}
     try:
         yield
     finally:
-        for connection in _initialized():
+        for connection in _visible_connections():
             if connection.alias not in before:
                 connection.close()
 
 
-class _Held:
-    """The connections that are not closed, however old they are, and how often they are held.
+class _KeptOpen:
+    """The connections of the test that must not be closed, with a count of who needs them.
 
-    What closes connections between two requests asks each one whether it is still of use. In a
-    test it is: its transaction, or a database in memory, would go with it.
+    Between two requests Django closes connections that are too old. In a test that would end the
+    test's transaction, or a database in memory. So the methods that close are replaced, on these
+    connections alone.
     """
 
     def __init__(self) -> None:
@@ -125,10 +134,10 @@ class _Held:
         with self._lock:
             for connection in held:
                 self._counts[connection] += 1
-                # Over the methods of its class, for this connection alone.
-                vars(connection)["close_if_unusable_or_obsolete"] = _keep_open
+                # An attribute of the instance hides the method of its class.
+                vars(connection)["close_if_unusable_or_obsolete"] = _do_nothing
                 if connection.in_atomic_block:
-                    vars(connection)["close"] = _keep_open
+                    vars(connection)["close"] = _do_nothing
 
     def release(self, held: Iterable[BaseDatabaseWrapper]) -> None:
         with self._lock:
@@ -143,8 +152,8 @@ class _Held:
 _CLOSING: Final = ("close_if_unusable_or_obsolete", "close")
 
 
-def _keep_open() -> None:
-    """Stand where Django closes a connection."""
+def _do_nothing() -> None:
+    """Do nothing, in the place of a method that closes a connection."""
 
 
 class _Lending:
@@ -158,21 +167,23 @@ class _Lending:
         self._ended = False
 
     def begin(self) -> None:
-        """Put it in the place of the thread's own connection; called in that thread."""
+        """Replace the connection of asgiref's thread by the lent one; called in that thread."""
         with self._lock:
             if not self._ended:
                 alias = self._owner.alias
-                self._own = next((one for one in _initialized() if one.alias == alias), None)
+                self._own = next(
+                    (one for one in _visible_connections() if one.alias == alias), None
+                )
                 connections[alias] = self._lent = lend(self._owner)
 
     def end(self) -> None:
-        """End it at once; the thread, which may be at work, gets its own connection back later."""
+        """End it at once. The thread, which may be busy, gets its own connection back later."""
         _lendings.pop(self._owner, None)
         with self._lock:
             already, self._ended = self._ended, True
         if self._lent is not None and not already:
             self._lent.end()
-            with suppress(RuntimeError):  # At the end of the interpreter threads take no more.
+            with suppress(RuntimeError):  # At the end of the interpreter a thread takes no calls.
                 SyncToAsync.single_thread_executor.submit(self._put_back)
 
     def _put_back(self) -> None:
@@ -181,103 +192,105 @@ class _Lending:
             connections[self._owner.alias] = self._own
 
 
-class _InTheTestsThread(Executor):
-    """Run synchronous code in the test's thread, for one application.
+class _TestThreadExecutor(Executor):
+    """Run the synchronous code of one application in the test's thread.
 
-    There it works in the test's transaction, as in a `TestCase`. Only Django's handler asks for a
-    thread of its own, where its views would have connections of their own. So it has here too; but
-    if the test's transaction keeps something from them, that is lent in their place.
+    There it works in the test's transaction, as in a `TestCase`. An exception is Django's handler,
+    which asks for a thread of its own: under a server its views have connections of their own. They
+    have them here as well, or a lent connection if the test's transaction hides something.
     """
 
     def __init__(self, waiting: Executor) -> None:
         self._waiting = waiting
-        self._apart: dict[BaseDatabaseWrapper, BaseDatabaseWrapper] = {}
+        self._own_connections: dict[BaseDatabaseWrapper, BaseDatabaseWrapper] = {}
 
     def __getattr__(self, name: str) -> Any:
-        # asgiref goes on to it from executors whose thread no longer waits.
+        # asgiref reads attributes of its own executors, such as the one to use next.
         return getattr(self._waiting, name)
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         if SyncToAsync.thread_sensitive_context.get(None):
-            return self._waiting.submit(self._call_apart, call, *args, **kwargs)
+            return self._waiting.submit(self._call_with_own_connections, call, *args, **kwargs)
         return self._waiting.submit(call, *args, **kwargs)
 
-    def _call_apart(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        owners = _in_transaction(_initialized())
+    def _call_with_own_connections(
+        self, call: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Any:
+        owners = _in_transaction(_visible_connections())
         for owner in owners:
-            connections[owner.alias] = self._get_apart(owner)
+            connections[owner.alias] = self._own_connection(owner)
         try:
             return call(*args, **kwargs)
         finally:
             for owner in owners:
                 connections[owner.alias] = owner
 
-    def _get_apart(self, owner: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-        apart = self._apart.get(owner)
-        if not isinstance(apart, LentConnection) and others_cannot_pass(owner):
+    def _own_connection(self, owner: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+        apart = self._own_connections.get(owner)
+        if not isinstance(apart, LentConnection) and hides_from_others(owner):
             self._close(apart)
             apart = lend(owner)
-            when_the_test_ends(owner, apart.end)
+            call_at_end_of_test(owner, apart.end)
         elif apart is None:
             apart = connections.create_connection(owner.alias)
-        self._apart[owner] = apart
+        self._own_connections[owner] = apart
         return apart
 
     def leave(self) -> None:
-        """Close what was opened, in the test's thread, when it comes to it."""
-        with suppress(RuntimeError):  # It no longer waits.
+        """Let the test's thread close the connections that were opened there."""
+        with suppress(RuntimeError):  # The thread no longer waits for calls.
             self._waiting.submit(self._close_all)
 
     def _close_all(self) -> None:
-        for connection in self._apart.values():
+        for connection in self._own_connections.values():
             self._close(connection)
 
     @staticmethod
     def _close(connection: BaseDatabaseWrapper | None) -> None:
         if connection is not None and not isinstance(connection, LentConnection):
-            # The base's: that of SQLite does not close what is in memory.
+            # The base's method: that of SQLite does not close a database in memory.
             BaseDatabaseWrapper.close(connection)
 
 
-_held: Final = _Held()
-# Without the thread that may have had it.
-call_in_children(_held.make_lock)
+_kept_open: Final = _KeptOpen()
+# In a forked process the thread that held the lock does not exist.
+call_in_children(_kept_open.make_lock)
 _lendings: Final[dict[BaseDatabaseWrapper, _Lending]] = {}
 
 
 def _lend(owners: Iterable[BaseDatabaseWrapper]) -> None:
     for owner in owners:
         lending = _lendings[owner] = _Lending(owner)
-        when_the_test_ends(owner, lending.end)
+        call_at_end_of_test(owner, lending.end)
         SyncToAsync.single_thread_executor.submit(lending.begin)
 
 
-def _initialized() -> list[BaseDatabaseWrapper]:
-    """Return the connections of this thread; none in a program without settings."""
+def _visible_connections() -> list[BaseDatabaseWrapper]:
+    """Return the connections that Django shows here; an empty list without settings."""
     try:
         return list(connections.all(initialized_only=True))
     except ImproperlyConfigured:
         return []
 
 
-def _hold_here() -> list[BaseDatabaseWrapper]:
-    here = _initialized()
-    _held.hold(here)
+def _keep_open_here() -> list[BaseDatabaseWrapper]:
+    here = _visible_connections()
+    _kept_open.hold(here)
     return here
 
 
 def _close_here() -> None:
-    for connection in _initialized():
+    for connection in _visible_connections():
         connection.close()
 
 
-def _of_the_loops_thread() -> list[BaseDatabaseWrapper]:
-    """Return this thread's connections, also in an event loop."""
+def _connections_of_this_thread() -> list[BaseDatabaseWrapper]:
+    """Return this thread's connections, even while an event loop runs in it."""
     loop = asyncio._get_running_loop()
-    # In an event loop, Django shows the connections of a task, and not those of its thread.
+    # In an event loop Django shows the connections of the task instead.
     asyncio._set_running_loop(None)
     try:
-        return _initialized()
+        return _visible_connections()
     finally:
         asyncio._set_running_loop(loop)
 

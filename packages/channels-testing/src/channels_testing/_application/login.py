@@ -1,4 +1,8 @@
-"""Sessions and logins for connections under test, made by Django's own test client."""
+"""Log the client of a connection in, by Django's own test client.
+
+The session is stored in the database, and the client gets its cookie. Consumers without middleware
+around them would not read a cookie, so they find the session and the user in their scope.
+"""
 
 import sys
 from collections.abc import Mapping
@@ -21,13 +25,13 @@ __all__ = ["Login"]
 
 @dataclass
 class Login:
-    """Who the client of a connection is, and what its session holds.
+    """The user and the session of a connection's client.
 
     Attributes:
-        user: Who is logged in; None for nobody, as is `AnonymousUser()`.
+        user: The user who is logged in; None or `AnonymousUser()` for a client without a login.
         backend: Dotted path of the backend that authenticated the user; None for the first of
             `AUTHENTICATION_BACKENDS` that can load users.
-        session: What else the session holds; None for nothing.
+        session: Further values of the session; None if there are none.
     """
 
     user: Any = None
@@ -35,19 +39,19 @@ class Login:
     session: Mapping[str, Any] | None = None
 
     async def enter(self, scope: Scope, application: Any) -> None:
-        """Store the session, and give the client the cookie for it.
+        """Store the session, and give the client its cookie.
 
-        If nothing around the consumer reads the cookie, the scope gets what it stands for. The
-        user is in the scope as well where a program's own middleware may be around the consumer:
-        it may keep a user that is there, and know nothing of the cookie.
+        The scope gets the session and the user as well if no middleware around the consumer reads
+        the cookie. It gets the user if a program's own middleware is around the consumer, which may
+        read `scope["user"]` instead of the cookie.
 
         Args:
-            scope: Changed in place. Middleware takes a session or a user that it holds already
-                for settled: they become those of this login.
-            application: What is to serve the connection.
+            scope: Changed in place. A session or user that it already has is replaced, since
+                middleware would keep it.
+            application: The application that will serve the connection.
 
         Raises:
-            TypeError: The user is none that can be logged in.
+            TypeError: The user cannot be logged in.
             ValueError: The user has not been saved.
         """
         if self.user is None and self.session is None:
@@ -65,11 +69,11 @@ class Login:
                 scope[key] = value
 
     def _make_session(self, bare: bool) -> Any:
-        """Store a session if one is needed; otherwise return None.
+        """Store a session and return it; return None if the client needs none.
 
         Source: `django.test.Client.force_login`.
         """
-        # Also by a lazy user that is looked up.
+        # A lazy user opens a connection when it is first read.
         with new_connections_closed():
             logs_in = self._logs_in(bare)
             if not logs_in and self.session is None:
@@ -83,7 +87,7 @@ class Login:
             return session
 
     def _logs_in(self, bare: bool) -> bool:
-        """Tell whether the session is to have a user."""
+        """Return whether the session needs the user."""
         user = self.user
         if user is None or getattr(user, "is_anonymous", False) is True:
             return False
@@ -95,24 +99,24 @@ class Login:
         if isinstance(user, Model):
             raise ValueError(f"{expected} one that is not in the database; save it: {user!r:.200}")
         raise TypeError(
-            f"{expected} {user!r:.200}. Anything else can be given to consumers that have no "
-            "middleware around them only"
+            f"{expected} {user!r:.200}. Other objects work only for consumers without middleware "
+            "around them"
         )
 
 
 def _reads_no_cookie(application: Any, kind: Any) -> bool:
-    """Tell whether nothing but routers is around the consumers that serve this type of scope."""
+    """Return whether only routers are around the consumers that serve this type of scope."""
     match application:
         case ProtocolTypeRouter():
             return _reads_no_cookie(application.application_mapping.get(kind), kind)
         case URLRouter():
             return all(_reads_no_cookie(route.callback, kind) for route in application.routes)
-    # An application made of a consumer class, or the class.
+    # A consumer class, or the application that its as_asgi() returned.
     return hasattr(application, "consumer_class") or hasattr(application, "as_asgi")
 
 
 def _may_ignore_cookie(application: Any, kind: Any) -> bool:
-    """Tell whether some consumer may be served without a look at the user of the session."""
+    """Return whether some consumer may be served without reading the session's user."""
     return any(
         place.is_last and not any(map(_looks_up_users, place.around))
         for place in walk(application)
@@ -121,7 +125,7 @@ def _may_ignore_cookie(application: Any, kind: Any) -> bool:
 
 
 def _looks_up_users(application: Any) -> bool:
-    """Tell whether this is the middleware of Channels, and no subclass with a way of its own."""
+    """Return whether this is the middleware of Channels, or a subclass that works like it."""
     auth: Any = sys.modules.get("channels_auth.auth")
     if auth is None or not isinstance(application, auth.AuthMiddleware):
         return False

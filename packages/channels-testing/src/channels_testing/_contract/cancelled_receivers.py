@@ -1,24 +1,25 @@
-"""What a channel layer does for receivers: the clauses of the contract on a cancelled one."""
+"""The clauses of the contract on calls of `receive` that are cancelled."""
 
 import asyncio
 
 from channels_testing._contract.contract import MARK, Contract, Layer, clause, expect
 
-__all__ = ["Receivers"]
+__all__ = ["CancelledReceivers"]
 
 ROOM = "contract.room"
 
-# By how many turns of the event loop to be later the next time: quickly at first, then back and
-# forth.
+# How many turns of the event loop later the next cancellation comes: `_CLIMB` at first, until a
+# cancellation is too late; then `_BACK` turns earlier after each late one, and one turn later after
+# each other.
 _CLIMB, _BACK = 4, 3
 
 
-class Receivers(Contract):
-    """A receiver that goes away takes nothing along."""
+class CancelledReceivers(Contract):
+    """A `receive` that is cancelled does not lose a message."""
 
     @clause
     async def test_a_cancelled_receive_takes_nothing(self) -> None:
-        """After a `receive` was cancelled, the next message is there for the next `receive`."""
+        """A message that is sent after a `receive` was cancelled goes to the next `receive`."""
         layer = await self.layer()
         channel = await layer.new_channel()
         await self.give_up(layer, channel)
@@ -28,7 +29,7 @@ class Receivers(Contract):
 
     @clause
     async def test_a_cancelled_receive_on_a_name_takes_nothing(self) -> None:
-        """The same for a channel by name, as a worker that stops leaves it to another."""
+        """The same for a channel by name, as when a worker stops and another one goes on."""
         layer = await self.layer()
         await self.give_up(layer, "contract.jobs")
         await layer.send("contract.jobs", {"type": "a"})
@@ -50,7 +51,7 @@ class Receivers(Contract):
 
     @clause
     async def test_a_cancelled_receive_leaves_the_others(self) -> None:
-        """When one of two that wait on a channel is cancelled, the other gets the message."""
+        """If one of two calls that wait on a channel is cancelled, the other gets the message."""
         layer = await self.layer()
         channel = await layer.new_channel()
         tasks = [self.receiving(layer, channel) for _ in range(2)]
@@ -61,7 +62,7 @@ class Receivers(Contract):
 
     @clause
     async def test_a_message_survives_its_receiver(self) -> None:
-        """A message that is on its way to a `receive` as that is cancelled is not lost."""
+        """A message that arrives just as `receive` is cancelled is not lost."""
         layer = await self.layer()
         await self.race(layer, await layer.new_channel())
 
@@ -72,13 +73,13 @@ class Receivers(Contract):
         await self.race(layer, "contract.jobs")
 
     async def give_up(self, layer: Layer, channel: str) -> None:
-        """Begin to receive, and cancel it."""
+        """Start to receive, and cancel the call."""
         waiting = self.receiving(layer, channel)
         await self.until_waiting()
         await self.cancel(waiting)
 
     async def cancel(self, task: asyncio.Task[object]) -> None:
-        """Cancel a receive that waits."""
+        """Cancel a `receive` that waits."""
         task.cancel()
         await asyncio.wait([task], timeout=self.timeout)
         if not task.done():
@@ -93,7 +94,7 @@ class Receivers(Contract):
             )
 
     async def race(self, layer: Layer, channel: str) -> None:
-        """Cancel receivers about when a message reaches them, and look for the message."""
+        """Cancel each `receive` about when a message reaches it, and look for the message."""
         turns, step = 0, _CLIMB
         for number in range(self.races):
             message = {"type": "a", "number": number}
@@ -112,5 +113,5 @@ class Receivers(Contract):
                 turns += step
             else:
                 expect(await waiting, message, "what was received")
-                # It came too late: from here on stay about the turn that it takes.
+                # The cancellation came too late: from here on stay close to that turn.
                 turns, step = max(0, turns - _BACK), 1

@@ -1,4 +1,4 @@
-"""How much a channel layer holds: the clauses of the contract on capacity."""
+"""The clauses of the contract on the capacity of channels."""
 
 import re
 from contextlib import suppress
@@ -10,7 +10,7 @@ __all__ = ["Capacity"]
 
 
 class Capacity(Contract):
-    """Capacity, as the layer tells it, or else as it was asked for."""
+    """Capacity: the attribute of the layer, or else the option that it was made with."""
 
     @clause
     async def test_a_full_channel_refuses(self) -> None:
@@ -21,7 +21,7 @@ class Capacity(Contract):
 
     @clause
     async def test_a_full_channel_keeps_what_it_has(self) -> None:
-        """What does not fit into a full channel does not push out what waits there."""
+        """A message to a full channel does not replace one that waits there."""
         layer = await self.layer(capacity=3)
         channel = await layer.new_channel()
         await self.fill(layer, channel, self.setting(layer, "capacity", 3))
@@ -31,7 +31,7 @@ class Capacity(Contract):
 
     @clause
     async def test_a_message_taken_makes_room(self) -> None:
-        """A full channel takes another message after one was received."""
+        """A full channel accepts another message after one was received."""
         layer = await self.layer(capacity=3)
         channel = await layer.new_channel()
         await self.fill(layer, channel, self.setting(layer, "capacity", 3))
@@ -40,7 +40,7 @@ class Capacity(Contract):
 
     @clause
     async def test_a_full_channel_leaves_others_free(self) -> None:
-        """A channel that nobody reads takes no room from the others."""
+        """A full channel does not reduce the capacity of another channel."""
         layer = await self.layer(capacity=3)
         full, other = await layer.new_channel(), await layer.new_channel()
         await self.fill(layer, full, self.setting(layer, "capacity", 3))
@@ -49,7 +49,7 @@ class Capacity(Contract):
 
     @clause
     async def test_a_slow_receiver_loses_nothing_to_others(self) -> None:
-        """What waits in a channel stays there while the receivers of others are at work."""
+        """Messages wait in their channel while other channels are being read."""
         layer = await self.layer(capacity=3)
         capacity = self.setting(layer, "capacity", 3)
         slow, quick = await layer.new_channel(), await layer.new_channel()
@@ -64,7 +64,7 @@ class Capacity(Contract):
 
     @clause
     async def test_capacity_by_pattern(self) -> None:
-        """`channel_capacity` gives channels whose name matches a glob a capacity of their own."""
+        """`channel_capacity` sets the capacity of channels whose name matches a glob."""
         layer = await self.layer(capacity=5, channel_capacity={"contract.narrow.*": 2})
         await self.expect_capacity(layer, "contract.narrow.a", 2)
         for _ in range(3):
@@ -81,7 +81,7 @@ class Capacity(Contract):
 
     @clause
     async def test_a_group_passes_over_full_channels(self) -> None:
-        """`group_send` raises nothing where a member is full, and the others get the message."""
+        """`group_send` does not fail if a member is full, and the other members get the message."""
         layer = await self.layer("groups", capacity=3)
         full, other = await layer.new_channel(), await layer.new_channel()
         await self.fill(layer, full, self.setting(layer, "capacity", 3))
@@ -92,7 +92,7 @@ class Capacity(Contract):
 
     @clause
     async def test_a_group_drops_what_is_too_much(self) -> None:
-        """A member that was full does not get the group's message later."""
+        """A member that was full does not get the message of the group later."""
         layer = await self.layer("groups", capacity=3)
         capacity = self.setting(layer, "capacity", 3)
         channel = await layer.new_channel()
@@ -104,7 +104,7 @@ class Capacity(Contract):
             await self.expect_next(layer, channel, expected, "what waited in the full channel")
         await self.expect_nothing(layer, channel, "after what the channel had room for")
 
-    # What they are written with
+    # Steps of these clauses
 
     async def fill(self, layer: Layer, channel: str, capacity: int) -> None:
         """Send as many messages as a channel holds."""
@@ -118,7 +118,7 @@ class Capacity(Contract):
                 ) from error
 
     async def expect_capacity(self, layer: Layer, channel: str, capacity: int) -> None:
-        """Fill a channel, and fail unless it refuses one message more."""
+        """Fill a channel, and fail unless it rejects one message more."""
         await self.fill(layer, channel, capacity)
         try:
             await layer.send(channel, {"type": "too much"})

@@ -1,4 +1,10 @@
-"""Run the clauses of a contract: each in an event loop of its own, on layers made for it."""
+"""Run the clauses of a contract, and give them what they are written with.
+
+A clause is a coroutine method that `clause` turns into a plain test function. The test runs it in
+an event loop of its own (`Contract.run_clause`), on layers that the author's `make_layer` makes.
+When the clause has ended, calls that still wait are cancelled, the layers are closed, and the
+result is compared with the author's `deviations`.
+"""
 
 import asyncio
 import difflib
@@ -11,19 +17,19 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 from asgiref.sync import async_to_sync
 
 from channels_core.layers import has_groups
-from channels_testing._contract.first_difference import difference
+from channels_testing._contract.first_difference import first_difference
 
 __all__ = ["MARK", "Contract", "Layer", "LayerNotMadeError", "clause", "expect"]
 
-# Any: a layer need not derive from a base of ours, and some answer through `__getattr__`.
+# Any: a layer need not inherit from a base of ours, and some answer through `__getattr__`.
 Layer: TypeAlias = Any
 
-#: The message that comes next where nothing else is to come.
+#: A message that is sent to show that no other one waits before it.
 MARK: Final = {"type": "contract.mark"}
 
 
 class LayerNotMadeError(Exception):
-    """`make_layer` made nothing to test, which is no deviation of the layer."""
+    """`make_layer` failed. This does not count as a deviation of the layer."""
 
 
 C = TypeVar("C", bound="Contract")
@@ -31,11 +37,11 @@ T = TypeVar("T")
 
 
 def clause(statement: Callable[[C], Coroutine[Any, Any, None]]) -> Callable[[C], None]:
-    """Make a test of a statement: a plain function, for any runner and any of its plugins."""
+    """Turn a coroutine method into a test: a plain function, which any test runner can call."""
 
     @functools.wraps(statement)
     def test(contract: C) -> None:
-        # Keeps pytest from showing this frame: what failed is said elsewhere.
+        # Hides this frame in pytest's output: the failure is in another one.
         __tracebackhide__ = True
         contract.run_clause(statement)
 
@@ -44,14 +50,17 @@ def clause(statement: Callable[[C], Coroutine[Any, Any, None]]) -> Callable[[C],
 
 
 def expect(got: object, expected: object, what: str) -> None:
-    """Raise an AssertionError that says what differs, if the two do, in a type or a value."""
+    """Raise an AssertionError that names the first difference in type or value, if there is one."""
     __tracebackhide__ = True
-    if found := difference(got, expected):
+    if found := first_difference(got, expected):
         raise AssertionError(f"{what}: {found}")
 
 
 class Contract:
-    """What makes and looks after the layers of a clause; see `channels_testing.layers`."""
+    """The base of all clauses: makes layers, runs clauses and cleans up after them.
+
+    The public attributes are described in `channels_testing.layers.ChannelLayerContract`.
+    """
 
     deviations: ClassVar[Mapping[str, str]] = {}
     shared: ClassVar[bool] = False
@@ -63,17 +72,18 @@ class Contract:
     races: ClassVar[int] = 60
     idle: ClassVar[float] = 6
 
-    # The seconds after which to give up on what has to end when a clause does.
+    # Seconds to wait, after a clause, for cancelled calls and for layers that are being closed.
     _patience: ClassVar[float] = 10
 
+    # The layers that the current clause has made, and the calls that it has started.
     _made: list[Layer]
     _tasks: list[asyncio.Task[Any]]
 
     def __init_subclass__(cls, **kwargs: object) -> None:
-        """Refuse deviations that name no clause, or give no reason."""
+        """Reject deviations without a reason, and those that do not name a clause."""
         super().__init_subclass__(**kwargs)
         clauses = cls.clauses()
-        # An author need not have a type checker.
+        # `object`: an author may have written something else than the annotation asks for.
         given: Mapping[str, object] = cls.deviations
         for name, reason in given.items():
             if name not in clauses:
@@ -93,14 +103,14 @@ class Contract:
         """Return the names of all clauses, sorted."""
         return [name for name in dir(cls) if hasattr(getattr(cls, name), "is_clause")]
 
-    # What an author fills
+    # Methods that an author writes or overrides
 
     def make_layer(self, **options: Any) -> Layer | Awaitable[Layer]:
         """Make a layer; may be a coroutine method.
 
         Args:
-            options: Of `expiry`, `capacity`, `channel_capacity` and `group_expiry` those that
-                the clause is about; the rest is as a program has it by default.
+            options: The options that the clause is about: `expiry`, `capacity`, `channel_capacity`
+                or `group_expiry`. All others should have the layer's defaults.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must have a method make_layer(self, **options) that returns "
@@ -108,34 +118,34 @@ class Contract:
         )
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass for the layers. Override it for a layer that takes a clock of yours."""
+        """Let time pass for the layers. Override it if the layer takes a clock of yours."""
         if seconds > self.limit:
             raise AssertionError(
-                f"pass_time({seconds}): expected to wait no longer than `limit`, {self.limit} s. A "
-                "layer that tells so long an `expiry` or `group_expiry` has ignored the short one "
-                "that it was made with: let it heed that, or pass_time() set a clock of yours"
+                f"pass_time({seconds}): expected to wait no longer than `limit`, {self.limit} s. "
+                "The layer has such a long `expiry` or `group_expiry` because it ignored the short "
+                "one that make_layer() was given: use it, or let pass_time() set a clock of yours"
             )
         await asyncio.sleep(seconds)
 
     async def close_layer(self, layer: Layer) -> None:
-        """Leave nothing of a layer after a clause: `flush()` and `close()`, where there are."""
+        """Clean up a layer after a clause: call `flush()` and `close()` if it has them."""
         if "flush" in layer.extensions:
             await layer.flush()
         close = getattr(layer, "close", None)
         if close is not None and inspect.isawaitable(result := close()):
             await result
 
-    # What the clauses are written with
+    # Methods that clauses are written with
 
     async def layer(self, *extensions: str, **options: Any) -> Layer:
         """Make a layer for a clause.
 
         Raises:
-            unittest.SkipTest: It does not list one of the extensions.
-            LayerNotMadeError: `make_layer` failed, or what it returned is no layer.
+            unittest.SkipTest: The layer lacks one of the extensions.
+            LayerNotMadeError: `make_layer` failed, or did not return a layer.
         """
         if extensions and options:
-            # A layer that lacks the extension need not know the options that go with it.
+            # Checked first, since a layer without the extension may not know its options.
             self._require(await self._make({}), extensions)
         layer = await self._make(options)
         self._require(layer, extensions)
@@ -170,7 +180,7 @@ class Contract:
         """Return a method that not every layer has.
 
         Raises:
-            unittest.SkipTest: It has none of that name.
+            unittest.SkipTest: The layer lacks the method.
         """
         method: Callable[..., Any] | None = getattr(layer, name, None)
         if method is None:
@@ -178,31 +188,31 @@ class Contract:
         return method
 
     def setting(self, layer: Layer, name: str, asked: Any) -> Any:
-        """Return a setting as the layer tells it, or as it was asked for if it does not."""
+        """Return an attribute of the layer, or the value that was asked for if it has none."""
         return getattr(layer, name, asked)
 
     def receiving(self, layer: Layer, channel: str) -> asyncio.Task[Any]:
-        """Start to receive; what still waits when the clause ends is cancelled."""
+        """Start to receive, in a task that is cancelled if it still waits when the clause ends."""
         return self.started(layer.receive(channel))
 
     def started(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a call; if it is still at it when the clause ends it is cancelled."""
+        """Start a call, in a task that is cancelled if it still runs when the clause ends."""
         task = asyncio.create_task(call)
         self._tasks.append(task)
         return task
 
     async def until_waiting(self) -> None:
-        """Let calls that were started come so far that they wait, and messages arrive."""
+        """Give calls that were started the time to wait, and messages the time to arrive."""
         await asyncio.sleep(self.latency)
 
     async def received(self, layer: Layer, channel: str) -> Any:
-        """Receive, or fail after a time-out."""
+        """Receive a message, or fail after the time-out."""
         return await self.result(self.receiving(layer, channel), channel)
 
     async def result(self, task: Awaitable[Any], channel: str) -> Any:
-        """Wait for what a call of receive() returns, or fail after a time-out."""
+        """Wait for the result of a call of receive(), or fail after the time-out."""
         waiting = asyncio.ensure_future(task)
-        # Unlike asyncio.timeout() it does not wait for a call that ignores its cancellation.
+        # Not asyncio.timeout(), which would wait for a call that ignores its cancellation.
         done, _ = await asyncio.wait([waiting], timeout=self.timeout)
         if not done:
             raise AssertionError(
@@ -211,12 +221,12 @@ class Contract:
         return waiting.result()
 
     async def expect_next(self, layer: Layer, channel: str, expected: object, what: str) -> None:
-        """Receive, and fail unless it is the expected message."""
+        """Receive a message, and fail unless it is the expected one."""
         __tracebackhide__ = True
         expect(await self.received(layer, channel), expected, what)
 
     async def expect_nothing(self, layer: Layer, channel: str, what: str) -> None:
-        """Fail if a message waits in a channel: whatever waits comes before one sent now."""
+        """Fail if a message waits in a channel: it would come before one that is sent now."""
         __tracebackhide__ = True
         await layer.send(channel, MARK)
         await self.expect_next(layer, channel, MARK, what)
@@ -233,10 +243,10 @@ class Contract:
 
         return await asyncio.to_thread(as_synchronous_code_does)
 
-    # How a clause is run
+    # Running a clause
 
     def run_clause(self: C, statement: Callable[[C], Coroutine[Any, Any, None]]) -> None:
-        """Run a clause and hold it against the deviations."""
+        """Run a clause, and compare the result with the deviations."""
         __tracebackhide__ = True
         reason = self.deviations.get(statement.__name__)
         case = _case(self)
@@ -251,18 +261,18 @@ class Contract:
                 error.add_note(f"When the clause ended: {end_error!r}")
             if reason is None or not is_deviation:
                 if reason is not None and case is not None:
-                    # Raised here it would count as the failure that is expected.
+                    # Raised here, unittest would count it as the expected failure.
                     case.addCleanup(_raise, error)
                     return
                 raise error
             said = f"{reason} ({type(error).__name__}: {error})"
             if case is not None:
                 raise AssertionError(said) from error
-            # Only who lists deviations needs it, and has it.
+            # Imported here, since only contracts with deviations need pytest.
             import pytest
 
             pytest.xfail(said)
-        # A unittest.TestCase has that as an unexpected success.
+        # In a unittest.TestCase this is an unexpected success, which unittest reports itself.
         if reason is not None and case is None:
             raise AssertionError(
                 f"{statement.__name__} is in `deviations` ({reason}) and yet the layer keeps it: "
@@ -271,7 +281,7 @@ class Contract:
 
     @property
     def __unittest_expecting_failure__(self) -> bool:
-        """Tell unittest.TestCase.run(), where the class is also such a case."""
+        """Whether the test is a deviation, for `TestCase.run()` if the class is a TestCase too."""
         case = _case(self)
         return case is not None and case.id().split(".")[-1] in self.deviations
 
@@ -283,7 +293,7 @@ class Contract:
             error, end_errors, stuck = runner.run(self._run_and_end(statement))
         finally:
             if stuck:
-                # The runner would wait for them without an end.
+                # Some task ignores its cancellation, and the runner would wait for it for ever.
                 runner.get_loop().close()
                 asyncio.set_event_loop(None)
             else:
@@ -303,7 +313,7 @@ class Contract:
         return error, end_errors, stuck
 
     async def _end(self) -> tuple[list[BaseException], bool]:
-        """Leave nothing; return what went wrong, and whether something still runs."""
+        """Clean up after a clause; return the errors, and whether a task still runs."""
         errors: list[BaseException] = []
         if left := await self._cancel_all(self._tasks):
             errors.append(
@@ -322,21 +332,21 @@ class Contract:
         return errors, bool(await self._cancel_all(others))
 
     async def _cancel_all(self, tasks: list[asyncio.Task[Any]]) -> str:
-        """Cancel tasks, and return those that do not end of it."""
+        """Cancel tasks, and return the names of those that do not end."""
         if not tasks:
             return ""
         for task in tasks:
             task.cancel()
         done, pending = await asyncio.wait(tasks, timeout=self._patience)
         for task in done:
-            # Asked for, or else Python complains that nobody did.
+            # Retrieved, or else asyncio logs that it was never retrieved.
             if not task.cancelled():
                 task.exception()
         return ", ".join(sorted(repr(task.get_coro()) for task in pending))
 
 
 def _offers(layer: Layer, extension: str) -> bool:
-    # Whether a layer has groups is decided in one place.
+    # Core owns the decision whether a layer has groups.
     return has_groups(layer) if extension == "groups" else extension in layer.extensions
 
 
@@ -345,7 +355,7 @@ def _case(contract: object) -> unittest.TestCase | None:
 
 
 def _error(task: asyncio.Task[None], what: str, time: str) -> BaseException | None:
-    """Return what went wrong in a task that was to end by now."""
+    """Return the error of a task that had to end by now, or None."""
     if not task.done():
         return AssertionError(f"{what}: expected an end, got none within {time}")
     if task.cancelled():

@@ -1,4 +1,4 @@
-"""How long a channel layer keeps things: the clauses of the contract on expiry."""
+"""The clauses of the contract on the expiry of messages and memberships."""
 
 from channels_core.exceptions import ChannelFull
 from channels_testing._contract.contract import MARK, Contract, clause
@@ -7,7 +7,7 @@ __all__ = ["Expiry"]
 
 
 class Expiry(Contract):
-    """Expiry of messages and memberships, as the layer tells it, or else as it was asked for."""
+    """Expiry: the attributes of the layer, or else the options that it was made with."""
 
     @clause
     async def test_a_message_expires(self) -> None:
@@ -29,7 +29,7 @@ class Expiry(Contract):
 
     @clause
     async def test_each_message_expires_by_itself(self) -> None:
-        """A message expires though a newer one waits behind it, and the newer one does not."""
+        """A message expires without the newer ones that wait behind it."""
         layer = await self.layer(expiry=4 * self.expiry)
         expiry = self.setting(layer, "expiry", 4 * self.expiry)
         channel = await layer.new_channel()
@@ -41,7 +41,7 @@ class Expiry(Contract):
 
     @clause
     async def test_an_expired_message_makes_room(self) -> None:
-        """A channel that was full takes messages again when those in it have expired."""
+        """A full channel accepts messages again once its messages have expired."""
         layer = await self.layer(expiry=self.expiry, capacity=3)
         channel = await layer.new_channel()
         for _ in range(self.setting(layer, "capacity", 3)):
@@ -57,7 +57,7 @@ class Expiry(Contract):
 
     @clause
     async def test_a_membership_expires(self) -> None:
-        """A channel is no longer in a group when `group_expiry` has passed since it joined."""
+        """A channel is no longer in a group once `group_expiry` has passed since it joined."""
         layer = await self.layer("groups", group_expiry=self.expiry)
         channel = await layer.new_channel()
         await layer.group_add("contract.room", channel)
@@ -67,7 +67,7 @@ class Expiry(Contract):
 
     @clause
     async def test_a_membership_can_be_renewed(self) -> None:
-        """`group_add` of a member lets its time begin anew."""
+        """`group_add` of a member starts its `group_expiry` again."""
         layer = await self.layer("groups", group_expiry=4 * self.expiry)
         expiry = self.setting(layer, "group_expiry", 4 * self.expiry)
         channel = await layer.new_channel()

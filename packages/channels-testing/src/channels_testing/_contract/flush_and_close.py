@@ -1,21 +1,21 @@
-"""How a channel layer ends things: the clauses of the contract on flushing and leaving."""
+"""The clauses of the contract on `flush()`, `forget_channel()` and `close()`."""
 
 import asyncio
 
 from channels_core.layers import has_groups
 from channels_testing._contract.contract import MARK, Contract, Layer, clause, expect
 
-__all__ = ["Ends"]
+__all__ = ["FlushAndClose"]
 
 ROOM = "contract.room"
 
 
-class Ends(Contract):
-    """The extension `flush`, and `forget_channel()` and `close()` of the layers that have them."""
+class FlushAndClose(Contract):
+    """The extension `flush`, and the optional methods `forget_channel()` and `close()`."""
 
     @clause
     async def test_flush_drops_messages(self) -> None:
-        """After `flush` no message waits, in named channels and in new ones."""
+        """After `flush` no message waits in any channel."""
         layer = await self.layer("flush")
         channels = [await layer.new_channel(), "contract.jobs"]
         for channel in channels:
@@ -26,7 +26,7 @@ class Ends(Contract):
 
     @clause
     async def test_flush_drops_what_was_fetched(self) -> None:
-        """`flush` also drops messages that came along while another channel was read."""
+        """`flush` also drops messages that were fetched while another channel was read."""
         layer = await self.layer("flush")
         one, other = await layer.new_channel(), await layer.new_channel()
         await layer.send(one, {"type": "old"})
@@ -50,7 +50,7 @@ class Ends(Contract):
 
     @clause
     async def test_flush_leaves_a_layer_in_use(self) -> None:
-        """A layer works after `flush` as it did before, and an empty one may be flushed."""
+        """A layer works after `flush` as it did before. An empty layer can be flushed."""
         layer = await self.layer("flush")
         await layer.flush()
         await layer.flush()
@@ -59,17 +59,17 @@ class Ends(Contract):
         await self.expect_next(layer, channel, {"type": "a"}, "what was sent after the flush")
 
     async def expect_fresh(self, layer: Layer, channel: str, what: str) -> None:
-        """Receive and only then send, and fail if anything else arrives."""
+        """Start to receive, then send a mark, and fail if anything else arrives."""
         waiting = self.receiving(layer, channel)
         await self.until_waiting()
         await layer.send(channel, MARK)
         expect(await self.result(waiting, channel), MARK, what)
 
-    # What not every layer has
+    # Methods that not every layer has
 
     @clause
     async def test_a_forgotten_channel_is_empty(self) -> None:
-        """`forget_channel`, if there is one, drops what waits in a channel, and nothing else."""
+        """`forget_channel` drops the messages of that channel only."""
         layer = await self.layer()
         forget = self.method(layer, "forget_channel")
         gone, other = await layer.new_channel(), await layer.new_channel()
@@ -81,7 +81,7 @@ class Ends(Contract):
 
     @clause
     async def test_a_forgotten_channel_is_in_no_group(self) -> None:
-        """`forget_channel`, if there is one, ends the memberships of a channel."""
+        """`forget_channel` ends the memberships of that channel only."""
         layer = await self.layer("groups")
         forget = self.method(layer, "forget_channel")
         gone, other = await layer.new_channel(), await layer.new_channel()
@@ -94,7 +94,7 @@ class Ends(Contract):
 
     @clause
     async def test_a_layer_may_be_closed_twice(self) -> None:
-        """`close`, if there is one, may be called when there is nothing left to close."""
+        """`close` can be called again on a layer that is closed."""
         layer = await self.layer()
         close = self.method(layer, "close")
         await layer.send(await layer.new_channel(), {"type": "a"})
@@ -103,7 +103,7 @@ class Ends(Contract):
 
     @clause
     async def test_nothing_runs_on(self) -> None:
-        """Of a layer that was used, flushed and closed, no task is left in the event loop."""
+        """A layer that was flushed and closed leaves no task in the event loop."""
         before = asyncio.all_tasks()
         layer = await self.layer()
         channel = await layer.new_channel()
@@ -112,7 +112,7 @@ class Ends(Contract):
         await layer.send(channel, {"type": "a"})
         await self.received(layer, channel)
         await self.close_layer(layer)
-        # One that was cancelled needs a turn of the loop to end.
+        # A cancelled task needs a turn of the loop to end.
         await asyncio.sleep(0)
         left = asyncio.all_tasks() - before
         if left:

@@ -1,4 +1,4 @@
-"""What a channel layer does with groups: the clauses of the contract on the extension `groups`."""
+"""The clauses of the contract on the extension `groups`."""
 
 from channels_testing._contract.contract import Contract, clause, expect
 
@@ -8,7 +8,7 @@ ROOM, HALL = "contract.room", "contract.hall"
 
 
 class Groups(Contract):
-    """Groups: who is in one, and what a message to it does."""
+    """Groups: which channels are members, and where a message to a group arrives."""
 
     @clause
     async def test_a_group_reaches_every_member(self) -> None:
@@ -35,7 +35,7 @@ class Groups(Contract):
 
     @clause
     async def test_a_group_has_many_members(self) -> None:
-        """A group of 100 channels is served like any other."""
+        """A message to a group of 100 channels arrives in each."""
         layer = await self.layer("groups")
         channels = [await layer.new_channel() for _ in range(100)]
         for channel in channels:
@@ -46,7 +46,7 @@ class Groups(Contract):
 
     @clause
     async def test_only_members_get_a_message(self) -> None:
-        """A message to a group reaches neither other groups nor channels outside."""
+        """A message to a group does not reach other groups, or channels outside of the group."""
         layer = await self.layer("groups")
         outside, elsewhere = await layer.new_channel(), await layer.new_channel()
         await layer.group_add(ROOM, await layer.new_channel())
@@ -68,7 +68,7 @@ class Groups(Contract):
 
     @clause
     async def test_to_leave_once_is_enough(self) -> None:
-        """A channel that was added twice and discarded once is no member."""
+        """A channel that was added twice and discarded once is not a member any more."""
         layer = await self.layer("groups")
         channel = await layer.new_channel()
         await layer.group_add(ROOM, channel)
@@ -79,7 +79,7 @@ class Groups(Contract):
 
     @clause
     async def test_who_left_gets_nothing(self) -> None:
-        """A channel that was discarded gets no more messages; the members that stay do."""
+        """A channel that was discarded gets no more messages; the other members do."""
         layer = await self.layer("groups")
         gone, stays = await layer.new_channel(), await layer.new_channel()
         for channel in (gone, stays):
@@ -91,7 +91,7 @@ class Groups(Contract):
 
     @clause
     async def test_to_leave_a_group_of_others(self) -> None:
-        """To discard a channel that is no member is no error, nor is it for a group of none."""
+        """Discarding a channel that is not a member does nothing, also if the group is empty."""
         layer = await self.layer("groups")
         member, stranger = await layer.new_channel(), await layer.new_channel()
         await layer.group_discard(ROOM, stranger)
@@ -102,7 +102,7 @@ class Groups(Contract):
 
     @clause
     async def test_a_group_may_be_empty(self) -> None:
-        """To send to a group that has no member, or none any more, is no error."""
+        """Sending to a group without members does nothing."""
         layer = await self.layer("groups")
         channel = await layer.new_channel()
         await layer.group_send(ROOM, {"type": "g"})
@@ -113,7 +113,7 @@ class Groups(Contract):
 
     @clause
     async def test_a_channel_has_many_groups(self) -> None:
-        """A channel gets the messages of all its groups, and leaves each by itself."""
+        """A channel gets the messages of all its groups, and can leave one of them."""
         layer = await self.layer("groups")
         channel = await layer.new_channel()
         groups = [f"{ROOM}.{number}" for number in range(20)]
@@ -130,7 +130,7 @@ class Groups(Contract):
 
     @clause
     async def test_a_named_channel_may_be_a_member(self) -> None:
-        """A channel by name may join a group, and gets its messages."""
+        """A channel by name can join a group, and gets the messages of the group."""
         layer = await self.layer("groups")
         await layer.group_add(ROOM, "contract.jobs")
         await layer.group_send(ROOM, {"type": "g"})
@@ -138,7 +138,7 @@ class Groups(Contract):
 
     @clause
     async def test_a_group_is_no_channel(self) -> None:
-        """A group and a channel of the same name have nothing to do with each other."""
+        """A group and a channel of the same name are separate."""
         layer = await self.layer("groups")
         member = await layer.new_channel()
         await layer.group_add(ROOM, member)
@@ -149,7 +149,7 @@ class Groups(Contract):
 
     @clause
     async def test_groups_and_channels_keep_one_order(self) -> None:
-        """What one sender sends to a channel and to its groups arrives in that order."""
+        """The messages of one sender to a channel and to its groups arrive in that order."""
         layer = await self.layer("groups")
         channel = await layer.new_channel()
         for group in (ROOM, HALL):
@@ -163,7 +163,7 @@ class Groups(Contract):
 
     @clause
     async def test_each_member_owns_its_message(self) -> None:
-        """What one member, or the sender, does to a message does not reach another member."""
+        """If a member or the sender changes a message, the other members do not see the change."""
         layer = await self.layer("groups")
         channels = [await layer.new_channel() for _ in range(3)]
         for channel in channels:

@@ -1,4 +1,4 @@
-"""Reading a channel without a task: the clauses of the contract on the optional `listen()`."""
+"""The clauses of the contract on the optional method `listen()`."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,10 +13,10 @@ ROOM = "contract.room"
 
 
 class Reader:
-    """Listens to one channel, and waits for what it has to take."""
+    """Listens to one channel, and waits until it is woken."""
 
     def __init__(self, layer: Layer, channel: str, timeout: float) -> None:
-        """Begin to listen.
+        """Start to listen.
 
         Args:
             layer: The layer, which has `listen`.
@@ -28,22 +28,22 @@ class Reader:
         self.timeout = timeout
         self.woken = asyncio.Event()
         self.wakes = 0
-        #: Whether `wake` was ever called in another event loop, or in none.
-        self.strayed = False
+        #: Whether `wake` was ever called outside of this event loop.
+        self.woken_elsewhere = False
         self.take: Callable[[], dict[str, Any] | None] = layer.listen(channel, self.wake)
 
     def wake(self) -> None:
         """Record that a message may be there."""
         self.wakes += 1
         try:
-            self.strayed |= asyncio.get_running_loop() is not self.loop
+            self.woken_elsewhere |= asyncio.get_running_loop() is not self.loop
         except RuntimeError:
-            self.strayed = True
-        # Safe from other threads only as long as nothing strays, which `next` reports.
+            self.woken_elsewhere = True
+        # Thread-safe, so that a call from elsewhere is reported instead of missed.
         self.loop.call_soon_threadsafe(self.woken.set)
 
     async def next(self) -> dict[str, Any]:
-        """Return the next message; wait to be woken for it if there is none.
+        """Return the next message; if none waits, wait until woken.
 
         Raises:
             AssertionError: `wake` was not called in time, or not in this event loop.
@@ -60,7 +60,7 @@ class Reader:
                     f"listen({self.channel!r}, wake): expected a call of wake() for a message, "
                     f"got none within {self.timeout} s"
                 ) from None
-            if self.strayed:
+            if self.woken_elsewhere:
                 raise AssertionError(
                     f"listen({self.channel!r}, wake): expected wake() in the event loop of the "
                     "call, got it elsewhere"
@@ -68,7 +68,7 @@ class Reader:
 
 
 class Listening(Contract):
-    """`listen()`, of the layers that have it: a function that takes what waits, and a wake."""
+    """The optional method `listen()`: reading a channel without a task that waits."""
 
     @clause
     async def test_a_listener_takes_messages_in_order(self) -> None:
@@ -82,7 +82,7 @@ class Listening(Contract):
 
     @clause
     async def test_a_listener_is_woken(self) -> None:
-        """Each message that arrives after a look that found none wakes the listener."""
+        """A message that arrives after the function has found none wakes the listener."""
         layer, reader = await self.listener()
         for number in range(5):
             expect(reader.take(), None, "what is taken from an empty channel")
@@ -93,7 +93,7 @@ class Listening(Contract):
 
     @clause
     async def test_a_listener_is_woken_before_its_first_look(self) -> None:
-        """A message that arrives after `listen` wakes, though nothing was taken before."""
+        """A message that arrives after `listen` wakes, even before the first look."""
         layer, reader = await self.listener()
         await layer.send(reader.channel, {"type": "a"})
         try:
@@ -108,7 +108,7 @@ class Listening(Contract):
 
     @clause
     async def test_a_listener_finds_what_waits(self) -> None:
-        """Messages that were sent before `listen` are there for the first look."""
+        """The first look finds the messages that were sent before `listen`."""
         layer = await self.layer()
         self.method(layer, "listen")
         channel = await layer.new_channel()
@@ -120,7 +120,7 @@ class Listening(Contract):
 
     @clause
     async def test_a_group_wakes_its_listeners(self) -> None:
-        """A message to a group wakes each member that listens, and is taken once by each."""
+        """A message to a group wakes each member that listens, and each takes it once."""
         layer, one = await self.listener("groups")
         other = Reader(layer, await layer.new_channel(), self.timeout)
         readers = (one, other)
@@ -190,7 +190,7 @@ class Listening(Contract):
 
     @clause
     async def test_a_receive_beside_a_listener_gets_a_message(self) -> None:
-        """Of a `receive` that waits and a listener, exactly one gets each message."""
+        """If a `receive` waits beside a listener, exactly one of them gets each message."""
         layer, reader = await self.listener()
         waiting = self.receiving(layer, reader.channel)
         await self.until_waiting()

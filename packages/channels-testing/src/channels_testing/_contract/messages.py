@@ -1,4 +1,4 @@
-"""What a channel layer does with channels: the clauses of the contract on sending a message."""
+"""The clauses of the contract on sending messages to channels and receiving them."""
 
 from channels_testing._contract.contract import MARK, Contract, clause, expect
 
@@ -6,11 +6,11 @@ __all__ = ["Messages"]
 
 
 class Messages(Contract):
-    """Sending and receiving: who gets a message, when and in which order."""
+    """Sending and receiving: who gets a message, when, and in which order."""
 
     @clause
     async def test_a_message_waits_until_it_is_received(self) -> None:
-        """A message that is sent to a new channel is there for a later `receive`."""
+        """A message that is sent to a new channel waits for a later `receive`."""
         layer = await self.layer()
         channel = await layer.new_channel()
         await layer.send(channel, {"type": "a"})
@@ -18,7 +18,7 @@ class Messages(Contract):
 
     @clause
     async def test_a_receive_waits_until_a_message_is_sent(self) -> None:
-        """A `receive` that began before there was a message gets the next one."""
+        """A `receive` that waits gets the next message that is sent."""
         layer = await self.layer()
         channel = await layer.new_channel()
         waiting = self.receiving(layer, channel)
@@ -29,7 +29,7 @@ class Messages(Contract):
 
     @clause
     async def test_a_receive_waits_as_long_as_it_takes(self) -> None:
-        """A `receive` knows no time-out: a channel may be quiet for long."""
+        """A `receive` has no time-out: a channel may be quiet for a long time."""
         layer = await self.layer()
         channel = await layer.new_channel()
         waiting = self.receiving(layer, channel)
@@ -41,14 +41,14 @@ class Messages(Contract):
 
     @clause
     async def test_a_named_channel_needs_no_receiver(self) -> None:
-        """A message to a channel by name waits there, though nobody has received from it yet."""
+        """A message to a channel by name waits, even if nobody has received there yet."""
         layer = await self.layer()
         await layer.send("contract.jobs", {"type": "a"})
         await self.expect_next(layer, "contract.jobs", {"type": "a"}, "the message that was sent")
 
     @clause
     async def test_a_named_channel_reaches_who_waits(self) -> None:
-        """A message to a channel by name reaches who waits there, as a worker does."""
+        """A message to a channel by name reaches a `receive` that waits there, as in a worker."""
         layer = await self.layer()
         waiting = self.receiving(layer, "contract.jobs")
         await self.until_waiting()
@@ -77,7 +77,7 @@ class Messages(Contract):
 
     @clause
     async def test_receivers_share_a_channel(self) -> None:
-        """Of several that receive from a channel, exactly one gets each message."""
+        """If several calls of `receive` wait on a channel, exactly one gets each message."""
         layer = await self.layer()
         waiting = [self.receiving(layer, "contract.jobs") for _ in range(3)]
         await self.until_waiting()
@@ -92,7 +92,7 @@ class Messages(Contract):
 
     @clause
     async def test_channels_do_not_mix(self) -> None:
-        """Each channel has its own messages, in whatever order the channels are read."""
+        """Each channel has its own messages, whatever the order in which channels are read."""
         layer = await self.layer()
         channels = [await layer.new_channel() for _ in range(3)]
         for channel in channels:

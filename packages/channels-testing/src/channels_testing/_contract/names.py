@@ -1,4 +1,4 @@
-"""What a channel layer does with names: the clauses of the contract on them."""
+"""The clauses of the contract on the names of channels and groups."""
 
 import asyncio
 import re
@@ -11,32 +11,32 @@ __all__ = ["Names"]
 
 _LONGEST = 99
 
-#: What is valid as a name of a channel and of a group.
+#: Valid names of channels and of groups.
 VALID = ["a", "Z9", "contract.room-1_b", "...", "7", "x" * _LONGEST]
 
-#: What is a name of a process-specific channel.
+#: Valid names of process-specific channels.
 VALID_SPECIFIC = ["contract.x!y", "a!", "contract-1_b.!c.d-e_f", "x" * 49 + "!" + "y" * 49]
 
-#: What is no name at all.
+#: Invalid names, of channels and of groups.
 INVALID: list[Any] = [
     *("", " ", "two words", "room/1", "room:1", "room,1", "room\n", "\x00"),
     *("ü", "комната", "\u0661", "x" * (_LONGEST + 1)),
     *(None, 1, b"room", ["room"]),
 ]
 
-#: What is no name of a channel.
+#: Invalid names of process-specific channels.
 INVALID_SPECIFIC = ["!", "!a", "a!b!c", "a!!", "a!b c", "a!ü", "x" * 50 + "!" + "y" * 49]
 
-#: What is no name of a group, though it is one of a channel.
+#: Invalid names of groups that are valid names of channels.
 INVALID_GROUP = ["a!b", "a!"]
 
 
 class Names(Contract):
-    """Names: those that a layer makes, takes and refuses."""
+    """The names that a layer makes, accepts and rejects."""
 
     @clause
     async def test_new_channels_have_valid_names(self) -> None:
-        """A new channel's name has ASCII letters, digits, `-`, `_`, `.`, and is not too long."""
+        """The name of a new channel has at most 99 ASCII letters, digits, `-`, `_`, `.` or `!`."""
         layer = await self.layer()
         name = await layer.new_channel()
         expect(type(name), str, "the type of a new channel's name")
@@ -53,7 +53,7 @@ class Names(Contract):
 
     @clause
     async def test_new_channels_are_marked_as_specific(self) -> None:
-        """A new channel's name has a `!`: it is read by the process that made it, and no other."""
+        """The name of a new channel has a `!`: only the process that made it reads the channel."""
         layer = await self.layer()
         name = await layer.new_channel()
         if "!" not in name:
@@ -68,7 +68,7 @@ class Names(Contract):
 
     @clause
     async def test_the_part_after_the_mark_counts(self) -> None:
-        """Names that are equal up to their `!` are names of different channels."""
+        """Names that differ only after their `!` are names of different channels."""
         layer = await self.layer()
         name = await layer.new_channel()
         prefix, _, _ = name.partition("!")
@@ -80,7 +80,7 @@ class Names(Contract):
 
     @clause
     async def test_send_takes_valid_channel_names(self) -> None:
-        """Any name of up to 99 of the allowed characters may be sent to."""
+        """`send` accepts any name of up to 99 allowed characters."""
         layer = await self.layer()
         for name in VALID + VALID_SPECIFIC:
             await layer.send(name, {"type": "a"})
@@ -101,7 +101,7 @@ class Names(Contract):
 
     @clause
     async def test_groups_take_valid_names(self) -> None:
-        """A group may have any name of up to 99 of the allowed characters."""
+        """A group may have any name of up to 99 allowed characters."""
         layer = await self.layer("groups")
         channel = await layer.new_channel()
         for group in VALID:
@@ -113,7 +113,7 @@ class Names(Contract):
 
     @clause
     async def test_groups_take_valid_channel_names(self) -> None:
-        """A channel of any valid name may join a group and leave it, read or not."""
+        """A channel with any valid name may join and leave a group, even if nobody reads it."""
         layer = await self.layer("groups")
         for name in VALID + VALID_SPECIFIC:
             await layer.group_add("contract.room", name)
@@ -144,7 +144,7 @@ class Names(Contract):
     async def expect_group_refusals(
         self, layer: Any, call: Callable[[Any, Any], Awaitable[None]], what: str
     ) -> None:
-        """Call what takes a group and a channel, with a bad name for each in turn."""
+        """Call a method with an invalid group, then with an invalid channel, for each such name."""
         channel = await layer.new_channel()
         await self.expect_refusals(
             lambda group: call(group, channel), INVALID + INVALID_GROUP, f"{what}, the group"
@@ -158,10 +158,10 @@ class Names(Contract):
     async def expect_refusals(
         self, call: Callable[[Any], Awaitable[Any]], names: Iterable[Any], what: str
     ) -> None:
-        """Call something with each name, and fail if one raises no TypeError."""
+        """Call a method with each name, and fail unless each call raises a TypeError."""
         for name in names:
             try:
-                # So that what waits instead of refusing does not wait for the whole time-out.
+                # A call that accepts the name may wait for ever.
                 async with asyncio.timeout(self.timeout):
                     await call(name)
             except TypeError:

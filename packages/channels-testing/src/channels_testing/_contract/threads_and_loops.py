@@ -1,21 +1,21 @@
-"""Where a channel layer works: the clauses of the contract on threads and processes."""
+"""The clauses of the contract on threads, event loops and several instances."""
 
 import asyncio
 import unittest
 
 from channels_testing._contract.contract import Contract, Layer, clause, expect
 
-__all__ = ["Loops"]
+__all__ = ["ThreadsAndLoops"]
 
 ROOM = "contract.room"
 
 
-class Loops(Contract):
-    """Other threads, other event loops, other instances with the same backend."""
+class ThreadsAndLoops(Contract):
+    """Other threads, other event loops, and other instances with the same backend."""
 
     @clause
     async def test_send_from_another_thread(self) -> None:
-        """`async_to_sync(layer.send)` in a thread reaches who waits in this event loop."""
+        """`async_to_sync(layer.send)` in a thread reaches a `receive` in this event loop."""
         layer = await self.layer()
         channel = await layer.new_channel()
         waiting = self.receiving(layer, channel)
@@ -25,7 +25,7 @@ class Loops(Contract):
 
     @clause
     async def test_group_send_from_another_thread(self) -> None:
-        """`async_to_sync(layer.group_send)` in a thread reaches who waits in this event loop."""
+        """`async_to_sync(layer.group_send)` in a thread reaches a `receive` in this event loop."""
         layer = await self.layer("groups")
         channel = await layer.new_channel()
         await layer.group_add(ROOM, channel)
@@ -36,7 +36,7 @@ class Loops(Contract):
 
     @clause
     async def test_join_and_leave_from_another_thread(self) -> None:
-        """Groups are those of the layer, whichever event loop looks at them."""
+        """Channels can join and leave groups in any thread and event loop."""
         layer = await self.layer("groups")
         joins, leaves = await layer.new_channel(), await layer.new_channel()
         await layer.group_add(ROOM, leaves)
@@ -48,7 +48,7 @@ class Loops(Contract):
 
     @clause
     async def test_one_event_loop_after_another(self) -> None:
-        """What was sent in an event loop that is closed by now is received in another."""
+        """A message that was sent in an event loop that is closed by now arrives in another."""
         layer = await self.layer()
         numbers = list(range(10))
         for number in numbers:
@@ -60,7 +60,7 @@ class Loops(Contract):
 
     @clause
     async def test_several_event_loops_receive(self) -> None:
-        """Two event loops wait at the same time, each on a channel of its own."""
+        """Two event loops can receive at the same time, each from a channel of its own."""
         layer = await self.layer()
         here, there = await layer.new_channel(), await layer.new_channel()
         tasks = [
@@ -76,7 +76,7 @@ class Loops(Contract):
 
     @clause
     async def test_what_a_layer_offers_is_known_everywhere(self) -> None:
-        """`extensions` lists names, and may be read where no event loop runs."""
+        """`extensions` lists names, and can be read in a thread without an event loop."""
         layer = await self.layer()
         extensions = await asyncio.to_thread(getattr, layer, "extensions")
         expect(
@@ -89,7 +89,7 @@ class Loops(Contract):
 
     @clause
     async def test_instances_share_channels(self) -> None:
-        """What is sent through one instance is received through another."""
+        """A message that is sent through one instance is received through another."""
         one, other = await self.two()
         channel = await one.new_channel()
         waiting = self.receiving(one, channel)
@@ -102,7 +102,7 @@ class Loops(Contract):
 
     @clause
     async def test_instances_share_groups(self) -> None:
-        """A message to a group reaches the members that joined through any instance."""
+        """A message to a group reaches members that joined through any instance."""
         one, other = await self.two("groups")
         members = [(layer, await layer.new_channel()) for layer in (one, other)]
         for layer, channel in members:
@@ -113,7 +113,7 @@ class Loops(Contract):
 
     @clause
     async def test_instances_make_different_channels(self) -> None:
-        """No two instances make the same name."""
+        """Two instances never make the same channel name."""
         one, other = await self.two()
         names = {await layer.new_channel() for layer in (one, other) for _ in range(20)}
         expect(len(names), 40, "the different names of 40 new channels")
@@ -122,7 +122,7 @@ class Loops(Contract):
         """Make two instances that share channels.
 
         Raises:
-            unittest.SkipTest: Instances of this layer share none.
+            unittest.SkipTest: Instances of this layer do not share channels.
         """
         if not self.shared:
             raise unittest.SkipTest("instances of this layer share no channels")

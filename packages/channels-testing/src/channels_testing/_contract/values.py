@@ -1,4 +1,4 @@
-"""What a channel layer carries: the clauses of the contract on what is in a message."""
+"""The clauses of the contract on the content of messages."""
 
 import copy
 
@@ -6,7 +6,7 @@ from channels_testing._contract.contract import Contract, Layer, clause, expect
 
 __all__ = ["Values"]
 
-#: Every type that a message may have in it, at the ends of its range.
+#: Every type that a message may hold, with the limits of its range.
 VALUES = {
     "type": "contract.values",
     "text": "plain, ünïcödé, \U0001f600, \x00",
@@ -23,11 +23,11 @@ VALUES = {
 
 
 class Values(Contract):
-    """What a message may hold, and whose it is."""
+    """The types that a message may hold, and who may change a message."""
 
     @clause
     async def test_values_arrive_as_they_were_sent(self) -> None:
-        """Strings, bytes, whole numbers, floats, booleans, None, and nested lists and dicts."""
+        """Str, bytes, int, float, bool, None, and nested lists and dicts arrive unchanged."""
         layer = await self.layer()
         channel = await layer.new_channel()
         await layer.send(channel, VALUES)
@@ -35,7 +35,7 @@ class Values(Contract):
 
     @clause
     async def test_tuples_arrive_as_lists(self) -> None:
-        """A tuple counts as a list."""
+        """A tuple arrives as a list."""
         layer = await self.layer()
         channel = await layer.new_channel()
         await layer.send(channel, {"type": "a", "pair": (1, ("x", ()))})
@@ -45,7 +45,7 @@ class Values(Contract):
 
     @clause
     async def test_a_long_message_arrives(self) -> None:
-        """A message may be of 100 kilobytes."""
+        """A message of 100 kilobytes arrives."""
         layer = await self.layer()
         channel = await layer.new_channel()
         message = {"type": "a", "bytes": b"\x00\xff" * 25_000, "text": "ü" * 25_000}
@@ -54,21 +54,21 @@ class Values(Contract):
 
     @clause
     async def test_a_message_is_a_dict(self) -> None:
-        """What is no dict is refused where it is sent, with a TypeError or an AssertionError."""
+        """`send` raises a TypeError or an AssertionError for a message that is not a dict."""
         layer = await self.layer()
         channel = await layer.new_channel()
         await self.expect_refusal(layer, channel, [("type", "a")], TypeError, AssertionError)
 
     @clause
     async def test_what_cannot_cross_is_refused(self) -> None:
-        """A value that no network carries is refused where it is sent, with a TypeError."""
+        """`send` raises a TypeError for a value that cannot be serialised."""
         layer = await self.layer()
         channel = await layer.new_channel()
         await self.expect_refusal(layer, channel, {"type": "a", "deep": [object()]}, TypeError)
 
     @clause
     async def test_a_key_is_a_string(self) -> None:
-        """A key that is no string is refused where it is sent, with a TypeError."""
+        """`send` raises a TypeError for a key that is not a str."""
         layer = await self.layer()
         channel = await layer.new_channel()
         await self.expect_refusal(layer, channel, {"type": "a", "deep": {1: "x"}}, TypeError)
@@ -76,7 +76,7 @@ class Values(Contract):
     async def expect_refusal(
         self, layer: Layer, channel: str, message: object, *errors: type[Exception]
     ) -> None:
-        """Send what may not be sent, and fail unless it raises one of the errors."""
+        """Send a message, and fail unless that raises one of the errors."""
         names = " or ".join(error.__name__ for error in errors)
         try:
             await layer.send(channel, message)
@@ -88,11 +88,11 @@ class Values(Contract):
             ) from error
         raise AssertionError(f"send(..., {message!r}): expected {names}, got no error")
 
-    # Whose a message is
+    # Who may change a message
 
     @clause
     async def test_sending_leaves_a_message_as_it_was(self) -> None:
-        """What the layer adds to a message for its own use, it adds to a copy."""
+        """The layer does not change the dict that it is given."""
         layer = await self.layer()
         channel = await layer.new_channel()
         message = {"type": "a", "deep": {"list": [1]}}
@@ -103,7 +103,7 @@ class Values(Contract):
 
     @clause
     async def test_the_sender_keeps_its_message(self) -> None:
-        """What the sender does to a message after sending it reaches nobody."""
+        """If the sender changes a message after sending it, receivers do not see the change."""
         layer = await self.layer()
         channel = await layer.new_channel()
         message = {"type": "a", "deep": {"list": [1]}}
@@ -115,7 +115,7 @@ class Values(Contract):
 
     @clause
     async def test_a_receiver_owns_its_message(self) -> None:
-        """What a receiver does to a message does not reach the sender's."""
+        """If a receiver changes a message, the sender does not see the change."""
         layer = await self.layer()
         channel = await layer.new_channel()
         message = {"type": "a", "deep": {"list": [1]}}

@@ -1,4 +1,8 @@
-"""Which databases a live server uses, and how its threads share one that is in memory."""
+"""Decide which databases a live server uses, and let its threads share one that is in memory.
+
+A server in a process opens the databases of the tests by their names, which is impossible for one
+in memory. A server in a thread uses the databases of the test's process.
+"""
 
 import multiprocessing
 import threading
@@ -15,48 +19,49 @@ from django.db.backends.signals import connection_created
 __all__ = [
     "forget_inherited",
     "in_memory",
-    "names",
-    "only",
+    "names_in_use",
+    "record_names",
     "refuse_in_memory",
+    "refuse_other_than",
     "shared",
-    "tell",
-    "use",
+    "use_test_databases",
 ]
 
-# Between two looks whether another thread's transaction has ended; SQLite's own wait is alike.
+# Seconds between two attempts while another thread's transaction holds a lock; SQLite itself waits
+# about as long.
 _PAUSE: Final = 0.002
 
 
-def names() -> dict[str, str]:
-    """Return the name of each alias's database, as the tests use it at present."""
+def names_in_use() -> dict[str, str]:
+    """Return the name of the database that the tests use at present, by alias."""
     return {alias: connections[alias].settings_dict["NAME"] for alias in connections}
 
 
-# The names by alias, where a parent has told them.
-_told: dict[str, str] = {}
+# The names by alias that the parent has passed; empty in the test's own process.
+_names_from_parent: dict[str, str] = {}
 
 
-def tell(databases: dict[str, str]) -> None:
-    """Keep the names of a parent's databases, for `use`."""
-    _told.update(databases)
+def record_names(databases: dict[str, str]) -> None:
+    """Record the names of the parent's databases, for `use_test_databases`."""
+    _names_from_parent.update(databases)
 
 
-def use() -> None:
-    """Let the connections that are opened from now on lead to the databases of the tests.
+def use_test_databases() -> None:
+    """Let connections that are opened from now on use the databases of the tests.
 
-    Those are the ones that the parent has told; in a process that was told none, those of the
-    setting `TEST["NAME"]` of each alias that has one.
+    Their names are those that the parent has passed. Without a parent, each alias that has a
+    setting `TEST["NAME"]` uses that.
     """
     for alias in connections:
         options = connections[alias].settings_dict
-        name = _told[alias] if _told else options["TEST"]["NAME"]
+        name = _names_from_parent[alias] if _names_from_parent else options["TEST"]["NAME"]
         if name:
-            # In place: the connections of all threads are made of this dict.
+            # Changed in place: the connections of all threads are made from this dict.
             options["NAME"] = name
 
 
 def in_memory(aliases: Collection[str]) -> list[BaseDatabaseWrapper]:
-    """Return this thread's connections to those of the databases that SQLite has in memory."""
+    """Return this thread's connections to databases that SQLite keeps in memory."""
     return [one for one in map(connections.__getitem__, aliases) if _is_in_memory(one)]
 
 
@@ -65,14 +70,14 @@ def _is_in_memory(connection: Any) -> bool:
 
 
 def refuse_in_memory(aliases: Collection[str], case: str) -> None:
-    """See to it that another process can open the databases.
+    """Check that another process can open the databases.
 
     Args:
-        aliases: Those that the test class uses.
+        aliases: The aliases that the test class uses.
         case: The name of the test class.
 
     Raises:
-        ImproperlyConfigured: One is in memory.
+        ImproperlyConfigured: A database is in memory.
     """
     found = sorted(in_memory(aliases), key=lambda connection: connection.alias)
     if not found:
@@ -97,7 +102,7 @@ def _settings(found: Collection[BaseDatabaseWrapper]) -> str:
 
 
 def _is_started_anew() -> bool:
-    """Tell whether this process was started by another one, and not forked."""
+    """Return whether this process was started anew by another one, and not forked."""
     return (
         multiprocessing.parent_process() is not None
         and multiprocessing.get_start_method() != "fork"
@@ -105,45 +110,47 @@ def _is_started_anew() -> bool:
 
 
 def _is_file_by_settings(connection: Any) -> bool:
-    """Tell whether the settings want a file for the tests' database of SQLite."""
+    """Return whether the settings ask for a file for the tests' SQLite database."""
     name = connection.settings_dict["TEST"]["NAME"]
     return bool(name) and not connection.creation.is_in_memory_db(name)
 
 
-# In process with a server
+# In a process that serves
 
+# Connections of the parent, which must not be garbage collected; see below.
 _inherited: list[object] = []
 
 
 def forget_inherited() -> None:
-    """Open connections anew in a forked process, without closing those of its parent.
+    """Let a forked process open connections of its own, without closing those of its parent.
 
-    They are kept, since a database's library may end the parent's session when they are dropped.
+    The inherited ones are kept: a database's library may end the parent's session when they are
+    garbage collected.
     """
     for connection in connections.all(initialized_only=True):
         _inherited.append(connection)
         del connections[connection.alias]
-        # Those of PostgreSQL, by alias, for all connections of the process.
+        # PostgreSQL's pools, by alias, which all connections of the process share.
         pools: dict[str, object] | None = getattr(connection, "_connection_pools", None)
         if pools:
             _inherited.append(dict(pools))
             pools.clear()
 
 
-def only(allowed: Collection[str], case: str) -> None:
+def refuse_other_than(allowed: Collection[str], case: str) -> None:
     """Refuse connections to databases that a test class does not name.
 
     Args:
-        allowed: The aliases that are named by its `databases`.
+        allowed: The aliases in the `databases` of the class.
         case: The name of the test class.
 
-    Source: `django.test.SimpleTestCase`, which does so in the process of the tests.
+    Source: `django.test.SimpleTestCase`, which does the same in the process of the tests.
     """
     ensure_connection = BaseDatabaseWrapper.ensure_connection
 
     def ensure_allowed_connection(self: BaseDatabaseWrapper) -> None:
         if self.connection is None and self.alias not in allowed and self.alias in connections:
-            # Django's own error for it is one, too.
+            # Django raises an AssertionError for this, too.
             raise AssertionError(
                 f"The live server of {case} may not use the database {self.alias!r}, which need "
                 f"not be one for tests: add {self.alias!r} to {case}.databases"
@@ -159,17 +166,17 @@ def only(allowed: Collection[str], case: str) -> None:
 
 @contextmanager
 def shared(aliases: Collection[str]) -> Iterator[None]:
-    """Let the threads of a server use this thread's databases, and close what they have opened.
+    """Let a server's threads use this thread's databases; close their connections at the end.
 
-    A database of SQLite in memory has one connection for each thread. These lock whole tables,
-    and are refused at once instead of having to wait; so they are made to try again, and to read
-    without a lock.
+    Each thread has its own connection to an SQLite database in memory. Such connections lock whole
+    tables, and SQLite rejects a statement at once instead of waiting for the lock. So statements
+    are tried again, and read without a lock.
 
     Args:
-        aliases: Those that the test class uses.
+        aliases: The aliases that the test class uses.
 
     Raises:
-        ImproperlyConfigured: A database is in memory and cannot be opened by a second connection.
+        ImproperlyConfigured: A database is in memory and allows only one connection.
     """
     own = in_memory(aliases)
     for connection in own:
@@ -181,32 +188,32 @@ def shared(aliases: Collection[str]) -> Iterator[None]:
     opened: list[BaseDatabaseWrapper] = []
     caller = threading.get_ident()
 
-    def note(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+    def record(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
         if threading.get_ident() != caller:
             opened.append(connection)
             if _is_in_memory(connection):
-                _be_patient(connection)
+                _wait_for_locks(connection)
 
-    connection_created.connect(note)
+    connection_created.connect(record)
     try:
         for connection in own:
             connection.ensure_connection()
-            _be_patient(connection)
+            _wait_for_locks(connection)
         yield
     finally:
-        connection_created.disconnect(note)
+        connection_created.disconnect(record)
         for connection in own:
-            _be_strict(connection)
+            _stop_waiting_for_locks(connection)
         for connection in opened:
             _close(connection)
 
 
-def _be_patient(connection: BaseDatabaseWrapper) -> None:
+def _wait_for_locks(connection: BaseDatabaseWrapper) -> None:
     connection.execute_wrappers.append(_try_again)
     _read_uncommitted(connection, True)
 
 
-def _be_strict(connection: BaseDatabaseWrapper) -> None:
+def _stop_waiting_for_locks(connection: BaseDatabaseWrapper) -> None:
     connection.execute_wrappers.remove(_try_again)
     _read_uncommitted(connection, False)
 
@@ -216,7 +223,7 @@ def _read_uncommitted(connection: Any, on: bool) -> None:
 
 
 def _try_again(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-    """Execute a statement as soon as no other thread's transaction is in its way."""
+    """Execute a statement; try again while another thread's transaction holds a lock."""
     options = context["connection"].settings_dict["OPTIONS"]
     deadline = time.monotonic() + options.get("timeout", 5.0)
     while True:
@@ -234,7 +241,7 @@ def _close(connection: BaseDatabaseWrapper) -> None:
         connection.execute_wrappers.remove(_try_again)
     connection.inc_thread_sharing()
     try:
-        # The base's: that of SQLite does not close what is in memory.
+        # The base's method: that of SQLite does not close a database in memory.
         BaseDatabaseWrapper.close(connection)
     finally:
         connection.dec_thread_sharing()

@@ -1,4 +1,9 @@
-"""What the process of a live server does before it serves."""
+"""What the process of a live server does before it serves.
+
+`Launch` is called in the process to make the application. It selects the databases of the tests,
+and makes the process end with its parent. In a process that is started anew, `set_up_and_unpickle`
+runs before that. Every failure is reported to the parent as text, through a pipe.
+"""
 
 import faulthandler
 import logging
@@ -20,25 +25,25 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync
 
-from channels_testing._live import databases as _live_databases
+from channels_testing._live import databases
 from channels_testing._live.settings_transfer import PackedSettings, restore
 
-__all__ = ["Launch", "Prepared", "revive", "tell_failure"]
+__all__ = ["Launch", "ParentState", "reporting_failures", "set_up_and_unpickle"]
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Make the application, in the process that is to serve it; the `get_application` of Daphne.
+    """Make the application, in the process that serves it; passed to Daphne as `get_application`.
 
     Attributes:
         get_application: Makes the application.
-        report: Takes to the parent why the process ends, as text. None where the process has
-            been told before, since it does not have the memory of its parent.
+        report: Sends texts to the parent: why the process fails. None in a process that is started
+            anew, which has it from `ParentState`.
         databases: The names of the databases by alias.
         allowed: The aliases that the test class may use.
         case: The name of the test class.
-        stacks: The file for what the threads do when the parent no longer waits for the start.
-        deadline: That time, in seconds since the epoch.
+        stacks: The file for the stacks of all threads, written if the start takes too long.
+        deadline: The time when the parent gives up, in seconds since the epoch.
     """
 
     get_application: Callable[[], Any]
@@ -51,29 +56,37 @@ class Launch:
 
     def __call__(self) -> Any:
         """Return the application, or report and exit."""
-        report = self.report or _report[0]
+        report = self.report or _report_of_this_process[0]
         with _reporting(report):
-            _leave_with_parent()
+            _end_with_parent()
             if self.report:
-                tell_stacks(self.stacks, self.deadline)
-                # It stands for a thread of the parent, which is not here.
+                write_stacks_before(self.stacks, self.deadline)
+                # The executor's thread has not been copied by the fork, so it needs a new one.
                 SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
             else:
-                _live_databases.only(self.allowed, self.case)
-            _live_databases.forget_inherited()
-            _live_databases.tell(self.databases)
-            _live_databases.use()
+                databases.refuse_other_than(self.allowed, self.case)
+            databases.forget_inherited()
+            databases.record_names(self.databases)
+            databases.use_test_databases()
             logging.getLogger("daphne.server").addHandler(_Reporter(report))
             return self.get_application()
 
 
-# That of this process, if it was prepared.
-_report: list[Connection] = []
+# The `report` of this process, if it was started anew.
+_report_of_this_process: list[Connection] = []
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a process that starts without its parent's memory is told first of all."""
+class ParentState:
+    """What a process that is started anew needs from its parent, before anything else.
+
+    Attributes:
+        report: Sends texts to the parent.
+        environment: The parent's environment variables.
+        settings: The parent's settings.
+        stacks: As in `Launch`.
+        deadline: As in `Launch`.
+    """
 
     report: Connection
     environment: dict[str, str]
@@ -82,31 +95,31 @@ class Prepared:
     deadline: float
 
 
-def revive(prepared: Prepared, process: bytes) -> Any:
-    """Set Django up, and only then load the process's object, whose class may need that.
+def set_up_and_unpickle(parent_state: ParentState, process: bytes) -> Any:
+    """Set Django up, and only then unpickle the process's object, whose class may need Django.
 
     Args:
-        prepared: The parent's settings and environment.
-        process: What the process's object is made of, pickled.
+        parent_state: The state of the parent.
+        process: The function, arguments and attributes that make the process's object, pickled.
     """
-    _report.insert(0, prepared.report)
-    with _reporting(prepared.report):
-        tell_stacks(prepared.stacks, prepared.deadline)
-        # A fork server has those of the time when it was started.
+    _report_of_this_process.insert(0, parent_state.report)
+    with _reporting(parent_state.report):
+        write_stacks_before(parent_state.stacks, parent_state.deadline)
+        # A fork server still has the environment of the time when it was started.
         os.environ.clear()
-        os.environ.update(prepared.environment)
-        restore(prepared.settings)
+        os.environ.update(parent_state.environment)
+        restore(parent_state.settings)
         function, arguments, state = pickle.loads(process)  # noqa: S301 - the parent process made it
         made = function(*arguments)
         vars(made).update(state)
-        made.run = tell_failure(made.run, prepared.report)
+        made.run = reporting_failures(made.run, parent_state.report)
         return made
 
 
-def tell_failure(run: Callable[[], object], report: Connection) -> Callable[[], None]:
-    """Return the `run` of a process that reports what it raises besides raising it."""
+def reporting_failures(run: Callable[[], object], report: Connection) -> Callable[[], None]:
+    """Return a `run` for a process that reports its exceptions as well as raising them."""
 
-    def run_and_tell() -> None:
+    def run_and_report() -> None:
         try:
             run()
         except Exception:
@@ -114,21 +127,21 @@ def tell_failure(run: Callable[[], object], report: Connection) -> Callable[[], 
                 report.send(traceback.format_exc())
             raise
 
-    return run_and_tell
+    return run_and_report
 
 
 @contextmanager
 def _reporting(report: Connection) -> Iterator[None]:
     try:
         yield
-    except BaseException:  # noqa: BLE001 - whatever it is, the parent is to know
+    except BaseException:  # noqa: BLE001 - the parent must know of any failure
         report.send(traceback.format_exc())
-        # Quietly: the parent shows what it is told.
+        # Without a traceback of its own, since the parent shows the report.
         sys.exit(1)
 
 
 class _Reporter(logging.Handler):
-    """Report what Daphne logs when it cannot listen; it then ends as if all were well."""
+    """Report Daphne's log record that it cannot listen; Daphne then ends without an error."""
 
     def __init__(self, report: Connection) -> None:
         super().__init__(logging.CRITICAL)
@@ -140,28 +153,28 @@ class _Reporter(logging.Handler):
             self._report.send(record.getMessage())
 
 
-def tell_stacks(path: Path, deadline: float) -> None:
-    """Write to a file what all threads do, shortly before a time is over.
+def write_stacks_before(path: Path, deadline: float) -> None:
+    """Write the stacks of all threads to a file shortly before the deadline.
 
-    It does no harm when the server has started: nobody reads it then.
+    If the server has started by then, nobody reads the file.
     """
     left = max(deadline - time.time(), 0.0)
     file = path.open("w")
-    _open.append(file)
+    _open_files.append(file)
     faulthandler.dump_traceback_later(max(left * 0.9, 0.1), file=file)
 
 
-# What must not be closed before the process ends.
-_open: list[Any] = []
+# Files that must stay open until the process ends.
+_open_files: list[Any] = []
 
 
-def _leave_with_parent() -> None:
-    """End when the parent has ended in whatever way, and on no other sign than its request."""
+def _end_with_parent() -> None:
+    """End this process when the parent ends or asks for it, and on no other signal."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Ctrl-C is sent to both; the parent then stops this process when it has left its tests.
+    # Ctrl-C reaches both processes. The parent stops this one once it has ended its tests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process: Any = multiprocessing.current_process()
-    # It was for the parent's sake; an application may start processes of its own.
+    # It is a daemon only for its parent: an application may start processes of its own.
     process._config["daemon"] = False
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -1,4 +1,9 @@
-"""Take the settings that are in force to a process that starts without them."""
+"""Pass the current settings, with all overrides, to a process that is started anew.
+
+The new process imports the settings' module itself. Each setting is pickled separately, so that one
+that cannot be pickled does no harm if it is not overridden, and one that needs the applications can
+be unpickled after `django.setup()`.
+"""
 
 import os
 import pickle
@@ -20,9 +25,9 @@ class PackedSettings:
     """The settings of one process, for another one.
 
     Attributes:
-        module: The settings' module; None for those of `settings.configure()`.
-        names: What is set.
-        values: What is set and can be pickled, each by itself.
+        module: The settings' module; None after `settings.configure()`.
+        names: The names of all settings.
+        values: The settings that can be pickled, each pickled separately.
     """
 
     module: str | None
@@ -31,45 +36,45 @@ class PackedSettings:
 
 
 def pack() -> PackedSettings:
-    """Return the settings as they are, with all overrides.
+    """Return the current settings, with all overrides.
 
     Raises:
-        ImproperlyConfigured: One is overridden by what cannot be pickled.
+        ImproperlyConfigured: A setting is overridden by an object that cannot be pickled.
     """
     base = _base()
     module = getattr(base, "SETTINGS_MODULE", None)
     names = _names()
     values = {}
     for name in names:
-        # Other databases than these are not used, whatever the setting says by now.
+        # The databases in use, even if the setting has been overridden since.
         value = connections.settings if name == "DATABASES" else getattr(settings._wrapped, name)
         try:
             values[name] = pickle.dumps(value)
-        except Exception as error:  # whatever a class of the program's raises
+        except Exception as error:  # a program's class may raise any
             if module is None or getattr(sys.modules.get(module), name, base) is not value:
                 raise ImproperlyConfigured(
                     f"The live server runs in a process that is started anew, and the setting "
-                    f"{name} cannot be taken there, since it cannot be pickled: {error}. Override "
-                    'it by something that can be, or set start_method = "fork" or '
+                    f"{name} cannot be passed to it, since it cannot be pickled: {error}. Override "
+                    'it by an object that can be pickled, or set start_method = "fork" or '
                     "serve_in_thread = True on the test class"
                 ) from error
     return PackedSettings(module, names, values)
 
 
 def restore(packed: PackedSettings) -> None:
-    """Put settings in force, and set Django up with them.
+    """Apply settings in this process, and set Django up with them.
 
     Raises:
-        ImproperlyConfigured: One of them cannot be unpickled.
+        ImproperlyConfigured: A setting cannot be unpickled.
     """
     if not settings.configured:
         if packed.module is None:
             settings.configure()
         else:
             os.environ["DJANGO_SETTINGS_MODULE"] = packed.module
-    # The program's own module is imported before anything else of the program.
+    # This imports the settings' module, before any other module of the program.
     _base()
-    # As Django's override_settings does it, so that they count as set.
+    # As Django's override_settings does, so that `is_overridden()` is true for them.
     settings._wrapped = UserSettingsHolder(settings._wrapped)
     for name in _names() - packed.names:
         delattr(settings, name)
@@ -77,7 +82,7 @@ def restore(packed: PackedSettings) -> None:
     for name, pickled in packed.values.items():
         try:
             _apply(name, pickle.loads(pickled))  # noqa: S301 - the parent process made it
-        except Exception:  # noqa: BLE001 - it may need the applications, which this may be before
+        except Exception:  # noqa: BLE001 - it may need the applications, which are not loaded yet
             late[name] = pickled
     django.setup()
     for name, pickled in late.items():
@@ -90,8 +95,8 @@ def restore(packed: PackedSettings) -> None:
 
 
 def _base() -> Any:
-    """Return what the settings were before all overrides."""
-    getattr(settings, "DEBUG", None)  # They are loaded on the first use.
+    """Return the settings without overrides."""
+    getattr(settings, "DEBUG", None)  # The first use loads them.
     base: Any = settings._wrapped
     while isinstance(base, UserSettingsHolder):
         base = base.default_settings
@@ -105,7 +110,7 @@ def _names() -> frozenset[str]:
 def _apply(name: str, value: object) -> None:
     if getattr(settings._wrapped, name, _UNSET) != value:
         with warnings.catch_warnings():
-            # Of a setting that is deprecated the parent has been warned.
+            # The parent has shown the warnings about deprecated settings already.
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             setattr(settings, name, value)

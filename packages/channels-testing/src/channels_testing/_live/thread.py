@@ -1,4 +1,10 @@
-"""Serve from a thread of the test's own process, by Daphne."""
+"""Serve from a thread of the test's own process, by Daphne.
+
+Twisted's reactor can run once in a process, so all live servers share one thread in which it runs
+(`_Reactor`). Daphne's server expects to run and stop the reactor itself. A `ServerThread` therefore
+uses Daphne's own hook `abort_start`, replaces the methods that would end all applications, and
+closes the port, the connections and the applications itself.
+"""
 
 import asyncio
 import atexit
@@ -19,15 +25,16 @@ from channels_testing._live.process import LiveServerError, process_class
 
 __all__ = ["ServerThread"]
 
-# A net: what runs there does not wait for anything.
+# A safety net for steps that do not wait for anything.
 _SECONDS: Final = 60
 
-# In which those end that mind their cancellation, and in which the reactor has a turn to see so.
+# Seconds within which a cancelled application ends, unless it ignores its cancellation, and within
+# which the reactor has a turn to notice that.
 _GRACE_SECONDS: Final = 2
 
 
 class _Reactor:
-    """Twisted's reactor, which a process can run once: in a thread that all servers share."""
+    """Twisted's reactor, in the thread that all live servers share."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,11 +42,11 @@ class _Reactor:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self, step: Callable[[], Coroutine[Any, Any, Any]]) -> concurrent.futures.Future[Any]:
-        """Let the reactor's event loop run a coroutine function."""
+        """Run a coroutine function in the reactor's event loop."""
         return asyncio.run_coroutine_threadsafe(step(), self._started())
 
     def stack(self) -> str:
-        """Return where the reactor's thread is."""
+        """Return the stack of the reactor's thread, as text."""
         thread: Any = self._thread
         frame = sys._current_frames().get(thread.ident)
         return "".join(traceback.format_stack(frame))
@@ -47,8 +54,8 @@ class _Reactor:
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                # First, since it installs the reactor that runs on asyncio.
-                import daphne.server  # noqa: F401 - see the comment
+                # Imported first, since it installs the reactor that runs on asyncio.
+                import daphne.server  # noqa: F401 - imported for the reason above
                 from twisted.internet import reactor as installed
 
                 reactor: Any = installed  # its attributes are those of one of many classes
@@ -68,7 +75,7 @@ class _Reactor:
 
     def _stop(self, reactor: Any, thread: threading.Thread) -> None:
         reactor.callFromThread(reactor.stop)
-        # An application that blocks it must not hold up the end of the tests.
+        # An application that blocks the thread must not delay the end of the tests.
         thread.join(_GRACE_SECONDS)
         if not thread.is_alive():
             reactor._asyncioEventloop.close()
@@ -93,7 +100,7 @@ class ServerThread:
         teardown: Callable[[], object] | None = None,
         port: int | None = None,
     ) -> None:
-        """Take what Daphne's process does."""
+        """Take the arguments of Daphne's process."""
         self.host = host
         self.port = SimpleNamespace(value=port or 0)
         self._get_application = get_application
@@ -106,11 +113,11 @@ class ServerThread:
         self._failures: list[str] = []
 
     def start(self, seconds: float = _SECONDS) -> None:
-        """Return when it serves.
+        """Start to serve, and return once the server listens.
 
         Args:
-            seconds: How long it may take to listen. The application is made before, in the
-                caller's thread, which nothing can interrupt.
+            seconds: How long it may take to listen. The application is made before that, in the
+                caller's thread, where nothing can interrupt it.
 
         Raises:
             LiveServerError: It cannot listen.
@@ -139,7 +146,7 @@ class ServerThread:
         from daphne.endpoints import build_endpoint_description_strings
         from daphne.server import Server
 
-        # Where nobody waits for it any more, this is where it is cancelled.
+        # If `start` has given up, this task is cancelled here, before it listens.
         await asyncio.sleep(0)
         self._server = server = Server(
             application=application,
@@ -147,12 +154,12 @@ class ServerThread:
             signal_handlers=False,
             **self._kwargs,
         )
-        # It then does all but to run the reactor, which runs already and goes on afterwards.
+        # run() then does everything but run the reactor, which is running already.
         server.abort_start = True
         server.listen_success = self._ports.append
         server.listen_error = lambda failure: self._failures.append(failure.getErrorMessage())
-        server.kill_all_applications = _nothing
-        # Twisted would take the warnings of all of the process for its own log.
+        server.kill_all_applications = _do_nothing
+        # Twisted redirects the warnings of the whole process to its own log.
         show = warnings.showwarning
         try:
             server.run()
@@ -162,34 +169,34 @@ class ServerThread:
             self.port.value = port.getHost().port
         build = server.http_factory.buildProtocol
 
-        def build_and_note(address: Any) -> Any:
+        def build_and_record(address: Any) -> Any:
             protocol = build(address)
             connect = protocol.makeConnection
 
-            def connect_and_note(transport: Any) -> None:
+            def connect_and_record(transport: Any) -> None:
                 self._transports.append(transport)
                 connect(transport)
 
-            protocol.makeConnection = connect_and_note
+            protocol.makeConnection = connect_and_record
             return protocol
 
-        server.http_factory.buildProtocol = build_and_note
+        server.http_factory.buildProtocol = build_and_record
 
     def terminate(self, seconds: float = 10) -> None:
-        """Close the port and the connections, and return when their applications have ended.
+        """Close the port and the connections, and return once their applications have ended.
 
         Args:
-            seconds: How long these may take; they are cancelled then.
+            seconds: How long the applications may take before they are cancelled.
 
         Raises:
-            LiveServerError: They run all the same, or one of them blocks the server's thread; the
-                text says where they are. The port is closed in any case.
+            LiveServerError: An application goes on after it was cancelled, or blocks the server's
+                thread; the text says where. The port is closed in any case.
         """
         if self._server is not None:
             server, self._server = self._server, None
             ending = _reactor.begin(partial(self._end, server, seconds))
             try:
-                # A turn before and one after the two times that the applications are waited for.
+                # `_end` waits twice for the applications, and needs a turn before and one after.
                 late = ending.result(seconds + 2 * _GRACE_SECONDS)
             except concurrent.futures.TimeoutError:
                 self._close_ports()
@@ -204,23 +211,23 @@ class ServerThread:
                 )
 
     def _close_ports(self) -> None:
-        """Let nobody connect any more, from another thread than the reactor's."""
+        """Refuse new connections; callable while the reactor's thread is blocked."""
         for port in self._ports:
-            with suppress(OSError):  # Where that is not for sockets that listen.
+            with suppress(OSError):  # Some systems do not shut listening sockets down.
                 port.socket.shutdown(socket.SHUT_RDWR)
 
     async def _end(self, server: Any, seconds: float) -> str:
-        """Return what prevents the end, or nothing."""
+        """End the server; return a text about applications that do not end, which may be empty."""
         from twisted.internet import reactor
         from twisted.internet.task import deferLater
 
-        # It looks after the connections every second, for as long as these call themselves.
-        server.application_checker = server.timeout_checker = _nothing
+        # These check the connections every second, and schedule themselves again each time.
+        server.application_checker = server.timeout_checker = _do_nothing
         for port in self._ports:
             await port.stopListening().asFuture(asyncio.get_running_loop())
         for transport in self._transports:
             transport.abortConnection()
-        # The transports tell the applications in the reactor's next round.
+        # The transports notify the applications in the reactor's next turn.
         await deferLater(reactor, 0).asFuture(asyncio.get_running_loop())
         started = (one.get("application_instance") for one in server.connections.values())
         tasks = [task for task in started if task is not None]
@@ -228,9 +235,9 @@ class ServerThread:
         for task in late:
             task.cancel()
         late = await _unfinished(late, _GRACE_SECONDS)
-        # What they raise is not of interest, and is not to be logged as if nobody had seen it.
+        # Retrieves their exceptions, or else asyncio logs that they were never retrieved.
         await asyncio.gather(*(set(tasks) - late), return_exceptions=True)
-        return "\n".join(map(_explain, late))
+        return "\n".join(map(_where_it_waits, late))
 
 
 async def _unfinished(
@@ -239,7 +246,7 @@ async def _unfinished(
     return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
 
 
-def _explain(task: asyncio.Task[Any]) -> str:
+def _where_it_waits(task: asyncio.Task[Any]) -> str:
     stack = "".join(traceback.format_list(traceback.StackSummary.extract(_frames(task.get_coro()))))
     return f"{task.get_name()} goes on although it has been cancelled, and waits at:\n{stack}"
 
@@ -250,5 +257,5 @@ def _frames(waiting: Any) -> Iterator[tuple[Any, int]]:
         waiting = waiting.cr_await
 
 
-def _nothing() -> None:
-    """Stand where Daphne's server does what its process's end needs."""
+def _do_nothing() -> None:
+    """Do nothing, in the place of methods with which Daphne's server ends its process."""

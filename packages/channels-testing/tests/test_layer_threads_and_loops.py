@@ -90,7 +90,7 @@ class Numbered(SimpleLayer):
         ("test_instances_make_different_channels", Numbered, "expected 40, got 20"),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     hangs = "within" in said or said == "TimeoutError"
     assert said in breach(broken, clause, hangs=hangs)
 

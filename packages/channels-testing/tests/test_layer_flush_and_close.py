@@ -87,7 +87,7 @@ class Busy(SimpleLayer):
         ("test_nothing_runs_on", Busy, "expected none, got <coroutine object Event.wait"),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     assert said in breach(broken, clause, hangs="within" in said)
 
 
@@ -131,7 +131,7 @@ class Bare:
         ("test_a_layer_may_be_closed_twice", "close"),
     ],
 )
-def test_what_a_layer_lacks_is_skipped(clause: str, name: str) -> None:
+def test_clauses_on_missing_methods_are_skipped(clause: str, name: str) -> None:
     class Contract(SimpleContract):
         layer_class = Bare  # type: ignore[assignment] # it lacks everything
 

@@ -11,10 +11,10 @@ from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Receive, Scope, Send
-from channels_testing._failure_text import brief, state_of
+from channels_testing._failure_text import describe_application, shortened
 from channels_testing.application import ApplicationCommunicator
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 
@@ -28,7 +28,7 @@ async def started(application: Any) -> ApplicationCommunicator:
 
 
 async def state(communicator: ApplicationCommunicator) -> str:
-    """Return what a receive that times out says after its first sentence."""
+    """Return the text of a receive that times out, without its first sentence."""
     with pytest.raises(TimeoutError) as caught:
         await communicator.receive_output(0)
     return str(caught.value).removeprefix("No message came within 0 s. ")
@@ -86,7 +86,7 @@ class TestWhereItWaits:
         assert told == f"The application is alive and runs synchronous code in a thread. {SENT}"
         communicator.stop()
 
-    async def test_behind_what_is_no_coroutine(self) -> None:
+    async def test_behind_an_asynchronous_generator(self) -> None:
         async def items() -> AsyncIterator[int]:
             await asyncio.Event().wait()
             yield 1
@@ -104,13 +104,13 @@ class TestWhereItWaits:
             """Do nothing."""
 
         communicator = ApplicationCommunicator(application, {"type": "test"})
-        told = state_of(communicator.future, 0, [])
+        told = describe_application(communicator.future, 0, [])
         assert told == "The application is alive and has not begun. It has sent nothing."
         await communicator.wait(SECONDS)
-        # Where the innermost frames are the event loop's alone.
+        # The innermost frames are all of the event loop.
         task = asyncio.ensure_future(asyncio.sleep(SECONDS))
         await asyncio.sleep(0)
-        assert "at a place that cannot be told" in state_of(task, 0, [])
+        assert "at an unknown place" in describe_application(task, 0, [])
         task.cancel()
 
 
@@ -133,7 +133,7 @@ served: set[str] = set()
 
 
 class Worker(AsyncConsumer):
-    """Waits for ever as it handles the message of the layer."""
+    """Waits for ever in the handler of the layer's message."""
 
     working: ClassVar[asyncio.Event]
 
@@ -166,7 +166,7 @@ class TestAHandlerOfTheLayersMessages:
         assert told.startswith(f"The application is alive and waits in {place}")
         assert ("has not taken 1 of" in told) is bool(untaken)
 
-    async def test_of_another_consumer_is_none_of_it(self) -> None:
+    async def test_a_handler_of_another_consumer_is_not_named(self) -> None:
         layers = {"default": {"BACKEND": f"{__name__}.Layer"}}
 
         class Idle(AsyncConsumer):
@@ -192,7 +192,7 @@ class TestHowItEnded:
 
         task = asyncio.ensure_future(work())
         await asyncio.wait({task})
-        return state_of(task, 0, [])
+        return describe_application(task, 0, [])
 
     async def test_by_itself(self) -> None:
         told = await self.end(None)
@@ -224,5 +224,5 @@ class TestWhatItSent:
         assert told.endswith(f". It has sent 3 more, then {expected}.")
 
     def test_a_long_one_is_cut(self) -> None:
-        assert brief({"text": "x" * 1000}) == repr({"text": "x" * 1000})[:200] + "..."
-        assert brief(1) == "1"
+        assert shortened({"text": "x" * 1000}) == repr({"text": "x" * 1000})[:200] + "..."
+        assert shortened(1) == "1"

@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from channels_testing._contract.first_difference import difference
+from channels_testing._contract.first_difference import first_difference
 
 
 @pytest.mark.parametrize(
     "value", [None, True, 0, 1.5, "a", b"a", [], {}, [1, [2, {"a": [3]}]], {"a": {"b": [None]}}]
 )
-def test_what_is_equal_in_type_and_value_does_not_differ(value: Any) -> None:
-    assert difference(value, value) is None
+def test_equal_types_and_values_do_not_differ(value: Any) -> None:
+    assert first_difference(value, value) is None
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ def test_what_is_equal_in_type_and_value_does_not_differ(value: Any) -> None:
         ("", "a" * 300, f"expected '{'a' * 199}... (302 characters), got ''"),
     ],
 )
-def test_the_first_place_that_differs_is_told(got: Any, expected: Any, told: str) -> None:
-    assert difference(got, expected) == told
+def test_the_first_difference_is_named(got: Any, expected: Any, told: str) -> None:
+    assert first_difference(got, expected) == told

@@ -95,6 +95,6 @@ def test_a_receive_that_goes_on_is_told() -> None:
         ("test_a_message_on_a_name_survives_its_receiver", HandsOver, "got {'type': 'contract.mar"),
     ],
 )
-def test_a_breach_is_told(clause: str, broken: type[SimpleLayer], said: str) -> None:
+def test_a_breach_is_reported(clause: str, broken: type[SimpleLayer], said: str) -> None:
     hangs = "within" in said or said == "TimeoutError"
     assert said in breach(broken, clause, hangs=hangs)

@@ -1,4 +1,4 @@
-"""What a server's process does first; here in the process of the tests."""
+"""What a server's process does before it serves, run in the process of the tests."""
 
 import faulthandler
 import logging
@@ -18,9 +18,13 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.conf import settings
 
-from channels_testing._live import databases as _live_databases
-from channels_testing._live import process_startup as _live_child
-from channels_testing._live.process_startup import Launch, Prepared, revive, tell_stacks
+from channels_testing._live import databases, process_startup
+from channels_testing._live.process_startup import (
+    Launch,
+    ParentState,
+    set_up_and_unpickle,
+    write_stacks_before,
+)
 from channels_testing._live.settings_transfer import pack
 
 #: A net, for a machine under load.
@@ -36,20 +40,20 @@ def pipe() -> Iterator[tuple[Connection, Connection]]:
 
 @pytest.fixture(autouse=True)
 def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Keep the process of the tests as it is, and tell what would have been done."""
+    """Protect the process of the tests, and record the calls that would change it."""
     done: list[Any] = []
 
     def note(name: str) -> Callable[..., None]:
         return lambda *arguments: done.append((name, *arguments))
 
-    for name in ("only", "forget_inherited", "tell", "use"):
-        monkeypatch.setattr(_live_databases, name, note(name))
+    for name in ("refuse_other_than", "forget_inherited", "record_names", "use_test_databases"):
+        monkeypatch.setattr(databases, name, note(name))
     monkeypatch.setattr(signal, "signal", note("signal"))
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: None)
     monkeypatch.setattr(SyncToAsync, "single_thread_executor", SyncToAsync.single_thread_executor)
-    monkeypatch.setattr(_live_child, "_report", [])
+    monkeypatch.setattr(process_startup, "_report_of_this_process", [])
     opened: list[Any] = []
-    monkeypatch.setattr(_live_child, "_open", opened)
+    monkeypatch.setattr(process_startup, "_open_files", opened)
     logger = logging.getLogger("daphne.server")
     handlers = list(logger.handlers)
     wrapped: Any = settings._wrapped
@@ -66,7 +70,11 @@ def launch(report: Connection | None, folder: Path, make: Callable[[], Any]) -> 
     return Launch(make, report, names, allowed, "Case", folder / "stacks", until)
 
 
-DATABASES = [("forget_inherited",), ("tell", {"default": "for-tests"}), ("use",)]
+DATABASES = [
+    ("forget_inherited",),
+    ("record_names", {"default": "for-tests"}),
+    ("use_test_databases",),
+]
 SIGNALS = [
     ("signal", signal.SIGTERM, signal.SIG_DFL),
     ("signal", signal.SIGINT, signal.SIG_IGN),
@@ -81,13 +89,13 @@ class TestLaunch:
         assert SyncToAsync.single_thread_executor is not executor
         assert (tmp_path / "stacks").exists()
 
-    def test_in_a_process_that_was_prepared(
+    def test_in_a_process_that_is_started_anew(
         self, pipe: Any, steps: list[Any], tmp_path: Path
     ) -> None:
         executor = SyncToAsync.single_thread_executor
-        _live_child._report.append(pipe[1])
+        process_startup._report_of_this_process.append(pipe[1])
         assert launch(None, tmp_path, lambda: "made")() == "made"
-        assert steps == [*SIGNALS, ("only", {"default"}, "Case"), *DATABASES]
+        assert steps == [*SIGNALS, ("refuse_other_than", {"default"}, "Case"), *DATABASES]
         assert SyncToAsync.single_thread_executor is executor
 
     def test_a_failure_is_reported(self, pipe: Any, tmp_path: Path) -> None:
@@ -98,7 +106,7 @@ class TestLaunch:
         assert text.startswith("Traceback")
         assert "ZeroDivisionError" in text
 
-    def test_what_daphne_cannot_do_is_reported(self, pipe: Any, tmp_path: Path) -> None:
+    def test_an_address_that_daphne_cannot_use_is_reported(self, pipe: Any, tmp_path: Path) -> None:
         reader, writer = pipe
         launch(writer, tmp_path, lambda: "made")()
         logger = logging.getLogger("daphne.server")
@@ -139,16 +147,16 @@ class Process:
         self.name = name
 
     def run(self) -> None:
-        """Fail, as nothing else can be seen of it here."""
+        """Fail, so that the call is seen."""
         raise RuntimeError("it fails")
 
 
-class TestRevive:
+class TestSetUpAndUnpickle:
     @pytest.fixture
-    def prepared(self, pipe: Any, tmp_path: Path) -> Prepared:
+    def parent_state(self, pipe: Any, tmp_path: Path) -> ParentState:
         until = time.time() + SECONDS
         environment = {**os.environ, "LIVE_CHILD": "told"}
-        return Prepared(pipe[1], environment, pack(), tmp_path / "stacks", until)
+        return ParentState(pipe[1], environment, pack(), tmp_path / "stacks", until)
 
     @pytest.fixture(autouse=True)
     def environment(self) -> Iterator[None]:
@@ -157,20 +165,20 @@ class TestRevive:
         os.environ.clear()
         os.environ.update(before)
 
-    def test_it_is_what_it_was(self, prepared: Prepared) -> None:
+    def test_the_process_is_unpickled(self, parent_state: ParentState) -> None:
         made = pickle.dumps(Process("one").__reduce_ex__(4)[:3])
-        process = revive(prepared, made)
+        process = set_up_and_unpickle(parent_state, made)
         assert isinstance(process, Process)
         assert process.name == "one"
         assert os.environ["LIVE_CHILD"] == "told"
-        assert _live_child._report == [prepared.report]
-        prepared.report.close()
+        assert process_startup._report_of_this_process == [parent_state.report]
+        parent_state.report.close()
         with pytest.raises(RuntimeError, match="it fails"):
             process.run()
 
-    def test_a_failure_is_reported(self, prepared: Prepared, pipe: Any) -> None:
+    def test_a_failure_is_reported(self, parent_state: ParentState, pipe: Any) -> None:
         with pytest.raises(SystemExit):
-            revive(prepared, b"nothing that was pickled")
+            set_up_and_unpickle(parent_state, b"nothing that was pickled")
         assert "UnpicklingError" in pipe[0].recv()
 
 
@@ -184,6 +192,6 @@ def test_the_stacks_come_before_the_time_is_over(
         lambda seconds, file: asked.append(seconds),
     )
     monkeypatch.setattr(time, "time", lambda: 100.0)
-    tell_stacks(tmp_path / "stacks", 110.0)
-    tell_stacks(tmp_path / "stacks", 90.0)
+    write_stacks_before(tmp_path / "stacks", 110.0)
+    write_stacks_before(tmp_path / "stacks", 90.0)
     assert asked == [9.0, 0.1]

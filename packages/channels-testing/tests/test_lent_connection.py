@@ -1,4 +1,4 @@
-"""What lent connections are in themselves; what tests have of them is shown in `test_database`."""
+"""Lent connections by themselves; `test_database` shows them in tests."""
 
 import threading
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ from django.db import (
 
 from channels_testing._application.lent_connection import (
     LentConnection,
+    call_at_end_of_test,
+    hides_from_others,
     lend,
-    others_cannot_pass,
-    when_the_test_ends,
 )
 
 
@@ -37,7 +37,7 @@ def owner(db: None) -> Any:
 
 @pytest.fixture
 def lent(owner: Any) -> Iterator[LentConnection]:
-    """Have a lent connection in the place of the test's own."""
+    """Replace the test's own connection by a lent one."""
     connections["default"] = made = lend(owner)
     try:
         yield made
@@ -47,14 +47,14 @@ def lent(owner: Any) -> Iterator[LentConnection]:
 
 @pytest.fixture
 def lent_as_elsewhere(lent: Any) -> LentConnection:
-    """Have one as on a database whose transactions a failed statement breaks."""
+    """Lend a connection as on a database where a failed statement breaks the transaction."""
     lent.vendor = "another"
     kept: LentConnection = lent
     return kept
 
 
 class TestLentConnection:
-    def test_it_is_of_the_databases_own_kind(self, owner: Any, lent: Any) -> None:
+    def test_it_is_an_instance_of_the_databases_wrapper(self, owner: Any, lent: Any) -> None:
         assert isinstance(lent, type(owner))
         assert lent.connection is owner.connection
         assert repr(lent) == repr(owner)
@@ -103,13 +103,13 @@ class TestLentConnection:
             ending.join(0.1)
             assert ending.is_alive()
 
-        lent._execute_apart(execute, "", (), False, {})
+        lent.execute_wrappers[-1](execute, "", (), False, {})
         ending.join()
         assert lent.connection is None
 
 
 class Below:
-    """A connection below Django's, whose statements return what they are told to."""
+    """A connection of a database driver, whose statements return a given result."""
 
     def __init__(self, row: Any) -> None:
         self.row = row
@@ -126,7 +126,7 @@ class Below:
         return self.row
 
     def close(self) -> None:
-        """Do nothing; all of them have it."""
+        """Do nothing."""
 
 
 def owner_of(vendor: str, row: Any, **state: Any) -> Any:
@@ -137,7 +137,7 @@ def owner_of(vendor: str, row: Any, **state: Any) -> Any:
     )
 
 
-class TestOthersCannotPass:
+class TestHidesFromOthers:
     @pytest.mark.parametrize(
         ("vendor", "row", "expected"),
         [
@@ -150,29 +150,29 @@ class TestOthersCannotPass:
         ],
     )
     def test_what_the_database_says(self, vendor: str, row: Any, expected: bool) -> None:
-        assert others_cannot_pass(owner_of(vendor, row)) is expected
+        assert hides_from_others(owner_of(vendor, row)) is expected
 
     @pytest.mark.parametrize("state", ["needs_rollback", "closed_in_transaction"])
-    def test_what_is_lost_anyway(self, state: str) -> None:
-        assert not others_cannot_pass(owner_of("another", None, **{state: True}))
+    def test_a_transaction_that_will_be_rolled_back_hides_nothing(self, state: str) -> None:
+        assert not hides_from_others(owner_of("another", None, **{state: True}))
 
-    def test_the_real_one(self, owner: Any) -> None:
-        assert others_cannot_pass(owner)
+    def test_a_real_connection(self, owner: Any) -> None:
+        assert hides_from_others(owner)
         assert names() == ["anna"]
 
     def test_it_is_not_counted(self, owner: Any, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(0):
-            others_cannot_pass(owner)
+            hides_from_others(owner)
 
 
 class Blocks:
-    """What is needed of a connection."""
+    """The part of a connection that is needed here."""
 
     def __init__(self, *of_test_cases: bool) -> None:
         self.atomic_blocks = [SimpleNamespace(_from_testcase=one) for one in of_test_cases]
 
 
-class TestWhenTheTestEnds:
+class TestCallAtEndOfTest:
     @pytest.mark.parametrize(
         ("of_test_cases", "left"),
         [([True, True], 1), ([True, True, False], 1), ([False, False], 0), ([False, True], 1)],
@@ -181,7 +181,7 @@ class TestWhenTheTestEnds:
         owner: Any = Blocks(*of_test_cases)
         ends: list[int] = []
         for _ in range(2):
-            when_the_test_ends(owner, lambda: ends.append(len(owner.atomic_blocks)))
+            call_at_end_of_test(owner, lambda: ends.append(len(owner.atomic_blocks)))
         while owner.atomic_blocks:
             owner.atomic_blocks.pop()
         assert ends == [left, left]
@@ -191,6 +191,6 @@ class TestWhenTheTestEnds:
         for number in range(2):
             ends: list[int] = []
             owner.atomic_blocks.append(SimpleNamespace(_from_testcase=True))
-            when_the_test_ends(owner, lambda number=number, ends=ends: ends.append(number))  # type: ignore[misc] # mypy takes no defaults of a lambda
+            call_at_end_of_test(owner, lambda number=number, ends=ends: ends.append(number))  # type: ignore[misc] # mypy takes no defaults of a lambda
             owner.atomic_blocks.pop()
             assert ends == [number]

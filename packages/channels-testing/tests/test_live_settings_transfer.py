@@ -1,4 +1,4 @@
-"""Settings on their way to another process: here, from this one to itself."""
+"""Passing settings to another process, here from this one to itself."""
 
 import pickle
 import sys
@@ -25,7 +25,7 @@ def as_before() -> Iterator[None]:
 
 
 def anew(monkeypatch: pytest.MonkeyPatch, module: str | None = "settings") -> Any:
-    """Return the settings as another process has them that has just been started."""
+    """Return the settings of a process that has just been started."""
     fresh: Any = LazySettings()
     monkeypatch.setattr(_live_settings, "settings", fresh)
     if module:
@@ -50,14 +50,16 @@ def test_overrides_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(base.default_settings, Settings)
 
 
-def test_what_is_the_same_stays_the_modules() -> None:
+def test_equal_settings_are_those_of_the_module() -> None:
     packed = pack()
     own = settings.INSTALLED_APPS
     restore(packed)
     assert settings.INSTALLED_APPS is own
 
 
-def test_what_cannot_be_pickled_stays_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_cannot_be_pickled_are_those_of_the_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     greet = lambda: "hello"  # noqa: E731 - it is not to be pickled
     monkeypatch.setattr(sys.modules["settings"], "GREET", greet, raising=False)
     with override_settings(GREET=greet):
@@ -65,7 +67,7 @@ def test_what_cannot_be_pickled_stays_the_modules(monkeypatch: pytest.MonkeyPatc
     assert "GREET" in packed.names
     assert "GREET" not in packed.values
     with override_settings(GREET=lambda: "good bye"):  # noqa: SIM117 - one after the other
-        with pytest.raises(ImproperlyConfigured, match="the setting GREET cannot be taken there"):
+        with pytest.raises(ImproperlyConfigured, match="the setting GREET cannot be passed to it"):
             pack()
 
 
@@ -73,7 +75,7 @@ def test_settings_without_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     configured: Any = LazySettings()
     configured.configure(GREETING="hello", GREET=lambda: "hello")
     monkeypatch.setattr(_live_settings, "settings", configured)
-    with pytest.raises(ImproperlyConfigured, match="the setting GREET cannot be taken there"):
+    with pytest.raises(ImproperlyConfigured, match="the setting GREET cannot be passed to it"):
         pack()
     del configured.GREET
     packed = pack()
@@ -90,7 +92,7 @@ def test_the_databases_are_those_that_are_used() -> None:
 
 
 class Late:
-    """Something that cannot be unpickled before the applications are loaded."""
+    """A value that cannot be unpickled before the applications are loaded."""
 
     ready = False
 
@@ -107,7 +109,9 @@ def with_late() -> PackedSettings:
         return pack()
 
 
-def test_what_needs_the_applications_comes_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_need_the_applications_come_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     packed = with_late()
     monkeypatch.setattr(django, "setup", lambda: setattr(Late, "ready", True))
     restore(packed)
@@ -115,7 +119,7 @@ def test_what_needs_the_applications_comes_after_them(monkeypatch: pytest.Monkey
     Late.ready = False
 
 
-def test_what_cannot_be_unpickled_is_named() -> None:
+def test_a_setting_that_cannot_be_unpickled_is_named() -> None:
     packed = with_late()
     with pytest.raises(ImproperlyConfigured, match="The setting LATE cannot be unpickled"):
         restore(packed)
