@@ -1,4 +1,4 @@
-"""What programs import from `channels.utils`, a name that says nothing of what it holds."""
+"""The functions that programs import from `channels.utils`."""
 
 from channels_core._dispatch import await_many_dispatch
 from channels_core.applications import name_that_thing
