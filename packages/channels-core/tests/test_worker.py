@@ -540,7 +540,7 @@ class TestStop:
             "'jobs': 1"
         )
         over.set()
-        await running.worker._instances.wait(20)
+        await running.worker._slots.wait(20)
 
     async def test_to_cancel_it_cuts_all_at_once(
         self, layer: LocalLayer, jobs: Jobs, caplog: pytest.LogCaptureFixture

@@ -1,9 +1,9 @@
-"""The loggers of Channels: no handler that may block runs in the thread of an event loop.
+"""The loggers of Channels: log handlers that may block never run in an event loop's thread.
 
-Each logger of ours has a filter. In the thread of a running event loop the filter asks whether a
-handler of the record may block, as one that sends mail does. If so, it stops the record, and a
-thread of its own handles the record as a whole. A connection waits for its records before it
-ends, so that whoever looks afterwards finds them.
+Each logger of ours has a filter. In the thread of a running event loop, the filter looks whether a
+handler of the record may block, as one that sends mail does. If so, it stops the record, and
+another thread passes the whole record to all its handlers. A connection waits for its records
+before it ends, so that they are complete by then.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from channels_core.forks import call_in_children
 
 __all__ = ["LOGGERS", "collect_records", "log_repeated", "records_handled"]
 
-#: The loggers of all packages: a package that has a new one adds it here.
+#: The loggers of all packages; the name of a new one is added here.
 LOGGERS: Final = (
     "django.channels.auth",
     "django.channels.consumer",
@@ -41,14 +41,15 @@ LOGGERS: Final = (
     "django.channels.worker",
 )
 
-#: Seconds that the end of a connection waits for its records, at most.
+#: Seconds that a connection waits for its records when it ends, at most.
 _LONGEST: Final = 10.0
-#: Seconds in which something that repeats is logged once.
+#: Seconds in which a repeated event is logged once.
 _PERIOD: Final = 60.0
-#: Set on a record that the thread handles.
+#: Set on a record that was passed to the thread.
 _MARK: Final = "_channels_in_thread"
 
-#: Handlers that write a line to this machine, or keep it. A subclass may do anything.
+#: Handlers that do not block: they write a line to this machine, or keep it. Exactly these
+#: classes, since a subclass may do anything.
 _QUICK: Final = frozenset(
     {
         logging.NullHandler,
@@ -65,13 +66,13 @@ _CAPTURING: Final = frozenset({"_pytest.logging", "unittest._log"})
 
 
 class _Thread:
-    """The thread that handles records, one after the other, so that they keep their order."""
+    """The thread that handles records, one after the other, in their order."""
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Make a thread, also in a child process, which has none of its parent's."""
+        """Make a thread; also in a forked process, which has no thread of its parent."""
         self.pool = BoundedPool(1, "channels-log")
 
 
@@ -80,7 +81,7 @@ call_in_children(_thread.begin)
 
 
 class _Records:
-    """The records of a connection: the thread has handled all of them after the last one."""
+    """The records of a connection. Once the last one is handled, all are."""
 
     __slots__ = ("last",)
 
@@ -89,26 +90,26 @@ class _Records:
 
 
 _records: ContextVar[_Records | None] = ContextVar("channels_records", default=None)
-# No thread of the child will handle those of the connection that was being served at the fork.
+# A forked process has no thread for the records of a connection that was served at the fork.
 call_in_children(lambda: _records.set(None))
 
 
 class _OutOfTheLoop(logging.Filter):
-    """Stop a record in the thread of an event loop, and have the thread above handle it."""
+    """Stop a record in the thread of an event loop, and pass it to the other thread."""
 
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__()
         self._logger = logger
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is handled here and now."""
-        # Quicker than to catch what `get_running_loop` raises.
+        """Return whether the record is handled in the current thread."""
+        # Faster than to catch the exception of `get_running_loop`.
         if hasattr(record, _MARK) or asyncio._get_running_loop() is None:
             return True
         if not any(_may_block(handler) for handler in _handlers(self._logger, record.levelno)):
             return True
         setattr(record, _MARK, True)
-        # With the context: handlers read from it which request or trace a record belongs to.
+        # With the context, from which handlers read the request or trace of a record.
         future = _thread.pool.submit(copy_context().run, _handle, self._logger, record)
         if (records := _records.get()) is not None:
             records.last = future
@@ -131,7 +132,7 @@ def _handlers(logger: logging.Logger, level: int) -> Iterator[logging.Handler]:
 def _may_block(handler: logging.Handler) -> bool:
     kind = type(handler)
     if kind is AdminEmailHandler:
-        # It is in Django's default settings, and does nothing without somebody to write to.
+        # It is in Django's default settings, and does nothing without an address.
         return bool(settings.ADMINS)
     return kind not in _QUICK and kind.__module__ not in _CAPTURING
 
@@ -139,21 +140,21 @@ def _may_block(handler: logging.Handler) -> bool:
 def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:
     try:
         logger.handle(record)
-    except Exception:  # noqa: BLE001 - of a handler that does not do this itself
+    except Exception:  # noqa: BLE001 - from a handler that does not catch its own
         logging.Handler().handleError(record)
-    # A handler that writes to a database has opened a connection of this thread.
+    # A handler that writes to a database has opened a connection in this thread.
     for connection in connections.all(initialized_only=True):
         connection.close_if_unusable_or_obsolete()
 
 
 def collect_records() -> None:
-    """Remember the records of this connection, unless somebody around it does."""
+    """Collect the records of this connection, unless an application around it does."""
     if _records.get() is None:
         _records.set(_Records())
 
 
 async def records_handled() -> None:
-    """Wait until the records of this connection are handled; not for ever."""
+    """Wait until the records of this connection are handled, but not longer than a bound."""
     records = _records.get()
     if records is None or records.last is None or records.last.done():
         return
@@ -161,7 +162,7 @@ async def records_handled() -> None:
     handled = asyncio.Event()
 
     def wake(future: Future[None]) -> None:
-        # The loop may have stopped waiting, and be closed.
+        # RuntimeError: the loop did not wait longer, and is closed.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(handled.set)
 
@@ -171,22 +172,22 @@ async def records_handled() -> None:
             await handled.wait()
 
 
-#: How often each thing has happened after it was logged, for each event loop. A test that has a
-#: loop of its own finds what another test found before it.
+#: For each event loop, how often each event has happened since it was logged. By event loop, so
+#: that a test with its own loop does not depend on the tests before it.
 _repeated: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, int]]] = WeakKeyDictionary()
 
 
 def log_repeated(
     logger: logging.Logger, level: int, key: tuple[Any, ...], message: str, *args: object
 ) -> None:
-    """Log what may happen with each message: at once, then once a minute with its count.
+    """Log an event that may happen with each message: at once, then once a minute with a count.
 
     Args:
         logger: A logger of ours.
         level: The level of the record.
-        key: What happens and where, such as a consumer class and the type of a message.
-        message: The text, as `logging` takes it.
-        args: What goes into the text.
+        key: Identifies the event, for example a consumer class and the type of a message.
+        message: The format, as for `logging`.
+        args: The arguments of the format.
     """
     loop = asyncio.get_running_loop()
     counts = _repeated.setdefault(loop, {})
@@ -201,7 +202,7 @@ def log_repeated(
             again = message + " (%d more times within a minute)"
             logger.log(level, again, *args, count)
 
-    # Not in the context of a connection that may be over by then.
+    # Not in the context of this connection, which may have ended by then.
     loop.call_later(_PERIOD, tell, context=_EMPTY)
 
 
@@ -209,5 +210,5 @@ _EMPTY: Final = Context()
 
 for _name in LOGGERS:
     _logger = logging.getLogger(_name)
-    # The first one: filters of the program then see each record once, where it is handled.
+    # As the first filter: the program's filters see each record once, where it is handled.
     _logger.filters.insert(0, _OutOfTheLoop(_logger))

@@ -1,4 +1,4 @@
-"""What has to be known of Uvicorn: how it takes an HTTP response that refuses a handshake."""
+"""What Channels knows of Uvicorn: how it handles an HTTP response that refuses a handshake."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -13,14 +13,14 @@ _BODY: Final = "websocket.http.response.body"
 
 
 async def let_server_close(last_sent: str | None) -> None:
-    """Wait until the server has closed the connection, if its handshake has been refused.
+    """Wait until the server has closed the connection, if its handshake was refused.
 
-    Uvicorn's `websockets-sansio`, which is its default, closes it in the next step of the event
-    loop. If the application returns before, Uvicorn takes the handshake for one without an answer,
-    and logs an error. Under TLS closing takes longer, and the error is logged all the same.
+    Uvicorn's default implementation, `websockets-sansio`, closes it in the next step of the event
+    loop. If the application returns earlier, Uvicorn believes that the handshake was not answered,
+    and logs an error. Under TLS closing takes longer, so the error is logged nevertheless.
 
     Args:
-        last_sent: The type of the message that was sent last.
+        last_sent: The type of the last message that was sent.
 
     Source: `uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol.run_asgi`,
     Uvicorn 0.54.
@@ -30,10 +30,10 @@ async def let_server_close(last_sent: str | None) -> None:
 
 
 def in_one_step(send: Send) -> Send:
-    """Return what sends a refusal's two messages in one step of the event loop, and waits then.
+    """Return a `send` that passes on the two messages of a refusal in one step of the event loop.
 
-    Uvicorn's `websockets`, the default before, answers after the first message, with as much of the
-    body as it has by then. A thread's messages would come one by one.
+    Uvicorn's older implementation, `websockets`, answers soon after the first message, with the
+    part of the body that it has by then. The messages of a thread would come one by one.
 
     Source: `uvicorn.protocols.websockets.websockets_impl.WebSocketProtocol`, Uvicorn 0.54.
     """

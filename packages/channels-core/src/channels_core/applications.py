@@ -1,4 +1,4 @@
-"""Turn whatever a router or a middleware is handed into an ASGI 3 application."""
+"""Turn any application that a router or middleware is given into one of ASGI 3."""
 
 from collections.abc import Callable, Coroutine
 from functools import partial, update_wrapper
@@ -16,7 +16,7 @@ __all__ = ["ConsumerApplication", "application_of", "as_asgi3", "first_step", "n
 
 
 class ConsumerApplication(Protocol):
-    """What `as_asgi()` returns: an ASGI 3 application that tells which consumer it makes.
+    """The result of `as_asgi()`: an ASGI 3 application that names the consumer it makes.
 
     Attributes:
         consumer_class: The class of the consumers.
@@ -27,7 +27,7 @@ class ConsumerApplication(Protocol):
     consumer_class: type[Any]
     consumer_initkwargs: dict[str, Any]
 
-    # Any: it returns nothing, but Django's `path()` is typed for views and would refuse that.
+    # Any: it returns nothing, but Django's `path()` is typed for views, which return something.
     def __call__(
         self, scope: AnyScope, receive: Receive, send: Send, /
     ) -> Coroutine[Any, Any, Any]:
@@ -38,14 +38,14 @@ def as_asgi3(application: Any) -> ASGIApplication:
     """Return an ASGI 3 callable for an application of either generation.
 
     Args:
-        application: An ASGI 3 callable (returned as it is), a consumer class, or a two-step
+        application: An ASGI 3 callable (returned unchanged), a consumer class, or a two-step
             application `application(scope)(receive, send)`. A consumer class is served by
-            `as_asgi()`; one whose constructor takes a positional argument gets the scope there.
+            `as_asgi()`; if its constructor takes a positional argument, that is the scope.
 
     Raises:
-        TypeError: It cannot be called.
+        TypeError: It is not callable.
 
-    Source: `asgiref.compatibility`, which tells a two-step application from others.
+    Source: `asgiref.compatibility`, for what counts as a two-step application.
     """
     if not callable(application):
         raise TypeError(
@@ -55,14 +55,14 @@ def as_asgi3(application: Any) -> ASGIApplication:
         raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
     if isinstance(application, type) and hasattr(application, "as_asgi"):
         is_ours = issubclass(application, OfScope)
-        if is_ours and takes(application.__init__, 2):  # type: ignore[misc] # what it has is asked for
+        if is_ours and takes(application.__init__, 2):  # type: ignore[misc] # only its signature is read
             served = application_of(application, _maker(application), {})
             make = partial(_made, application)
             return in_two_steps_too(served, partial(_step_now, make, served))
         return cast(ASGIApplication, application.as_asgi())
     if not isinstance(application, type) and takes(application, 3) and not takes(application, 1):
-        # asgiref would call it in two steps, unless it is marked as a coroutine function: an
-        # ordinary function may return what the application inside it does.
+        # An ordinary function, which may return the coroutine of the application inside. asgiref
+        # would call it in two steps, since it is not marked as a coroutine function.
         return cast(ASGIApplication, application)
     if is_double_callable(application):
         return _in_one_step(application)
@@ -80,7 +80,7 @@ def _in_one_step(application: Any) -> ASGIApplication:
 
 
 def _step_now(step: Callable[[Scope], Any], application: Callable[..., Any], scope: Scope) -> Any:
-    """Take the first of two steps; leave it to the second one if it asks the database."""
+    """Take the first of two steps; if it queries the database, leave it to the second one."""
     try:
         return step(scope)
     except SynchronousOnlyOperation:
@@ -90,15 +90,15 @@ def _step_now(step: Callable[[Scope], Any], application: Callable[..., Any], sco
 async def _take_first_step(
     step: Callable[[Scope], Callable[..., Any]], scope: Scope
 ) -> Callable[..., Any]:
-    """Take the first of two steps, or make a consumer; in a thread if that asks the database.
+    """Take the first of two steps, or make a consumer; in a thread if that queries the database.
 
-    Middleware of Channels 2 looked its user up there. Since Django 3 that is refused in an event
-    loop's thread.
+    Middleware of Channels 2 looked up the user in its first step. Since Django 3 such a query is
+    refused in the thread of an event loop.
     """
     try:
         return step(scope)
     except SynchronousOnlyOperation:
-        # A function of its own: the class of a consumer looks like a coroutine function there.
+        # A lambda, since asgiref takes the class of a consumer for a coroutine function.
         return await database_sync_to_async(lambda: step(scope))()
 
 
@@ -108,9 +108,9 @@ def application_of(
     """Return an application that makes a new consumer for each connection.
 
     Args:
-        consumer: The class, which the application is named after.
-        make: Called with the scope; returns what serves the connection.
-        initkwargs: Keyword arguments of the constructor, for those who ask.
+        consumer: The class, whose name and docstring the application gets.
+        make: Called with the scope; returns the consumer that serves the connection.
+        initkwargs: Keyword arguments of the constructor, kept as `consumer_initkwargs`.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,11 +127,11 @@ def application_of(
 
 
 def _maker(consumer: Any) -> Callable[[Scope], Callable[..., Any]]:
-    """Return what makes a consumer with its scope."""
+    """Return a function that makes a consumer with its scope."""
     if takes(consumer.__call__, 4):
         return cast(Callable[[Scope], Callable[..., Any]], consumer)
 
-    # The class has a `__call__` of its own, as Channels 2 had it.
+    # The program's class has a `__call__` of Channels 2.
     def make(scope: Scope) -> Callable[..., Any]:
         instance = consumer(scope)
         return lambda _, receive, send: instance(receive, send)
@@ -140,7 +140,7 @@ def _maker(consumer: Any) -> Callable[[Scope], Callable[..., Any]]:
 
 
 def _made(consumer: Any, scope: Scope) -> Callable[..., Any]:
-    """Make a consumer that is called with the other two arguments."""
+    """Make a consumer that is then called with `receive` and `send`."""
     try:
         instance: Callable[..., Any] = consumer(scope)
     except SynchronousOnlyOperation:
@@ -150,7 +150,7 @@ def _made(consumer: Any, scope: Scope) -> Callable[..., Any]:
         raise
     if hasattr(instance, "scope") or not takes(instance, 3):
         return instance
-    # Its constructor has kept the scope to itself.
+    # Its constructor did not pass the scope to ours.
     return partial(instance, scope)
 
 

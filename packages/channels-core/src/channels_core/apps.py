@@ -17,11 +17,11 @@ class ChannelsCoreConfig(AppConfig):
 
 
 def set_up() -> None:
-    """Register the system checks; once more does nothing.
+    """Register the system checks; calling it again does nothing.
 
-    For the `ready` of an application that brings this one along.
+    The `ready` of an application that includes this one calls it.
     """
-    # Here, since the applications are what it looks at.
+    # Imported here: the module needs the loaded applications.
     from channels_core.checks import register_checks
 
     register_checks()

@@ -1,4 +1,4 @@
-"""System checks: what the settings name, and whether what is inside can work."""
+"""System checks: `ASGI_APPLICATION`, `CHANNEL_LAYERS`, and the consumers of the application."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ __all__ = ["check_application", "check_layers", "check_worker_layer", "register_
 
 
 def register_checks() -> None:
-    """Register the checks with Django; once more does nothing."""
+    """Register the checks with Django; calling it again does nothing."""
     checks.register(check_layers, "channels")
     checks.register(check_application, "channels")
 
@@ -28,15 +28,14 @@ def register_checks() -> None:
 def check_application(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Check that `ASGI_APPLICATION` can be imported, and look at what is inside of it.
+    """Check that `ASGI_APPLICATION` can be imported, and check the applications inside.
 
     Returns:
-        `channels_core.W001`, it is not set; `E003`, it cannot be used; `W002`, it asks a database
-        while it is imported, and gets an error. For each consumer: `E004`, it has groups and no
-        layer; `E005`, it has groups and a layer without them; `W003`, it joins a group
-        and has no layer; `W006`, it has handlers that are `async def` and should not
-        be, or the reverse. For each `OriginValidator`: `W007`, it has a pattern that matches
-        nothing.
+        `channels_core.W001`, it is not set; `E003`, it cannot be used; `W002`, it queries a
+        database while it is imported, and gets an error. For each consumer: `E004`, it has groups
+        and no layer; `E005`, it has groups and a layer without them; `W003`, it joins a group and
+        has no layer; `W006`, it has handlers that are `async def` and should not be, or the
+        reverse. For each `OriginValidator`: `W007`, it has a pattern that matches nothing.
     """
     name = getattr(settings, "ASGI_APPLICATION", None)
     if not name:
@@ -53,7 +52,7 @@ def check_application(
         application = watched(get_default_application)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a program's module may raise any
         return [_unusable(name, error)]
-    # Each of them once, however many routes lead there.
+    # Each once, however many routes lead to it.
     applications = {id(place.application): place.application for place in walk(application)}
     found = (consumer_of(each) for each in applications.values())
     consumers = dict.fromkeys(each for each in found if each is not None)
@@ -70,7 +69,7 @@ def check_application(
 def _unusable(name: object, error: BaseException) -> checks.CheckMessage:
     fault = f"ASGI_APPLICATION {name!r} cannot be used: {reason(error)}{place(error)}."
     if is_of_database(error):
-        # No error: that would also stop the command which makes the tables.
+        # Not an error: that would also stop `migrate`, which makes the tables.
         return checks.Warning(
             fault,
             hint="If its tables are not there yet, run migrate. No module should need them to be "

@@ -1,13 +1,12 @@
-"""Say where in the documentation something is explained."""
+"""Refer to a section of the documentation, for hints and errors."""
 
 __all__ = ["see"]
 
 
 def see(page: str, section: str) -> str:
-    """Return a sentence for the end of a hint.
+    """Return a sentence that names a page and a section, for the end of a hint.
 
-    A page is named by its title: that leads to it by the search and the contents of the
-    documentation, wherever a reader has it.
+    Titles lead to a page by search or by the table of contents, wherever it is published.
 
     Args:
         page: The title of a page.

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class ChannelsError(Exception):
-    """Base of every error that Channels raises of its own."""
+    """Base of every error of Channels."""
 
 
 class RequestAborted(ChannelsError):
@@ -35,7 +35,7 @@ class RequestTimeout(RequestAborted):
 
 
 class InvalidChannelLayerError(ChannelsError, ValueError):
-    """A channel layer is missing, misconfigured or lacks what was asked of it."""
+    """A channel layer is missing, is misconfigured, or does not have the called method."""
 
 
 class ChannelFull(ChannelsError):
@@ -43,36 +43,37 @@ class ChannelFull(ChannelsError):
 
 
 class MessageTooLarge(ChannelsError):
-    """A message is larger than its channel layer carries."""
+    """A message is larger than its channel layer allows."""
 
 
 class RouteNotFound(ChannelsError, ValueError):
     """No route, channel or protocol of a router matches a connection.
 
-    It is a `ValueError` because that is what programs expect from a router called bare.
+    It is a `ValueError`, which programs expect from a router that they call directly.
     """
 
 
 class ConnectionStateError(ChannelsError, RuntimeError):
     """A message was sent in a state of the connection that does not allow it.
 
-    Raised for a frame before the handshake was accepted, a second accept, and a frame after the
-    consumer itself closed the connection. A frame after the *client* left is no error.
+    Raised for a frame before the handshake was accepted, for a second accept, and for a frame
+    after the consumer closed the connection. A frame after the *client* left is not an error.
     """
 
 
 class WorkerError(ChannelsError, RuntimeError):
-    """A worker has ended by itself: its channel layer failed for too long."""
+    """A worker has given up, since its channel layer failed for too long."""
 
 
 class InvalidFrame(ChannelsError, ValueError):
     """A client sent a frame that its consumer cannot read.
 
-    `ProtocolTypeRouter` answers it with one warning line; a consumer driven bare raises it.
+    `ProtocolTypeRouter` answers it with one warning in the log; a consumer without that router
+    raises it.
     """
 
     def __init__(self, message: str, code: int) -> None:
-        """Name the fault and the close code for it.
+        """Take the fault and its close code.
 
         Args:
             message: What was expected and what came, without the frame's content.
@@ -83,34 +84,34 @@ class InvalidFrame(ChannelsError, ValueError):
         self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it be pickled, and so pass from one process to another."""
+        """Allow pickling, which passes it to another process."""
         return type(self), (str(self), self.code)
 
 
 class InvalidJSON(InvalidFrame, json.JSONDecodeError):
-    """A text frame is not JSON; its close code is 1007.
+    """A text frame is not JSON; the close code is 1007.
 
-    Its text, `msg`, `doc` and `pos` are those of the `json.JSONDecodeError` that it stands for.
+    Its text, `msg`, `doc` and `pos` are those of the `json.JSONDecodeError` of the parser.
     """
 
     def __init__(self, msg: str, doc: str, pos: int) -> None:
-        """Take what `json.JSONDecodeError` takes.
+        """Take the arguments of `json.JSONDecodeError`.
 
         Args:
-            msg: What is wrong.
+            msg: The fault.
             doc: The frame's text.
-            pos: Where it is, as an index of `doc`.
+            pos: The position of the fault, as an index of `doc`.
         """
         json.JSONDecodeError.__init__(self, msg, doc, pos)
         self.code = 1007
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it be pickled, as `json.JSONDecodeError` can be."""
+        """Allow pickling, as `json.JSONDecodeError` does."""
         return type(self), (self.msg, self.doc, self.pos)
 
 
 class ConsumerSignal(Exception):
-    """Base of the exceptions by which a handler tells its consumer what to do."""
+    """Base of the exceptions that a handler raises to control its consumer."""
 
 
 class StopConsumer(ConsumerSignal):
@@ -131,17 +132,17 @@ class DenyConnection(ConsumerSignal):
         status: int | None = None,
         *args: object,
     ) -> None:
-        """Say how to refuse; with no argument the server answers as it does by itself (403).
+        """Take how to refuse; without arguments the server answers in its own way (403).
 
         Args:
             code: Close code, an int, for servers that pass one on before the handshake. A str is
-                taken for the reason, as in `DenyConnection("not allowed")`.
-            reason: Close reason, and the body of the HTTP response where `status` is sent.
-            status: HTTP status to answer with, where the server offers the
+                taken as the reason, as in `DenyConnection("not allowed")`.
+            reason: Close reason, and the body of the HTTP response if `status` is sent.
+            status: HTTP status of the answer, if the server offers the
                 `websocket.http.response` extension.
-            args: Anything else, which only `self.args` has, as those of any exception.
+            args: Further arguments, which are only kept in `self.args`.
         """
-        # As they were given: Python has set them already.
+        # `self.args` was set by `BaseException.__new__`.
         super().__init__(*self.args)
         if isinstance(code, str):
             code, reason = None, reason or code

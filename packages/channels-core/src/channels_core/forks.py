@@ -1,7 +1,7 @@
-"""Let what threads and event loops share start anew in a forked process.
+"""Reset objects that threads and event loops share in a forked process.
 
-Such a process has one thread of its parent. Another one may have held a lock at the fork, and
-nobody would ever release it; and what the parent serves, or has under way, is not the child's.
+A forked process has only one thread of its parent. A lock that another thread held at the fork
+would never be released, and the connections and calls of the parent are not the child's.
 """
 
 import os
@@ -17,21 +17,21 @@ _things: Final[WeakKeyDictionary[Any, Callable[[Any], object]]] = WeakKeyDiction
 
 
 def call_in_children(function: Callable[[], object]) -> None:
-    """Have a function called in each process that is forked from this one.
+    """Register a function that each process calls which is forked from this one.
 
     Args:
-        function: What makes the state of a module anew.
+        function: Resets the state of a module.
     """
     if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
         os.register_at_fork(after_in_child=function)
 
 
 def start_anew_in_children(thing: _Thing, start_anew: Callable[[_Thing], object]) -> None:
-    """Have a function called with a thing in each process that is forked from this one.
+    """Register a function that each forked process calls with an object.
 
     Args:
-        thing: An object, which is not kept alive by this.
-        start_anew: Makes its locks anew, and forgets what is not the child's.
+        thing: The object, of which only a weak reference is kept.
+        start_anew: Makes new locks, and drops the state that is the parent's.
     """
     _things[thing] = start_anew
 

@@ -1,4 +1,4 @@
-"""Headers as programs write them, turned into what ASGI wants."""
+"""Convert headers from the forms that programs write to the form that ASGI requires."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -19,15 +19,15 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def encode_headers(headers: HeadersArgument) -> list[tuple[bytes, bytes]]:
-    """Return headers as ASGI wants them: pairs of bytes, names in lower case.
+    """Return headers in the form that ASGI requires: pairs of bytes, with names in lower case.
 
     Args:
         headers: Pairs or a mapping; str is encoded as Latin-1.
 
     Raises:
-        TypeError: They are something else: a number as a value, for example.
+        TypeError: They are something else, or a name or value is, such as a number.
         ValueError: A name or a value holds CR, LF or NUL, which could start another header, or
-            a name is none that HTTP allows.
+            HTTP does not allow the name.
     """
     if isinstance(headers, Mapping):
         headers = headers.items()
@@ -48,23 +48,23 @@ def _not_pairs(headers: object) -> TypeError:
     return TypeError(f"Headers are pairs or a mapping, of str or bytes, not {headers!r:.200}")
 
 
-# The same few names come with every response.
+# Cached, since most responses have the same few names.
 @lru_cache(maxsize=256)
 def _encode_name(name: str | bytes) -> bytes:
     encoded = _encode_value(name)
     if not _TOKEN.fullmatch(encoded):
-        raise ValueError(f"A header's name is of letters, digits and hyphens, not {encoded!r}")
+        raise ValueError(f"A header's name has letters, digits and hyphens only, not {encoded!r}")
     return encoded.lower()
 
 
 def _encode_value(value: str | bytes) -> bytes:
-    given: object = value  # a program without type checks may give anything
+    given: object = value  # a program without type checks may pass anything
     if isinstance(given, str):
         try:
             encoded = given.encode("latin-1")
         except UnicodeEncodeError:
             raise ValueError(
-                f"A header is of characters that Latin-1 has, not {given!r:.200}; encode others"
+                f"A header has Latin-1 characters only, not {given!r:.200}; encode the others"
             ) from None
     elif isinstance(given, bytes | bytearray | memoryview):
         encoded = bytes(given)
@@ -76,10 +76,10 @@ def _encode_value(value: str | bytes) -> bytes:
 
 
 def pass_on_headers(headers: HeadersArgument) -> list[Any]:
-    """Return headers as the program gave them: their order, the case of names, the pairs' type.
+    """Return headers in the program's form: their order, the case of names, the type of pairs.
 
-    Only a str is encoded, as Latin-1. Programs and tests written for Channels compare what a
-    consumer sends with what it was given.
+    Only str is encoded, as Latin-1. Programs and tests written for Channels compare the headers
+    that a consumer sends with those that it was given.
 
     Args:
         headers: Pairs or a mapping.
@@ -104,7 +104,7 @@ def pass_on_headers(headers: HeadersArgument) -> list[Any]:
 
 
 def encode_response_headers(headers: HeadersArgument, content: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a whole response: as given, and what they lack to describe it.
+    """Return the headers of a whole response, with its type and length added if missing.
 
     Raises:
         TypeError: As in `encode_headers`.

@@ -1,4 +1,4 @@
-"""Walk through an application: what stands around what, as far as that can be seen."""
+"""Walk through an application: which applications are inside which, as far as can be seen."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -10,32 +10,32 @@ from channels_core.routing import ChannelNameRouter, ProtocolTypeRouter, URLRout
 
 __all__ = ["Place", "consumer_of", "walk"]
 
-#: Where wrappers keep the application that they wrap: ours, and those of other packages.
+#: Attributes in which wrappers, ours and those of other packages, keep the application inside.
 _ATTRIBUTES: Final = ("inner", "application", "app", "_app", "wrapped", "asgi_app")
 
 
 class Place(NamedTuple):
-    """An application, and what stands around it."""
+    """An application, and the applications around it."""
 
-    #: A router, a middleware, what `as_asgi()` returned, or whatever it is.
+    #: A router, a middleware, the result of `as_asgi()`, or anything else.
     application: Any
     #: The routers and middleware around it, the outermost first.
     around: tuple[Any, ...]
-    #: The scope type that a `ProtocolTypeRouter` or a `ChannelNameRouter` leads here, or None.
+    #: The scope type that a `ProtocolTypeRouter` or `ChannelNameRouter` passes here, or None.
     protocol: str | None
-    #: Whether nothing is seen inside it: a consumer, or something unknown.
+    #: Whether no application is seen inside it: it is a consumer, or unknown.
     is_last: bool
 
     def is_inside(self, *kinds: type) -> bool:
-        """Tell whether something of these kinds stands around."""
+        """Return whether an application around it is of one of these classes."""
         return any(isinstance(each, kinds) for each in self.around)
 
 
 def walk(application: Any) -> Iterator[Place]:
-    """Yield an application and everything inside it; a circle is left at its second round.
+    """Yield an application and everything inside it; an application inside itself comes once.
 
     Args:
-        application: What `ASGI_APPLICATION` names, or a part of it.
+        application: The application of `ASGI_APPLICATION`, or a part of it.
     """
     waiting = [Place(application, (), None, False)]
     while waiting:
@@ -54,7 +54,7 @@ def consumer_of(application: Any) -> type | None:
     """Return the consumer class that an application serves each connection with.
 
     Args:
-        application: What `as_asgi()` returned, or the class itself.
+        application: The result of `as_asgi()`, or the class itself.
 
     Returns:
         The class; None if the application is something else.
@@ -66,7 +66,7 @@ def consumer_of(application: Any) -> type | None:
 
 
 def _inside(application: Any) -> Iterable[tuple[str | None, Any]]:
-    """Return what is directly inside, with the scope type that it is for if that is known."""
+    """Return the applications directly inside, each with its scope type if that is known."""
     if isinstance(application, ProtocolTypeRouter):
         return application._all_applications().items()
     if isinstance(application, ChannelNameRouter):
@@ -75,18 +75,18 @@ def _inside(application: Any) -> Iterable[tuple[str | None, Any]]:
         return [(None, route.callback) for route in application.routes]
     if isinstance(application, FunctionType | partial):
         return [(None, inner) for inner in _in_function(application, ())]
-    # Any other class is one instance for one connection, with nothing inside it yet.
+    # A class is not looked into: its instances may keep an application, it does not.
     names = () if isinstance(application, type) else _ATTRIBUTES
     found = {id(inner): inner for name in names if callable(inner := _read(application, name))}
     return [(None, inner) for inner in found.values()]
 
 
 def _in_function(function: Any, around: tuple[Any, ...]) -> list[Any]:
-    """Return the applications that a function or a `partial` has hold of.
+    """Return the applications that a function or a `partial` refers to.
 
     Args:
-        function: Middleware, perhaps, that finds what it wraps in the function around it.
-        around: The functions that it was found in.
+        function: Perhaps middleware, which keeps the application inside in its closure.
+        around: The functions in which it was found.
     """
     if isinstance(function, partial):
         found = [function.func, *function.args, *function.keywords.values()]
@@ -95,7 +95,7 @@ def _in_function(function: Any, around: tuple[Any, ...]) -> list[Any]:
     else:
         found = [_content(cell) for cell in function.__closure__ or ()]
     if consumer_of(function) is not None:
-        # Its constructor may hold anything.
+        # The arguments of its constructor are not applications inside.
         return []
     around = (*around, function)
     inside = {
@@ -110,11 +110,11 @@ def _content(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
-        return None  # there is nothing in it yet
+        return None  # a variable that is not set yet
 
 
 def _leads_on(thing: Any, around: tuple[Any, ...]) -> bool:
-    """Tell whether something is an application for certain: one of ours, or around one of ours."""
+    """Return whether something certainly is an application: one of ours, or around one."""
     if isinstance(thing, TwoSteps) or consumer_of(thing) is not None:
         return True
     return isinstance(thing, FunctionType | partial) and bool(_in_function(thing, around))
@@ -123,5 +123,5 @@ def _leads_on(thing: Any, around: tuple[Any, ...]) -> bool:
 def _read(thing: object, name: str) -> Any:
     try:
         return getattr(thing, name, None)
-    except Exception:  # noqa: BLE001 - a property of a class that nobody here knows
+    except Exception:  # noqa: BLE001 - a property of an unknown class may raise any
         return None

@@ -51,16 +51,16 @@ Capacities: TypeAlias = Mapping[Any, int] | Iterable[tuple[str | re.Pattern[str]
 
 
 def _warn_deprecated(name: str, instead: str) -> None:
-    # At the line of the caller's caller, which is the program's.
+    # stacklevel: the line of the program that called the deprecated method.
     warnings.warn(f"{name} is deprecated, use {instead} instead.", DeprecationWarning, stacklevel=3)
 
 
 class BaseChannelLayer:
     """The base of channel layers: names, capacities and calls from synchronous code.
 
-    A layer delivers each message at most once, in the order in which one sender sent it to one
-    channel. Its methods may be called from any thread and any event loop: nothing of a layer
-    may belong to the loop that used it first.
+    A layer delivers each message at most once. Messages of one sender to one channel keep their
+    order. Its methods may be called from any thread and any event loop, so a layer must not keep
+    anything that belongs to the loop that used it first.
 
     A layer may also have these:
 
@@ -80,7 +80,7 @@ class BaseChannelLayer:
         "hyphens, underscores and periods"
     )
 
-    #: What the layer can do beyond sending and receiving: `groups`, `flush`.
+    #: The optional extensions that the layer has: `groups`, `flush`.
     extensions: ClassVar[list[str]] = []
 
     #: Whether a message reaches receivers in other processes; None if that is not known.
@@ -97,13 +97,13 @@ class BaseChannelLayer:
         capacity: int = 100,
         channel_capacity: Capacities | None = None,
     ) -> None:
-        """Take the limits which every layer has.
+        """Take the limits that every layer has.
 
         Args:
             expiry: Seconds after which an undelivered message is dropped.
-            capacity: Messages that a channel holds before it is full.
-            channel_capacity: Capacities of the channels whose name matches a glob (`"http.*"`)
-                or a compiled pattern; the first match counts.
+            capacity: The number of messages that a channel holds before it is full.
+            channel_capacity: Capacities of channels whose name matches a glob (`"http.*"`) or a
+                compiled pattern; the first match counts.
         """
         self.expiry = expiry
         self.capacity = capacity
@@ -111,7 +111,7 @@ class BaseChannelLayer:
         self.channel_capacity = self.compile_capacities(channel_capacity or {})
 
     def compile_capacities(self, channel_capacity: Capacities) -> list[tuple[re.Pattern[str], int]]:
-        """Turn globs into compiled patterns.
+        """Compile globs into patterns.
 
         Args:
             channel_capacity: As in the constructor, or the result of an earlier call.
@@ -134,7 +134,7 @@ class BaseChannelLayer:
     # Names
 
     def match_type_and_length(self, name: object) -> bool:
-        """Tell whether a name is a str of an allowed length."""
+        """Return whether a name is a str of an allowed length."""
         return isinstance(name, str) and len(name) < self.MAX_NAME_LENGTH
 
     def require_valid_channel_name(self, name: str, receive: bool = False) -> bool:
@@ -142,17 +142,18 @@ class BaseChannelLayer:
 
         Args:
             name: The name to check.
-            receive: Whether the name is one to receive from, where a layer reads all channels
-                of a process at once: a process-specific name then ends at its `!`.
+            receive: Whether the name is one to receive from, in a layer that reads all channels
+                of a process at once: a process-specific name must end at its `!`.
 
         Returns:
             True.
 
         Raises:
-            TypeError: The name is not valid; the text shows it, its length and the character
-                that is not allowed.
+            TypeError: The name is not valid; the text shows the name, its length and the first
+                character that is not allowed.
         """
-        # First, since `match_type_and_length` is for subclasses to override and this is hot.
+        # One condition for a valid name, since each message passes here. Subclasses may override
+        # `match_type_and_length`.
         if not (self.match_type_and_length(name) and self.channel_name_regex.fullmatch(name)):
             raise TypeError(self._explain("Channel", name, channel=True))
         if receive and "!" in name and not name.endswith("!"):
@@ -168,8 +169,8 @@ class BaseChannelLayer:
             True.
 
         Raises:
-            TypeError: The name is not valid; the text shows it, its length and the character
-                that is not allowed.
+            TypeError: The name is not valid; the text shows the name, its length and the first
+                character that is not allowed.
         """
         if not (self.match_type_and_length(name) and self.group_name_regex.fullmatch(name)):
             raise TypeError(self._explain("Group", name, channel=False))
@@ -186,17 +187,17 @@ class BaseChannelLayer:
         return True
 
     def valid_channel_name(self, channel_name: str, receive: bool = False) -> bool:
-        """Check the name of a channel, under the name that earlier releases used."""
+        """Check the name of a channel; deprecated, use `require_valid_channel_name`."""
         _warn_deprecated("valid_channel_name", "require_valid_channel_name")
         return self.require_valid_channel_name(channel_name, receive=receive)
 
     def valid_group_name(self, group_name: str) -> bool:
-        """Check the name of a group, under the name that earlier releases used."""
+        """Check the name of a group; deprecated, use `require_valid_group_name`."""
         _warn_deprecated("valid_group_name", "require_valid_group_name")
         return self.require_valid_group_name(group_name)
 
     def non_local_name(self, name: str) -> str:
-        """Return a process-specific name up to and with its `!`, and any other name whole."""
+        """Return a process-specific name up to and including its `!`, and any other name whole."""
         return local_prefix(name)
 
     # What a layer implements
@@ -210,7 +211,7 @@ class BaseChannelLayer:
         raise self._lacks("send")
 
     async def receive(self, channel: str) -> ChannelMessage:
-        """Wait for the next message of a channel; a cancelled call loses none."""
+        """Wait for the next message of a channel; a cancelled call must not lose one."""
         raise self._lacks("receive")
 
     async def new_channel(self) -> str:
@@ -228,11 +229,11 @@ class BaseChannelLayer:
         raise self._lacks("groups")
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Remove a channel from a group; it is no error if it is none of its (`groups`)."""
+        """Remove a channel from a group; not being in it is not an error (extension `groups`)."""
         raise self._lacks("groups")
 
     async def group_send(self, group: str, message: AnyMessage) -> None:
-        """Send a message to every channel of a group that has room for it (`groups`)."""
+        """Send a message to every channel of a group that is not full (extension `groups`)."""
         raise self._lacks("groups")
 
     def _lacks(self, what: str) -> NotImplementedError:
@@ -259,72 +260,72 @@ class BaseChannelLayer:
     def send_on_commit(self, channel: str, message: Message, using: str | None = None) -> None:
         """Send to a channel once the open database transaction has been committed.
 
-        What fails then is logged and not raised: it disturbs neither the request nor what others
-        do after the commit.
+        A failure at that time is logged and not raised, so it disturbs neither the request nor
+        other functions that run after the commit.
 
         Args:
             channel: The channel's name, checked at once.
-            message: The message, as it is at the time of this call.
+            message: The message; it is copied now.
             using: Alias of the database; the default one if None.
 
         Raises:
-            TypeError: The name is not valid, or the message cannot cross the layer.
+            TypeError: The name is not valid, or the layer cannot send the message.
 
-        Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
+        Source: `django.db.transaction.on_commit`; without a transaction it sends at once.
         """
         send_on_commit(self, channel, message, using)
 
     def group_send_on_commit(self, group: str, message: Message, using: str | None = None) -> None:
         """Send to a group once the open database transaction has been committed.
 
-        What fails then is logged and not raised: it disturbs neither the request nor what others
-        do after the commit.
+        A failure at that time is logged and not raised, so it disturbs neither the request nor
+        other functions that run after the commit.
 
         Args:
             group: The group's name, checked at once.
-            message: The message, as it is at the time of this call.
+            message: The message; it is copied now.
             using: Alias of the database; the default one if None.
 
         Raises:
-            TypeError: The name is not valid, or the message cannot cross the layer.
+            TypeError: The name is not valid, or the layer cannot send the message.
 
-        Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
+        Source: `django.db.transaction.on_commit`; without a transaction it sends at once.
         """
         group_send_on_commit(self, group, message, using)
 
     def copy_message(self, message: Message) -> dict[str, Any]:
-        """Return a copy of a message that nobody else can change; for what is sent later.
+        """Return a deep copy of a message that will be sent later.
 
-        A layer may override it to refuse at once what it could not send.
+        A layer may override it to refuse a message at once that it could not send.
 
         Raises:
-            TypeError: The message cannot be copied, or cannot cross the layer.
+            TypeError: The message cannot be copied, or the layer cannot send it.
         """
         return copy_of(self, message)
 
 
 class _UnknownAliasError(InvalidChannelLayerError, KeyError):
-    """There is no layer of an alias; programs catch it as they do for any other mapping."""
+    """An alias is not configured; also a `KeyError`, as for any other mapping."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError shows its argument quoted
 
 
 class ChannelLayerManager:
-    """The configured channel layers by alias, each built when it is first asked for.
+    """The configured channel layers by alias, each built when it is first used.
 
-    A change of `CHANNEL_LAYERS` through Django's `override_settings` drops them all.
+    A change of `CHANNEL_LAYERS` by Django's `override_settings` drops all layers.
     """
 
     def __init__(self) -> None:
-        """Start with no layer built."""
+        """Start without a layer."""
         self.backends: dict[str, BaseChannelLayer] = {}
         self._make_lock()
         start_anew_in_children(self, ChannelLayerManager._make_lock)
         setting_changed.connect(self._reset_backends)
 
     def _make_lock(self) -> None:
-        # Reentrant: a backend's constructor may ask for another layer.
+        # Reentrant, since the constructor of a backend may use another layer.
         self._lock = threading.RLock()
 
     def _reset_backends(self, *, setting: str, **kwargs: object) -> None:
@@ -341,9 +342,9 @@ class ChannelLayerManager:
         """Build the layer of an alias from its `CONFIG`.
 
         Raises:
-            InvalidChannelLayerError: There is no such alias (a `KeyError` as well), it names no
+            InvalidChannelLayerError: The alias is not configured (also a `KeyError`), it has no
                 `BACKEND`, or the backend cannot be imported.
-            Exception: What the backend's constructor raised, with a note of the alias.
+            Exception: The exception of the backend's constructor, with a note of the alias.
         """
         return self._make_backend(name, self._config(name).get("CONFIG", {}))
 
@@ -351,7 +352,7 @@ class ChannelLayerManager:
         """Build the layer of an alias from its `TEST_CONFIG`.
 
         Raises:
-            InvalidChannelLayerError: As in `make_backend`, or there is no `TEST_CONFIG`.
+            InvalidChannelLayerError: As in `make_backend`, or it has no `TEST_CONFIG`.
         """
         config = self._config(name)
         if "TEST_CONFIG" not in config:
@@ -385,7 +386,7 @@ class ChannelLayerManager:
         try:
             backend: Any = backend_class(**config)
         except Exception as error:
-            # As itself: programs catch what the constructor of their layer raises.
+            # Not wrapped: programs catch the exceptions of their own layer.
             error.add_note(f"Raised by BACKEND {path!r} specified for channel layer {name!r}")
             raise
         if not isinstance(backend, BaseChannelLayer):
@@ -408,18 +409,18 @@ class ChannelLayerManager:
                 return self.backends[key]
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether an alias is configured, or was set."""
+        """Return whether an alias is configured, or was set."""
         return key in self.backends or key in self.configs
 
     def set(self, key: str, layer: BaseChannelLayer | None) -> BaseChannelLayer | None:
-        """Put a layer in the place of an alias, for tests.
+        """Set the layer of an alias, for tests.
 
         Args:
             key: The alias.
-            layer: The layer; None takes the present one away, so that the next use builds anew.
+            layer: The layer; None removes the current one, so the next use builds a new one.
 
         Returns:
-            The layer that was there, or None.
+            The layer before, or None.
         """
         with self._lock:
             old = self.backends.pop(key, None)
@@ -454,7 +455,7 @@ def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> BaseChannelLayer | 
 
     Raises:
         InvalidChannelLayerError: It is configured, but cannot be imported.
-        Exception: What its constructor raised.
+        Exception: The exception of its constructor.
     """
     if alias not in channel_layers:
         return None

@@ -1,4 +1,4 @@
-"""What programs import from `channels.utils`, a name that does not say what it holds."""
+"""The functions that programs import from `channels.utils`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable

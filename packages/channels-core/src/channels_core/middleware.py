@@ -1,4 +1,4 @@
-"""The base of middleware: wrap an application, enrich its scope."""
+"""The base of middleware: wrap an application, and add to its scope."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -13,34 +13,35 @@ __all__ = ["BaseMiddleware", "after_each_handler"]
 
 
 def after_each_handler(scope: AnyScope, function: AfterHandler) -> None:
-    """Have the consumer inside call a function whenever one of its handlers has ended.
+    """Have the consumer inside call a function after each of its handlers.
 
-    It is called in the event loop, after each handler of a message from the client or the channel
-    layer that ended without an error, before the next one starts; and once more when the
-    connection has ended, whatever ended it, after `disconnect`.
+    The function is called in the event loop, after each handler of a message from the client or
+    the channel layer that ended without an error, before the next one starts; and once more after
+    `disconnect`, however the connection ended.
 
     Args:
-        scope: The scope that the middleware hands on: a copy of its own, which is changed.
-        function: What to call. It runs for each message, so it returns None at once where there
-            is nothing to do; an ordinary function that returns a coroutine costs the least.
+        scope: The scope that the middleware passes on: its own copy, which is changed.
+        function: Called without arguments. It returns an awaitable, or None if there is nothing
+            to do. Since it runs for each message, it should decide that quickly; an ordinary
+            function that returns a coroutine costs the least.
     """
     scope[AFTER_HANDLER] = (*scope.get(AFTER_HANDLER, ()), function)
 
 
 class BaseMiddleware(Application):
-    """Hand a copy of the scope to the application inside.
+    """Pass a copy of the scope to the application inside.
 
     A subclass overrides `__call__`, adds to the scope, and calls `super().__call__`. Or it
-    overrides `populate_scope`, `resolve_scope` or both, and not `__call__`. It holds nothing of
-    a connection: one instance serves them all at once.
+    overrides `populate_scope`, `resolve_scope` or both, but not `__call__`. It keeps no state of a
+    connection, since one instance serves all connections.
     """
 
-    # Whether `populate_scope` and `resolve_scope` are called here: not if a subclass has a
-    # `__call__` of ASGI 3, which may call what it has of these names itself.
+    # Whether `populate_scope` and `resolve_scope` are called: not for a subclass with a `__call__`
+    # of ASGI 3, since it may call its own methods of these names itself.
     _channels_prepares: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """See which of its methods the new class overrides."""
+        """Find out which methods the new class overrides."""
         super().__init_subclass__(**kwargs)
         own = cls.__call__
         cls._channels_prepares = own is BaseMiddleware.__call__ or not takes(own, 4)
@@ -52,7 +53,7 @@ class BaseMiddleware(Application):
             inner: An ASGI 3 application, a consumer class, or a two-step application.
         """
         self.inner: ASGIApplication = as_asgi3(inner)
-        # So that a URLRouter inside a middleware may stand in another one's route.
+        # Lets a URLRouter inside middleware be the view of another URLRouter's route.
         self._path_routing: bool = getattr(inner, "_path_routing", False)
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
@@ -64,7 +65,7 @@ class BaseMiddleware(Application):
             send: ASGI send.
 
         Returns:
-            What the application inside returns.
+            The result of the application inside.
         """
         scope = dict(scope)
         if self._channels_prepares:
@@ -81,20 +82,20 @@ class BaseMiddleware(Application):
         return first_step(self.inner, scope)
 
     def _channels_bind(self, scope: AnyScope) -> Any:
-        """Prepare a scope as far as that takes no waiting; return what does the rest."""
+        """Prepare a scope as far as possible without waiting; return a callable for the rest."""
         self.populate_scope(scope)
-        # What is inside is made now, before `resolve_scope`, as Channels 2 did it.
+        # The application inside is made before `resolve_scope`, as in Channels 2.
         return partial(self.coroutine_call, self._channels_step(scope), scope)
 
     def populate_scope(self, scope: AnyScope) -> None:
-        """Add to the scope what takes no waiting; nothing unless overridden.
+        """Add to the scope what needs no waiting; does nothing unless overridden.
 
         Args:
             scope: The copy that the application inside gets, to be changed.
         """
 
     async def resolve_scope(self, scope: AnyScope) -> None:
-        """Add to the scope what has to be waited for; nothing unless overridden.
+        """Add to the scope what has to be waited for; does nothing unless overridden.
 
         Args:
             scope: The copy that the application inside gets, to be changed.
@@ -110,13 +111,13 @@ class BaseMiddleware(Application):
         """Call `resolve_scope`, then the application inside.
 
         Args:
-            inner_instance: That application with its scope, to be called with the other two.
+            inner_instance: That application with its scope; called with `receive` and `send`.
             scope: The copy that the application inside gets.
             receive: ASGI receive.
             send: ASGI send.
 
         Returns:
-            What the application inside returns.
+            The result of the application inside.
         """
         await self.resolve_scope(scope)
         return await inner_instance(receive, send)

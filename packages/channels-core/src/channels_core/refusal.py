@@ -10,15 +10,15 @@ from channels_core.typing import AnyScope, Message, Receive, Send
 
 __all__ = ["failures_are_answered", "refusal", "refuse"]
 
-#: Set by the outermost router for what it serves.
+#: Set by a `ProtocolTypeRouter` while it serves a connection.
 answers_failures: ContextVar[bool] = ContextVar("channels_answers_failures", default=False)
 
 
 def failures_are_answered() -> bool:
-    """Return whether the present connection is one of an outermost router's.
+    """Return whether the current connection came through a `ProtocolTypeRouter`.
 
-    Its client is told of a failure then. An application that a test drives by itself, without a
-    `ProtocolTypeRouter`, lets its exceptions out and sends nothing.
+    If so, the client gets an answer to a failure. Otherwise, as in a test of one application, an
+    exception is raised and nothing is sent.
     """
     return answers_failures.get()
 
@@ -39,8 +39,8 @@ def refusal(
         status: HTTP status. A server without the `websocket.http.response` extension answers
             every refused handshake with 403.
         headers: Extra headers: pairs or a mapping, of str or bytes. `Content-Type` (plain text)
-            and `Content-Length` are added unless they are there.
-        body: The response's body; str is encoded as UTF-8. `HEAD` gets its length only.
+            and `Content-Length` are added if they are missing.
+        body: The response's body; str is encoded as UTF-8. A `HEAD` request gets only its length.
         code: Close code of a WebSocket on a server without that extension.
         reason: Close reason that goes with the code.
 
@@ -75,12 +75,13 @@ async def refuse(
     code: int | None = None,
     reason: str | None = None,
 ) -> None:
-    """Refuse a connection that no application has touched yet.
+    """Refuse a connection before any application has read or sent a message.
 
     Args:
         scope: As in `refusal`, and so are `status`, `headers`, `body`, `code` and `reason`.
-        receive: ASGI receive; a WebSocket's handshake is taken from it first.
-        send: ASGI send. It may say with an `OSError` that the client has left.
+        receive: ASGI receive; the handshake of a WebSocket is read from it first.
+        send: ASGI send. An `OSError`, by which a server reports that the client has left, is
+            ignored.
         status: HTTP status.
         headers: Extra headers.
         body: The response's body.

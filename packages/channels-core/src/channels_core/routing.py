@@ -1,4 +1,4 @@
-"""Routers: lead a connection to its application by protocol, path or channel."""
+"""Routers: pass a connection to its application by protocol, path or channel."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -26,10 +26,10 @@ __all__ = [
     "route_pattern_match",
 ]
 
-#: The scope types whose clients can be told what was wrong.
+#: The scope types with a client that can be answered.
 _ANSWERED: Final = frozenset({"http", "websocket"})
 
-#: How many routes an error names.
+#: The number of routes that an error names.
 _SHOWN: Final = 10
 
 
@@ -37,7 +37,7 @@ def get_default_application() -> ASGIApplication:
     """Return the application that the setting `ASGI_APPLICATION` names.
 
     Raises:
-        ImproperlyConfigured: The setting is missing, or what it names cannot be imported.
+        ImproperlyConfigured: The setting is missing, or its application cannot be imported.
     """
     name = getattr(settings, "ASGI_APPLICATION", None)
     if not isinstance(name, str) or "." not in name:
@@ -52,8 +52,8 @@ def get_default_application() -> ASGIApplication:
         failed = ImproperlyConfigured(
             f"Cannot import ASGI_APPLICATION module {module_name!r}: {error}"
         )
-        # Django's autoreloader watches the file in which a traceback ends. That has to be the one
-        # to mend, since a module that could not be imported is nowhere to be found.
+        # Django's autoreloader watches the file at which the traceback ends. It has to be the file
+        # with the error, since a module that failed to import is not in `sys.modules`.
         raise failed.with_traceback(error.__traceback__) from error.with_traceback(None)
     try:
         application = getattr(module, attribute)
@@ -65,15 +65,15 @@ def get_default_application() -> ASGIApplication:
 
 
 class ProtocolTypeRouter(Application):
-    """Lead a connection to the application for its protocol; the outermost router.
+    """Pass a connection to the application for its protocol; the outermost router.
 
-    It also answers for the applications inside: a path that no `URLRouter` has a route for gets
-    status 404 (a WebSocket is closed where the server cannot send one), and a frame that a
-    consumer cannot read ends its connection, each with one warning under
-    `django.channels.routing`.
+    It also answers errors that clients cause, each with one warning under
+    `django.channels.routing`: a path without a route gets status 404 (or the WebSocket is closed,
+    if the server cannot send a status), and a frame that a consumer cannot read closes the
+    WebSocket.
 
     Attributes:
-        application_mapping: Applications by scope type, for exactly the types that were given.
+        application_mapping: The given applications by scope type.
     """
 
     def __init__(
@@ -87,17 +87,17 @@ class ProtocolTypeRouter(Application):
 
         Args:
             application_mapping: Applications by scope type, for example `http` and `websocket`.
-                Without `http`, Django's own serves it; without `lifespan`, the server's start
-                and end are acknowledged.
+                Without `http`, Django's own application serves it; without `lifespan`, the
+                server's start and end are acknowledged.
             on_startup: Functions or coroutine functions without arguments, called in turn before
                 the server accepts connections; if one fails, the server does not start. Ordinary
                 functions run in a thread, where they may use the database.
             on_shutdown: The same for the server's end; each is called even if another fails.
 
         Raises:
-            ImproperlyConfigured: There are functions for start or end, but they would not be
-                called, since an application for `lifespan` is given as well.
-            TypeError: Something cannot be called.
+            ImproperlyConfigured: There are functions for the start or the end, and an application
+                for `lifespan` as well, which would get these events instead.
+            TypeError: An application or a function is not callable.
         """
         self.application_mapping: dict[str, ASGIApplication] = {
             kind: as_asgi3(application) for kind, application in application_mapping.items()
@@ -108,7 +108,7 @@ class ProtocolTypeRouter(Application):
                 "on_startup and on_shutdown would not be called, since there is an application "
                 "for 'lifespan'; call them there, or leave it out"
             )
-        # Not in the mapping: programs compare its keys with what they gave.
+        # Not in the mapping: programs compare its keys with those they gave.
         self._defaults: dict[str, ASGIApplication] = {
             "lifespan": lifespan,
             "http": DjangoApplication(),
@@ -118,10 +118,10 @@ class ProtocolTypeRouter(Application):
         """Serve one connection.
 
         Scope:
-            `type` decides.
+            `type` selects the application.
 
         Raises:
-            RouteNotFound: There is no application for the type; a `ValueError`.
+            RouteNotFound: The type has no application; a `ValueError`.
             KeyError: The scope has no type.
         """
         application = self._application_for(scope)
@@ -146,7 +146,7 @@ class ProtocolTypeRouter(Application):
         return application
 
     def _all_applications(self) -> dict[str, ASGIApplication]:
-        """Return the given applications by scope type, then those that are there by default."""
+        """Return the applications by scope type, the given ones first, then the default ones."""
         return {**self.application_mapping, **self._defaults, **self.application_mapping}
 
 
@@ -158,33 +158,33 @@ class _NoRoute(RouteNotFound):
         self.add_note(why)
         self.tried = tried
         self.untold = untold
-        #: Whether it comes out of an application that a route did lead to.
+        #: Whether an application raised it to which a route had led, so no other route is tried.
         self.passed_an_application = False
 
 
 class URLRouter(Application):
-    """Lead a connection to the application for its path, by Django's `path()` and `re_path()`.
+    """Pass a connection to the application for its path, by Django's `path()` and `re_path()`.
 
     The "view" of a route is an ASGI application, a consumer class, or another `URLRouter`
-    (perhaps within middleware), which then routes the rest of the path. If that one has no route,
-    the next route here is tried. Paths are matched without their leading slash.
+    (perhaps inside middleware), which then routes the rest of the path. If that router has no
+    matching route, the next route here is tried. Paths are matched without their leading slash.
 
     Attributes:
-        routes: The routes, as they were given.
+        routes: The routes that were given.
     """
 
-    #: Tells routers around this one that it goes on with the rest of the path.
+    #: For routers around this one: it routes the rest of the path.
     _path_routing: ClassVar[bool] = True
 
     def __init__(self, routes: Iterable[Any]) -> None:
         """Take the routes.
 
         Args:
-            routes: What `path()` and `re_path()` return; the first one that matches counts.
+            routes: Results of `path()` and `re_path()`; the first one that matches counts.
 
         Raises:
-            ImproperlyConfigured: One of them is something else, `include()` for example.
-            TypeError: The view of one is no application.
+            ImproperlyConfigured: One of them is something else, such as `include()`.
+            TypeError: The view of one is not an application.
         """
         self.routes: list[Any] = list(routes)
         self._routes = [make_route(route) for route in self.routes]
@@ -194,9 +194,9 @@ class URLRouter(Application):
         """Serve one connection.
 
         Scope:
-            `path` is routed, after `root_path` at its start; a router inside another one routes
-            `path_remaining`. What the patterns captured is added as `url_route`, a dict of
-            `args` and `kwargs`, the outer router's first.
+            `path` is routed, without `root_path` at its start; a router inside another one routes
+            `path_remaining`. The captured values are added as `url_route`, a dict of `args` and
+            `kwargs`, with those of the outer router first.
 
         Raises:
             RouteNotFound: No route matches; a `ValueError`.
@@ -247,7 +247,7 @@ class URLRouter(Application):
 
 
 def _passed_over(error: _NoRoute, route: Route) -> _NoRoute:
-    """Return the error of a route's application, if the next route may be tried; else raise it."""
+    """Return the error of a route's application if the next route may be tried; else raise it."""
     if error.passed_an_application or not route.is_prefix:
         error.passed_an_application = True
         raise error
@@ -285,13 +285,13 @@ def _inner_scope(
 
 
 def _explained(error: ValueError, note: str) -> ValueError:
-    """Return an error whose text is compared by programs, with more to say in a note."""
+    """Add a note to an error, whose text programs compare, and return it."""
     error.add_note(note)
     return error
 
 
 def _shown(items: Iterable[str], more: int = 0) -> str:
-    """Join items for a message, which says so if there are more or none."""
+    """Join items for a message, with the number of further ones; `nothing` if there are none."""
     text = ", ".join(items) or "nothing"
     return f"{text} and {more} more" if more else text
 
@@ -299,21 +299,21 @@ def _shown(items: Iterable[str], more: int = 0) -> str:
 def route_pattern_match(
     route: Any, path: str
 ) -> tuple[str, tuple[Any, ...], dict[str, Any]] | None:
-    """Match a path against a route, as Django does.
+    """Match a path against a route in the way that Django does.
 
     Args:
-        route: What `path()` or `re_path()` returned.
+        route: The result of `path()` or `re_path()`.
         path: The path without its leading slash.
 
     Returns:
-        The rest of the path, the positional and the keyword arguments; None for no match.
+        The rest of the path, the positional and the keyword arguments; None if it does not match.
     """
     match: tuple[str, tuple[Any, ...], dict[str, Any]] | None = route.pattern.match(path)
     return match
 
 
 class ChannelNameRouter(Application):
-    """Lead the messages of a channel to the application for its name; for workers.
+    """Pass the messages of a channel to the application for its name; for workers.
 
     Attributes:
         application_mapping: Applications by channel name.
@@ -333,10 +333,10 @@ class ChannelNameRouter(Application):
         """Serve one channel.
 
         Scope:
-            `channel` decides.
+            `channel` selects the application.
 
         Raises:
-            RouteNotFound: There is no application for the name; a `ValueError`.
+            RouteNotFound: The name has no application; a `ValueError`.
             ValueError: The scope has no channel.
         """
         return await self._application_for(scope)(scope, receive, send)

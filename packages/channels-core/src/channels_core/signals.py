@@ -6,10 +6,9 @@ from django.dispatch import Signal
 
 __all__ = ["consumer_finished", "consumer_started"]
 
-#: Sent when a consumer has its scope and before its first message, with `sender`, its class, and
-#: `environ`, its scope.
+#: Sent before the first message of a consumer, with `sender`, its class, and `environ`, its scope.
 consumer_started: Final = Signal()
 
-#: Sent when a consumer has ended, in whatever way, after its `disconnect`; with `sender`, its
+#: Sent when a consumer has ended, however that happened, after its `disconnect`; with `sender`, its
 #: class, and `environ`, its scope.
 consumer_finished: Final = Signal()

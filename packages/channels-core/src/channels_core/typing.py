@@ -1,7 +1,8 @@
-"""Types of scopes, messages and applications: loose where they pass through, exact where we send.
+"""Types of scopes, messages and applications: loose for what is passed through, exact for the rest.
 
-For what comes in, programs have exact types too: events by asgiref's definitions, and scopes with
-the keys that routers and middleware add.
+Messages that Channels sends have exact types. Programs can use exact types for the events and
+scopes that they receive: events as asgiref defines them, and scopes with the keys that routers and
+middleware add.
 
 Source: ASGI 3.0, and its HTTP, WebSocket and lifespan specifications (versions 2.5 and 2.0).
 """
@@ -55,23 +56,22 @@ Scope: TypeAlias = dict[str, Any]
 Message: TypeAlias = Mapping[str, Any]
 ChannelMessage: TypeAlias = dict[str, Any]
 
-# Any: for a scope, and for a message that may be of any kind, each server and each library has a
-# type of its own, and so have programs where they override a method. What is called with one, or
-# is to be overridden, takes them all.
+# Any: servers and libraries have their own types for scopes and messages, and programs use others
+# in methods that they override. A parameter of this type accepts all of them.
 AnyScope: TypeAlias = Any
 AnyMessage: TypeAlias = Any
 
 Receive: TypeAlias = Callable[[], Awaitable[AnyMessage]]
 Send: TypeAlias = Callable[[AnyMessage], Awaitable[None]]
-# It returns nothing by ASGI, but programs test with applications that do.
+# Any: by ASGI it returns nothing, but programs test with applications that return something.
 ASGIApplication: TypeAlias = Callable[[AnyScope, Receive, Send], Awaitable[Any]]
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
-# Any, for bool or int: programs override what takes it, and know one of the two.
+# Any, for bool or int: programs override methods that take it with only one of the two types.
 CloseArgument: TypeAlias = Any
 
-# What servers send. Optional keys may be absent, though asgiref has them all: read with `get`.
+# The events of servers. Optional keys may be absent, though asgiref declares all: use `get`.
 WebsocketConnect: TypeAlias = WebSocketConnectEvent
 WebsocketReceive: TypeAlias = WebSocketReceiveEvent
 WebsocketDisconnect: TypeAlias = WebSocketDisconnectEvent
@@ -80,11 +80,11 @@ HttpDisconnect: TypeAlias = HTTPDisconnectEvent
 
 
 class UrlRoute(TypedDict):
-    """What the patterns of the routes have captured, the outer router's first.
+    """The values that the patterns of the routes have captured, the outer router's first.
 
     Attributes:
-        args: Groups without a name.
-        kwargs: Groups with a name, what converters made of them, and the routes' extra arguments.
+        args: The groups without a name.
+        kwargs: The groups with a name, converted, and the extra arguments of the routes.
     """
 
     args: tuple[Any, ...]
@@ -92,27 +92,27 @@ class UrlRoute(TypedDict):
 
 
 class _Enriched(TypedDict, total=False):
-    """Keys that routers and middleware add to a scope, each only where it is used."""
+    """Keys that routers and middleware add to a scope, if they are used."""
 
-    #: Of a `URLRouter`.
+    #: Added by a `URLRouter`.
     url_route: UrlRoute
-    #: Of a `URLRouter`: what a router inside it is to match.
+    #: Added by a `URLRouter`: the part of the path that a router inside has to match.
     path_remaining: str
-    #: Of a `CookieMiddleware`.
+    #: Added by a `CookieMiddleware`.
     cookies: dict[str, str]
-    # Any: the session's class is that of the engine, and the user's the project's.
-    #: Of a `SessionMiddleware`.
+    # Any: the class of a session depends on the engine, and that of a user on the project.
+    #: Added by a `SessionMiddleware`.
     session: Any
-    #: Of an `AuthMiddleware` or a `TokenAuthMiddleware`.
+    #: Added by an `AuthMiddleware` or a `TokenAuthMiddleware`.
     user: Any
 
 
 class WebsocketScope(_Enriched, WebSocketScope):
-    """The scope of a WebSocket, with what routers and middleware add."""
+    """The scope of a WebSocket, with the keys that routers and middleware add."""
 
 
 class HttpScope(_Enriched, HTTPScope):
-    """The scope of a request, with what routers and middleware add."""
+    """The scope of a request, with the keys that routers and middleware add."""
 
 
 class ChannelScope(TypedDict):
@@ -162,21 +162,21 @@ class WebsocketDenialBody(TypedDict):
 
 
 class ConsumerOptions(TypedDict, total=False):
-    """Options of every consumer: keywords of its class statement."""
+    """Options of every consumer, given as keywords of its class statement."""
 
-    #: Seconds that clean-up may take when the connection ends; 10.
+    #: Seconds that the clean-up may take when the connection ends; 10 by default.
     cleanup_timeout: float
 
 
 class WebsocketOptions(ConsumerOptions, total=False):
     """Options of a WebSocket consumer."""
 
-    #: Largest frame that is taken from the client, in bytes; None, the default, for any.
+    #: The size in bytes of the largest frame that is accepted; None, the default, accepts any.
     max_message_size: int | None
 
 
 class JsonOptions(WebsocketOptions, total=False):
     """Options of a JSON WebSocket consumer."""
 
-    #: Encoder class of `encode_json`; None, the default, for the standard library's.
+    #: The encoder class of `encode_json`; None, the default, for that of the standard library.
     json_encoder: type[JSONEncoder] | None

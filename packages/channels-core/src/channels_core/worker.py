@@ -1,4 +1,10 @@
-"""The worker: receives the messages of named channels and runs the application for them."""
+"""The worker: receive the messages of named channels, and run the application for them.
+
+For each channel a listener reserves a slot, reads a message (`_worker/reader.py`), and gives it to
+the slot's instance of the application (`_worker/slots.py`). `stop` ends the listeners; then
+the instances get `graceful_timeout` to finish their messages, the rest is cancelled, and the
+layer is closed.
+"""
 
 import asyncio
 import logging
@@ -14,7 +20,7 @@ from channels_core._cancellation import wait_despite_cancellation
 from channels_core._failure_log import text_with_notes, was_logged
 from channels_core._layers.endings import close_layer
 from channels_core._worker.reader import ChannelReader
-from channels_core._worker.slots import Instance, Instances
+from channels_core._worker.slots import Instance, Slots
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.layers import BaseChannelLayer
@@ -24,22 +30,24 @@ __all__ = ["Worker"]
 
 logger: Final = logging.getLogger("django.channels.worker")
 
-#: Seconds for listeners of a subclass to end when the worker stops; ours take about one.
+#: Seconds that listeners get to end when the worker stops. Ours take one; a subclass may override
+#: `listener`.
 _LISTENERS: Final = 5.0
-#: Seconds for the clean-up of instances at the end; consumers bound their own.
+#: Seconds that cancelled instances get for their clean-up. Consumers bound their own.
 _CLEAN_UP: Final = 15.0
 
 
 class Worker(StatelessServer):
-    """Runs an application for the messages of some channels.
+    """Run an application for the messages of some channels.
 
-    A message is taken from the layer only when an application instance is free for it. An
-    instance that asks for its next message gets it; for one that has ended there is a new one.
-    Programs subclass it and override `listener`, `handle` or `application_exception`.
+    A message is taken from the layer only when an instance of the application can handle it. An
+    instance that asks for its next message gets it; one that has ended is replaced by a new one.
+    Programs subclass this class and override `listener`, `handle` or `application_exception`.
 
     Attributes:
-        concurrency: How many instances, and so messages at a time, each channel has at most.
-        graceful_timeout: Seconds that running work is given when the worker stops.
+        concurrency: The number of instances, and so of messages at the same time, that each
+            channel has at most.
+        graceful_timeout: Seconds that the messages under way get when the worker stops.
         max_outage: Seconds that the layer may fail before the worker gives up.
 
     Source: `asgiref.server.StatelessServer`.
@@ -60,7 +68,7 @@ class Worker(StatelessServer):
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take what to run and what to listen to.
+        """Take the application and the channels.
 
         Scope:
             Each instance of the application gets `{"type": "channel", "channel": name}`.
@@ -70,15 +78,15 @@ class Worker(StatelessServer):
             channels: The names of the channels.
             channel_layer: The layer to receive from; one with a coroutine method `close` or
                 `close_pools` is closed at the end.
-            max_applications: How many instances there are at most over all channels, idle ones
-                included. A channel that needs room ends the instance that is idle for the
-                longest time; if none is, it takes no message until one is.
-            concurrency: How many instances each channel has at most. With 1 the messages of a
-                channel are handled one after the other, in their order.
-            graceful_timeout: Seconds that running work is given when the worker stops.
+            max_applications: The number of instances over all channels, idle ones included. A
+                channel that needs another one ends the instance that has been idle for the
+                longest time; without an idle one it waits.
+            concurrency: The number of instances that each channel has at most. With 1 the
+                messages of a channel are handled one after the other, in their order.
+            graceful_timeout: Seconds that the messages under way get when the worker stops.
             max_outage: Seconds that the layer may fail before the worker gives up.
-            sleep: Waits for some seconds; a test may bring its own.
-            clock: Tells the time in seconds and never turns back; a test may bring its own.
+            sleep: Waits for a number of seconds; a test may bring its own.
+            clock: Returns the time in seconds and never goes back; a test may bring its own.
 
         Raises:
             TypeError: The application cannot be called.
@@ -109,11 +117,11 @@ class Worker(StatelessServer):
         self._has_ended = False
         self._stopped = asyncio.Event()
 
-    # Made when first used: the attributes may be set until then, and a subclass may call
-    # `listener` from a `handle` of its own.
+    # Made when it is first used: until then a program may set the attributes. A subclass may call
+    # `listener` from its own `handle`.
     @cached_property
-    def _instances(self) -> Instances:
-        return Instances(self._run_instance, self.concurrency, self.max_applications)
+    def _slots(self) -> Slots:
+        return Slots(self._run_instance, self.concurrency, self.max_applications)
 
     # Start and stop
 
@@ -124,28 +132,28 @@ class Worker(StatelessServer):
     async def arun(self) -> None:
         """Listen until `stop` is called, and end all instances."""
         self._begin()
-        # For instances that a subclass makes with the methods of the base.
+        # For instances that a subclass makes by methods of `StatelessServer`.
         checking = asyncio.ensure_future(self.application_checker())  # type: ignore[no-untyped-call] # asgiref's
         try:
             await self.handle()
         finally:
             checking.cancel()
-            # Once more, where a subclass has a `handle` of its own.
+            # A subclass may override `handle`, which calls this otherwise.
             await self._end()
 
     def stop(self) -> None:
-        """Take no more messages, and end once the running work has ended; from any thread."""
+        """Take no more messages, and end once those under way are handled; from any thread."""
         self._is_stopping = True
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         self._stopped.set()
-        self._instances.close()
+        self._slots.close()
 
     def _begin(self) -> None:
         self._loop = asyncio.get_running_loop()
-        # Looked at last: `stop` may be called from a signal's handler at any moment.
+        # Checked last: a signal handler may call `stop` at any moment.
         if self._is_stopping:
             self._stop()
 
@@ -153,8 +161,8 @@ class Worker(StatelessServer):
         """Listen to all channels until `stop` is called.
 
         Raises:
-            WorkerError: The layer failed for too long; running work was given its time.
-            Exception: What else a listener of a subclass raised.
+            WorkerError: The layer failed for too long; messages under way got their time.
+            Exception: Another exception of a subclass's listener.
         """
         self._begin()
         listeners = {
@@ -186,7 +194,7 @@ class Worker(StatelessServer):
                 if any(not task.cancelled() and task.exception() for task in done):
                     self._stop()
             if listening:
-                # Those of a subclass need not know of `stop`.
+                # A listener of a subclass may not react to `stop`.
                 await asyncio.wait(listening, timeout=_LISTENERS)
         finally:
             stopped.cancel()
@@ -196,16 +204,16 @@ class Worker(StatelessServer):
             return
         self._has_ended = True
         self._stop()
-        await self._instances.wait(self.graceful_timeout)
-        if cut := self._instances.cut():
+        await self._slots.wait(self.graceful_timeout)
+        if cut := self._slots.cut():
             logger.warning(
                 "%d messages were cut off after %s seconds of grace; by channel: %s",
                 cut.total(),
                 self.graceful_timeout,
                 _counted(cut),
             )
-        await self._instances.wait(_CLEAN_UP)
-        if left := self._instances.left:
+        await self._slots.wait(_CLEAN_UP)
+        if left := self._slots.left:
             logger.error(
                 "Instances did not end within %s seconds after they were cancelled; by channel: %s",
                 _CLEAN_UP,
@@ -225,7 +233,7 @@ class Worker(StatelessServer):
         """Receive the messages of one channel, and have each of them handled.
 
         Messages:
-            From the layer: each a dict with a `type`. Others are logged and skipped.
+            From the layer, each a dict with a `type`. Anything else is logged and skipped.
 
         Args:
             channel: The channel's name.
@@ -242,15 +250,15 @@ class Worker(StatelessServer):
             sleep=self._sleep,
             clock=self._clock,
         )
-        while seat := await self._instances.reserve(channel):
+        while slot := await self._slots.reserve(channel):
             message = None
             try:
                 message = await reader.next()
             finally:
                 if message is None:
-                    self._instances.release(seat)
+                    self._slots.release(slot)
                 else:
-                    self._instances.give(seat, message)
+                    self._slots.give(slot, message)
 
     async def _run_instance(self, instance: Instance) -> None:
         scope: Scope = {"type": "channel", "channel": instance.channel}
@@ -263,7 +271,7 @@ class Worker(StatelessServer):
         except asyncio.CancelledError:
             if instance.is_ended:
                 raise
-            _tell_loss(instance, "was cancelled from within")
+            _log_loss(instance, "was cancelled from within")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it costs this message only
             details = {
                 "scope": scope,
@@ -276,10 +284,10 @@ class Worker(StatelessServer):
                 logger.exception("%s.application_exception failed", type(self).__name__)
         else:
             if instance.is_fresh:
-                _tell_loss(instance, "ended without having asked for it")
+                _log_loss(instance, "ended without having asked for it")
 
     async def application_send(self, scope: Scope, message: Message) -> None:
-        """Refuse what an application sends: there is no client.
+        """Refuse a message that an application sends: a worker has no client.
 
         Raises:
             NotImplementedError: Always.
@@ -293,14 +301,14 @@ class Worker(StatelessServer):
     async def application_exception(
         self, exception: BaseException, application_details: Mapping[str, Any]
     ) -> None:
-        """Log an exception that the application raised; override to tell others as well.
+        """Log an exception of the application; override it to report the exception elsewhere.
 
-        Consumers log their own failures, and these are not logged again.
+        An exception that a consumer has logged already is not logged again.
 
         Args:
             exception: The exception.
-            application_details: The instance's `scope` and `future`, and the `message` it had,
-                if it had one.
+            application_details: The `scope` and the `future` of the instance, and its `message`,
+                which may be None.
         """
         if was_logged(exception):
             return
@@ -321,11 +329,11 @@ class Worker(StatelessServer):
 
 
 def _type_of(message: Mapping[str, Any] | None) -> str:
-    """Return a message's type for the log, where its payload has no place."""
+    """Return the type of a message for the log, which must not show the payload."""
     return "unknown" if message is None else f"{message['type']!r:.100}"
 
 
-def _tell_loss(instance: Instance, why: str) -> None:
+def _log_loss(instance: Instance, why: str) -> None:
     if instance.message is not None:
         logger.error(
             "A message of type %s from channel %r is lost: the application %s",

@@ -5,7 +5,8 @@ import pytest
 from django.core import checks
 from django.test import override_settings
 
-from channels_core._checks.layers import check_layers, check_worker_layer, layer_of
+from channels_core._checks.layers import layer_of
+from channels_core.checks import check_layers, check_worker_layer
 from channels_core.documentation import see
 from channels_core.layers import channel_layers
 from fakes import LocalLayer, Picky

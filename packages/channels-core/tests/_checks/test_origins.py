@@ -18,8 +18,8 @@ def told(application: Any) -> list[str]:
 def test_each_pattern_with_a_wildcard_inside_is_told() -> None:
     patterns = ["example.com", "*.example.com", "https://*.example.com", "*", ""]
     assert told(OriginValidator(AsyncConsumer, patterns)) == [
-        f"OriginValidator: '{given}' is no pattern for origins: a wildcard stands alone. For a "
-        f"domain and its subdomains, write '{better}'. As it is, it matches nothing."
+        f"OriginValidator: '{given}' is not a pattern for origins: a wildcard must stand alone. "
+        f"For a domain and its subdomains, write '{better}'. As it is, it matches nothing."
         for given, better in [
             ("*.example.com", ".example.com"),
             ("https://*.example.com", "https://.example.com"),

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from channels_core._routing.django_application import DjangoApplication
+from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Receive, Scope, Send
 
 
@@ -24,10 +25,10 @@ async def test_it_is_made_once_and_not_before_it_is_needed(
         return made
 
     monkeypatch.setattr("django.core.asgi.get_asgi_application", get_asgi_application)
-    application = DjangoApplication()
+    router = ProtocolTypeRouter({})
     assert not calls
-    assert await application({"type": "http"}, none, none) == "django"
-    assert await application({"type": "http"}, none, none) == "django"
+    assert await router({"type": "http"}, none, none) == "django"
+    assert await router({"type": "http"}, none, none) == "django"
     assert calls == ["made"]
 
 
@@ -55,8 +56,8 @@ async def test_a_failure_is_no_reason_not_to_try_again(monkeypatch: pytest.Monke
         raise LookupError
 
     monkeypatch.setattr("django.core.asgi.get_asgi_application", fail)
-    application = DjangoApplication()
+    router = ProtocolTypeRouter({})
     with pytest.raises(LookupError):
-        await application({"type": "http"}, none, none)
+        await router({"type": "http"}, none, none)
     monkeypatch.setattr("django.core.asgi.get_asgi_application", lambda: made)
-    assert await application({"type": "http"}, none, none) == "django"
+    assert await router({"type": "http"}, none, none) == "django"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._routing.lifespan import Lifespan
+from channels_core.routing import ProtocolTypeRouter
 from fakes import Server
 
 STARTUP = {"type": "lifespan.startup"}
@@ -37,20 +37,20 @@ class Calls:
         self.fail()
 
 
-async def serve(lifespan: Lifespan, *events: dict[str, Any]) -> list[Any]:
-    server = Server(lifespan, {"type": "lifespan"})
+async def serve(router: ProtocolTypeRouter, *events: dict[str, Any]) -> list[Any]:
+    server = Server(router, {"type": "lifespan"})
     server.put(*events)
     await server.end()
     return server.received
 
 
 async def test_it_acknowledges_start_and_end() -> None:
-    assert await serve(Lifespan(), STARTUP, SHUTDOWN) == COMPLETE
+    assert await serve(ProtocolTypeRouter({}), STARTUP, SHUTDOWN) == COMPLETE
 
 
 async def test_it_passes_over_events_that_it_does_not_know() -> None:
     events = (STARTUP, {"type": "lifespan.reload"}, SHUTDOWN)
-    assert await serve(Lifespan(), *events) == COMPLETE
+    assert await serve(ProtocolTypeRouter({}), *events) == COMPLETE
 
 
 @pytest.mark.parametrize("when", ["on_startup", "on_shutdown"])
@@ -68,7 +68,10 @@ async def test_it_calls_functions_of_every_kind_in_their_order(when: str) -> Non
         partial(calls.coroutine),
         returning_a_coroutine,
     ]
-    assert await serve(Lifespan(**{when: iter(functions)}), STARTUP, SHUTDOWN) == COMPLETE
+    assert (
+        await serve(ProtocolTypeRouter({}, **{when: iter(functions)}), STARTUP, SHUTDOWN)
+        == COMPLETE
+    )
     assert calls.made == [
         ("ordinary", False),
         ("coroutine", True),
@@ -81,8 +84,10 @@ async def test_it_calls_functions_of_every_kind_in_their_order(when: str) -> Non
 
 async def test_it_calls_each_at_its_time() -> None:
     calls = Calls()
-    lifespan = Lifespan([partial(calls.note, "start")], [partial(calls.note, "stop")])
-    server = Server(lifespan, {"type": "lifespan"})
+    router = ProtocolTypeRouter(
+        {}, on_startup=[partial(calls.note, "start")], on_shutdown=[partial(calls.note, "stop")]
+    )
+    server = Server(router, {"type": "lifespan"})
     server.put(STARTUP)
     await server.replies(1)
     assert [name for name, _ in calls.made] == ["start"]
@@ -96,8 +101,12 @@ async def test_a_failure_at_the_start_is_told_and_ends_it(
     how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = Calls()
-    lifespan = Lifespan([calls.ordinary, getattr(calls, how), calls.coroutine], [calls.coroutine])
-    assert await serve(lifespan, STARTUP) == [
+    router = ProtocolTypeRouter(
+        {},
+        on_startup=[calls.ordinary, getattr(calls, how), calls.coroutine],
+        on_shutdown=[calls.coroutine],
+    )
+    assert await serve(router, STARTUP) == [
         {"type": "lifespan.startup.failed", "message": "LookupError: no such thing"}
     ]
     assert [name for name, _ in calls.made] == ["ordinary", "fail"]
@@ -110,8 +119,8 @@ async def test_at_the_end_each_is_called_even_if_one_fails(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     calls = Calls()
-    lifespan = Lifespan([], [calls.fail, partial(int, "x"), calls.coroutine])
-    assert await serve(lifespan, STARTUP, SHUTDOWN) == [
+    router = ProtocolTypeRouter({}, on_shutdown=[calls.fail, partial(int, "x"), calls.coroutine])
+    assert await serve(router, STARTUP, SHUTDOWN) == [
         COMPLETE[0],
         {"type": "lifespan.shutdown.failed", "message": "LookupError: no such thing"},
     ]
@@ -122,6 +131,6 @@ async def test_at_the_end_each_is_called_even_if_one_fails(
 @pytest.mark.parametrize("wrong", [print, ["open_pool"], [print, None]])
 def test_what_cannot_be_called_is_refused_at_once(wrong: Any) -> None:
     with pytest.raises(TypeError, match="on_startup takes a list of callables"):
-        Lifespan(wrong)
+        ProtocolTypeRouter({}, on_startup=wrong)
     with pytest.raises(TypeError, match="on_shutdown takes a list of callables"):
-        Lifespan((), wrong)
+        ProtocolTypeRouter({}, on_shutdown=wrong)

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from channels_core._shutdown import open_connections
-from channels_core._routing.lifespan import Lifespan
 from channels_core.consumer import AsyncConsumer
+from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message
 from fakes import Server
 
@@ -43,7 +43,10 @@ def task_of(consumer: type[Slow]) -> asyncio.Task[None]:
 async def test_a_server_that_ends_waits_for_what_it_has_cancelled(server: Server) -> None:
     task_of(Slow).cancel()
     done: list[list[str]] = []
-    lifespan = Server(Lifespan(on_shutdown=[lambda: done.append([*Slow.steps])]))
+    lifespan = Server(
+        ProtocolTypeRouter({}, on_shutdown=[lambda: done.append([*Slow.steps])]),
+        {"type": "lifespan"},
+    )
     lifespan.put({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
     await lifespan.end()
     assert done == [["first", "second", "third"]]

@@ -35,7 +35,7 @@ def test_names_that_layers_take(layer: Any) -> None:
         (LocalLayer, "a b", "The channel layer refuses the name 'a b': Channel name must be"),
         (Plain, "", "The channel layer refuses the name '': Channel name must be"),
         (Strict, "Jobs", "The channel layer refuses the name 'Jobs': only small letters"),
-        (LocalLayer, "specific.1!2", "'specific.1!2' has a '!', and so belongs to one"),
+        (LocalLayer, "specific.1!2", "'specific.1!2': a name with a '!' belongs to one"),
     ],
 )
 def test_names_that_they_refuse(layer: Any, name: str, words: str) -> None:

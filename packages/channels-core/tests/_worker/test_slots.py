@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._worker.slots import Instance, Instances
+from channels_core._worker.slots import Instance, Slots
 from fakes import until
 
 
@@ -17,7 +17,7 @@ class Crew:
     """Runs instances as a worker does, and lets each message's work end when told."""
 
     def __init__(self, concurrency: int = 2, limit: int = 100) -> None:
-        self.instances = Instances(self.run, concurrency, limit)
+        self.slots = Slots(self.run, concurrency, limit)
         self.started: list[str] = []
         self.ended: list[str] = []
         self.working: dict[int, asyncio.Future[None]] = {}
@@ -44,9 +44,9 @@ class Crew:
             self.ended.append(instance.channel)
 
     async def take(self, number: int, channel: str = "a") -> None:
-        seat = await self.instances.reserve(channel)
-        assert seat is not None
-        self.instances.give(seat, message(number))
+        slot = await self.slots.reserve(channel)
+        assert slot is not None
+        self.slots.give(slot, message(number))
         await until(lambda: number in self.working)
 
     async def finish(self, number: int, error: Exception | None = None) -> None:
@@ -59,13 +59,13 @@ class Crew:
         await asyncio.sleep(0)
 
     async def is_full(self, channel: str = "a") -> bool:
-        waiting = asyncio.ensure_future(self.instances.reserve(channel))
+        waiting = asyncio.ensure_future(self.slots.reserve(channel))
         for _ in range(10):
             await asyncio.sleep(0)
         if waiting.done():
-            seat = waiting.result()
-            assert seat is not None
-            self.instances.release(seat)
+            slot = waiting.result()
+            assert slot is not None
+            self.slots.release(slot)
             return False
         waiting.cancel()
         return True
@@ -76,10 +76,10 @@ async def end() -> Any:
     crews: list[Crew] = []
     yield crews.append
     for crew in crews:
-        crew.instances.close()
-        crew.instances.cut()
-        await crew.instances.wait(20)
-        assert not crew.instances.left
+        crew.slots.close()
+        crew.slots.cut()
+        await crew.slots.wait(20)
+        assert not crew.slots.left
 
 
 async def test_an_idle_instance_gets_the_next_message(end: Any) -> None:
@@ -118,10 +118,10 @@ async def test_the_one_used_last_is_used_next(end: Any) -> None:
 async def test_one_that_became_idle_meanwhile_is_used(end: Any) -> None:
     end(crew := Crew())
     await crew.take(1)
-    seat = await crew.instances.reserve("a")
-    assert seat is not None
+    slot = await crew.slots.reserve("a")
+    assert slot is not None
     await crew.finish(1)
-    crew.instances.give(seat, message(2))
+    crew.slots.give(slot, message(2))
     await until(lambda: 2 in crew.working)
     assert crew.started == ["a"]
     assert not await crew.is_full()
@@ -140,7 +140,7 @@ async def test_one_that_ends_while_idle_leaves_room(end: Any) -> None:
     end(crew := Crew(concurrency=1))
     await crew.take(1)
     await crew.finish(1)
-    [task] = crew.instances._running
+    [task] = crew.slots._running
     task.cancel()
     await until(lambda: crew.ended == ["a"])
     await crew.take(2)
@@ -151,13 +151,13 @@ async def test_one_that_ends_while_a_message_is_on_its_way_is_replaced_for_it(en
     end(crew := Crew(concurrency=1))
     await crew.take(1)
     await crew.finish(1)
-    seat = await crew.instances.reserve("a")
-    assert seat is not None
-    [task] = crew.instances._running
+    slot = await crew.slots.reserve("a")
+    assert slot is not None
+    [task] = crew.slots._running
     task.cancel()
     await until(lambda: crew.ended == ["a"])
     assert await crew.is_full()
-    crew.instances.give(seat, message(2))
+    crew.slots.give(slot, message(2))
     await until(lambda: 2 in crew.working)
     assert crew.started == ["a", "a"]
 
@@ -166,27 +166,27 @@ async def test_one_that_has_just_ended_is_not_given_a_message(end: Any) -> None:
     end(crew := Crew(concurrency=1))
     await crew.take(1)
     await crew.finish(1)
-    seat = await crew.instances.reserve("a")
-    assert seat is not None
-    [task] = crew.instances._running
+    slot = await crew.slots.reserve("a")
+    assert slot is not None
+    [task] = crew.slots._running
     task.cancel()
     # Called before the instances learn of the end.
-    task.remove_done_callback(crew.instances._finished)
-    task.add_done_callback(lambda _: crew.instances.give(seat, message(2)))
-    task.add_done_callback(crew.instances._finished)
+    task.remove_done_callback(crew.slots._finished)
+    task.add_done_callback(lambda _: crew.slots.give(slot, message(2)))
+    task.add_done_callback(crew.slots._finished)
     await until(lambda: 2 in crew.working)
-    assert crew.instances.left == Counter(a=1)
+    assert crew.slots.left == Counter(a=1)
 
 
 async def test_a_message_that_was_given_to_one_that_ends_unseen_is_not_lost(end: Any) -> None:
     end(crew := Crew(concurrency=1))
     await crew.take(1)
     await crew.finish(1)
-    seat = await crew.instances.reserve("a")
-    assert seat is not None
-    [task] = crew.instances._running
+    slot = await crew.slots.reserve("a")
+    assert slot is not None
+    [task] = crew.slots._running
     task.cancel()
-    crew.instances.give(seat, message(2))
+    crew.slots.give(slot, message(2))
     await until(lambda: 2 in crew.working)
     assert crew.started == ["a", "a"]
     assert await crew.is_full()
@@ -200,9 +200,9 @@ async def test_a_message_that_a_fresh_one_did_not_take_is_not_tried_again(end: A
         raise LookupError
 
     crew.at_start = refuse
-    seat = await crew.instances.reserve("a")
-    assert seat is not None
-    crew.instances.give(seat, message(1))
+    slot = await crew.slots.reserve("a")
+    assert slot is not None
+    crew.slots.give(slot, message(1))
     await until(lambda: crew.ended == ["a"])
     assert not await crew.is_full()
     assert crew.started == ["a"]
@@ -239,7 +239,7 @@ async def test_the_bound_over_all_channels_ends_the_one_that_is_idle_for_longest
         await crew.finish(number)
     await crew.take(3, "c")
     assert crew.ended == ["b"]
-    assert crew.instances.left == Counter(a=1, c=2)
+    assert crew.slots.left == Counter(a=1, c=2)
 
 
 async def test_without_an_idle_one_a_channel_waits_within_the_bound(end: Any) -> None:
@@ -247,18 +247,18 @@ async def test_without_an_idle_one_a_channel_waits_within_the_bound(end: Any) ->
     await crew.take(1, "a")
     await crew.take(2, "b")
     assert await crew.is_full("b")
-    waiting = [asyncio.ensure_future(crew.instances.reserve(channel)) for channel in "ab"]
+    waiting = [asyncio.ensure_future(crew.slots.reserve(channel)) for channel in "ab"]
     await asyncio.sleep(0)
     await crew.finish(2)
     # The first one waits for room, which the idle one of the other channel makes for it.
     await until(lambda: any(task.done() for task in waiting))
-    assert crew.instances._counts.total() == 2
+    assert crew.slots._counts.total() == 2
     await crew.finish(1)
     await until(lambda: all(task.done() for task in waiting))
     for task in waiting:
-        seat = task.result()
-        assert seat is not None
-        crew.instances.release(seat)
+        slot = task.result()
+        assert slot is not None
+        crew.slots.release(slot)
 
 
 async def test_two_that_need_room_end_one_each(end: Any) -> None:
@@ -266,7 +266,7 @@ async def test_two_that_need_room_end_one_each(end: Any) -> None:
     for number, channel in enumerate("ab"):
         await crew.take(number, channel)
         await crew.finish(number)
-    waiting = [asyncio.ensure_future(crew.instances.reserve(channel)) for channel in "cd"]
+    waiting = [asyncio.ensure_future(crew.slots.reserve(channel)) for channel in "cd"]
     await until(lambda: all(task.done() for task in waiting))
     assert sorted(crew.ended) == ["a", "b"]
 
@@ -276,36 +276,36 @@ async def test_the_end_cancels_idle_ones_and_lets_others_finish(end: Any) -> Non
     await crew.take(1, "c")
     await crew.finish(1)
     await crew.take(2)
-    seat = await crew.instances.reserve("b")
-    assert seat is not None
-    waiting = asyncio.ensure_future(crew.instances.reserve("a"))
+    slot = await crew.slots.reserve("b")
+    assert slot is not None
+    waiting = asyncio.ensure_future(crew.slots.reserve("a"))
     await asyncio.sleep(0)
-    crew.instances.close()
+    crew.slots.close()
     await until(lambda: crew.ended == ["c"])
     assert await waiting is None
-    assert await crew.instances.reserve("c") is None
+    assert await crew.slots.reserve("c") is None
     # What was taken before the end is handled.
-    crew.instances.give(seat, message(3))
+    crew.slots.give(slot, message(3))
     await until(lambda: 3 in crew.working)
-    await crew.instances.wait(0)
-    assert crew.instances.left == Counter(a=1, b=1)
+    await crew.slots.wait(0)
+    assert crew.slots.left == Counter(a=1, b=1)
     await crew.finish(2)
     await crew.finish(3)
-    await crew.instances.wait(20)
-    assert not crew.instances.left
-    assert not crew.instances.cut()
+    await crew.slots.wait(20)
+    assert not crew.slots.left
+    assert not crew.slots.cut()
 
 
 async def test_a_seat_of_an_idle_one_that_is_not_used_after_the_end_ends_it(end: Any) -> None:
     end(crew := Crew())
     await crew.take(1)
     await crew.finish(1)
-    seat = await crew.instances.reserve("a")
-    assert seat is not None
-    crew.instances.close()
+    slot = await crew.slots.reserve("a")
+    assert slot is not None
+    crew.slots.close()
     assert crew.ended == []
-    crew.instances.release(seat)
-    await crew.instances.wait(20)
+    crew.slots.release(slot)
+    await crew.slots.wait(20)
     assert crew.ended == ["a"]
 
 
@@ -313,18 +313,18 @@ async def test_waiting_goes_on_for_one_that_starts_meanwhile(end: Any) -> None:
     end(crew := Crew(concurrency=1))
     await crew.take(1)
     await crew.finish(1)
-    seat = await crew.instances.reserve("a")
-    assert seat is not None
-    [task] = crew.instances._running
+    slot = await crew.slots.reserve("a")
+    assert slot is not None
+    [task] = crew.slots._running
     task.cancel()
-    crew.instances.give(seat, message(2))
-    crew.instances.close()
-    waiting = asyncio.ensure_future(crew.instances.wait(20))
+    crew.slots.give(slot, message(2))
+    crew.slots.close()
+    waiting = asyncio.ensure_future(crew.slots.wait(20))
     await until(lambda: 2 in crew.working)
     assert not waiting.done()
     await crew.finish(2)
     await waiting
-    assert not crew.instances.left
+    assert not crew.slots.left
 
 
 async def test_those_at_work_are_cut_and_counted() -> None:
@@ -332,10 +332,10 @@ async def test_those_at_work_are_cut_and_counted() -> None:
     await crew.take(1, "a")
     await crew.take(2, "a")
     await crew.take(3, "b")
-    crew.instances.close()
-    assert crew.instances.cut() == Counter(a=2, b=1)
-    assert crew.instances.cut() == Counter()
-    await crew.instances.wait(20)
+    crew.slots.close()
+    assert crew.slots.cut() == Counter(a=2, b=1)
+    assert crew.slots.cut() == Counter()
+    await crew.slots.wait(20)
     assert sorted(crew.ended) == ["a", "a", "b"]
     assert all(instance.is_ended for instances in crew.by.values() for instance in instances)
 

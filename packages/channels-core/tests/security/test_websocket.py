@@ -169,7 +169,7 @@ class TestOriginValidator:
         with pytest.raises(ImproperlyConfigured, match=r"expected 'example\.com'"):
             OriginValidator(Inside, ["http://"])
         wrong: Any = [None]
-        with pytest.raises(ImproperlyConfigured, match="has to be a str, not None"):
+        with pytest.raises(ImproperlyConfigured, match="must be a str, not None"):
             OriginValidator(Inside, wrong)
 
     def test_what_is_no_application_is_refused_at_construction(self) -> None:
@@ -339,8 +339,9 @@ async def test_a_wildcard_inside_a_pattern_matches_nothing_and_is_warned_of(
     validator = OriginValidator(Inside, ["*.example.com"])
     assert caplog.messages == [
         (
-            "OriginValidator: '*.example.com' is no pattern for origins: a wildcard stands alone. "
-            "For a domain and its subdomains, write '.example.com'. As it is, it matches nothing"
+            "OriginValidator: '*.example.com' is not a pattern for origins: a wildcard must stand "
+            "alone. For a domain and its subdomains, write '.example.com'. As it is, it matches "
+            "nothing"
         )
     ]
     for origin in (b"http://a.example.com", b"http://example.com"):

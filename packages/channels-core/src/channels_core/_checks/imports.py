@@ -1,4 +1,4 @@
-"""What there is to tell about a module of the program that could not be imported."""
+"""Describe why a module of the program could not be imported."""
 
 import os
 import sysconfig
@@ -13,7 +13,7 @@ from django.utils import autoreload
 
 __all__ = ["is_of_database", "place", "reason", "watched"]
 
-#: Where nothing is that belongs to the program.
+#: The folders that hold no module of the program.
 _INSTALLED: Final = tuple(
     f"{folder}{os.sep}"
     for folder in {
@@ -26,8 +26,8 @@ _INSTALLED: Final = tuple(
 def watched(function: Callable[[], Any]) -> Any:
     """Call a function that imports modules of the program.
 
-    Where Django's autoreloader runs, it is told which file failed. A module that could not be
-    imported is nowhere to be found, and the change that mends it would not be noticed.
+    Django's autoreloader, if it runs, is told which file failed. Otherwise it would not notice that
+    the file is corrected, since a module that failed to import is not in `sys.modules`.
     """
     result = None
 
@@ -41,7 +41,7 @@ def watched(function: Callable[[], Any]) -> Any:
 
 
 def reason(error: BaseException) -> str:
-    """Return an exception's type and text, in one line and without a full stop."""
+    """Return the type and the text of an exception, on one line and without a full stop."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     text = " ".join(text.split()).removesuffix(".")
     if isinstance(error, ImproperlyConfigured):
@@ -53,7 +53,7 @@ def place(error: BaseException) -> str:
     """Return the line of the program at which a traceback ends, in parentheses.
 
     Returns:
-        An empty text if no line of the program has to do with it.
+        An empty text if the traceback has no line of the program.
     """
     lines = [(frame.filename, frame.lineno) for frame in extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
@@ -63,7 +63,7 @@ def place(error: BaseException) -> str:
 
 
 def is_of_database(error: BaseException | None) -> bool:
-    """Tell whether an exception comes from one of a database."""
+    """Return whether an exception, or one that led to it, is one of a database."""
     while error is not None:
         if isinstance(error, Error):
             return True

@@ -1,4 +1,4 @@
-"""System checks: can the channel layers of the settings be built, and do for a worker?"""
+"""System checks: the channel layers of the settings can be built, and serve a worker."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,9 +17,9 @@ __all__ = ["check_layers", "check_worker_layer", "layer_of"]
 
 
 def layer_of(alias: str) -> Any:
-    """Return the layer that is in use, or one that is kept nowhere.
+    """Return the layer that is in use, or a new one that is not kept.
 
-    A process that is forked after the checks then shares none with this one.
+    So a process that is forked after the checks does not share a layer with this one.
     """
     return channel_layers.backends.get(alias) or channel_layers.make_backend(alias)
 
@@ -39,7 +39,7 @@ def check_layers(
 
 
 def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
-    # None of its values is shown: there may be passwords in CONFIG.
+    # No message shows a value: CONFIG may have passwords.
     name = f"CHANNEL_LAYERS[{alias!r}]"
     if not isinstance(config, dict):
         yield _misshapen(f"{name} must be a dict; its type is {type(config).__name__}.")
@@ -55,7 +55,7 @@ def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
     try:
         layer_of(alias)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the layer's module may raise any
-        # Ours says all this as well.
+        # Our own exceptions say only that the layer cannot be built.
         ours = isinstance(error, InvalidChannelLayerError)
         cause = (ours and error.__cause__) or error
         yield checks.Error(
@@ -77,26 +77,26 @@ def _misshapen(fault: str) -> checks.CheckMessage:
 
 
 def check_worker_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> list[checks.CheckMessage]:
-    """Check that a layer reaches other processes; for the command that runs a worker.
+    """Check that a layer reaches other processes; called by the command `runworker`.
 
     Args:
         alias: The layer's alias in `CHANNEL_LAYERS`.
 
     Returns:
-        `channels_core.W004`, for a layer within one process. Nothing where that is not known, or
-        where the layer cannot be built.
+        `channels_core.W004`, for a layer within one process. Nothing if that is not known, or if
+        the layer cannot be built.
     """
     try:
         layer = layer_of(alias)
-    except (Exception, SystemExit):  # noqa: BLE001 - as above, where it is told
+    except (Exception, SystemExit):  # noqa: BLE001 - the layer's module may raise any; `check_layers` reports it
         return []
-    # Asked of the class: a layer may need an event loop to give its own attributes.
+    # Of the class: some layers need an event loop to read their own attributes.
     if getattr(type(layer), "reaches_other_processes", None) is not False:
         return []
     return [
         checks.Warning(
             f"The channel layer {alias!r} ({name_that_thing(layer)}) works within one process, so "
-            "that this worker gets nothing which a server sends.",
+            "this worker gets no message that a server sends.",
             hint="Choose a BACKEND that several processes share, such as "
             "'channels_redis.core.RedisChannelLayer'. " + see("Workers", "An example"),
             id="channels_core.W004",

@@ -1,4 +1,4 @@
-"""System check: do the patterns of an `OriginValidator` match anything?"""
+"""System check: each pattern of an `OriginValidator` can match an origin."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -12,15 +12,15 @@ from channels_core.security.websocket import OriginValidator
 
 __all__ = ["check_patterns"]
 
-#: A program that overrides one of these may read patterns in its own way.
+#: Methods of `OriginValidator`: a class that overrides one may read patterns in its own way.
 _DECIDING: Final = ("valid_origin", "validate_origin", "match_allowed_origin")
 
 
 def check_patterns(application: Any) -> Iterator[checks.CheckMessage]:
-    """Check the patterns of an application that is an `OriginValidator`.
+    """Check the patterns of an application, if it is an `OriginValidator`.
 
     Returns:
-        `channels_core.W007`, for each pattern that has a wildcard inside and so matches nothing.
+        `channels_core.W007`, for each pattern with a wildcard inside, which matches nothing.
     """
     if not isinstance(application, OriginValidator):
         return
@@ -37,5 +37,5 @@ def check_patterns(application: Any) -> Iterator[checks.CheckMessage]:
                 id="channels_core.W007",
             )
         except ImproperlyConfigured:
-            # A program has changed the list since; each handshake will tell.
+            # The program has changed the list; each handshake raises this.
             continue

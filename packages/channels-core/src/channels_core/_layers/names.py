@@ -14,8 +14,8 @@ __all__ = [
 #: The alias in `CHANNEL_LAYERS` of the layer that consumers use unless they name another one.
 DEFAULT_CHANNEL_LAYER: Final = "default"
 
-# ASCII: `\d` and `\w` would otherwise take digits and letters of every script, which other
-# layers refuse.
+# re.ASCII: otherwise `\d` and `\w` match digits and letters of every script, which other layers
+# refuse.
 GROUP_NAME = re.compile(r"^[a-zA-Z\d\-_.]+$", re.ASCII)
 CHANNEL_NAME = re.compile(r"^[a-zA-Z\d\-_.]+(\![\d\w\-_.]*)?$", re.ASCII)
 
@@ -23,12 +23,12 @@ _ALLOWED = re.compile(r"[a-zA-Z\d\-_.]", re.ASCII)
 
 
 def explain_invalid_name(name: object, *, limit: int, channel: bool) -> str:
-    """Say what is wrong with a name that its pattern or its length refuses.
+    """Return what is wrong with an invalid name.
 
     Args:
-        name: What was given as a name.
-        limit: The number of characters from which on a name is too long.
-        channel: Whether one `!` (the mark of a process-specific channel) is allowed.
+        name: The invalid name, of any type.
+        limit: The smallest number of characters that is too many.
+        channel: Whether one `!`, the mark of a process-specific channel, is allowed.
     """
     if not isinstance(name, str):
         return f"it is a {type(name).__name__}, not a str: {name!r:.100}"
@@ -42,11 +42,11 @@ def explain_invalid_name(name: object, *, limit: int, channel: bool) -> str:
             marks = 1
         elif not _ALLOWED.match(character):
             return f"character {position + 1} is {character!r}: {name!r} ({len(name)} characters)"
-    # A subclass of the layer may set a stricter pattern than ours.
+    # A layer may have a stricter pattern than ours.
     return f"it does not match the layer's pattern: {name!r}"
 
 
 def local_prefix(name: str) -> str:
-    """Return a process-specific name up to and with its `!`, and any other name whole."""
+    """Return a process-specific name up to and including its `!`, and any other name whole."""
     prefix, mark, _ = name.partition("!")
     return prefix + mark

@@ -1,7 +1,7 @@
 """Use any channel layer from synchronous code: at once, or after a commit.
 
-Not every layer derives from ours, and some may be asked for a method within an event loop only.
-So each method is looked up where it is called.
+Not every layer derives from ours, and some have their methods only while an event loop runs. So a
+method is looked up in the coroutine that calls it.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ __all__ = [
 
 logger = logging.getLogger("django.channels.layers")
 
-# The event loop holds its tasks weakly.
+# Keeps the tasks alive: an event loop has only weak references to them.
 _tasks: Final[set[asyncio.Task[None]]] = set()
 
 
@@ -71,21 +71,21 @@ def group_send_sync(layer: Any, group: str, message: Message) -> None:
 def send_on_commit(layer: Any, channel: str, message: Message, using: str | None = None) -> None:
     """Send to a channel of any layer once the open database transaction has been committed.
 
-    What fails then is logged and not raised: it disturbs neither the request nor what others do
-    after the commit.
+    A failure at that time is logged and not raised, so it disturbs neither the request nor other
+    functions that run after the commit.
 
     Args:
         layer: A channel layer, which need not derive from ours.
         channel: The channel's name, checked at once.
-        message: The message, as it is at the time of this call.
+        message: The message; it is copied now.
         using: Alias of the database; the default one if None.
 
     Raises:
         InvalidChannelLayerError: The layer is None.
-        TypeError: The name is not valid, or the message cannot cross the layer.
-        Exception: What else the layer raises for a message that it cannot pack.
+        TypeError: The name is not valid, or the layer cannot send the message.
+        Exception: Another exception of the layer for a message that it cannot pack.
 
-    Source: `django.db.transaction.on_commit`; without a transaction it is sent at once.
+    Source: `django.db.transaction.on_commit`; without a transaction it sends at once.
     """
     _call_on_commit(layer, "send", channel, message, using)
 
@@ -101,14 +101,14 @@ def group_send_on_commit(
 
 
 def give_sync_calls(layer: Any) -> None:
-    """Let a layer that does not derive from ours have these functions as methods.
+    """Add these functions as methods to a layer that does not derive from ours.
 
-    A program that works with one layer of the settings then works with another.
+    So a program works with every layer that `CHANNEL_LAYERS` may name.
     """
     for function in _METHODS:
         name = function.__name__
         if getattr_static(layer, name, None) is None:
-            # An object with slots takes none; the functions do without.
+            # An object with slots takes no attributes; the functions still work.
             with suppress(AttributeError, TypeError):
                 setattr(layer, name, MethodType(function, layer))
 
@@ -148,7 +148,7 @@ async def _call(layer: Any, name: str, *args: object) -> None:
             f"{name}_sync() needs {kind}; a {type(layer).__name__} has no {name}()"
         )
     result = method(*args)
-    if isawaitable(result):  # a test's mock may give anything
+    if isawaitable(result):  # a test's mock may return anything
         await result
 
 
@@ -185,7 +185,7 @@ def _call_on_commit(
 
     in_loop = asyncio._get_running_loop() is not None
     if in_loop and not transaction.get_connection(using).in_atomic_block:
-        # Django refuses to ask the database here, and there is no commit to wait for.
+        # There is no commit to wait for, and Django refuses `on_commit` in an event loop.
         send_from_here()
     else:
         transaction.on_commit(send_from_here, using=using, robust=True)

@@ -1,4 +1,13 @@
-"""Answer what the applications inside a router raise because of the client, not of a fault."""
+"""Answer what an application raises because of its client, rather than because of a fault.
+
+The outermost router runs its applications in `answer_client_errors`, which answers these errors
+with one warning in the log; every other exception goes on to the server:
+
+- `RouteNotFound`: status 404, if nothing was sent before. A WebSocket is closed if the server
+  offers no HTTP response for a handshake.
+- `InvalidFrame`: the WebSocket is closed with the error's code.
+- `SessionInterrupted`, for a session that was deleted while its request was served: status 400.
+"""
 
 import asyncio
 import contextlib
@@ -36,28 +45,25 @@ async def answer_client_errors(
     receive: Receive,
     send: Send,
 ) -> Any:
-    """Serve a connection, and answer what its client has caused.
+    """Serve a connection, and answer the errors that its client has caused.
 
-    That is a path without a route, a frame that cannot be read, and a request whose session was
-    deleted meanwhile.
-
-    An HTTP response that fails halfway is cut short, so that the client can tell.
+    An HTTP response that fails halfway is cut short, so that the client notices.
 
     Scope:
         Of the type `http` or `websocket`.
 
     Returns:
-        What the application returns; programs test their routing with that.
+        What the application returns, since programs test their routing by that.
 
     Raises:
-        RouteNotFound: It came too late: something was sent already.
-        SessionInterrupted: The same.
+        RouteNotFound: The error cannot be answered, since a message was sent before.
+        SessionInterrupted: As for `RouteNotFound`.
     """
     last_sent: str | None = None
     received = False
 
-    # No coroutine functions: these run for each message, and one more coroutine would cost more
-    # than all they do.
+    # Not coroutine functions: these run for each message, and a coroutine would cost more than
+    # the rest of them.
     def noting_send(message: Message) -> Awaitable[None]:
         nonlocal last_sent
         last_sent = message["type"]
@@ -81,10 +87,10 @@ async def answer_client_errors(
         if last_sent is not None:
             raise
         _warn(scope, error)
-        # A server tells by an OSError that the client has left: nobody is there to be answered.
+        # A server raises an OSError if the client has left.
         with contextlib.suppress(OSError):
             if scope["type"] == "websocket" and not received:
-                await receive()  # The handshake, which the refusal answers.
+                await receive()  # the handshake
             await _answer_not_found(scope, send)
     except InvalidFrame as error:
         _warn(scope, error)
@@ -92,7 +98,7 @@ async def answer_client_errors(
             with contextlib.suppress(OSError):
                 await _close(send, error.code)
     except Exception as error:
-        # A connection that has ended in an outage, but for its groups, is nothing to tell a server.
+        # A marked error is one of leaving groups in an outage, which will be done later.
         if not (was_answered(error) or await _end_response(scope, send, error, last_sent)):
             raise
     finally:
@@ -101,13 +107,13 @@ async def answer_client_errors(
 
 
 def answer_in_two_steps(application: Any, scope: Scope) -> Any:
-    """Take the first of two steps, and answer what the client has caused in the second one.
+    """Take the first of two steps; the second one answers the errors that the client has caused.
 
     Returns:
-        What the application returns for the scope, or what stands around it.
+        A callable for the second step; or what the application returns, if that is not callable.
 
     Raises:
-        RouteNotFound: No event loop runs, so that there is no client to be answered.
+        RouteNotFound: No event loop runs, so there is no client to answer.
     """
     try:
         asyncio.get_running_loop()
@@ -128,7 +134,7 @@ async def _raise(error: Exception, receive: Receive, send: Send) -> None:
 
 
 async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: str | None) -> bool:
-    """Answer an error of an HTTP application if it can be; return whether it was."""
+    """Answer an error of an HTTP application if possible, and return whether it is answered."""
     if scope["type"] != "http":
         return False
     if last_sent is not None:
@@ -137,7 +143,7 @@ async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: s
     if not isinstance(error, SessionInterrupted):
         return False
     _warn(scope, error)
-    # As Django answers it.
+    # Django answers it like this.
     with contextlib.suppress(OSError):
         for message in refusal(scope, 400, body=str(error)):
             await send(message)
@@ -173,6 +179,6 @@ def _warn(scope: Scope, error: Exception) -> None:
 
 
 def one_line(text: str) -> str:
-    """Return a text for the log: bounded, and on one line whatever it holds."""
+    """Return a text for the log: of bounded length, and on one line."""
     text = text if text.isprintable() else repr(text)
     return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}..."

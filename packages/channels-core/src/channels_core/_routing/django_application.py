@@ -1,4 +1,4 @@
-"""Django's own ASGI application, for a router that is given none for HTTP."""
+"""Django's own ASGI application, for a router without an application for HTTP."""
 
 import threading
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ __all__ = ["DjangoApplication"]
 class DjangoApplication:
     """Django's own ASGI application, made when the first request comes.
 
-    By then settings and apps are there, which need not be so when the router is made.
+    The router may be made before the settings and the apps are loaded.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class DjangoApplication:
         return await application(scope, receive, send)
 
     def _make(self) -> Callable[[Scope, Receive, Send], Awaitable[Any]]:
-        # Here, because it is not needed by programs that route http themselves.
+        # Imported here: programs that route `http` themselves do not need it.
         from django.core.asgi import get_asgi_application
 
         with self._lock:

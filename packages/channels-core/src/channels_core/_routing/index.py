@@ -1,7 +1,7 @@
-"""The routes of a `URLRouter`, and an index that spares it from trying each of them.
+"""The routes of a `URLRouter`, and an index so that it need not try each of them.
 
-The index only narrows: it leaves out routes that cannot match a path, by the path's segments.
-Whether one of the others does match, Django's own pattern decides.
+The index is a tree of path segments. It only leaves out routes that cannot match a path. Whether
+one of the remaining routes matches is decided by Django's own pattern.
 """
 
 import re
@@ -17,15 +17,15 @@ from channels_core.typing import ASGIApplication
 
 __all__ = ["Route", "RouteIndex", "RouteKey", "make_route", "route_key"]
 
-# A piece of a pattern: text that stands for itself, or None for something without a slash in it.
+# A piece of a pattern: literal text, or None for anything without a slash.
 _Pieces: TypeAlias = list[str | None]
 
 # `<converter:parameter>` in the route of a `path()`.
 _PARAMETER: Final = re.compile(r"<(?:[^>:]+:)?([^>]+)>")
 
-# A regular expression that matches no slash, of the kind that converters have: character classes
-# and single characters. Ranges are between letters and digits (the slash comes before them all),
-# a hyphen of its own stands at the edge.
+# The regular expressions of converters that never match a slash: character classes and single
+# characters. Ranges are between letters or digits, and the slash sorts before all of these; a
+# literal hyphen stands at the edge.
 _NO_SLASH: Final = re.compile(
     r"""
     (?:
@@ -36,8 +36,8 @@ _NO_SLASH: Final = re.compile(
     re.VERBOSE | re.ASCII,
 )
 
-# What is understood of the pattern of a `re_path()`: a character, or a group. What a quantifier
-# follows may be missing from the path.
+# The part of a `re_path()` that is understood: a character or a group, without a quantifier,
+# since what has one may be missing from the path.
 _REGEX_PIECE: Final = re.compile(
     r"""
     (?:
@@ -57,26 +57,26 @@ class Route(NamedTuple):
     #: Django's pattern: `match(path)` returns None, or the rest of the path, args and kwargs.
     pattern: Any
     application: ASGIApplication
-    #: Keyword arguments that `path()` was given besides those of the pattern.
+    #: The extra keyword arguments that `path()` was given.
     default_args: Mapping[str, Any]
-    #: Whether the application routes the rest of the path on.
+    #: Whether the application routes the rest of the path.
     is_prefix: bool
 
 
 class RouteKey(NamedTuple):
-    """What every path that a route matches has in common."""
+    """What all paths that a route matches have in common."""
 
-    #: The first segments of the path; None for one that may be anything.
+    #: The first segments of the path; None for one that can be anything.
     segments: tuple[str | None, ...]
-    #: Whether the path has just these segments; otherwise more follow.
+    #: Whether the path has only these segments; otherwise more follow.
     exact: bool
 
 
 def make_route(url_pattern: object) -> Route:
-    """Make a route of what `path()` or `re_path()` returned, which stays as it is.
+    """Make a route from the result of `path()` or `re_path()`, which is not changed.
 
     Raises:
-        ImproperlyConfigured: It is something else, `include()` for example, or its regular
+        ImproperlyConfigured: The argument is something else, such as `include()`, or its regular
             expression is invalid.
     """
     if isinstance(url_pattern, URLResolver):
@@ -89,9 +89,9 @@ def make_route(url_pattern: object) -> Route:
             f"URLRouter takes what path() and re_path() return, not {url_pattern!r}"
         )
     application = as_asgi3(url_pattern.callback)
-    # True itself: a mock has any attribute.
+    # `is True`, since a mock has every attribute.
     is_prefix = getattr(url_pattern.callback, "_path_routing", False) is True
-    # Any: Django has no public way to ask a pattern for what it was made of.
+    # Any: Django has no public attribute for the source of a pattern.
     pattern: Any = url_pattern.pattern
     kind = type(pattern)
     if is_prefix and issubclass(kind, RoutePattern):
@@ -99,18 +99,19 @@ def make_route(url_pattern: object) -> Route:
     elif is_prefix and issubclass(kind, RegexPattern):
         pattern = RegexPattern(pattern._regex, name=pattern.name, is_endpoint=False)
     if issubclass(kind, RegexPattern) and isinstance(pattern._regex, str):
-        pattern.regex  # noqa: B018 - compiles it, so that an error comes now and not with a client
+        pattern.regex  # noqa: B018 - compiles it, so an error comes now and not with a client
     return Route(pattern, application, url_pattern.default_args, is_prefix)
 
 
 def route_key(pattern: Any) -> RouteKey:
-    """Tell what the paths that a pattern matches have in common.
+    """Return what the paths that a pattern matches have in common.
 
     Source: `django.urls.resolvers.RoutePattern` and `RegexPattern`.
     """
     pieces: _Pieces = []
     exact = False
-    # A lazily translated route changes with the language, and a subclass may match as it likes.
+    # Exactly these classes, and a str: a translated route changes with the language, and a
+    # subclass may match in its own way.
     kind = type(pattern)
     if kind is RoutePattern and isinstance(pattern._route, str):
         pieces, exact = _pieces_of_route(pattern)
@@ -145,12 +146,12 @@ def _pieces_of_regex(pattern: Any) -> tuple[_Pieces, bool]:
             break
         pieces.append(None if group is not None else found["escaped"] or found["plain"])
         end = found.end()
-    # Django matches an endpoint that ends in a dollar in full: no line break may follow.
+    # Django matches an endpoint that ends in `$` in full, so the path cannot go on.
     return pieces, pattern._is_endpoint and regex[end:] == "$"
 
 
 def _segments(pieces: _Pieces, *, exact: bool) -> tuple[str | None, ...]:
-    """Return the segments that the pieces make up; the last one only if it is whole."""
+    """Join the pieces into segments; the last segment counts only if it is complete."""
     segments: list[str | None] = []
     current: str | None = ""
     for piece in pieces:
@@ -163,14 +164,14 @@ def _segments(pieces: _Pieces, *, exact: bool) -> tuple[str | None, ...]:
 
 
 class _Node:
-    """A place in the tree of segments."""
+    """A node of the tree of segments."""
 
     __slots__ = ("any", "ends", "goes_on", "literal")
 
     def __init__(self) -> None:
         self.literal: dict[str, _Node] = {}
         self.any: _Node | None = None
-        #: Positions of the routes whose paths end here, and of those whose paths go on.
+        #: The positions of the routes whose paths end here, and of those whose paths may go on.
         self.ends: list[int] = []
         self.goes_on: list[int] = []
 
@@ -183,7 +184,7 @@ class _Node:
 
 
 class RouteIndex:
-    """Find the routes that may match a path: a tree of segments."""
+    """Find the routes that may match a path, in a tree of segments."""
 
     def __init__(self, keys: Iterable[RouteKey]) -> None:
         """Take the keys of all routes, in their order."""
@@ -200,7 +201,7 @@ class RouteIndex:
         """Return the positions of the routes that may match, in their order."""
         found: list[int] = []
         nodes = [self._root]
-        # A client may send any number of slashes: past the depth of the tree they say nothing.
+        # A client may send any number of slashes; those deeper than the tree do not matter.
         for segment in path.split("/", self._depth):
             below: list[_Node] = []
             for node in nodes:

@@ -1,4 +1,4 @@
-"""Acknowledge a server's start and end, and run what a program registered for them."""
+"""Acknowledge a server's start and end, and run the functions that a program has for them."""
 
 import inspect
 import logging
@@ -27,16 +27,16 @@ class Lifespan:
         on_startup: Iterable[Callable[[], Any]] = (),
         on_shutdown: Iterable[Callable[[], Any]] = (),
     ) -> None:
-        """Take the callables of a program.
+        """Take the functions of a program.
 
         Args:
             on_startup: Called without arguments, in their order, before the server accepts
                 connections. A coroutine function runs in the server's event loop, any other in
                 a thread, where it may use the database.
-            on_shutdown: Called likewise when the server ends, each of them even if one fails.
+            on_shutdown: Called in the same way when the server ends, each even if another fails.
 
         Raises:
-            TypeError: One of them cannot be called.
+            TypeError: One of them is not callable.
         """
         self.on_startup = _checked("on_startup", on_startup)
         self.on_shutdown = _checked("on_shutdown", on_shutdown)
@@ -45,8 +45,8 @@ class Lifespan:
         """Serve the server itself.
 
         Messages:
-            Receives `lifespan.startup` and `lifespan.shutdown`; answers each with `.complete`,
-            or `.failed` and what failed. Before the end it waits for connections that the
+            Receives `lifespan.startup` and `lifespan.shutdown`, and answers each with `.complete`
+            or with `.failed` and the error. At the end it first waits for connections that the
             server has cancelled.
         """
         while True:
@@ -54,7 +54,7 @@ class Lifespan:
             if event == "lifespan.startup":
                 error = await _run(self.on_startup, to_the_end=False)
             elif event == "lifespan.shutdown":
-                # Before what a program closes: the clean-up of its consumers may use it.
+                # First, since the clean-up of consumers may use what the program closes.
                 await wait_for_cancelled()
                 error = await _run(self.on_shutdown, to_the_end=True)
             else:
@@ -76,7 +76,7 @@ def _checked(name: str, functions: Iterable[Callable[[], Any]]) -> list[Callable
 
 
 async def _run(functions: Iterable[Callable[[], Any]], *, to_the_end: bool) -> Exception | None:
-    """Call functions in turn and return the first exception, which is logged like all others."""
+    """Call functions in turn, log each exception, and return the first one."""
     first: Exception | None = None
     for function in functions:
         try:

@@ -1,9 +1,10 @@
-"""Hold signals back from an event loop that calls handlers for them, until it is to know.
+"""Hold signals back from an event loop that has handlers for them, until they are passed on.
 
-Python does not call what `loop.add_signal_handler` was given. It writes the number of a signal into
-the file descriptor that `signal.set_wakeup_fd` has set, and the loop reads it there. So that
-descriptor becomes one of ours, which is read in the same loop: numbers that are held back end here,
-and the others go on to the loop's own descriptor. That holds for asyncio's loops and for uvloop's.
+Python does not call a handler that was given to `loop.add_signal_handler`. It writes the number of
+the signal to the file descriptor of `signal.set_wakeup_fd`, and the loop reads the number there.
+`LoopSignals` sets the descriptor of a pipe of its own, and reads the pipe in the same loop: it
+drops the numbers that are held back, and writes the others to the loop's own descriptor. This works
+for the loops of asyncio and of uvloop.
 """
 
 import asyncio
@@ -19,24 +20,25 @@ _CHUNK: Final = 4096
 
 
 class LoopSignals:
-    """The way by which a loop of this process learns of signals."""
+    """The pipe between the signals of this process and its event loop."""
 
     def __init__(self, is_held: Callable[[int], bool]) -> None:
-        """Do nothing yet.
+        """Start without a pipe.
 
         Args:
-            is_held: Tells of a signal whether the loop is not to know of it before `pass_on`.
+            is_held: Returns whether a signal is held back until `pass_on`.
         """
         self._is_held = is_held
         self._loop: asyncio.AbstractEventLoop | None = None
-        #: Of a pipe: where we read, and where Python writes.
+        #: The ends of our pipe: for reading, and for Python to write to.
         self._ends: tuple[int, int] | None = None
+        #: The descriptor of the loop; -1 for none.
         self._theirs = -1
 
     def take(self) -> None:
-        """Come between the signals and the running loop, if it is told of any.
+        """Come between the signals and the running loop, if the loop handles any.
 
-        To be called in the main thread, and again where the loop was given a handler since.
+        Called in the main thread, and again after the loop was given another handler.
         """
         loop = asyncio.get_running_loop()
         reader, writer = ends = os.pipe()
@@ -45,33 +47,33 @@ class LoopSignals:
         try:
             loop.add_reader(reader, self._read, reader)
         except NotImplementedError:
-            # On Windows, where loops do not call handlers for signals either.
+            # On Windows, where loops do not handle signals at all.
             self._close(ends)
             return
         theirs = signal.set_wakeup_fd(writer)
         old, self._loop = self._open_loop(), loop
         if self._ends is not None:
             if theirs == self._ends[1]:
-                # It is ours, of an earlier call.
+                # Our own descriptor, from an earlier call.
                 theirs = self._theirs if old else -1
             if old:
                 old.remove_reader(self._ends[0])
             self._close(self._ends)
         self._ends, self._theirs = ends, theirs
         if theirs == -1:
-            # This loop calls no handlers.
+            # This loop does not handle signals.
             loop.remove_reader(reader)
             self.forget()
 
     def _open_loop(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop, unless it is closed: its descriptor may be of something else then."""
+        """Return the loop unless it is closed: its descriptor may belong to something else then."""
         return None if self._loop is None or self._loop.is_closed() else self._loop
 
     def forget(self) -> None:
-        """Leave all of it to the process from which this one was forked."""
+        """Leave everything to the process from which this one was forked."""
         if self._ends is not None:
-            # The parent's loop would be told of our signals. Its reader is not removed: loops of
-            # both processes share what they watch descriptors with.
+            # Otherwise the parent's loop would get our signals. Its reader is not removed, since
+            # the loops of both processes share the object that watches the descriptors.
             signal.set_wakeup_fd(-1)
             self._close(self._ends)
         self._loop, self._ends, self._theirs = None, None, -1
@@ -81,7 +83,7 @@ class LoopSignals:
             os.close(end)
 
     def pass_on(self, number: int) -> None:
-        """Let the loop know of a signal."""
+        """Pass a signal on to the loop."""
         if self._open_loop():
             with contextlib.suppress(OSError):
                 os.write(self._theirs, bytes([number]))

@@ -1,4 +1,4 @@
-"""Show what the worker logs where nobody has said where it should go."""
+"""Show the log of a worker on stderr if the project has no handler for it."""
 
 import logging
 import sys
@@ -12,10 +12,10 @@ __all__ = ["shown"]
 
 @contextmanager
 def shown(logger: logging.Logger) -> Iterator[None]:
-    """Write to stderr what a logger logs, from INFO on, unless a handler takes its warnings.
+    """Write the records of a logger to stderr, from INFO on, unless a handler takes its warnings.
 
-    With Django's default `LOGGING` and without `DEBUG` there is only the handler that writes
-    e-mails: an operator would not even see that a worker has started.
+    With Django's default `LOGGING` and without `DEBUG` there is only the handler that sends mail,
+    so an operator would not even see that a worker has started.
     """
     if _is_heard(logger):
         yield

@@ -1,4 +1,4 @@
-"""Whether an application has something to run for what a worker is told to listen to."""
+"""Find what keeps a worker from handling messages of its channels, before it starts."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,13 +10,13 @@ __all__ = ["refused_name", "unrouted"]
 
 
 def refused_name(layer: Any, channels: Iterable[str]) -> str | None:
-    """Say which name a layer refuses, and why; None if it takes them all.
+    """Return a text about the first name that a layer refuses; None if it accepts all of them.
 
     Args:
-        layer: The channel layer; one without a method for it takes what `BaseChannelLayer` does.
+        layer: The channel layer. If it has no method for names, those of `BaseChannelLayer` count.
         channels: The names.
     """
-    # Asked of the class: a layer may need an event loop to give its own attributes.
+    # Of the class: some layers need an event loop to read their own attributes.
     checker = layer if hasattr(type(layer), "require_valid_channel_name") else BaseChannelLayer()
     for channel in channels:
         try:
@@ -25,21 +25,22 @@ def refused_name(layer: Any, channels: Iterable[str]) -> str | None:
             return f"The channel layer refuses the name {channel!r}: {error}"
         if "!" in channel:
             return (
-                f"A worker listens to channels that have a name of their own; {channel!r} has a "
-                "'!', and so belongs to one consumer of one process"
+                f"A worker cannot listen to {channel!r}: a name with a '!' belongs to one consumer "
+                "of one process"
             )
     return None
 
 
 def unrouted(application: Any, channels: Iterable[str]) -> str | None:
-    """Say for which channels an application has nothing to run, as far as one can know.
+    """Return a text about the channels that an application does not route.
 
     Args:
         application: The application.
         channels: The names of the channels.
 
     Returns:
-        What is missing and what there is; None if nothing is, or if it is no router.
+        The text, with the names that are routed; None if all channels are, or if that cannot be
+        known since the application is not a router of ours.
     """
     if not _routes_as(application, ProtocolTypeRouter):
         return None
@@ -63,7 +64,7 @@ def unrouted(application: Any, channels: Iterable[str]) -> str | None:
 
 
 def _routes_as(application: Any, router: Any) -> bool:
-    """Tell whether it is a router of ours which no subclass leads elsewhere."""
+    """Return whether an application is a router of ours whose routing is not overridden."""
     return isinstance(application, router) and type(application).__call__ is router.__call__
 
 

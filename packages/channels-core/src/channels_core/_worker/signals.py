@@ -1,4 +1,4 @@
-"""Stop a program by the signals that ask for it: gently at first, and then at once."""
+"""Stop a process by SIGTERM or SIGINT: the first one gracefully, the second one at once."""
 
 import logging
 import os
@@ -21,11 +21,11 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 class StopSignals:
     """A context in which SIGTERM and SIGINT call a function, and a second one ends the process.
 
-    Outside the main thread it does nothing, since Python takes signals there only.
+    Outside the main thread it does nothing: Python handles signals in that thread only.
     """
 
     def __init__(self, end: Callable[[int], object] = os._exit) -> None:
-        """Begin to listen when the context is entered.
+        """Take how to end the process; the context manager handles the signals.
 
         Args:
             end: Ends the process at once, with an exit status.
@@ -34,17 +34,18 @@ class StopSignals:
         self._is_received = False
         self._stop: Callable[[], object] | None = None
         self._before: dict[int, Any] = {}
-        # A queue that a signal's handler may use, whatever it interrupts.
+        # The first item: a signal has come, or the context is left. The second: it is left. A
+        # signal handler may use this kind of queue, whatever it interrupts.
         self._news: SimpleQueue[None] = SimpleQueue()
         start_anew_in_children(self, StopSignals._give_back)
 
     def then(self, stop: Callable[[], object], within: float) -> None:
-        """Say what to do for the first signal, which may have come already.
+        """Set the function that the first signal calls; call it now if that signal has come.
 
         Args:
-            stop: Called in the main thread, at any moment; it only asks for the end.
-            within: Seconds after the signal in which the context has to be left. Otherwise the
-                process is ended: Python would wait for threads that never return.
+            stop: Called in the main thread, at any moment. It asks for the end and returns.
+            within: Seconds from the signal until the context has to be left. After that the
+                process is ended, since Python would wait for threads that never return.
         """
         if self._before:
             guard = threading.Thread(target=self._guard, args=[within], daemon=True)
@@ -62,7 +63,7 @@ class StopSignals:
             self._end(0)
 
     def __enter__(self) -> Self:
-        """Take over the signals."""
+        """Handle the signals."""
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._handle)
@@ -74,19 +75,19 @@ class StopSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give them back."""
+        """Restore the handlers of before."""
         self._give_back()
         self._news.put(None)
         self._news.put(None)
 
     def _give_back(self) -> None:
-        # In a child process as well, which whoever has forked it ends by a signal.
+        # In a forked process as well: its parent ends it by a signal.
         while self._before:
             signal.signal(*self._before.popitem())
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._is_received:
-            # What a shell tells of a program that a signal ended.
+            # The status that a shell reports for a process ended by a signal.
             self._end(128 + number)
             return
         self._is_received = True

@@ -1,4 +1,17 @@
-"""The application instances of a worker: made when needed, kept while they serve."""
+"""The slots of a worker: how many messages it handles at the same time.
+
+A reader reserves a slot before it takes a message from the layer, so the worker never holds a
+message that it cannot handle at once. A slot holds one instance: one call of the application,
+which is handed one message after the other. The states of a slot:
+
+    RESERVED    waits for a message; holds an idle instance, or none yet
+    BUSY        its instance handles a message, or is about to take one
+    IDLE        its instance has asked for its next message, and there is none
+    ENDING      its instance was cancelled, and has not ended yet
+
+`reserve` uses an idle instance of the channel if there is one, else a new slot. If all slots of
+the worker are in use, it ends the instance that has been idle for the longest time.
+"""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -9,7 +22,7 @@ from typing import Any, TypeAlias
 
 from channels_core.typing import ChannelMessage
 
-__all__ = ["Instance", "Instances", "Seat"]
+__all__ = ["Instance", "Slot", "Slots"]
 
 Run: TypeAlias = "Callable[[Instance], Coroutine[Any, Any, None]]"
 
@@ -28,29 +41,30 @@ class Instance:
         self.is_fresh = True
         self.is_ended = False
         self._on_idle = on_idle
+        # The message that the application has not asked for yet, and the one it handles.
         self._next: ChannelMessage | None = message
         self._current: ChannelMessage | None = None
         self._given = asyncio.Event()
 
     @property
     def message(self) -> ChannelMessage | None:
-        """The message that it works on or that waits for it; None if it is idle."""
+        """The message that it has to take, or else handles; None if it is idle."""
         return self._next if self._next is not None else self._current
 
     @property
     def untaken(self) -> ChannelMessage | None:
-        """The message that waits for it, if it has not asked for that one."""
+        """The message that the application has not asked for yet."""
         return self._next
 
     def give(self, message: ChannelMessage) -> None:
-        """Let it have a message when it asks, or at once if it has asked already."""
+        """Hand over a message, which the application takes when it asks for one."""
         self._next = message
         self._given.set()
 
     async def receive(self) -> ChannelMessage:
         """Wait for the next message; the application's `receive`.
 
-        A call that is cancelled takes none.
+        A call that is cancelled takes no message.
         """
         if self._next is None:
             self._current = None
@@ -65,150 +79,153 @@ class Instance:
 
 
 class _State(Enum):
+    """The states of a slot; see the module's text."""
+
     RESERVED = auto()
     BUSY = auto()
     IDLE = auto()
     ENDING = auto()
 
 
-class Seat:
-    """What a message needs before it may be taken from the layer: room for an instance."""
+class Slot:
+    """Room for an instance, and so for one message at a time."""
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.state = _State.RESERVED
         self.instance: Instance | None = None
         self.task: asyncio.Task[None] | None = None
-        # When it became idle, in the order of all of them.
+        # The number of the moment at which it became idle; a lower one is longer ago.
         self.idle_since = 0
 
 
-class Instances:
-    """All instances of a worker, within its bounds."""
+class Slots:
+    """All slots of a worker, within its bounds."""
 
     def __init__(self, run: Run, concurrency: int, limit: int) -> None:
-        """Start with none.
+        """Start without an instance.
 
         Args:
             run: Calls the application for an instance, and raises nothing.
-            concurrency: How many instances a channel has at most.
-            limit: How many there are at most over all channels, idle ones included.
+            concurrency: The number of slots that a channel has at most.
+            limit: The number of slots over all channels, idle ones included.
         """
         self._run = run
         self._concurrency = concurrency
         self._limit = limit
+        # The slots in use, by channel.
         self._counts: Counter[str] = Counter()
-        self._idle: defaultdict[str, list[Seat]] = defaultdict(list)
-        self._running: dict[asyncio.Task[None], Seat] = {}
+        # By channel, the slot that was idle first at the front.
+        self._idle: defaultdict[str, list[Slot]] = defaultdict(list)
+        self._running: dict[asyncio.Task[None], Slot] = {}
         self._is_closed = False
+        # Set whenever `reserve` may find a slot that it did not find before.
         self._changed = asyncio.Event()
         self._moments = count()
 
-    async def reserve(self, channel: str) -> Seat | None:
-        """Wait until a message of a channel could be handled at once, and keep that so.
-
-        An idle instance is used if the channel has one, else there will be a new one. Where
-        `limit` leaves no room for it, the instance that is idle for the longest time is ended.
+    async def reserve(self, channel: str) -> Slot | None:
+        """Wait for a slot in which a message of a channel can be handled at once, and keep it.
 
         Returns:
-            What `give` or `release` takes; None once `close` was called.
+            The slot, for `give` or `release`; None once `close` was called.
         """
         while not self._is_closed:
-            if seat := self._find(channel):
-                return seat
+            if slot := self._find(channel):
+                return slot
             self._changed.clear()
             await self._changed.wait()
         return None
 
-    def _find(self, channel: str) -> Seat | None:
+    def _find(self, channel: str) -> Slot | None:
         if idle := self._idle[channel]:
-            # The one used last: it is warm.
-            seat = idle.pop()
-            seat.state = _State.RESERVED
-            return seat
+            # The one that was used last, so that the others can be ended for other channels.
+            slot = idle.pop()
+            slot.state = _State.RESERVED
+            return slot
         if self._counts[channel] >= self._concurrency:
             return None
         if self._counts.total() >= self._limit:
             self._make_room()
             return None
         self._counts[channel] += 1
-        return Seat(channel)
+        return Slot(channel)
 
     def _make_room(self) -> None:
-        if any(seat.state is _State.ENDING for seat in self._running.values()):
-            return  # there will be
-        oldest = [seats[0] for seats in self._idle.values() if seats]
+        """End the instance that has been idle for the longest time, unless one is ending."""
+        if any(slot.state is _State.ENDING for slot in self._running.values()):
+            return
+        oldest = [slots[0] for slots in self._idle.values() if slots]
         if oldest:
-            seat = min(oldest, key=lambda seat: seat.idle_since)
-            self._idle[seat.channel].remove(seat)
-            self._end(seat)
+            slot = min(oldest, key=lambda slot: slot.idle_since)
+            self._idle[slot.channel].remove(slot)
+            self._end(slot)
 
-    def give(self, seat: Seat, message: ChannelMessage) -> None:
-        """Let a message be handled on a reserved seat, by an idle instance if there is one."""
-        if seat.instance is None and (idle := self._idle[seat.channel]):
-            # It became idle after the seat was reserved.
-            self._free(seat)
-            seat = idle.pop()
-        seat.state = _State.BUSY
-        if seat.instance is not None and seat.task is not None and not seat.task.done():
-            seat.instance.give(message)
+    def give(self, slot: Slot, message: ChannelMessage) -> None:
+        """Have a message handled in a reserved slot, by an idle instance if there is one."""
+        if slot.instance is None and (idle := self._idle[slot.channel]):
+            # It became idle after the slot was reserved.
+            self._free(slot)
+            slot = idle.pop()
+        slot.state = _State.BUSY
+        if slot.instance is not None and slot.task is not None and not slot.task.done():
+            slot.instance.give(message)
         else:
-            self._start(seat, message)
+            self._start(slot, message)
 
-    def release(self, seat: Seat) -> None:
-        """Give a reserved seat back without a message."""
-        seat.state = _State.BUSY
-        if seat.instance is None:
-            self._free(seat)
+    def release(self, slot: Slot) -> None:
+        """Give a reserved slot back without a message."""
+        slot.state = _State.BUSY
+        if slot.instance is None:
+            self._free(slot)
         else:
-            self._rest(seat)
+            self._rest(slot)
 
-    def _start(self, seat: Seat, message: ChannelMessage) -> None:
-        instance = Instance(seat.channel, message, on_idle=lambda: self._rest(seat))
+    def _start(self, slot: Slot, message: ChannelMessage) -> None:
+        instance = Instance(slot.channel, message, on_idle=lambda: self._rest(slot))
         task = asyncio.get_running_loop().create_task(self._run(instance))
-        seat.instance, seat.task = instance, task
-        self._running[task] = seat
+        slot.instance, slot.task = instance, task
+        self._running[task] = slot
         task.add_done_callback(self._finished)
 
-    def _rest(self, seat: Seat) -> None:
-        """Take note that an instance waits for its next message."""
-        if seat.state is not _State.BUSY:
+    def _rest(self, slot: Slot) -> None:
+        """Record that an instance waits for its next message."""
+        if slot.state is not _State.BUSY:
             return  # it asks once more for the same one
         if self._is_closed:
-            self._end(seat)
+            self._end(slot)
             return
-        seat.state = _State.IDLE
-        seat.idle_since = next(self._moments)
-        self._idle[seat.channel].append(seat)
+        slot.state = _State.IDLE
+        slot.idle_since = next(self._moments)
+        self._idle[slot.channel].append(slot)
         self._changed.set()
 
-    def _end(self, seat: Seat) -> None:
-        assert seat.instance is not None  # one that runs
-        assert seat.task is not None
-        seat.state = _State.ENDING
-        seat.instance.is_ended = True
-        seat.task.cancel()
+    def _end(self, slot: Slot) -> None:
+        assert slot.instance is not None  # it runs
+        assert slot.task is not None
+        slot.state = _State.ENDING
+        slot.instance.is_ended = True
+        slot.task.cancel()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        seat = self._running.pop(task)
+        slot = self._running.pop(task)
         if not task.cancelled():
-            task.exception()  # of those that end a program; the event loop has raised it
-        if seat.task is not task:
+            task.exception()  # read: the event loop has raised it already, as a KeyboardInterrupt
+        if slot.task is not task:
             return
-        instance, seat.instance, seat.task = seat.instance, None, None
+        instance, slot.instance, slot.task = slot.instance, None, None
         assert instance is not None
-        if seat.state is _State.RESERVED:
+        if slot.state is _State.RESERVED:
             return
-        if seat.state is _State.IDLE:
-            self._idle[seat.channel].remove(seat)
-        elif seat.state is _State.BUSY and instance.untaken is not None and not instance.is_fresh:
-            # It ended of its own accord before it could see the message.
-            self._start(seat, instance.untaken)
+        if slot.state is _State.IDLE:
+            self._idle[slot.channel].remove(slot)
+        elif slot.state is _State.BUSY and instance.untaken is not None and not instance.is_fresh:
+            # It ended by itself before it could see the message.
+            self._start(slot, instance.untaken)
             return
-        self._free(seat)
+        self._free(slot)
 
-    def _free(self, seat: Seat) -> None:
-        self._counts[seat.channel] -= 1
+    def _free(self, slot: Slot) -> None:
+        self._counts[slot.channel] -= 1
         self._changed.set()
 
     # The end
@@ -216,27 +233,27 @@ class Instances:
     def close(self) -> None:
         """End the idle instances, and each other one as soon as it is idle."""
         self._is_closed = True
-        for seats in self._idle.values():
-            while seats:
-                self._end(seats.pop())
+        for slots in self._idle.values():
+            while slots:
+                self._end(slots.pop())
         self._changed.set()
 
     async def wait(self, timeout: float) -> None:
         """Wait until all instances have ended, but no longer than some seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        # A message that an instance has not seen makes a new one.
+        # An instance that ends without having taken its message is followed by a new one.
         while self._running and (left := deadline - loop.time()) > 0:
             await asyncio.wait(self._running, timeout=left)
 
     def cut(self) -> Counter[str]:
-        """Cancel the instances that are at work, and count them by channel."""
-        busy = [seat for seat in self._running.values() if seat.state is _State.BUSY]
-        for seat in busy:
-            self._end(seat)
-        return Counter(seat.channel for seat in busy)
+        """Cancel the instances that handle a message, and count them by channel."""
+        busy = [slot for slot in self._running.values() if slot.state is _State.BUSY]
+        for slot in busy:
+            self._end(slot)
+        return Counter(slot.channel for slot in busy)
 
     @property
     def left(self) -> Counter[str]:
-        """The instances that have not ended, by channel."""
-        return Counter(seat.channel for seat in self._running.values())
+        """The number of instances that have not ended, by channel."""
+        return Counter(slot.channel for slot in self._running.values())

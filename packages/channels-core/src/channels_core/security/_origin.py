@@ -1,4 +1,4 @@
-"""Read an `Origin` header, and compare origins with patterns."""
+"""Parse an `Origin` header, and compare origins with patterns."""
 
 import re
 from collections.abc import Iterable
@@ -21,47 +21,47 @@ __all__ = [
     "read_origin",
 ]
 
-#: The pattern that allows every origin, and a missing one as well.
+#: The pattern that allows every origin, and a handshake without one.
 ANY: Final = "*"
 
 _MAX_LENGTH: Final = 2048
 _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
-# What a browser writes: no spaces, no control characters, and other scripts as punycode.
+# The characters that a browser writes: no spaces, no control characters, punycode for others.
 _HEADER: Final = re.compile(rb"[\x21-\x7e]*")
 _HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|[0-9a-f.]*:[0-9a-f:.]*")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 class WildcardError(ImproperlyConfigured):
-    """A pattern has a wildcard that does not stand alone."""
+    """A pattern has a wildcard and something else."""
 
 
 class Origin(NamedTuple):
-    """Where a page comes from, in lower case."""
+    """The origin of a page, in lower case."""
 
     scheme: str
     host: str
-    #: The scheme's own if none is given; None if it has none.
+    #: The default port of the scheme if none is given; None if the scheme has no default.
     port: int | None
 
 
 class OriginPattern(NamedTuple):
-    """Which origins are allowed."""
+    """A parsed pattern for allowed origins."""
 
     #: None for any.
     scheme: str | None
-    #: With a period in front: the domain and its subdomains.
+    #: A period at its start stands for the domain and its subdomains.
     host: str
-    #: None for any without a scheme, and for none with one.
+    #: Without a scheme, None allows any port; with one, None means that there is no port.
     port: int | None
 
 
 def read_header(headers: Iterable[tuple[bytes, bytes]]) -> ParseResult | None:
-    """Return the origin that a request's headers tell, or None if they do not.
+    """Return the origin in a request's headers, or None if they have none.
 
     Raises:
-        ValueError: It is told more than once, or in a way that no browser would.
+        ValueError: There are several, or it has a form that no browser writes.
     """
     values = [value for name, value in headers if name == b"origin"]
     if not values:
@@ -75,14 +75,14 @@ def read_header(headers: Iterable[tuple[bytes, bytes]]) -> ParseResult | None:
         raise ValueError(f"its Origin header has characters that do not belong: {value!r:.200}")
     try:
         parsed = urlparse(value.decode("ascii"))
-        parsed.port  # noqa: B018 - parsed when it is asked for
+        parsed.port  # noqa: B018 - reading it parses it
     except ValueError as error:
         raise ValueError(f"its Origin header cannot be read: {value!r:.200}") from error
     return parsed
 
 
 def port_of(parsed: ParseResult) -> int | None:
-    """Return the port of an origin, or else its scheme's; None if it has none or a bad one."""
+    """Return the port of an origin or the default of its scheme; None without a valid port."""
     try:
         port = parsed.port
     except ValueError:
@@ -91,9 +91,9 @@ def port_of(parsed: ParseResult) -> int | None:
 
 
 def read_origin(parsed: ParseResult) -> Origin | None:
-    """Return what is compared of an origin; None if it can match nothing."""
+    """Return the comparable parts of an origin; None if no pattern can match it."""
     try:
-        parsed.port  # noqa: B018 - parsed when it is asked for
+        parsed.port  # noqa: B018 - reading it parses it
         host = _plain_host(parsed.hostname)
     except ValueError:
         return None
@@ -103,7 +103,7 @@ def read_origin(parsed: ParseResult) -> Origin | None:
 
 
 def _plain_host(host: str | None) -> str:
-    # As Django does with a Host header: the period that ends a full domain name says nothing.
+    # As Django does for a Host header: a period at the end of a domain name does not count.
     return (host or "").lower().removesuffix(".")
 
 
@@ -116,12 +116,12 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
             `scheme://` and one of these.
 
     Returns:
-        The pattern; None for `*`, which is no question of domains, and for an empty one (as an
-        empty setting gives that is split at commas), which matches nothing.
+        The pattern; None for `*`, and for an empty one, which matches nothing (an empty setting
+        that is split at commas gives one).
 
     Raises:
-        WildcardError: It has a wildcard that does not stand alone.
-        ImproperlyConfigured: It is none of these.
+        WildcardError: It has a wildcard and something else.
+        ImproperlyConfigured: It has another form.
     """
     text = pattern.strip().lower()
     if text in {"", ANY}:
@@ -130,12 +130,13 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
     if "*" in rest:
         domain = rest.removeprefix("*")
         plain = domain.startswith(".") and "*" not in domain
+        instead = f"{scheme}{separator}{domain}" if plain else ".example.com"
         raise WildcardError(
-            f"{pattern!r} is no pattern for origins: a wildcard stands alone. For a domain and "
-            f"its subdomains, write {f'{scheme}{separator}{domain}' if plain else '.example.com'!r}"
+            f"{pattern!r} is not a pattern for origins: a wildcard must stand alone. For a domain "
+            f"and its subdomains, write {instead!r}"
         )
     if ":" in rest.partition(":")[2] and not rest.startswith("["):
-        rest = f"[{rest}]"  # An IPv6 address, as it may stand in ALLOWED_HOSTS.
+        rest = f"[{rest}]"  # an IPv6 address in a form that ALLOWED_HOSTS may have
     try:
         parsed = urlsplit(f"//{rest}")
         port = parsed.port
@@ -144,7 +145,7 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
         host, port = "", None
     if not _HOST.fullmatch(host.removeprefix(".")) or (separator and not _SCHEME.fullmatch(scheme)):
         raise ImproperlyConfigured(
-            f"{pattern!r} is no pattern for origins: expected 'example.com', '.example.com', "
+            f"{pattern!r} is not a pattern for origins: expected 'example.com', '.example.com', "
             "'https://example.com', 'https://example.com:8443' or '*'"
         )
     if not separator:
@@ -153,7 +154,7 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
 
 
 def matches(origin: Origin, pattern: OriginPattern) -> bool:
-    """Tell whether a pattern allows an origin.
+    """Return whether a pattern allows an origin.
 
     Source: `django.utils.http.is_same_domain`, for the host.
     """

@@ -1,4 +1,4 @@
-"""Let only pages of allowed origins open a WebSocket: browsers do not hold others back."""
+"""Let only pages of allowed origins open a WebSocket, since browsers do not refuse others."""
 
 import contextlib
 import logging
@@ -20,20 +20,20 @@ __all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
 
 logger: Final = logging.getLogger("django.channels.security")
 
-# What Django allows for the Host header under DEBUG.
+# The hosts that Django allows under DEBUG.
 _LOCAL_HOSTS: Final = (".localhost", "127.0.0.1", "[::1]")
 
 
 class OriginValidator(Application):
     """Refuse the handshake of a page whose origin is not allowed, with status 403.
 
-    Browsers let any page open a WebSocket to any site, and send that site's cookies along; by the
-    `Origin` header they tell which page it is. A handshake without that header comes from another
-    program; it is refused too, unless every origin is allowed.
+    Browsers let any page open a WebSocket to any site, and send that site's cookies; the `Origin`
+    header names the page's site. A handshake without that header comes from another program, and
+    is refused too unless every origin is allowed.
 
     Attributes:
         application: The application inside.
-        allowed_origins: The patterns of what is allowed.
+        allowed_origins: The patterns of allowed origins.
 
     Source: RFC 6455, section 10.2.
     """
@@ -48,14 +48,14 @@ class OriginValidator(Application):
                 left out; `*` for any origin.
 
         Raises:
-            ImproperlyConfigured: A pattern is none of these. `*.example.com` is taken, with a
+            ImproperlyConfigured: A pattern has another form. `*.example.com` is accepted with a
                 warning in the log, and matches nothing.
         """
         # Any: programs test with applications that return something.
         self.application: Callable[[Scope, Receive, Send], Awaitable[Any]] = as_asgi3(application)
-        # So that a URLRouter inside may stand in another one's route.
+        # Lets a URLRouter inside be the view of another URLRouter's route.
         self._path_routing: bool = getattr(application, "_path_routing", False)
-        # A lone pattern is iterable, but its characters are no patterns.
+        # A single str is iterable too, but its characters are not patterns.
         patterns = [allowed_origins] if isinstance(allowed_origins, str) else allowed_origins
         self.allowed_origins: Collection[str] = [_taken(pattern) for pattern in patterns]
 
@@ -63,10 +63,10 @@ class OriginValidator(Application):
         """Serve one connection, if its origin is allowed.
 
         Scope:
-            The header `origin` decides.
+            Its header `origin` is checked.
 
         Raises:
-            ValueError: It is no WebSocket.
+            ValueError: It is not a WebSocket.
         """
         if self._is_allowed(scope):
             return await self.application(scope, receive, send)
@@ -79,7 +79,7 @@ class OriginValidator(Application):
         return WebsocketDenier(scope)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        """Tell whether a handshake may go on; log why not."""
+        """Return whether a handshake may go on, and log the reason if not."""
         if scope["type"] != "websocket":
             raise ValueError(
                 "You cannot use OriginValidator on a non-WebSocket connection; "
@@ -99,24 +99,24 @@ class OriginValidator(Application):
         return False
 
     def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
-        """Tell whether a handshake may go on.
+        """Return whether a handshake may go on.
 
         Args:
-            parsed_origin: The parsed `Origin` header; None if there is none.
+            parsed_origin: The parsed `Origin` header; None without that header.
         """
         if parsed_origin is None and _origin.ANY not in self.allowed_origins:
             return False
         return self.validate_origin(parsed_origin)
 
     def validate_origin(self, parsed_origin: ParseResult | None) -> bool:
-        """Tell whether any pattern allows an origin."""
+        """Return whether any pattern allows an origin."""
         return any(
             pattern == _origin.ANY or self.match_allowed_origin(parsed_origin, pattern)
             for pattern in self.allowed_origins
         )
 
     def match_allowed_origin(self, parsed_origin: ParseResult | None, pattern: str) -> bool:
-        """Tell whether one pattern, other than `*`, allows an origin."""
+        """Return whether one pattern, other than `*`, allows an origin."""
         origin = None if parsed_origin is None else _origin.read_origin(parsed_origin)
         try:
             parsed_pattern = _origin.parse_pattern(pattern)
@@ -127,12 +127,12 @@ class OriginValidator(Application):
         return _origin.matches(origin, parsed_pattern)
 
     def get_origin_port(self, origin: ParseResult) -> int | None:
-        """Return the port of an origin, or else its scheme's; None if it has neither."""
+        """Return the port of an origin, or the default of its scheme; None if it has neither."""
         return _origin.port_of(origin)
 
 
 def _taken(pattern: object) -> str:
-    """Check a pattern that a program gave; one with a wildcard is taken, as it always was."""
+    """Check a pattern of a program; accept one with a wildcard, as earlier releases did."""
     try:
         return _checked(pattern)
     except _origin.WildcardError as error:
@@ -142,16 +142,15 @@ def _taken(pattern: object) -> str:
 
 def _checked(pattern: object) -> str:
     if not isinstance(pattern, str):
-        raise ImproperlyConfigured(f"A pattern for origins has to be a str, not {pattern!r}")
+        raise ImproperlyConfigured(f"A pattern for origins must be a str, not {pattern!r}")
     _origin.parse_pattern(pattern)
     return pattern.strip()
 
 
 class _AllowedHosts(Collection[str]):
-    """What `ALLOWED_HOSTS` allows now: tests change it after the application is made.
+    """The current `ALLOWED_HOSTS`, which tests change after the application is made.
 
-    An entry that is no pattern matches nothing, as with Django; a site must not fall over at
-    import because of it.
+    An invalid entry matches nothing, as in Django, and is not an error at import.
     """
 
     def __iter__(self) -> Iterator[str]:
@@ -172,8 +171,8 @@ class _AllowedHosts(Collection[str]):
 def AllowedHostsOriginValidator(application: Any) -> OriginValidator:  # noqa: N802 - a given name
     """Wrap an application so that only pages of the site's own hosts may connect.
 
-    They are those of the setting `ALLOWED_HOSTS`; under `DEBUG`, an empty one allows
-    `localhost` with its subdomains, `127.0.0.1` and `[::1]`. The settings are read with each
+    The hosts are in the setting `ALLOWED_HOSTS`; under `DEBUG`, if it is empty, they are
+    `localhost` with its subdomains, `127.0.0.1` and `[::1]`. The settings are read at each
     handshake.
 
     Args:
@@ -188,10 +187,10 @@ class WebsocketDenier(AsyncWebsocketConsumer):
     """Refuse every handshake, with status 403; needs no channel layer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take what any consumer takes."""
+        """Take the arguments of any consumer."""
         super().__init__(*args, **kwargs)
         if type(self) is WebsocketDenier:
-            # Only here: the class of a program that derives from this one has its layer.
+            # Only for this very class: a program's subclass has its layer.
             vars(self)["channel_layer_alias"] = None
 
     async def connect(self) -> None:

@@ -240,7 +240,7 @@ class TestChecks:
             assert told == ""
         else:
             assert told.startswith("?: (channels_core.W004) The channel layer 'near' (")
-            assert "works within one process, so that this worker gets nothing" in told
+            assert "works within one process, so this worker gets no message" in told
         assert len(fake.made) == 1
 
     def test_others_run_as_well(self, fake: type[Fake]) -> None:

@@ -1,4 +1,4 @@
-"""The `runworker` command: handles the messages of named channels until it is told to stop."""
+"""The `runworker` command: handle the messages of named channels until a signal stops it."""
 
 import argparse
 import logging
@@ -23,7 +23,7 @@ __all__ = ["Command", "logger"]
 
 logger: Final = logging.getLogger("django.channels.worker")
 
-#: Seconds, besides those of grace, for clean-up and for threads that nothing can cancel.
+#: Seconds, besides those of grace, for the clean-up and for threads, which nothing can cancel.
 _LONGEST_END: Final = 30.0
 
 
@@ -38,11 +38,11 @@ def _number(text: str, *, kind: type, least: int) -> Any:
 
 
 class Command(BaseCommand):
-    """Runs a worker, with the application of `ASGI_APPLICATION`."""
+    """Run a worker with the application of `ASGI_APPLICATION`."""
 
     help = "Handles the messages that are sent to the named channels."
     leave_locale_alone = True
-    # They are run below the autoreloader, where the next change may mend what they find.
+    # `_run` makes the checks, below the autoreloader: a later change may correct what they find.
     requires_system_checks: tuple[str, ...] = ()
     worker_class = Worker
 
@@ -94,7 +94,7 @@ class Command(BaseCommand):
         """Run the worker until SIGTERM or SIGINT.
 
         Raises:
-            CommandError: Something is missing to begin with, or the layer failed for too long.
+            CommandError: The worker cannot start, or the layer failed for too long.
         """
         if options["autoreload"]:
             autoreload.run_with_reloader(self._run_again, **options)
@@ -106,11 +106,11 @@ class Command(BaseCommand):
         try:
             self._run(**options)
         except CommandError as error:
-            # The next change of the code may mend it, and only that.
+            # A change of the code starts it anew.
             self.stderr.write(f"{error}")
 
     def _run(self, **options: Any) -> None:
-        # From the beginning: the import of a large application takes its time.
+        # From here on: importing a large application takes a while.
         with StopSignals() as signals:
             channels, alias = list(dict.fromkeys(options["channels"])), options["layer"]
             if not options.get("skip_checks"):
@@ -119,8 +119,7 @@ class Command(BaseCommand):
             application = self._application()
             if problem := refused_name(layer, channels) or unrouted(application, channels):
                 raise CommandError(problem)
-            # With these alone, and the rest as attributes: a subclass may have a constructor that
-            # takes no others.
+            # The rest is set as attributes: the constructor of a subclass may take only these.
             worker = self.worker_class(
                 application=application, channels=channels, channel_layer=layer
             )
@@ -129,7 +128,7 @@ class Command(BaseCommand):
             worker.max_outage = options["max_outage"]
             signals.then(worker.stop, within=worker.graceful_timeout + _LONGEST_END)
             place = (", ".join(channels), alias, worker.concurrency)
-            # Not before: a module that is imported may set up logging once more.
+            # Only now: an imported module may have configured logging.
             with shown(logging.getLogger("django.channels")):
                 logger.info("Worker listens on %s (layer %r, concurrency %s)", *place)
                 try:
