@@ -1,4 +1,11 @@
-"""Give the modules of other packages under the names that programs import."""
+"""Offer modules of other packages under the names that programs import.
+
+An alias module calls `alias(globals(), owner)` at its end. Its name then leads to the owner's module
+object. A module that offers names of several owners, such as `channels.layers`, calls `forward`
+instead. It stays a module of its own, a `ForwardingModule`, which reads, sets and deletes names at
+their owners. That class overrides `__dict__`, which is unusual, because `mock.patch` looks there to
+decide whether to restore or to delete a name.
+"""
 
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -11,48 +18,48 @@ __all__ = ["ForwardingModule", "alias", "forward", "submodules"]
 
 
 def alias(namespace: dict[str, Any], owner: ModuleType) -> None:
-    """Make a module known under a second name; for the end of the body of the module of that name.
+    """Replace the calling module by another one; call this at the end of its body.
 
-    Both names then give one module object, so that what is patched under one is patched under
-    the other. Not for packages: what is inside one would be loaded a second time.
+    Both names then lead to the same module object, so a patch under one name is visible under the
+    other. This does not work for packages, whose submodules would be loaded twice.
 
-    Hooks on imports do not ask for the name: they hold the module object that the loader was
-    given. That one reads, sets and deletes names at the owner.
+    Import hooks keep the module object that the loader created, and do not look up the name again.
+    So that object also reads, sets and deletes names at the owner.
 
     Args:
-        namespace: The module's `globals()`; `__name__` there is the second name.
-        owner: The module.
+        namespace: The calling module's `globals()`.
+        owner: The module that replaces it.
     """
     name = namespace["__name__"]
     module = _forward(namespace, owner, {})
-    # A module that is loaded at its first use (`importlib.util.LazyLoader`) has to stay.
+    # A lazily loaded module (`importlib.util.LazyLoader`) must stay in `sys.modules`.
     if module is None or getattr(module.__spec__, "loader_state", None) is not None:
         return
     parent, _, child = name.rpartition(".")
-    # First the attribute: once `sys.modules` has the name, imports in other threads no longer
-    # wait for this one, and may ask the parent.
+    # Set the attribute first: once `sys.modules` has the owner, imports in other threads no longer
+    # wait for this one, and may read the attribute.
     setattr(sys.modules[parent], child, owner)
     sys.modules[name] = owner
 
 
 def forward(namespace: dict[str, Any], owner: ModuleType, others: Mapping[str, str]) -> None:
-    """Make a module give the names of several; for the end of that module's body.
+    """Make the calling module offer names of several modules; call this at the end of its body.
 
     Args:
-        namespace: The module's `globals()`.
-        owner: Whose the names are, but for the others.
-        others: Names that belong elsewhere, with the dotted name of the module each belongs to;
-            it is imported when the name is first used.
+        namespace: The calling module's `globals()`.
+        owner: The module that owns all names except `others`.
+        others: Names of other owners, with the dotted name of the owner, which is imported when the
+            name is first used.
     """
     _forward(namespace, owner, others)
 
 
 def submodules(package: str, names: Collection[str]) -> Callable[[str], Any]:
-    """Return a `__getattr__` for a package that imports its submodules when they are first used.
+    """Return a `__getattr__` for a package, which imports a submodule when it is first used.
 
     Args:
-        package: The package, dotted.
-        names: The submodules.
+        package: The dotted name of the package.
+        names: The names of its submodules.
 
     Source: PEP 562.
     """
@@ -68,7 +75,7 @@ def submodules(package: str, names: Collection[str]) -> Callable[[str], Any]:
 def _forward(
     namespace: dict[str, Any], owner: ModuleType, others: Mapping[str, str]
 ) -> ModuleType | None:
-    """Empty a module whose body runs, and have its names read at others.
+    """Remove the names of a module whose body is running, and forward them to their owners.
 
     Returns:
         The module; None if a loader runs the body for an object that is not in `sys.modules`.
@@ -78,26 +85,26 @@ def _forward(
     namespace.update(__owner__=owner, __others__=others)
     module = sys.modules.get(namespace["__name__"])
     if module is None or _namespace(module) is not namespace:
-        # Only its names are at hand, so it can be read, and what is set there stays there.
+        # Only the namespace is known. So names can be read, but a name that is set stays here.
         namespace["__getattr__"] = partial(_read, namespace)
         return None
-    # The module stays the object it is, so that it can be reloaded, and threads that import it
-    # at this moment all get the same one.
+    # Change the class and keep the object: it can be reloaded, and all threads that are importing
+    # it get the same one.
     module.__class__ = ForwardingModule
     return module
 
 
 def _namespace(module: ModuleType) -> dict[str, Any]:
     if isinstance(module, ForwardingModule):
-        # Past what it says of itself.
+        # The real one, not the property below.
         return super(ForwardingModule, module).__dict__
     return vars(module)
 
 
 class ForwardingModule(ModuleType):
-    """A module whose names are read, set and deleted in the modules that they belong to.
+    """A module that reads, sets and deletes names in the modules that own them.
 
-    Its own are only those that Python keeps in every module, such as `__name__` and `__all__`.
+    Only the names that Python keeps in every module, such as `__name__` and `__all__`, are its own.
     """
 
     __owner__: ModuleType
@@ -105,15 +112,16 @@ class ForwardingModule(ModuleType):
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override] # read-only there as well
-        """All names with their values, in a dict of its own.
+        """All names with their values, in a new dict.
 
-        `mock.patch` looks here; what it does not find it would delete afterwards, not restore.
+        `mock.patch` looks here to learn whether a name is the module's own. If it were not, `patch`
+        would delete the name afterwards instead of restoring it.
         """
         names = [*self.__others__, *(key for key in vars(self.__owner__) if not _is_special(key))]
         return {key: getattr(self, key) for key in names if hasattr(self, key)} | super().__dict__
 
     def __getattr__(self, name: str) -> Any:
-        """Read what is no name of this module's own."""
+        """Read a name from its owner."""
         try:
             return _read(super().__dict__, name)
         except AttributeError:
