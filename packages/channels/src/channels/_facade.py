@@ -3,8 +3,8 @@
 An alias module calls `alias(globals(), owner)` at its end. Its name then leads to the owner's
 module object. A module that offers names of several owners, such as `channels.layers`, calls
 `forward` instead. It stays a module of its own, a `ForwardingModule`, which reads, sets and deletes
-names at their owners. That class overrides `__dict__`, which is unusual, because `mock.patch` looks there to
-decide whether to restore or to delete a name.
+names at their owners. That class overrides `__dict__`, which is unusual: `mock.patch` looks there
+to decide whether to restore or to delete a name.
 """
 
 import sys
