@@ -14,8 +14,13 @@ TOPICS = ROOT / "docs" / "topics"
 
 
 def source() -> str:
-    """Return the text of the modules that make messages, with the parts of literals joined."""
-    paths = [path for package in PACKAGES for path in sorted(package.source.rglob("*checks.py"))]
+    """Return the text of the modules with the checks, with the parts of literals joined."""
+    paths = [
+        path
+        for package in PACKAGES
+        for path in sorted(package.source.rglob("*.py"))
+        if path.stem.endswith("checks") or path.parent.name == "_checks"
+    ]
     return re.sub(r'"\s+f?"', "", "".join(path.read_text() for path in paths))
 
 
