@@ -1,1 +1,1 @@
-"""What is measured, against whom and how: see README.md."""
+"""Benchmarks against the published Channels: see README.md."""

@@ -1,9 +1,9 @@
-"""Measure consumers: an echo through an async one, and sync ones that block.
+"""Measure consumers: the echo of an async one, and sync ones that block.
 
     python -m benchmarks.consumers
 
-runs each scenario on this tree and on the peer, in turn, and prints medians and ratios. Only the
-public API under `channels.*` is used, so that the same code runs on both.
+runs each scenario on this tree and on the peer, in turn, and prints medians and ratios. It uses
+only the public API under `channels.*`, so the same code runs on both.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ SLEEP_SECONDS = 0.5
 
 
 def configure() -> None:
-    """Set Django up, with the in-memory layer as the default one."""
+    """Set up Django, with the in-memory layer as the default layer."""
     import django
     from django.conf import settings
 
@@ -31,7 +31,7 @@ def configure() -> None:
 
 
 async def connection(application: Any, frames: int) -> int:
-    """Drive one WebSocket connection whose frames are all there at once.
+    """Drive one WebSocket connection whose frames are all available at once.
 
     Returns:
         How many messages the application sent.
@@ -57,7 +57,7 @@ async def connection(application: Any, frames: int) -> int:
 
 
 async def echo() -> float:
-    """Return the frames a second that one async consumer echoes."""
+    """Return how many frames one async consumer echoes per second."""
     from channels.generic.websocket import AsyncWebsocketConsumer
 
     class Echo(AsyncWebsocketConsumer):
@@ -73,7 +73,7 @@ async def echo() -> float:
 
 
 async def sleepers() -> float:
-    """Return the seconds that six sync consumers take together, each blocking for half a one."""
+    """Return the seconds that six sync consumers take together, each blocking for half a second."""
     from channels.generic.websocket import WebsocketConsumer
 
     class Sleeper(WebsocketConsumer):
@@ -87,7 +87,7 @@ async def sleepers() -> float:
 
 
 async def latency() -> float:
-    """Return how long an async echo waits, in seconds, while a sync consumer blocks."""
+    """Return how many seconds an async echo takes while a sync consumer blocks."""
     from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 
     class Sleeper(WebsocketConsumer):
@@ -108,7 +108,7 @@ async def latency() -> float:
 
 
 SCENARIOS = {
-    "echo": Scenario("an async consumer's echo, frames a second", more_is_better=True),
+    "echo": Scenario("echo of an async consumer, frames per second", more_is_better=True),
     "sleepers": Scenario("six sync consumers that each block for 0.5 s, seconds", False),
     "latency": Scenario("an async echo while a sync consumer blocks for 0.5 s, seconds", False),
 }
@@ -120,7 +120,7 @@ RUNS: dict[str, Callable[[], Coroutine[Any, Any, float]]] = {
 
 
 def main() -> None:
-    """Run one scenario here, or compare them all."""
+    """Run one scenario in this process, or compare all."""
     if len(sys.argv) == 3 and sys.argv[1] == "--scenario":
         configure()
         print(asyncio.run(RUNS[sys.argv[2]]()))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.http
 
-runs the same two endpoints as consumers of this tree and of the peer, with Starlette, and as
-plain ASGI functions, each in a process of its own and in turn, and prints medians and ratios.
+runs the same two endpoints as consumers of this tree and of the peer, with Starlette, and as plain
+ASGI functions, in turn, each in a new process, and prints medians and ratios.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ EVENT: Final = b"data: hello, world\n\n"
 
 ROUNDS: Final = 7
 BATCHES: Final = 9
-#: In one batch, of which the median is taken.
+#: Requests per batch. The figure is the median of the batches.
 REQUESTS: Final = {"response": 1000, "stream": 25, "framed": 25, "uvicorn": 10}
 
 SCOPE: Final = {
@@ -47,8 +47,8 @@ SCOPE: Final = {
     "server": ("127.0.0.1", 8000),
 }
 
-# The endpoints, by what they are written with. Each returns the ASGI applications for a small
-# response and for a stream.
+# The endpoints, one function for each way to write them. Each returns the ASGI applications for a
+# small response and for a stream.
 
 
 def raw() -> dict[str, Any]:
@@ -72,7 +72,7 @@ def raw() -> dict[str, Any]:
 
 
 def consumers(layer: str | None = None) -> dict[str, Any]:
-    """Return consumers, whoever's they are, without a channel layer or with the one in memory."""
+    """Return consumers of the installed `channels`, without a channel layer or with one."""
     import django
     from django.conf import settings
 
@@ -95,7 +95,7 @@ def consumers(layer: str | None = None) -> dict[str, Any]:
 
 
 def consumers_with_layer() -> dict[str, Any]:
-    """Return consumers with the layer in memory."""
+    """Return consumers with the in-memory layer."""
     return consumers("channels.layers.InMemoryChannelLayer")
 
 
@@ -114,7 +114,7 @@ def events() -> dict[str, Any]:
 
 
 def starlette() -> dict[str, Any]:
-    """Return endpoints of Starlette's, which are classes as consumers are."""
+    """Return endpoints of Starlette, which are classes, as consumers are."""
     # Not in the environment of this tree.
     from starlette.endpoints import (  # type: ignore[import-not-found] # see above
         HTTPEndpoint,
@@ -155,7 +155,7 @@ MAKERS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
 
 
 async def request(application: Any, send: Any) -> None:
-    """Make one request, in a task of its own as servers do, of a client that stays."""
+    """Make one request in a new task, as servers do, with a client that stays connected."""
     messages = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Any:
@@ -167,10 +167,10 @@ async def request(application: Any, send: Any) -> None:
 
 
 async def check(application: Any, what: str) -> None:
-    """Tell whether the answer is the one that is to be measured.
+    """Check the response before it is measured.
 
     Raises:
-        RuntimeError: It is not.
+        RuntimeError: It is not the expected one.
     """
     sent: list[Any] = []
 
@@ -187,21 +187,21 @@ async def check(application: Any, what: str) -> None:
         answered = CHUNKS in (parts.count(CHUNK), parts.count(EVENT))
     right = headers[b"content-type"] in (CONTENT_TYPE, b"text/event-stream; charset=utf-8")
     if not (answered and right) or sent[0]["status"] != 200 or sent[-1].get("more_body"):
-        raise RuntimeError(f"The answer is not the one that is measured: {sent[:3]}")
+        raise RuntimeError(f"The response is not the expected one: {sent[:3]}")
 
 
 async def ignore(message: Any) -> None:
-    """Take a message and do nothing: no server sends with less."""
+    """Do nothing with a message: no server does less."""
 
 
 async def frame(message: Any) -> None:
-    """Do what each server has to do at least: put a part into the framing of HTTP/1.1."""
+    """Put a part into the framing of HTTP/1.1, which is the least that each server does."""
     if message["type"] == "http.response.body" and (body := message.get("body")):
         b"%x\r\n%b\r\n" % (len(body), body)
 
 
 class Nowhere(asyncio.Transport):
-    """A connection to nobody."""
+    """A transport that drops what is written."""
 
     written = 0
 
@@ -222,7 +222,7 @@ class Nowhere(asyncio.Transport):
 
 
 def through_uvicorn(application: Any) -> Any:
-    """Return what makes one request through Uvicorn's own protocol, without a socket."""
+    """Return a function that makes one request through Uvicorn's protocol, without a socket."""
     from uvicorn.config import Config
     from uvicorn.protocols.http.h11_impl import H11Protocol
     from uvicorn.server import ServerState
@@ -245,7 +245,7 @@ def through_uvicorn(application: Any) -> Any:
 
 
 async def seconds(application: Any, what: str) -> float:
-    """Return the seconds of the processor for one request, or for one part of a stream."""
+    """Return the CPU seconds for one request, or for one part of a stream."""
     await check(application, what)
     if what == "uvicorn":
         one = through_uvicorn(application)
@@ -259,17 +259,17 @@ async def seconds(application: Any, what: str) -> float:
         for _ in range(requests):
             await one()
         figures.append((time.process_time() - start) / requests)
-    # The first one warms up.
+    # The first batch warms up.
     return median(figures[1:]) / (1 if what == "response" else CHUNKS)
 
 
 class Program(NamedTuple):
-    """Who answers."""
+    """One way to write the endpoints, in one environment."""
 
     title: str
-    #: Of `MAKERS`.
+    #: A key of `MAKERS`.
     maker: str
-    #: Of `main`.
+    #: The environment, a key in `report`.
     python: str
 
 
@@ -287,32 +287,32 @@ PROGRAMS: Final = {
 
 
 class Table(NamedTuple):
-    """What is measured of whom."""
+    """One measurement, and the programs that it compares."""
 
     title: str
-    #: Of `PROGRAMS`.
+    #: Keys of `PROGRAMS`.
     programs: tuple[str, ...]
 
 
 TABLES: Final = {
     "response": Table(
-        "a small response: microseconds, a second, and times as fast as the peer's",
+        "a small response: microseconds, responses per second, and the peer's time as a multiple",
         ("raw", "ours", "ours-layer", "peer", "peer-layer", "starlette"),
     ),
     "stream": Table(
-        f"a part of a stream of {CHUNKS:,}: microseconds, and times the plain function's",
+        f"a part of a stream of {CHUNKS:,}: microseconds, and the multiple of the plain function's",
         ("raw", "ours", "ours-layer", "peer", "peer-layer", "starlette", "events"),
     ),
     "framed": Table(
-        "the same, sent by what puts it into the framing of HTTP/1.1",
+        "the same, in the framing of HTTP/1.1",
         ("raw", "ours", "peer", "starlette"),
     ),
-    "uvicorn": Table("the same, sent by Uvicorn, but for the socket", ("raw", "ours")),
+    "uvicorn": Table("the same, sent by Uvicorn without a socket", ("raw", "ours")),
 }
 
 
 def figure(python: str, maker: str, what: str) -> float:
-    """Measure in a process of its own and return microseconds."""
+    """Measure in a new process, and return microseconds."""
     command = [python, "-m", "benchmarks.http", "--measure", maker, what]
     done = subprocess.run(
         command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=120
@@ -321,7 +321,7 @@ def figure(python: str, maker: str, what: str) -> float:
 
 
 def rounds(what: str, pythons: dict[str, str]) -> dict[str, list[float]]:
-    """Run the programs in turn, again and again, and return their figures."""
+    """Run the programs in turn for several rounds, and return their figures."""
     found: dict[str, list[float]] = {name: [] for name in TABLES[what].programs}
     for _ in range(ROUNDS):
         for name, figures in found.items():
@@ -336,7 +336,7 @@ def spread(figures: list[float]) -> str:
 
 
 def report() -> None:
-    """Measure all and print a table."""
+    """Measure everything, and print the tables."""
     pythons = {
         "ours": sys.executable,
         "peer": peer_python(),
@@ -347,7 +347,7 @@ def report() -> None:
         found = rounds(what, pythons)
         print(f"\n{table.title}")
         for name, figures in found.items():
-            # Of figures of one round: what the machine was busy with, both met.
+            # Ratios within a round, because the same load of the machine affects both figures.
             if what == "response":
                 base = found["peer-layer" if name == "ours-layer" else "peer"]
                 ratios = [theirs / mine for mine, theirs in zip(figures, base, strict=True)]
@@ -362,7 +362,7 @@ def report() -> None:
 
 
 def main() -> None:
-    """Measure one program here, or compare them all."""
+    """Measure one program in this process, or compare all."""
     if len(sys.argv) == 4 and sys.argv[1] == "--measure":
         maker, what = sys.argv[2:]
         application = MAKERS[maker]()["response" if what == "response" else "stream"]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.layers
 
-runs each scenario on this tree and on the peer, in turn, and prints medians and ratios. Only the
-public API under `channels.layers` is used, so that the same code runs on both.
+runs each scenario on this tree and on the peer, in turn, and prints medians and ratios. It uses
+only the public API under `channels.layers`, so the same code runs on both.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ IDLE_ROUNDS = 5
 
 
 def new_layer() -> Any:
-    """Return an in-memory layer, whoever's it is."""
+    """Return an in-memory layer of the installed `channels`."""
     from channels.layers import InMemoryChannelLayer
 
-    # The peer may take longer than the default of 60 seconds for one message to a large group,
-    # whose last members would then wait for ever.
+    # The peer may take longer than 60 seconds, the default, for one message to a large group. Its
+    # last members would then wait for ever.
     return InMemoryChannelLayer(expiry=3600)
 
 
 async def pairs(layer: Any, channel: str, count: int) -> float:
-    """Send and receive messages one by one and return how many a second."""
+    """Send and receive messages one by one, and return how many per second."""
     start = time.perf_counter()
     for _ in range(count):
         await layer.send(channel, MESSAGE)
@@ -40,7 +40,7 @@ async def pairs(layer: Any, channel: str, count: int) -> float:
 
 
 async def buffered() -> float:
-    """Return the messages a second through a queue that fills and empties."""
+    """Return the messages per second through a queue that fills and empties."""
     layer = new_layer()
     channel = await layer.new_channel()
     figures = []
@@ -56,14 +56,14 @@ async def buffered() -> float:
 
 
 async def alternating() -> float:
-    """Return the messages a second where each is received before the next is sent."""
+    """Return the messages per second if each is received before the next is sent."""
     layer = new_layer()
     channel = await layer.new_channel()
     return median([await pairs(layer, channel, 2500) for _ in range(10)])
 
 
 async def waiting() -> float:
-    """Return the messages a second between two tasks that wait for each other in turn."""
+    """Return the messages per second between two tasks that wait for each other in turn."""
     layer = new_layer()
     here, there = await layer.new_channel(), await layer.new_channel()
 
@@ -86,9 +86,9 @@ async def waiting() -> float:
 
 
 async def fan_out(members: int) -> float:
-    """Return the messages a second to a group whose members wait, and then wait again.
+    """Return the messages per second to a group, from the sending until all members wait again.
 
-    One message to the group after another for a second, or one if that takes longer.
+    It sends one message after another for a second, or only one if that takes longer.
     """
     layer = new_layer()
     channels = [await layer.new_channel() for _ in range(members)]
@@ -115,7 +115,7 @@ async def fan_out(members: int) -> float:
         start = time.perf_counter()
         await layer.group_send("room", MESSAGE)
         await all_received.wait()
-        # The last one has received and not come to wait again yet.
+        # The last member has received its message, but does not wait again yet.
         await asyncio.sleep(0)
         figures.append(members / (time.perf_counter() - start))
     await end(tasks)
@@ -123,7 +123,7 @@ async def fan_out(members: int) -> float:
 
 
 async def beside_idle(idle: int, count: int) -> tuple[float, float]:
-    """Return the messages a second with no other channel, and with others that wait."""
+    """Return the messages per second without other channels, and with others that wait."""
     alone, among = new_layer(), new_layer()
     tasks = [asyncio.ensure_future(among.receive(f"idle.{number}")) for number in range(idle)]
     await asyncio.sleep(0)
@@ -136,12 +136,12 @@ async def beside_idle(idle: int, count: int) -> tuple[float, float]:
 
 
 async def beside_thousand() -> float:
-    """Return the messages a second beside a thousand channels that wait."""
+    """Return the messages per second beside a thousand channels that wait."""
     return (await beside_idle(1000, 200))[1]
 
 
 async def cost_of_idle() -> float:
-    """Return what a message costs beside very many idle channels, in times of its cost alone."""
+    """Return the cost of a message beside many idle channels, as a multiple of its cost alone."""
     alone, among = await beside_idle(IDLE, 10_000)
     return alone / among
 
@@ -163,23 +163,23 @@ RUNS: dict[str, Callable[[], Coroutine[Any, Any, float]]] = {
     "idle": cost_of_idle,
 }
 SCENARIOS = {
-    "buffered": Scenario(f"point to point, {BATCH} sent and then received, a second", True, 7),
-    "alternating": Scenario("point to point, sent and received one by one, a second", True, 7),
-    "waiting": Scenario("point to point, to a receiver that waits, a second", True, 7),
-    "fan-out-1000": Scenario("to a group of 1,000 that wait, received a second", True, 5),
+    "buffered": Scenario(f"point to point, {BATCH} sent and then received, per second", True, 7),
+    "alternating": Scenario("point to point, sent and received one by one, per second", True, 7),
+    "waiting": Scenario("point to point, to a waiting receiver, per second", True, 7),
+    "fan-out-1000": Scenario("to a group of 1,000 that wait, received per second", True, 5),
     # The peer takes more than a minute for one message to the group.
-    "fan-out-10000": Scenario("to a group of 10,000 that wait, received a second", True, 1),
-    "beside-1000": Scenario("point to point beside 1,000 idle channels, a second", True, 3),
+    "fan-out-10000": Scenario("to a group of 10,000 that wait, received per second", True, 1),
+    "beside-1000": Scenario("point to point beside 1,000 idle channels, per second", True, 3),
 }
 
 
 def main() -> None:
-    """Run one scenario here, or compare them all."""
+    """Run one scenario in this process, or compare all."""
     if len(sys.argv) == 3 and sys.argv[1] == "--scenario":
         print(asyncio.run(RUNS[sys.argv[2]]()))
         return
     compare("benchmarks.layers", SCENARIOS, timeout=600)
-    # Ours alone: the peer would take minutes to make so many channels wait.
+    # Only ours, because the peer would take minutes to have so many channels wait.
     costs = [measure(sys.executable, "benchmarks.layers", "idle", 120) for _ in range(IDLE_ROUNDS)]
     print(f"point to point beside {IDLE:,} idle channels\n  ours {median(costs):.2f} times the "
           f"cost beside none ({min(costs):.2f} to {max(costs):.2f})")  # fmt: skip

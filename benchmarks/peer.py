@@ -1,7 +1,7 @@
-"""Run the same code on this tree and on the peer, in turn, each in a process of its own.
+"""Run the same code on this tree and on the peer, in turn, each in a new process.
 
-The peer is the Channels that exists, in an environment of its own under `build/`, with the same
-Python, Django and asgiref. Standard library only, since it also runs there.
+The peer is the published Channels, in its own environment under `build/`, with the same Python,
+Django and asgiref. This module uses only the standard library, because it also runs there.
 """
 
 import subprocess
@@ -19,26 +19,26 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 class Scenario(NamedTuple):
-    """What is measured: a figure that a process prints."""
+    """What is measured: one figure, which a process prints."""
 
     title: str
-    #: Otherwise it is a time, and less is better.
+    #: Whether the figure is a rate; otherwise it is a time, and less is better.
     more_is_better: bool
     rounds: int = 5
 
 
 def peer_python() -> str:
-    """Return the interpreter of the peer's environment, made when it is first needed."""
+    """Return the interpreter of the peer's environment, which is created when first needed."""
     same = [f"{name}=={metadata.version(name)}" for name in ("Django", "asgiref")]
     return environment(f"peer-{PEER}", [f"channels=={PEER}", *same])
 
 
 def environment(name: str, requirements: Iterable[str]) -> str:
-    """Return the interpreter of an environment under `build/`, made when it is first needed.
+    """Return the interpreter of an environment under `build/`, which is created when first needed.
 
     Args:
-        name: What the environment is called.
-        requirements: What is in it, with pinned versions.
+        name: The name of the environment.
+        requirements: Its content, with pinned versions.
     """
     folder = ROOT / "build" / f"{name}-{sys.version_info[0]}.{sys.version_info[1]}"
     python = folder / "bin" / "python"
@@ -54,7 +54,7 @@ def environment(name: str, requirements: Iterable[str]) -> str:
 
 
 def measure(python: str, module: str, name: str, timeout: float) -> float:
-    """Run one scenario in a process of its own and return the figure that it prints."""
+    """Run one scenario in a new process, and return the figure that it prints."""
     command = [python, "-m", module, "--scenario", name]
     done = subprocess.run(
         command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=timeout
@@ -63,12 +63,12 @@ def measure(python: str, module: str, name: str, timeout: float) -> float:
 
 
 def compare(module: str, scenarios: Mapping[str, Scenario], timeout: float = 120) -> None:
-    """Measure all scenarios, ours and the peer's in turn, and print a table.
+    """Measure all scenarios, alternating between ours and the peer, and print a table.
 
     Args:
-        module: What to run as `python -m MODULE --scenario NAME`.
+        module: The module to run as `python -m MODULE --scenario NAME`.
         scenarios: The scenarios by name.
-        timeout: Seconds that one run may take.
+        timeout: Seconds allowed for one run.
     """
     theirs = peer_python()
     print(f"\nours against Channels {PEER}: medians (smallest to largest), Python "

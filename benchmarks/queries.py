@@ -1,9 +1,9 @@
-"""Count what a connection with a session and a user asks of the database.
+"""Count the database queries of a connection with a session and a user.
 
     python -m benchmarks.queries
 
-prints a table of queries, and of entries into a thread, for this tree and for the peer. Only the
-public API under `channels.*` is used, so that the same code runs on both.
+prints a table of queries and thread entries, for this tree and for the peer. It uses only the
+public API under `channels.*`, so the same code runs on both.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ class Row(NamedTuple):
     """One kind of connection."""
 
     visitor: str
-    #: What the application inside does.
+    #: What the application does, for the table.
     does: str
-    #: Of `STACKS`.
+    #: The middleware, a key of `stacks` in `connection`.
     stack: str
-    #: Of `VISITORS`.
+    #: The visitor, a key in the result of `configure`.
     who: str
-    #: Of `ACTIONS`.
+    #: What `act` does.
     action: str
 
 
@@ -40,7 +40,7 @@ ROWS: Final = [
     Row("with a session", "nothing", "session", "anonymous", "nothing"),
     Row("with a session", "reads it", "session", "anonymous", "read"),
     Row("with a session", "changes it", "session", "anonymous", "change"),
-    Row("with a session", "changes it after the acceptance", "session", "anonymous", "late change"),
+    Row("with a session", "changes it after accepting", "session", "anonymous", "late change"),
     Row("without a cookie", "looks at the user", "auth", "nobody", "user"),
     Row("with an anonymous session", "looks at the user", "auth", "anonymous", "user"),
     Row("logged in", "looks at the user", "auth", "member", "user"),
@@ -53,7 +53,7 @@ KINDS: Final = ("http", "websocket")
 
 
 def configure(folder: str) -> dict[str, str | None]:
-    """Set Django up with a database in a file, and return each visitor's session key."""
+    """Set up Django with a database file, and return each visitor's session key."""
     import django
     from django.conf import settings
 
@@ -92,7 +92,7 @@ def configure(folder: str) -> dict[str, str | None]:
 
 
 class Counter:
-    """Counts the queries, and the entries into a thread."""
+    """Counts the queries and the thread entries."""
 
     def __init__(self) -> None:
         from asgiref.sync import SyncToAsync
@@ -109,13 +109,13 @@ class Counter:
             self.hops += 1
             return await call(one, *args, **kwargs)
 
-        # In the classes, so that it holds in all threads; until this process ends.
+        # Patched in the classes, which affects all threads, until this process ends.
         mock.patch.object(CursorWrapper, "execute", counting_execute).start()
         mock.patch.object(SyncToAsync, "__call__", counting_call).start()
 
 
 async def act(scope: Any, action: str, *, is_peer: bool) -> None:
-    """Do what an application does in one handler."""
+    """Perform the action of the application."""
     from channels.auth import login, logout
     from django.contrib.auth.models import User
 
@@ -124,7 +124,7 @@ async def act(scope: Any, action: str, *, is_peer: bool) -> None:
     if action in {"change", "late change"}:
         await scope["session"].aset("cart", 4)
         if is_peer and scope["type"] == "websocket":
-            # It is saved without a word here; there it would be lost.
+            # Ours saves it by itself. The peer would lose it.
             await scope["session"].asave()
     if action in {"user", "both"}:
         bool(scope["user"].is_authenticated)
@@ -138,7 +138,7 @@ async def act(scope: Any, action: str, *, is_peer: bool) -> None:
 
 
 async def connection(row: Row, kind: str, key: str | None, *, is_peer: bool) -> None:
-    """Drive one connection from beginning to end."""
+    """Drive one connection from start to end."""
     from channels.auth import AuthMiddlewareStack
     from channels.sessions import SessionMiddlewareStack
 
@@ -174,9 +174,9 @@ async def connection(row: Row, kind: str, key: str | None, *, is_peer: bool) -> 
 
 
 async def count(keys: dict[str, str | None]) -> list[list[int] | None]:
-    """Return the queries and the thread entries of each row, over HTTP and over a WebSocket.
+    """Return the queries and thread entries of each row, over HTTP and over a WebSocket.
 
-    None: over HTTP, nothing comes after the acceptance.
+    An entry is None where the row has no meaning: HTTP has nothing to accept first.
     """
     import channels
 
@@ -196,7 +196,7 @@ async def count(keys: dict[str, str | None]) -> list[list[int] | None]:
 
 
 class Savepoint:
-    """Put the database back to what it was."""
+    """Restore the database at the end of the block."""
 
     def __enter__(self) -> None:
         from django.conf import settings
@@ -208,7 +208,7 @@ class Savepoint:
         from asgiref.sync import SyncToAsync
         from django.db import connections
 
-        # The connection of the thread that all asynchronous database work is done in.
+        # Close the connection of the thread that does all asynchronous database work.
         SyncToAsync.single_thread_executor.submit(connections.close_all).result()
         self.path.write_bytes(self.content)
 
@@ -224,7 +224,7 @@ def measure() -> None:
 
 
 def main() -> None:
-    """Count here and at the peer's, and print a table."""
+    """Count with ours and with the peer, and print a table."""
     figures = []
     for python in (sys.executable, peer_python()):
         command = [python, "-m", "benchmarks.queries", "--count"]

@@ -1,4 +1,4 @@
-"""What tests of several modules ask for."""
+"""Fixtures that several test modules use."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Which module of `channels` is whose."""
+"""Which package owns each module of `channels`."""
 
 from typing import Final
 
 __all__ = ["ALIASES", "FORWARDED", "OWN"]
 
-#: The modules that are another one, under a second name.
+#: The modules that are aliases, with their owners.
 ALIASES: Final = {
     "channels.auth": "channels_auth.auth",
     "channels.consumer": "channels_core.consumer",
@@ -31,7 +31,7 @@ ALIASES: Final = {
     "channels.worker": "channels_core.worker",
 }
 
-#: The modules with the names of several: those of one, and single names of others.
+#: The modules with names of several owners: all names of one, and single names of others.
 FORWARDED: Final = {
     "channels.layers": (
         "channels_core.layers",

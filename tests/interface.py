@@ -1,4 +1,4 @@
-"""Compare what modules hold with stubs of what programs know of them."""
+"""Compare modules with stubs of the interface that programs use."""
 
 import ast
 import inspect
@@ -17,19 +17,19 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Fact(NamedTuple):
-    """Name what a stub tells: of a name in a module, or of a name in a class of it."""
+    """A statement of a stub about a name in a module, or about a member of a class."""
 
     module: str
     path: tuple[str, ...]
     stub: ast.stmt
 
     def __str__(self) -> str:
-        """Return its dotted name."""
+        """Return the dotted name."""
         return ".".join([self.module, *self.path])
 
 
 def facts(stubs: Mapping[str, str]) -> Iterator[Fact]:
-    """Yield each fact that the stubs of some modules tell."""
+    """Yield every fact in the stubs of some modules."""
     for module, text in stubs.items():
         for node in ast.parse(text).body:
             name = _name(node)
@@ -41,7 +41,7 @@ def facts(stubs: Mapping[str, str]) -> Iterator[Fact]:
 
 
 def difference(fact: Fact) -> str | None:
-    """Say in what ours differs so that a program would notice, or return None."""
+    """Return a difference that a program would notice, or None."""
     try:
         ours = _find(fact.module, fact.path)
     except AttributeError:
@@ -49,7 +49,7 @@ def difference(fact: Fact) -> str | None:
     if isinstance(fact.stub, ast.ClassDef):
         bases = {ast.unparse(base) for base in fact.stub.bases}
         missing = bases - {ancestor.__name__ for ancestor in ours.__mro__}
-        return f"it is no {', '.join(sorted(missing))}" if missing else None
+        return f"it does not inherit from {', '.join(sorted(missing))}" if missing else None
     if isinstance(fact.stub, ast.Assign):
         return _in_value(ours, fact)
     assert isinstance(fact.stub, Function)
@@ -64,7 +64,7 @@ def _name(node: ast.stmt) -> str:
 
 
 def _find(module: str, path: Sequence[str]) -> Any:
-    """Return what is there, before a descriptor makes something else of it."""
+    """Return the object itself; descriptors of a class are not called."""
     found: Any = import_module(module)
     for part in path:
         static = isinstance(found, type)
@@ -115,7 +115,7 @@ def _parameters(stub: Function) -> list[Parameter]:
 
 
 def _in_parameters(ours: Sequence[Parameter], wanted: Sequence[Parameter]) -> str | None:
-    """Find a call that the stub allows and ours takes otherwise; ours may allow more."""
+    """Return a call that the stub allows and ours does not, or None; ours may allow more."""
     for position, parameter in enumerate(wanted):
         if parameter.kind in _VARIADIC:
             if parameter.kind not in {one.kind for one in ours}:

@@ -1,4 +1,4 @@
-"""Members of the served example site, each with the cookies of a browser of their own."""
+"""Members of the served example site, each with the cookies of a separate browser."""
 
 from http.cookiejar import CookieJar
 from typing import Final, Protocol
@@ -12,14 +12,14 @@ PASSWORD: Final = "correct horse battery"
 
 
 class Site(Protocol):
-    """Where the site is: a server, or a proxy before it."""
+    """The address of the site: a server, or a proxy in front of it."""
 
     origin: str
     host: str
 
 
 class Member:
-    """A browser in which somebody has signed up under a name."""
+    """A browser in which a member has signed up."""
 
     def __init__(self, site: Site, name: str) -> None:
         self.site = site
@@ -34,7 +34,7 @@ class Member:
 
     @property
     def cookies(self) -> str:
-        """What the browser sends along with a request, a handshake among them."""
+        """The header `Cookie` that the browser sends with requests and handshakes."""
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
 
     def get(self, path: str) -> tuple[int, str]:
@@ -42,25 +42,25 @@ class Member:
         return self._open(path, None)
 
     def post(self, path: str, form: dict[str, str]) -> tuple[int, str]:
-        """Submit a form, and return the status and the page that comes in the end."""
+        """Submit a form, follow redirects, and return the status and the page."""
         [csrf] = [cookie.value for cookie in self.jar if cookie.name == "csrftoken"]
         return self._open(path, urlencode({**form, "csrfmiddlewaretoken": csrf}).encode())
 
     def log_in(self) -> None:
-        """Come back after a logout."""
+        """Log in again after a logout."""
         self.get("/accounts/log-in/")
         status, page = self.post("/accounts/log-in/", {"username": self.name, "password": PASSWORD})
         assert status == 200, page
         assert "sessionid" in self.cookies, page
 
     def log_out(self) -> None:
-        """End the login, with the form that each page has."""
+        """Log out, with the form on each page."""
         status, _ = self.post("/accounts/log-out/", {})
         assert status == 200
 
     def _open(self, path: str, body: bytes | None) -> tuple[int, str]:
         try:
-            # Of a form that comes by TLS, Django asks which page it was on.
+            # Over TLS, Django checks which page a form was submitted from.
             headers = {"Referer": self.site.origin + "/"}
             request = Request(self.site.origin + path, body, headers)
             with self._opener.open(request) as response:

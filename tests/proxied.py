@@ -1,4 +1,4 @@
-"""The example site as the deployment page has it: nginx before two server processes."""
+"""The example site as on the deployment page: nginx in front of two server processes."""
 
 import os
 import re
@@ -20,12 +20,12 @@ from served import SITE, Served, environment
 __all__ = ["DEPLOY", "Proxied", "command_of", "nginx", "proxied"]
 
 DEPLOY = SITE / "deploy"
-#: What each server says when it serves.
+#: What each server prints when it is ready.
 ANNOUNCES = {"chat-web@": "Uvicorn running on ", "chat-daphne@": "Listening on TCP address "}
 
 
 def command_of(unit: str) -> list[str]:
-    """Return what a unit of systemd's runs, in this environment."""
+    """Return the command of a systemd unit, with this environment's Python."""
     [line] = re.findall(r"(?m)^ExecStart=(.*)$", (DEPLOY / f"{unit}.service").read_text())
     program, *arguments = shlex.split(line)
     assert program == "/srv/chat/venv/bin/python"
@@ -43,7 +43,7 @@ class Proxied:
 
 
 def server(unit: str, folder: Path, redis: str, *options: str, plain_http: bool) -> Served:
-    """Return one server process, as its unit starts it."""
+    """Return one server process with the command of its unit."""
     env = environment(
         folder / "db.sqlite3",
         secret_key="not a secret: it guards nothing but tests",
@@ -63,14 +63,14 @@ def server(unit: str, folder: Path, redis: str, *options: str, plain_http: bool)
 def proxied(
     units: tuple[str, str], *options: str, tls: Path | None = None, **settings: str
 ) -> Iterator[Proxied]:
-    """Run nginx with the configuration of the page before two servers of the example site.
+    """Run nginx, with the configuration of the page, in front of two servers of the example site.
 
     Args:
         units: Names of the servers' units.
         options: More options for both of them.
-        tls: A folder with `fullchain.pem` and `privkey.pem`, for a site that browsers reach by TLS
-            alone.
-        settings: Directives of the configuration that get another value: `send_timeout="1s"`.
+        tls: A folder with `fullchain.pem` and `privkey.pem`, for a site that browsers reach only
+            over TLS.
+        settings: Directives with another value than in the configuration: `send_timeout="1s"`.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="proxied-"))
@@ -95,13 +95,13 @@ def proxied(
 def nginx(
     hosts: list[str], static: Path, *, tls: Path | None = None, **settings: str
 ) -> Iterator[int]:
-    """Run nginx with the configuration of the page before two servers, and give its port.
+    """Run nginx, with the configuration of the page, in front of two servers, and yield its port.
 
     Args:
-        hosts: Where the servers are.
+        hosts: The addresses of the servers.
         static: A folder of static files.
         tls: A folder with a certificate and its key.
-        settings: Directives of the configuration that get another value.
+        settings: Directives with another value than in the configuration.
     """
     program = find("nginx", "/usr/sbin/nginx", package="nginx-light")
     with ExitStack() as stack:
@@ -121,7 +121,7 @@ def nginx(
 
 
 def _page(port: int, static: Path, tls: Path | None, settings: dict[str, str]) -> str:
-    """Return the page's configuration, with this test's port and folders."""
+    """Return the configuration of the page, with this test's port and folders."""
     page = (DEPLOY / "nginx.conf").read_text()
     number = 80
     if tls:
@@ -137,7 +137,7 @@ def _page(port: int, static: Path, tls: Path | None, settings: dict[str, str]) -
 
 
 def _configuration(folder: Path, hosts: list[str], page: str) -> str:
-    """Return a whole configuration around the page's."""
+    """Return a complete configuration, which contains that of the page."""
     upstream = (DEPLOY / "upstream.conf").read_text()
     for number, host in enumerate(hosts, 1):
         upstream = _replaced(upstream, rf"127\.0\.0\.1:800{number}", host)
@@ -145,7 +145,7 @@ def _configuration(folder: Path, hosts: list[str], page: str) -> str:
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    # Run by root, its workers would be somebody who cannot read these folders.
+    # If root starts nginx, its workers would run as a user who cannot read these folders.
     user = "user root;" if os.geteuid() == 0 else ""
     return f"""
 {user}
@@ -161,12 +161,12 @@ access_log off;
 
 def _replaced(text: str, pattern: str, new: str) -> str:
     found, count = re.subn(pattern, new, text)
-    assert count == 1, f"{pattern} is there {count} times"
+    assert count == 1, f"{pattern} occurs {count} times"
     return found
 
 
 def _wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
-    """Return when nginx has written its process id: it listens by then."""
+    """Wait until nginx has written its process id, which it does when it listens."""
     deadline = time.monotonic() + SECONDS
     while not (file.is_file() and file.read_text()):
         assert process.poll() is None, (file.parent / "errors").read_text()

@@ -1,4 +1,4 @@
-"""Programs that serve the example site, started for real and told to end."""
+"""Programs that serve the example site, as processes."""
 
 import os
 import signal
@@ -25,17 +25,17 @@ __all__ = [
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SITE: Final = ROOT / "examples" / "chat"
-#: The same site as the first page of the tutorial has it, without accounts.
+#: The same site after the first page of the tutorial, without accounts.
 FIRST_SITE: Final = ROOT / "examples" / "first_chat"
 
-#: What the site and its settings read besides CHAT_...
+#: The environment variables that the site reads besides CHAT_...
 OTHERS: Final = ("CHANNEL_LAYER", "DJANGO_SETTINGS_MODULE", "REDIS_URL")
 
 
 def environment(database: Path, **settings: object) -> dict[str, str]:
-    """Return this process's environment, without its settings and with a database of its own.
+    """Return this process's environment without settings of the site, and with its own database.
 
-    Other settings of the site are those that it reads as CHAT_...: `feed_seconds=1`.
+    Settings are passed in lower case and without the prefix CHAT_: `feed_seconds=1`.
     """
     inherited = {
         name: value
@@ -47,7 +47,7 @@ def environment(database: Path, **settings: object) -> dict[str, str]:
 
 
 class Served:
-    """A server program: a context in which it serves, at an address that stays its own."""
+    """A context in which a server program runs, always at the same address."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Served:
         announces: str,
         site: Path = SITE,
     ) -> None:
-        """Take the server's name, what to start, and the words by which it says that it serves."""
+        """Take the server's name, its command, and the text that it prints when it is ready."""
         self.server = server
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
@@ -69,7 +69,7 @@ class Served:
         self._announces = announces
 
     def start(self) -> None:
-        """Return when it serves."""
+        """Start it, and return when it is ready."""
         self.process = subprocess.Popen(
             self._command,
             cwd=self._site,
@@ -81,7 +81,7 @@ class Served:
         self.wait_for(self._announces)
 
     def wait_for(self, text: str) -> None:
-        """Return when a line of its output since the last call has the text."""
+        """Return when a line of its output since the last call contains the text."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
@@ -91,7 +91,7 @@ class Served:
         raise AssertionError(f"it ended without {text!r}: {''.join(self.output)}")
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        """Send a signal, and return the exit code when it has ended."""
+        """Send a signal, wait for the end, and return the exit code."""
         self.process.send_signal(number)
         rest, _ = self.process.communicate()
         self.output.append(rest)
@@ -112,16 +112,16 @@ class Served:
 
 
 def demo(folder: Path, **settings: object) -> Served:
-    """Return `tools/demo.py`, with its database in the folder and perhaps other settings."""
+    """Return `tools/demo.py`, with its database in the folder."""
     command = [sys.executable, str(ROOT / "tools" / "demo.py")]
     env = environment(folder / "db.sqlite3", **settings)
     return Served("daphne", lambda port: command, env, "The chat is at ")
 
 
 def uvicorn(folder: Path, site: Path = SITE, **settings: object) -> Served:
-    """Return Uvicorn with the same site or another one, on a database in the folder."""
+    """Return Uvicorn with a site, with its database in the folder."""
     command = [sys.executable, "-m", "uvicorn", "--lifespan", "on", "chatsite.asgi:application"]
-    # Otherwise it does not end before the last stream of events has.
+    # Otherwise it would wait for the last stream of events to end.
     command += ["--timeout-graceful-shutdown", "1"]
     env = environment(folder / "db.sqlite3", **settings)
     subprocess.run(
@@ -132,19 +132,19 @@ def uvicorn(folder: Path, site: Path = SITE, **settings: object) -> Served:
 
 
 def demo_redis(folder: Path, **variables: str) -> Served:
-    """Return `tools.demo_redis`, with a Redis of its own if `variables` names none."""
+    """Return `tools.demo_redis`, which starts a Redis unless `variables` names one."""
     command = [sys.executable, "-m", "tools.demo_redis"]
     env = environment(folder / "db.sqlite3") | variables
     return Served("uvicorn", lambda port: command, env, "Ctrl-C ends it all.", ROOT)
 
 
 def one_of_several(program: str, folder: Path, **variables: str) -> Served:
-    """Return a process of the site that others stand beside, on a database in the folder.
+    """Return one of several processes of the site, with the database in the folder.
 
     Args:
         program: `uvicorn`, `daphne`, or `worker`.
-        folder: Where the database is; it has to be there.
-        variables: What is in the environment, CHANNEL_LAYER and REDIS_URL above all.
+        folder: The folder of the database, which must exist.
+        variables: Environment variables, such as CHANNEL_LAYER and REDIS_URL.
     """
     application = "chatsite.asgi:application"
 

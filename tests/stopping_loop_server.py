@@ -1,4 +1,4 @@
-"""Uvicorn as a server that lets its event loop call its handlers, as Granian and Hypercorn do."""
+"""Uvicorn, changed to set signal handlers on its event loop, as Granian and Hypercorn do."""
 
 import asyncio
 import signal
@@ -11,7 +11,7 @@ from uvicorn.config import Config
 
 
 class LoopServer(uvicorn.Server):
-    """Hears of signals by `loop.add_signal_handler`."""
+    """Receives signals by `loop.add_signal_handler`."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""A site whose connections are all at work when its server is told to stop."""
+"""A site whose connections are all busy when its server is told to stop."""
 
 import asyncio
 import sys
@@ -35,12 +35,12 @@ __all__ = ["application"]
 
 
 def tell(text: str) -> None:
-    """Write a line that the test reads."""
+    """Print a line that the test reads."""
     print(text, file=sys.stderr, flush=True)
 
 
 class Working(AsyncWebsocketConsumer):
-    """Works on a frame until the server was told to stop, and a little longer."""
+    """Handles a frame until the server is told to stop, and a little longer."""
 
     groups = ["all"]
 
@@ -49,7 +49,7 @@ class Working(AsyncWebsocketConsumer):
         while not self._channels_drained:  # noqa: ASYNC110 - there is no event, on purpose
             await asyncio.sleep(0.01)
         tell("draining")
-        # The test tries to connect meanwhile.
+        # In the meantime, the test tries to connect.
         await asyncio.sleep(float(text_data or 0))
         await self.channel_layer.group_send("all", {"type": "work.done"})
         await self.send("done")
@@ -62,7 +62,7 @@ class Working(AsyncWebsocketConsumer):
 
 
 class Blocking(WebsocketConsumer):
-    """The same in a thread."""
+    """The same, in a thread."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         self.send("begun")
@@ -75,7 +75,7 @@ class Blocking(WebsocketConsumer):
 
 
 class Feed(AsyncSseConsumer):
-    """A stream that nobody ends."""
+    """A stream that does not end by itself."""
 
     async def connect(self) -> None:
         await self.send_event("hello")
@@ -85,7 +85,7 @@ class Feed(AsyncSseConsumer):
 
 
 class Poll(AsyncHttpConsumer):
-    """A response that is held."""
+    """A response that is held open."""
 
     async def handle(self, body: bytes) -> None:
         await self.send_headers(flush=True)

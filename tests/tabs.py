@@ -30,7 +30,7 @@ __all__ = [
     "width_on_a_narrow_screen",
 ]
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS: Final = 60
 
 FLAGS: Final = (
@@ -48,7 +48,7 @@ FLAGS: Final = (
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Chrome]:
-    """Start a browser that knows nobody, and end it."""
+    """Run a browser with an empty profile during the block."""
     options = ChromeOptions()
     options.binary_location = find(
         "chromium", "chromium-browser", "google-chrome", package="chromium"
@@ -64,14 +64,14 @@ def chromium(profile: Path) -> Iterator[Chrome]:
 
 
 def wait_until(browser: Chrome, condition: Callable[[Chrome], object]) -> None:
-    """Return when the condition holds, on whichever page the browser then has."""
-    # A click returns before the page that it leads to is there.
+    """Return when the condition is true of the current page."""
+    # A click returns before the next page is loaded.
     ignored = [StaleElementReferenceException]
     WebDriverWait(browser, SECONDS, 0.05, ignored_exceptions=ignored).until(condition)
 
 
 def wait_for_element(browser: Chrome, by: str, value: str) -> WebElement:
-    """Return the element as soon as the page has it and shows it."""
+    """Return an element as soon as it is visible."""
     wait_until(browser, lambda page: page.find_element(by, value).is_displayed())
     return browser.find_element(by, value)
 
@@ -79,13 +79,13 @@ def wait_for_element(browser: Chrome, by: str, value: str) -> WebElement:
 def origin(site: Served, name: str) -> str:
     """Return the site's origin for one person.
 
-    Each has a host name of their own, and so, as in a browser of their own, their own cookies.
+    Each person has their own host name, and so their own cookies, as in a separate browser.
     """
     return f"http://{name.lower()}.localhost:{site.port}"
 
 
 def submit(browser: Chrome, button: str, **fields: str) -> None:
-    """Fill in a form, and press one of the page's buttons."""
+    """Fill in a form, and press a button."""
     for name, text in fields.items():
         field = browser.find_element(By.NAME, name)
         field.clear()
@@ -94,19 +94,19 @@ def submit(browser: Chrome, button: str, **fields: str) -> None:
 
 
 def sign_up(browser: Chrome, site: Served, name: str) -> None:
-    """Make a member of somebody."""
+    """Sign up a new member."""
     browser.get(f"{origin(site, name)}/accounts/sign-up/")
     submit(browser, "sign-up", username=name, password1=PASSWORD, password2=PASSWORD)
     wait_for_member(browser, name)
 
 
 def wait_for_member(browser: Chrome, name: str) -> None:
-    """Return when the page says that it is this member who is logged in."""
+    """Return when the page shows that this member is logged in."""
     wait_until(browser, lambda page: page.find_element(By.ID, "member").text == name)
 
 
 class Tab:
-    """One tab of the browser, with a room in it."""
+    """A tab of the browser with a room."""
 
     path = "/rooms/{room}/"
 
@@ -125,7 +125,7 @@ class Tab:
 
     @classmethod
     def of(cls, browser: Chrome, site: Served, name: str, room: str = "tea") -> Self:
-        """Open a room for a member, or for somebody who becomes one."""
+        """Open a room for a member, who is signed up first if necessary."""
         tab = cls(browser)
         browser.get(origin(site, name))
         if browser.find_elements(By.ID, "log-in"):
@@ -157,7 +157,7 @@ class Tab:
         page.find_element(By.ID, "send").click()
 
     def wait_for_the_end(self) -> None:
-        """Return when the page says that nobody is logged in any more, and has given up."""
+        """Wait until the page shows the logout, and check that it does not reconnect."""
         self.wait(lambda page: page.find_element(By.ID, "ended").is_displayed())
         page = self.show()
         assert page.find_element(By.ID, "ended").text.startswith("You are logged out.")
@@ -167,11 +167,11 @@ class Tab:
 
     def check_the_end(self, page: Chrome) -> None:
         assert not page.find_element(By.ID, "send").is_enabled()
-        # There is no other socket, and none is on its way.
+        # It has no other WebSocket, and does not try to open one.
         assert page.execute_script("return socket") is None
 
     def lines(self) -> list[str]:
-        # As the page holds them, without the time of day.
+        # As the page shows them, without the time of day.
         script = """
             return [...document.querySelectorAll("#log li")].map((line) =>
               line.querySelector("strong").textContent + ": " + line.lastChild.textContent)
@@ -184,7 +184,7 @@ class Tab:
 
 
 class FeedTab(Tab):
-    """One tab of the browser, with the feed of all rooms in it."""
+    """A tab of the browser with the feed of all rooms."""
 
     path = "/feed/"
 
@@ -193,7 +193,7 @@ class FeedTab(Tab):
 
 
 def width_on_a_narrow_screen(browser: Chrome) -> int:
-    """Return how wide the page is on a small telephone, which has 320 pixels."""
+    """Return the width of the page on a small phone, whose screen is 320 pixels wide."""
     narrow = {"width": 320, "height": 568, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
     return int(browser.execute_script("return document.documentElement.scrollWidth"))

@@ -54,7 +54,7 @@ def test_what_people_write_stays_text(browser: Chrome, site: Served) -> None:
         page = tab.show()
         assert page.find_elements(By.CSS_SELECTOR, "#log b, #log img") == []
         assert page.title == "tea - Chat"
-    # The same out of the history.
+    # The same messages, from the history.
     ben.reload()
     ben.wait_for_lines(f"Anna: {attack}")
     assert browser.find_elements(By.CSS_SELECTOR, "#log b, #log img") == []
@@ -156,7 +156,7 @@ def test_logging_out_in_one_tab_ends_the_others(browser: Chrome, site: Served, b
     ben.say("Still here.")
     ben.wait_for_lines("Anna: Bye.", "Ben: Still here.")
 
-    # And back again, by the ordinary form.
+    # Log in again, by the ordinary form.
     tea.show().find_element(By.LINK_TEXT, "Log in").click()
     wait_for_element(browser, By.ID, "log-in")
     submit(browser, "log-in", username="Anna", password=PASSWORD)
@@ -211,6 +211,6 @@ def test_the_chat_of_the_first_page(browser: Chrome, tmp_path: Path) -> None:
         assert first.stop() == 0
         first.start()
         anna.reload()
-        # The name was kept as well, for this tab alone.
+        # The tab has also kept the name.
         anna.say("Hello?")
         ben.wait_for_lines("<i>Anna</i>: <b>Milk</b>, anyone?", "<i>Anna</i>: Hello?")

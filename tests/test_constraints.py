@@ -1,4 +1,4 @@
-"""The third-party pins: complete, hashed, and without a word of where they came from."""
+"""The third-party pins: complete, hashed, and without a trace of their origin."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_there_is_one_file_for_each_series_and_one_for_the_traced_site() -> None
 
 @each_pinned
 def test_it_holds_pins_and_hashes_and_nothing_else(series: str) -> None:
-    """Whatever could name an index, a host, a link or a folder has no place in this form."""
+    """This form leaves no place for an index, a host, a link or a folder."""
     header, *lines = read(series).splitlines()
     assert f"{header}\n" == HEADERS[series]
     blocks = re.split(r"\n(?! )", "\n".join(lines))
@@ -82,7 +82,7 @@ def test_it_pins_its_own_django(series: str) -> None:
     assert str(django.specifier).startswith(f"=={series}")
 
 
-def test_what_is_traced_has_the_versions_that_are_tested() -> None:
+def test_the_traced_versions_are_the_tested_ones() -> None:
     tested = {(one.name, str(one.marker)): one.specifier for one in pins("5.2")}
     traced = {(one.name, str(one.marker)): one.specifier for one in pins(OF_TRACED)}
     common = tested.keys() & traced.keys()

@@ -1,4 +1,4 @@
-"""The example site, served for real, with clients that are no part of the project."""
+"""The example site on a real server, with clients that are not part of the project."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from parts import find
 from processes import free_port
 from served import FIRST_SITE, ROOT, SITE, Served, demo, environment, uvicorn
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 
@@ -45,13 +45,13 @@ def ben(site: Served) -> Member:
 
 
 def enter(member: Member, room: str) -> connect:
-    """Open a room's WebSocket as the site's own page does."""
+    """Open a room's WebSocket as a page of the site does."""
     site = member.site
     return connect_from(site.origin, f"ws://{site.host}/ws/rooms/{room}/", member.cookies)
 
 
 def connect_from(origin: str | None, address: str, cookies: str) -> connect:
-    """Open a WebSocket as a page of the origin would."""
+    """Open a WebSocket as a page of this origin would."""
     return connect(
         address,
         origin=None if origin is None else Origin(origin),
@@ -107,7 +107,7 @@ class TestServedSite:
             assert (await hear(other))["text"] == "still here"
         await self.refuses(site, carla.cookies)
 
-    async def test_who_is_not_logged_in_is_refused(self, site: Served) -> None:
+    async def test_visitors_who_are_not_logged_in_are_refused(self, site: Served) -> None:
         for cookies in ("", "sessionid=nowhere"):
             await self.refuses(site, cookies)
 
@@ -115,7 +115,7 @@ class TestServedSite:
         with pytest.raises(InvalidStatus) as refusal:
             async with connect_from(site.origin, f"ws://{site.host}/ws/rooms/tea/", cookies):
                 pass
-        # Daphne refuses with a status of its own, whatever an application would say.
+        # Daphne refuses with its own status, whatever the application responds.
         status = 403 if site.server == "daphne" else 401
         assert refusal.value.response.status_code == status
 
@@ -129,7 +129,7 @@ class TestServedSite:
         with pytest.raises(InvalidStatus) as refusal:
             async with connect_from(origin, address, anna.cookies):
                 pass
-        # Daphne itself refuses what is no URL, as a bad request.
+        # Daphne itself refuses an invalid URL as a bad request.
         assert refusal.value.response.status_code in (400, 403)
 
     async def test_an_unknown_websocket_path_is_refused(self, site: Served) -> None:
@@ -138,7 +138,7 @@ class TestServedSite:
                 f"ws://{site.host}/nowhere/", additional_headers={"Origin": site.origin}
             ):
                 pass
-        # Daphne refuses with a status of its own, whatever an application would say.
+        # Daphne refuses with its own status, whatever the application responds.
         status = 403 if site.server == "daphne" else 404
         assert refusal.value.response.status_code == status
 
@@ -151,7 +151,7 @@ class TestServedSite:
 
         async with enter(ben, "poll") as client:
             waiting = asyncio.create_task(poll(0))
-            # Either the poll waits by now, or it finds the message when it comes.
+            # Either the poll already waits, or it will find the message.
             await say(client, "Milk, anyone?")
             [message] = await waiting
             assert (message["author"], message["text"]) == ("Ben", "Milk, anyone?")
@@ -163,7 +163,7 @@ class TestServedSite:
             assert [each["text"] for each in await waiting] == ["Please."]
             assert [(await hear(client))["author"] for _ in range(2)] == ["Ben", "Anna"]
 
-    def test_the_pages_are_there(self, anna: Member) -> None:
+    def test_the_pages_are_served(self, anna: Member) -> None:
         assert anna.get("/")[0] == 200
         status, page = anna.get("/rooms/tea/")
         assert status == 200
@@ -193,7 +193,7 @@ async def test_bad_frames_close_and_leave_a_line_each(
                 with pytest.raises(ConnectionClosedError) as closed:
                     await client.recv()
             assert closed.value.rcvd is not None
-            # Daphne lets an application close with 1000 and from 3000 on alone.
+            # Daphne lets an application close only with 1000, and with 3000 and above.
             assert closed.value.rcvd.code in (code, code + 3000)
             served.wait_for(fault)
     assert "Traceback" not in "".join(served.output)
@@ -204,13 +204,13 @@ def test_the_tutorials_session_in_a_shell(tmp_path: Path) -> None:
         find(name, package=name)
     page = (ROOT / "docs" / "tutorial" / "live-feed.md").read_text()
     session = "\n".join(re.findall(r"(?m)^\$ (.*)$", page.partition("from a shell")[2]))
-    # What waits there for another member ends here by itself.
+    # The commands that wait for another member end by themselves here.
     with demo(tmp_path, feed_seconds=1, poll_seconds=1) as served:
         Member(served, "Anna")
         program = session.replace("http://127.0.0.1:8000", served.origin)
         command = ["bash", "-euo", "pipefail", "-c", program]
         output = subprocess.check_output(command, cwd=tmp_path, text=True)
-    # Without line ends, one after the other: the history, what was waited for, the stream.
+    # In this order, without line ends: the history, the awaited message, the stream.
     decoder = json.JSONDecoder()
     history, end = decoder.raw_decode(output)
     [message] = history["messages"]
@@ -226,7 +226,7 @@ def test_the_tutorials_session_in_a_shell(tmp_path: Path) -> None:
 
 class TestDemo:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    async def test_ends_in_order_with_a_client_connected(self, tmp_path: Path, number: int) -> None:
+    async def test_it_ends_in_order_with_a_client(self, tmp_path: Path, number: int) -> None:
         with demo(tmp_path) as served:
             async with enter(Member(served, "Anna"), "tea") as client:
                 await say(client, "Milk, anyone?")
@@ -235,18 +235,18 @@ class TestDemo:
                 with pytest.raises(ConnectionClosedError):
                     await client.recv()
         assert "Traceback" not in "".join(served.output)
-        # No child is left to serve.
+        # No child process serves any more.
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", served.port)) != 0
 
-    def test_says_what_it_serves_with(self, tmp_path: Path) -> None:
+    def test_it_names_its_server(self, tmp_path: Path) -> None:
         with demo(tmp_path) as served:
             pass
         lines = "".join(served.output)
         assert re.search(r"Starting ASGI/Channels version \S+ development server at ", lines)
         assert f"The chat is at http://{served.host}/ - Ctrl-C ends it." in lines
 
-    async def test_keeps_messages_and_logins_for_its_next_start(self, tmp_path: Path) -> None:
+    async def test_it_keeps_messages_and_logins_for_its_next_start(self, tmp_path: Path) -> None:
         served = demo(tmp_path)
         with served:
             anna = Member(served, "Anna")
@@ -257,7 +257,7 @@ class TestDemo:
             async with enter(anna, "tea") as client:
                 assert (await hear(client))["text"] == "Milk, anyone?"
 
-    def test_says_that_the_port_is_taken(self, tmp_path: Path) -> None:
+    def test_a_port_in_use_is_explained(self, tmp_path: Path) -> None:
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
@@ -269,13 +269,13 @@ class TestDemo:
         assert "make demo PORT=" in line
 
     @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "8000.0", "٣"])
-    def test_says_what_a_port_is(self, tmp_path: Path, port: str) -> None:
+    def test_an_invalid_port_is_explained(self, tmp_path: Path, port: str) -> None:
         result = run_demo(tmp_path, port)
         assert result.returncode != 0
         [line] = result.stderr.splitlines()
         assert "from 1 to 65535" in line
 
-    def test_says_that_the_server_failed(self, tmp_path: Path) -> None:
+    def test_a_server_that_fails_is_reported(self, tmp_path: Path) -> None:
         result = run_demo(tmp_path / "there is no such folder", str(free_port()))
         assert result.returncode != 0
         assert "unable to open database file" in result.stderr

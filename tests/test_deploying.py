@@ -1,4 +1,4 @@
-"""The files of the deployment page, run as far as a machine without an engine runs them."""
+"""The files of the deployment page, run as far as possible without a container engine."""
 
 import asyncio
 import configparser
@@ -26,7 +26,7 @@ from parts import find
 from proxied import DEPLOY, Proxied, command_of, proxied
 from served import SITE
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 #: Seconds that a stop may take besides: a server gets its signal when handlers had ten and their
 #: clean-up had ten more, and a worker waits for half a minute for what it cannot cancel.
@@ -68,16 +68,16 @@ def anna(site: Proxied) -> Member:
 
 
 class TestUnits:
-    """The units of systemd, by its own check where there is one, and by what they have to say."""
+    """The units of systemd, checked by systemd itself if installed, and by their content."""
 
     @pytest.fixture(params=sorted(DEPLOY.glob("*.service")), ids=lambda path: str(path.stem))
     def unit(self, request: pytest.FixtureRequest) -> Path:
         path: Path = request.param
         return path
 
-    def test_systemd_takes_them(self, unit: Path, tmp_path: Path) -> None:
+    def test_systemd_accepts_them(self, unit: Path, tmp_path: Path) -> None:
         program = find("systemd-analyze", package="systemd")
-        # It looks for the program that is started and for the user.
+        # It checks that the program and the user exist.
         text = unit.read_text().replace("/srv/chat/venv/bin/python", "/bin/true")
         text = re.sub("(?m)^(User|Group)=.*", r"\1=root", text)
         name = unit.name.replace("@.", "@8001.")
@@ -91,7 +91,7 @@ class TestUnits:
         )
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
-    def test_what_is_started_is_told_to_end_and_given_time(self, unit: Path) -> None:
+    def test_each_process_gets_a_signal_and_time_to_end(self, unit: Path) -> None:
         parser = configparser.ConfigParser(interpolation=None)
         parser.optionxform = str  # type: ignore[assignment] # as systemd reads them
         parser.read_string(unit.read_text())
@@ -102,7 +102,7 @@ class TestUnits:
         [own] = re.findall(r"(?:-timeout|-graceful-shutdown) (\d+)", service["ExecStart"])
         assert BESIDES + int(own) < int(service["TimeoutStopSec"])
 
-    def test_they_differ_in_what_they_start(self) -> None:
+    def test_they_differ_only_in_their_commands(self) -> None:
         web, daphne, worker = (
             (DEPLOY / f"{name}.service").read_text().splitlines()
             for name in ("chat-web@", "chat-daphne@", "chat-worker")
@@ -114,7 +114,7 @@ class TestUnits:
 
 
 class TestContainers:
-    """The files for containers, which no engine runs here."""
+    """The files for containers, which are not run here."""
 
     @pytest.fixture
     def compose(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class TestContainers:
     def test_services_start_what_the_units_start(self, compose: dict[str, Any]) -> None:
         services = compose["services"]
         assert services.keys() == {"redis", "migrate", "web-1", "web-2", "worker", "nginx"}
-        # In a container a port of its own, and whoever can reach it is on the same network.
+        # A container has its own ports, and only its network can reach them.
         web = [*command_of("chat-web@")[1:], "--forwarded-allow-ips", "*"]
         web[web.index("127.0.0.1")] = "0.0.0.0"
         web[web.index("%i")] = "8000"
@@ -136,7 +136,7 @@ class TestContainers:
             given = services[name]["stop_grace_period"].removesuffix("s")
             assert f"\nTimeoutStopSec={given}\n" in unit
 
-    def test_services_name_what_there_is(self, compose: dict[str, Any]) -> None:
+    def test_services_name_existing_files(self, compose: dict[str, Any]) -> None:
         services = compose["services"]
         known = {"image", "build", "command", "environment", "depends_on", "restart", "ports"}
         known |= {"stop_grace_period", "volumes", "healthcheck"}
@@ -151,12 +151,12 @@ class TestContainers:
                     assert source in compose["volumes"]
         upstream = (DEPLOY / "compose-upstream.conf").read_text()
         assert re.findall(r"(?m)^    server ([\w-]+):8000 ", upstream) == ["web-1", "web-2"]
-        # Otherwise as without containers.
+        # The rest is as without containers.
         plain = (DEPLOY / "upstream.conf").read_text()
         kept = [re.sub(r"(?m)^# .*|server \S+", "", text) for text in (upstream, plain)]
         assert kept[0] == kept[1]
 
-    def test_the_image_has_what_its_steps_take(self) -> None:
+    def test_the_image_contains_what_its_steps_need(self) -> None:
         image = (DEPLOY / "Dockerfile").read_text()
         copied = re.findall(r"(?m)^COPY (\S+) \S+$", image)
         assert copied == ["deploy/requirements.txt", "."]
@@ -191,14 +191,14 @@ class TestThroughNginx:
         assert status == 200
         assert "csrfmiddlewaretoken" in page
         assert anna.get("/static/chat/log.css")[0] == 200
-        # These come from nginx, which knows of no others.
+        # These responses come from nginx.
         assert anna.get("/static/nowhere.css")[0] == 404
 
     async def test_events_come_one_by_one(self, site: Proxied, anna: Member) -> None:
         async with enter(site, anna, "feed") as client, stream(site, anna) as lines:
             for text in ("one", "two", "three"):
                 await echoes(client, text)
-                # Nothing else is sent meanwhile that would push it through a buffer.
+                # Nothing else is sent in the meantime, which could flush a buffer.
                 event = await next_event(lines, text)
                 assert event["text"] == text
 
@@ -211,7 +211,7 @@ class TestThroughNginx:
         assert [each["text"] for each in json.loads(body)["messages"]] == ["Please."]
 
     def test_the_site_sees_the_clients_address(self, site: Proxied) -> None:
-        """... that nginx saw, and none that the client claims."""
+        """The one that nginx saw, not the one that the client claims."""
         client = HTTPConnection(site.host, source_address=("127.0.0.9", 0), timeout=SECONDS)
         with closing(client):
             for _ in range(4):
@@ -222,7 +222,7 @@ class TestThroughNginx:
             assert "192.0.2.1" not in "".join(server.output)
 
     def test_the_site_knows_that_a_request_came_by_tls(self, site: Proxied) -> None:
-        """Otherwise Django would take the page's own form for another site's."""
+        """Otherwise Django would refuse the page's own form as one of another site."""
         [server, *_] = site.servers
         anna = Member(server, "Secure")
         token = "a" * 32
@@ -244,7 +244,7 @@ class TestThroughNginx:
 
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with a certificate for this machine, which this process trusts."""
+    """Return a folder with a certificate for this machine that this process trusts."""
     command = [find("openssl", package="openssl"), "req", "-x509", "-nodes", "-newkey", "rsa:2048"]
     command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
@@ -254,8 +254,8 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-async def test_a_site_that_is_reached_by_tls_alone(certificate: Path) -> None:
-    """Members log in with cookies that browsers keep from plain HTTP, on both servers."""
+async def test_a_site_that_is_reached_only_over_tls(certificate: Path) -> None:
+    """Members log in on both servers, with cookies that browsers send only over TLS."""
     with proxied(("chat-web@", "chat-daphne@"), tls=certificate) as site:
         anna = Member(site, "Anna")
         assert {cookie.secure for cookie in anna.jar} == {True}
@@ -293,7 +293,7 @@ async def next_event(lines: asyncio.StreamReader, text: str) -> dict[str, Any]:
 
 
 class Pinged(ClientConnection):
-    """A client that counts the pings it gets."""
+    """A client that counts the pings that it receives."""
 
     pings = 0
 
@@ -324,14 +324,14 @@ PINGS = {
 
 @pytest.mark.parametrize("unit", PINGS)
 async def test_pings_keep_a_silent_websocket(unit: str) -> None:
-    """... for longer than the proxy waits for a word."""
+    """For longer than the proxy's time-outs."""
     often, times, never = PINGS[unit]
     options: dict[str, Any] = {"ping_interval": None, "create_connection": Pinged}
     with proxied((unit, unit), *often, proxy_read_timeout="3s") as site:
-        # Past the proxy, which has little patience here.
+        # Directly, because the time-outs of the proxy are short here.
         anna = Member(site.servers[0], "Anna")
         async with enter(site, anna, **options) as client:
-            # From the first one to the last one it takes four seconds or more.
+            # From the first to the last ping, four seconds or more pass.
             assert isinstance(client, Pinged)
             await client.until_pinged(times)
             await echoes(client, "still here")
@@ -347,7 +347,7 @@ async def test_the_other_server_takes_over(units: tuple[str, str]) -> None:
     with proxied(units) as site:
         anna = Member(site, "Anna")
         async with enter(site, anna) as first, enter(site, anna) as second:
-            # One on each server.
+            # One client on each server.
             await echoes(first, "one")
             assert (await hear(second))["text"] == "one"
             site.servers[0].stop(signal.SIGKILL)

@@ -65,7 +65,7 @@ MARKED = {
     "site_routes.health",
 }
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 

@@ -38,7 +38,7 @@ from docs.snippets import as_before, two_steps
 from served import ROOT
 
 PAGE = ROOT / "docs" / "topics" / "differences.md"
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 #: This module is the URLconf of Django's own part, which has no pages.

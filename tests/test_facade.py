@@ -1,4 +1,4 @@
-"""The modules of `channels`, in this process and in a Django project of their own."""
+"""The modules of `channels`, in this process and in a separate Django project."""
 
 import ast
 import os
@@ -66,7 +66,7 @@ def test_a_module_of_several_owners_gives_what_is_theirs(name: str) -> None:
 
 
 class TestProject:
-    """A Django project that has `channels` among its applications, and nothing else."""
+    """A Django project with `channels` as its only application."""
 
     SETTINGS = """
 SECRET_KEY = "not a secret: it guards nothing but tests"
@@ -106,7 +106,7 @@ CHANNEL_LAYERS = {
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         ]
         assert len(lines) > 30
-        # As an asgi.py has it: the imports come before the applications are set up.
+        # As in an asgi.py, the imports come before the applications are set up.
         self.run(tmp_path, "-c", "\n".join([*lines, "import django", "django.setup()"]))
 
     def test_the_memory_layer_is_configured_by_its_path_here(self, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of connections when a part of the site breaks: the trials of the table, in short."""
+"""The effects of faults on connections: shorter runs of the trials in `faults`."""
 
 import asyncio
 from contextlib import ExitStack, closing
@@ -17,14 +17,14 @@ from faults.world import COLOURS, running
 from proxied import nginx
 from redis_server import MissingRedis, find_program
 
-# How long Redis is away, and how often memberships are renewed.
+# For how many seconds Redis is unavailable, and how often memberships are renewed.
 AWAY = 1.0
 RENEWAL = "1"
 
 
 @pytest.fixture(autouse=True)
 def redis() -> None:
-    """Skip where there is no Redis, if that is allowed."""
+    """Skip the tests if Redis is not installed."""
     try:
         find_program()
     except MissingRedis as missing:
@@ -34,14 +34,13 @@ def redis() -> None:
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("name", TRIALS)
 async def test_everything_works_again(name: str, layer: str) -> None:
-    """The trial itself waits until every page hears every other one again."""
+    """The trial itself waits until every page receives from every other page again."""
     async with running(layer, GROUP_RENEWAL=RENEWAL) as world:
         facts = await TRIALS[name](world, name, AWAY)
     for server, seen in facts.servers.items():
         assert seen.after["connected"] == 0, server
         assert seen.after["tasks"] <= seen.before["tasks"], server
-        # Each connection that fails is told of, by the consumer and by the server, and an outage
-        # as such now and then.
+        # The consumer and the server each log a failed connection, and an outage is logged as well.
         failed = seen.ends.total() + seen.refusals.total()
         assert seen.lines <= 3 * failed + 30, server
     before, after = facts.stored
@@ -52,8 +51,8 @@ async def test_everything_works_again(name: str, layer: str) -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-async def test_a_proxy_ends_who_never_reads(layer: str, tmp_path: Path) -> None:
-    """Uvicorn itself does not; and nothing is left of what waited."""
+async def test_a_proxy_disconnects_a_client_that_never_reads(layer: str, tmp_path: Path) -> None:
+    """Uvicorn itself does not end it. No waiting messages are left over."""
     with ExitStack() as stack:
         store = stack.enter_context(Store())
         server = Server("uvicorn", CHANNEL_LAYER=layer, REDIS_URL=store.url)
@@ -73,20 +72,20 @@ async def test_a_proxy_ends_who_never_reads(layer: str, tmp_path: Path) -> None:
 
 
 def check_restarted(facts: Any) -> None:
-    """All of a process come back together, whichever of them has seen it; or nobody notices."""
+    """Either all pages of a process reconnect, or none does."""
     for seen in facts.servers.values():
         assert seen.ends.total() == (len(COLOURS) if facts.layer == "redis" else 0)
 
 
 def check_killed(facts: Any) -> None:
-    # Those of the other one notice nothing.
+    # The pages of the other server are not affected.
     assert not facts.servers["daphne"].ends
     assert not facts.servers["daphne"].refusals
     assert facts.servers["daphne"].missed == 0
 
 
 def check_frozen(facts: Any) -> None:
-    """All wait until Redis answers, and then go on."""
+    """All wait until Redis answers, and then continue."""
     for seen in facts.servers.values():
         assert seen.missed == 0
         assert not seen.ends
@@ -94,7 +93,7 @@ def check_frozen(facts: Any) -> None:
 
 
 def check_emptied(facts: Any) -> None:
-    """Nobody is closed; what the members miss until a renewal is the layer's."""
+    """No connection is closed. Members may miss messages until the next renewal."""
     for seen in facts.servers.values():
         assert not seen.ends
         assert not seen.refusals
@@ -103,14 +102,14 @@ def check_emptied(facts: Any) -> None:
 
 
 def check_slow(facts: Any) -> None:
-    """Nobody else misses a message because of who does not read, and nobody is closed."""
+    """Other clients miss no messages, and no connection is closed."""
     for seen in facts.servers.values():
         assert seen.missed == 0
         assert not seen.ends
 
 
 def check_full(facts: Any) -> None:
-    """Only who is busy loses what is over its channel's capacity."""
+    """Only the busy consumer loses messages, those beyond the capacity of its channel."""
     for seen in facts.servers.values():
         assert seen.missed == 0
         assert not seen.ends

@@ -1,4 +1,4 @@
-"""Requests that are held, streamed, cut short or too large, under real servers."""
+"""HTTP requests on real servers: held, streamed, cut off, too large."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import pytest
 from served import ROOT, Served, environment
 
 SITE = ROOT / "tests" / "programs" / "switchboard"
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 120
 MEBIBYTE = 2**20
 
@@ -35,14 +35,14 @@ def site(
 
 
 class Connection:
-    """One connection to the site, and what came over it, byte by byte."""
+    """A connection to the site that reads responses byte by byte."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
     async def head(self) -> tuple[int, dict[str, str]]:
-        """Return the status and the headers of a response, with their names in lower case."""
+        """Return the status and the headers of a response; header names are in lower case."""
         async with asyncio.timeout(SECONDS):
             raw = await self.reader.readuntil(b"\r\n\r\n")
         first, *lines = raw.decode("latin-1").strip().split("\r\n")
@@ -50,12 +50,12 @@ class Connection:
         return int(first.split()[1]), {name.lower(): value for name, value in pairs}
 
     async def rest(self) -> bytes:
-        """Return all that comes until the server closes the connection."""
+        """Return everything until the server closes the connection."""
         async with asyncio.timeout(SECONDS):
             return await self.reader.read()
 
     async def body(self) -> tuple[int, bytes]:
-        """Return the status and the body of a response that has a length or comes in chunks."""
+        """Return the status and the body of a response, which has a length or chunks."""
         status, headers = await self.head()
         async with asyncio.timeout(SECONDS):
             if "content-length" in headers:
@@ -88,7 +88,7 @@ CLOSE = "Connection: close"
 
 
 def told(site: Served, text: str) -> None:
-    """Wait for a line of the site's output, in this thread: nothing else is to be done."""
+    """Wait for a line of the site's output; it blocks this thread, which has nothing else to do."""
     site.wait_for(text)
 
 
@@ -96,7 +96,7 @@ class TestLongPolling:
     async def test_five_hundred_are_answered_by_one_message(self, site: Served) -> None:
         callers = [await request(site, "/calls/", "GET", CLOSE) for _ in range(500)]
         for caller in callers:
-            # The headers are there: the request is held, and in its group.
+            # The headers have arrived, so the request is held and in its group.
             assert (await caller.head())[0] == 200
         ring = await request(site, "/ring/", "GET", CLOSE)
         assert (await ring.head())[0] == 200
@@ -135,14 +135,14 @@ class TestWhatClientsSee:
         assert await connection.rest() == b"4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n"
         await connection.close()
 
-    async def test_one_that_was_cut_short_does_not(self, site: Served) -> None:
+    async def test_a_stream_that_was_cut_off_does_not(self, site: Served) -> None:
         connection = await request(site, "/cut/")
         assert (await connection.head())[0] == 200
-        # It could be used for another request; but it is closed.
+        # The connection could be used for another request, but it is closed.
         assert await connection.rest() == b"4\r\none,\r\n"
         await connection.close()
         told(site, "switchboard.consumers.Cut failed")
-        # The server looks after its other connections as before.
+        # The server still serves its other connections.
         told(site, "RuntimeError: the line is cut")
         told(site, "RuntimeError: the line is cut")
 
@@ -150,7 +150,7 @@ class TestWhatClientsSee:
         connection = await request(site, "/broken/", "GET", CLOSE)
         assert await connection.body() == (500, b"Server Error (500)")
         await connection.close()
-        # Once as the core logs it, and once as each server does.
+        # The core logs it once, and so does each server.
         told(site, "RuntimeError: the line is broken")
         told(site, "RuntimeError: the line is broken")
 
@@ -169,7 +169,7 @@ async def parts(size: int, count: int) -> AsyncIterator[bytes]:
 
 class TestBodies:
     @pytest.mark.parametrize("size", [100_000, 100_001])
-    async def test_one_that_says_its_length(self, site: Served, size: int) -> None:
+    async def test_a_body_with_a_length(self, site: Served, size: int) -> None:
         length = f"Content-Length: {size}"
         connection = await request(site, "/letter/", "POST", CLOSE, length)
         await connection.send(bytes(size))
@@ -178,7 +178,7 @@ class TestBodies:
         await connection.close()
 
     @pytest.mark.parametrize("count", [10, 11])
-    async def test_one_that_does_not(self, site: Served, count: int) -> None:
+    async def test_a_body_without_a_length(self, site: Served, count: int) -> None:
         chunked = "Transfer-Encoding: chunked"
         connection = await request(site, "/letter/", "POST", CLOSE, chunked)
         async for part in parts(10_000, count):
@@ -207,7 +207,7 @@ class TestBodies:
         if site.server != "daphne":  # which itself puts all of a body into memory
             assert large["peak"] - small["peak"] < 20 * 1024
 
-    async def test_one_that_is_not_wanted_is_not_asked_for(self, site: Served) -> None:
+    async def test_an_unwanted_body_is_not_requested(self, site: Served) -> None:
         length = "Content-Length: 100000"
         expect = "Expect: 100-continue"
         connection = await request(site, "/closed/", "POST", length, expect)
@@ -218,7 +218,7 @@ class TestBodies:
             assert status == 403
         await connection.close()
 
-    async def test_one_that_is_too_large_is_not_asked_for(self, site: Served) -> None:
+    async def test_a_body_that_is_too_large_is_not_requested(self, site: Served) -> None:
         length = "Content-Length: 100001"
         expect = "Expect: 100-continue"
         connection = await request(site, "/letter/", "POST", length, expect)
@@ -226,7 +226,7 @@ class TestBodies:
         assert status == (100 if site.server == "daphne" else 413)
         await connection.close()
 
-    async def test_one_that_is_wanted_is_asked_for(self, site: Served) -> None:
+    async def test_a_wanted_body_is_requested(self, site: Served) -> None:
         length = "Content-Length: 3"
         for path in ("/letter/", "/parcel/"):
             connection = await request(site, path, "POST", CLOSE, length, "Expect: 100-continue")

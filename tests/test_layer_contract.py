@@ -1,4 +1,4 @@
-"""The contract of channel layers, kept by those that programs use.
+"""The contract of channel layers, run on the layers that programs use.
 
 In memory all of it is kept. Each Redis layer lists what it does otherwise; should a release of
 channels-redis put one right, its test fails here until it is taken off the list.
@@ -144,6 +144,6 @@ class TestRedisPubSub(OnRedis):
 
 
 def test_channels_redis_runs_on_this_package() -> None:
-    """... and not on another distribution that has its name."""
+    """And not on another distribution with the same name."""
     assert channels_redis.core.ChannelFull is channels_core.exceptions.ChannelFull
     assert channels.exceptions is channels_core.exceptions

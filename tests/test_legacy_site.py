@@ -1,4 +1,4 @@
-"""A site of 2018, served for real: by two servers, by `runserver`, and with a worker."""
+"""A site of 2018 on two servers, on `runserver`, and with a worker."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from redis_server import require_redis
 from served import ROOT, Served, environment
 
 SITE = ROOT / "tests" / "programs" / "parlour"
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 120
 
 #: What starts a server, up to the port, and the words by which it says that it serves.
@@ -37,14 +37,14 @@ class Answer(NamedTuple):
     headers: Any
 
     def cookie(self, name: str) -> str:
-        """Return a cookie that is set, as a browser sends it back."""
+        """Return a cookie from a response, as a browser sends it back."""
         found = [line.partition(";")[0] for line in self.headers.get_all("Set-Cookie")]
         [cookie] = [line for line in found if line.startswith(f"{name}=")]
         return str(cookie)
 
 
 class Parlour:
-    """The site, as visitors find it."""
+    """The site, as visitors see it."""
 
     def __init__(self, served: Served) -> None:
         self.served = served
@@ -78,7 +78,7 @@ def hear(socket: ClientConnection) -> Any:
 
 
 def prepared(folder: Path) -> dict[str, str]:
-    """Return an environment in which the site has its tables."""
+    """Create the site's database, and return the environment for it."""
     database = folder / "db.sqlite3"
     env = environment(database) | {"PARLOUR_DATABASE": str(database)}
     manage = [sys.executable, "manage.py", "migrate", "--run-syncdb", "--verbosity", "0"]
@@ -122,7 +122,7 @@ class TestOneProcess:
             say(elsewhere, message="anybody?")
             assert hear(elsewhere) == {"message": "stranger: anybody?"}
 
-    def test_who_somebody_is(self, parlour: Parlour) -> None:
+    def test_the_name_of_a_visitor(self, parlour: Parlour) -> None:
         seat = parlour.ask("/seat/ann/")
         token = json.loads(seat.body)["token"]
         for path, headers, name in (
@@ -171,7 +171,7 @@ class TestOneProcess:
             build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as poll,
             parlour.open("/ws/chat/poll/") as socket,
         ):
-            # The headers are there, so the request is held, and in its group.
+            # The headers have arrived, so the request is held and in its group.
             say(socket, message="hello")
             assert json.load(poll) == {"message": "stranger: hello"}
 
@@ -187,7 +187,7 @@ class TestOneProcess:
             ticker.send("tock")
             assert ticker.recv(SECONDS) == "tick tock"
 
-    def test_who_stays_outside(self, parlour: Parlour) -> None:
+    def test_refused_visitors(self, parlour: Parlour) -> None:
         for path, origin in (
             ("/ws/echo/", "https://elsewhere.example"),
             ("/ws/elsewhere/", None),
@@ -199,7 +199,7 @@ class TestOneProcess:
             parlour.open("/ws/nowhere/")
         assert lost.value.response.status_code in {403, 404}
 
-    def test_django_s_part(self, parlour: Parlour) -> None:
+    def test_views_of_django(self, parlour: Parlour) -> None:
         assert parlour.ask("/").body == "parlour, stranger"
         assert parlour.ask("/nowhere/").status == 404
         assert parlour.ask("/kept/").status == 404  # it is Django that looks for it
@@ -218,7 +218,7 @@ class TestFirstRouting:
 
 
 class TestSeveralProcesses:
-    """Both servers and a worker, on one Redis."""
+    """Both servers and a worker, with one Redis."""
 
     def test_a_chat_and_a_job(self, tmp_path: Path) -> None:
         with require_redis() as url, ExitStack() as stack:
@@ -243,13 +243,13 @@ class TestSeveralProcesses:
 
 
 def listening(env: dict[str, str]) -> Served:
-    """Return the worker that makes thumbnails."""
+    """Return the worker that creates thumbnails."""
     command = [sys.executable, "manage.py", "runworker", "thumbnails"]
     return Served("worker", lambda port: command, env, "thumbnails", SITE)
 
 
 class TestTests:
-    def test_those_written_for_pytest(self) -> None:
+    def test_its_tests_for_pytest(self) -> None:
         env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         done = subprocess.run(

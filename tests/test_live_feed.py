@@ -1,4 +1,4 @@
-"""The example site's live feed in a real browser, whose `EventSource` is no part of the project."""
+"""The example site's live feed, with the `EventSource` of a real browser."""
 
 import sqlite3
 import threading
@@ -15,7 +15,7 @@ from members import Member
 from served import Served, demo, uvicorn
 from tabs import FeedTab, Tab, width_on_a_narrow_screen
 
-# Longer than any test: a stream that ends has met what the test is about.
+# Longer than any test, so that a stream ends only for the reason that the test is about.
 LONG = 3600
 
 
@@ -55,18 +55,18 @@ def test_the_feed_shows_what_is_said_in_all_rooms(
         feed.wait_for_lines("Carla: Sugar?")
 
 
-def test_the_server_is_told_when_the_tab_closes(
+def test_the_server_notices_when_the_tab_closes(
     browser: Chrome, serve: Callable[..., Served]
 ) -> None:
     with serve() as site:
         feed = FeedTab.of(browser, site, "Ben")
         site.wait_for("Ben follows the feed")
         feed.show().close()
-        # Nothing is said, so that it does not find out by sending either.
+        # No message is sent, so the server cannot notice it by sending.
         site.wait_for("Ben no longer follows the feed")
 
 
-def test_the_server_is_told_when_the_visitor_goes_on_to_another_page(
+def test_the_server_notices_when_the_visitor_opens_another_page(
     browser: Chrome, serve: Callable[..., Served]
 ) -> None:
     with serve() as site:
@@ -83,16 +83,16 @@ def test_the_server_is_told_when_the_visitor_goes_on_to_another_page(
         site.wait_for("Ben follows the feed, after message 1")
         feed.wait_for_state("open")
         feed.wait_for_lines("Carla: before", "Carla: meanwhile")
-        # It is no new page: the browser had kept this one.
+        # The browser had kept this page; it is not loaded again.
         assert page.execute_script("return window.isTheSame")
 
 
-def test_the_page_gets_what_it_missed_when_the_server_is_back(
+def test_the_page_gets_missed_messages_when_the_server_is_back(
     browser: Chrome, serve: Callable[..., Served], tmp_path: Path
 ) -> None:
     with serve() as site:
         feed = FeedTab.of(browser, site, "Ben")
-        # A row of the rooms' messages, one after the other: more than a new page would get.
+        # Many messages, more than a new page would get.
         said = [f"Anna: {number}" for number in range(30)]
         write(tmp_path, "before")
         Member(site, "Carla").post("/rooms/tea/plain/", {"text": "there"})
@@ -105,7 +105,7 @@ def test_the_page_gets_what_it_missed_when_the_server_is_back(
         write(tmp_path, *map(str, range(30)))
         site.start()
 
-        # Not the page's doing: the browser has asked again, with the id of the last event.
+        # The browser itself has reconnected, with the id of the last event.
         site.wait_for("Ben follows the feed, after message 2")
         feed.wait_for_state("open")
         feed.wait_for_lines("Anna: before", "Carla: there", *said)
@@ -122,20 +122,20 @@ def test_the_page_misses_nothing_when_its_stream_ends(
         carla = Member(site, "Carla")
         feed = FeedTab.of(browser, site, "Ben")
         for number in range(4):
-            # Whether the browser is back by then or not.
+            # Whether or not the browser has reconnected by then.
             for text in (f"{number} first", f"{number} second"):
                 carla.post("/rooms/tea/plain/", {"text": text})
                 said.append(f"Carla: {text}")
             site.wait_for("Ben no longer follows the feed")
         feed.wait_for_lines(*said)
 
-        # And the login is looked at each time.
+        # The login is checked each time.
         Tab.of(browser, site, "Ben").show().find_element(By.ID, "log-out").click()
         feed.wait_for_the_end()
         assert feed.lines() == said
 
 
-def test_the_page_tries_again_where_the_browser_gives_up(
+def test_the_page_reconnects_if_the_browser_gives_up(
     browser: Chrome, serve: Callable[..., Served], tmp_path: Path
 ) -> None:
     with serve() as site:
@@ -174,7 +174,7 @@ def test_a_room_without_a_script(browser: Chrome, tmp_path: Path) -> None:
 
 
 def write(folder: Path, *texts: str) -> None:
-    """Have something been said of which no server knows."""
+    """Store a message without any server noticing."""
     with closing(sqlite3.connect(folder / "db.sqlite3")) as database, database:
         database.executemany(
             "INSERT INTO chat_message (room, author, text, sent_at)"
@@ -185,7 +185,7 @@ def write(folder: Path, *texts: str) -> None:
 
 @contextmanager
 def bad_gateway(port: int) -> Iterator[threading.Event]:
-    """Answer as a proxy does whose server is away; the event is set when it has."""
+    """Respond like a proxy whose server is down; set the event after each response."""
     has_refused = threading.Event()
 
     class Gateway(BaseHTTPRequestHandler):
@@ -197,7 +197,7 @@ def bad_gateway(port: int) -> Iterator[threading.Event]:
             self.send_error(502)
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Gateway) as server:
         thread = threading.Thread(target=server.serve_forever)

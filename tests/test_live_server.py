@@ -1,4 +1,4 @@
-"""A site's tests with a live server, run as its authors run them: whole, and in parallel."""
+"""A site's tests with a live server, run in sequence and in parallel."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from postgresql_server import require_postgresql
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "tests" / "programs" / "guestbook"
 
-# How many tests it has.
+# The number of its tests.
 TESTS = 8
 
 PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -24,7 +24,7 @@ RUNNERS = {
     "pytest-xdist": [*PYTEST, "-n", "2", "--dist", "loadscope"],
 }
 
-# Not each with each: what a runner does and how a server starts have little to do with each other.
+# Not all combinations, because the runner has little influence on how a server starts.
 ON_FILES = [
     ("django", "fork"),
     ("django", "forkserver"),
@@ -68,7 +68,7 @@ def passes(runner: str, way: str, folder: Path, **environment: str) -> set[str]:
     )
     assert done.returncode == 0, done.stdout
     assert f"Ran {TESTS} tests" in done.stdout or f"{TESTS} passed" in done.stdout
-    # They are deleted, which a server that still has them open would not let PostgreSQL do.
+    # All are deleted. PostgreSQL would refuse that if a server still had one open.
     assert not list(folder.glob("test_*"))
     return {path.name for path in seen.iterdir()}
 

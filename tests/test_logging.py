@@ -1,4 +1,4 @@
-"""The loggers of all packages: each is one that keeps slow handlers out of the event loop."""
+"""The loggers of all packages keep slow handlers out of the event loop."""
 
 import re
 

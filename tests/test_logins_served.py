@@ -1,4 +1,4 @@
-"""Logins and sessions in a handshake, under real servers: one sends its headers, one does not."""
+"""Logins and sessions in handshakes on two real servers; only one sends their headers."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from served import ROOT, Served, environment
 
 SITE = ROOT / "tests" / "programs" / "turnstile"
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 SERVERS = {
@@ -25,7 +25,7 @@ SERVERS = {
 
 
 class Site:
-    """The site, as it is served, and what visitors may come with."""
+    """The served site, and sessions for its visitors."""
 
     def __init__(self, served: Served, keys: dict[str, list[str]]) -> None:
         self.served = served
@@ -34,7 +34,7 @@ class Site:
         self.sends_headers = served.server != "daphne"
 
     def key(self, secret: str = "now") -> str:
-        """Return the key of a session in which Anna is logged in, and which nobody has used."""
+        """Return the key of a new session in which Anna is logged in."""
         return self._keys[secret].pop()
 
     def get(self, path: str, cookies: str = "") -> Any:
@@ -75,7 +75,7 @@ def site(
 
 
 def cookie_of(headers: Any) -> str | None:
-    """Return the key that an answer sets the session's cookie to, or None if it sets none."""
+    """Return the session key that a response sets as a cookie, or None."""
     cookies = SimpleCookie()
     for line in headers.get_all("Set-Cookie"):
         cookies.load(line)
@@ -87,7 +87,7 @@ async def told(client: ClientConnection) -> Any:
 
 
 class TestSession:
-    async def test_one_that_begins_in_connect(self, site: Site) -> None:
+    async def test_a_session_that_is_created_in_connect(self, site: Site) -> None:
         before = site.stored()
         async with site.open("begin") as client:
             assert await told(client) == {"user": "", "problem": ""}
@@ -102,7 +102,7 @@ class TestSession:
             assert cookie is None
             site.served.wait_for("this server sends no headers with a handshake")
 
-    async def test_one_that_is_there_is_changed(self, site: Site) -> None:
+    async def test_an_existing_session_is_changed(self, site: Site) -> None:
         key = site.key()
         async with site.open("begin", key=key) as client:
             assert await told(client) == {"user": "anna", "problem": ""}
@@ -136,7 +136,7 @@ class TestLogin:
 
 
 class TestFallbackSecret:
-    """A session of a secret from before stays where the browser looks for it."""
+    """A session signed with an earlier secret keeps its key."""
 
     async def test_accepted(self, site: Site) -> None:
         key = site.key("before")
@@ -148,7 +148,7 @@ class TestFallbackSecret:
         assert cookie == (key if site.sends_headers else None)
         after = site.stored()
         assert after.keys() == before.keys()
-        # From now on it is one of the present secret.
+        # Now it is signed with the current secret.
         assert after[key].pop("_auth_user_hash") != before[key].pop("_auth_user_hash")
         assert after == before
         assert site.get("/who/", f"sessionid={key}")["user"] == "anna"

@@ -35,7 +35,7 @@ class AsyncMember(AsyncWebsocketConsumer):
 
     @hook
     def report_exception(self, *args: object) -> None:
-        """Say nothing: it fails on purpose."""
+        """Do not log the failure, which is intended."""
 
 
 class SyncMember(WebsocketConsumer):
@@ -52,7 +52,7 @@ class SyncMember(WebsocketConsumer):
 
     @hook
     def report_exception(self, *args: object) -> None:
-        """Say nothing: it fails on purpose."""
+        """Do not log the failure, which is intended."""
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def layer() -> Any:
 
 
 async def connection(application: Any, *messages: Any, cancel: bool) -> None:
-    """Open a connection, let it handle the messages, and end it in the way that they say."""
+    """Open a connection, let it handle the messages, and end it as they request."""
     inbox: asyncio.Queue[Any] = asyncio.Queue()
     accepted = asyncio.Event()
 
@@ -119,7 +119,7 @@ async def test_a_consumer_is_reached_at_once_from_another_thread_and_loop(
     def in_thread(send: Callable[[], None]) -> None:
         thread = threading.Thread(target=send)
         thread.start()
-        # The event loop, which is this thread's, does not run meanwhile.
+        # The event loop belongs to this thread, so it does not run in the meantime.
         thread.join()
 
     message = {"type": "chat.message", "text": "from a thread"}

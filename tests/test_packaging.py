@@ -1,4 +1,4 @@
-"""What each distribution says of itself, against the table and against its siblings."""
+"""The metadata of each distribution, compared with the table and with its siblings."""
 
 import json
 import re
@@ -90,10 +90,10 @@ class TestEachPackage:
         version = package.pyproject()["project"]["version"]
         assert metadata.version(package.name) == version
         assert import_module(package.import_name).__version__ == version
-        # A literal, for programs without metadata: frozen, vendored, in a slim image.
+        # A literal, for programs without metadata, such as frozen or vendored ones.
         assert f'__version__: str = "{version}"\n' in (package.source / "__init__.py").read_text()
 
-    def test_its_changelog_has_the_place_for_the_next_entry(self, package: Package) -> None:
+    def test_its_changelog_has_a_place_for_the_next_entry(self, package: Package) -> None:
         settings = package.pyproject()["tool"]["towncrier"]
         assert settings["start_string"] in (package.folder / "CHANGELOG.md").read_text()
 
@@ -105,7 +105,7 @@ class TestEachPackage:
 
 
 class TestTheMetaPackage:
-    """What other distributions ask of `channels`, as their metadata has it."""
+    """What the metadata of other distributions require of `channels`."""
 
     @pytest.mark.parametrize(
         "requirement",
@@ -182,6 +182,6 @@ def test_every_target_that_a_page_names_exists(page: str) -> None:
     assert targets.issuperset(named)
 
 
-def test_what_requires_an_extra_of_channels_4_finds_it() -> None:
+def test_the_extras_of_channels_4_exist() -> None:
     offered = metadata.metadata("channels").get_all("Provides-Extra") or []
     assert {"daphne", "types"} <= set(offered)

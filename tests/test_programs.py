@@ -1,4 +1,4 @@
-"""Whole sites, written for `channels` as programs are, run by their own tests."""
+"""Complete sites, written for `channels` as programs are, run by their own tests."""
 
 import os
 import re

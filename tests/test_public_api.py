@@ -1,4 +1,4 @@
-"""What is public: the names that modules offer, and the interface that programs know."""
+"""The public names of modules, and the documented interface of Channels."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tools.packages import PACKAGES
 
 
 def public_modules() -> Iterator[str]:
-    """Yield the modules of all distributions that have no private part in their name."""
+    """Yield the public modules of all distributions."""
     for package in PACKAGES:
         for path in sorted(package.source.rglob("*.py")):
             parts = path.relative_to(package.source.parent).with_suffix("").parts
@@ -88,7 +88,7 @@ EQUAL = [
 
 DIFFERENT = {
     "nothing = ...": "it is missing",
-    "class Thing(Other, ABC): ...": "it is no ABC, Other",
+    "class Thing(Other, ABC): ...": "it does not inherit from ABC, Other",
     "class Thing:\n size = 4": "it is 3, not 4",
     "class Thing:\n def nothing(self): ...": "it is missing",
     "class Thing:\n def plain(self, b, a): ...": "parameter 1 is not b",
@@ -122,9 +122,9 @@ class TestComparison:
         monkeypatch.setitem(sys.modules, "ours", module)
 
     @pytest.mark.parametrize("stub", EQUAL)
-    def test_what_a_program_would_not_notice(self, stub: str) -> None:
+    def test_differences_that_no_program_notices(self, stub: str) -> None:
         assert difference(last(stub)) is None
 
     @pytest.mark.parametrize("stub", DIFFERENT)
-    def test_what_a_program_would_notice(self, stub: str) -> None:
+    def test_differences_that_a_program_notices(self, stub: str) -> None:
         assert difference(last(stub)) == DIFFERENT[stub]

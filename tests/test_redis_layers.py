@@ -1,4 +1,4 @@
-"""What programs do with the layers of channels-redis."""
+"""Programs on the layers of channels-redis."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from channels_core._layers.endings import close_layer, forget_channel
 from channels_core._layers.outages import is_outage
 from redis_server import require_redis
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 30
 
 
@@ -62,7 +62,7 @@ class SyncMember(WebsocketConsumer):
     ],
 )
 @pytest.mark.parametrize("member", [Member, SyncMember])
-async def test_who_has_left_stays_out_when_memberships_are_renewed(
+async def test_a_renewal_does_not_restore_a_membership_that_was_left(
     redis_url: str,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""Where the tests find redis-server."""
+"""How the tests find and run redis-server."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from redis_server import WHEELS, MissingRedis, find_program, require_redis
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide what this machine has."""
+    """Hide the redis-server of this machine."""
     monkeypatch.setenv("PATH", "")
     for package in WHEELS:
         monkeypatch.setitem(sys.modules, package, None)
@@ -25,7 +25,7 @@ def test_the_one_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("package", WHEELS)
-def test_then_the_one_of_a_wheel(
+def test_one_from_a_wheel_comes_second(
     bare: None, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / package / WHEELS[package]
@@ -37,7 +37,7 @@ def test_then_the_one_of_a_wheel(
     assert find_program() == str(program)
 
 
-def test_without_one_it_is_told_how_to_get_it(bare: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_server_is_explained(bare: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingRedis, match="apt-get install redis-server; or from a wheel"):
         find_program()
     monkeypatch.delenv("CHANNELS_REQUIRE_PARTS", raising=False)
@@ -51,7 +51,7 @@ def test_without_one_it_is_told_how_to_get_it(bare: None, monkeypatch: pytest.Mo
         pass
 
 
-def test_nothing_of_it_is_left() -> None:
+def test_its_folder_is_removed() -> None:
     with require_redis() as url:
         socket = Path(url.removeprefix("unix://"))
         with Redis(unix_socket_path=str(socket)) as client:

@@ -1,4 +1,4 @@
-"""What clients and the log see of refused handshakes, on real servers."""
+"""Refused handshakes on real servers: what clients receive and what is logged."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Served]:
     served = Served(
         request.param,
         lambda port: [*COMMANDS[request.param], str(port)],
-        # Those of the package `websockets` about its old half are no matter of ours.
+        # Deprecation warnings of `websockets` about its legacy part do not concern us.
         {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"},
         announces,
         HERE,

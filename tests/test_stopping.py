@@ -1,4 +1,4 @@
-"""What clients see of a server that is told to stop, on real servers."""
+"""What clients see when a real server is told to stop."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ def serve(server: str) -> Served:
 
 
 async def last_words(client: ClientConnection) -> tuple[list[str | bytes], int | None]:
-    """Return what still comes, and the close code."""
+    """Return the remaining messages and the close code."""
     texts = []
     try:
         while True:
@@ -64,7 +64,7 @@ async def server(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
         served.process.communicate()
 
 
-async def test_everything_comes_to_its_end(server: Served) -> None:
+async def test_all_connections_end_in_order(server: Served) -> None:
     async with AsyncExitStack() as stack:
         url = f"ws://{server.host}"
         working = await stack.enter_async_context(connect(f"{url}/working/"))
@@ -72,7 +72,7 @@ async def test_everything_comes_to_its_end(server: Served) -> None:
         idle = [await stack.enter_async_context(connect(f"{url}/working/")) for _ in range(IDLE)]
         feed, feed_writer = await request(server.port, "/feed/")
         poll, poll_writer = await request(server.port, "/poll/")
-        # It works for as long as it takes to be refused, with a wide margin.
+        # It works much longer than a refusal takes.
         await working.send("3")
         await blocking.send("")
         assert await working.recv() == "begun"
@@ -87,7 +87,7 @@ async def test_everything_comes_to_its_end(server: Served) -> None:
         assert await last_words(working) == (["done"], 1012)
         assert await last_words(blocking) == (["done"], 1012)
         assert [await last_words(each) for each in idle] == [([], 1012)] * IDLE
-        # A whole response: its last chunk is there.
+        # A complete response, with its last chunk.
         assert (await feed.read()).endswith(b"data: hello\n\n\r\n0\r\n\r\n")
         assert (await poll.read()) == b"0\r\n\r\n"
         feed_writer.close()
@@ -114,7 +114,7 @@ async def test_a_second_signal_does_not_wait(server: Served) -> None:
         _, code = await last_words(working)
         assert code in (1006, 1012)
         if server.server != "daphne":
-            # Uvicorn itself waits for its applications, without a bound of its own.
+            # Uvicorn itself waits for its applications without a limit.
             server.process.send_signal(signal.SIGINT)
         await asyncio.to_thread(server.process.wait)
         server.process.communicate()

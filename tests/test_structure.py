@@ -1,4 +1,4 @@
-"""The rules of the house that can be read off the source."""
+"""The rules of the house that can be checked in the source."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ from tools.packages import PACKAGES, ROOT, Package, with_needs
 
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 
-#: What an import may not bring along, whichever module it is: packages of the extras.
+#: Packages of the extras, which no module may import when it is imported.
 OPTIONAL = {"autobahn", "channels_redis", "daphne", "redis", "twisted", *OF_TYPE_CHECKERS}
 
 
@@ -34,13 +34,13 @@ def dotted(package: Package, path: Path) -> str:
 
 
 def defines(path: Path) -> bool:
-    """Tell whether a module has something of its own to test, not only names of another."""
+    """Return whether a module has its own functions or classes, not only aliases."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return any(isinstance(node, kinds) for node in ast.parse(path.read_text()).body)
 
 
 def imports(path: Path) -> set[str]:
-    """Return the top-level names that a file imports, wherever in it."""
+    """Return the top-level packages that a file imports, anywhere in it."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -51,7 +51,7 @@ def imports(path: Path) -> set[str]:
 
 
 def reasonless(path: Path) -> Iterator[str]:
-    """Yield the comments that switch a check off and do not say why."""
+    """Yield the comments that disable a check without a reason."""
     switch = re.compile(
         r"type: ignore(?:\[[\w, -]+\])?|noqa(?:: *[A-Z]+\d+(?:, *[A-Z]+\d+)*)?|pragma: no \w+"
     )
@@ -81,7 +81,7 @@ class TestEachPackage:
         for path in filter(defines, modules(package)):
             assert re.search(r"^__all__\b", path.read_text(), re.MULTILINE), dotted(package, path)
 
-    def test_no_module_has_a_name_that_says_nothing(self, package: Package) -> None:
+    def test_no_module_has_a_meaningless_name(self, package: Package) -> None:
         # `channels` repeats names that programs know: `channels.utils` is one of them.
         if package.name != "channels":
             assert not {path.stem for path in modules(package)} & {"utils", "helpers", "common"}
@@ -93,7 +93,7 @@ class TestEachPackage:
             assert imports(path) & ours <= allowed, path.name
 
     def test_importing_is_free(self, package: Package) -> None:
-        """No settings, no models, no server, no optional package: in a bare interpreter."""
+        """In a new interpreter: no settings, no models, no server, no optional package."""
         names = [dotted(package, path) for path in modules(package)]
         program = f"""
 import importlib, sys
@@ -116,5 +116,5 @@ assert not loaded, f"loaded {{sorted(loaded)}}"
         assert done.returncode == 0, done.stderr
 
 
-def test_whoever_switches_a_check_off_says_why() -> None:
+def test_each_comment_that_disables_a_check_gives_a_reason() -> None:
     assert [line for path in python_files() for line in reasonless(path)] == []

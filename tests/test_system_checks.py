@@ -1,4 +1,4 @@
-"""The system checks of all packages: where they are documented, and that they leave sites alone."""
+"""The system checks of all packages: their documentation, and their results on two sites."""
 
 import re
 import subprocess
@@ -14,8 +14,13 @@ TOPICS = ROOT / "docs" / "topics"
 
 
 def source() -> str:
-    """Return the text of the modules that make messages, with the parts of literals joined."""
-    paths = [path for package in PACKAGES for path in sorted(package.source.rglob("*checks.py"))]
+    """Return the text of the modules with the checks, with the parts of literals joined."""
+    paths = [
+        path
+        for package in PACKAGES
+        for path in sorted(package.source.rglob("*.py"))
+        if path.stem.endswith("checks") or path.parent.name == "_checks"
+    ]
     return re.sub(r'"\s+f?"', "", "".join(path.read_text() for path in paths))
 
 
@@ -26,7 +31,7 @@ def _lines(path: Path) -> list[str]:
 def test_the_page_has_each_id_once() -> None:
     given = re.findall(r'"(channels_\w+\.[A-Z]\d{3})"', source())
     page = (TOPICS / "system-checks.md").read_text()
-    # With its cause and its remedy.
+    # Each row has a cause and a remedy.
     rows = re.findall(r"(?m)^\| `(channels_\w+\.[A-Z]\d{3})` \| [^|]+ \| [^|]+ \|$", page)
     assert len(given) >= 15
     assert sorted(rows) == sorted(set(given))
@@ -35,9 +40,9 @@ def test_the_page_has_each_id_once() -> None:
 def test_each_hint_names_a_page_and_a_section_that_are_there() -> None:
     text = source()
     read = re.findall(r'see\(\s*"(.+?)", "(.+?)"\s*\)', text)
-    # One for each message, but that E004 and W003 of the core share theirs.
+    # One for each message, except that E004 and W003 of the core share one.
     assert len(read) == len(set(re.findall(r'"(channels_\w+\.[A-Z]\d{3})"', text))) - 1
-    # No path: who has installed a package has no folder of pages.
+    # Not a path, because an installed package has no folder of pages.
     assert "docs/" not in text
     pages = {lines[0]: lines for lines in map(_lines, TOPICS.glob("*.md"))}
     for page, section in read:
@@ -45,7 +50,7 @@ def test_each_hint_names_a_page_and_a_section_that_are_there() -> None:
 
 
 @pytest.mark.parametrize("site", [SITE, FIRST_SITE], ids=lambda site: site.name)
-def test_they_say_nothing_of_the_example(site: Path, tmp_path: Path) -> None:
+def test_they_find_nothing_in_the_example(site: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "manage.py", "check", "--tag", "channels", "--deploy"]
     done = subprocess.run(
         command,
@@ -59,8 +64,8 @@ def test_they_say_nothing_of_the_example(site: Path, tmp_path: Path) -> None:
     assert "no issues" in done.stdout
 
 
-def test_they_tell_what_is_wrong_with_one(tmp_path: Path) -> None:
-    """The words of the documentation's example, from a site whose layer was forgotten."""
+def test_they_report_a_missing_layer_as_the_page_shows(tmp_path: Path) -> None:
+    """The documentation's example is the output for a site without a layer."""
     (tmp_path / "chat").mkdir()
     (tmp_path / "chat" / "consumers.py").write_text(
         "from channels.generic.websocket import AsyncWebsocketConsumer\n"

@@ -1,4 +1,4 @@
-"""The test tools with all packages there: the real authentication, layers, and PostgreSQL."""
+"""The test tools with all packages: real authentication, layers, and PostgreSQL."""
 
 import os
 import subprocess
@@ -21,12 +21,12 @@ from channels_core.typing import Message
 from postgresql_server import require_postgresql
 from tools.packages import by_name
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 
 class Greeting(WebsocketConsumer):
-    """Tell who is there, from a thread."""
+    """Sends the name of the user, from a thread."""
 
     def connect(self) -> None:
         self.accept()
@@ -54,7 +54,7 @@ class Page(AsyncHttpConsumer):
 
 
 async def greeting(consumer: Any, **kwargs: Any) -> str:
-    """Return the first frame behind the whole stack."""
+    """Return the first frame of a consumer behind the whole stack."""
     async with WebsocketCommunicator(AuthMiddlewareStack(consumer), "/", **kwargs) as socket:
         return str(await socket.receive_from(SECONDS))
 

@@ -1,4 +1,4 @@
-"""The example site in several processes: Uvicorn, Daphne and a worker, with Redis between them."""
+"""The example site in several processes: Uvicorn, Daphne, a worker and Redis."""
 
 import os
 import re
@@ -29,7 +29,7 @@ NO_WORKER = "No answer yet. Perhaps no worker is running."
 
 @dataclass
 class Site:
-    """Its processes, and what they have in their environment."""
+    """The processes of the site, and their environment."""
 
     folder: Path
     variables: dict[str, str]
@@ -37,7 +37,7 @@ class Site:
     daphne: Served
 
     def manage(self, *arguments: str) -> str:
-        """Run a command in a process beside the servers, and return what it prints."""
+        """Run a command in a separate process, and return its output."""
         env = environment(self.folder / "db.sqlite3") | self.variables
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.check_output(command, cwd=SITE, env=env, text=True)
@@ -57,7 +57,7 @@ def site(
         for process in (*servers, one_of_several("worker", folder, **variables)):
             ends.enter_context(process)
         if request.param == "redis-pubsub":
-            # It has no memory: what is published before the worker has subscribed is lost.
+            # Messages that are published before the worker has subscribed are lost.
             with closing(Redis.from_url(url)) as client:
                 # Types of a browser's driver, and of both colours of Redis.
                 wait: Any = WebDriverWait
@@ -71,7 +71,7 @@ def is_subscribed(client: Any) -> bool:
 
 
 def ask(tab: Tab) -> str:
-    """Ask for the statistics of a room, and return the answer."""
+    """Request the statistics of a room, and return the answer."""
     tab.show().find_element(By.ID, "ask").click()
     tab.wait(lambda page: answer(tab) not in ("", "Counting", NO_WORKER))
     return answer(tab)
@@ -105,7 +105,7 @@ def test_a_login_holds_at_both_and_so_does_a_logout(browser: Chrome, site: Site)
     here.wait_for_the_end()
 
 
-def test_the_workers_result_comes_to_who_has_asked(browser: Chrome, site: Site) -> None:
+def test_the_workers_result_reaches_the_member_who_asked(browser: Chrome, site: Site) -> None:
     dora = Tab.of(browser, site.uvicorn, "Dora", room="stats")
     emil = Tab.of(browser, site.daphne, "Emil", room="stats")
     dora.say("One two three.")
@@ -116,7 +116,7 @@ def test_the_workers_result_comes_to_who_has_asked(browser: Chrome, site: Site) 
     emil.say("Four.")
     dora.wait_for_lines("Dora: One two three.", "Emil: Four.")
     assert ask(emil) == "Messages: 2. Words: 4. Most by: Dora (1), Emil (1)."
-    # Hers is still that of before.
+    # Her login is still the earlier one.
     assert answer(dora) == "Messages: 1. Words: 3. Most by: Dora (1)."
 
 
@@ -135,13 +135,13 @@ def test_a_command_reaches_the_browsers_of_both(browser: Chrome, site: Site) -> 
     assert len(lines) == 2
 
 
-def test_a_page_comes_back_to_a_process_that_starts_again(browser: Chrome, site: Site) -> None:
+def test_a_page_reconnects_to_a_process_that_restarts(browser: Chrome, site: Site) -> None:
     hanna = Tab.of(browser, site.uvicorn, "Hanna", room="restart")
     ivo = Tab.of(browser, site.daphne, "Ivo", room="restart")
     hanna.say("before")
     ivo.wait_for_lines("Hanna: before")
 
-    # Uvicorn gives the signal back to the system, once it is ready to end.
+    # Uvicorn raises the signal again when it is ready to end.
     assert site.uvicorn.stop(signal.SIGTERM) in (0, -signal.SIGTERM)
     hanna.wait_for_state("closed")
     assert hanna.show().find_element(By.ID, "state").text == "Disconnected, reconnecting"
@@ -159,14 +159,14 @@ def test_a_page_comes_back_to_a_process_that_starts_again(browser: Chrome, site:
 
 
 class TestDemo:
-    """What `make demo-redis` runs."""
+    """The program of `make demo-redis`."""
 
     @pytest.fixture(autouse=True)
     def redis(self) -> None:
         find("redis-server", package="redis-server")
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_serves_twice_and_ends_in_order(
+    def test_it_runs_two_servers_and_ends_in_order(
         self, browser: Chrome, tmp_path: Path, number: int
     ) -> None:
         with demo_redis(tmp_path) as first:
@@ -200,7 +200,7 @@ class TestDemo:
             assert not Path(address).parent.exists()
 
     @pytest.mark.parametrize("name", ["Uvicorn", "Redis"])
-    def test_ends_when_one_of_them_does(self, tmp_path: Path, name: str) -> None:
+    def test_it_ends_when_one_process_ends(self, tmp_path: Path, name: str) -> None:
         with demo_redis(tmp_path) as served:
             told = "".join(served.output)
             if name == "Redis":
@@ -217,7 +217,7 @@ class TestDemo:
             assert "Worker stopped listening on " in rest
         self.leaves_nobody(served, told)
 
-    def test_says_how_to_get_redis(self, tmp_path: Path) -> None:
+    def test_a_missing_redis_is_explained(self, tmp_path: Path) -> None:
         result = run_demo(tmp_path, PATH="")
         assert result.returncode != 0
         assert "apt-get install redis-server" in result.stderr
@@ -231,7 +231,7 @@ class TestDemo:
             ({"CHANNEL_LAYER": "memory"}, "redis or redis-pubsub here, not 'memory'"),
         ],
     )
-    def test_says_what_is_wrong(
+    def test_wrong_settings_are_explained(
         self, tmp_path: Path, variables: dict[str, str], problem: str
     ) -> None:
         result = run_demo(tmp_path, **variables)
@@ -239,7 +239,7 @@ class TestDemo:
         [line] = result.stderr.splitlines()
         assert problem in line
 
-    def test_says_that_the_second_port_is_taken(self, tmp_path: Path) -> None:
+    def test_a_second_port_in_use_is_explained(self, tmp_path: Path) -> None:
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()

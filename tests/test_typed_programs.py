@@ -1,4 +1,4 @@
-"""The programs that type checkers read (`make types`) run as well: what they declare is so."""
+"""The programs that type checkers read (`make types`) are run too: their types are true."""
 
 import pytest
 from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator

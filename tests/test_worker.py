@@ -1,4 +1,4 @@
-"""Workers as they are run: processes of `manage.py runworker`, on a Redis that may fail."""
+"""Workers as processes of `manage.py runworker`, with a Redis that may fail."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
 
 
 class Running:
-    """A worker's process, and what it has written so far."""
+    """A worker's process and its output so far."""
 
     def __init__(self, server: RedisServer, *arguments: str, layer: str = REDIS) -> None:
         passed_on = {"PATH", "HOME", "TMPDIR"}
@@ -69,7 +69,7 @@ class Running:
         return "\n".join(self.lines)
 
     def wait_for(self, pattern: str, count: int = 1) -> None:
-        """Wait until so many lines match."""
+        """Wait until this many lines match."""
 
         def there() -> bool:
             return sum(re.search(pattern, line) is not None for line in self.lines) >= count
@@ -82,7 +82,7 @@ class Running:
         return [int(line.split()[1]) for line in self.lines if line.startswith("done ")]
 
     def end(self, number: int | None = None) -> int:
-        """Send a signal, perhaps, and return the status with which the process ends."""
+        """Send a signal if one is given, and return the exit status of the process."""
         if number is not None:
             self.process.send_signal(number)
         status = self.process.wait(SECONDS)
@@ -117,7 +117,7 @@ def job(number: int, **extra: Any) -> dict[str, Any]:
 
 
 def left(server: RedisServer) -> int:
-    """Return how many messages wait in Redis, those included that may be delivered again."""
+    """Return how many messages wait in Redis, including those that may be redelivered."""
     client: Any = server.client  # whose types allow for coroutines
     return sum(client.zcard(key) for key in client.keys("asgi*"))
 
@@ -153,7 +153,7 @@ def test_no_job_is_lost_or_done_twice_by_a_stop(
 ) -> None:
     send(server, *(job(number, seconds=0.001) for number in range(1000)))
     done: list[int] = []
-    # Stopped in the middle again and again, at moments that have nothing to do with the jobs.
+    # Stopped repeatedly, at moments that are unrelated to the jobs.
     stops = iter((50, 130, 40, 90, 210, 60, 110))
     while len(done) < 1000:
         with Running(server, "jobs", f"--concurrency={concurrency}") as worker:
@@ -180,7 +180,7 @@ def test_running_work_ends_before_the_worker(server: RedisServer) -> None:
     assert "INFO Worker stopped listening on jobs, sync-jobs" in worker.lines[-1]
 
 
-def test_work_that_takes_too_long_is_cut_off_and_told_of(server: RedisServer) -> None:
+def test_work_that_takes_too_long_is_cut_off_and_logged(server: RedisServer) -> None:
     send(server, {"type": "endless"})
     with Running(server, "jobs", "--graceful-timeout=0.5") as worker:
         worker.wait_for("^begun")
@@ -197,7 +197,7 @@ def test_a_second_signal_ends_it_at_once(server: RedisServer, number: signal.Sig
     with Running(server, "jobs", "--graceful-timeout=600") as worker:
         worker.wait_for("^begun")
         deadline = time.monotonic() + SECONDS
-        # Two that come too close together are one.
+        # Two signals in quick succession may arrive as one.
         while worker.process.poll() is None and time.monotonic() < deadline:
             worker.process.send_signal(number)
             time.sleep(0.05)
@@ -214,7 +214,7 @@ def test_without_redis_it_ends_with_an_error(server: RedisServer) -> None:
         assert worker.end() == 1
     assert worker.output.count("] WARNING The channel layer failed for channel 'jobs'") == 1
     assert worker.lines[-1].startswith("CommandError: The channel layer has failed ")
-    # The consumer that was idle listened on a channel of its own.
+    # The idle consumer listened on its own channel.
     assert worker.output.count("] ERROR ") == worker.output.count("Traceback") == 1
 
 
@@ -235,7 +235,7 @@ def test_it_goes_on_when_redis_comes_back(server: RedisServer) -> None:
 
 
 class TestPublishAndSubscribe:
-    """The other layer of channels-redis, which keeps no message for who is not there."""
+    """The other layer of channels-redis, which keeps no messages for later subscribers."""
 
     def send(self, server: RedisServer, *messages: dict[str, Any]) -> None:
         async def run() -> None:
@@ -270,7 +270,7 @@ class TestPublishAndSubscribe:
             assert worker.end(signal.SIGTERM) == 0
 
 
-def test_what_cannot_be_served_is_refused_at_the_start(server: RedisServer) -> None:
+def test_an_unknown_channel_is_refused_at_the_start(server: RedisServer) -> None:
     with Running(server, "sms") as worker:
         assert worker.end() == 1
     [line] = worker.lines
@@ -281,7 +281,7 @@ def test_what_cannot_be_served_is_refused_at_the_start(server: RedisServer) -> N
 
 
 def wait(condition: Callable[[], bool], worker: Running) -> None:
-    """Wait for what nobody tells of."""
+    """Wait for a condition that sends no notification."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, worker.output

@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _become(options.command)
 
 
-def _become(command: Sequence[str]) -> None:
+def _become(command: list[str]) -> None:
     """Replace this process by a command, or exit with its status where a process cannot do that."""
     if os.name != "nt":
         os.execvp(command[0], command)

@@ -1,1 +1,1 @@
-"""Faults of more than one process, tried for real: servers, Redis, clients that come back."""
+"""Trials of faults, with real servers, a real Redis, and clients that reconnect."""

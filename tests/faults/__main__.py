@@ -1,4 +1,4 @@
-"""Try the faults and print their table: `make faults`, which takes some minutes."""
+"""Run the trials and print their table: `make faults`, which takes some minutes."""
 
 import argparse
 import asyncio
@@ -13,9 +13,9 @@ LAYERS = ("redis", "redis-pubsub")
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, help="a file for the table, besides printing it")
-    parser.add_argument("--seconds", type=float, default=10, help="how long Redis is away")
-    parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--write", type=Path, help="also write the table to this file")
+    parser.add_argument("--seconds", type=float, default=10, help="seconds without Redis")
+    parser.add_argument("--only", default="", help="run only faults whose name contains this")
     chosen = parser.parse_args()
     rows: list[Facts] = []
     for name, trial in TRIALS.items():

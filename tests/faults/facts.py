@@ -1,4 +1,4 @@
-"""What is noted of one fault, and how the table tells it."""
+"""What a trial records about a fault, and the table of all trials."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,31 +12,31 @@ _COLUMNS: Final = ("Fault", "Layer", "What connections see", "Lost", "In the log
 
 @dataclass
 class Seen:
-    """What was seen of one server."""
+    """What a trial observed at one server."""
 
     ends: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
-    #: Lines from WARNING upwards.
+    #: Log lines of level WARNING and above.
     lines: int = 0
     tracebacks: int = 0
-    #: The most messages that one of its pages did not hear.
+    #: The most messages that any one of its pages missed.
     missed: int = 0
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
-    #: What this fault alone has to tell.
+    #: Remarks that are specific to the fault.
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Facts:
-    """What was seen of one fault with one layer."""
+    """What a trial observed with one layer."""
 
     fault: str
     layer: str
     servers: dict[str, Seen]
-    #: Messages that `group_send` took without an error.
+    #: Messages that `group_send` accepted.
     accepted: int = 0
-    #: Seconds from the end of the fault until everybody heard everybody again.
+    #: Seconds from the end of the fault until all pages received from all others again.
     seconds: float | None = None
     stored: tuple[dict[str, int], dict[str, int]] = ({}, {})
     notes: list[str] = field(default_factory=list)
@@ -91,7 +91,7 @@ def _changes(what: str, before: dict[str, Any], after: dict[str, Any]) -> str:
     for name, value in after.items():
         if isinstance(value, int) and value > before.get(name, 0):
             more = value - before.get(name, 0)
-            # Memory is asked of the system in steps, and given back late.
+            # Processes allocate memory in steps, and return it late.
             if name != "resident":
                 found.append(f"{more} {name}")
             elif more > 1024:

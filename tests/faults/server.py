@@ -1,4 +1,4 @@
-"""A server process of the site: what it logs, and what it tells of itself."""
+"""A server process of the site, with its log and its state."""
 
 import asyncio
 import json
@@ -25,10 +25,10 @@ COMMANDS: Final = {
 
 
 class Server:
-    """A context in which a server program serves the site."""
+    """A context in which a server serves the site."""
 
     def __init__(self, name: str, *options: str, **env: str) -> None:
-        """Take the program's name, more options for it, and what the site reads."""
+        """Take the name of the server, more options, and environment variables of the site."""
         self.name = name
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
@@ -46,7 +46,7 @@ class Server:
         return self
 
     def start(self) -> None:
-        """Start the program; `ready` waits for it."""
+        """Start the server; `ready` waits until it answers."""
         self.process = subprocess.Popen(
             self._command,
             cwd=ROOT / "tests",
@@ -69,7 +69,7 @@ class Server:
         return Path(self._log.name).read_text()
 
     def told(self, since: int = 0) -> tuple[int, int]:
-        """Return how many lines from WARNING upwards came since a position, and tracebacks."""
+        """Return the numbers of log lines from WARNING up and of tracebacks since a position."""
         text = self.log()[since:]
         lines = re.findall(r"(?m)^(?:WARNING|ERROR|CRITICAL)\b", text)
         lines += re.findall(r"(?m)^\S+ \S+ (?:WARNING|ERROR|CRITICAL) ", text)

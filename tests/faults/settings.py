@@ -1,4 +1,4 @@
-"""The settings of the site that the faults are tried on."""
+"""The settings of the site in the trials."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A room over WebSockets, in both colours, and a page that tells how its process is."""
+"""A room over WebSockets, with async and sync consumers, and a page with the process's state."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ class SyncVisitor(WebsocketConsumer):
 
 
 async def state(request: HttpRequest) -> JsonResponse:
-    """Tell what could grow in this process."""
+    """Return what could accumulate in this process."""
     return JsonResponse(
         {
             "tasks": len(asyncio.all_tasks()),
@@ -88,7 +88,7 @@ async def state(request: HttpRequest) -> JsonResponse:
 
 
 async def send(request: HttpRequest) -> JsonResponse:
-    """Send to the room, or to one channel, as other code of a site would."""
+    """Send to the room or to one channel, as other code of a site would."""
     asked = json.loads(request.body)
     layer: Any = get_channel_layer()
     sent = full = 0
@@ -106,13 +106,13 @@ async def send(request: HttpRequest) -> JsonResponse:
 
 
 def resident() -> int:
-    """Return the kilobytes of memory that this process has."""
+    """Return the resident memory of this process, in kilobytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 def held(layer: Any) -> dict[str, int]:
-    """Return how much a layer of channels-redis holds in this process, by kind."""
+    """Return how much a layer of channels-redis keeps in this process, by kind."""
     if hasattr(layer, "receive_buffer"):
         waiting = sum(queue.qsize() for queue in layer.receive_buffer.values())
         return {"channels": len(layer.receive_buffer), "waiting": waiting}

@@ -1,4 +1,4 @@
-"""The faults, each tried on servers that run, with pages open and messages on their way."""
+"""The trials: each causes a fault while pages are connected and messages are sent."""
 
 import asyncio
 import signal
@@ -50,7 +50,7 @@ async def killed(world: World, seconds: float) -> None:
 
 @asynccontextmanager
 async def watched(world: World, fault: str, pages: dict[str, list[Page]]) -> AsyncIterator[Facts]:
-    """Note how everything is before, with pages open, and afterwards, with nobody there."""
+    """Connect pages during the block, and record the state before and after it."""
     facts = Facts(fault, world.layer, {server.name: Seen() for server in world.servers})
     before = await world.settled()
     stored = world.store.count()
@@ -71,7 +71,7 @@ async def watched(world: World, fault: str, pages: dict[str, list[Page]]) -> Asy
 
 
 async def broken(world: World, name: str, fault: Fault, seconds: float) -> Facts:
-    """Break something while every page speaks in turn, and see that all hear all again."""
+    """Cause a fault while the pages send in turn; wait until all receive from all again."""
     pages = world.pages(anywhere=fault is killed)
     everybody = [page for each in pages.values() for page in each]
     accepted: set[int] = set()
@@ -94,7 +94,7 @@ async def broken(world: World, name: str, fault: Fault, seconds: float) -> Facts
         facts.seconds = monotonic() - started
         over.set()
         await speaking
-        # What was said before this was heard has come, or does not come any more.
+        # After this, an earlier message has either arrived or is lost.
         await world.everyone_hears(everybody)
         facts.accepted = len(accepted)
         for server, each in pages.items():
@@ -107,14 +107,14 @@ async def broken(world: World, name: str, fault: Fault, seconds: float) -> Facts
 
 
 async def dead_members(world: World) -> str:
-    """Tell what a dead process leaves in Redis."""
+    """Describe what a killed process leaves in Redis."""
     members = int(world.store.ask("zcard", "asgi:group:room"))
     living = sum([(await server.state())["connected"] for server in world.servers[1:]])
     return f"{members - living} dead members in the group" if members else ""
 
 
 async def slow(world: World, name: str, seconds: float) -> Facts:
-    """Send large messages to everybody, one of whom does not read."""
+    """Send large messages to a group with one client that never reads."""
     pages = world.pages()
     everybody = [page for each in pages.values() for page in each]
     async with watched(world, name, pages) as facts:
@@ -157,7 +157,7 @@ async def held_up(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 
 async def full(world: World, name: str, seconds: float) -> Facts:
-    """Send more than a channel holds: to one whose consumer is busy, and to one nobody reads."""
+    """Exceed the capacity of a busy consumer's channel, and of a channel that nobody reads."""
     pages = world.pages()
     everybody = [page for each in pages.values() for page in each]
     async with watched(world, name, pages) as facts:
@@ -165,8 +165,8 @@ async def full(world: World, name: str, seconds: float) -> Facts:
         for server in world.servers:
             busy, *others = pages[server.name]
             await server.send(type="room.hold", said=[seconds], channel=busy.channel)
-            # The channels of a process share one list of 100 in Redis, so that a batch must leave
-            # room in it on a slow machine.
+            # The channels of a process share one list of 100 messages in Redis. A small batch
+            # leaves room in it even on a slow machine.
             for first in range(0, len(numbers), 10):
                 batch = numbers[first : first + 10]
                 await server.send(type="room.said", said=batch)
@@ -197,7 +197,7 @@ def _broken(fault: Fault) -> Callable[[World, str, float], Awaitable[Facts]]:
     return lambda world, name, seconds: broken(world, name, fault, seconds)
 
 
-#: By what the table calls them.
+#: The trials by their names in the table.
 TRIALS: Final[dict[str, Callable[[World, str, float], Awaitable[Facts]]]] = {
     "Redis stopped and started again": _broken(stopped),
     "Redis restarted empty, at once": _broken(restarted),

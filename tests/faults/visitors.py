@@ -1,4 +1,4 @@
-"""Visitors' pages, which come back with back-off, and one visitor who never reads."""
+"""Pages of visitors, which reconnect with back-off, and a client that never reads."""
 
 import asyncio
 import base64
@@ -17,21 +17,21 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 __all__ = ["Page", "never_reads", "opened"]
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS: Final = 60
-# Of the back-off.
+# The first and the longest delay of the back-off, in seconds.
 _FIRST: Final = 0.05
 _LONGEST: Final = 1.0
 
 
 class Page:
-    """One visitor, whose page tries its addresses in turn until one takes it."""
+    """The page of a visitor, which tries its addresses in turn until one accepts."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
-        #: Close codes of its connections (1006 for an end without one), and how often.
+        #: Close codes of its connections (1006 if there was none), with their number.
         self.ends: Counter[str] = Counter()
-        #: Statuses of refused handshakes, or why there was no answer.
+        #: Statuses of refused handshakes, or the errors if there was no response.
         self.refusals: Counter[str] = Counter()
         self.heard: list[Any] = []
         self.channel = ""
@@ -44,7 +44,7 @@ class Page:
         return self._client is not None
 
     async def run(self) -> None:
-        """Be there until cancelled."""
+        """Stay connected until cancelled."""
         failures = 0
         while True:
             address = self.addresses[failures % len(self.addresses)]
@@ -88,12 +88,12 @@ class Page:
             self._changed.notify_all()
 
     async def until(self, true: Callable[[], bool]) -> None:
-        """Wait until something is true of this page."""
+        """Wait until a condition about this page is true."""
         async with self._changed:
             await asyncio.wait_for(self._changed.wait_for(true), SECONDS)
 
     async def ask(self, **asked: Any) -> bool:
-        """Ask the consumer for something; False if the connection ended before its answer."""
+        """Send a request to the consumer, and return whether it answered."""
         client = self._client
         if client is None:
             return False
@@ -105,7 +105,7 @@ class Page:
 
 @asynccontextmanager
 async def opened(*pages: Page) -> AsyncIterator[None]:
-    """Keep pages running, all of them open at first."""
+    """Keep pages running during the block, which begins when all are connected."""
     tasks = [asyncio.create_task(page.run()) for page in pages]
     try:
         await asyncio.gather(*(page.until(partial(getattr, page, "is_open")) for page in pages))
@@ -119,7 +119,7 @@ async def opened(*pages: Page) -> AsyncIterator[None]:
 
 
 def never_reads(host: str, port: int) -> socket.socket:
-    """Open a WebSocket and read nothing of what comes after the handshake."""
+    """Open a WebSocket, and read nothing after the handshake."""
     client = socket.socket()
     client.settimeout(SECONDS)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,4 +1,4 @@
-"""Two server processes and one Redis, with pages open on both, and what can be told of them."""
+"""Two servers and one Redis, and questions about their state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -14,16 +14,16 @@ from faults.visitors import Page, opened
 __all__ = ["COLOURS", "SERVERS", "World", "all_heard", "running"]
 
 SERVERS: Final = ("uvicorn", "daphne")
-#: Of each server: three of one colour and one of the other.
+#: The pages of each server: three with an async consumer, one with a sync one.
 COLOURS: Final = ("async", "async", "async", "sync")
-# A net, for a machine under load; memberships are renewed once a minute.
+# A safety net, for a machine under load; memberships are renewed once a minute.
 SECONDS: Final = 120
 _PAUSE: Final = 0.05
 _TRIES: Final = 200
 
 
 class World:
-    """Everything that runs, for one layer."""
+    """The processes of a trial, for one layer."""
 
     def __init__(self, layer: str, store: Store, servers: list[Server]) -> None:
         self.layer = layer
@@ -32,10 +32,10 @@ class World:
         self._marks = 0
 
     def pages(self, *, anywhere: bool = False) -> dict[str, list[Page]]:
-        """Return pages that are not open yet, by their server.
+        """Return new pages that are not connected yet, by their server.
 
         Args:
-            anywhere: Whether they go to the other server when theirs is not there.
+            anywhere: Whether they try the other server when theirs is unavailable.
         """
         found = {}
         for server in self.servers:
@@ -47,7 +47,7 @@ class World:
         return found
 
     async def everyone_hears(self, pages: list[Page]) -> None:
-        """Say something until all pages hear the same of it, each of them in turn the speaker."""
+        """Send marks, from each page in turn, until all pages have received the same one."""
         async with asyncio.timeout(SECONDS):
             while True:
                 self._marks += 1
@@ -63,10 +63,10 @@ class World:
         await server.ready()
 
     async def settled(self, tasks: Mapping[str, int] = MappingProxyType({})) -> dict[str, Any]:
-        """Return how the servers are when nobody is connected and nothing is on its way.
+        """Return the state of the servers once nobody is connected any more.
 
         Args:
-            tasks: How many tasks each had before: it is given a while to come back to that.
+            tasks: How many tasks each had before; it gets a while to return to that number.
         """
         states = {}
         for server in self.servers:
@@ -84,12 +84,12 @@ class World:
 
 
 def all_heard(pages: Sequence[Page], said: object) -> bool:
-    """Tell whether something was heard on every page."""
+    """Return whether every page has received something."""
     return all(said in page.heard for page in pages)
 
 
 async def within(seconds: float, true: Callable[[], bool]) -> bool:
-    """Wait until something is true; tell whether it became so in time."""
+    """Wait for a condition; return whether it became true in time."""
     for _ in range(round(seconds / _PAUSE)):
         if true():
             return True
@@ -107,7 +107,7 @@ async def running(layer: str, **env: str) -> AsyncIterator[World]:
         for server in servers:
             await server.ready()
         world = World(layer, store, servers)
-        # What is made once for a process is there before anything is counted.
+        # Have everything created that exists once per process, before anything is counted.
         pages = [page for each in world.pages().values() for page in each]
         async with opened(*pages):
             await world.everyone_hears(pages)

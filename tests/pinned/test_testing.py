@@ -22,7 +22,7 @@ from daphne.testing import DaphneProcess
 
 from channels_core.typing import Message, Receive, Scope, Send
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 

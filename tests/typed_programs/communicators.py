@@ -1,4 +1,4 @@
-"""Tests of the site, with what `channels.testing` returns."""
+"""Tests of the site, with the types of `channels.testing`."""
 
 from typing import Any, assert_type
 

@@ -1,4 +1,4 @@
-"""Consumers of a game, as a program with strict types writes them."""
+"""Consumers of a game, in a strictly typed program."""
 
 from typing import Any, Literal, TypedDict, assert_type, cast
 
@@ -25,13 +25,13 @@ from channels.typing import (
 
 
 class Move(TypedDict):
-    """What a player's page sends."""
+    """The content that a player's page sends."""
 
     square: int
 
 
 class MoveMade(TypedDict):
-    """What goes to all of a game's players over the channel layer."""
+    """The message to all players of a game over the channel layer."""
 
     type: Literal["move.made"]
     square: int
@@ -76,7 +76,7 @@ class Board(AsyncJsonWebsocketConsumer[Move]):
 
 
 class Untyped(AsyncJsonWebsocketConsumer):
-    """Names no type, and has to say nothing else for it."""
+    """Names no type of content, which is allowed."""
 
     async def receive_json(self, content: dict[str, Any], **kwargs: Any) -> None:
         assert_type(await self.decode_json("{}"), Any)

@@ -1,4 +1,4 @@
-"""Mistakes that type checkers find: an expected one that is not found is an error itself."""
+"""Mistakes that type checkers find; an expected mistake that is not found is an error."""
 
 from typing import Any
 

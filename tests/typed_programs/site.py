@@ -1,4 +1,4 @@
-"""Routing and middleware around the consumers, and what `channels` tells of them."""
+"""Routing and middleware around the consumers, and their types."""
 
 from typing import Any, assert_type
 

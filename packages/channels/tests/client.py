@@ -1,4 +1,4 @@
-"""The server's side of a WebSocket, as far as these tests need one."""
+"""The server's side of a WebSocket, as far as these tests need it."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ __all__ = ["Client"]
 
 
 class Client:
-    """A browser at one path of an application."""
+    """A client of one path of an application."""
 
     def __init__(self, application: Any, path: str = "/", **scope: Any) -> None:
         defaults = {"type": "websocket", "path": path, "headers": [], "subprotocols": []}
         self.link = ApplicationCommunicator(application, defaults | scope)
 
     async def connect(self) -> dict[str, Any]:
-        """Begin the handshake and return the answer to it."""
+        """Start the handshake, and return the answer."""
         await self.link.send_input({"type": "websocket.connect"})
         return dict(await self.link.receive_output())
 

@@ -1,4 +1,4 @@
-"""A fresh interpreter, for what has to be seen from the first import on."""
+"""A new interpreter, for tests that start with the first import."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ __all__ = ["run"]
 
 
 def run(program: str) -> str:
-    """Run a program without any settings and return what it printed."""
+    """Run a program without settings, and return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         env={},

@@ -19,6 +19,6 @@ def test_what_is_raised_under_one_name_is_caught_under_the_other() -> None:
 
 
 def test_what_was_pickled_under_this_name_is_read() -> None:
-    """As other implementations under this name have written it."""
+    """Written as in other implementations of this name."""
     assert pickle.loads(b"cchannels.exceptions\nChannelFull\n.") is ChannelFull
     assert type(pickle.loads(pickle.dumps(ChannelFull("full")))) is ChannelFull

@@ -102,7 +102,7 @@ class TestAlias:
 
 
 class Hook(importlib.abc.MetaPathFinder):
-    """Look at each module of the facade when its loader is done, as import hooks of agents do."""
+    """Inspect each module of the facade when its loader has finished, as import hooks do."""
 
     def __init__(self) -> None:
         self.seen: dict[str, Any] = {}
@@ -129,7 +129,7 @@ class Hook(importlib.abc.MetaPathFinder):
 
 
 class TestImportHooks:
-    """What a loader was given has the names, whoever is known under them in the end."""
+    """The loader's own module object has the names, whichever object the name leads to later."""
 
     def test_a_hook_reads_and_patches_the_owner(self, monkeypatch: pytest.MonkeyPatch) -> None:
         hook = Hook()
@@ -243,7 +243,7 @@ class TestForward:
 
 
 def test_threads_that_import_at_once_all_get_the_owners() -> None:
-    """In a fresh interpreter that switches between its threads all the time."""
+    """In a new interpreter that switches between its threads all the time."""
     run("""
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor

@@ -30,7 +30,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def test_every_submodule_is_an_attribute_at_every_level() -> None:
-    """As upstream's own imports made it, but in a process that has imported nothing else."""
+    """As with upstream, but in a process that has imported nothing else."""
     folder = Path(channels.__file__).parent
     names = {
         ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
@@ -49,7 +49,7 @@ assert not hasattr(channels, "nope")
 
 
 def test_it_works_without_metadata() -> None:
-    """In a frozen program, or in an image without the folders that pip leaves."""
+    """For example in a frozen program, or in an image without metadata folders."""
     version = run("""
 import importlib.metadata as metadata
 def missing(name): raise metadata.PackageNotFoundError(name)

@@ -6,12 +6,12 @@ from channels._facade import submodules
 
 __all__ = ["DEFAULT_CHANNEL_LAYER", "__version__"]
 
-#: The same as in pyproject.toml; the metadata are missing where a program is frozen or vendored.
+#: The same as in pyproject.toml. A literal, because frozen and vendored programs lack metadata.
 __version__: str = "5.0.0"
 
 DEFAULT_CHANNEL_LAYER: Final = "default"
 
-if not TYPE_CHECKING:  # pragma: no branch - for type checkers any attribute would be right
+if not TYPE_CHECKING:  # pragma: no branch - a type checker would accept any attribute
     __getattr__ = submodules(
         __name__,
         {

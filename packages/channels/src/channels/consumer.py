@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from channels_core.consumer import *  # noqa: F403 - all of the owner's names
     from channels_core.typing import Scope, UrlRoute
 
-    # As the stubs of types-channels name them, which programs import for annotations.
+    # The names in the stubs of types-channels, which programs import for annotations.
     _ASGIApplicationProtocol: TypeAlias = ConsumerApplication
     _ChannelScope: TypeAlias = Scope
     _URLRoute: TypeAlias = UrlRoute

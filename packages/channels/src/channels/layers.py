@@ -1,4 +1,4 @@
-"""The interface of `channels_core.layers`, and the layer of `channels_layers_memory.layer`."""
+"""The names of `channels_core.layers`, and the layer of `channels_layers_memory.layer`."""
 
 from typing import TYPE_CHECKING
 
@@ -37,5 +37,5 @@ __all__ = [
     "send_sync",
 ]
 
-# By name: a project on another layer does not load this one, nor msgpack.
+# By name, so that a project with another layer imports neither this one nor msgpack.
 forward(globals(), layers, {"InMemoryChannelLayer": "channels_layers_memory.layer"})

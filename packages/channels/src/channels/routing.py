@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from channels_core.routing import *  # noqa: F403 - all of the owner's names
 
-    # As the stubs of types-channels name it, which programs cast their routes to. Any: `path()`
-    # returns what Django's types say, and that passes.
+    # The name in the stubs of types-channels, which programs cast their routes to. It is Any, so
+    # that what Django's `path()` returns is accepted.
     _ExtendedURLPattern: TypeAlias = Any
 
 alias(globals(), routing)

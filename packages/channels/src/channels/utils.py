@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from channels_core.legacy import *  # noqa: F403 - all of the owner's names
 
-    # As the stubs of types-channels name it, which programs import for annotations. Any: there it
-    # is also what the `__call__` of middleware returns, and with us that is what it may be.
+    # The name in the stubs of types-channels, which programs import for annotations. It is Any,
+    # because the stubs also use it for what the `__call__` of middleware returns.
     _ChannelApplication: TypeAlias = Any
 
 alias(globals(), legacy)

@@ -32,7 +32,7 @@ def _database(alias: str) -> dict[str, Any]:
         engine = "django.db.backends.postgresql"
         return {"ENGINE": engine, "NAME": alias, "HOST": server, "USER": "postgres"}
     folder = os.environ.get("GUESTBOOK_FOLDER", tempfile.gettempdir())
-    # Without a folder as Django does it by itself: in memory.
+    # Without a folder, Django's default: in memory.
     name = str(Path(folder, f"test_{alias}_of_{os.getpid()}")) if folder else None
     return {
         "ENGINE": "django.db.backends.sqlite3",

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from .models import Entry
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 

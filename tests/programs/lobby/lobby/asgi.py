@@ -7,7 +7,7 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lobby.settings")
-# Before the consumers, which import models.
+# Before the import of the consumers, which import models.
 django_application = get_asgi_application()
 
 from . import consumers, middleware, routing  # noqa: E402 - the models are loaded just above

@@ -38,7 +38,7 @@ from .middleware import GreetingMiddleware, HouseMiddleware, QueryAuthMiddleware
 from .models import Thumbnail, Token
 from .routing import application
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 ORIGIN = (b"origin", b"http://localhost")

@@ -7,7 +7,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "turnstile.settings")
-# Before the consumers, which import models.
+# Before the import of the consumers, which import models.
 django_application = get_asgi_application()
 
 from . import routing  # noqa: E402 - the models are loaded just above

@@ -14,7 +14,7 @@ USE_TZ = True
 BACKEND = os.environ.get("WORKSHOP_LAYER", "channels.layers.InMemoryChannelLayer")
 CONFIG: dict[str, Any] = {}
 if "WORKSHOP_REDIS" in os.environ:
-    # No time-out: with redis-py 8 a quiet channel would be taken for a server that is gone.
+    # No time-out: redis-py 8 would take a quiet channel for a dead server.
     CONFIG["hosts"] = [{"address": os.environ["WORKSHOP_REDIS"], "socket_timeout": None}]
 
 CHANNEL_LAYERS = {"default": {"BACKEND": BACKEND, "CONFIG": CONFIG}}

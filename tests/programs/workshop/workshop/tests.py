@@ -11,7 +11,7 @@ from django.test import SimpleTestCase
 from . import consumers
 from .asgi import application
 
-# A net, for a machine under load.
+# A safety net, for a machine under load.
 SECONDS = 60
 
 

@@ -1,4 +1,4 @@
-"""Consumers for the protocols that browsers speak."""
+"""Generic consumers for WebSockets and HTTP."""
 
 from typing import TYPE_CHECKING
 
@@ -6,5 +6,5 @@ from channels._facade import submodules
 
 __all__: list[str] = []
 
-if not TYPE_CHECKING:  # pragma: no branch - for type checkers any attribute would be right
+if not TYPE_CHECKING:  # pragma: no branch - a type checker would accept any attribute
     __getattr__ = submodules(__name__, {"http", "sse", "websocket"})

@@ -1,4 +1,4 @@
-"""Communicators and a live server, to test consumers and applications."""
+"""Communicators and a live server, for tests of consumers and applications."""
 
 from channels.testing.application import ApplicationCommunicator
 from channels.testing.http import HttpCommunicator
