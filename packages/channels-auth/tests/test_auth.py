@@ -483,11 +483,11 @@ class TestLogout:
     async def test_the_watch_is_told(self, anna: User) -> None:
         told: list[Any] = []
 
-        class Watch:
+        class LoginWatch:
             async def user_changed(self, scope: Scope) -> None:
                 told.append(scope["user"])
 
-        scope: Scope = {"session": SessionStore(), "channels_auth.disconnection": Watch()}
+        scope: Scope = {"session": SessionStore(), "channels_auth.disconnection": LoginWatch()}
         await login(scope, anna)
         await logout(scope)
         assert told == [anna, AnonymousUser()]

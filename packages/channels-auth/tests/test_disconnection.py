@@ -17,9 +17,9 @@ from django.db.models.signals import post_save
 from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 
-from channels_auth._addresses import user_group
-from channels_auth._signals import connect_receivers
-from channels_auth._validity import login_holds
+from channels_auth._disconnection.messages import user_group
+from channels_auth._disconnection.receivers import connect_receivers
+from channels_auth._disconnection.validity import login_holds
 from channels_auth.auth import AuthMiddlewareStack, login, logout
 from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
 from channels_auth.tokens import TokenAuthMiddleware
@@ -90,7 +90,7 @@ def valid(monkeypatch: pytest.MonkeyPatch) -> None:
     async def login_holds(user: Any, session: Any) -> bool:
         return True
 
-    monkeypatch.setattr("channels_auth._watch.login_holds", login_holds)
+    monkeypatch.setattr("channels_auth._disconnection.login_watch.login_holds", login_holds)
 
 
 def serve(application: Any, user: Any = ANNA, **extra: Any) -> Server:
@@ -321,7 +321,7 @@ class TestMiddleware:
             looks += 1
             return looks < 3
 
-        monkeypatch.setattr("channels_auth._watch.login_holds", login_holds)
+        monkeypatch.setattr("channels_auth._disconnection.login_watch.login_holds", login_holds)
         application = EndsWithLoginMiddleware(Echo, revalidate_every=inner)
         application = EndsWithLoginMiddleware(application, revalidate_every=outer)
         server = Server(application, websocket(user=ANNA))
@@ -615,7 +615,7 @@ class TestLogins:
             await server.leave()
 
         looked = asyncio.Event()
-        monkeypatch.setattr("channels_auth._watch.login_holds", noting)
+        monkeypatch.setattr("channels_auth._disconnection.login_watch.login_holds", noting)
         cookies = self.cookies(anna)
         counts = []
         for application in (Echo, EndsWithLoginMiddleware(Echo)):

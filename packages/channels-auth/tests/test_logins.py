@@ -8,15 +8,15 @@ from django.contrib.sessions.backends.cache import SessionStore
 from django.core.cache import cache
 
 from accounts.models import Member
-from channels_auth._addresses import (
+from channels_auth._disconnection.logins import Login, read_login
+from channels_auth._disconnection.messages import (
     disconnect_message,
-    look_again_message,
     password_digest,
+    revalidate_message,
     session_digest,
     session_group,
     user_group,
 )
-from channels_auth._logins import Login, read_login
 from channels_core.typing import Message
 from servers import websocket
 
@@ -112,11 +112,11 @@ BY_OTHERS = Login(Visitor(), HERS, None, None, None)
         (BY_TOKEN, disconnect_message(HERS, 4401, unless="p1"), False),
         (BY_TOKEN, disconnect_message(HERS, 4401, unless="p2"), True),
         (BY_OTHERS, disconnect_message(HERS, 4401, unless="p2"), None),
-        (BY_SESSION, look_again_message(HERS), None),
-        (BY_TOKEN, look_again_message(HERS), None),
-        (BY_SESSION, look_again_message("another"), False),
-        (BY_SESSION, look_again_message(OF_SESSION), None),
-        (BY_TOKEN, look_again_message(OF_SESSION), False),
+        (BY_SESSION, revalidate_message(HERS), None),
+        (BY_TOKEN, revalidate_message(HERS), None),
+        (BY_SESSION, revalidate_message("another"), False),
+        (BY_SESSION, revalidate_message(OF_SESSION), None),
+        (BY_TOKEN, revalidate_message(OF_SESSION), False),
         (BY_SESSION, disconnect_message("another", 4401), False),
         (BY_SESSION, {"type": "chat.message", "group": HERS}, False),
         (BY_SESSION, {"group": HERS}, False),

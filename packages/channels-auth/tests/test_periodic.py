@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from channels_auth._periodic import Periodic
+from channels_auth._disconnection.periodic import Periodic
 
 # A net, for a machine under load.
 SECONDS = 30
@@ -134,5 +134,5 @@ async def test_a_call_may_stop_it() -> None:
 )
 def test_it_can_only_come_more_often(every: Any, asked: Any, expected: Any) -> None:
     periodic = Periodic(Steps(), every)
-    periodic.quicken(asked)
+    periodic.shorten_interval(asked)
     assert periodic._every == expected

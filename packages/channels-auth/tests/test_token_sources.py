@@ -5,7 +5,7 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_auth._token_sources import (
+from channels_auth._tokens.sources import (
     FirstMessageToken,
     HeaderToken,
     QueryToken,

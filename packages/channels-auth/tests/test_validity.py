@@ -17,8 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from channels_auth._store import session_class
-from channels_auth._validity import login_holds
+from channels_auth._disconnection.validity import login_holds
+from channels_auth._sessions.engine import session_class
 
 pytestmark = pytest.mark.django_db
 

@@ -22,7 +22,7 @@ def set_up() -> None:
     For the `ready` of an application that brings this one along.
     """
     # Here, because there are models now.
-    from channels_auth._signals import connect_receivers
+    from channels_auth._disconnection.receivers import connect_receivers
     from channels_auth.checks import register_checks
 
     connect_receivers()

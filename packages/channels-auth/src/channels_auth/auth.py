@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.functional import LazyObject
 
-from channels_auth._backends import is_natively_async
-from channels_auth._kept_key import KeptKeySession, StrictSession
-from channels_auth._request import scope_request
+from channels_auth._async_backends import is_natively_async
+from channels_auth._auth.request import request_from_scope
+from channels_auth._auth.session_proxies import SessionKeepingKey, SessionRefusingNewKey
 from channels_auth._scope import (
     add_cookies,
     cookie_can_change,
@@ -22,7 +22,7 @@ from channels_auth._scope import (
     set_user,
     user_of,
 )
-from channels_auth._store import keeps_data_in_cookie
+from channels_auth._sessions.engine import keeps_data_in_cookie
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
 from channels_auth.guards import login_required, permission_required
@@ -123,7 +123,7 @@ async def get_user(scope: AnyScope) -> "AbstractBaseUser | AnonymousUser":
     # A look must not cost the session. That of a WebSocket could get a new key only if the
     # handshake is accepted, and by a server that sends its headers.
     keeps_key = scope.get("type") == "websocket" or not cookie_can_change(scope)
-    request = scope_request(scope, KeptKeySession(session) if keeps_key else session)
+    request = request_from_scope(scope, SessionKeepingKey(session) if keeps_key else session)
     if not await _is_of_async_backend(session):
         return await database_sync_to_async(auth.get_user)(request)
     try:
@@ -164,8 +164,8 @@ async def login(
     if getattr(who, "is_anonymous", who is None):
         raise ValueError("User must be passed as an argument or must be present in the scope.")
     if not cookie_can_change(scope):
-        session = StrictSession(session, _login_error())
-    request = scope_request(scope, session, who)
+        session = SessionRefusingNewKey(session, _login_error())
+    request = request_from_scope(scope, session, who)
     # In one thread, in one go: what happens in between, as in a receiver of the signal, is in the
     # same transaction, and so are the queries.
     cookies = await database_sync_to_async(_login)(request, who, backend)
@@ -203,7 +203,7 @@ async def logout(scope: AnyScope) -> None:
     if scope.get("user") is None:
         await database_sync_to_async(session.flush)()
     else:
-        request = scope_request(scope, session, user_of(scope))
+        request = request_from_scope(scope, session, user_of(scope))
         await database_sync_to_async(_logout)(request)
     if "user" in scope:
         # Here, because it is in a module of models.

@@ -7,15 +7,15 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 from django.apps import apps
 
-from channels_auth._addresses import (
+from channels_auth._closable_websocket import ClosableWebsocket
+from channels_auth._disconnection.login_watch import LoginWatch
+from channels_auth._disconnection.messages import (
     UNAUTHORIZED,
     disconnect_message,
     key_group,
     require_layer,
     user_group,
 )
-from channels_auth._gate import Gate
-from channels_auth._watch import Watch
 from channels_core.close_codes import require_portable_close_code
 from channels_core.forks import call_in_children
 from channels_core.middleware import BaseMiddleware, after_each_handler
@@ -105,7 +105,7 @@ class EndsWithLoginMiddleware(BaseMiddleware):
     def _connect_receivers(self) -> None:
         # Not before, as when a program imports its routes first: there are no models yet.
         if apps.models_ready and not self._connected:
-            from channels_auth._signals import connect_receivers
+            from channels_auth._disconnection.receivers import connect_receivers
 
             connect_receivers()
             self._connected = True
@@ -130,13 +130,13 @@ class EndsWithLoginMiddleware(BaseMiddleware):
             )
         if _WATCH in scope:
             # The outer one closes. What stands between the two may have found another user.
-            scope[_WATCH].look_every(self.revalidate_every)
+            scope[_WATCH].revalidate_at_least_every(self.revalidate_every)
             await scope[_WATCH].user_changed(scope)
             return await super().__call__(scope, receive, send)
         self._connect_receivers()
         layer = require_layer(type(self).__name__)
-        gate = Gate(scope, send)
-        watch = Watch(layer, gate, revalidate_every=self.revalidate_every)
+        gate = ClosableWebsocket(scope, send)
+        watch = LoginWatch(layer, gate, revalidate_every=self.revalidate_every)
         scope = {**scope, _WATCH: watch}
         after_each_handler(scope, watch.after_handler)
         try:
@@ -150,7 +150,7 @@ class EndsWithLoginMiddleware(BaseMiddleware):
             await asyncio.shield(ending)
 
 
-def _receive_through(gate: Gate, receive: Receive) -> Receive:
+def _receive_through(gate: ClosableWebsocket, receive: Receive) -> Receive:
     """Return a receive for a connection that may be closed from outside."""
 
     async def gated_receive() -> AnyMessage:

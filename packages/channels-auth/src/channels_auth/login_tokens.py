@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from channels_auth._backends import is_natively_async
+from channels_auth._async_backends import is_natively_async
 from channels_core.exceptions import ChannelsError
 
 if TYPE_CHECKING:

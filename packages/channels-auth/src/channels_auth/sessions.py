@@ -10,10 +10,20 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from channels_auth._gate import Gate, GateState
-from channels_auth._headers import WITH_HEADERS, is_failure, sends_headers, vary_on_cookie
-from channels_auth._session_cookie import delete_session_cookie, set_session_cookie
-from channels_auth._store import INTERRUPTED, SessionGone, keeps_data_in_cookie, session_class
+from channels_auth._closable_websocket import ClosableWebsocket, WebsocketState
+from channels_auth._sessions.engine import (
+    INTERRUPTED,
+    SessionGone,
+    keeps_data_in_cookie,
+    session_class,
+)
+from channels_auth._sessions.handshake_headers import (
+    WITH_HEADERS,
+    is_failure,
+    server_sends_headers,
+    vary_on_cookie,
+)
+from channels_auth._sessions.response_headers import delete_session_cookie, set_session_cookie
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
@@ -67,7 +77,7 @@ class InstanceSessionWrapper:
         #: Whether the headers of the answer are still to come.
         self._waits = True
         self._headers_reach_browser = True
-        self._gate: Gate | None = None
+        self._gate: ClosableWebsocket | None = None
         self._handlers_end = False
         self._complained = False
         if self.activated:
@@ -85,10 +95,10 @@ class InstanceSessionWrapper:
 
     def _take_send(self, send: Send) -> None:
         self.real_send: Send = send
-        self._headers_reach_browser = sends_headers(self.scope, send)
+        self._headers_reach_browser = server_sends_headers(self.scope, send)
         if self.activated:
             if self.scope["type"] == "websocket":
-                self._gate = Gate(self.scope, send)
+                self._gate = ClosableWebsocket(self.scope, send)
             if not self.can_set_cookie:
                 self.session.end_of_headers()
 
@@ -264,7 +274,7 @@ class InstanceSessionWrapper:
 
     async def _close(self) -> None:
         assert self._gate is not None
-        if self._gate.state is not GateState.CLOSED:
+        if self._gate.state is not WebsocketState.CLOSED:
             logger.warning("WebSocket %.200r is closed: %s", self.scope.get("path"), INTERRUPTED)
         await self._gate.close(4401, "The session has ended")
 

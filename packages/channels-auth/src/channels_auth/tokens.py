@@ -13,9 +13,9 @@ from typing import Any, Final, Protocol, TypeAlias
 from asgiref.sync import iscoroutinefunction
 
 from channels_auth._challenges import add_challenges
-from channels_auth._first_message import run_accepted
 from channels_auth._scope import set_user
-from channels_auth._token_sources import (
+from channels_auth._tokens.early_accept import run_accepted
+from channels_auth._tokens.sources import (
     FirstMessageToken,
     HeaderToken,
     QueryToken,

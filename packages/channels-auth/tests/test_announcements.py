@@ -8,8 +8,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 from django.test import override_settings
 
-from channels_auth import _announce
-from channels_auth._announce import after_commit, announce, announce_soon
+from channels_auth._disconnection import announcements
+from channels_auth._disconnection.announcements import after_commit, announce, announce_soon
 from channels_core.layers import BaseChannelLayer, channel_layers
 from channels_core.typing import Message
 from layers import GroupLayer
@@ -64,7 +64,7 @@ class TestAnnouncing:
         async def hang(group: str, message: Message) -> None:
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(_announce, "_SEND_TIMEOUT", 0.001)
+        monkeypatch.setattr(announcements, "_SEND_TIMEOUT", 0.001)
         monkeypatch.setattr(layer, "group_send", hang)
         colour("g", MESSAGE)
         [record] = caplog.records

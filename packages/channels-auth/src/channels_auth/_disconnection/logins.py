@@ -2,15 +2,15 @@
 
 from typing import Any, NamedTuple
 
-from channels_auth._addresses import (
+from channels_auth._disconnection.messages import (
     DISCONNECT,
-    LOOK_AGAIN,
+    REVALIDATE,
     password_digest,
     session_digest,
     session_group,
     user_group,
 )
-from channels_auth._store import keeps_data_in_cookie
+from channels_auth._sessions.engine import keeps_data_in_cookie
 from channels_core.typing import Message, Scope
 
 __all__ = ["Login", "read_login"]
@@ -43,9 +43,9 @@ class Login(NamedTuple):
         """Tell whether a message of the layer ends this login; None if only a look can tell."""
         kind = message.get("type")
         # The group may be that of the user before.
-        if message.get("group") not in self.groups or kind not in (DISCONNECT, LOOK_AGAIN):
+        if message.get("group") not in self.groups or kind not in (DISCONNECT, REVALIDATE):
             return False
-        if kind == LOOK_AGAIN:
+        if kind == REVALIDATE:
             return None
         session, password = message.get("session"), message.get("unless")
         if session is not None:

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.utils.functional import LazyObject
 
-__all__ = ["KeptKeySession", "StrictSession"]
+__all__ = ["SessionKeepingKey", "SessionRefusingNewKey"]
 
 
-class KeptKeySession(LazyObject):  # type: ignore[type-arg] # it is generic for type checkers only
+class SessionKeepingKey(LazyObject):  # type: ignore[type-arg] # it is generic for type checkers only
     """Stand in for a session, and leave its key as it is where Django would only renew it.
 
     Django renews the key, among others, when it has verified a session with one of
@@ -30,7 +30,7 @@ class KeptKeySession(LazyObject):  # type: ignore[type-arg] # it is generic for 
         """Do nothing."""
 
 
-class StrictSession(LazyObject):  # type: ignore[type-arg] # as above
+class SessionRefusingNewKey(LazyObject):  # type: ignore[type-arg] # as above
     """Stand in for a session, and raise an error instead of giving up its key."""
 
     def __init__(self, session: Any, error: Exception) -> None:

@@ -10,18 +10,18 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.utils.functional import SimpleLazyObject
 
-from channels_auth import _outages, _watch
-from channels_auth._addresses import (
+from channels_auth._closable_websocket import ClosableWebsocket
+from channels_auth._disconnection import layer_reachability, login_watch
+from channels_auth._disconnection.layer_reachability import LayerReachability
+from channels_auth._disconnection.login_watch import LoginWatch
+from channels_auth._disconnection.messages import (
     disconnect_message,
-    look_again_message,
     password_digest,
+    revalidate_message,
     session_digest,
     session_group,
     user_group,
 )
-from channels_auth._gate import Gate
-from channels_auth._outages import Connectedness
-from channels_auth._watch import Watch
 from channels_core.typing import Message, Scope
 from layers import GroupLayer
 from servers import websocket
@@ -101,8 +101,8 @@ class Connection:
 
     def __init__(self, layer: GroupLayer, user: Any, session: Any, every: float | None) -> None:
         self.line = Line()
-        self.gate = Gate(websocket(), self.line.send)
-        self.watch = Watch(layer, self.gate, revalidate_every=every)
+        self.gate = ClosableWebsocket(websocket(), self.line.send)
+        self.watch = LoginWatch(layer, self.gate, revalidate_every=every)
         self.scope: Scope = websocket(user=user)
         if session is not None:
             self.scope["session"] = session
@@ -120,7 +120,7 @@ async def layer() -> GroupLayer:
 @pytest.fixture
 async def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     answers = Answers()
-    monkeypatch.setattr(_watch, "login_holds", answers)
+    monkeypatch.setattr(login_watch, "login_holds", answers)
     return answers
 
 
@@ -239,7 +239,7 @@ class TestMembership:
         async def hang(channel: str) -> None:
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(_watch, "_CLEANUP_TIMEOUT", 0.001)
+        monkeypatch.setattr(login_watch, "_CLEANUP_TIMEOUT", 0.001)
         monkeypatch.setattr(layer, "forget_channel", hang)
         async with watched(layer):
             pass
@@ -256,8 +256,8 @@ class TestMembership:
             return True
 
         looking, may_end = asyncio.Event(), asyncio.Event()
-        monkeypatch.setattr(_watch, "_CLEANUP_TIMEOUT", 0.001)
-        monkeypatch.setattr(_watch, "login_holds", hold)
+        monkeypatch.setattr(login_watch, "_CLEANUP_TIMEOUT", 0.001)
+        monkeypatch.setattr(login_watch, "login_holds", hold)
         connection = Connection(layer, ANNA, None, None)
         await connection.watch.user_changed(connection.scope)
         await looking.wait()
@@ -349,7 +349,7 @@ class TestMessages:
         async with watched(layer) as connection:
             await settle()
             answers.holds = holds
-            await layer.group_send(HERS, look_again_message(HERS))
+            await layer.group_send(HERS, revalidate_message(HERS))
             await settle()
             assert len(answers.asked) == 2
             assert connection.line.is_open == holds
@@ -526,14 +526,14 @@ class TestChecks:
     async def test_there_are_no_more_once_the_connection_is_closed(
         self, layer: GroupLayer, answers: Answers, monkeypatch: pytest.MonkeyPatch, who: str
     ) -> None:
-        def is_closed(watch: Watch) -> bool:
+        def is_closed(watch: LoginWatch) -> bool:
             closed = real_is_closed(watch)
             if closed:
                 noticed.set()
             return closed
 
-        noticed, real_is_closed = asyncio.Event(), Watch._is_closed
-        monkeypatch.setattr(Watch, "_is_closed", is_closed)
+        noticed, real_is_closed = asyncio.Event(), LoginWatch._is_closed
+        monkeypatch.setattr(LoginWatch, "_is_closed", is_closed)
         layer.group_expiry = 0.004  # type: ignore[attr-defined] # most layers have it
         async with watched(layer, every=0.001) as connection:
             await answers.arrived.wait()
@@ -600,7 +600,7 @@ class TestOwnLogout:
     async def test_a_handler_does_not_put_it_off_for_ever(
         self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_watch, "_LAST_WORDS", 0.001)
+        monkeypatch.setattr(login_watch, "_LAST_WORDS", 0.001)
         async with watched(layer) as connection:
             await connection.change(AnonymousUser())
             assert await connection.line.closed() == OVER
@@ -622,7 +622,7 @@ class TestOwnLogout:
 class TestOutages:
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_outages, "_FIRST_DELAY", 0.0)
+        monkeypatch.setattr(layer_reachability, "_FIRST_DELAY", 0.0)
 
     async def test_an_outage_is_one_line_for_all(
         self, layer: GroupLayer, answers: Answers, caplog: pytest.LogCaptureFixture
@@ -651,22 +651,22 @@ class TestOutages:
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def works(one: Connectedness) -> None:
-            was_cut_off = one in _outages._cut_off
+        def works(one: LayerReachability) -> None:
+            was_cut_off = one in layer_reachability._cut_off
             real_works(one)
             if was_cut_off:
                 recovered.set()
 
-        recovered, real_works = asyncio.Event(), Connectedness.works
-        monkeypatch.setattr(Connectedness, "works", works)
-        monkeypatch.setattr(_outages, "_STEADY", 0.001)
+        recovered, real_works = asyncio.Event(), LayerReachability.works
+        monkeypatch.setattr(LayerReachability, "works", works)
+        monkeypatch.setattr(layer_reachability, "_STEADY", 0.001)
         caplog.set_level(logging.INFO, "django.channels.auth")
         async with watched(layer):
             for number in (1, 2):
                 recovered.clear()
                 layer.faults["receive"] = OSError("no server")
                 await layer.group_send(HERS, {"type": "wakes.it"})
-                await layer.until(lambda: bool(_outages._cut_off))
+                await layer.until(lambda: bool(layer_reachability._cut_off))
                 layer.faults.clear()
                 # Nothing comes over the layer, which works again.
                 await recovered.wait()
@@ -679,8 +679,8 @@ class TestOutages:
             layer.faults["receive"] = OSError("no server")
             await layer.group_send(HERS, {"type": "wakes.it"})
             assert await connection.line.closed() == OVER
-            assert connection.watch._connectedness in _outages._cut_off
-        assert not _outages._cut_off
+            assert connection.watch._connectedness in layer_reachability._cut_off
+        assert not layer_reachability._cut_off
 
     async def test_the_membership_comes_first(self, layer: GroupLayer, answers: Answers) -> None:
         async with watched(layer):

@@ -21,7 +21,7 @@ from django.db import connections
 
 __all__ = [
     "INTERRUPTED",
-    "ConnectedSession",
+    "ConnectionSession",
     "SessionGone",
     "keeps_data_in_cookie",
     "merge",
@@ -38,7 +38,7 @@ INTERRUPTED: Final = (
 _LOAD_SECONDS: Final = 10
 
 
-def session_class() -> type["ConnectedSession"]:
+def session_class() -> type["ConnectionSession"]:
     """Return the session class of the setting `SESSION_ENGINE`, fit for a connection.
 
     It is a subclass of the engine's own, which keeps everything else as it is.
@@ -47,10 +47,10 @@ def session_class() -> type["ConnectedSession"]:
 
 
 @lru_cache(maxsize=8)
-def _connected(engine: type[SessionBase]) -> type["ConnectedSession"]:
+def _connected(engine: type[SessionBase]) -> type["ConnectionSession"]:
     # The qualified name is a part of the salt that Django signs session data with.
     names = {"__module__": engine.__module__, "__qualname__": engine.__qualname__}
-    return type(engine.__name__, (ConnectedSession, engine), names)
+    return type(engine.__name__, (ConnectionSession, engine), names)
 
 
 def keeps_data_in_cookie(session: SessionBase) -> bool:
@@ -95,7 +95,7 @@ class SessionGone(UpdateError, SessionInterrupted, SuspiciousOperation):
     """
 
 
-class ConnectedSession(SessionBase):
+class ConnectionSession(SessionBase):
     """A session as an open connection needs it, mixed into an engine's class.
 
     A request lasts milliseconds, and Django saves its session as a whole. A connection lasts

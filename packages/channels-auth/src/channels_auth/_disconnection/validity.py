@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
-from channels_auth._backends import is_natively_async
+from channels_auth._async_backends import is_natively_async
 from channels_core.db import aclose_old_connections, database_sync_to_async
 
 __all__ = ["login_holds"]

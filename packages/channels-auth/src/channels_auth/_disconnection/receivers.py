@@ -13,17 +13,17 @@ from django.core.signals import request_finished
 from django.db import router
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
-from channels_auth._addresses import (
+from channels_auth._disconnection.announcements import after_commit, announce, announce_soon
+from channels_auth._disconnection.messages import (
     UNAUTHORIZED,
     disconnect_message,
-    look_again_message,
     password_digest,
+    revalidate_message,
     session_digest,
     session_group,
     user_group,
 )
-from channels_auth._announce import after_commit, announce, announce_soon
-from channels_auth._store import keeps_data_in_cookie
+from channels_auth._sessions.engine import keeps_data_in_cookie
 from channels_core.typing import Message
 
 __all__ = ["connect_receivers"]
@@ -33,7 +33,7 @@ __all__ = ["connect_receivers"]
 _KNOWN: Final = "_channels_auth_known"
 
 # The groups of users who have logged out, but for the flush of the session.
-_not_flushed: Final[set[str]] = set()
+_waiting_for_flush: Final[set[str]] = set()
 
 
 def connect_receivers() -> None:
@@ -75,7 +75,7 @@ def _logged_in(*, request: Any, **kwargs: object) -> None:
     # Somebody logs in over another one: Django ends the session that the browser came with, and
     # tells nobody. Whose it was, only its sockets know.
     group = session_group(session_digest(key))
-    after_commit(_database_of(session), announce_soon, group, look_again_message(group))
+    after_commit(_database_of(session), announce_soon, group, revalidate_message(group))
 
 
 def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
@@ -89,7 +89,7 @@ def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
         announce_soon(group, disconnect_message(group, UNAUTHORIZED))
     elif session.session_key is None:
         # The request brought a token, and no session. Or the session was flushed already.
-        after_commit(_database_of(session), announce_soon, group, look_again_message(group))
+        after_commit(_database_of(session), announce_soon, group, revalidate_message(group))
     else:
         # In a cookie the key is the content: it changes with it, and other sockets have another.
         key = None if keeps_data_in_cookie(session) else session.session_key
@@ -115,7 +115,7 @@ def _when_flushed(session: Any, group: str, message: Message) -> None:
         for name in ("flush", "aflush"):
             with contextlib.suppress(AttributeError):
                 delattr(session, name)
-        _not_flushed.discard(group)
+        _waiting_for_flush.discard(group)
         # Much later it may be another session.
         return bool(session.session_key == key)
 
@@ -132,15 +132,15 @@ def _when_flushed(session: Any, group: str, message: Message) -> None:
             await announce(group, message)
 
     session.flush, session.aflush = flush_and_tell, aflush_and_tell
-    _not_flushed.add(group)
+    _waiting_for_flush.add(group)
 
 
 def _request_finished(**kwargs: object) -> None:
     # Somebody has sent `user_logged_out` by himself, and ended by other means what he has ended.
-    while _not_flushed:
+    while _waiting_for_flush:
         with contextlib.suppress(KeyError):  # another thread was quicker
-            group = _not_flushed.pop()
-            announce_soon(group, look_again_message(group))
+            group = _waiting_for_flush.pop()
+            announce_soon(group, revalidate_message(group))
 
 
 # The user model
@@ -199,7 +199,7 @@ def _news(
         return
     if inactive:
         # Some authentication backends let such users in.
-        yield look_again_message(group)
+        yield revalidate_message(group)
     if "password" in changed:
         yield disconnect_message(group, UNAUTHORIZED, unless=password_digest(instance))
 

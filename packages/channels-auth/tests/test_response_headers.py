@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from channels_auth._session_cookie import delete_session_cookie, set_session_cookie
+from channels_auth._sessions.response_headers import delete_session_cookie, set_session_cookie
 
 
 @pytest.fixture(autouse=True)

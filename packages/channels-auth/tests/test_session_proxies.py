@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from django.contrib.sessions.backends.base import SessionBase
 
-from channels_auth._kept_key import KeptKeySession, StrictSession
+from channels_auth._auth.session_proxies import SessionKeepingKey, SessionRefusingNewKey
 
 
 class Store(SessionBase):
@@ -24,7 +24,9 @@ class Store(SessionBase):
         self.done.append("aflush")
 
 
-@pytest.fixture(params=[KeptKeySession, lambda store: StrictSession(store, KeyError("no"))])
+@pytest.fixture(
+    params=[SessionKeepingKey, lambda store: SessionRefusingNewKey(store, KeyError("no"))]
+)
 def stand_in(request: pytest.FixtureRequest) -> Any:
     return request.param
 
@@ -44,7 +46,7 @@ async def test_all_else_is_the_sessions(stand_in: Any) -> None:
 
 async def test_a_kept_key_is_not_renewed() -> None:
     store = Store()
-    session = KeptKeySession(store)
+    session = SessionKeepingKey(store)
     session.cycle_key()
     await session.acycle_key()
     assert store.done == []
@@ -55,7 +57,7 @@ async def test_a_kept_key_is_not_renewed() -> None:
 
 async def test_a_strict_session_gives_up_nothing() -> None:
     store = Store()
-    session = StrictSession(store, PermissionError("the cookie"))
+    session = SessionRefusingNewKey(store, PermissionError("the cookie"))
     for call in (session.cycle_key, session.flush):
         with pytest.raises(PermissionError, match="the cookie"):
             call()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from channels_auth._first_message import run_accepted
+from channels_auth._tokens.early_accept import run_accepted
 from channels_core.exceptions import ConnectionStateError, RouteNotFound
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.routing import URLRouter

@@ -1,4 +1,4 @@
-"""Watch over one WebSocket: is it told over the channel layer that its login ended, it closes."""
+"""Close a WebSocket when the channel layer reports that its login has ended."""
 
 import asyncio
 import logging
@@ -6,16 +6,16 @@ from collections.abc import Coroutine, Iterable
 from inspect import isawaitable
 from typing import Any, Final
 
-from channels_auth._addresses import UNAUTHORIZED
-from channels_auth._gate import Gate, GateState
-from channels_auth._logins import Login, read_login
-from channels_auth._outages import Connectedness
-from channels_auth._periodic import Periodic
-from channels_auth._validity import login_holds
+from channels_auth._closable_websocket import ClosableWebsocket, WebsocketState
+from channels_auth._disconnection.layer_reachability import LayerReachability
+from channels_auth._disconnection.logins import Login, read_login
+from channels_auth._disconnection.messages import UNAUTHORIZED
+from channels_auth._disconnection.periodic import Periodic
+from channels_auth._disconnection.validity import login_holds
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Scope
 
-__all__ = ["Watch"]
+__all__ = ["LoginWatch"]
 
 logger = logging.getLogger("django.channels.auth")
 
@@ -34,7 +34,7 @@ _CLEANUP_TIMEOUT: Final = 10.0
 _LAST_WORDS: Final = 5.0
 
 
-class Watch:
+class LoginWatch:
     """Close a connection when its login ends.
 
     It has a channel of its own, in the group of the user and in that of the session. One task
@@ -42,7 +42,7 @@ class Watch:
     """
 
     def __init__(
-        self, layer: BaseChannelLayer, gate: Gate, *, revalidate_every: float | None
+        self, layer: BaseChannelLayer, gate: ClosableWebsocket, *, revalidate_every: float | None
     ) -> None:
         """Take what to watch; `user_changed` begins to.
 
@@ -62,7 +62,7 @@ class Watch:
         self._end_timer: asyncio.TimerHandle | None = None
         # Whether a look waits for the session to be saved.
         self._postponed = False
-        self._connectedness = Connectedness()
+        self._connectedness = LayerReachability()
         # Changes of the user and of the membership come one after the other.
         self._turn = asyncio.Lock()
         self._checks = Periodic(self._check, revalidate_every)
@@ -74,7 +74,7 @@ class Watch:
         self._renewals = Periodic(self._renew, min(expiry / 4, _RENEWAL))
 
     async def user_changed(self, scope: Scope) -> None:
-        """Watch over the login that the scope has now; called by `login` and `logout`, too.
+        """LoginWatch over the login that the scope has now; called by `login` and `logout`, too.
 
         If there is none any more, the connection closes when the present handler has ended.
 
@@ -103,18 +103,18 @@ class Watch:
         # What happened between the lookup of the user and the joining has told nobody here.
         self._checks.run_soon()
 
-    def look_every(self, seconds: float | None) -> None:
+    def revalidate_at_least_every(self, seconds: float | None) -> None:
         """Look at least that often whether the login still holds; None asks for nothing."""
-        self._checks.quicken(seconds)
+        self._checks.shorten_interval(seconds)
 
     async def send(self, message: Message) -> None:
         """Pass on what the application sends, through the gate."""
         await self._gate.send(message)
-        self._make_up()
+        self._run_postponed_check()
 
     def after_handler(self) -> Coroutine[Any, Any, None] | None:
         """Return what is to be awaited after a handler, or None; for `after_each_handler`."""
-        self._make_up()
+        self._run_postponed_check()
         return self._close() if self._ending else None
 
     async def stop(self) -> None:
@@ -198,22 +198,22 @@ class Watch:
 
     async def _check(self) -> None:
         login = self._login
-        if login is None or self._ending or self._is_closed() or self._postpone(login):
+        if login is None or self._ending or self._is_closed() or self._postpone_check(login):
             return
         try:
             holds = await login_holds(login.user, login.session)
         except Exception:
             logger.exception("Whether a login still holds could not be found out; asked again")
             return
-        if not holds and login is self._login and not self._postpone(login):
+        if not holds and login is self._login and not self._postpone_check(login):
             await self._end(login, UNAUTHORIZED)
 
-    def _postpone(self, login: Login) -> bool:
+    def _postpone_check(self, login: Login) -> bool:
         """Put a look off, and return True, if the session has yet to be saved."""
         self._postponed = login.is_ahead
         return self._postponed
 
-    def _make_up(self) -> None:
+    def _run_postponed_check(self) -> None:
         """Look at the login if that was postponed, and its session is saved now."""
         if self._postponed and (self._login is None or not self._login.is_ahead):
             self._postponed = False
@@ -221,7 +221,7 @@ class Watch:
 
     def _is_closed(self) -> bool:
         """Tell whether the connection is closed, which leaves nothing to look at or to renew."""
-        if self._gate.state is not GateState.CLOSED:
+        if self._gate.state is not WebsocketState.CLOSED:
             return False
         self._checks.stop()
         self._renewals.stop()

@@ -8,12 +8,12 @@ from django.test import override_settings
 from django.utils.functional import SimpleLazyObject
 
 from accounts.models import Guest, Member
-from channels_auth._addresses import (
+from channels_auth._disconnection.messages import (
     disconnect_message,
     key_group,
-    look_again_message,
     password_digest,
     require_layer,
+    revalidate_message,
     session_digest,
     session_group,
     user_group,
@@ -82,7 +82,7 @@ def test_a_message_holds_no_session_key() -> None:
 
 
 def test_a_message_to_look_again_is_another_one() -> None:
-    assert look_again_message("g")["type"] != disconnect_message("g", 4401)["type"]
+    assert revalidate_message("g")["type"] != disconnect_message("g", 4401)["type"]
 
 
 def test_a_session_has_a_group_too() -> None:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from channels_core.typing import Scope
 
-__all__ = ["scope_request"]
+__all__ = ["request_from_scope"]
 
 # A WebSocket's schemes, as Django knows them: `is_secure()` and absolute addresses depend on it.
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
@@ -17,7 +17,7 @@ _SCHEMES: Final = {"ws": "http", "wss": "https"}
 _OF_THE_BODY: Final = frozenset({b"content-type", b"content-length"})
 
 
-def scope_request(scope: Scope, session: Any, user: Any = None) -> HttpRequest:
+def request_from_scope(scope: Scope, session: Any, user: Any = None) -> HttpRequest:
     """Build a request over a connection's scope.
 
     It has what receivers of Django's signals look at: path, headers, cookies, the client's address,

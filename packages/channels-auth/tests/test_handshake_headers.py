@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from channels_auth._headers import is_failure, sends_headers, vary_on_cookie
+from channels_auth._sessions.handshake_headers import (
+    is_failure,
+    server_sends_headers,
+    vary_on_cookie,
+)
 from channels_core.typing import Message, Send
 
 
@@ -61,7 +65,7 @@ def of(package: str) -> Send:
     ],
 )
 def test_which_connections_get_the_headers_of_an_acceptance(scope: Any, answer: bool) -> None:
-    assert sends_headers(scope, unknown) is answer
+    assert server_sends_headers(scope, unknown) is answer
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_a_server_is_known_by_its_send(send: Any, answer: bool, wrappers: int) -
     for _ in range(wrappers):
         send = _wrapped(send)
     scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
-    assert sends_headers(scope, send) is (answer and wrappers < 20)
+    assert server_sends_headers(scope, send) is (answer and wrappers < 20)
 
 
 def _wrapped(send: Send) -> Send:
@@ -96,7 +100,7 @@ async def test_a_server_is_known_by_the_task_that_it_starts(package: str, answer
     """Whatever middleware in between has done to `send`."""
     scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
 
-    names: dict[str, Any] = {"__name__": f"{package}.task_group", "look": sends_headers}
+    names: dict[str, Any] = {"__name__": f"{package}.task_group", "look": server_sends_headers}
     names |= {"scope": scope, "unknown": unknown}
     exec("async def serve():\n    return look(scope, unknown)", names)
     assert await asyncio.create_task(names["serve"]()) is answer

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from channels_auth import _outages
-from channels_auth._outages import Connectedness
+from channels_auth._disconnection import layer_reachability
+from channels_auth._disconnection.layer_reachability import LayerReachability
 
 ERROR = OSError("no server")
 
@@ -14,7 +14,7 @@ ERROR = OSError("no server")
 def _levels(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.INFO, "django.channels.auth")
     yield
-    assert not _outages._cut_off
+    assert not layer_reachability._cut_off
 
 
 def levels(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -22,7 +22,7 @@ def levels(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_an_outage_is_one_line_for_all_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    one, other = Connectedness(), Connectedness()
+    one, other = LayerReachability(), LayerReachability()
     for each in (one, other, one):
         each.fails(ERROR)
     assert levels(caplog) == ["ERROR"]
@@ -36,14 +36,14 @@ def test_an_outage_is_one_line_for_all_and_so_is_its_end(caplog: pytest.LogCaptu
 
 
 def test_one_socket_is_cut_off_no_more_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
-    one = Connectedness()
+    one = LayerReachability()
     one.fails(ERROR)
     one.ends()
     assert levels(caplog) == ["ERROR"]
 
 
 def test_the_waits_grow_and_begin_anew_after_a_success() -> None:
-    one = Connectedness()
+    one = LayerReachability()
     assert [one.fails(ERROR) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
     one.works()
     assert one.fails(ERROR) == 0.5
@@ -57,9 +57,9 @@ async def test_a_try_that_does_not_fail_is_a_success_after_a_while(
         works()
         recovered.set()
 
-    monkeypatch.setattr(_outages, "_STEADY", 0.001)
+    monkeypatch.setattr(layer_reachability, "_STEADY", 0.001)
     recovered = asyncio.Event()
-    one = Connectedness()
+    one = LayerReachability()
     works = one.works
     monkeypatch.setattr(one, "works", note)
     one.fails(ERROR)
@@ -71,7 +71,7 @@ async def test_a_try_that_does_not_fail_is_a_success_after_a_while(
 
 
 async def test_a_socket_that_ends_waits_no_longer(caplog: pytest.LogCaptureFixture) -> None:
-    one = Connectedness()
+    one = LayerReachability()
     one.fails(ERROR)
     one.seems_to_work()
     one.ends()
@@ -80,7 +80,7 @@ async def test_a_socket_that_ends_waits_no_longer(caplog: pytest.LogCaptureFixtu
 
 
 async def test_one_that_fails_is_none(caplog: pytest.LogCaptureFixture) -> None:
-    one = Connectedness()
+    one = LayerReachability()
     one.fails(ERROR)
     one.seems_to_work()
     timer = one._timer

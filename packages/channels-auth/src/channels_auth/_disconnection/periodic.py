@@ -39,7 +39,7 @@ class Periodic:
         delay = self._every * random.uniform(0.9, 1)  # noqa: S311 - nobody gains from a guess
         self._timer = asyncio.get_running_loop().call_later(delay, self.run_soon)
 
-    def quicken(self, every: float | None) -> None:
+    def shorten_interval(self, every: float | None) -> None:
         """Call it at least that often from the next call on; None asks for nothing."""
         if every is not None and (self._every is None or every < self._every):
             self._every = every

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from channels_auth._gate import Gate, GateState
+from channels_auth._closable_websocket import ClosableWebsocket, WebsocketState
 from channels_core.typing import Message
 from servers import DENIAL, websocket
 
@@ -17,16 +17,16 @@ class Sent(list[Message]):
 
 async def test_it_passes_on_what_the_application_sends() -> None:
     sent = Sent()
-    gate = Gate(websocket(), sent.send)
+    gate = ClosableWebsocket(websocket(), sent.send)
     states = [gate.state]
     for message in (ACCEPT, FRAME, {"type": "websocket.close"}):
         await gate.send(message)
         states.append(gate.state)
     assert states == [
-        GateState.CONNECTING,
-        GateState.OPEN,
-        GateState.OPEN,
-        GateState.CLOSED,
+        WebsocketState.CONNECTING,
+        WebsocketState.OPEN,
+        WebsocketState.OPEN,
+        WebsocketState.CLOSED,
     ]
     await gate.close(4401)
     assert sent == [ACCEPT, FRAME, {"type": "websocket.close"}]
@@ -35,7 +35,7 @@ async def test_it_passes_on_what_the_application_sends() -> None:
 
 async def test_it_closes_an_open_connection_once_and_drops_the_rest() -> None:
     sent = Sent()
-    gate = Gate(websocket(), sent.send)
+    gate = ClosableWebsocket(websocket(), sent.send)
     await gate.send(ACCEPT)
     await gate.close(4401, "over")
     await gate.close(4402)
@@ -47,11 +47,11 @@ async def test_it_closes_an_open_connection_once_and_drops_the_rest() -> None:
 
 async def test_it_refuses_a_handshake() -> None:
     sent = Sent()
-    await Gate(websocket(), sent.send).close(4401, "over")
+    await ClosableWebsocket(websocket(), sent.send).close(4401, "over")
     assert sent == [{"type": "websocket.close", "code": 4401, "reason": "over"}]
 
     sent = Sent()
-    gate = Gate(websocket(extensions=DENIAL), sent.send)
+    gate = ClosableWebsocket(websocket(extensions=DENIAL), sent.send)
     await gate.close(4401, "over")
     await gate.send(ACCEPT)
     assert [message.get("status") for message in sent] == [401, None]
@@ -59,7 +59,7 @@ async def test_it_refuses_a_handshake() -> None:
     assert sent[1]["body"] == b"over"
 
     sent = Sent()
-    await Gate(websocket(extensions=DENIAL), sent.send).close(4403, "no", status=403)
+    await ClosableWebsocket(websocket(extensions=DENIAL), sent.send).close(4403, "no", status=403)
     assert b"www-authenticate" not in dict(sent[0]["headers"])
 
 
@@ -69,7 +69,7 @@ async def test_it_refuses_a_handshake() -> None:
 )
 async def test_a_handshake_that_the_application_refused_is_not_refused_again(message: Any) -> None:
     sent = Sent()
-    gate = Gate(websocket(), sent.send)
+    gate = ClosableWebsocket(websocket(), sent.send)
     await gate.send(message)
     await gate.close(4401)
     assert sent == [message]
@@ -79,9 +79,9 @@ async def test_a_client_that_has_left_needs_no_close() -> None:
     async def send(message: Message) -> None:
         raise ConnectionResetError
 
-    gate = Gate(websocket(), send)
+    gate = ClosableWebsocket(websocket(), send)
     await gate.close(4401)
-    assert gate.state is GateState.CLOSED
+    assert gate.state is WebsocketState.CLOSED
 
 
 async def test_what_the_application_sends_to_nobody_is_its_own_affair() -> None:
@@ -89,4 +89,4 @@ async def test_what_the_application_sends_to_nobody_is_its_own_affair() -> None:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await Gate(websocket(), send).send(ACCEPT)
+        await ClosableWebsocket(websocket(), send).send(ACCEPT)

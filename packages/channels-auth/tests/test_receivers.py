@@ -21,16 +21,16 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
-from channels_auth._addresses import (
+from channels_auth._disconnection.messages import (
     disconnect_message,
-    look_again_message,
     password_digest,
+    revalidate_message,
     session_digest,
     session_group,
     user_group,
 )
-from channels_auth._signals import connect_receivers
-from channels_auth._store import session_class
+from channels_auth._disconnection.receivers import connect_receivers
+from channels_auth._sessions.engine import session_class
 from channels_core.layers import channel_layers
 from channels_core.typing import Message
 from layers import GroupLayer
@@ -96,7 +96,7 @@ def unless_it_is(user: Any) -> list[tuple[str, Message]]:
 
 def to_look_again(user: Any) -> list[tuple[str, Message]]:
     group = user_group(user)
-    return [(group, look_again_message(group))]
+    return [(group, revalidate_message(group))]
 
 
 def for_session(user: Any, key: str | None) -> list[tuple[str, Message]]:
@@ -274,7 +274,7 @@ class TestLogin:
             self.log_in(ben, key)
             assert layer.sent == []
         group = session_group(session_digest(key))
-        assert layer.sent == [(group, look_again_message(group))]
+        assert layer.sent == [(group, revalidate_message(group))]
 
     def test_they_do_when_it_is_gone(self, layer: Reached, user: Any) -> None:
         engine = "django.contrib.sessions.backends.cache"

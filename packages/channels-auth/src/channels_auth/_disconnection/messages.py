@@ -9,13 +9,13 @@ from channels_core.typing import Message
 
 __all__ = [
     "DISCONNECT",
-    "LOOK_AGAIN",
+    "REVALIDATE",
     "UNAUTHORIZED",
     "disconnect_message",
     "key_group",
-    "look_again_message",
     "password_digest",
     "require_layer",
+    "revalidate_message",
     "session_digest",
     "session_group",
     "user_group",
@@ -26,7 +26,7 @@ UNAUTHORIZED: Final = 4401
 
 #: The types of the messages to sockets.
 DISCONNECT: Final = "auth.disconnect"
-LOOK_AGAIN: Final = "auth.look_again"
+REVALIDATE: Final = "auth.revalidate"
 
 
 def user_group(user: Any) -> str:
@@ -130,9 +130,9 @@ def disconnect_message(
     return {"type": DISCONNECT, "group": group, "code": code, "session": session, "unless": unless}
 
 
-def look_again_message(group: str) -> Message:
+def revalidate_message(group: str) -> Message:
     """Build the message that has sockets of a user, or of a session, look at their login again."""
-    return {"type": LOOK_AGAIN, "group": group}
+    return {"type": REVALIDATE, "group": group}
 
 
 def require_layer(what: str) -> BaseChannelLayer:

@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from channels_core.forks import call_in_children
 
-__all__ = ["Connectedness"]
+__all__ = ["LayerReachability"]
 
 logger = logging.getLogger("django.channels.auth")
 
@@ -19,11 +19,11 @@ _LONGEST_DELAY: Final = 30.0
 _STEADY: Final = 5.0
 
 # Whose layer fails at present.
-_cut_off: "WeakSet[Connectedness]" = WeakSet()
+_cut_off: "WeakSet[LayerReachability]" = WeakSet()
 call_in_children(_cut_off.clear)
 
 
-class Connectedness:
+class LayerReachability:
     """Whether one socket hears of its layer."""
 
     def __init__(self) -> None:

@@ -16,8 +16,13 @@ from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_auth import _store
-from channels_auth._store import ConnectedSession, keeps_data_in_cookie, merge, session_class
+from channels_auth._sessions import engine as session_engine
+from channels_auth._sessions.engine import (
+    ConnectionSession,
+    keeps_data_in_cookie,
+    merge,
+    session_class,
+)
 
 ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 
@@ -105,7 +110,7 @@ class TestBeforeTheHeaders:
             session.save()
 
 
-def late(key: str | None) -> ConnectedSession:
+def late(key: str | None) -> ConnectionSession:
     session = session_class()(key)
     session.get("a")
     session.end_of_headers()
@@ -268,7 +273,7 @@ class TestWithoutAwait:
         free, done = threading.Event(), threading.Event()
         use(settings, "db")
         monkeypatch.setattr(db.SessionStore, "load", load)
-        monkeypatch.setattr(_store, "_LOAD_SECONDS", 0.01)
+        monkeypatch.setattr(session_engine, "_LOAD_SECONDS", 0.01)
         try:
             with pytest.raises(SynchronousOnlyOperation, match=r"await session.aget\(key\)"):
                 session_class()("a" * 32)["a"]
@@ -325,7 +330,7 @@ def test_any_engine_may_stand_below() -> None:
             self._session_key = "the only one"
             Own.kept = dict(self._session)  # type: ignore[attr-defined] # private there
 
-    session = _store._connected(Own)()
+    session = session_engine._connected(Own)()
     session["a"] = 1
     session.save()
     session.end_of_headers()
@@ -428,5 +433,5 @@ async def test_programs_that_allow_queries_there_have_them_there(
     use(settings, "db")
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     monkeypatch.setattr(db.SessionStore, "load", load)
-    monkeypatch.setattr(_store, "copy", Mock(deepcopy=dict))
+    monkeypatch.setattr(session_engine, "copy", Mock(deepcopy=dict))
     assert session_class()("a" * 32)["thread"] is threading.current_thread()

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from channels_core.typing import Message, Scope, Send
 
-__all__ = ["WITH_HEADERS", "is_failure", "sends_headers", "vary_on_cookie"]
+__all__ = ["WITH_HEADERS", "is_failure", "server_sends_headers", "vary_on_cookie"]
 
 #: The messages with the headers of a response.
 WITH_HEADERS: Final = ["http.response.start", "websocket.accept", "websocket.http.response.start"]
@@ -19,7 +19,7 @@ _SENDING: Final = frozenset({"uvicorn", "hypercorn", "asgiref", "asyncio", "chan
 _WRAPPERS: Final = 20
 
 
-def sends_headers(scope: Scope, send: Send) -> bool:
+def server_sends_headers(scope: Scope, send: Send) -> bool:
     """Return whether the server sends the headers of an accepted handshake.
 
     A version of the specification does not answer that: Granian says 2.3 and drops the headers.

@@ -8,7 +8,7 @@ from django.contrib.auth.backends import (
     RemoteUserBackend,
 )
 
-from channels_auth._backends import is_natively_async
+from channels_auth._async_backends import is_natively_async
 
 
 class Asynchronous(BaseBackend):

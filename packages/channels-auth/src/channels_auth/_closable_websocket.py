@@ -8,7 +8,7 @@ from channels_auth._challenges import challenge_headers
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Scope, Send
 
-__all__ = ["Gate", "GateState"]
+__all__ = ["ClosableWebsocket", "WebsocketState"]
 
 logger = logging.getLogger("django.channels.auth")
 
@@ -17,7 +17,7 @@ _ANSWERS: Final = frozenset(
 )
 
 
-class GateState(enum.Enum):
+class WebsocketState(enum.Enum):
     """The stations of a connection, as far as the way out goes."""
 
     CONNECTING = "connecting"
@@ -26,7 +26,7 @@ class GateState(enum.Enum):
     CLOSED = "closed"
 
 
-class Gate:
+class ClosableWebsocket:
     """Pass on what an application sends, until it is closed from outside.
 
     Afterwards the application goes on until the server tells it that the connection has ended;
@@ -44,7 +44,7 @@ class Gate:
             scope: The scope of a WebSocket; its extensions tell how it can be refused.
             send: ASGI send.
         """
-        self.state = GateState.CONNECTING
+        self.state = WebsocketState.CONNECTING
         self.closed_from_outside = False
         self._scope = scope
         self._send = send
@@ -65,7 +65,7 @@ class Gate:
         """Take note of what the application sends."""
         if message_type in _ANSWERS:
             accepts = message_type == "websocket.accept"
-            self.state = GateState.OPEN if accepts else GateState.CLOSED
+            self.state = WebsocketState.OPEN if accepts else WebsocketState.CLOSED
 
     async def close(self, code: int, reason: str = "", status: int = 401) -> None:
         """Close the connection, or refuse its handshake; nothing if it is closed already.
@@ -75,16 +75,16 @@ class Gate:
             reason: Close reason, 123 bytes of UTF-8 at most.
             status: HTTP status that refuses a handshake, where the server offers that.
         """
-        if self.state is GateState.CLOSED:
+        if self.state is WebsocketState.CLOSED:
             return
-        if self.state is GateState.CONNECTING:
+        if self.state is WebsocketState.CONNECTING:
             headers = challenge_headers(self._scope) if status == 401 else None
             messages = refusal(
                 self._scope, status, headers=headers, body=reason, code=code, reason=reason
             )
         else:
             messages = [{"type": "websocket.close", "code": code, "reason": reason}]
-        self.state = GateState.CLOSED
+        self.state = WebsocketState.CLOSED
         self.closed_from_outside = True
         try:
             for message in messages:
