@@ -1,7 +1,19 @@
-"""Settings of every test in this package."""
+"""Settings and fixtures of the tests in this package."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
-# No limit of time: a machine under load cannot keep one.
+from layers import GroupLayer, default_layer
+
+# No time limit: a loaded machine may exceed any.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture
+def layer() -> Iterator[GroupLayer]:
+    """Provide the channel layer `default`, which has groups."""
+    with default_layer(GroupLayer()) as layer:
+        yield layer

@@ -17,7 +17,7 @@ _QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 # Its own user on Debian, since it refuses to run as root.
 _USER = "postgres"
 
-# A net, for a machine under load.
+# A safety net, for a loaded machine.
 SECONDS = 120
 
 

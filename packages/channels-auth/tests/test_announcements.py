@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -10,19 +10,11 @@ from django.test import override_settings
 
 from channels_auth._disconnection import announcements
 from channels_auth._disconnection.announcements import after_commit, announce, announce_soon
-from channels_core.layers import BaseChannelLayer, channel_layers
+from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message
-from layers import GroupLayer
+from layers import GroupLayer, default_layer
 
 MESSAGE = {"type": "auth.disconnect"}
-
-
-@pytest.fixture
-def layer() -> Iterator[GroupLayer]:
-    layer = GroupLayer()
-    channel_layers.set("default", layer)
-    yield layer
-    channel_layers.set("default", None)
 
 
 class TestAnnouncing:
@@ -34,7 +26,7 @@ class TestAnnouncing:
         announce_soon("g", MESSAGE)
         assert layer.sent == [("g", MESSAGE)]
 
-    async def test_a_thread_beside_a_loop_too(self, layer: GroupLayer) -> None:
+    async def test_a_thread_beside_a_loop_has_sent_as_well(self, layer: GroupLayer) -> None:
         await sync_to_async(announce_soon, thread_sensitive=False)("g", MESSAGE)
         assert layer.sent == [("g", MESSAGE)]
 
@@ -51,10 +43,10 @@ class TestAnnouncing:
         await announce("g", MESSAGE)
         [record] = caplog.records
         assert record.name == "django.channels.auth"
-        assert "could not be told" in record.getMessage()
+        assert "could not be announced" in record.getMessage()
 
     @pytest.mark.parametrize("colour", [announce_soon, async_to_sync(announce)])
-    def test_a_layer_that_hangs_holds_up_nothing(
+    def test_a_hanging_layer_is_given_up(
         self,
         layer: GroupLayer,
         monkeypatch: pytest.MonkeyPatch,
@@ -68,23 +60,22 @@ class TestAnnouncing:
         monkeypatch.setattr(layer, "group_send", hang)
         colour("g", MESSAGE)
         [record] = caplog.records
-        assert "could not be told" in record.getMessage()
+        assert "could not be announced" in record.getMessage()
 
     @override_settings(CHANNEL_LAYERS={"default": {"BACKEND": "no.such.Layer"}})
-    async def test_a_layer_that_cannot_be_made_too(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_layer_that_cannot_be_created_is_logged(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         await announce("g", MESSAGE)
         assert len(caplog.records) == 1
 
-    async def test_a_site_without_layer_or_groups_has_no_use_for_it(
+    async def test_without_a_layer_or_groups_nothing_is_logged(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
         await announce("g", MESSAGE)
-        channel_layers.set("default", BaseChannelLayer())
-        try:
+        with default_layer(BaseChannelLayer()):
             await announce("g", MESSAGE)
-        finally:
-            channel_layers.set("default", None)
         assert [record for record in caplog.records if "channels" in record.name] == []
 
 
@@ -115,7 +106,7 @@ class TestAfterCommit:
         assert done == [1]
 
 
-def test_what_is_in_no_database_opens_none() -> None:
+def test_without_a_database_no_connection_is_opened() -> None:
     done: list[int] = []
     thread = threading.Thread(target=lambda: after_commit(None, done.append, 1))
     thread.start()

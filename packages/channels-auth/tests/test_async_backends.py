@@ -62,5 +62,5 @@ class Without:
         (Without, False),
     ],
 )
-def test_the_more_special_way_is_meant(backend: Any, native: bool) -> None:
+def test_the_method_of_the_most_derived_class_decides(backend: Any, native: bool) -> None:
     assert is_natively_async(backend()) is native

@@ -84,7 +84,7 @@ async def test_a_client_that_has_left_needs_no_close() -> None:
     assert gate.state is WebsocketState.CLOSED
 
 
-async def test_what_the_application_sends_to_nobody_is_its_own_affair() -> None:
+async def test_an_error_of_send_reaches_the_application() -> None:
     async def send(message: Message) -> None:
         raise ConnectionResetError
 

@@ -14,7 +14,7 @@ from channels_core.typing import ASGIApplication, Message, Receive, Scope, Send
 async def run(
     application: ASGIApplication, *messages: Message, fault: Exception | None = None, **scope: Any
 ) -> tuple[list[Message], list[Message]]:
-    """Return what was sent, and the accepts that were not."""
+    """Return the messages that were sent, and the accepts that were not."""
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     for message in messages:
         inbox.put_nowait(message)
@@ -45,16 +45,16 @@ BODY = {"type": "websocket.http.response.body", "body": b"no"}
 
 
 class TestAccept:
-    async def test_it_is_not_sent_and_all_else_is(self) -> None:
+    async def test_it_is_not_sent_and_later_messages_are(self) -> None:
         frame = {"type": "websocket.send", "text": "a"}
         close = {"type": "websocket.close", "code": 4000}
         assert await run(sending(ACCEPT, frame, close)) == ([frame, close], [ACCEPT])
 
-    async def test_a_second_one_is_for_the_server_to_judge(self) -> None:
+    async def test_a_second_accept_is_passed_to_the_server(self) -> None:
         assert await run(sending(ACCEPT, ACCEPT)) == ([ACCEPT], [ACCEPT])
         assert await run(sending(ACCEPT, BODY)) == ([BODY], [ACCEPT])
 
-    async def test_a_frame_before_it_is_an_error_and_does_not_get_out(self) -> None:
+    async def test_a_frame_before_it_is_an_error_and_not_sent(self) -> None:
         async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
             with pytest.raises(ConnectionStateError, match="before the application has accepted"):
                 await send({"type": "websocket.send", "text": "secret"})
@@ -130,7 +130,9 @@ class TestRefusal:
 
 
 class TestRoutes:
-    async def test_a_path_without_one_is_a_close(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_path_without_a_route_is_a_close(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         caplog.set_level(logging.DEBUG, "django.channels")
         sent, _ = await run(URLRouter([]))
         assert sent == [{"type": "websocket.close", "code": 4404}]

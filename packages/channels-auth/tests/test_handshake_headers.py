@@ -5,36 +5,8 @@ from typing import Any
 
 import pytest
 
-from channels_auth._sessions.handshake_headers import (
-    is_failure,
-    server_sends_headers,
-    vary_on_cookie,
-)
+from channels_auth._sessions.handshake_headers import server_sends_headers
 from channels_core.typing import Message, Send
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ([], [b"Cookie"]),
-        ([b"Accept"], [b"Accept, Cookie"]),
-        ([b"Accept, , COOKIE"], [b"Accept, COOKIE"]),
-        ([b"Accept", b"Origin"], [b"Accept, Origin, Cookie"]),
-        ([b"Accept, *"], [b"*"]),
-    ],
-)
-def test_caches_keep_responses_to_different_cookies_apart(
-    before: list[bytes], after: list[bytes]
-) -> None:
-    headers = [(b"x", b"y"), *((b"Vary", value) for value in before)]
-    name = b"Vary" if before else b"vary"
-    assert vary_on_cookie(headers) == [(b"x", b"y"), *((name, value) for value in after)]
-
-
-def test_the_vary_of_the_program_keeps_its_place() -> None:
-    headers: list[Any] = [(b"Vary", b"Accept"), [b"X", b"y"], (b"vary", b"Origin")]
-    assert vary_on_cookie(headers) == [(b"Vary", b"Accept, Origin, Cookie"), [b"X", b"y"]]
-
 
 NEW = {"version": "3.0", "spec_version": "2.3"}
 ADDRESS = {"client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 80)}
@@ -44,7 +16,7 @@ async def unknown(message: Message) -> None: ...
 
 
 def of(package: str) -> Send:
-    """Return what a server of that name would give as `send`."""
+    """Return a `send` from a server of that name."""
     function = FunctionType(unknown.__code__, {"__name__": f"{package}.protocols"})
     assert function.__module__ == f"{package}.protocols"
     return function
@@ -81,7 +53,7 @@ def test_which_connections_get_the_headers_of_an_acceptance(scope: Any, answer: 
     ],
 )
 @pytest.mark.parametrize("wrappers", [0, 1, 5, 30])
-def test_a_server_is_known_by_its_send(send: Any, answer: bool, wrappers: int) -> None:
+def test_a_server_is_recognised_by_its_send(send: Any, answer: bool, wrappers: int) -> None:
     for _ in range(wrappers):
         send = _wrapped(send)
     scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
@@ -96,7 +68,9 @@ def _wrapped(send: Send) -> Send:
 
 
 @pytest.mark.parametrize(("package", "answer"), [("hypercorn", True), ("granian", False)])
-async def test_a_server_is_known_by_the_task_that_it_starts(package: str, answer: bool) -> None:
+async def test_a_server_is_recognised_by_the_task_that_it_starts(
+    package: str, answer: bool
+) -> None:
     """Whatever middleware in between has done to `send`."""
     scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
 
@@ -104,9 +78,3 @@ async def test_a_server_is_known_by_the_task_that_it_starts(package: str, answer
     names |= {"scope": scope, "unknown": unknown}
     exec("async def serve():\n    return look(scope, unknown)", names)
     assert await asyncio.create_task(names["serve"]()) is answer
-
-
-def test_what_is_a_failure() -> None:
-    assert is_failure({"type": "http.response.start", "status": 500})
-    assert not is_failure({"type": "http.response.start", "status": 404})
-    assert not is_failure({"type": "websocket.accept"})

@@ -14,43 +14,43 @@ ERROR = OSError("no server")
 def _levels(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.INFO, "django.channels.auth")
     yield
-    assert not layer_reachability._cut_off
+    assert not layer_reachability._unreachable
 
 
 def levels(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.levelname for record in caplog.records]
 
 
-def test_an_outage_is_one_line_for_all_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_and_its_end_are_one_line_each(caplog: pytest.LogCaptureFixture) -> None:
     one, other = LayerReachability(), LayerReachability()
     for each in (one, other, one):
-        each.fails(ERROR)
+        each.failed(ERROR)
     assert levels(caplog) == ["ERROR"]
     assert "OSError('no server')" in caplog.messages[0]
     for each in (one, one, other, other):
         assert levels(caplog) == ["ERROR"]
-        each.works()
+        each.recovered()
         if each is other:
             break
     assert levels(caplog) == ["ERROR", "INFO"]
 
 
-def test_one_socket_is_cut_off_no_more_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_socket_that_ends_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
     one = LayerReachability()
-    one.fails(ERROR)
-    one.ends()
+    one.failed(ERROR)
+    one.ended()
     assert levels(caplog) == ["ERROR"]
 
 
-def test_the_waits_grow_and_begin_anew_after_a_success() -> None:
+def test_the_delays_grow_and_are_reset_by_a_success() -> None:
     one = LayerReachability()
-    assert [one.fails(ERROR) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
-    one.works()
-    assert one.fails(ERROR) == 0.5
-    one.ends()
+    assert [one.failed(ERROR) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    one.recovered()
+    assert one.failed(ERROR) == 0.5
+    one.ended()
 
 
-async def test_a_try_that_does_not_fail_is_a_success_after_a_while(
+async def test_a_retry_without_an_error_counts_as_recovered_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def note() -> None:
@@ -60,33 +60,35 @@ async def test_a_try_that_does_not_fail_is_a_success_after_a_while(
     monkeypatch.setattr(layer_reachability, "_STEADY", 0.001)
     recovered = asyncio.Event()
     one = LayerReachability()
-    works = one.works
-    monkeypatch.setattr(one, "works", note)
-    one.fails(ERROR)
+    works = one.recovered
+    monkeypatch.setattr(one, "recovered", note)
+    one.failed(ERROR)
     for _ in range(2):
-        one.seems_to_work()
+        one.may_have_recovered()
     assert levels(caplog) == ["ERROR"]
     await asyncio.wait_for(recovered.wait(), 30)
     assert levels(caplog) == ["ERROR", "INFO"]
 
 
-async def test_a_socket_that_ends_waits_no_longer(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_socket_that_ends_after_a_retry_has_recovered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     one = LayerReachability()
-    one.fails(ERROR)
-    one.seems_to_work()
-    one.ends()
+    one.failed(ERROR)
+    one.may_have_recovered()
+    one.ended()
     assert levels(caplog) == ["ERROR", "INFO"]
-    assert one._timer is None
+    assert one._recovery_timer is None
 
 
-async def test_one_that_fails_is_none(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_retry_that_fails_cancels_the_recovery(caplog: pytest.LogCaptureFixture) -> None:
     one = LayerReachability()
-    one.fails(ERROR)
-    one.seems_to_work()
-    timer = one._timer
+    one.failed(ERROR)
+    one.may_have_recovered()
+    timer = one._recovery_timer
     assert timer is not None
-    one.fails(ERROR)
+    one.failed(ERROR)
     assert timer.cancelled()
-    assert one._timer is None
-    one.ends()
+    assert one._recovery_timer is None
+    one.ended()
     assert levels(caplog) == ["ERROR"]

@@ -35,7 +35,7 @@ OVER = {"type": "websocket.close", "code": 4401, "reason": "The login has ended.
 
 
 class Session:
-    """A session, as far as a watch looks at it."""
+    """The part of a session that a watch reads."""
 
     def __init__(self, user: Any = None, key: str | None = None) -> None:
         self.session_key = key
@@ -50,7 +50,7 @@ class Session:
 
 
 class Answers:
-    """Whether logins hold; may be an error, and may take until it is told."""
+    """A stand-in for `login_holds`: answers, raises, or waits until it may answer."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, Any]] = []
@@ -70,7 +70,7 @@ class Answers:
 
 
 class Line:
-    """The server's end of an open connection."""
+    """The server's side of an open connection."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
@@ -97,7 +97,7 @@ class Line:
 
 
 class Connection:
-    """A watched connection that is open."""
+    """An open connection with a watch."""
 
     def __init__(self, layer: GroupLayer, user: Any, session: Any, every: float | None) -> None:
         self.line = Line()
@@ -156,11 +156,11 @@ class TestMembership:
         assert layer.members == {}
         assert layer.calls[-2:] == ["group_discard", "forget_channel"]
 
-    async def test_a_lazy_user_as_well(self, layer: GroupLayer) -> None:
+    async def test_a_lazy_user_is_in_the_group(self, layer: GroupLayer) -> None:
         async with watched(layer, SimpleLazyObject(lambda: ANNA)):
             assert layer.members == {HERS: {"specific.1!a"}}
 
-    async def test_without_a_user_nothing_is_asked_of_the_layer(self, layer: GroupLayer) -> None:
+    async def test_without_a_user_the_layer_is_not_used(self, layer: GroupLayer) -> None:
         async with watched(layer, AnonymousUser()):
             await settle()
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -172,7 +172,7 @@ class TestMembership:
             assert len(asyncio.all_tasks()) == 2
             assert layer.calls.count("new_channel") == 1
 
-    async def test_a_login_joins_and_another_one_moves(self, layer: GroupLayer) -> None:
+    async def test_a_login_joins_and_another_user_moves(self, layer: GroupLayer) -> None:
         async with watched(layer, AnonymousUser()) as connection:
             await connection.change(ANNA)
             assert layer.members == {HERS: {"specific.1!a"}}
@@ -199,7 +199,7 @@ class TestMembership:
             await connection.change(AnonymousUser())
             assert layer.members == {}
 
-    async def test_a_layer_that_forgets_no_channels_will_do(self, layer: GroupLayer) -> None:
+    async def test_a_layer_without_forget_channel_works(self, layer: GroupLayer) -> None:
         layer.forget_channel = None  # type: ignore[assignment] # as if it had none
         async with watched(layer):
             pass
@@ -221,14 +221,14 @@ class TestMembership:
                 pass
         assert layer.calls[-1] == "forget_channel"
 
-    async def test_at_its_end_it_is_logged(
+    async def test_a_layer_that_fails_at_the_end_is_logged(
         self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with watched(layer):
             layer.faults["group_discard"] = OSError("no server")
         [record] = caplog.records
         assert record.levelname == "WARNING"
-        assert "was left behind" in record.getMessage()
+        assert "could not be removed" in record.getMessage()
 
     async def test_an_end_that_takes_too_long_is_given_up(
         self,
@@ -243,9 +243,9 @@ class TestMembership:
         monkeypatch.setattr(layer, "forget_channel", hang)
         async with watched(layer):
             pass
-        assert "was left behind" in caplog.text
+        assert "could not be removed" in caplog.text
 
-    async def test_nor_is_there_a_wait_for_what_cannot_be_cancelled(
+    async def test_the_end_does_not_wait_for_an_uncancellable_check(
         self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def hold(user: Any, session: Any) -> bool:
@@ -303,7 +303,7 @@ class TestMembership:
             await layer.until(lambda: bool(layer.members))
         assert "could not be renewed" in caplog.text
 
-    async def test_who_has_logged_out_is_not_renewed(self, layer: GroupLayer) -> None:
+    async def test_a_logged_out_user_is_not_renewed(self, layer: GroupLayer) -> None:
         async with watched(layer) as connection:
             await connection.change(AnonymousUser())
             assert await connection.watch._renew()
@@ -312,22 +312,22 @@ class TestMembership:
 
 @pytest.mark.usefixtures("answers")
 class TestMessages:
-    async def test_one_for_all_closes(self, layer: GroupLayer) -> None:
+    async def test_a_message_for_all_closes(self, layer: GroupLayer) -> None:
         async with watched(layer) as connection:
             await layer.group_send(HERS, disconnect_message(HERS, 4401))
             assert await connection.line.closed() == OVER
 
-    async def test_the_code_is_the_one_of_the_message(self, layer: GroupLayer) -> None:
+    async def test_the_close_code_comes_from_the_message(self, layer: GroupLayer) -> None:
         async with watched(layer) as connection:
             await layer.group_send(HERS, disconnect_message(HERS, 4000))
             assert (await connection.line.closed())["code"] == 4000
 
-    async def test_one_for_the_session_closes(self, layer: GroupLayer) -> None:
+    async def test_a_message_for_the_session_closes(self, layer: GroupLayer) -> None:
         async with watched(layer, session=Session(ANNA, "k1")) as connection:
             await layer.group_send(HERS, disconnect_message(HERS, 4401, "k1"))
             assert await connection.line.closed() == OVER
 
-    async def test_one_of_a_new_password_closes_who_was_found_with_another(
+    async def test_a_new_password_closes_connections_with_another_one(
         self, layer: GroupLayer, answers: Answers
     ) -> None:
         user = User(pk=1, password="md5$x$old")
@@ -343,7 +343,7 @@ class TestMessages:
         assert len(answers.asked) == 1
 
     @pytest.mark.parametrize("holds", [True, False])
-    async def test_one_to_look_again_makes_it_look(
+    async def test_a_revalidate_message_leads_to_a_check(
         self, layer: GroupLayer, answers: Answers, holds: bool
     ) -> None:
         async with watched(layer) as connection:
@@ -354,7 +354,7 @@ class TestMessages:
             assert len(answers.asked) == 2
             assert connection.line.is_open == holds
 
-    async def test_one_for_another_session_makes_it_look_again(
+    async def test_a_message_for_another_session_leads_to_a_check(
         self, layer: GroupLayer, answers: Answers
     ) -> None:
         session = Session(ANNA, "k1")
@@ -369,7 +369,7 @@ class TestMessages:
                 assert connection.line.is_open == holds
             assert answers.asked == [(ANNA, session)] * 3
 
-    async def test_a_login_without_session_is_not_meant(
+    async def test_a_message_for_a_session_spares_a_login_without_one(
         self, layer: GroupLayer, answers: Answers
     ) -> None:
         for session in (None, Session(), Session(BEN, "k1"), Session(ANNA)):
@@ -383,23 +383,21 @@ class TestMessages:
     @pytest.mark.parametrize(
         "message", [disconnect_message(HIS, 4401), {"type": "chat.message"}, {"group": HERS}]
     )
-    async def test_what_is_not_for_it_is_passed_over(
-        self, layer: GroupLayer, message: Message
-    ) -> None:
+    async def test_other_messages_are_ignored(self, layer: GroupLayer, message: Message) -> None:
         async with watched(layer) as connection:
             await layer.group_send(HERS, message)
             await settle()
             assert connection.line.is_open
             assert len(asyncio.all_tasks()) == 2
 
-    async def test_what_comes_after_the_logout_as_well(self, layer: GroupLayer) -> None:
+    async def test_messages_after_the_logout_are_ignored(self, layer: GroupLayer) -> None:
         async with watched(layer) as connection:
             await connection.change(AnonymousUser())
             layer.queues["specific.1!a"].put_nowait(dict(disconnect_message(HERS, 4401)))
             await settle()
             assert connection.line.is_open
 
-    async def test_a_server_that_fails_to_close_ends_no_watch(
+    async def test_a_failing_close_does_not_end_the_watch(
         self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with watched(layer) as connection:
@@ -412,13 +410,13 @@ class TestMessages:
 
 
 class TestChecks:
-    async def test_there_is_one_at_the_beginning(self, layer: GroupLayer, answers: Answers) -> None:
+    async def test_a_check_runs_at_the_beginning(self, layer: GroupLayer, answers: Answers) -> None:
         answers.holds = False
         async with watched(layer) as connection:
             assert await connection.line.closed() == OVER
         assert answers.asked == [(ANNA, None)]
 
-    async def test_they_come_again(self, layer: GroupLayer, answers: Answers) -> None:
+    async def test_checks_are_repeated(self, layer: GroupLayer, answers: Answers) -> None:
         session = Session(ANNA, "k1")
         async with watched(layer, session=session, every=0.001) as connection:
             while len(answers.asked) < 3:
@@ -429,7 +427,7 @@ class TestChecks:
             assert await connection.line.closed() == OVER
             assert answers.asked[-1] == (ANNA, session)
 
-    async def test_an_error_is_no_answer(
+    async def test_an_error_decides_nothing(
         self, layer: GroupLayer, answers: Answers, caplog: pytest.LogCaptureFixture
     ) -> None:
         answers.holds = OSError("no database")
@@ -438,11 +436,11 @@ class TestChecks:
                 answers.arrived.clear()
                 await asyncio.wait_for(answers.arrived.wait(), 30)
             assert connection.line.is_open
-            assert "could not be found out" in caplog.text
+            assert "Could not check whether" in caplog.text
             answers.holds = False
             await connection.line.closed()
 
-    async def test_what_is_not_saved_yet_is_ahead_of_the_store(
+    async def test_an_unsaved_session_is_not_checked(
         self, layer: GroupLayer, answers: Answers
     ) -> None:
         session = Session(ANNA, "k1")
@@ -452,7 +450,7 @@ class TestChecks:
         assert answers.asked == []
 
     @pytest.mark.parametrize("meanwhile", ["save", "login"])
-    async def test_an_answer_that_comes_too_late_does_not_count(
+    async def test_an_answer_for_a_former_login_is_ignored(
         self, layer: GroupLayer, answers: Answers, meanwhile: str
     ) -> None:
         session = Session(ANNA, "k1")
@@ -469,7 +467,7 @@ class TestChecks:
             await settle()
             assert connection.line.is_open
 
-    async def test_it_is_made_up_for_when_the_session_is_saved(
+    async def test_a_postponed_check_runs_when_the_session_is_saved(
         self, layer: GroupLayer, answers: Answers
     ) -> None:
         session = Session(ANNA, "k1")
@@ -495,7 +493,7 @@ class TestChecks:
                 assert len(answers.asked) == 1
                 assert connection.gate.closed_from_outside != answers.holds
 
-    async def test_an_answer_that_a_change_overtakes_is_asked_for_again(
+    async def test_a_change_during_a_check_leads_to_another_check(
         self, layer: GroupLayer, answers: Answers
     ) -> None:
         session = Session(ANNA, "k1")
@@ -510,7 +508,7 @@ class TestChecks:
             assert connection.watch.after_handler() is None
             assert await connection.line.closed() == OVER
 
-    async def test_what_was_put_off_is_no_concern_of_a_connection_without_user(
+    async def test_a_postponed_check_is_dropped_after_a_logout(
         self, layer: GroupLayer, answers: Answers
     ) -> None:
         session = Session(ANNA, "k1")
@@ -523,7 +521,7 @@ class TestChecks:
         assert answers.asked == []
 
     @pytest.mark.parametrize("who", ["us", "application", "client"])
-    async def test_there_are_no_more_once_the_connection_is_closed(
+    async def test_no_checks_run_after_the_close(
         self, layer: GroupLayer, answers: Answers, monkeypatch: pytest.MonkeyPatch, who: str
     ) -> None:
         def is_closed(watch: LoginWatch) -> bool:
@@ -543,7 +541,7 @@ class TestChecks:
             elif who == "application":
                 await connection.watch.send({"type": "websocket.close"})
             else:
-                connection.gate.note("websocket.close")
+                connection.gate.record("websocket.close")
             await noticed.wait()
             await settle()
             calls = list(layer.calls), list(answers.asked)
@@ -552,7 +550,9 @@ class TestChecks:
             await settle()
             assert (layer.calls, answers.asked) == calls
 
-    async def test_an_end_waits_for_no_check(self, layer: GroupLayer, answers: Answers) -> None:
+    async def test_a_close_does_not_wait_for_a_check(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
         answers.open.clear()
         async with watched(layer) as connection:
             await answers.arrived.wait()
@@ -574,7 +574,7 @@ class TestOwnLogout:
             assert await connection.line.closed() == OVER
 
     @pytest.mark.parametrize("asked", ["message", "check"])
-    async def test_what_the_layer_tells_of_it_waits_too(
+    async def test_a_layer_message_about_it_waits_for_the_handler(
         self, layer: GroupLayer, answers: Answers, asked: str
     ) -> None:
         session = Session(ANNA, "k1")
@@ -597,23 +597,23 @@ class TestOwnLogout:
             await work
             await connection.line.closed()
 
-    async def test_a_handler_does_not_put_it_off_for_ever(
+    async def test_a_handler_cannot_delay_it_for_ever(
         self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(login_watch, "_LAST_WORDS", 0.001)
+        monkeypatch.setattr(login_watch, "_OWN_LOGOUT_TIMEOUT", 0.001)
         async with watched(layer) as connection:
             await connection.change(AnonymousUser())
             assert await connection.line.closed() == OVER
 
-    async def test_a_new_login_in_the_same_handler_calls_it_off(self, layer: GroupLayer) -> None:
+    async def test_a_new_login_in_the_same_handler_cancels_it(self, layer: GroupLayer) -> None:
         async with watched(layer) as connection:
             await connection.change(AnonymousUser())
             await connection.change(BEN)
             assert connection.watch.after_handler() is None
-            assert connection.watch._end_timer is None
+            assert connection.watch._close_timer is None
             assert layer.members == {HIS: {"specific.1!a"}}
 
-    async def test_nobody_logging_out_ends_nothing(self, layer: GroupLayer) -> None:
+    async def test_a_logout_of_an_anonymous_user_ends_nothing(self, layer: GroupLayer) -> None:
         async with watched(layer, AnonymousUser()) as connection:
             await connection.change(AnonymousUser())
             assert connection.watch.after_handler() is None
@@ -624,7 +624,7 @@ class TestOutages:
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(layer_reachability, "_FIRST_DELAY", 0.0)
 
-    async def test_an_outage_is_one_line_for_all(
+    async def test_an_outage_is_one_line_for_all_sockets(
         self, layer: GroupLayer, answers: Answers, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, "django.channels.auth")
@@ -633,7 +633,7 @@ class TestOutages:
             await layer.until(lambda: layer.calls.count("receive") >= 10)
             [record] = caplog.records
             assert record.levelname == "ERROR"
-            assert "tried again until it works" in record.getMessage()
+            assert "retrying until it works" in record.getMessage()
             layer.faults.clear()
             layer.groups.clear()
             await layer.until(lambda: len(layer.members) == 2)
@@ -644,7 +644,7 @@ class TestOutages:
             await settle(lambda: len(caplog.records) == 2)
             assert [each.levelname for each in caplog.records] == ["ERROR", "INFO"]
 
-    async def test_each_one_is_told_of(
+    async def test_each_outage_is_logged(
         self,
         layer: GroupLayer,
         answers: Answers,
@@ -652,13 +652,13 @@ class TestOutages:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def works(one: LayerReachability) -> None:
-            was_cut_off = one in layer_reachability._cut_off
+            was_unreachable = one in layer_reachability._unreachable
             real_works(one)
-            if was_cut_off:
+            if was_unreachable:
                 recovered.set()
 
-        recovered, real_works = asyncio.Event(), LayerReachability.works
-        monkeypatch.setattr(LayerReachability, "works", works)
+        recovered, real_works = asyncio.Event(), LayerReachability.recovered
+        monkeypatch.setattr(LayerReachability, "recovered", works)
         monkeypatch.setattr(layer_reachability, "_STEADY", 0.001)
         caplog.set_level(logging.INFO, "django.channels.auth")
         async with watched(layer):
@@ -666,23 +666,27 @@ class TestOutages:
                 recovered.clear()
                 layer.faults["receive"] = OSError("no server")
                 await layer.group_send(HERS, {"type": "wakes.it"})
-                await layer.until(lambda: bool(layer_reachability._cut_off))
+                await layer.until(lambda: bool(layer_reachability._unreachable))
                 layer.faults.clear()
                 # Nothing comes over the layer, which works again.
                 await recovered.wait()
                 assert [each.levelname for each in caplog.records] == ["ERROR", "INFO"] * number
 
-    async def test_what_was_missed_is_looked_up(self, layer: GroupLayer, answers: Answers) -> None:
+    async def test_the_login_is_checked_after_an_outage(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
         async with watched(layer) as connection:
             await settle()
             answers.holds = False
             layer.faults["receive"] = OSError("no server")
             await layer.group_send(HERS, {"type": "wakes.it"})
             assert await connection.line.closed() == OVER
-            assert connection.watch._connectedness in layer_reachability._cut_off
-        assert not layer_reachability._cut_off
+            assert connection.watch._reachability in layer_reachability._unreachable
+        assert not layer_reachability._unreachable
 
-    async def test_the_membership_comes_first(self, layer: GroupLayer, answers: Answers) -> None:
+    async def test_no_check_runs_before_the_memberships_are_renewed(
+        self, layer: GroupLayer, answers: Answers
+    ) -> None:
         async with watched(layer):
             await settle()
             answers.asked.clear()

@@ -63,34 +63,34 @@ async def test_it_is_by_the_session_that_names_the_user(user: Any, session: Any)
 
 
 @pytest.mark.parametrize("key", [None, "2"])
-async def test_one_that_does_not_is_another_matter(key: Any, session: Any) -> None:
+async def test_a_session_of_another_user_does_not_count(key: Any, session: Any) -> None:
     session["_auth_user_id"] = key
     assert (await read(ANNA, session=session)).session is None
 
 
-async def test_one_that_is_stored_nowhere_as_well() -> None:
+async def test_a_session_that_is_not_stored_does_not_count() -> None:
     session = SessionStore()
     session["_auth_user_id"] = "1"
     assert (await read(ANNA, session=session)).session is None
     assert (await read(ANNA, session={})).session is None
 
 
-async def test_a_session_may_be_ahead_of_its_store(session: Any) -> None:
+async def test_a_session_may_have_unsaved_changes(session: Any) -> None:
     session["_auth_user_id"] = "1"
     login = await read(ANNA, session=session)
     for modified in (True, False):
         session.modified = modified
-        assert login.is_ahead == modified
-    assert not (await read(ANNA)).is_ahead
+        assert login.has_unsaved_session == modified
+    assert not (await read(ANNA)).has_unsaved_session
 
 
 async def test_a_connection_may_end_its_login_itself(session: Any) -> None:
     session["_auth_user_id"] = "1"
     login = await read(ANNA, session=session)
-    assert not await login.is_over_here()
+    assert not await login.was_ended_by_application()
     await session.aflush()
-    assert await login.is_over_here()
-    assert not await (await read(ANNA)).is_over_here()
+    assert await login.was_ended_by_application()
+    assert not await (await read(ANNA)).was_ended_by_application()
 
 
 HERS = user_group(ANNA)
@@ -122,7 +122,7 @@ BY_OTHERS = Login(Visitor(), HERS, None, None, None)
         (BY_SESSION, {"group": HERS}, False),
     ],
 )
-def test_not_all_that_is_told_ends_it(login: Login, message: Message, ends: bool | None) -> None:
+def test_which_messages_end_it(login: Login, message: Message, ends: bool | None) -> None:
     assert login.is_ended_by(message) is ends
 
 

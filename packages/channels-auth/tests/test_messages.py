@@ -1,5 +1,5 @@
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -10,17 +10,14 @@ from django.utils.functional import SimpleLazyObject
 from accounts.models import Guest, Member
 from channels_auth._disconnection.messages import (
     disconnect_message,
-    key_group,
+    group_of_key,
     password_digest,
-    require_layer,
     revalidate_message,
     session_digest,
     session_group,
     user_group,
 )
-from channels_core.exceptions import InvalidChannelLayerError
-from channels_core.layers import BaseChannelLayer, channel_layers
-from layers import GroupLayer
+from channels_core.layers import BaseChannelLayer
 from proxies import Staff
 
 User: Any = get_user_model()
@@ -40,7 +37,7 @@ class TestGroups:
         for user in (Member(pk="a b/ä!" * 50), Member(pk=ID), User(pk=2**63), User(pk="\ud800")):
             assert layer.require_valid_group_name(user_group(user))
 
-    def test_the_name_tells_nothing(self) -> None:
+    def test_the_name_reveals_nothing(self) -> None:
         assert "3" * 8 not in user_group(User(pk=33333333))
 
     def test_a_lazy_object_is_its_user(self) -> None:
@@ -54,7 +51,7 @@ class TestGroups:
         assert user_group(user) == user_group(User(pk=3))
 
     @pytest.mark.parametrize("user", [User(), AnonymousUser()])
-    def test_nobody_has_none(self, user: Any) -> None:
+    def test_an_anonymous_user_has_no_group(self, user: Any) -> None:
         with pytest.raises(ValueError, match="Expected a user that is saved in the database, got"):
             user_group(user)
 
@@ -62,16 +59,16 @@ class TestGroups:
 class TestGroupsByKey:
     @pytest.mark.parametrize("key", [3, "3"])
     def test_it_is_the_one_of_the_user(self, key: Any) -> None:
-        assert key_group(key) == user_group(User(pk=3))
+        assert group_of_key(key) == user_group(User(pk=3))
 
     @override_settings(AUTH_USER_MODEL="accounts.Member")
     def test_the_field_of_the_model_reads_it(self) -> None:
-        assert key_group(ID) == key_group(ID.replace("-", "")) == user_group(Member(pk=ID))
+        assert group_of_key(ID) == group_of_key(ID.replace("-", "")) == user_group(Member(pk=ID))
 
     @pytest.mark.parametrize("key", [None, "anna", object()])
-    def test_what_is_none_is_refused(self, key: Any) -> None:
+    def test_an_invalid_key_is_refused(self, key: Any) -> None:
         with pytest.raises(ValueError, match=r"a primary key of auth\.User, got "):
-            key_group(key)
+            group_of_key(key)
 
 
 def test_a_message_holds_no_session_key() -> None:
@@ -81,7 +78,7 @@ def test_a_message_holds_no_session_key() -> None:
     assert disconnect_message("auth.user.a", 4401)["session"] is None
 
 
-def test_a_message_to_look_again_is_another_one() -> None:
+def test_a_revalidate_message() -> None:
     assert revalidate_message("g")["type"] != disconnect_message("g", 4401)["type"]
 
 
@@ -92,7 +89,7 @@ def test_a_session_has_a_group_too() -> None:
 
 
 class TestPasswords:
-    def test_each_has_a_digest_that_tells_nothing(self) -> None:
+    def test_each_has_a_digest_that_reveals_nothing(self) -> None:
         digest = password_digest(User(password="md5$salt$hash"))
         assert digest == password_digest(User(pk=4, password="md5$salt$hash"))
         assert digest != password_digest(User(password="md5$salt$other"))
@@ -105,41 +102,7 @@ class TestPasswords:
         user = User(password="md5$salt$hash")
         assert password_digest(SimpleLazyObject(lambda: user)) == password_digest(user)
 
-    def test_what_is_not_at_hand_is_not_looked_up(self) -> None:
+    def test_a_deferred_password_is_not_loaded(self) -> None:
         deferred = User.from_db("default", ["id"], [1])
         for user in (deferred, User(password=None), SimpleNamespace(password="plain")):
             assert password_digest(user) is None
-
-
-class TestLayer:
-    def test_one_with_groups_will_do(self) -> None:
-        layer = GroupLayer()
-        channel_layers.set("default", layer)
-        try:
-            assert require_layer("It") is layer
-        finally:
-            channel_layers.set("default", None)
-
-    def test_it_need_not_list_them(self) -> None:
-        class Unlisted(GroupLayer):
-            extensions: ClassVar[list[str]] = []
-
-        layer = Unlisted()
-        channel_layers.set("default", layer)
-        try:
-            assert require_layer("It") is layer
-        finally:
-            channel_layers.set("default", None)
-
-    def test_there_has_to_be_one(self) -> None:
-        with pytest.raises(InvalidChannelLayerError, match=r"It reaches .* has no 'default'\. Add"):
-            require_layer("It")
-
-    @pytest.mark.parametrize("layer", [BaseChannelLayer(), SimpleNamespace()])
-    def test_one_without_groups_will_not_do(self, layer: Any) -> None:
-        channel_layers.set("default", layer)
-        try:
-            with pytest.raises(InvalidChannelLayerError, match=r"It needs .* with groups"):
-                require_layer("It")
-        finally:
-            channel_layers.set("default", None)

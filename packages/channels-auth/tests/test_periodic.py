@@ -6,7 +6,7 @@ import pytest
 
 from channels_auth._disconnection.periodic import Periodic
 
-# A net, for a machine under load.
+# A safety net, for a loaded machine.
 SECONDS = 30
 
 
@@ -44,7 +44,7 @@ async def let_run() -> None:
         await asyncio.sleep(0)
 
 
-async def test_it_comes_again_and_again() -> None:
+async def test_it_is_called_again_and_again() -> None:
     steps = Steps()
     periodic = Periodic(steps, 0.001)
     periodic.start()
@@ -73,7 +73,7 @@ async def test_between_the_calls_there_is_no_task(monkeypatch: pytest.MonkeyPatc
     await stopped(periodic)
 
 
-async def test_it_comes_when_asked_only_if_it_has_no_interval() -> None:
+async def test_without_an_interval_it_is_called_on_request_only() -> None:
     steps = Steps()
     periodic = Periodic(steps, None)
     periodic.start()
@@ -86,7 +86,7 @@ async def test_it_comes_when_asked_only_if_it_has_no_interval() -> None:
     assert steps.count == 1
 
 
-async def test_what_is_asked_for_meanwhile_follows_once() -> None:
+async def test_requests_during_a_call_lead_to_one_call() -> None:
     steps = Steps()
     periodic = Periodic(steps, 1000)
     periodic.start()
@@ -132,7 +132,7 @@ async def test_a_call_may_stop_it() -> None:
     ("every", "asked", "expected"),
     [(None, None, None), (None, 5, 5), (7, None, 7), (7, 9, 7), (7, 5, 5)],
 )
-def test_it_can_only_come_more_often(every: Any, asked: Any, expected: Any) -> None:
+def test_the_interval_can_only_become_shorter(every: Any, asked: Any, expected: Any) -> None:
     periodic = Periodic(Steps(), every)
     periodic.shorten_interval(asked)
-    assert periodic._every == expected
+    assert periodic._interval == expected

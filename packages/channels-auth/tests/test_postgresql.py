@@ -1,4 +1,4 @@
-"""What is shown on SQLite holds on PostgreSQL as well."""
+"""Tests that could behave differently on PostgreSQL."""
 
 import os
 import subprocess

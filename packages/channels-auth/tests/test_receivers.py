@@ -1,7 +1,6 @@
 import asyncio
 import copy
 from collections.abc import Iterator
-from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,9 +30,9 @@ from channels_auth._disconnection.messages import (
 )
 from channels_auth._disconnection.receivers import connect_receivers
 from channels_auth._sessions.engine import session_class
-from channels_core.layers import channel_layers
 from channels_core.typing import Message
-from layers import GroupLayer
+from http_logins import MODEL_BACKEND, http_session, logged_in_request
+from layers import GroupLayer, default_layer
 from proxies import Staff
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,7 +41,7 @@ User: Any = get_user_model()
 
 
 class Reached(GroupLayer):
-    """Keeps with each message what was stored at that time."""
+    """Keeps with each message the stored state at that time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,10 +56,8 @@ class Reached(GroupLayer):
 @pytest.fixture
 def layer() -> Iterator[Reached]:
     connect_receivers()
-    layer = Reached()
-    channel_layers.set("default", layer)
-    yield layer
-    channel_layers.set("default", None)
+    with default_layer(Reached()) as layer:
+        yield layer
 
 
 @pytest.fixture
@@ -68,87 +65,72 @@ def user() -> Any:
     return User.objects.create_user("anna", password="old")
 
 
-def request_of(user: Any) -> HttpRequest:
-    """Return a request of somebody who is logged in."""
-    request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore()
-    request.user = AnonymousUser()
-    login(request, user, "django.contrib.auth.backends.ModelBackend")
-    request.session.save()
-
-    async def auser() -> Any:
-        return request.user
-
-    request.auser = auser
-    return request
-
-
-def for_all(user: Any) -> list[tuple[str, Message]]:
+def disconnect_all(user: Any) -> list[tuple[str, Message]]:
     group = user_group(user)
     return [(group, disconnect_message(group, 4401))]
 
 
-def unless_it_is(user: Any) -> list[tuple[str, Message]]:
-    """Return what tells of a new password."""
+def disconnect_other_passwords(user: Any) -> list[tuple[str, Message]]:
+    """Return the announcement of a new password."""
     group = user_group(user)
     return [(group, disconnect_message(group, 4401, unless=password_digest(user)))]
 
 
-def to_look_again(user: Any) -> list[tuple[str, Message]]:
+def revalidate(user: Any) -> list[tuple[str, Message]]:
     group = user_group(user)
     return [(group, revalidate_message(group))]
 
 
-def for_session(user: Any, key: str | None) -> list[tuple[str, Message]]:
+def disconnect_session(user: Any, key: str | None) -> list[tuple[str, Message]]:
     group = user_group(user)
     return [(group, disconnect_message(group, 4401, key))]
 
 
 class TestLogout:
-    def test_the_sockets_of_the_session_are_told(self, layer: Reached, user: Any) -> None:
-        request = request_of(user)
+    def test_the_sockets_of_the_session_are_disconnected(self, layer: Reached, user: Any) -> None:
+        request = logged_in_request(user)
         key = request.session.session_key
         logout(request)
-        assert layer.sent == for_session(user, key)
+        assert layer.sent == disconnect_session(user, key)
 
-    def test_in_asynchronous_code_as_well(self, layer: Reached, user: Any) -> None:
-        request = request_of(user)
+    def test_it_works_in_asynchronous_code(self, layer: Reached, user: Any) -> None:
+        request = logged_in_request(user)
         key = request.session.session_key
         async_to_sync(alogout)(request)
-        assert layer.sent == for_session(user, key)
+        assert layer.sent == disconnect_session(user, key)
 
     @pytest.mark.parametrize("colour", [logout, async_to_sync(alogout)])
-    def test_they_are_told_when_the_session_is_gone(
+    def test_the_announcement_follows_the_deletion_of_the_session(
         self, layer: Reached, user: Any, colour: Any
     ) -> None:
         engine = "django.contrib.sessions.backends.cache"
         with override_settings(SESSION_ENGINE=engine):
-            request = request_of(user)
+            request = logged_in_request(user)
             key = request.session.session_key
-            layer.look = lambda: import_module(engine).SessionStore(key).exists(key)
+            layer.look = lambda: http_session(key).exists(key)
             assert layer.look()
             colour(request)
         assert layer.seen == [False]
         cache.clear()
 
-    def test_and_when_that_is_committed(self, layer: Reached, user: Any) -> None:
-        request = request_of(user)
+    def test_the_announcement_follows_the_commit(self, layer: Reached, user: Any) -> None:
+        request = logged_in_request(user)
         with transaction.atomic():
             logout(request)
             assert layer.sent == []
         assert len(layer.sent) == 1
 
     def test_the_session_of_a_connection_in_a_lazy_object(self, layer: Reached, user: Any) -> None:
-        request: Any = request_of(user)
+        request: Any = logged_in_request(user)
         key = request.session.session_key
         session = session_class()(key)
         request.session = SimpleLazyObject(lambda: session)
         logout(request)
-        assert layer.sent == for_session(user, key)
+        assert layer.sent == disconnect_session(user, key)
         assert "flush" not in vars(session)
 
-    def test_a_session_goes_on_as_it_was(self, layer: Reached, user: Any) -> None:
-        request = request_of(user)
+    def test_a_session_is_restored_after_a_flush(self, layer: Reached, user: Any) -> None:
+        request = logged_in_request(user)
         session: Any = request.session
         user_logged_out.send(User, request=request, user=user)
         user_logged_out.send(User, request=request, user=user)
@@ -158,54 +140,54 @@ class TestLogout:
         session.flush()
         assert len(layer.sent) == 2
 
-    def test_a_flush_that_fails_is_no_logout(
+    def test_a_failing_flush_announces_nothing(
         self, layer: Reached, user: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(session: Any) -> None:
             raise OperationalError("no server")
 
-        request = request_of(user)
+        request = logged_in_request(user)
         monkeypatch.setattr(type(request.session), "flush", fail)
         with pytest.raises(OperationalError):
             logout(request)
         assert layer.sent == []
 
-    def test_without_a_key_it_was_none_of_theirs(self, layer: Reached, user: Any) -> None:
+    def test_without_a_session_key_the_sockets_revalidate(self, layer: Reached, user: Any) -> None:
         for _ in range(2):
             # As with a token: the request has no session, or has flushed it before.
-            request = request_of(user)
-            request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+            request = logged_in_request(user)
+            request.session = http_session()
             logout(request)
-        assert layer.sent == to_look_again(user) * 2
+        assert layer.sent == revalidate(user) * 2
 
-    def test_and_they_look_when_that_is_committed(self, layer: Reached, user: Any) -> None:
-        request = request_of(user)
+    def test_the_sockets_revalidate_after_the_commit(self, layer: Reached, user: Any) -> None:
+        request = logged_in_request(user)
         with transaction.atomic():
             request.session.flush()
             user_logged_out.send(User, request=request, user=user)
             assert layer.sent == []
-        assert layer.sent == to_look_again(user)
+        assert layer.sent == revalidate(user)
 
-    def test_without_a_flush_they_look_when_the_request_ends(
+    def test_without_a_flush_the_sockets_revalidate_after_the_request(
         self, layer: Reached, user: Any
     ) -> None:
-        request = request_of(user)
+        request = logged_in_request(user)
         user_logged_out.send(User, request=request, user=user)
         assert layer.sent == []
         for _ in range(2):
             request_finished.send(None)
-        assert layer.sent == to_look_again(user)
+        assert layer.sent == revalidate(user)
 
-    def test_after_a_flush_they_do_not(self, layer: Reached, user: Any) -> None:
-        logout(request_of(user))
+    def test_after_a_flush_the_request_announces_nothing(self, layer: Reached, user: Any) -> None:
+        logout(logged_in_request(user))
         request_finished.send(None)
         assert len(layer.sent) == 1
 
     @pytest.mark.parametrize("name", ["flush", "aflush"])
-    def test_a_later_flush_of_another_session_is_no_news(
+    def test_a_later_flush_of_another_session_announces_nothing(
         self, layer: Reached, user: Any, name: str
     ) -> None:
-        request = request_of(user)
+        request = logged_in_request(user)
         session: Any = request.session
         user_logged_out.send(User, request=request, user=user)
         session.cycle_key()
@@ -214,20 +196,24 @@ class TestLogout:
         assert session.session_key is None
         assert layer.sent == []
 
-    def test_where_the_key_is_the_content_all_are_told(self, layer: Reached, user: Any) -> None:
+    def test_a_session_in_the_cookie_disconnects_all_sockets(
+        self, layer: Reached, user: Any
+    ) -> None:
         with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
-            logout(request_of(user))
-        assert layer.sent == for_all(user)
+            logout(logged_in_request(user))
+        assert layer.sent == disconnect_all(user)
 
     @pytest.mark.parametrize("request_", [None, SimpleNamespace(session={})])
-    def test_without_a_session_all_are_told_at_once(
+    def test_without_a_session_all_sockets_are_disconnected(
         self, layer: Reached, user: Any, request_: Any
     ) -> None:
         user_logged_out.send(User, request=request_, user=user)
-        assert layer.sent == for_all(user)
+        assert layer.sent == disconnect_all(user)
 
-    def test_nobody_logging_out_tells_nothing(self, layer: Reached, user: Any) -> None:
-        request = request_of(user)
+    def test_a_logout_of_an_anonymous_user_announces_nothing(
+        self, layer: Reached, user: Any
+    ) -> None:
+        request = logged_in_request(user)
         request.user = AnonymousUser()
         logout(request)
         user_logged_out.send(AnonymousUser, request=request, user=AnonymousUser())
@@ -237,7 +223,7 @@ class TestLogout:
         self, layer: Reached, user: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         layer.faults["group_send"] = OSError("no server")
-        request = request_of(user)
+        request = logged_in_request(user)
         logout(request)
         assert request.user == AnonymousUser()
         assert len(caplog.records) == 1
@@ -245,12 +231,12 @@ class TestLogout:
     async def test_in_the_thread_of_a_loop_it_does_not_wait(self, layer: Reached) -> None:
         with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.cache"):
             request = HttpRequest()
-            request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+            request.session = http_session()
             request.user = User(pk=3)
             logout(request)
             assert layer.sent == []
             await layer.until(lambda: bool(layer.sent))
-            assert layer.sent == to_look_again(User(pk=3))
+            assert layer.sent == revalidate(User(pk=3))
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others)
@@ -261,14 +247,16 @@ class TestLogin:
 
     def log_in(self, user: Any, key: str | None) -> None:
         request = HttpRequest()
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+        request.session = http_session(key)
         if key is not None:
             request.COOKIES = {settings.SESSION_COOKIE_NAME: key}
-        login(request, user, "django.contrib.auth.backends.ModelBackend")
+        login(request, user, MODEL_BACKEND)
 
-    def test_the_sockets_of_the_session_before_look_again(self, layer: Reached, user: Any) -> None:
+    def test_the_sockets_of_the_previous_session_revalidate(
+        self, layer: Reached, user: Any
+    ) -> None:
         ben = User.objects.create_user("ben")
-        key = request_of(user).session.session_key
+        key = logged_in_request(user).session.session_key
         assert key is not None
         with transaction.atomic():
             self.log_in(ben, key)
@@ -276,31 +264,35 @@ class TestLogin:
         group = session_group(session_digest(key))
         assert layer.sent == [(group, revalidate_message(group))]
 
-    def test_they_do_when_it_is_gone(self, layer: Reached, user: Any) -> None:
+    def test_they_revalidate_after_its_deletion(self, layer: Reached, user: Any) -> None:
         engine = "django.contrib.sessions.backends.cache"
         with override_settings(SESSION_ENGINE=engine):
-            key = request_of(user).session.session_key
-            layer.look = lambda: import_module(engine).SessionStore(key).exists(key)
+            key = logged_in_request(user).session.session_key
+            layer.look = lambda: http_session(key).exists(key)
             assert layer.look()
             self.log_in(User.objects.create_user("ben"), key)
         assert layer.seen == [False]
         cache.clear()
 
-    def test_where_there_was_none_it_is_no_news(self, layer: Reached, user: Any) -> None:
+    def test_without_a_previous_session_nothing_is_announced(
+        self, layer: Reached, user: Any
+    ) -> None:
         self.log_in(user, None)
         self.log_in(user, "")
         assert layer.sent == []
 
-    def test_nor_where_the_session_stays(self, layer: Reached, user: Any) -> None:
-        self.log_in(user, request_of(user).session.session_key)
+    def test_a_session_that_stays_announces_nothing(self, layer: Reached, user: Any) -> None:
+        self.log_in(user, logged_in_request(user).session.session_key)
         assert layer.sent == []
 
-    def test_nor_where_the_key_is_the_content(self, layer: Reached, user: Any) -> None:
+    def test_a_previous_session_in_the_cookie_announces_nothing(
+        self, layer: Reached, user: Any
+    ) -> None:
         with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
-            self.log_in(user, request_of(user).session.session_key)
+            self.log_in(user, logged_in_request(user).session.session_key)
         assert layer.sent == []
 
-    def test_what_others_send_breaks_nothing(self, layer: Reached, user: Any) -> None:
+    def test_signals_of_programs_cause_no_error(self, layer: Reached, user: Any) -> None:
         cookies = {settings.SESSION_COOKIE_NAME: "k"}
         for request in (
             None,
@@ -313,43 +305,45 @@ class TestLogin:
 
 
 class TestUser:
-    def test_a_new_password_is_told(self, layer: Reached, user: Any) -> None:
+    def test_a_new_password_is_announced(self, layer: Reached, user: Any) -> None:
         user.set_password("new")
         assert layer.sent == []
         user.save()
-        assert layer.sent == unless_it_is(user)
+        assert layer.sent == disconnect_other_passwords(user)
         user.save()
         assert len(layer.sent) == 1
 
-    def test_in_asynchronous_code_as_well(self, layer: Reached, user: Any) -> None:
+    def test_it_works_in_asynchronous_code(self, layer: Reached, user: Any) -> None:
         async def change() -> None:
             found = await User.objects.aget()
             found.set_password("new")
             await found.asave()
 
         async_to_sync(change)()
-        assert layer.sent == unless_it_is(User.objects.get())
+        assert layer.sent == disconnect_other_passwords(User.objects.get())
 
-    def test_deactivation_is_told_and_activation_is_not(self, layer: Reached, user: Any) -> None:
+    def test_deactivation_is_announced_and_activation_is_not(
+        self, layer: Reached, user: Any
+    ) -> None:
         user.is_active = False
         user.save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == disconnect_all(user)
         user.is_active = True
         user.save()
         assert len(layer.sent) == 1
 
-    def test_deletion_is_told(self, layer: Reached, user: Any) -> None:
-        expected = for_all(user)
+    def test_deletion_is_announced(self, layer: Reached, user: Any) -> None:
+        expected = disconnect_all(user)
         user.delete()
         assert layer.sent == expected
 
-    def test_deletion_of_many_as_well(self, layer: Reached, user: Any) -> None:
+    def test_deletion_of_several_is_announced(self, layer: Reached, user: Any) -> None:
         other = User.objects.create_user("ben")
-        expected = [*for_all(user), *for_all(other)]
+        expected = [*disconnect_all(user), *disconnect_all(other)]
         User.objects.order_by("pk").delete()
         assert sorted(layer.sent, key=str) == sorted(expected, key=str)
 
-    def test_other_changes_are_not(self, layer: Reached, user: Any) -> None:
+    def test_other_changes_are_not_announced(self, layer: Reached, user: Any) -> None:
         user.email = "anna@example.com"
         user.save()
         user.set_password("new")
@@ -358,9 +352,9 @@ class TestUser:
         User.objects.create_user("ben", password="b", is_active=False)
         assert layer.sent == []
         user.save(update_fields=["password"])
-        assert layer.sent == unless_it_is(user)
+        assert layer.sent == disconnect_other_passwords(user)
 
-    def test_what_a_fixture_brings_is_not(self, layer: Reached, user: Any) -> None:
+    def test_a_fixture_is_not_announced(self, layer: Reached, user: Any) -> None:
         user.set_password("new")
         user.save_base(raw=True)
         assert layer.sent == []
@@ -370,9 +364,9 @@ class TestUser:
             user.set_password("new")
             user.save()
             assert layer.sent == []
-        assert layer.sent == unless_it_is(user)
+        assert layer.sent == disconnect_other_passwords(user)
 
-    def test_what_is_rolled_back_is_told_when_it_is_tried_again(
+    def test_a_change_is_announced_when_repeated_after_a_rollback(
         self, layer: Reached, user: Any
     ) -> None:
         with transaction.atomic():
@@ -381,7 +375,7 @@ class TestUser:
             transaction.set_rollback(True)
         assert layer.sent == []
         user.save()
-        assert layer.sent == unless_it_is(user)
+        assert layer.sent == disconnect_other_passwords(user)
         user.save()
         assert len(layer.sent) == 1
 
@@ -393,17 +387,21 @@ class TestUser:
         assert len(queries) == 2
         assert layer.sent == []
 
-    def test_a_new_password_on_what_was_deferred_is_told(self, layer: Reached, user: Any) -> None:
+    def test_a_new_password_in_a_deferred_field_is_announced(
+        self, layer: Reached, user: Any
+    ) -> None:
         found = User.objects.defer("password", "is_active").get()
         found.set_password("new")
         found.save()
-        assert layer.sent == unless_it_is(found)
+        assert layer.sent == disconnect_other_passwords(found)
 
-    def test_a_copy_knows_what_its_original_knew(self, layer: Reached, user: Any) -> None:
+    def test_a_copy_knows_the_stored_values_of_its_original(
+        self, layer: Reached, user: Any
+    ) -> None:
         other = copy.copy(user)
         other.set_password("new")
         other.save()
-        assert layer.sent == unless_it_is(other)
+        assert layer.sent == disconnect_other_passwords(other)
         copy.copy(other).save()
         assert len(layer.sent) == 1
 
@@ -417,14 +415,12 @@ class TestUser:
                 "django.contrib.auth.hashers.MD5PasswordHasher",
             ]
         ):
-            request = request_of(user)
+            request = logged_in_request(user)
             assert user.check_password("old")
             assert not async_to_sync(aget_user)(request).is_authenticated
-        assert layer.sent == unless_it_is(user)
+        assert layer.sent == disconnect_other_passwords(user)
 
-    def test_an_instance_that_others_have_overtaken_tells_as_well(
-        self, layer: Reached, user: Any
-    ) -> None:
+    def test_a_stale_instance_makes_sockets_revalidate(self, layer: Reached, user: Any) -> None:
         user.is_active = False
         user.save()
         User.objects.update(is_active=True)
@@ -432,9 +428,9 @@ class TestUser:
         layer.sent.clear()
         user.is_active = False
         user.save()
-        assert layer.sent == to_look_again(user)
+        assert layer.sent == revalidate(user)
 
-    def test_one_that_has_read_anew_tells_what_ends_nothing(
+    def test_a_refreshed_instance_announces_a_harmless_message(
         self, layer: Reached, user: Any
     ) -> None:
         found = User.objects.get()
@@ -445,15 +441,17 @@ class TestUser:
         for _ in range(2):
             found.save()
         # Sockets that the new password has let in stay.
-        assert layer.sent == unless_it_is(user)
+        assert layer.sent == disconnect_other_passwords(user)
 
-    def test_one_that_reads_what_was_deferred_too(self, layer: Reached, user: Any) -> None:
+    def test_an_instance_that_loads_a_deferred_field_does_as_well(
+        self, layer: Reached, user: Any
+    ) -> None:
         found = User.objects.only("username").get()
         assert found.password
         found.save()
-        assert layer.sent == unless_it_is(user)
+        assert layer.sent == disconnect_other_passwords(user)
 
-    def test_there_and_back_in_one_transaction_is_no_secret(
+    def test_a_change_and_its_reversal_in_one_transaction_are_announced(
         self, layer: Reached, user: Any
     ) -> None:
         with transaction.atomic():
@@ -461,12 +459,12 @@ class TestUser:
             user.save()
             user.is_active = True
             user.save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == disconnect_all(user)
         user.is_active = False
         user.save()
-        assert layer.sent == for_all(user) * 2
+        assert layer.sent == disconnect_all(user) * 2
 
-    def test_half_of_a_transaction_that_is_rolled_back_too(self, layer: Reached, user: Any) -> None:
+    def test_a_partial_rollback_is_noticed(self, layer: Reached, user: Any) -> None:
         with transaction.atomic():
             with transaction.atomic():
                 user.is_active = False
@@ -477,21 +475,21 @@ class TestUser:
         assert layer.sent == []
         user.is_active = False
         user.save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == disconnect_all(user)
 
-    def test_an_instance_that_was_built_and_not_read_tells_all(
+    def test_an_instance_that_was_built_announces_its_values(
         self, layer: Reached, user: Any
     ) -> None:
         built = User(pk=user.pk, username="anna", password="md5$x$new")
         built.save()
-        assert layer.sent == unless_it_is(built)
+        assert layer.sent == disconnect_other_passwords(built)
         built.save()
         assert len(layer.sent) == 1
         layer.sent.clear()
         User(pk=user.pk, username="anna", is_active=False).save()
-        assert layer.sent == for_all(user)
+        assert layer.sent == disconnect_all(user)
 
-    def test_one_who_was_inactive_makes_sockets_look_again(self, layer: Reached, user: Any) -> None:
+    def test_an_inactive_user_makes_sockets_revalidate(self, layer: Reached, user: Any) -> None:
         user.is_active = False
         user.save()
         layer.sent.clear()
@@ -499,24 +497,22 @@ class TestUser:
         assert layer.sent == []
         user.set_password("new")
         user.save()
-        assert layer.sent == to_look_again(user) + unless_it_is(user)
+        assert layer.sent == revalidate(user) + disconnect_other_passwords(user)
 
-    def test_no_instance_carries_another_password_than_its_own(self, user: Any) -> None:
+    def test_no_instance_keeps_an_old_password_hash(self, user: Any) -> None:
         secret, user.password = user.password, "gone"
         assert secret not in repr(vars(user))
 
-    def test_what_is_no_password_is_the_business_of_the_field(
-        self, layer: Reached, user: Any
-    ) -> None:
+    def test_an_invalid_password_is_left_to_the_field(self, layer: Reached, user: Any) -> None:
         odd = User(username="ben", password=["no", "str"])
         odd.save()
         assert layer.sent == []
 
-    def test_a_proxy_tells_as_its_model_does(self, layer: Reached, user: Any) -> None:
+    def test_a_proxy_announces_like_its_model(self, layer: Reached, user: Any) -> None:
         found = Staff.objects.get()
         found.set_password("new")
         found.save()
-        assert layer.sent == unless_it_is(found)
+        assert layer.sent == disconnect_other_passwords(found)
         found.delete()
         assert len(layer.sent) == 2
 
@@ -531,24 +527,24 @@ class TestUser:
 
 
 class TestConnecting:
-    def test_twice_is_once(self) -> None:
+    def test_connecting_twice_connects_once(self) -> None:
         connect_receivers()
         signals = (post_save, user_logged_in, user_logged_out, request_finished)
         before = [len(each.receivers) for each in signals]
         connect_receivers()
         assert [len(each.receivers) for each in signals] == before
 
-    def test_the_models_of_others_are_left_alone(self) -> None:
+    def test_other_models_have_no_receivers(self) -> None:
         connect_receivers()
         assert not post_save.has_listeners(Permission)
         assert post_save.has_listeners(User)
         assert post_save.has_listeners(Staff)
 
     @override_settings(AUTH_USER_MODEL="no_such.User")
-    def test_without_a_user_model_there_is_the_logout(self) -> None:
+    def test_without_a_user_model_only_logouts_are_received(self) -> None:
         connect_receivers()
 
-    def test_it_is_no_error_to_come_before_the_models(
+    def test_it_may_be_called_before_the_models_are_loaded(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(apps, "models_ready", False)

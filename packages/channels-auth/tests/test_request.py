@@ -28,7 +28,7 @@ SCOPE = {
 }
 
 
-def test_it_has_what_receivers_look_at(settings: Any) -> None:
+def test_it_has_what_receivers_read(settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["example.com"]
     session = SessionStore()
     request = request_from_scope(SCOPE, session, AnonymousUser())
@@ -99,24 +99,24 @@ def test_nothing_that_a_client_sends_breaks_it(
 
 
 class TestTheUser:
-    async def test_one_that_is_given(self) -> None:
+    async def test_a_user_that_is_given(self) -> None:
         anna = User(username="anna")
         request = request_from_scope({}, None, anna)
         assert request.user is anna
         assert await request.auser() is anna
 
-    async def test_one_that_has_changed(self) -> None:
+    async def test_a_user_that_has_changed(self) -> None:
         request = request_from_scope({}, None, AnonymousUser())
         request.user = ben = User(username="ben")
         assert await request.auser() is ben
 
     @pytest.mark.django_db
-    def test_that_of_the_session(self) -> None:
+    def test_the_user_of_the_session(self) -> None:
         request = request_from_scope({}, SessionStore())
         assert request.user.is_anonymous
 
     @pytest.mark.django_db
-    async def test_that_of_the_session_awaited(self) -> None:
+    async def test_the_user_of_the_session_awaited(self) -> None:
         request = request_from_scope({}, SessionStore())
         assert (await request.auser()).is_anonymous
         assert await sync_to_async(lambda: request.user == AnonymousUser())()

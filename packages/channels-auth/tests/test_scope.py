@@ -44,7 +44,7 @@ def test_the_user() -> None:
     assert user_of({"user": "anna"}) == "anna"
 
 
-async def test_the_watch_is_told_of_a_new_user() -> None:
+async def test_the_watch_learns_of_a_new_user() -> None:
     told: list[Any] = []
 
     class LoginWatch:

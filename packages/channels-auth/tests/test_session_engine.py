@@ -16,11 +16,12 @@ from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from channels_auth._session_storage import keeps_data_in_cookie
 from channels_auth._sessions import engine as session_engine
 from channels_auth._sessions.engine import (
     ConnectionSession,
-    keeps_data_in_cookie,
     merge,
+    record_headers_sent,
     session_class,
 )
 
@@ -61,7 +62,7 @@ def stored(data: dict[str, Any]) -> str:
 
 
 def now_stored(key: str | None) -> dict[str, Any]:
-    """Return what a new HTTP request finds."""
+    """Return the data that a new HTTP request finds."""
     return dict(session_class().__mro__[2](key).items())
 
 
@@ -69,13 +70,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class TestTheClass:
-    def test_it_is_the_engines_own(self, every_engine: str) -> None:
+    def test_it_derives_from_the_engine(self, every_engine: str) -> None:
         plain = session_class().__mro__[2]
         assert plain.__module__ == f"django.contrib.sessions.backends.{every_engine}"
         assert issubclass(session_class(), plain)
         assert session_class() is session_class()
 
-    def test_what_it_signs_django_reads_and_the_other_way_round(self, every_engine: str) -> None:
+    def test_it_and_django_read_each_others_sessions(self, every_engine: str) -> None:
         ours = session_class()
         plain = ours.__mro__[2]
         first = ours()
@@ -87,7 +88,7 @@ class TestTheClass:
         second.save()
         assert dict(ours(second.session_key).items()) == {"a": 1, "b": 2}
 
-    def test_it_tells_where_the_data_is(self, every_engine: str) -> None:
+    def test_it_is_known_where_the_data_is_stored(self, every_engine: str) -> None:
         assert keeps_data_in_cookie(session_class()()) is (every_engine == "signed_cookies")
 
 
@@ -113,7 +114,7 @@ class TestBeforeTheHeaders:
 def late(key: str | None) -> ConnectionSession:
     session = session_class()(key)
     session.get("a")
-    session.end_of_headers()
+    record_headers_sent(session)
     return session
 
 
@@ -135,12 +136,12 @@ class TestAfterTheHeaders:
         assert dict(session.items()) == {"a": 2, "b": 3, "new": 2}
         assert not session.modified
 
-    async def test_so_does_an_asynchronous_one(self, engine: str) -> None:
+    async def test_an_asynchronous_save_keeps_what_others_stored(self, engine: str) -> None:
         session = session_class()()
         await session.aupdate({"a": 1, "b": 1})
         await session.asave()
         key = session.session_key
-        session.end_of_headers()
+        record_headers_sent(session)
         other = session_class()(key)
         await other.aset("a", 2)
         await other.asave()
@@ -152,7 +153,7 @@ class TestAfterTheHeaders:
         assert dict(await fresh.aitems()) == {"a": 2}
         assert not session.modified
 
-    def test_two_that_save_in_turn_lose_nothing(self, engine: str) -> None:
+    def test_two_sessions_that_save_in_turn_lose_nothing(self, engine: str) -> None:
         key = stored({})
         one, two = late(key), late(key)
         for number in range(3):
@@ -179,17 +180,17 @@ class TestAfterTheHeaders:
             session.save()
         assert now_stored(key) == {}
 
-    async def test_nor_asynchronously(self, engine: str) -> None:
+    async def test_a_deleted_session_cannot_be_saved_asynchronously(self, engine: str) -> None:
         session = session_class()()
         await session.aset("a", 1)
         await session.asave()
-        session.end_of_headers()
+        record_headers_sent(session)
         await session_class()(session.session_key).adelete()
         await session.aset("b", 2)
         with pytest.raises(UpdateError):
             await session.asave()
 
-    def test_one_that_is_new_is_stored(self, engine: str) -> None:
+    def test_a_new_session_is_stored(self, engine: str) -> None:
         session = late(None)
         session["a"] = 1
         session.save()
@@ -207,10 +208,10 @@ class TestAfterTheHeaders:
         assert now_stored(session.session_key) == {"a": 1, "b": 1}
         assert now_stored(key) == {}
 
-    def test_what_was_never_read_is_replaced_as_a_whole(self, engine: str) -> None:
+    def test_data_that_was_never_read_is_replaced(self, engine: str) -> None:
         key = stored({"a": 1})
         session = session_class()(key)
-        session.end_of_headers()
+        record_headers_sent(session)
         session.clear()
         session["b"] = 1
         session.save()
@@ -251,7 +252,7 @@ class TestWithoutAwait:
             connection_created.disconnect(note)
         assert [connection.connection for connection in opened] == [None]
 
-    async def test_an_error_there_is_an_error_here(
+    async def test_an_error_in_the_thread_is_raised(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def load(self: db.SessionStore) -> None:
@@ -262,7 +263,7 @@ class TestWithoutAwait:
         with pytest.raises(LookupError, match="the database is gone"):
             session_class()("a" * 32)["a"]
 
-    async def test_it_is_not_waited_for_without_bound(
+    async def test_the_wait_is_limited(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def load(self: db.SessionStore) -> dict[str, Any]:
@@ -273,7 +274,7 @@ class TestWithoutAwait:
         free, done = threading.Event(), threading.Event()
         use(settings, "db")
         monkeypatch.setattr(db.SessionStore, "load", load)
-        monkeypatch.setattr(session_engine, "_LOAD_SECONDS", 0.01)
+        monkeypatch.setattr(session_engine, "_LOAD_TIMEOUT", 0.01)
         try:
             with pytest.raises(SynchronousOnlyOperation, match=r"await session.aget\(key\)"):
                 session_class()("a" * 32)["a"]
@@ -314,7 +315,7 @@ def test_a_merge_without_others_changes_nothing() -> None:
     assert merge({"a": 0}, ours, {"a": 0}) == ours
 
 
-def test_any_engine_may_stand_below() -> None:
+def test_any_engine_can_be_derived_from() -> None:
     """A program's own need not know of us."""
 
     class Own(SessionBase):
@@ -330,10 +331,10 @@ def test_any_engine_may_stand_below() -> None:
             self._session_key = "the only one"
             Own.kept = dict(self._session)  # type: ignore[attr-defined] # private there
 
-    session = session_engine._connected(Own)()
+    session = session_engine._derived(Own)()
     session["a"] = 1
     session.save()
-    session.end_of_headers()
+    record_headers_sent(session)
     session["b"] = 1
     session.save()
     assert Own.kept == {"a": 1, "b": 1}
@@ -343,18 +344,18 @@ def test_any_engine_may_stand_below() -> None:
     ("before", "after"),
     [(1, True), (0, False), (1, 1.0), ([1], [True]), ({"a": 0}, {"a": False}), ([1, 2], [1])],
 )
-def test_a_merge_takes_what_is_stored_differently_for_a_change(before: Any, after: Any) -> None:
+def test_a_value_of_another_type_is_a_change(before: Any, after: Any) -> None:
     assert repr(merge({"a": before}, {"a": after}, {"a": before})) == repr({"a": after})
 
 
-async def test_what_is_changed_while_it_is_saved_is_saved_the_next_time(
+async def test_a_change_during_a_save_is_saved_the_next_time(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(settings, "db")
     session = session_class()()
     await session.aset("a", 1)
     await session.asave()
-    session.end_of_headers()
+    record_headers_sent(session)
     await session.aset("b", 1)
     save = db.SessionStore.asave
 
@@ -371,7 +372,7 @@ async def test_what_is_changed_while_it_is_saved_is_saved_the_next_time(
     assert dict(await fresh.aitems()) == {"a": 1, "b": 1, "c": 1}
 
 
-async def test_a_session_that_is_deleted_at_the_last_moment(
+async def test_a_session_that_is_deleted_during_the_save(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def gone(self: db.SessionStore, must_create: bool = False) -> None:
@@ -381,7 +382,7 @@ async def test_a_session_that_is_deleted_at_the_last_moment(
     session = session_class()()
     await session.aset("a", 1)
     await session.asave()
-    session.end_of_headers()
+    record_headers_sent(session)
     monkeypatch.setattr(db.SessionStore, "asave", gone)
     await session.aset("b", 1)
     with pytest.raises(SessionInterrupted, match=r"^The request's session was deleted before"):
@@ -398,7 +399,7 @@ async def test_a_save_that_fails_can_be_tried_again(
     session = session_class()()
     await session.aset("a", 1)
     await session.asave()
-    session.end_of_headers()
+    record_headers_sent(session)
     await session.aset("b", 1)
     with monkeypatch.context() as patch:
         patch.setattr(db.SessionStore, "asave", fail)
@@ -424,7 +425,7 @@ async def test_an_engine_that_hides_errors_is_read_without_await(settings: Any) 
     assert session_class()(session.session_key)["a"] == 1
 
 
-async def test_programs_that_allow_queries_there_have_them_there(
+async def test_with_async_unsafe_it_is_loaded_in_the_same_thread(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(self: db.SessionStore) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from channels_auth._auth.session_proxies import SessionKeepingKey, SessionRefusi
 
 
 class Store(SessionBase):
-    """A session that tells what is done to it."""
+    """A session that records its calls."""
 
     def __init__(self) -> None:
         super().__init__("abcdefgh")
@@ -31,7 +31,7 @@ def stand_in(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-async def test_all_else_is_the_sessions(stand_in: Any) -> None:
+async def test_everything_else_is_passed_to_the_session(stand_in: Any) -> None:
     store = Store()
     session = stand_in(store)
     assert isinstance(session, SessionBase)
@@ -55,7 +55,7 @@ async def test_a_kept_key_is_not_renewed() -> None:
     assert store.done == ["flush", "aflush"]
 
 
-async def test_a_strict_session_gives_up_nothing() -> None:
+async def test_a_session_that_refuses_a_new_key_keeps_its_data() -> None:
     store = Store()
     session = SessionRefusingNewKey(store, PermissionError("the cookie"))
     for call in (session.cycle_key, session.flush):

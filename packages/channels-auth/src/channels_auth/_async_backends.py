@@ -1,4 +1,4 @@
-"""Which of its two ways of looking up a user an authentication backend means."""
+"""Decide whether an authentication backend is called through `get_user` or `aget_user`."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ __all__ = ["is_natively_async"]
 
 
 def is_natively_async(backend: Any) -> bool:
-    """Tell whether a backend has an `aget_user` of its own.
+    """Return whether a backend has an `aget_user` of its own.
 
-    Django's backends have both ways, and the synchronous one enters fewer threads. A class that
-    derives from them and overrides `get_user` only means that one, as it is what views call: the
-    inherited `aget_user` would pass its rules by.
+    Django's backends have both methods, and the synchronous one enters fewer threads. If a
+    subclass of them overrides `get_user` only, that method has to be called, as views call it:
+    the inherited `aget_user` would bypass the subclass's rules.
 
     Args:
         backend: An instance of the backend.
@@ -20,7 +20,11 @@ def is_natively_async(backend: Any) -> bool:
 
 
 def _depth(backend: Any, name: str) -> int | None:
-    """Return how many classes up a method is defined, or None if it is Django's or nobody's."""
+    """Return the position in the MRO of the class that defines a method.
+
+    Returns:
+        A number from 1; None if the method is Django's own or does not exist.
+    """
     for depth, base in enumerate(type(backend).__mro__, start=1):
         if name in vars(base):
             return None if base.__module__ == "django.contrib.auth.backends" else depth

@@ -1,4 +1,9 @@
-"""The way out of a WebSocket, which others than its application may close as well."""
+"""A WebSocket that its middleware can close as well as its application.
+
+The session middleware closes a connection whose session was deleted, and the login watch closes
+one whose login has ended, while the application goes on. `ClosableWebsocket` wraps the `send` of
+the connection, follows its state, and drops what the application sends after such a close.
+"""
 
 import enum
 import logging
@@ -12,36 +17,39 @@ __all__ = ["ClosableWebsocket", "WebsocketState"]
 
 logger = logging.getLogger("django.channels.auth")
 
+#: The messages by which an application answers a handshake, or closes.
 _ANSWERS: Final = frozenset(
     {"websocket.accept", "websocket.close", "websocket.http.response.start"}
 )
 
 
 class WebsocketState(enum.Enum):
-    """The stations of a connection, as far as the way out goes."""
+    """The state of a connection, as seen from what is sent to the client."""
 
+    #: The handshake is not answered yet.
     CONNECTING = "connecting"
+    #: The application has accepted the handshake.
     OPEN = "open"
-    #: The application refused or closed, or we did.
+    #: The application, its middleware or the client has closed, or the handshake was refused.
     CLOSED = "closed"
 
 
 class ClosableWebsocket:
-    """Pass on what an application sends, until it is closed from outside.
+    """Pass on what an application sends, until its middleware closes the connection.
 
-    Afterwards the application goes on until the server tells it that the connection has ended;
-    what it sends meanwhile is dropped, since servers take a frame after a close for an error.
+    After that the application goes on until the server reports the end of the connection. What it
+    sends meanwhile is dropped: servers treat a frame after a close as an error.
 
     Attributes:
-        state: Where the connection stands.
-        closed_from_outside: Whether `close` has ended it.
+        state: The state of the connection.
+        closed_from_outside: Whether `close` has ended the connection, not the application.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        """Stand in the way of a connection.
+        """Wrap the `send` of a connection.
 
         Args:
-            scope: The scope of a WebSocket; its extensions tell how it can be refused.
+            scope: The scope of a WebSocket. Its extensions decide how it can be refused.
             send: ASGI send.
         """
         self.state = WebsocketState.CONNECTING
@@ -50,7 +58,7 @@ class ClosableWebsocket:
         self._send = send
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, unless the gate was closed from outside.
+        """Pass a message on, unless the connection was closed from outside.
 
         Messages:
             What an application sends over a WebSocket.
@@ -58,22 +66,22 @@ class ClosableWebsocket:
         if self.closed_from_outside:
             logger.debug("A %s came after the connection was closed; dropped", message["type"])
             return
-        self.note(message["type"])
+        self.record(message["type"])
         await self._send(message)
 
-    def note(self, message_type: str) -> None:
-        """Take note of what the application sends."""
+    def record(self, message_type: str) -> None:
+        """Update the state for a message that the application sends."""
         if message_type in _ANSWERS:
             accepts = message_type == "websocket.accept"
             self.state = WebsocketState.OPEN if accepts else WebsocketState.CLOSED
 
     async def close(self, code: int, reason: str = "", status: int = 401) -> None:
-        """Close the connection, or refuse its handshake; nothing if it is closed already.
+        """Close the connection, or refuse its handshake; do nothing if it is closed already.
 
         Args:
             code: Close code, 1000 or 3000 to 4999.
             reason: Close reason, 123 bytes of UTF-8 at most.
-            status: HTTP status that refuses a handshake, where the server offers that.
+            status: HTTP status for the refusal of a handshake, if the server can send one.
         """
         if self.state is WebsocketState.CLOSED:
             return
@@ -90,5 +98,5 @@ class ClosableWebsocket:
             for message in messages:
                 await self._send(message)
         except OSError as error:
-            # ASGI, WebSocket: this is how a server tells it.
+            # ASGI servers raise it when the client has disconnected.
             logger.debug("The client left before its connection could be closed: %r", error)

@@ -1,4 +1,4 @@
-"""The request that Django's own authentication functions and signals get, made from a scope."""
+"""Build the request that Django's authentication functions and signals get for a connection."""
 
 from io import BytesIO
 from typing import Any, Final
@@ -10,29 +10,29 @@ from channels_core.typing import Scope
 
 __all__ = ["request_from_scope"]
 
-# A WebSocket's schemes, as Django knows them: `is_secure()` and absolute addresses depend on it.
-_SCHEMES: Final = {"ws": "http", "wss": "https"}
+# Django knows HTTP's schemes only; `is_secure()` and absolute URLs depend on the scheme.
+_HTTP_SCHEMES: Final = {"ws": "http", "wss": "https"}
 
-# They describe a body, which is not for this request to read; and Django parses the first one.
-_OF_THE_BODY: Final = frozenset({b"content-type", b"content-length"})
+# They describe a body, and this request has none; Django would parse the first one.
+_BODY_HEADERS: Final = frozenset({b"content-type", b"content-length"})
 
 
 def request_from_scope(scope: Scope, session: Any, user: Any = None) -> HttpRequest:
-    """Build a request over a connection's scope.
+    """Build a request from a connection's scope.
 
-    It has what receivers of Django's signals look at: path, headers, cookies, the client's address,
-    the session and the user. Its body is empty, and nothing of the connection changes with it but
-    the session.
+    It has what receivers of Django's signals read: path, headers, cookies, the client's address,
+    the session and the user. Its body is empty. Changes to the request do not reach the
+    connection, except changes to the session.
 
     Args:
-        scope: The connection's scope. What a hand-made one lacks is filled in.
-        session: What becomes `request.session`.
-        user: What becomes `request.user`; without one that is the session's, looked up on use.
+        scope: The connection's scope. Missing entries get default values.
+        session: Becomes `request.session`.
+        user: Becomes `request.user`. If it is None, the session's user is looked up on first use.
     """
-    request = ASGIRequest(_readable(scope), BytesIO())
+    request = ASGIRequest(_valid_for_django(scope), BytesIO())
     request.session = session
     if "cookies" in scope:
-        # Read from all `cookie` headers; Django's request takes several of them for one.
+        # Read from all `cookie` headers; Django's request would read several as one.
         request.COOKIES = scope["cookies"]
     if user is None:
         _add_user_of_session(request)
@@ -42,8 +42,8 @@ def request_from_scope(scope: Scope, session: Any, user: Any = None) -> HttpRequ
     return request
 
 
-def _readable(scope: Scope) -> Scope:
-    """Return a scope that Django's request class takes, whatever the client has sent."""
+def _valid_for_django(scope: Scope) -> Scope:
+    """Return a copy of a scope that Django's request class accepts, whatever the client sent."""
     query = scope.get("query_string", b"")
     scheme = scope.get("scheme", "http")
     return {
@@ -51,17 +51,17 @@ def _readable(scope: Scope) -> Scope:
         "method": scope.get("method", "GET"),
         "path": scope.get("path", "/"),
         "query_string": query.decode(errors="replace") if isinstance(query, bytes) else query,
-        "scheme": _SCHEMES.get(scheme, scheme),
+        "scheme": _HTTP_SCHEMES.get(scheme, scheme),
         "headers": [
             (name, value)
             for name, value in scope.get("headers", ())
-            if name.lower() not in _OF_THE_BODY
+            if name.lower() not in _BODY_HEADERS
         ],
     }
 
 
 def _add_user_of_session(request: HttpRequest) -> None:
-    # Here, because it imports models.
+    # Imported here because it imports models.
     from django.contrib.auth.middleware import AuthenticationMiddleware
 
     AuthenticationMiddleware(lambda _: HttpResponse()).process_request(request)

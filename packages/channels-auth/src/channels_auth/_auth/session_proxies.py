@@ -1,4 +1,8 @@
-"""A session whose key stays, for connections whose cookie cannot change any more."""
+"""Proxies around a session for connections whose cookie cannot change any more.
+
+Django's login functions give a session a new key. If the browser cannot receive that key, its
+cookie would point to no session. One proxy skips the new key, the other one raises an error.
+"""
 
 from typing import Any
 
@@ -8,17 +12,17 @@ __all__ = ["SessionKeepingKey", "SessionRefusingNewKey"]
 
 
 class SessionKeepingKey(LazyObject):  # type: ignore[type-arg] # it is generic for type checkers only
-    """Stand in for a session, and leave its key as it is where Django would only renew it.
+    """Proxy a session, and do nothing when Django asks for a new key.
 
-    Django renews the key, among others, when it has verified a session with one of
-    `SECRET_KEY_FALLBACKS`. The data would move, and the cookie point to nothing.
+    Django renews the key, among other cases, after it has verified a session with one of
+    `SECRET_KEY_FALLBACKS`.
     """
 
     def __init__(self, session: Any) -> None:
         """Wrap a session.
 
         Args:
-            session: Gets everything else that is done to this object.
+            session: Receives every other operation.
         """
         super().__init__()
         self._wrapped = session
@@ -30,16 +34,17 @@ class SessionKeepingKey(LazyObject):  # type: ignore[type-arg] # it is generic f
         """Do nothing."""
 
 
-class SessionRefusingNewKey(LazyObject):  # type: ignore[type-arg] # as above
-    """Stand in for a session, and raise an error instead of giving up its key."""
+class SessionRefusingNewKey(LazyObject):  # type: ignore[type-arg] # it is generic for type checkers only
+    """Proxy a session, and raise an error when Django asks for a new key or a flush."""
 
     def __init__(self, session: Any, error: Exception) -> None:
         """Wrap a session.
 
         Args:
-            session: Gets everything else that is done to this object.
-            error: What is raised.
+            session: Receives every other operation.
+            error: The error to raise.
         """
+        # Through `__dict__`: a lazy object sets any other attribute on what it wraps.
         self.__dict__["_error"] = error
         super().__init__()
         self._wrapped = session

@@ -1,4 +1,8 @@
-"""Take note of a channel layer that fails: one line in the log for all the sockets it cuts off."""
+"""Follow whether the watched sockets can receive from their channel layer.
+
+Each socket retries by itself, with growing delays. All of them lose the layer at the same moment,
+so the process logs one line when the first one fails and one line when the last one recovers.
+"""
 
 import asyncio
 import logging
@@ -11,61 +15,70 @@ __all__ = ["LayerReachability"]
 
 logger = logging.getLogger("django.channels.auth")
 
-#: Seconds to wait after a first error of the layer, and the most.
+#: Seconds to wait after the first error in a row, and the longest wait.
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 30.0
 
-#: Seconds that the layer has to work before an outage is over: it fails at once, or it waits.
+#: Seconds without an error after which a layer that delivers nothing counts as recovered. A broken
+#: layer fails at once, and a working one waits for messages.
 _STEADY: Final = 5.0
 
-# Whose layer fails at present.
-_cut_off: "WeakSet[LayerReachability]" = WeakSet()
-call_in_children(_cut_off.clear)
+# The sockets whose layer fails at present.
+_unreachable: "WeakSet[LayerReachability]" = WeakSet()
+call_in_children(_unreachable.clear)
 
 
 class LayerReachability:
-    """Whether one socket hears of its layer."""
+    """Whether one socket can receive from its channel layer."""
 
     def __init__(self) -> None:
         self._failures = 0
-        self._timer: asyncio.TimerHandle | None = None
+        # Runs from a successful retry until the layer counts as recovered.
+        self._recovery_timer: asyncio.TimerHandle | None = None
 
-    def fails(self, error: Exception) -> float:
-        """Take note of an error, and return how many seconds to wait before the next try."""
-        self._no_timer()
-        if not _cut_off:
+    def failed(self, error: Exception) -> float:
+        """Record an error of the layer.
+
+        Returns:
+            Seconds to wait before the next attempt.
+        """
+        self._cancel_timer()
+        if not _unreachable:
             logger.error(
-                "The channel layer fails, so that watched WebSockets are not told when their "
-                "login ends; tried again until it works: %r",
+                "The channel layer fails, so watched WebSockets stay open when their login ends; "
+                "retrying until it works: %r",
                 error,
             )
-        _cut_off.add(self)
+        _unreachable.add(self)
         delay = min(_FIRST_DELAY * (1 << min(self._failures, 10)), _LONGEST_DELAY)
         self._failures += 1
         return delay
 
-    def seems_to_work(self) -> None:
-        """Take a try for a success unless it fails soon: nothing need ever come over the layer."""
-        self._no_timer()
-        self._timer = asyncio.get_running_loop().call_later(_STEADY, self.works)
+    def may_have_recovered(self) -> None:
+        """Record a successful retry: without an error in the next seconds, the layer works.
 
-    def works(self) -> None:
-        """Take note of a success."""
-        self._no_timer()
+        Nothing may ever arrive over the layer, so a message cannot be required.
+        """
+        self._cancel_timer()
+        self._recovery_timer = asyncio.get_running_loop().call_later(_STEADY, self.recovered)
+
+    def recovered(self) -> None:
+        """Record that the layer works."""
+        self._cancel_timer()
         self._failures = 0
-        if self in _cut_off:
-            _cut_off.discard(self)
-            if not _cut_off:
+        if self in _unreachable:
+            _unreachable.discard(self)
+            if not _unreachable:
                 logger.info("The channel layer works again")
 
-    def ends(self) -> None:
-        """Take note that the socket is no more."""
-        if self._timer is not None:
-            # Its last try did not fail.
-            self.works()
-        _cut_off.discard(self)
+    def ended(self) -> None:
+        """Record that the socket is closed."""
+        if self._recovery_timer is not None:
+            # The last retry was successful.
+            self.recovered()
+        _unreachable.discard(self)
 
-    def _no_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _cancel_timer(self) -> None:
+        if self._recovery_timer is not None:
+            self._recovery_timer.cancel()
+            self._recovery_timer = None

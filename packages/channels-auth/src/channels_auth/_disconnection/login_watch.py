@@ -1,4 +1,14 @@
-"""Close a WebSocket when the channel layer reports that its login has ended."""
+"""Close a WebSocket when its login ends.
+
+The way of a watch: `user_changed` joins the groups of the user and of the session, with a channel
+of the watch's own, and starts the task that listens there. A message either ends the login at
+once, or makes the watch check the login in the database; checks also run at intervals if the
+program asks for them. When the login has ended, the connection is closed with 4401.
+
+Two things delay this. If the connection's own handler has logged the user out, the handler may
+still send; the connection closes after it. And while the session has changes that are not stored
+yet, a check would read old data; it runs after the save.
+"""
 
 import asyncio
 import logging
@@ -7,9 +17,9 @@ from inspect import isawaitable
 from typing import Any, Final
 
 from channels_auth._closable_websocket import ClosableWebsocket, WebsocketState
+from channels_auth._close_codes import UNAUTHORIZED
 from channels_auth._disconnection.layer_reachability import LayerReachability
 from channels_auth._disconnection.logins import Login, read_login
-from channels_auth._disconnection.messages import UNAUTHORIZED
 from channels_auth._disconnection.periodic import Periodic
 from channels_auth._disconnection.validity import login_holds
 from channels_core.layers import BaseChannelLayer
@@ -21,75 +31,83 @@ logger = logging.getLogger("django.channels.auth")
 
 _REASON: Final = "The login has ended."
 
-#: Where a layer does not say after how many seconds a membership ends.
-_GROUP_EXPIRY: Final = 86400
+#: Seconds until a membership expires, if the layer does not say it.
+_DEFAULT_GROUP_EXPIRY: Final = 86400
 
-#: Seconds between renewals of the memberships, at most.
-_RENEWAL: Final = 60.0
+#: Seconds between two renewals of the memberships, at most. A store that was restarted empty has
+#: them back after this time.
+_LONGEST_RENEWAL: Final = 60.0
 
-#: Seconds that the layer may take at the end of a connection, and so may what is cancelled then.
+#: Seconds that the clean-up of a connection waits for the layer, and for cancelled tasks.
 _CLEANUP_TIMEOUT: Final = 10.0
 
-#: Seconds that a handler may go on after it has logged its own connection out.
-_LAST_WORDS: Final = 5.0
+#: Seconds that a handler may run on after it has logged its own connection out.
+_OWN_LOGOUT_TIMEOUT: Final = 5.0
 
 
 class LoginWatch:
-    """Close a connection when its login ends.
+    """Watch the login of one connection, and close the connection when the login ends.
 
-    It has a channel of its own, in the group of the user and in that of the session. One task
-    waits for what comes there. Before anybody logs in there is neither.
+    Without a user, it has neither a channel nor a task.
     """
 
     def __init__(
-        self, layer: BaseChannelLayer, gate: ClosableWebsocket, *, revalidate_every: float | None
+        self,
+        layer: BaseChannelLayer,
+        websocket: ClosableWebsocket,
+        *,
+        revalidate_every: float | None,
     ) -> None:
-        """Take what to watch; `user_changed` begins to.
+        """Prepare the watch; `user_changed` starts it.
 
         Args:
             layer: A layer with groups.
-            gate: The connection's way out.
-            revalidate_every: Seconds between looks at whether the login still holds; None for
-                none but those that something gives cause for.
+            websocket: The connection.
+            revalidate_every: Seconds between two checks of the login; None for no checks at
+                intervals.
         """
         self._layer = layer
-        self._gate = gate
+        self._websocket = websocket
+        #: The login that is watched; None while the user is anonymous.
         self._login: Login | None = None
+        #: The watch's own channel, once there was a login.
         self._channel: str | None = None
+        #: The task that receives from the channel.
         self._task: asyncio.Task[None] | None = None
-        # Whether the connection's own handler has ended the login, and may end itself first.
-        self._ending = False
-        self._end_timer: asyncio.TimerHandle | None = None
-        # Whether a look waits for the session to be saved.
-        self._postponed = False
-        self._connectedness = LayerReachability()
-        # Changes of the user and of the membership come one after the other.
-        self._turn = asyncio.Lock()
+        #: Whether the connection's own handler has ended the login: close after that handler.
+        self._closes_after_handler = False
+        #: Closes the connection if that handler does not end in time.
+        self._close_timer: asyncio.TimerHandle | None = None
+        #: Whether a check waits for the session to be saved.
+        self._check_is_postponed = False
+        self._reachability = LayerReachability()
+        #: Held while the login and the memberships change.
+        self._membership_lock = asyncio.Lock()
         self._checks = Periodic(self._check, revalidate_every)
-        self._last_call = Periodic(self._close, None)
+        self._delayed_close = Periodic(self._close, None)
         expiry = getattr(layer, "group_expiry", None)
         if not isinstance(expiry, int | float) or not expiry:
-            expiry = _GROUP_EXPIRY
-        # Several tries before the membership ends, and soon after a store that was started empty.
-        self._renewals = Periodic(self._renew, min(expiry / 4, _RENEWAL))
+            expiry = _DEFAULT_GROUP_EXPIRY
+        # A quarter, so that several attempts fit in before the memberships expire.
+        self._renewals = Periodic(self._renew, min(expiry / 4, _LONGEST_RENEWAL))
 
     async def user_changed(self, scope: Scope) -> None:
-        """LoginWatch over the login that the scope has now; called by `login` and `logout`, too.
+        """Watch the login that the scope has now; `login` and `logout` call this as well.
 
-        If there is none any more, the connection closes when the present handler has ended.
+        If the user is anonymous now, the connection closes when the present handler has ended.
 
         Scope:
-            `user`, and `session` if there is one.
+            `user` is read, and `session` if there is one.
         """
         login = await read_login(scope)
-        async with self._turn:
+        async with self._membership_lock:
             old, self._login = self._login, login
             if login is None:
                 if old is not None:
-                    self._end_after_handler()
+                    self._close_after_handler()
                     await self._leave(old.groups)
                 return
-            self._end_no_more()
+            self._cancel_close()
             if self._channel is None:
                 self._channel = await self._layer.new_channel()
             before = () if old is None else old.groups
@@ -100,35 +118,36 @@ class LoginWatch:
         if self._task is None:
             self._task = asyncio.create_task(self._listen())
             self._renewals.start()
-        # What happened between the lookup of the user and the joining has told nobody here.
+        # A logout between the user lookup and `group_add` was announced before this connection
+        # was in the group.
         self._checks.run_soon()
 
     def revalidate_at_least_every(self, seconds: float | None) -> None:
-        """Look at least that often whether the login still holds; None asks for nothing."""
+        """Check the login at this interval if the present one is longer; None changes nothing."""
         self._checks.shorten_interval(seconds)
 
     async def send(self, message: Message) -> None:
-        """Pass on what the application sends, through the gate."""
-        await self._gate.send(message)
+        """Pass on a message of the application."""
+        await self._websocket.send(message)
         self._run_postponed_check()
 
     def after_handler(self) -> Coroutine[Any, Any, None] | None:
-        """Return what is to be awaited after a handler, or None; for `after_each_handler`."""
+        """Return the work to do after a handler, or None; for `after_each_handler`."""
         self._run_postponed_check()
-        return self._close() if self._ending else None
+        return self._close() if self._closes_after_handler else None
 
     async def stop(self) -> None:
-        """End the watch and leave nothing behind; errors are logged."""
-        self._end_no_more()
-        tasks = [each.stop() for each in (self._checks, self._renewals, self._last_call)]
+        """End the watch, and remove its channel from the layer; errors are logged."""
+        self._cancel_close()
+        tasks = [each.stop() for each in (self._checks, self._renewals, self._delayed_close)]
         if self._task is not None:
             self._task.cancel()
             tasks.append(self._task)
         running = [task for task in tasks if task is not None]
         if running:
-            # A query in a thread cannot be cancelled, and a layer may take its time.
+            # With a time-out: a query in a thread cannot be cancelled, and a layer may hang.
             await asyncio.wait(running, timeout=_CLEANUP_TIMEOUT)
-        self._connectedness.ends()
+        self._reachability.ended()
         if self._channel is None:
             return
         try:
@@ -136,46 +155,46 @@ class LoginWatch:
                 if self._login is not None:
                     await self._leave(self._login.groups)
                 forget = getattr(self._layer, "forget_channel", None)
-                # A test's mock of a layer may give anything.
+                # A test's mock of a layer may return anything.
                 if forget is not None and isawaitable(result := forget(self._channel)):
                     await result
-        except Exception as error:  # noqa: BLE001 - whatever a layer raises
+        except Exception as error:  # noqa: BLE001 - a layer may raise any error
             logger.warning(
-                "The channel of a watched WebSocket was left behind on its layer: %r", error
+                "The channel of a watched WebSocket could not be removed from its layer: %r", error
             )
 
     # The layer
 
     async def _listen(self) -> None:
-        assert self._channel is not None  # it is there before the task
+        assert self._channel is not None  # it is created before the task
         while True:
             try:
                 message = await self._layer.receive(self._channel)
-            except Exception as error:  # noqa: BLE001 - whatever a layer raises
-                await asyncio.sleep(self._connectedness.fails(error))
+            except Exception as error:  # noqa: BLE001 - a layer may raise any error
+                await asyncio.sleep(self._reachability.failed(error))
                 if await self._renew():
-                    self._connectedness.seems_to_work()
-                    # What was sent in the meantime is lost.
+                    self._reachability.may_have_recovered()
+                    # Messages that were sent during the outage are lost.
                     self._checks.run_soon()
             else:
-                self._connectedness.works()
+                self._reachability.recovered()
                 try:
                     await self._handle(message)
                 except Exception:
                     logger.exception("A WebSocket could not be closed after its login had ended")
 
     async def _renew(self) -> bool:
-        """Join the groups once more, and return whether that was possible."""
+        """Join the groups once more, and return whether that succeeded."""
         if self._is_closed():
             return True
-        async with self._turn:
+        async with self._membership_lock:
             if self._login is None or self._channel is None:
                 return True
             try:
                 for group in self._login.groups:
                     await self._layer.group_add(group, self._channel)
-            except Exception as error:  # noqa: BLE001 - whatever a layer raises
-                logger.debug("A membership could not be renewed; tried again: %r", error)
+            except Exception as error:  # noqa: BLE001 - a layer may raise any error
+                logger.debug("A membership could not be renewed; trying again: %r", error)
                 return False
             return True
 
@@ -190,63 +209,73 @@ class LoginWatch:
             return
         ends = login.is_ended_by(message)
         if ends:
-            await self._end(login, message.get("code", UNAUTHORIZED))
+            await self._login_ended(login, message.get("code", UNAUTHORIZED))
         elif ends is None:
             self._checks.run_soon()
 
-    # The end
+    # Checks
 
     async def _check(self) -> None:
         login = self._login
-        if login is None or self._ending or self._is_closed() or self._postpone_check(login):
+        if (
+            login is None
+            or self._closes_after_handler
+            or self._is_closed()
+            or self._postpone_check(login)
+        ):
             return
         try:
             holds = await login_holds(login.user, login.session)
         except Exception:
-            logger.exception("Whether a login still holds could not be found out; asked again")
+            logger.exception("Could not check whether a login is still valid; trying again")
             return
+        # The user may have changed during the check, or the session.
         if not holds and login is self._login and not self._postpone_check(login):
-            await self._end(login, UNAUTHORIZED)
+            await self._login_ended(login, UNAUTHORIZED)
 
     def _postpone_check(self, login: Login) -> bool:
-        """Put a look off, and return True, if the session has yet to be saved."""
-        self._postponed = login.is_ahead
-        return self._postponed
+        """Return whether the session has to be saved before a check, and remember it."""
+        self._check_is_postponed = login.has_unsaved_session
+        return self._check_is_postponed
 
     def _run_postponed_check(self) -> None:
-        """Look at the login if that was postponed, and its session is saved now."""
-        if self._postponed and (self._login is None or not self._login.is_ahead):
-            self._postponed = False
+        """Run a check that was postponed, if the session is saved now."""
+        if self._check_is_postponed and (
+            self._login is None or not self._login.has_unsaved_session
+        ):
+            self._check_is_postponed = False
             self._checks.run_soon()
 
+    # The end
+
     def _is_closed(self) -> bool:
-        """Tell whether the connection is closed, which leaves nothing to look at or to renew."""
-        if self._gate.state is not WebsocketState.CLOSED:
+        """Return whether the connection is closed; stop the checks and renewals then."""
+        if self._websocket.state is not WebsocketState.CLOSED:
             return False
         self._checks.stop()
         self._renewals.stop()
         return True
 
-    async def _end(self, login: Login, code: int) -> None:
-        if await login.is_over_here():
-            self._end_after_handler()
+    async def _login_ended(self, login: Login, code: int) -> None:
+        if await login.was_ended_by_application():
+            self._close_after_handler()
         else:
             await self._close(code)
 
-    def _end_after_handler(self) -> None:
-        self._ending = True
-        if self._end_timer is None:
-            # For an application that does not tell when its handlers end, and for one of ours
+    def _close_after_handler(self) -> None:
+        self._closes_after_handler = True
+        if self._close_timer is None:
+            # For an application that does not report the end of its handlers, and for a handler
             # that does not end.
             loop = asyncio.get_running_loop()
-            self._end_timer = loop.call_later(_LAST_WORDS, self._last_call.run_soon)
+            self._close_timer = loop.call_later(_OWN_LOGOUT_TIMEOUT, self._delayed_close.run_soon)
 
-    def _end_no_more(self) -> None:
-        self._ending = False
-        if self._end_timer is not None:
-            self._end_timer.cancel()
-            self._end_timer = None
+    def _cancel_close(self) -> None:
+        self._closes_after_handler = False
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
 
     async def _close(self, code: int = UNAUTHORIZED) -> None:
-        await self._gate.close(code, _REASON)
+        await self._websocket.close(code, _REASON)
         self._is_closed()

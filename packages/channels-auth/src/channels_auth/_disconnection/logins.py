@@ -1,4 +1,4 @@
-"""Who is logged in on a connection, and whether by its session or by other means."""
+"""The login of a connection, and which messages end it."""
 
 from typing import Any, NamedTuple
 
@@ -10,39 +10,45 @@ from channels_auth._disconnection.messages import (
     session_group,
     user_group,
 )
-from channels_auth._sessions.engine import keeps_data_in_cookie
+from channels_auth._session_storage import keeps_data_in_cookie
 from channels_core.typing import Message, Scope
 
 __all__ = ["Login", "read_login"]
 
 
 class Login(NamedTuple):
-    """Who is logged in, and by what."""
+    """The user of a connection, and how the user was identified."""
 
     user: Any
+    #: The name of the user's group.
     group: str
-    #: The connection's session if the login came out of it, and its digest.
+    #: The connection's session if the user comes from it; None for a login by other means.
     session: Any
+    #: The digest of the session's key; None without a session.
     digest: str | None
-    #: Digest of the password that the user had when the connection found the user.
+    #: The digest of the password that the user had when the connection loaded the user.
     password: str | None = None
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The names of the groups in which its sockets are."""
+        """The names of the groups of the connection."""
         if self.digest is None or keeps_data_in_cookie(self.session):
             return (self.group,)
         return (self.group, session_group(self.digest))
 
     @property
-    def is_ahead(self) -> bool:
-        """Whether the session holds what is not stored yet, so that the store says little."""
+    def has_unsaved_session(self) -> bool:
+        """Whether the session has changes that are not stored, so that a check would be wrong."""
         return bool(getattr(self.session, "modified", False))
 
     def is_ended_by(self, message: Message) -> bool | None:
-        """Tell whether a message of the layer ends this login; None if only a look can tell."""
+        """Return whether a message of the layer ends this login.
+
+        Returns:
+            True or False; None if only a check in the database can decide.
+        """
         kind = message.get("type")
-        # The group may be that of the user before.
+        # The group may be that of the connection's previous user.
         if message.get("group") not in self.groups or kind not in (DISCONNECT, REVALIDATE):
             return False
         if kind == REVALIDATE:
@@ -51,42 +57,42 @@ class Login(NamedTuple):
         if session is not None:
             if session == self.digest:
                 return True
-            # Perhaps it is this session, with its key from before it was renewed.
+            # It may be the key that this session had before it was renewed.
             return False if self.digest is None else None
         if password is not None:
             return None if self.password is None else password != self.password
         return True
 
-    async def is_over_here(self) -> bool:
-        """Tell whether the connection's own application has ended the login."""
-        # Here, because it needs the settings.
+    async def was_ended_by_application(self) -> bool:
+        """Return whether the connection's own application has ended the login."""
+        # Imported here because it needs the settings.
         from django.contrib.auth import SESSION_KEY
 
         return self.session is not None and await self.session.aget(SESSION_KEY) is None
 
 
 async def read_login(scope: Scope) -> Login | None:
-    """Return the login of a connection, or None.
+    """Return the login of a connection, or None if the user is anonymous.
 
     Scope:
-        `user`, and `session` if there is one.
+        `user` is read, and `session` if there is one.
     """
-    # Here, because it needs the settings.
+    # Imported here because it needs the settings.
     from django.contrib.auth import SESSION_KEY
 
     user = scope["user"]
     if not user.is_authenticated:
         return None
     session: Any = scope.get("session")
-    if not getattr(session, "session_key", None) or await session.aget(SESSION_KEY) != _stored(
-        user
+    if not getattr(session, "session_key", None) or (
+        await session.aget(SESSION_KEY) != _key_in_session(user)
     ):
         return Login(user, user_group(user), None, None, password_digest(user))
     digest = session_digest(session.session_key)
     return Login(user, user_group(user), session, digest, password_digest(user))
 
 
-def _stored(user: Any) -> str:
-    """Return a user's primary key as a session holds it."""
+def _key_in_session(user: Any) -> str:
+    """Return a user's primary key in the form that Django stores in a session."""
     meta = getattr(user, "_meta", None)
     return str(user.pk) if meta is None else str(meta.pk.value_to_string(user))

@@ -1,30 +1,31 @@
-"""Under which names the sockets of a login are reached over a channel layer, and with what."""
+"""The groups of sockets on the channel layer, and the messages that are sent to them.
+
+A watched socket is in the group of its user, and in the group of its session if it has one. Two
+messages go to a group: `auth.disconnect` closes the sockets that it applies to, and
+`auth.revalidate` makes them check in the database whether their login is still valid.
+
+Whoever can read the channel layer must not learn a session key or a password hash from it. So
+names and messages contain digests of them.
+"""
 
 import hashlib
 from typing import Any, Final
 
-from channels_core.exceptions import InvalidChannelLayerError
-from channels_core.layers import BaseChannelLayer, get_channel_layer, has_groups
 from channels_core.typing import Message
 
 __all__ = [
     "DISCONNECT",
     "REVALIDATE",
-    "UNAUTHORIZED",
     "disconnect_message",
-    "key_group",
+    "group_of_key",
     "password_digest",
-    "require_layer",
     "revalidate_message",
     "session_digest",
     "session_group",
     "user_group",
 ]
 
-#: Close code of a login that has ended, or is none: 4000 and the HTTP status.
-UNAUTHORIZED: Final = 4401
-
-#: The types of the messages to sockets.
+#: The types of the messages.
 DISCONNECT: Final = "auth.disconnect"
 REVALIDATE: Final = "auth.revalidate"
 
@@ -33,12 +34,12 @@ def user_group(user: Any) -> str:
     """Return the name of the group of all sockets of a user.
 
     Args:
-        user: A user, perhaps in a lazy object, or of a proxy or a subclass of the user model.
+        user: A user; also in a lazy object, or of a proxy or a subclass of the user model.
 
     Raises:
-        ValueError: The user is nobody whom another process could know: anonymous or not saved.
+        ValueError: The user is anonymous or not saved, so another process could not identify it.
     """
-    # Here, because it needs the settings.
+    # Imported here because it needs the settings.
     from django.contrib.auth import get_user_model
 
     model = get_user_model()
@@ -56,14 +57,14 @@ def user_group(user: Any) -> str:
     return _group(label, key)
 
 
-def key_group(key: Any) -> str:
-    """Return the name of the group of all sockets of a user.
+def group_of_key(key: Any) -> str:
+    """Return the name of the group of all sockets of a user, given the user's primary key.
 
     Args:
-        key: Primary key of the user model, or what its field takes for one.
+        key: Primary key of the user model, or a value that its field converts to one.
 
     Raises:
-        ValueError: The field does not take it.
+        ValueError: The field cannot convert the value.
     """
     from django.contrib.auth import get_user_model
     from django.core.exceptions import ValidationError
@@ -79,17 +80,17 @@ def key_group(key: Any) -> str:
 
 
 def _group(label: str, key: object) -> str:
-    # Any primary key gives a valid name so, and the layer's store learns of none.
+    # A digest, because a primary key may contain characters that a group name must not contain.
     return f"auth.user.{_digest(f'{label}:{key}')}"
 
 
 def session_digest(session_key: str) -> str:
-    """Return what stands for a session on a layer: who can read there must not get its key."""
+    """Return the digest that identifies a session on a layer."""
     return _digest(session_key)
 
 
 def session_group(digest: str) -> str:
-    """Return the name of the group of all sockets of a session, by its digest."""
+    """Return the name of the group of all sockets of a session, given the session's digest."""
     return f"auth.session.{digest}"
 
 
@@ -98,15 +99,18 @@ def _digest(text: str) -> str:
 
 
 def password_digest(user: Any) -> str | None:
-    """Return what stands for a user's present password on a layer; None if it is not at hand.
+    """Return the digest that identifies a user's present password on a layer.
 
-    It is made of the hash that the database has, with the settings' secret.
+    It is computed from the stored hash of the password and the setting `SECRET_KEY`.
+
+    Returns:
+        The digest; None if the user's object does not hold a hash, or has it deferred.
     """
-    # Here, because it needs the settings.
+    # Imported here because it needs the settings.
     from django.utils.crypto import salted_hmac
 
     deferred = getattr(user, "get_deferred_fields", None)
-    # Only a model's password is a hash; and one that is deferred would be a query.
+    # Only a model stores a hash as `password`. Reading a deferred field would query the database.
     if deferred is None or "password" in deferred():
         return None
     password = getattr(user, "password", None)
@@ -123,37 +127,13 @@ def disconnect_message(
     Args:
         group: The name of a user's group. A socket may have left it when the message arrives.
         code: Close code.
-        session_key: Key of the session whose sockets are meant; None for all.
-        unless: Digest of a password; sockets whose user was found with this one stay.
+        session_key: Key of a session, to close its sockets only; None closes all.
+        unless: Digest of a password. Sockets whose user was loaded with that password stay open.
     """
     session = None if session_key is None else session_digest(session_key)
     return {"type": DISCONNECT, "group": group, "code": code, "session": session, "unless": unless}
 
 
 def revalidate_message(group: str) -> Message:
-    """Build the message that has sockets of a user, or of a session, look at their login again."""
+    """Build the message that makes the sockets of a group check their login in the database."""
     return {"type": REVALIDATE, "group": group}
-
-
-def require_layer(what: str) -> BaseChannelLayer:
-    """Return the default channel layer.
-
-    Args:
-        what: Who needs it, for the error.
-
-    Raises:
-        InvalidChannelLayerError: There is none, or it has no groups.
-    """
-    layer = get_channel_layer()
-    if layer is None:
-        raise InvalidChannelLayerError(
-            f"{what} reaches sockets over the channel layer, and CHANNEL_LAYERS has no 'default'. "
-            "Add one: channels.layers.InMemoryChannelLayer for a site in a single process, "
-            "channels_redis.core.RedisChannelLayer for more"
-        )
-    if not has_groups(layer):
-        raise InvalidChannelLayerError(
-            f"{what} needs a channel layer with groups, and {type(layer).__name__}, the 'default' "
-            "of CHANNEL_LAYERS, has none; configure another one"
-        )
-    return layer

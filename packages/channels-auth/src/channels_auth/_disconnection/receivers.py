@@ -1,6 +1,12 @@
-"""What Django tells of logins that end: a logout, another login, a user that changes."""
+"""Receivers of Django's signals that report the end of logins.
 
-import contextlib
+A logout, a login over another one, and a user that is saved or deleted are announced to the
+sockets of the user or the session. Django's `post_save` does not tell which fields have changed.
+So an instance of the user model remembers the stored values of the two fields that matter, under
+`_STORED` in its `__dict__`: set when it is loaded, and updated when a save is committed. As an
+attribute, they go along with copies of the instance.
+"""
+
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
@@ -10,12 +16,16 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished
-from django.db import router
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
-from channels_auth._disconnection.announcements import after_commit, announce, announce_soon
+from channels_auth._close_codes import UNAUTHORIZED
+from channels_auth._disconnection.announcements import after_commit, announce_soon
+from channels_auth._disconnection.flush import (
+    announce_after_flush,
+    announce_missing_flushes,
+    database_of,
+)
 from channels_auth._disconnection.messages import (
-    UNAUTHORIZED,
     disconnect_message,
     password_digest,
     revalidate_message,
@@ -23,23 +33,20 @@ from channels_auth._disconnection.messages import (
     session_group,
     user_group,
 )
-from channels_auth._sessions.engine import keeps_data_in_cookie
+from channels_auth._session_storage import keeps_data_in_cookie
 from channels_core.typing import Message
 
 __all__ = ["connect_receivers"]
 
-# Where an instance of the user model remembers what is stored of it, as far as it knows. As an
-# attribute, it goes where the instance goes.
-_KNOWN: Final = "_channels_auth_known"
-
-# The groups of users who have logged out, but for the flush of the session.
-_waiting_for_flush: Final[set[str]] = set()
+# The attribute of a user that holds the stored values which the instance knows of.
+_STORED: Final = "_channels_auth_stored"
 
 
 def connect_receivers() -> None:
-    """Connect the receivers; once more does nothing.
+    """Connect the receivers; a second call does nothing.
 
-    Those of the user model need the models to be loaded, and a user model that is installed.
+    The receivers for the user model are connected only if the models are loaded and the user
+    model is installed.
     """
     user_logged_in.connect(_logged_in, dispatch_uid="channels_auth.logged_in")
     user_logged_out.connect(_logged_out, dispatch_uid="channels_auth.logged_out")
@@ -56,7 +63,7 @@ def connect_receivers() -> None:
         (post_save, _saved),
         (post_delete, _deleted),
     )
-    # A proxy or a child sends its own signals, in the place of its parent's.
+    # Proxies and child models send signals of their own instead of their parent's.
     for model in apps.get_models():
         if issubclass(model, user_model):
             for signal, receiver in receivers:
@@ -72,90 +79,49 @@ def _logged_in(*, request: Any, **kwargs: object) -> None:
     key = getattr(request, "COOKIES", {}).get(settings.SESSION_COOKIE_NAME)
     if not key or key == getattr(session, "session_key", key) or keeps_data_in_cookie(session):
         return
-    # Somebody logs in over another one: Django ends the session that the browser came with, and
-    # tells nobody. Whose it was, only its sockets know.
+    # The browser came with another session, perhaps another user's. Django deletes it without a
+    # signal, and only its sockets know whose it was.
     group = session_group(session_digest(key))
-    after_commit(_database_of(session), announce_soon, group, revalidate_message(group))
+    after_commit(database_of(session), announce_soon, group, revalidate_message(group))
 
 
 def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
-    # None: somebody logged out who was not logged in.
+    # None: the visitor who logged out was not logged in.
     if user is None or user.pk is None:
         return
     session: Any = getattr(request, "session", None)
     group = user_group(user)
     if not hasattr(session, "flush"):
-        # There is nothing by which to tell which login it was.
+        # Without a session, nothing shows which login of the user has ended: close all.
         announce_soon(group, disconnect_message(group, UNAUTHORIZED))
     elif session.session_key is None:
-        # The request brought a token, and no session. Or the session was flushed already.
-        after_commit(_database_of(session), announce_soon, group, revalidate_message(group))
+        # The request was authenticated without a session, or the session is flushed already.
+        after_commit(database_of(session), announce_soon, group, revalidate_message(group))
     else:
-        # In a cookie the key is the content: it changes with it, and other sockets have another.
+        # The key of a session in the cookie is its content. It changes with each change, so the
+        # sockets of the session have different keys.
         key = None if keeps_data_in_cookie(session) else session.session_key
-        _when_flushed(session, group, disconnect_message(group, UNAUTHORIZED, key))
-
-
-def _database_of(session: object) -> str | None:
-    """Return the alias of the database that a session is in; None if it is in none."""
-    model = getattr(session, "model", None)
-    return None if model is None else router.db_for_write(model)
-
-
-def _when_flushed(session: Any, group: str, message: Message) -> None:
-    """Announce a logout once its session is gone.
-
-    Django tells of it before. A socket that is closed then would be connected again while the
-    session is still there, and stay.
-    """
-    key = session.session_key
-    flush, aflush = session.flush, session.aflush
-
-    def begin() -> bool:
-        for name in ("flush", "aflush"):
-            with contextlib.suppress(AttributeError):
-                delattr(session, name)
-        _waiting_for_flush.discard(group)
-        # Much later it may be another session.
-        return bool(session.session_key == key)
-
-    def flush_and_tell() -> None:
-        is_meant = begin()
-        flush()
-        if is_meant:
-            after_commit(_database_of(session), announce_soon, group, message)
-
-    async def aflush_and_tell() -> None:
-        is_meant = begin()
-        await aflush()
-        if is_meant:
-            await announce(group, message)
-
-    session.flush, session.aflush = flush_and_tell, aflush_and_tell
-    _waiting_for_flush.add(group)
+        announce_after_flush(session, group, disconnect_message(group, UNAUTHORIZED, key))
 
 
 def _request_finished(**kwargs: object) -> None:
-    # Somebody has sent `user_logged_out` by himself, and ended by other means what he has ended.
-    while _waiting_for_flush:
-        with contextlib.suppress(KeyError):  # another thread was quicker
-            group = _waiting_for_flush.pop()
-            announce_soon(group, revalidate_message(group))
+    announce_missing_flushes()
 
 
 # The user model
 
 
 def _initialised(*, instance: Any, **kwargs: object) -> None:
-    # Called for each instance that a query returns.
+    # This runs for each instance that a query returns, so it does as little as possible.
     values = instance.__dict__
-    values[_KNOWN] = _state(values)
+    values[_STORED] = _watched_values(values)
 
 
 def _about_to_be_saved(*, instance: Any, **kwargs: object) -> None:
     if instance._state.adding:
-        # It came out of no query. There may be a row of that key all the same.
-        vars(instance).pop(_KNOWN, None)
+        # The program has built the instance. A row with its key may exist all the same, with
+        # other values.
+        vars(instance).pop(_STORED, None)
 
 
 def _saved(
@@ -167,38 +133,38 @@ def _saved(
     update_fields: frozenset[str] | None,
     **kwargs: object,
 ) -> None:
-    state = _state(vars(instance))
+    saved = _watched_values(vars(instance))
     if update_fields is not None:
-        state = {name: state[name] for name in state if name in update_fields}
-    known = vars(instance).get(_KNOWN, {})
+        saved = {name: saved[name] for name in saved if name in update_fields}
+    stored = vars(instance).get(_STORED, {})
     changed = {
-        name: state[name] for name in state if name not in known or known[name] != state[name]
+        name: saved[name] for name in saved if name not in stored or stored[name] != saved[name]
     }
     if changed:
-        # What is stored is open until the commit: there may be a rollback, to before or halfway.
-        # A new dict each time: copies of the instance have the old one.
-        _set_known(instance, {name: known[name] for name in known if name not in changed})
-        after_commit(using, _learn, instance, changed)
+        # Until the commit nobody knows what will be stored: a rollback may undo all of it, or a
+        # part. A new dict, because copies of the instance share the old one.
+        _set_stored(instance, {name: stored[name] for name in stored if name not in changed})
+        after_commit(using, _add_stored, instance, changed)
     if not created and not raw:
         group = user_group(instance)
-        for message in _news(group, instance, state, changed):
+        for message in _messages_after_save(group, instance, saved, changed):
             after_commit(using, announce_soon, group, message)
 
 
-def _news(
-    group: str, instance: Any, state: dict[str, object], changed: Collection[str]
+def _messages_after_save(
+    group: str, instance: Any, saved: dict[str, object], changed: Collection[str]
 ) -> Iterator[Message]:
-    """Yield what the sockets of a user are told when an instance has been saved.
+    """Yield the messages to the sockets of a user who has been saved.
 
-    What it held before may not be what was stored before: others write, too. So a needless message
-    has to do no harm.
+    The instance may not know what was stored, since other instances write to the same row. So a
+    message that turns out to be unnecessary must do no harm.
     """
-    inactive = "is_active" in state and not state["is_active"]
+    inactive = "is_active" in saved and not saved["is_active"]
     if inactive and "is_active" in changed:
         yield disconnect_message(group, UNAUTHORIZED)
         return
     if inactive:
-        # Some authentication backends let such users in.
+        # Not a disconnect: some authentication backends let inactive users log in.
         yield revalidate_message(group)
     if "password" in changed:
         yield disconnect_message(group, UNAUTHORIZED, unless=password_digest(instance))
@@ -209,24 +175,24 @@ def _deleted(*, instance: Any, using: str, **kwargs: object) -> None:
     after_commit(using, announce_soon, group, disconnect_message(group, UNAUTHORIZED))
 
 
-def _state(values: dict[str, Any]) -> dict[str, object]:
-    """Return what counts of an instance's values, without what is deferred.
+def _watched_values(values: dict[str, Any]) -> dict[str, object]:
+    """Return the values of an instance whose change may end a login; deferred ones are missing.
 
-    A number stands for the password: instances get into caches and logs.
+    A number represents the password hash, because instances get into caches and logs.
     """
-    state: dict[str, object] = {}
+    watched: dict[str, object] = {}
     password = values.get("password")
     if isinstance(password, str):
-        # Quick, as the str keeps it; and it says something in this process only.
-        state["password"] = hash(password)
+        # Fast, since a str caches its hash, and useless outside of this process.
+        watched["password"] = hash(password)
     if "is_active" in values:
-        state["is_active"] = values["is_active"]
-    return state
+        watched["is_active"] = values["is_active"]
+    return watched
 
 
-def _learn(instance: Any, stored: dict[str, object]) -> None:
-    _set_known(instance, {**vars(instance).get(_KNOWN, {}), **stored})
+def _add_stored(instance: Any, values: dict[str, object]) -> None:
+    _set_stored(instance, {**vars(instance).get(_STORED, {}), **values})
 
 
-def _set_known(instance: Any, values: dict[str, object]) -> None:
-    vars(instance)[_KNOWN] = values
+def _set_stored(instance: Any, values: dict[str, object]) -> None:
+    vars(instance)[_STORED] = values

@@ -1,4 +1,4 @@
-"""Ask the database whether a login still holds, without changing a thing."""
+"""Check in the database whether a login is still valid, without changing anything."""
 
 from typing import Any
 
@@ -12,10 +12,11 @@ __all__ = ["login_holds"]
 
 
 class _Snapshot(SessionBase):
-    """What a session held when it was read, for Django's own functions to look at.
+    """The data of a session when it was read, as the argument for Django's own functions.
 
-    Where these would end the session or give it a new key, nothing happens to the stored one: a
-    client that cannot be told of a new cookie would be logged out by it.
+    Django's functions may flush the session or renew its key. Nothing happens to the stored
+    session then: the client of an open connection cannot receive a new cookie, and would be logged
+    out.
     """
 
     def __init__(self, data: dict[str, Any]) -> None:
@@ -36,30 +37,30 @@ class _Snapshot(SessionBase):
 
 
 async def login_holds(user: Any, session: Any) -> bool:
-    """Tell whether a login still holds.
+    """Return whether a login is still valid.
 
     Args:
-        user: The user that a connection has.
-        session: The connection's session if the login came out of it; None for a login by other
+        user: The user of a connection.
+        session: The connection's session if the user comes from it; None for a login by other
             means, such as a token.
 
     Returns:
-        Whether Django would still find that user in the session, as it is stored now. Without a
-        session, whether the user still exists and is active.
+        With a session, whether Django still finds that user in the session as it is stored now.
+        Without a session, whether the user still exists and is active.
 
     Source: `django.contrib.auth.get_user`.
     """
     if session is None:
-        return await _account_holds(user)
-    # The class of what a lazy object holds. The object in the scope may be ahead of the store, and
-    # does not hear of what others have done since.
+        return await _account_is_valid(user)
+    # A new session object: the one in the scope may hold changes that are not stored yet, and does
+    # not have what others have stored since. `__class__`, because it may be a lazy object.
     fresh = session.__class__(session.session_key)
     found = await _user_of(fresh)
     return bool(found.is_authenticated and found.pk == user.pk)
 
 
 async def _user_of(session: SessionBase) -> Any:
-    # Here, because none of it works before there are settings.
+    # Imported here because it needs the settings.
     from django.contrib import auth
 
     request = HttpRequest()
@@ -74,12 +75,12 @@ async def _user_of(session: SessionBase) -> Any:
         request.session = _Snapshot(session.load())
         return auth.get_user(request)
 
-    # In one thread, in one go.
+    # One thread for both queries.
     return await database_sync_to_async(get_user)()
 
 
-async def _account_holds(user: Any) -> bool:
-    # Here, because they need the settings.
+async def _account_is_valid(user: Any) -> bool:
+    # Imported here because they need the settings.
     from django.conf import settings
     from django.contrib.auth import load_backend
 
@@ -90,7 +91,7 @@ async def _account_holds(user: Any) -> bool:
         elif hasattr(user, "_meta"):
             found = await user._meta.default_manager.filter(pk=user.pk).afirst()
         else:
-            # No model's: nobody but the token knows of this user.
+            # The user is not of a model: only the token defines it, and there is nothing to check.
             return True
     finally:
         await aclose_old_connections()

@@ -1,4 +1,14 @@
-"""Sessions that live as long as a connection: any engine's, loaded and saved with that in mind."""
+"""Sessions that live as long as a connection: the project's engine, adapted to load and save late.
+
+`session_class` derives a class from the `SessionStore` of `SESSION_ENGINE`, once for each engine.
+A request lasts milliseconds, and Django saves its session as a whole. A connection lasts hours,
+and other requests store changes meanwhile. So the derived class remembers the data at the last
+load or save. Once the response's headers are sent, a save reads what is stored now and applies
+only the connection's own changes to it.
+
+A session that is read without `await`, in the thread of an event loop, is loaded in another
+thread, since Django forbids the query in this one. The event loop waits meanwhile.
+"""
 
 import asyncio
 import contextlib
@@ -19,213 +29,233 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import SuspiciousOperation, SynchronousOnlyOperation
 from django.db import connections
 
+from channels_auth._session_storage import keeps_data_in_cookie
+
 __all__ = [
     "INTERRUPTED",
     "ConnectionSession",
     "SessionGone",
-    "keeps_data_in_cookie",
     "merge",
+    "record_creation",
+    "record_headers_sent",
     "session_class",
 ]
 
-#: Django's words, and those that programs know.
+#: Django's own text, which programs may look for.
 INTERRUPTED: Final = (
     "The request's session was deleted before the request completed. The user may have logged "
     "out in a concurrent request, for example."
 )
 
-# Seconds that an event loop is held up at most by a program that reads its session without await.
-_LOAD_SECONDS: Final = 10
+#: Seconds that an event loop waits at most for a session that is read without `await`.
+_LOAD_TIMEOUT: Final = 10
 
 
 def session_class() -> type["ConnectionSession"]:
-    """Return the session class of the setting `SESSION_ENGINE`, fit for a connection.
-
-    It is a subclass of the engine's own, which keeps everything else as it is.
-    """
-    return _connected(import_module(settings.SESSION_ENGINE).SessionStore)
+    """Return the session class for connections: a subclass of the one of `SESSION_ENGINE`."""
+    return _derived(import_module(settings.SESSION_ENGINE).SessionStore)
 
 
 @lru_cache(maxsize=8)
-def _connected(engine: type[SessionBase]) -> type["ConnectionSession"]:
-    # The qualified name is a part of the salt that Django signs session data with.
+def _derived(engine: type[SessionBase]) -> type["ConnectionSession"]:
+    # Django signs session data with a salt that contains the qualified name of the class.
     names = {"__module__": engine.__module__, "__qualname__": engine.__qualname__}
     return type(engine.__name__, (ConnectionSession, engine), names)
 
 
-def keeps_data_in_cookie(session: SessionBase) -> bool:
-    """Tell whether a session is stored in the browser, where only a response can change it."""
-    from django.contrib.sessions.backends import signed_cookies
-
-    return isinstance(session, signed_cookies.SessionStore)
-
-
 def merge(base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """Return what is stored now, with our own changes made to it.
+    """Apply our own changes to the data that is stored now.
 
     Args:
-        base: The data as it was when we loaded or saved it last.
-        ours: The same with our changes.
-        theirs: The data as it is stored now. It wins where we have changed nothing.
+        base: The data at our last load or save.
+        ours: The same data with our changes.
+        theirs: The data that is stored now. It wins where we have changed nothing.
     """
     merged = {key: value for key, value in theirs.items() if key in ours or key not in base}
     merged.update(
         (key, value)
         for key, value in ours.items()
-        if key not in base or not _same(base[key], value)
+        if key not in base or not _is_stored_alike(base[key], value)
     )
     return merged
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Compare values as they are stored: 1, 1.0 and True are three of them."""
+def _is_stored_alike(one: Any, other: Any) -> bool:
+    """Return whether two values are equal when stored: 1, 1.0 and True are three values then."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(
+            _is_stored_alike(one[key], other[key]) for key in one
+        )
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(_is_stored_alike, one, other))
     return bool(one == other)
 
 
 class SessionGone(UpdateError, SessionInterrupted, SuspiciousOperation):
     """A session was deleted before the changes of an open connection could be saved.
 
-    Django raises `SessionInterrupted`; programs of earlier Channels catch `SuspiciousOperation`.
+    Django raises `SessionInterrupted`; programs for earlier Channels catch `SuspiciousOperation`.
     """
+
+
+class _SaveState:
+    """What a session of a connection remembers from one save to the next."""
+
+    __slots__ = ("headers_are_sent", "is_saving", "stored")
+
+    def __init__(self) -> None:
+        #: Whether the response's headers are sent. Saves merge from then on.
+        self.headers_are_sent = False
+        #: Whether a save runs. Some engines call `save` from `asave`, or `asave` from `save`.
+        self.is_saving = False
+        #: A copy of the data at the last load or save; None before the first one.
+        self.stored: dict[str, Any] | None = None
 
 
 class ConnectionSession(SessionBase):
-    """A session as an open connection needs it, mixed into an engine's class.
+    """The part of a derived session class that is not the engine's.
 
-    A request lasts milliseconds, and Django saves its session as a whole. A connection lasts
-    hours: what other requests have stored meanwhile is kept, since a save that comes after the
-    response's headers stores our own changes only. A read without `await` works in the event
-    loop's thread as well, which it then holds up.
+    `_channels` is the only name that it adds to a session.
     """
 
     modified: bool
-    _session_cache: dict[str, Any]  # Django's, once the data is loaded
+    _session_cache: dict[str, Any]  # Django's; it exists once the data is loaded
 
-    _channels_late = False
-    _channels_saves = False
-    _channels_base: dict[str, Any] | None = None
-
-    def end_of_headers(self) -> None:
-        """Take note that the response's headers are out: from here on, saves merge."""
-        self._channels_late = True
-
-    def note_created(self) -> None:
-        """Take note that the save which has made this session needs no other one after it.
-
-        Django's `create` sets `modified` once it has saved. It stays set if the data was changed
-        during the save.
-        """
-        self.modified = self._session_cache != self._channels_base
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # First, because an engine's constructor may load the data.
+        self._channels = _SaveState()
+        super().__init__(*args, **kwargs)
 
     def load(self) -> dict[str, Any]:
-        """Load the data; in an event loop's thread as well.
+        """Load the data; this works in the thread of an event loop, too.
 
         Raises:
-            SynchronousOnlyOperation: It took too long to hold up the event loop for.
+            SynchronousOnlyOperation: The event loop would have to wait too long.
 
         Source: `django.contrib.sessions.backends.base.SessionBase.load`.
         """
         load: Callable[[], dict[str, Any]] = super().load
-        # Asked beforehand: some engines take the error of a forbidden query for a missing session.
-        data = _run_elsewhere(load) if self._channels_must_not_wait() else load()
-        return self._channels_remember(data)
+        # Decided before the call: some engines treat the error of a forbidden query as a missing
+        # session.
+        data = _load_in_thread(load) if _must_not_block(self) else load()
+        return _remember(self, data)
 
     async def aload(self) -> dict[str, Any]:
         """Load the data.
 
         Source: `django.contrib.sessions.backends.base.SessionBase.aload`.
         """
-        return self._channels_remember(await super().aload())
+        return _remember(self, await super().aload())
 
     def save(self, must_create: bool = False) -> None:
-        """Save the data; once the headers are out, our changes to it.
+        """Save the data; once the headers are sent, save our changes only.
 
         Raises:
             UpdateError: The session was deleted meanwhile.
 
         Source: `django.contrib.sessions.backends.base.SessionBase.save`.
         """
-        if self._channels_merges(must_create):
-            stored = type(self)(self.session_key)
-            self._channels_merge(stored.load(), stored)
-        with self._channels_saving():
+        if _has_to_merge(self, must_create):
+            fresh = type(self)(self.session_key)
+            _merge_into(self, fresh.load(), fresh)
+        with _saving(self):
             super().save(must_create)
 
     async def asave(self, must_create: bool = False) -> None:
-        """Save the data; once the headers are out, our changes to it.
+        """Save the data; once the headers are sent, save our changes only.
 
         Raises:
             UpdateError: The session was deleted meanwhile.
 
         Source: `django.contrib.sessions.backends.base.SessionBase.asave`.
         """
-        if self._channels_merges(must_create):
-            stored = type(self)(self.session_key)
-            self._channels_merge(await stored.aload(), stored)
-        with self._channels_saving():
+        if _has_to_merge(self, must_create):
+            fresh = type(self)(self.session_key)
+            _merge_into(self, await fresh.aload(), fresh)
+        with _saving(self):
             await super().asave(must_create)
 
-    def _channels_remember(self, data: dict[str, Any]) -> dict[str, Any]:
-        self._channels_base = copy.deepcopy(data)
-        return data
 
-    def _channels_merges(self, must_create: bool) -> bool:
-        return (
-            self._channels_late
-            and not self._channels_saves
-            and not must_create
-            and self.session_key is not None
-            and self._channels_base is not None
-            and not keeps_data_in_cookie(self)
-        )
-
-    def _channels_merge(self, data: dict[str, Any], stored: SessionBase) -> None:
-        if stored.session_key is None:  # the engines' way to say that there is no such session
-            raise SessionGone(INTERRUPTED)
-        assert self._channels_base is not None
-        self._session_cache = merge(self._channels_base, self._session_cache, data)
-
-    @contextlib.contextmanager
-    def _channels_saving(self) -> Iterator[None]:
-        """Take note of what is saved before it is: a task may make further changes meanwhile."""
-        if self._channels_saves:
-            # The one method of some engines calls the other one.
-            yield
-            return
-        before, modified = self._channels_base, self.modified
-        self._channels_saves = True
-        self._channels_remember(getattr(self, "_session_cache", {}))
-        if self._channels_late:
-            self.modified = False
-        try:
-            yield
-        except BaseException as error:
-            self._channels_base = before
-            self.modified = modified
-            if self._channels_late and type(error) is UpdateError:
-                raise SessionGone(INTERRUPTED) from error
-            raise
-        finally:
-            self._channels_saves = False
-
-    def _channels_must_not_wait(self) -> bool:
-        if keeps_data_in_cookie(self) or os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE"):
-            return False
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return False
-        return True
+# Functions and not methods: an engine may use any of these names.
 
 
-def _run_elsewhere(load: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Call a function in another thread, and hold up this one until it has returned."""
+def record_headers_sent(session: ConnectionSession) -> None:
+    """Record that the response's headers are sent: from now on, saves merge."""
+    session._channels.headers_are_sent = True
+
+
+def record_creation(session: ConnectionSession) -> None:
+    """Record that the save which has created a session needs no second save after it.
+
+    Django's `create` sets `modified` after it has saved. `modified` stays set if the data was
+    changed during the save.
+    """
+    session.modified = session._session_cache != session._channels.stored
+
+
+def _remember(session: ConnectionSession, data: dict[str, Any]) -> dict[str, Any]:
+    session._channels.stored = copy.deepcopy(data)
+    return data
+
+
+def _has_to_merge(session: ConnectionSession, must_create: bool) -> bool:
+    state = session._channels
+    return (
+        state.headers_are_sent
+        and not state.is_saving
+        and not must_create
+        and session.session_key is not None
+        and state.stored is not None
+        and not keeps_data_in_cookie(session)
+    )
+
+
+def _merge_into(session: ConnectionSession, data: dict[str, Any], fresh: SessionBase) -> None:
+    if fresh.session_key is None:  # engines report a missing session in this way
+        raise SessionGone(INTERRUPTED)
+    assert session._channels.stored is not None
+    session._session_cache = merge(session._channels.stored, session._session_cache, data)
+
+
+@contextlib.contextmanager
+def _saving(session: ConnectionSession) -> Iterator[None]:
+    """Remember the data before the save: a task may change it again during the save."""
+    state = session._channels
+    if state.is_saving:
+        yield
+        return
+    stored, modified = state.stored, session.modified
+    state.is_saving = True
+    _remember(session, getattr(session, "_session_cache", {}))
+    if state.headers_are_sent:
+        session.modified = False
+    try:
+        yield
+    except BaseException as error:
+        state.stored = stored
+        session.modified = modified
+        if state.headers_are_sent and type(error) is UpdateError:
+            raise SessionGone(INTERRUPTED) from error
+        raise
+    finally:
+        state.is_saving = False
+
+
+def _must_not_block(session: SessionBase) -> bool:
+    """Return whether a load would query the database in the thread of an event loop."""
+    if keeps_data_in_cookie(session) or os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE"):
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _load_in_thread(load: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Call a function in another thread, and block this one until it returns."""
     outer = getattr(AsyncToSync.executors, "current", None)
     if outer is not None:
         # As in a Django TestCase: only the thread of that `async_to_sync` sees its transaction.
@@ -235,7 +265,7 @@ def _run_elsewhere(load: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         context = copy_context()
         threading.Thread(target=context.run, args=(_finish, future, load), daemon=True).start()
     try:
-        return future.result(_LOAD_SECONDS)
+        return future.result(_LOAD_TIMEOUT)
     except TimeoutError:
         future.cancel()
         raise SynchronousOnlyOperation(
@@ -245,13 +275,13 @@ def _run_elsewhere(load: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _finish(future: Future[dict[str, Any]], load: Callable[[], dict[str, Any]]) -> None:
-    future.set_running_or_notify_cancel()  # it cannot be cancelled any more
+    future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
     try:
         try:
             data = load()
         finally:
             connections.close_all()
-    except BaseException as error:  # noqa: BLE001 - it is the waiting thread's
+    except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
         future.set_exception(error)
     else:
         future.set_result(data)

@@ -1,10 +1,16 @@
-"""Run an application whose WebSocket was accepted before it."""
+"""Run an application whose handshake was accepted before the application starts.
+
+A token in the first frame can be read only on an accepted WebSocket. The application still finds
+a handshake that it has to answer: it receives a `websocket.connect`, its accept is dropped, and
+its refusal becomes a close.
+"""
 
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from channels_auth._close_codes import close_code_of
 from channels_core.close_codes import is_portable_close_code
 from channels_core.exceptions import ConnectionStateError, RouteNotFound
 from channels_core.typing import Message, Receive, Scope, Send
@@ -23,21 +29,20 @@ async def run_accepted(
     send: Send,
     on_accept: Callable[[Message], None],
 ) -> Any:
-    """Run an application that finds a handshake to answer as ever.
+    """Run an application on a WebSocket that is accepted already.
 
     Scope:
-        `extensions` is left without the denial response, since that comes too late.
+        `extensions` loses the denial response, which is impossible after the accept.
 
     Messages:
-        The application receives a `websocket.connect` of its own. Its accept is not sent, and
-        its refusal becomes a close: with its code, else with 4000 more than its status, else
-        with 4403.
+        The application receives its own `websocket.connect`. Its accept is not sent. Its refusal
+        becomes a close, with the refusal's code, or 4000 plus its status, or 4403.
 
     Args:
         application: The application.
         scope: A copy of the connection's scope.
-        receive: ASGI receive, from which `websocket.connect` was taken.
-        send: ASGI send, to which `websocket.accept` was given.
+        receive: ASGI receive, without the `websocket.connect`, which was received before.
+        send: ASGI send, which has sent `websocket.accept` before.
         on_accept: Called with the accept that is not sent.
 
     Returns:
@@ -45,8 +50,8 @@ async def run_accepted(
 
     Raises:
         ConnectionStateError: The application sent a frame before its answer.
-        RouteNotFound: It came after the answer. Before that, a path without a route becomes a
-            close with 4404.
+        RouteNotFound: No route was found after the answer. Before the answer, this error becomes
+            a close with 4404.
     """
     extensions = scope.get("extensions") or {}
     scope["extensions"] = {name: extensions[name] for name in extensions if name != _DENIAL}
@@ -60,7 +65,7 @@ async def run_accepted(
         nonlocal answer
         kind = message["type"]
         if answer is None and kind == "websocket.send":
-            # The server would pass it on: for it, the handshake is answered.
+            # For the server the handshake is answered, so it would not refuse the frame itself.
             raise ConnectionStateError(
                 "A websocket.send came before the application has accepted the WebSocket; send "
                 "websocket.accept first"
@@ -72,7 +77,7 @@ async def run_accepted(
             else:
                 await send(_close(message))
         elif answer != f"{_DENIAL}.start" or kind != f"{_DENIAL}.body":
-            # Not the body of a refusal that has become a close.
+            # All messages but the body of a refusal, which has become a close.
             await send(message)
 
     try:
@@ -80,17 +85,17 @@ async def run_accepted(
     except RouteNotFound as error:
         if answer is not None:
             raise
-        # Around this, nobody can answer any more: what ProtocolTypeRouter sees is an accept.
+        # ProtocolTypeRouter cannot answer for the application: it has seen an accept.
         text = " ".join([str(error), *getattr(error, "__notes__", ())])
         logger.warning("websocket %.200r: %.1000s", scope.get("path"), text)
         with contextlib.suppress(OSError):
-            await send({"type": "websocket.close", "code": 4404})
+            await send({"type": "websocket.close", "code": close_code_of(404)})
         return None
 
 
 def _close(refusal: Message) -> Message:
-    code = refusal.get("code", 4000 + refusal.get("status", 403))
-    # What servers let an application close with; before the handshake none is looked at.
+    code = refusal.get("code", close_code_of(refusal.get("status", 403)))
+    # The application's code may be invalid: before the accept, servers do not look at it.
     if not is_portable_close_code(code):
-        code = 4403
+        code = close_code_of(403)
     return {"type": "websocket.close", "code": code, "reason": refusal.get("reason") or ""}

@@ -1,4 +1,4 @@
-"""The places of a connection in which clients put tokens."""
+"""The places where a connection may carry a token."""
 
 import json
 import math
@@ -21,28 +21,29 @@ _PROTOCOL_HEADER: Final = b"sec-websocket-protocol"
 
 
 class TokenSource:
-    """A place where clients put tokens; subclass it for another one.
+    """A place where clients put tokens; subclass it for a place of your own.
 
     Attributes:
-        challenge: What `WWW-Authenticate` tells a client that is refused; None for nothing. If
-            no source has one, that is `Token`.
-        subprotocol: The subprotocol by which a client says that it uses this source. It is
-            chosen if the application chooses none: a browser fails the handshake otherwise.
+        challenge: The `WWW-Authenticate` header for a client that is refused; None adds no
+            header. If no source has a challenge, the header is `Token`.
+        subprotocol: The subprotocol by which a client announces that it uses this source. It is
+            chosen if the application chooses no other one, because a browser fails the handshake
+            without it.
     """
 
     challenge: str | None = None
     subprotocol: str | None = None
 
     def take(self, scope: AnyScope) -> Iterable[str]:
-        """Take the tokens out of a scope.
+        """Return the tokens in a scope, and remove them from it.
 
         Args:
-            scope: A copy of the connection's, to be changed so that the token is not in it any
-                more. What it holds is the original's: replace lists, do not change them.
+            scope: A shallow copy of the connection's scope. Replace lists in it; do not change
+                them, since they belong to the original.
 
         Returns:
-            The tokens; an empty one if something is there that is none. More than one, or one
-            that has other characters than visible ASCII, and the connection is refused.
+            The tokens; an empty str for a value that is not a token. The connection is refused if
+            there is more than one, or if one has characters other than visible ASCII.
         """
         raise NotImplementedError(f"{type(self).__name__} has to define take()")
 
@@ -50,23 +51,23 @@ class TokenSource:
 class HeaderToken(TokenSource):
     """A token in a header, such as `Authorization: Bearer <token>`; it stays in the scope.
 
-    Scripts in a browser cannot set headers of a WebSocket; other clients can.
+    Scripts in a browser cannot set the headers of a WebSocket; other clients can.
     """
 
     def __init__(self, name: str = "authorization", scheme: str | None = "Bearer") -> None:
-        """Say which header.
+        """Configure the header.
 
         Args:
-            name: The header's name, in any case.
-            scheme: What stands before the token, in any case. A header with another scheme is
-                not looked at. None if there is nothing but the token.
+            name: The header's name, in upper or lower case.
+            scheme: The word before the token, in upper or lower case. A header with another
+                scheme is ignored. None if the header contains only the token.
         """
         self.name: bytes = name.lower().encode("ascii")
         self.scheme: str | None = scheme
         self.challenge: str | None = scheme
 
     def take(self, scope: AnyScope) -> Iterable[str]:
-        """Return what stands in the header: all of them, if it is repeated."""
+        """Return the header's token; all values, if the header is repeated."""
         headers = scope.get("headers") or ()
         values = [value.decode("latin-1") for name, value in headers if name.lower() == self.name]
         if self.scheme is None or len(values) > 1:
@@ -79,19 +80,19 @@ class HeaderToken(TokenSource):
 class SubprotocolToken(TokenSource):
     """A token among the subprotocols: `new WebSocket(url, ["token", token, "chat.v1"])`.
 
-    The application sees neither the name nor the token.
+    Both are removed from the scope.
     """
 
     def __init__(self, name: str = "token") -> None:
-        """Say how the token is announced.
+        """Configure the name before the token.
 
         Args:
-            name: The subprotocol that comes right before the token.
+            name: The subprotocol directly before the token.
         """
         self.subprotocol: str | None = name
 
     def take(self, scope: AnyScope) -> Iterable[str]:
-        """Take each entry that comes after the name."""
+        """Return each entry that follows the name, and remove both."""
         tokens = []
         others = []
         entries = iter(scope.get("subprotocols") or ())
@@ -108,12 +109,12 @@ class SubprotocolToken(TokenSource):
 class QueryToken(TokenSource):
     """A token in the query string: `wss://example.com/chat/?token=<token>`.
 
-    Servers and proxies write query strings to their access logs. Take another source where you
-    can, and short-lived tokens where you cannot.
+    Servers and proxies write query strings to their access logs. Use another source if you can,
+    and short-lived tokens if you cannot.
     """
 
     def __init__(self, parameter: str = "token") -> None:
-        """Say which parameter.
+        """Configure the parameter.
 
         Args:
             parameter: The parameter's name.
@@ -121,7 +122,7 @@ class QueryToken(TokenSource):
         self.parameter: bytes = parameter.encode()
 
     def take(self, scope: AnyScope) -> Iterable[str]:
-        """Take each parameter of the name; the others stay as they are."""
+        """Return the values of the parameter, and remove it; other parameters stay unchanged."""
         tokens = []
         others = []
         for pair in (scope.get("query_string") or b"").split(b"&"):
@@ -136,28 +137,28 @@ class QueryToken(TokenSource):
 
 
 class FirstMessageToken(TokenSource):
-    """A token in the first frame, from a WebSocket that brings no token otherwise.
+    """A token in the first frame of a WebSocket whose handshake carries no token.
 
     The handshake is accepted before the application runs. So the application's own accept sends
-    nothing any more, and its refusal closes the socket.
+    nothing, and its refusal closes the socket.
     """
 
     def __init__(
         self, timeout: float = 5.0, *, key: str | None = None, subprotocols: Iterable[str] = ()
     ) -> None:
-        """Say how long to wait, and what for.
+        """Configure the time-out and the format of the frame.
 
         Args:
-            timeout: Seconds from the accept to the frame: a positive number, as anybody can have
-                a socket wait that long.
-            key: The frame is a JSON object with the token under this key; None if the text of
+            timeout: Seconds from the accept to the frame, a positive number. Any client can hold
+                a socket open for this time without a token.
+            key: The frame is a JSON object that has the token under this key; None if the text of
                 the frame is the token.
             subprotocols: The first of these that the client offers is chosen. The application
-                finds it as the only one that is offered.
+                sees it as the only one that the client offers.
 
         Raises:
-            TypeError: The subprotocols are one str, or the timeout is no number.
-            ValueError: The timeout is not positive, or without end.
+            TypeError: `subprotocols` is a str, or the timeout is not a number.
+            ValueError: The timeout is not positive, or is infinite.
         """
         if isinstance(timeout, bool) or not isinstance(timeout, int | float):
             raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
@@ -170,11 +171,11 @@ class FirstMessageToken(TokenSource):
         self.subprotocols: tuple[str, ...] = tuple(subprotocols)
 
     def take(self, scope: AnyScope) -> Iterable[str]:
-        """Return nothing: the frame is not there yet."""
+        """Return no tokens: the frame has not arrived yet."""
         return ()
 
     def read(self, text: str) -> str:
-        """Return the token in a text frame, or an empty str; override it for another format.
+        """Return the token in a text frame, or an empty str; override this for another format.
 
         Args:
             text: The frame, of at most `max_length` characters.
@@ -190,7 +191,7 @@ class FirstMessageToken(TokenSource):
 
 
 def offer(scope: Scope, subprotocols: list[str]) -> None:
-    """Leave no other subprotocols in a scope than these, nor in its headers."""
+    """Replace the subprotocols that a client offers, in the scope and in its headers."""
     scope["subprotocols"] = subprotocols
     headers = [pair for pair in scope.get("headers") or () if pair[0].lower() != _PROTOCOL_HEADER]
     if subprotocols:
