@@ -12,7 +12,6 @@ from django.utils.functional import SimpleLazyObject
 
 from channels_auth._closable_websocket import ClosableWebsocket
 from channels_auth._disconnection import layer_reachability, login_watch
-from channels_auth._disconnection.layer_reachability import LayerReachability
 from channels_auth._disconnection.login_watch import LoginWatch
 from channels_auth._disconnection.messages import (
     disconnect_message,
@@ -25,6 +24,7 @@ from channels_auth._disconnection.messages import (
 from channels_core.typing import Message, Scope
 from layers import GroupLayer
 from servers import websocket
+from timers import Timer
 
 User: Any = get_user_model()
 ANNA = User(pk=1, username="anna")
@@ -135,7 +135,12 @@ async def watched(
         yield connection
     finally:
         await connection.watch.stop()
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.fixture(autouse=True)
+async def _no_task_is_left() -> AsyncIterator[None]:
+    yield
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def settle(condition: Callable[[], bool] = lambda: False) -> None:
@@ -184,7 +189,7 @@ class TestMembership:
             assert len(asyncio.all_tasks()) == 2
         assert layer.members == {}
 
-    async def test_a_session_has_a_group_too(self, layer: GroupLayer) -> None:
+    async def test_a_session_has_a_group_too(self, layer: GroupLayer, timers: list[Timer]) -> None:
         one, other = (session_group(session_digest(key)) for key in ("k1", "k2"))
         session = Session(ANNA, "k1")
         async with watched(layer, session=session) as connection:
@@ -193,7 +198,8 @@ class TestMembership:
             await connection.change(ANNA)
             assert list(layer.members) == [HERS, other]
             layer.groups.clear()
-            assert await connection.watch._renew()
+            timers[0].run()
+            await settle()
             assert list(layer.members) == [HERS, other]
             session.flush()
             await connection.change(AnonymousUser())
@@ -268,26 +274,16 @@ class TestMembership:
 
     @pytest.mark.parametrize(("expiry", "every"), [(4, 1), (86400, 60), (None, 60), (0, 60)])
     async def test_it_is_renewed_well_before_it_ends(
-        self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch, expiry: Any, every: float
+        self, layer: GroupLayer, timers: list[Timer], expiry: Any, every: float
     ) -> None:
-        loop = asyncio.get_running_loop()
-        timers: list[tuple[float, Callable[[], None]]] = []
-        call_later = loop.call_later
-
-        def note(delay: float, callback: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
-            timers.append((delay, callback))
-            return call_later(1000, callback, *args)
-
-        monkeypatch.setattr(loop, "call_later", note)
         if expiry is not None:
             layer.group_expiry = expiry  # type: ignore[attr-defined] # most layers have it
         async with watched(layer):
-            [(delay, renew)] = timers
-            assert every * 0.9 <= delay <= every
+            [renewal] = timers
+            assert every * 0.9 <= renewal.delay <= every
             layer.groups.clear()
-            renew()
-            monkeypatch.undo()
-            await layer.until(lambda: bool(layer.members))
+            renewal.run()
+            await settle()
             assert layer.members == {HERS: {"specific.1!a"}}
 
     async def test_a_renewal_that_fails_is_tried_again(
@@ -303,11 +299,15 @@ class TestMembership:
             await layer.until(lambda: bool(layer.members))
         assert "could not be renewed" in caplog.text
 
-    async def test_a_logged_out_user_is_not_renewed(self, layer: GroupLayer) -> None:
+    async def test_a_logged_out_user_is_not_renewed(
+        self, layer: GroupLayer, timers: list[Timer]
+    ) -> None:
         async with watched(layer) as connection:
             await connection.change(AnonymousUser())
-            assert await connection.watch._renew()
+            timers[0].run()
+            await settle()
             assert layer.members == {}
+            assert layer.calls.count("group_add") == 1
 
 
 @pytest.mark.usefixtures("answers")
@@ -522,19 +522,11 @@ class TestChecks:
 
     @pytest.mark.parametrize("who", ["us", "application", "client"])
     async def test_no_checks_run_after_the_close(
-        self, layer: GroupLayer, answers: Answers, monkeypatch: pytest.MonkeyPatch, who: str
+        self, layer: GroupLayer, answers: Answers, timers: list[Timer], who: str
     ) -> None:
-        def is_closed(watch: LoginWatch) -> bool:
-            closed = real_is_closed(watch)
-            if closed:
-                noticed.set()
-            return closed
-
-        noticed, real_is_closed = asyncio.Event(), LoginWatch._is_closed
-        monkeypatch.setattr(LoginWatch, "_is_closed", is_closed)
-        layer.group_expiry = 0.004  # type: ignore[attr-defined] # most layers have it
-        async with watched(layer, every=0.001) as connection:
-            await answers.arrived.wait()
+        async with watched(layer, every=1) as connection:
+            await settle()
+            renewal, check = timers
             if who == "us":
                 await layer.group_send(HERS, disconnect_message(HERS, 4401))
                 await connection.line.closed()
@@ -542,13 +534,14 @@ class TestChecks:
                 await connection.watch.send({"type": "websocket.close"})
             else:
                 connection.gate.record("websocket.close")
-            await noticed.wait()
             await settle()
             calls = list(layer.calls), list(answers.asked)
-            for each in (connection.watch._checks, connection.watch._renewals):
-                each.run_soon()
-            await settle()
+            started = len(timers)
+            for timer in (renewal, check):
+                timer.run()
+                await settle()
             assert (layer.calls, answers.asked) == calls
+            assert len(timers) == started
 
     async def test_a_close_does_not_wait_for_a_check(
         self, layer: GroupLayer, answers: Answers
@@ -585,10 +578,10 @@ class TestOwnLogout:
                 await layer.group_send(HERS, disconnect_message(HERS, 4401, "k1"))
             else:
                 session.modified = answers.holds = False
-                connection.watch._checks.run_soon()
+                await layer.group_send(HERS, revalidate_message(HERS))
             await settle()
             assert connection.line.is_open
-            connection.watch._checks.run_soon()
+            await layer.group_send(HERS, revalidate_message(HERS))
             await settle()
             assert connection.line.is_open
             await connection.change(AnonymousUser())
@@ -605,12 +598,15 @@ class TestOwnLogout:
             await connection.change(AnonymousUser())
             assert await connection.line.closed() == OVER
 
-    async def test_a_new_login_in_the_same_handler_cancels_it(self, layer: GroupLayer) -> None:
+    async def test_a_new_login_in_the_same_handler_cancels_it(
+        self, layer: GroupLayer, timers: list[Timer]
+    ) -> None:
         async with watched(layer) as connection:
             await connection.change(AnonymousUser())
+            close = timers[-1]
             await connection.change(BEN)
             assert connection.watch.after_handler() is None
-            assert connection.watch._close_timer is None
+            assert close.handle.cancelled()
             assert layer.members == {HIS: {"specific.1!a"}}
 
     async def test_a_logout_of_an_anonymous_user_ends_nothing(self, layer: GroupLayer) -> None:
@@ -629,7 +625,7 @@ class TestOutages:
     ) -> None:
         caplog.set_level(logging.INFO, "django.channels.auth")
         layer.faults["receive"] = OSError("no server")
-        async with watched(layer) as anna, watched_beside(layer, BEN) as ben:
+        async with watched(layer) as anna, watched(layer, BEN) as ben:
             await layer.until(lambda: layer.calls.count("receive") >= 10)
             [record] = caplog.records
             assert record.levelname == "ERROR"
@@ -649,40 +645,31 @@ class TestOutages:
         layer: GroupLayer,
         answers: Answers,
         caplog: pytest.LogCaptureFixture,
-        monkeypatch: pytest.MonkeyPatch,
+        timers: list[Timer],
     ) -> None:
-        def works(one: LayerReachability) -> None:
-            was_unreachable = one in layer_reachability._unreachable
-            real_works(one)
-            if was_unreachable:
-                recovered.set()
-
-        recovered, real_works = asyncio.Event(), LayerReachability.recovered
-        monkeypatch.setattr(LayerReachability, "recovered", works)
-        monkeypatch.setattr(layer_reachability, "_STEADY", 0.001)
         caplog.set_level(logging.INFO, "django.channels.auth")
         async with watched(layer):
             for number in (1, 2):
-                recovered.clear()
                 layer.faults["receive"] = OSError("no server")
                 await layer.group_send(HERS, {"type": "wakes.it"})
-                await layer.until(lambda: bool(layer_reachability._unreachable))
+                await settle()
                 layer.faults.clear()
+                await settle()
                 # Nothing comes over the layer, which works again.
-                await recovered.wait()
+                timers[-1].run()
                 assert [each.levelname for each in caplog.records] == ["ERROR", "INFO"] * number
 
     async def test_the_login_is_checked_after_an_outage(
-        self, layer: GroupLayer, answers: Answers
+        self, layer: GroupLayer, answers: Answers, caplog: pytest.LogCaptureFixture
     ) -> None:
+        caplog.set_level(logging.INFO, "django.channels.auth")
         async with watched(layer) as connection:
             await settle()
             answers.holds = False
             layer.faults["receive"] = OSError("no server")
             await layer.group_send(HERS, {"type": "wakes.it"})
             assert await connection.line.closed() == OVER
-            assert connection.watch._reachability in layer_reachability._unreachable
-        assert not layer_reachability._unreachable
+            assert [each.levelname for each in caplog.records] == ["ERROR"]
 
     async def test_no_check_runs_before_the_memberships_are_renewed(
         self, layer: GroupLayer, answers: Answers
@@ -694,14 +681,3 @@ class TestOutages:
             await layer.group_send(HERS, {"type": "wakes.it"})
             await layer.until(lambda: layer.calls.count("group_add") >= 5)
             assert answers.asked == []
-
-
-@asynccontextmanager
-async def watched_beside(layer: GroupLayer, user: Any) -> AsyncIterator[Connection]:
-    connection = Connection(layer, user, None, None)
-    await connection.gate.send({"type": "websocket.accept"})
-    await connection.watch.user_changed(connection.scope)
-    try:
-        yield connection
-    finally:
-        await connection.watch.stop()
