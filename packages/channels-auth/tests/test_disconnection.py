@@ -19,8 +19,8 @@ from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 
 from channels_auth._disconnection.messages import user_group
-from channels_auth._disconnection.receivers import connect_receivers
 from channels_auth._disconnection.validity import login_holds
+from channels_auth.apps import set_up
 from channels_auth.auth import AuthMiddlewareStack, login, logout
 from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
 from channels_auth.tokens import TokenAuthMiddleware
@@ -368,17 +368,19 @@ class TestMiddleware:
         with pytest.raises(ValueError, match="revalidate_every is a positive number"):
             EndsWithLoginMiddleware(bare, revalidate_every=every)
 
-    def test_it_connects_the_receivers_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        connect_receivers()
+    async def test_it_connects_the_receivers_once(
+        self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        set_up()
         before = len(post_save.receivers)
         assert post_save.disconnect(sender=User, dispatch_uid="channels_auth._saved")
-        monkeypatch.setattr(apps, "models_ready", False)
-        application = EndsWithLoginMiddleware(bare)
+        with monkeypatch.context() as patch:
+            patch.setattr(apps, "models_ready", False)
+            application = EndsWithLoginMiddleware(bare)
         assert len(post_save.receivers) == before - 1
-        monkeypatch.undo()
-        application._connect_receivers()
+        await application(websocket(user=ANNA), *_nowhere())
         assert len(post_save.receivers) == before
-        application._connect_receivers()
+        await application(websocket(user=ANNA), *_nowhere())
         assert len(post_save.receivers) == before
 
 

@@ -28,8 +28,8 @@ from channels_auth._disconnection.messages import (
     session_group,
     user_group,
 )
-from channels_auth._disconnection.receivers import connect_receivers
 from channels_auth._sessions.engine import session_class
+from channels_auth.apps import set_up
 from channels_core.typing import Message
 from http_logins import MODEL_BACKEND, http_session, logged_in_request
 from layers import GroupLayer, default_layer
@@ -55,7 +55,7 @@ class Reached(GroupLayer):
 
 @pytest.fixture
 def layer() -> Iterator[Reached]:
-    connect_receivers()
+    set_up()
     with default_layer(Reached()) as layer:
         yield layer
 
@@ -528,24 +528,24 @@ class TestUser:
 
 class TestConnecting:
     def test_connecting_twice_connects_once(self) -> None:
-        connect_receivers()
+        set_up()
         signals = (post_save, user_logged_in, user_logged_out, request_finished)
         before = [len(each.receivers) for each in signals]
-        connect_receivers()
+        set_up()
         assert [len(each.receivers) for each in signals] == before
 
     def test_other_models_have_no_receivers(self) -> None:
-        connect_receivers()
+        set_up()
         assert not post_save.has_listeners(Permission)
         assert post_save.has_listeners(User)
         assert post_save.has_listeners(Staff)
 
     @override_settings(AUTH_USER_MODEL="no_such.User")
     def test_without_a_user_model_only_logouts_are_received(self) -> None:
-        connect_receivers()
+        set_up()
 
     def test_it_may_be_called_before_the_models_are_loaded(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(apps, "models_ready", False)
-        connect_receivers()
+        set_up()
