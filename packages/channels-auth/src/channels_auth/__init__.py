@@ -112,12 +112,14 @@ _MODULES: Final = {
     "permission_required": "guards",
 }
 
+if not TYPE_CHECKING:  # pragma: no branch - a type checker would accept any name otherwise
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        """Load a name from its module; not kept here, so that a patch of the module counts."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        """Include the names that are not loaded yet."""
+        return sorted({*globals(), *__all__})
