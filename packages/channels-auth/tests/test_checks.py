@@ -30,7 +30,7 @@ class Chat(AsyncWebsocketConsumer):
 
 
 class Own(BaseMiddleware):
-    """A program's own middleware, which may put anything into the scope."""
+    """A program's own middleware, which may add anything to the scope."""
 
 
 class OwnAuth(AuthMiddleware):

@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
 class Case(NamedTuple):
     """What a visitor comes with."""
 
-    #: Changes what a login has put into the session; None for no session at all.
+    #: Changes the data of a session after a login; None for no session.
     change: Callable[[dict[str, Any]], object] | None
     #: What the visitor's cookie is, if not the session's key.
     cookie: str | None = None
@@ -275,7 +275,7 @@ async def do_ours(world: World, action: str, scope: Scope) -> Any:
     return scope["user"]
 
 
-# In what it is done.
+# The surroundings in which it is done.
 
 
 def fake_request(world: World) -> HttpRequest:
@@ -354,7 +354,7 @@ def serve(application: Any, scope: Scope, stack: Any = AuthMiddlewareStack) -> l
 
 
 def cookies_in(sent: list[Message]) -> SimpleCookie:
-    """Return the cookies that are set by the first message, which has the headers."""
+    """Return the cookies in the headers of the first message."""
     cookies: SimpleCookie = SimpleCookie()
     for name, value in sent[0].get("headers", ()):
         if name.lower() == b"set-cookie":
@@ -483,7 +483,7 @@ class Native(BaseBackend):
 
 
 class TestSeveralBackends:
-    """Each session is its own backend's affair, whatever the others are like."""
+    """The backend of a session decides about it, whatever other backends there are."""
 
     @pytest.fixture(autouse=True)
     def _backends(self, settings: Any) -> None:
@@ -544,7 +544,7 @@ def test_a_cache_in_the_database_is_read(spelling: str, settings: Any) -> None:
             raise StopConsumer
 
     scope = {**scope_of(world, "websocket"), "subprotocols": []}
-    # Without a lookup of the user, which would load it beforehand.
+    # Without a lookup of the user, which would load the session first.
     sent = serve(Reader.as_asgi(), scope, SessionMiddlewareStack)
     assert [message["type"] for message in sent] == ["websocket.accept"]
     assert found == [[3, 4]]
@@ -562,7 +562,7 @@ class Protection(NamedTuple):
 
 
 class TestCsrf:
-    """A login changes the secret: who has planted or seen the one before must not know it."""
+    """A login changes the secret: an attacker may have planted or seen the old one."""
 
     SECRET = "a" * 32
 

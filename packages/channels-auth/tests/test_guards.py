@@ -277,7 +277,7 @@ class TestPermission:
         user = await get_user_model().objects.acreate_user("ben", password="x")
         both = ["auth.view_group", "auth.add_group"]
         for name in ("view_group", "add_group"):
-            user = await get_user_model().objects.aget(pk=user.pk)  # Without what it remembers.
+            user = await get_user_model().objects.aget(pk=user.pk)  # Without cached permissions.
             assert not await may_pass(permission_required(both, inside), websocket(user))
             assert not await may_pass(permission_required(iter(both), inside), websocket(user))
             permission = await auth.Permission.objects.aget(codename=name)

@@ -217,7 +217,7 @@ class TestWithoutALastLogin:
     @pytest.fixture
     def guest(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         settings.AUTH_USER_MODEL = "accounts.Guest"
-        # Django connects what sets `last_login` when it starts, by the model of then.
+        # Django decides at its start, by the user model, whether a login sets `last_login`.
         monkeypatch.setattr("django.contrib.auth.signals.user_logged_in.receivers", [])
         cache.clear()
         guest: Any = Guest(name="anna")
@@ -308,7 +308,7 @@ def test_a_token_needs_a_user(nobody: Any) -> None:
 
 
 def race(token: str) -> list[bool]:
-    """Exchange a token in several threads at once, and tell which of them got in."""
+    """Use a token in several threads at once, and return which of them were logged in."""
     count = 4
     barrier = threading.Barrier(count)
 

@@ -332,7 +332,7 @@ class TestMessages:
     ) -> None:
         user = User(pk=1, password="md5$x$old")
         async with watched(layer, user) as connection:
-            # What the application does to its object is not what it was found with.
+            # The application may change its user object; the digest is the one at the lookup.
             old, user.password = password_digest(user), "md5$x$new"
             await layer.group_send(HERS, disconnect_message(HERS, 4401, unless=old))
             await settle()
@@ -655,7 +655,7 @@ class TestOutages:
                 await settle()
                 layer.faults.clear()
                 await settle()
-                # Nothing comes over the layer, which works again.
+                # The layer works again, but delivers nothing.
                 timers[-1].run()
                 assert [each.levelname for each in caplog.records] == ["ERROR", "INFO"] * number
 

@@ -129,5 +129,5 @@ def test_which_messages_end_it(login: Login, message: Message, ends: bool | None
 def test_it_is_reached_by_its_user_and_by_its_session() -> None:
     assert BY_SESSION.groups == (HERS, OF_SESSION)
     assert BY_TOKEN.groups == (HERS,)
-    # The key is the content, which changes.
+    # The key is the content of the session, so it changes.
     assert BY_SESSION._replace(session=signed_cookies.SessionStore()).groups == (HERS,)

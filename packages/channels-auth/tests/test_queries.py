@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Counts:
-    """How many queries there were, in whichever thread, and how often one was entered for that."""
+    """The number of queries in all threads, and how often a thread was entered."""
 
     queries = 0
     hops = 0

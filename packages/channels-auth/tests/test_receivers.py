@@ -408,7 +408,7 @@ class TestUser:
     def test_a_better_hash_of_the_same_password_ends_sessions_too(
         self, layer: Reached, user: Any
     ) -> None:
-        # Django's sessions hold a hash of the hash: none of them is valid after this.
+        # Django's sessions hold a hash of the hash, so all of them become invalid.
         with override_settings(
             PASSWORD_HASHERS=[
                 "django.contrib.auth.hashers.PBKDF2PasswordHasher",

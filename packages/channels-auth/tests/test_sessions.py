@@ -68,7 +68,7 @@ async def now_stored(key: str | None) -> dict[str, Any]:
 
 
 def key_in(message: Message) -> str:
-    """Return the session's key that a message has a cookie for."""
+    """Return the session key in the cookie of a message."""
     return cookies_of(message)["sessionid"].split(";")[0].partition("=")[2].strip('"')
 
 
@@ -226,7 +226,7 @@ class TestResponses:
             await respond(key, use)
         assert isinstance(caught.value, SessionInterrupted)
         assert not caplog.records
-        # What stands outermost answers it.
+        # The outermost application answers it.
         key = await stored(a=1)
         message = await Server(router, http({"sessionid": key})).request()
         assert message["status"] == 400
@@ -448,7 +448,7 @@ class TestWebSockets:
         tabs = [chat(program, key) for _ in range(2)]
         for tab in tabs:
             await tab.connect()
-        # Both have read the session, and neither sees what the others do.
+        # Both have read the session, and neither sees the changes of the other.
         assert [await tab.ask("a") for tab in tabs] == ["1", "1"]
         request = store()(key)
         await request.aset("cart", "tea")
@@ -690,7 +690,7 @@ class TestDeletedMeanwhile:
 
 
 class TestServersWithoutHeaders:
-    """Daphne drops the headers of an accepted handshake, and says so by an older version."""
+    """Daphne drops the headers of an accepted handshake, and announces an older version."""
 
     OLD = {"version": "3.0"}
 
@@ -876,12 +876,12 @@ class TestTheShape:
     async def test_middleware_in_two_steps_learns_of_the_server_in_the_second(
         self, server_module: str, sets_cookie: bool
     ) -> None:
-        """Whether headers reach the browser is seen in `send`, which comes with it."""
+        """The decision whether headers reach the browser needs `send`."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             stack: Any = SessionMiddlewareStack(Chatty)
             scope = {**scope, "asgi": {"spec_version": "2.3"}, "client": ("127.0.0.1", 1)}
-            out = send  # under a name by which it is not looked through
+            out = send  # under a name that the search through closures ignores
 
             def relay(message: Message) -> Any:
                 return out(message)
@@ -924,7 +924,7 @@ async def respond_with_interrupted_consumer(key: str) -> None:
 
 
 class OneChannel(BaseChannelLayer):
-    """A layer with one channel; `taken` tells that its second message is."""
+    """A layer with one channel; `taken` is set when its second message is received."""
 
     def __init__(self) -> None:
         super().__init__()
