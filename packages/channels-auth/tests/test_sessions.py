@@ -29,9 +29,10 @@ from channels_auth.sessions import (
 )
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from channels_core.layers import BaseChannelLayer, channel_layers
+from channels_core.layers import BaseChannelLayer
 from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Receive, Scope, Send
+from layers import default_layer
 from servers import DENIAL, Server, cookies_of, http, websocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -573,23 +574,26 @@ class TestWebSockets:
             async def poke(self, message: Message) -> None:
                 await self.scope["session"].aset("poked", True)
 
+            async def follow(self, message: Message) -> None:
+                followed.set()
+
         class SyncPoked(SyncChatty):
             def poke(self, message: Message) -> None:
                 self.scope["session"]["poked"] = True
 
-        layer = OneChannel()
-        channel_layers.set("default", layer)
-        try:
+            def follow(self, message: Message) -> None:
+                loop.call_soon_threadsafe(followed.set)
+
+        loop, followed = asyncio.get_running_loop(), asyncio.Event()
+        with default_layer(OneChannel()) as layer:
             poked = AsyncPoked if colour == "async" else SyncPoked
             server = chat(SessionMiddlewareStack(poked), key)
             await server.connect()
-            await layer.messages.put({"type": "poke"})
-            await layer.messages.put({"type": "poke"})
-            await layer.taken.wait()  # the second one, so that the first has ended
+            for kind in ("poke", "follow"):
+                await layer.messages.put({"type": kind})
+            await followed.wait()  # its handler begins after the save
             assert await now_stored(key) == {"a": "1", "poked": True}
             await server.leave()
-        finally:
-            channel_layers.set("default", None)
 
     @pytest.mark.django_db(transaction=False)
     def test_under_an_outer_async_to_sync_it_is_all_in_one_transaction(self, program: Any) -> None:
@@ -924,23 +928,17 @@ async def respond_with_interrupted_consumer(key: str) -> None:
 
 
 class OneChannel(BaseChannelLayer):
-    """A layer with one channel; `taken` is set when its second message is received."""
+    """A layer with one channel."""
 
     def __init__(self) -> None:
         super().__init__()
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.taken = asyncio.Event()
-        self._count = 0
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         return f"{prefix}one"
 
     async def receive(self, channel: str) -> dict[str, Any]:
-        message = await self.messages.get()
-        self._count += 1
-        if self._count == 2:
-            self.taken.set()
-        return message
+        return await self.messages.get()
 
 
 @pytest.mark.parametrize("early", [False, True])
