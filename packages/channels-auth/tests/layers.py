@@ -1,23 +1,36 @@
-"""The least channel layer with groups, for one process; it remembers what it was asked for."""
+"""A minimal channel layer with groups, for one process, which records its calls."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypeVar
 
-from channels_core.layers import BaseChannelLayer
+from channels_core.layers import BaseChannelLayer, channel_layers
 from channels_core.typing import ChannelMessage, Message
 
-__all__ = ["GroupLayer"]
+__all__ = ["GroupLayer", "default_layer"]
 
-# A net, for a machine under load.
+_Layer = TypeVar("_Layer", bound=BaseChannelLayer)
+
+# A safety net, for a loaded machine.
 SECONDS = 30
 
 
-class GroupLayer(BaseChannelLayer):
-    """A channel layer whose receivers are all in the event loop that it is made in.
+@contextmanager
+def default_layer(layer: _Layer) -> Iterator[_Layer]:
+    """Make a layer the channel layer `default`."""
+    channel_layers.set("default", layer)
+    try:
+        yield layer
+    finally:
+        channel_layers.set("default", None)
 
-    It may be sent to from any thread.
+
+class GroupLayer(BaseChannelLayer):
+    """A channel layer whose receivers all run in one event loop.
+
+    Any thread may send to it.
     """
 
     extensions: ClassVar[list[str]] = ["groups"]
@@ -53,7 +66,7 @@ class GroupLayer(BaseChannelLayer):
 
     @property
     def members(self) -> dict[str, set[str]]:
-        """The groups that have any, with their channels."""
+        """The groups that have members, with their channels."""
         return {group: set(channels) for group, channels in self.groups.items() if channels}
 
     async def new_channel(self, prefix: str = "specific.") -> str:

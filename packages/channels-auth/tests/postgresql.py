@@ -17,7 +17,7 @@ _QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 # Its own user on Debian, since it refuses to run as root.
 _USER = "postgres"
 
-# A net, for a machine under load.
+# A safety net, for a loaded machine.
 SECONDS = 120
 
 
@@ -66,7 +66,7 @@ def running_server() -> Iterator[str]:
 
 
 def _run(command: list[str], options: dict[str, Any]) -> None:
-    # Into a file: the server inherits what this is given, and a pipe would not end before it does.
+    # Into a file: the server inherits it, and a pipe would stay open as long as the server runs.
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(
             command, stdout=output, stderr=subprocess.STDOUT, check=False, **options

@@ -1,4 +1,4 @@
-"""The server's side of a connection."""
+"""A test's stand-in for the server of a connection."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["DENIAL", "Server", "cookies_of", "http", "websocket"]
 
 DENIAL: dict[str, Any] = {"websocket.http.response": {}}
 
-# A net, for a machine under load.
+# A safety net, for a loaded machine.
 SECONDS = 30
 
 
@@ -42,7 +42,7 @@ def cookies_of(message: Message) -> dict[str, str]:
 
 
 class Server:
-    """Drive an application, and keep what it sends."""
+    """Run an application, and keep its messages."""
 
     def __init__(self, application: Any, scope: Scope) -> None:
         self.client = ApplicationCommunicator(application, scope)
@@ -70,7 +70,7 @@ class Server:
         await self.client.send_input({"type": "websocket.receive", "text": text})
 
     async def ask(self, text: str) -> str:
-        """Send a text frame, and return that of the answer."""
+        """Send a text frame, and return the text of the answer."""
         await self.text(text)
         return str((await self.receive())["text"])
 
@@ -84,6 +84,6 @@ class Server:
         await self.client.wait(SECONDS)
 
     async def nothing(self) -> bool:
-        """Tell whether the application has sent nothing that is not received."""
+        """Return whether every message of the application was received."""
         await asyncio.sleep(0)
         return bool(self.client.output_queue.empty())

@@ -25,12 +25,12 @@ def test_its_checks_are_registered() -> None:
     assert check_origins in before_deploying
 
 
-def test_it_listens_for_logins_that_end() -> None:
+def test_it_connects_the_receivers() -> None:
     assert post_save.has_listeners(get_user_model())
     assert user_logged_out.has_listeners()
 
 
-def test_to_set_it_up_twice_changes_nothing() -> None:
+def test_setting_up_twice_changes_nothing() -> None:
     signals = (post_init, post_save, user_logged_out)
     before = [len(signal.receivers) for signal in signals]
     set_up()

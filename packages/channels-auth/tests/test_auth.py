@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
-from django.contrib import auth as django_auth
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.models import AnonymousUser, User
@@ -37,11 +36,10 @@ from channels_core.exceptions import ChannelsError
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.middleware import BaseMiddleware
 from channels_core.typing import Receive, Scope, Send
+from http_logins import MODEL_BACKEND, logged_in_request
 from servers import Server, cookies_of, http, websocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 @pytest.fixture
@@ -56,14 +54,7 @@ def ben() -> User:
 
 def session_with(user: User | None = None, **data: Any) -> str:
     """Store a session as Django does, and return its key."""
-    request = HttpRequest()
-    request.session = SessionStore()
-    if user is not None:
-        django_auth.login(request, user, MODEL_BACKEND)
-    request.session.update(data)
-    request.session.save()
-    assert request.session.session_key is not None
-    return request.session.session_key
+    return str(logged_in_request(user, **data).session.session_key)
 
 
 stored_session = sync_to_async(session_with)
@@ -110,7 +101,7 @@ class TestUserLazyObject:
         with pytest.raises(ValueError, match=r"Accessing scope user before it is ready\."):
             access(UserLazyObject())
 
-    def test_a_traceback_can_show_it_all_the_same(self) -> None:
+    def test_a_traceback_can_show_it_before_it_is_ready(self) -> None:
         scope = {"user": copy.deepcopy(UserLazyObject())}
         shown = f"{scope} {scope['user']!r}"
         assert shown == "{'user': <UserLazyObject: not ready>} <UserLazyObject: not ready>"
@@ -139,7 +130,7 @@ class TestGetUser:
         assert isinstance(await get_user({"session": session}), AnonymousUser)
         assert session.accessed  # for Vary: the answer depends on the cookie that is not there
 
-    async def test_nor_does_one_whose_session_is_there_and_says_nobody(
+    async def test_an_anonymous_visitor_with_a_loaded_session_enters_no_thread(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         session = SessionStore(await stored_session(cart=3))
@@ -160,7 +151,9 @@ class TestGetUser:
         assert await get_user({"session": session}) == anna
         assert await sync_to_async(lambda: connection.connection)() is None
 
-    async def test_a_backend_with_a_way_of_its_own(self, anna: User, settings: Any) -> None:
+    async def test_a_backend_with_its_own_aget_user_is_awaited(
+        self, anna: User, settings: Any
+    ) -> None:
         settings.AUTHENTICATION_BACKENDS = [f"{__name__}.InTheLoop"]
         key = await stored_session(anna)
         await Session.objects.aget(session_key=key)
@@ -171,7 +164,7 @@ class TestGetUser:
         assert user.thread is threading.current_thread()
         assert await sync_to_async(lambda: connection.connection)() is None
 
-    async def test_a_backend_that_changes_the_ordinary_way_only(
+    async def test_a_backend_that_overrides_get_user_only_runs_in_a_thread(
         self, anna: User, settings: Any
     ) -> None:
         settings.AUTHENTICATION_BACKENDS = [f"{__name__}.Strict"]
@@ -289,7 +282,7 @@ class TestLogin:
 
 
 class Account(AsyncWebsocketConsumer):
-    """Logs in and out as it is told to, and says what came of it."""
+    """Logs in and out on request, and replies with the result."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         assert text_data is not None
@@ -306,7 +299,7 @@ class Account(AsyncWebsocketConsumer):
 
 
 class SyncAccount(WebsocketConsumer):
-    """The same in the other colour."""
+    """The synchronous twin."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         assert text_data is not None
@@ -345,7 +338,9 @@ class TestOnAnOpenConnection:
         await anna.arefresh_from_db()
         assert await Session.objects.acount() == 1
 
-    async def test_a_login_of_somebody_else(self, consumer: Any, anna: User, ben: User) -> None:
+    async def test_a_login_of_another_user_is_refused(
+        self, consumer: Any, anna: User, ben: User
+    ) -> None:
         key = await stored_session(ben, cart=3)
         before = await sync_to_async(stored)(key)
         server = await self.open(consumer, key)
@@ -403,7 +398,7 @@ class TestOnAnOpenConnection:
 
 
 @pytest.mark.parametrize("error", [LoginOnOpenConnectionError, LogoutOnOpenConnectionError])
-def test_the_errors_are_caught_as_errors_of_ours_and_of_the_run(error: type[Exception]) -> None:
+def test_the_errors_are_channels_errors_and_runtime_errors(error: type[Exception]) -> None:
     assert issubclass(error, ChannelsError)
     assert issubclass(error, RuntimeError)
 
@@ -442,7 +437,7 @@ class TestLogout:
             await logout({})
 
     @pytest.mark.parametrize("kind", ["none", "None", "anonymous", "not ready"])
-    async def test_without_a_user_nobody_is_told(self, kind: str) -> None:
+    async def test_without_a_user_no_signal_is_sent(self, kind: str) -> None:
         users = {"None": None, "anonymous": AnonymousUser(), "not ready": UserLazyObject()}
         scope: Scope = {"session": SessionStore(await stored_session())}
         key = scope["session"].session_key
@@ -464,7 +459,7 @@ class TestLogout:
         assert isinstance(scope.get("user", AnonymousUser()), AnonymousUser)
 
     @pytest.mark.parametrize("known", [True, False])
-    async def test_the_signal_tells_who_logged_out(self, anna: User, known: bool) -> None:
+    async def test_the_signal_has_the_user_who_logged_out(self, anna: User, known: bool) -> None:
         told: list[Any] = []
 
         def hear(*, request: HttpRequest, user: Any, **kwargs: object) -> None:
@@ -480,14 +475,14 @@ class TestLogout:
         assert told == [(anna, str(anna.pk))]
         assert isinstance(scope["user"], AnonymousUser)
 
-    async def test_the_watch_is_told(self, anna: User) -> None:
+    async def test_the_watch_learns_of_each_change(self, anna: User) -> None:
         told: list[Any] = []
 
-        class Watch:
+        class LoginWatch:
             async def user_changed(self, scope: Scope) -> None:
                 told.append(scope["user"])
 
-        scope: Scope = {"session": SessionStore(), "channels_auth.disconnection": Watch()}
+        scope: Scope = {"session": SessionStore(), "channels_auth.disconnection": LoginWatch()}
         await login(scope, anna)
         await logout(scope)
         assert told == [anna, AnonymousUser()]
@@ -508,14 +503,14 @@ class TestAuthMiddleware:
             await called(AuthMiddleware, kind)
 
     @pytest.mark.parametrize("kind", ["lifespan", "channel"])
-    async def test_what_has_no_client_passes(self, kind: str) -> None:
+    async def test_scopes_without_a_client_pass(self, kind: str) -> None:
         assert await called(AuthMiddleware, {"type": kind}) == {"type": kind}
 
-    async def test_it_returns_what_is_returned_inside(self) -> None:
+    async def test_it_returns_the_result_of_the_application(self) -> None:
         scope = {"type": "test", "session": SessionStore()}
         assert await AuthMiddleware(Inner())(scope, None, None) == "done"  # type: ignore[arg-type] # not called
 
-    async def test_within_itself_it_looks_nothing_up(
+    async def test_inside_another_one_it_makes_no_query(
         self, anna: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         calls: list[Scope] = []
@@ -531,7 +526,7 @@ class TestAuthMiddleware:
         assert scope["user"] == anna
         assert len(calls) == 1
 
-    async def test_a_user_who_is_there_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_user_in_the_scope_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail() -> None:
             raise NotImplementedError
 
@@ -582,13 +577,13 @@ class TestAuthMiddleware:
         assert made
         assert await instance(None, None) == "anna"
 
-    def test_what_has_no_client_passes_in_two_steps(self) -> None:
+    def test_scopes_without_a_client_pass_in_two_steps(self) -> None:
         middleware: Any = AuthMiddleware(lambda scope: scope)
         assert middleware({"type": "channel"}) == {"type": "channel"}
 
 
 class TestAuthMiddlewareStack:
-    async def test_it_brings_cookies_session_and_user(self, anna: User) -> None:
+    async def test_it_adds_cookies_session_and_user(self, anna: User) -> None:
         scope = await called(
             AuthMiddlewareStack, websocket({"sessionid": await stored_session(anna)})
         )
@@ -608,12 +603,12 @@ class TestAuthMiddlewareStack:
         kinds = [SessionMiddleware, AuthMiddleware, EndsWithLoginMiddleware]
         assert [type(one) for one in middleware] == kinds
 
-    def test_revalidation_takes_something_to_close(self) -> None:
+    def test_revalidation_requires_ends_with_login(self) -> None:
         with pytest.raises(ValueError, match="ends_with_login=True"):
             AuthMiddlewareStack(Inner(), revalidate_every=30)
 
 
-def test_all_of_authentication_is_here() -> None:
+def test_it_offers_all_names_of_authentication() -> None:
     assert all(hasattr(auth, name) for name in auth.__all__)
 
 
@@ -633,13 +628,13 @@ class TestProtectionAgainstCsrf:
         await server.leave()
         return cookies
 
-    async def test_a_cookie_goes_out_with_the_sessions(self, settings: Any) -> None:
+    async def test_the_csrf_cookie_is_sent_with_the_session_cookie(self, settings: Any) -> None:
         settings.MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
         cookies = await self.accepted(a=1)
         assert sorted(cookies) == ["csrftoken", "sessionid"]
         assert cookies["csrftoken"].partition(";")[0] > "csrftoken="
 
-    async def test_in_the_session_it_is_changed(self, settings: Any) -> None:
+    async def test_a_csrf_secret_in_the_session_is_changed(self, settings: Any) -> None:
         settings.CSRF_USE_SESSIONS = True
         cookies = await self.accepted(_csrftoken="known to others")
         assert sorted(cookies) == ["sessionid"]
@@ -648,10 +643,10 @@ class TestProtectionAgainstCsrf:
         assert data is not None
         assert len(data["_csrftoken"]) == 32
 
-    async def test_without_the_middleware_there_is_none(self) -> None:
+    async def test_without_the_csrf_middleware_there_is_no_cookie(self) -> None:
         assert sorted(await self.accepted(a=1)) == ["sessionid"]
 
-    async def test_an_open_connection_gets_none(self, settings: Any) -> None:
+    async def test_an_open_connection_gets_no_csrf_cookie(self, settings: Any) -> None:
         class Again(AsyncWebsocketConsumer):
             async def receive(self, *args: Any, **kwargs: Any) -> None:
                 await login(self.scope, self.scope["user"], MODEL_BACKEND)
@@ -667,7 +662,7 @@ class TestProtectionAgainstCsrf:
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("websocket", True), ("http", False)])
-async def test_a_look_over_a_websocket_keeps_the_key(
+async def test_a_lookup_over_a_websocket_keeps_the_key(
     anna: User, kind: str, kept: bool, settings: Any
 ) -> None:
     """Its handshake may be refused, and then no cookie could follow."""

@@ -30,7 +30,7 @@ class Chat(AsyncWebsocketConsumer):
 
 
 class Own(BaseMiddleware):
-    """A program's own middleware, which may put anything into the scope."""
+    """A program's own middleware, which may add anything to the scope."""
 
 
 class OwnAuth(AuthMiddleware):
@@ -87,7 +87,7 @@ class TestMiddleware:
             SessionMiddlewareStack(OwnAuth(login_required(Chat))),
         ],
     )
-    def test_it_says_nothing_of_what_is_in_order(self, served: Any, application: Any) -> None:
+    def test_it_accepts_middleware_in_the_right_order(self, served: Any, application: Any) -> None:
         served(application)
         assert check_middleware() == []
 
@@ -111,13 +111,13 @@ class TestMiddleware:
             ),
         ],
     )
-    def test_it_tells_what_is_not(self, served: Any, application: Any, ids: list[str]) -> None:
+    def test_it_reports_each_fault(self, served: Any, application: Any, ids: list[str]) -> None:
         served(ProtocolTypeRouter({"http": Chat, "websocket": application}))
         messages = check_middleware()
         assert found(messages) == [f"channels_auth.{each}" for each in ids]
         assert all(message.is_serious() for message in messages)
 
-    def test_it_tells_each_fault_once(self, served: Any) -> None:
+    def test_it_reports_each_fault_once(self, served: Any) -> None:
         served(URLRouter([path(name, AuthMiddleware(Chat)) for name in ("a/", "b/")]))
         assert found(check_middleware()) == ["channels_auth.E001"]
 
@@ -135,9 +135,7 @@ class TestMiddleware:
             TokenAuthMiddleware(Own(AuthMiddlewareStack(Chat)), find),
         ],
     )
-    def test_a_programs_own_middleware_may_be_all_it_takes(
-        self, served: Any, application: Any
-    ) -> None:
+    def test_it_trusts_the_programs_own_middleware(self, served: Any, application: Any) -> None:
         served(application)
         assert check_middleware() == []
 
@@ -170,7 +168,7 @@ class TestOrigins:
             URLRouter([path("a/", AllowedHostsOriginValidator(AuthMiddlewareStack(Chat)))]),
         ],
     )
-    def test_it_says_nothing_of_what_is_guarded(self, served: Any, application: Any) -> None:
+    def test_it_accepts_applications_with_a_validator(self, served: Any, application: Any) -> None:
         served(application)
         assert check_origins() == []
 
@@ -184,14 +182,16 @@ class TestOrigins:
             AuthMiddlewareStack(ProtocolTypeRouter({"websocket": Chat})),
         ],
     )
-    def test_it_warns_of_what_is_not(self, served: Any, application: Any) -> None:
+    def test_it_warns_of_applications_without_a_validator(
+        self, served: Any, application: Any
+    ) -> None:
         served(application)
         messages = check_origins()
         assert found(messages) == ["channels_auth.W001"]
         assert messages[0].level == checks.WARNING
         assert f"{__name__}.Chat." in messages[0].msg
 
-    def test_it_names_some(self, served: Any) -> None:
+    def test_it_names_a_few_of_many(self, served: Any) -> None:
         guarded = AllowedHostsOriginValidator(Chat)
         others = [type(f"Chat{number}", (Chat,), {}) for number in range(7)]
         routes = [path("a/", guarded)]
@@ -203,13 +203,13 @@ class TestOrigins:
 
 
 @pytest.mark.parametrize("name", [None, "nothing", "no_such_module.application", "a_site.broken"])
-def test_what_cannot_be_imported_is_the_business_of_other_checks(served: Any, name: Any) -> None:
+def test_a_failing_import_is_left_to_other_checks(served: Any, name: Any) -> None:
     with override_settings(ASGI_APPLICATION=name):
         assert check_middleware() == []
         assert check_origins() == []
 
 
-def test_nor_does_a_module_end_the_command_that_exits(
+def test_a_module_that_exits_does_not_end_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a_site_that_exits.py").write_text("import sys; sys.exit('not today')")

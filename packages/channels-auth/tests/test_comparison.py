@@ -48,7 +48,7 @@ GROUND = [
 
 
 class Outcome(NamedTuple):
-    """All that can be seen of what became of one request."""
+    """Every visible result of one request."""
 
     user: Any
     #: Of the cookie in the answer.
@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
 class Case(NamedTuple):
     """What a visitor comes with."""
 
-    #: Changes what a login has put into the session; None for no session at all.
+    #: Changes the data of a session after a login; None for no session.
     change: Callable[[dict[str, Any]], object] | None
     #: What the visitor's cookie is, if not the session's key.
     cookie: str | None = None
@@ -179,7 +179,7 @@ class World:
             return False
 
     def run(self, runner: "Runner", action: str) -> Outcome:
-        """Let a visitor do one thing, and look at what became of it."""
+        """Let a visitor do one thing, and return the outcome."""
         self.reset()
         told: list[tuple[str, Any]] = []
         with self.hearing(told):
@@ -275,7 +275,7 @@ async def do_ours(world: World, action: str, scope: Scope) -> Any:
     return scope["user"]
 
 
-# In what it is done.
+# The surroundings in which it is done.
 
 
 def fake_request(world: World) -> HttpRequest:
@@ -340,7 +340,7 @@ def scope_of(world: World, kind: str) -> Scope:
 
 
 def serve(application: Any, scope: Scope, stack: Any = AuthMiddlewareStack) -> list[Message]:
-    """Open a connection, and return what is sent to it until the application ends."""
+    """Open a connection, and return the messages to it until the application ends."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -354,7 +354,7 @@ def serve(application: Any, scope: Scope, stack: Any = AuthMiddlewareStack) -> l
 
 
 def cookies_in(sent: list[Message]) -> SimpleCookie:
-    """Return the cookies that are set by the first message, which has the headers."""
+    """Return the cookies in the headers of the first message."""
     cookies: SimpleCookie = SimpleCookie()
     for name, value in sent[0].get("headers", ()):
         if name.lower() == b"set-cookie":
@@ -418,7 +418,7 @@ def test_ours_does_what_django_does(case: str, action: str) -> None:
 
 
 def with_key_kept(outcome: Outcome, world: World) -> Outcome:
-    """Return what comes out where a session of a fallback secret gets a new hash, but no new key.
+    """Return the outcome for a session of a fallback secret that gets a new hash, but no new key.
 
     In a cookie, key and content are the same, and no key leads to nothing.
     """
@@ -436,10 +436,10 @@ DENIAL: Scope = {"websocket.http.response": {}}
 @pytest.mark.parametrize("asgi", SERVERS, ids=["with headers", "without headers"])
 @pytest.mark.parametrize("extensions", [DENIAL, {}], ids=["with denial", "without denial"])
 @pytest.mark.parametrize("ending", ["accept", "close", "deny", "fail", "nothing"])
-def test_no_handshake_costs_a_session_of_a_fallback_secret(
+def test_no_handshake_loses_a_session_of_a_fallback_secret(
     ending: str, extensions: Scope, asgi: Scope
 ) -> None:
-    """Whichever way it ends, the browser may come again with what it has."""
+    """However the handshake ends, the browser may come again with the same cookie."""
     world = World(CASES["a fallback secret"])
     world.reset()
 
@@ -483,7 +483,7 @@ class Native(BaseBackend):
 
 
 class TestSeveralBackends:
-    """Each session is its own backend's affair, whatever the others are like."""
+    """The backend of a session decides about it, whatever other backends there are."""
 
     @pytest.fixture(autouse=True)
     def _backends(self, settings: Any) -> None:
@@ -498,14 +498,14 @@ class TestSeveralBackends:
         return World(Case(lambda data: data.update({auth.BACKEND_SESSION_KEY: path})))
 
     @pytest.mark.parametrize("action", ACTIONS)
-    def test_a_synchronous_one_rules_its_sessions(self, action: str) -> None:
+    def test_a_synchronous_backend_decides_about_its_sessions(self, action: str) -> None:
         world = self.world_of(Banning)
         expected = world.run(django_sync, action)
         assert expected.user is None or action.startswith("login")
         for name in ("ours bare", "ours over HTTP", "ours over a WebSocket"):
             assert world.run(RUNNERS[name], action) == expected, name
 
-    def test_an_asynchronous_one_rules_its_sessions(self) -> None:
+    def test_an_asynchronous_backend_decides_about_its_sessions(self) -> None:
         world = self.world_of(Native)
         expected = world.run(django_async, "look")
         assert expected.user == world.anna.pk
@@ -544,7 +544,7 @@ def test_a_cache_in_the_database_is_read(spelling: str, settings: Any) -> None:
             raise StopConsumer
 
     scope = {**scope_of(world, "websocket"), "subprotocols": []}
-    # Without a lookup of the user, which would load it beforehand.
+    # Without a lookup of the user, which would load the session first.
     sent = serve(Reader.as_asgi(), scope, SessionMiddlewareStack)
     assert [message["type"] for message in sent] == ["websocket.accept"]
     assert found == [[3, 4]]
@@ -562,7 +562,7 @@ class Protection(NamedTuple):
 
 
 class TestCsrf:
-    """A login changes the secret: who has planted or seen the one before must not know it."""
+    """A login changes the secret: an attacker may have planted or seen the old one."""
 
     SECRET = "a" * 32
 
@@ -585,7 +585,7 @@ class TestCsrf:
         return World(Case(with_secret) if where == "session" and change else CASES[case])
 
     def look(self, world: World, where: str, cookies: Any) -> Protection:
-        """Return what has become of the secret."""
+        """Return the secret after the request."""
         morsel = cookies.get("csrftoken")
         attributes = None
         if morsel is not None:
@@ -603,7 +603,7 @@ class TestCsrf:
 
     @pytest.mark.parametrize("case", ["no session", "an anonymous session", "logged in"])
     @pytest.mark.parametrize("action", ACTIONS)
-    def test_as_django_does_it(self, where: str, case: str, action: str) -> None:
+    def test_ours_protects_as_django_does(self, where: str, case: str, action: str) -> None:
         world = self.world(where, case)
 
         def view(request: HttpRequest) -> HttpResponse:
@@ -633,7 +633,7 @@ class TestCsrf:
             sent = serve(application, self.with_cookie(world, scope_of(world, kind)))
             assert self.look(world, where, cookies_in(sent)) == expected, kind
 
-    def test_a_site_without_it_gets_no_cookie(self, settings: Any) -> None:
+    def test_a_site_without_protection_gets_no_cookie(self, settings: Any) -> None:
         settings.MIDDLEWARE = []
         settings.CSRF_USE_SESSIONS = False
         world = World(CASES["logged in"])
@@ -642,7 +642,7 @@ class TestCsrf:
 
 
 class TestTheComparison:
-    """It has to notice what a copy of Django's code would come to lack."""
+    """The comparison notices what a copy of Django's code could lack."""
 
     @pytest.mark.parametrize("runner", [bare, ours("http"), ours("websocket")])
     def test_it_notices_a_session_that_is_lost(

@@ -30,7 +30,7 @@ async def cookies(*lines: bytes, name: bytes = b"cookie") -> Any:
 
 
 class TestReading:
-    async def test_there_may_be_none(self) -> None:
+    async def test_a_client_without_cookies(self) -> None:
         assert await cookies() == {}
 
     async def test_they_are_parsed_as_django_does(self) -> None:
@@ -40,10 +40,10 @@ class TestReading:
     async def test_several_headers_belong_together(self) -> None:
         assert await cookies(b"a=1", b"b=2; c=3") == {"a": "1", "b": "2", "c": "3"}
 
-    async def test_the_name_of_the_header_may_be_in_any_case(self) -> None:
+    async def test_the_header_is_found_in_upper_and_lower_case(self) -> None:
         assert await cookies(b"a=1", name=b"Cookie") == {"a": "1"}
 
-    async def test_bytes_that_no_browser_sends_cost_nothing_else(self) -> None:
+    async def test_invalid_bytes_do_not_lose_other_cookies(self) -> None:
         found = await cookies(b"a=\xff\xfe; b=2", b"\x00\xff", b"c=3")
         assert (found["a"], found["b"], found["c"]) == ("\xff\xfe", "2", "3")
 
@@ -62,7 +62,7 @@ class TestReading:
             await CookieMiddleware(show)({"type": "websocket"}, nothing, nothing)
 
     @pytest.mark.parametrize("kind", ["lifespan", "channel"])
-    async def test_what_has_no_client_passes(self, kind: str) -> None:
+    async def test_scopes_without_a_client_pass(self, kind: str) -> None:
         assert await CookieMiddleware(show)({"type": kind}, nothing, nothing) is None
 
 
@@ -107,7 +107,7 @@ class TestWriting:
         assert f"expires={text};" in written(expires=text)
         assert "Max-Age=" in written(expires=datetime(2100, 6, 9, tzinfo=UTC))
 
-    def test_it_may_be_written_as_django_does(self) -> None:
+    def test_arguments_may_be_given_as_in_django(self) -> None:
         response = HttpResponse()
         response.set_cookie("a", 'b "c", d', max_age=5, samesite="Lax", httponly=True)
         message: dict[str, Any] = {}
@@ -119,12 +119,12 @@ class TestWriting:
             "", response.cookies["a"].OutputString()
         )
 
-    def test_characters_beyond_latin_1_get_through(self) -> None:
+    def test_characters_beyond_latin_1_are_sent(self) -> None:
         message: dict[str, Any] = {}
         CookieMiddleware.set_cookie(message, "a", "日本")
         assert "日本" in cookies_of(message)["a"]
 
-    def test_others_stay_and_the_programs_own_list_too(self) -> None:
+    def test_other_headers_and_the_programs_list_stay_unchanged(self) -> None:
         headers = [(b"x", b"y")]
         message: dict[str, Any] = {"type": "websocket.accept", "headers": headers}
         CookieMiddleware.set_cookie(message, "a", "1")
@@ -134,7 +134,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("character", ["\r", "\n", "\0", ";"])
     @pytest.mark.parametrize("part", ["path", "domain", "expires"])
-    def test_what_could_start_another_header_or_attribute_is_refused(
+    def test_characters_that_start_a_header_or_attribute_are_refused(
         self, part: str, character: str
     ) -> None:
         message: dict[str, Any] = {}
@@ -144,7 +144,7 @@ class TestWriting:
         assert message == {}
 
     @pytest.mark.parametrize("character", ["\r", "\n", ";"])
-    def test_no_value_gets_out_of_its_quotes(self, character: str) -> None:
+    def test_no_value_breaks_out_of_its_quotes(self, character: str) -> None:
         """Newer Pythons refuse control characters there."""
         message: dict[str, Any] = {"headers": []}
         with contextlib.suppress(CookieError):
@@ -158,7 +158,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("key", ["a b", "a;b", "a\r\nb", "a\0"])
     @pytest.mark.parametrize("kind", [ValueError, CookieError])
-    def test_a_name_that_is_none_is_refused(self, key: str, kind: type[Exception]) -> None:
+    def test_an_invalid_name_is_refused(self, key: str, kind: type[Exception]) -> None:
         message: dict[str, Any] = {}
         with pytest.raises(kind, match=r"^Illegal key") as caught:
             CookieMiddleware.set_cookie(message, key)
@@ -171,7 +171,7 @@ class TestWriting:
         with pytest.raises(kind, match=r"^samesite must be either 'strict', 'lax' or 'none'$"):
             written(samesite=samesite)
 
-    def test_a_time_goes_before_the_seconds_that_it_is_kept(self) -> None:
+    def test_expires_takes_precedence_over_max_age(self) -> None:
         assert "expires=Wed, 09 Jun 2100" in written(
             max_age=5, expires=datetime(2100, 6, 9, tzinfo=UTC)
         )
@@ -184,7 +184,7 @@ class TestWriting:
         monkeypatch.setattr(Morsel, "_flags", flags)
         assert written(partitioned=True) == "key=value; Partitioned; Path=/; SameSite=lax"
 
-    def test_where_it_cannot_be_partitioned_it_says_so(
+    def test_a_python_without_partitioned_raises_an_error(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         known = {name: text for name, text in Morsel._reserved.items() if name != "partitioned"}  # type: ignore[attr-defined] # private there
@@ -204,7 +204,7 @@ class TestDeleting:
             )
         ]
 
-    def test_where_it_was_set(self) -> None:
+    def test_with_the_path_and_domain_that_it_was_set_with(self) -> None:
         message: dict[str, Any] = {}
         CookieMiddleware.delete_cookie(message, "key", path="/a/", domain="example.com")
         assert "Domain=example.com; " in cookies_of(message)["key"]
@@ -222,7 +222,7 @@ class TestDeleting:
             ("__Host-key", {"secure": False}, False),
         ],
     )
-    def test_as_secure_as_browsers_insist_on(
+    def test_secure_is_added_where_browsers_require_it(
         self, key: str, attributes: dict[str, Any], secure: bool
     ) -> None:
         message: dict[str, Any] = {}

@@ -1,8 +1,9 @@
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -17,17 +18,18 @@ from django.db.models.signals import post_save
 from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 
-from channels_auth._addresses import user_group
-from channels_auth._signals import connect_receivers
-from channels_auth._validity import login_holds
+from channels_auth._disconnection.messages import user_group
+from channels_auth._disconnection.validity import login_holds
+from channels_auth.apps import set_up
 from channels_auth.auth import AuthMiddlewareStack, login, logout
 from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
 from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from channels_core.layers import BaseChannelLayer, channel_layers
+from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Receive, Scope, Send
-from layers import GroupLayer
+from http_logins import MODEL_BACKEND, http_session, logged_in_request, session_cookies
+from layers import GroupLayer, default_layer
 from servers import DENIAL, Server, http, websocket
 
 User: Any = get_user_model()
@@ -43,7 +45,7 @@ def find(token: str, scope: Scope) -> Any:
 
 
 class Echo(AsyncWebsocketConsumer):
-    """Says back what it hears, and does as it is told."""
+    """Echoes, and logs in or out on request."""
 
     async def connect(self) -> None:
         if self.scope["path"] == "/login/":
@@ -57,7 +59,7 @@ class Echo(AsyncWebsocketConsumer):
 
 
 class SyncEcho(WebsocketConsumer):
-    """The same in the other colour."""
+    """The synchronous twin."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if text_data == "logout":
@@ -66,7 +68,7 @@ class SyncEcho(WebsocketConsumer):
 
 
 async def bare(scope: Scope, receive: Receive, send: Send) -> str:
-    """Accept and say back what it hears, with no consumer of ours."""
+    """Accept and echo, without a consumer."""
     while (message := await receive())["type"] != "websocket.disconnect":
         if message["type"] == "websocket.connect":
             await send({"type": "websocket.accept"})
@@ -76,21 +78,13 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> str:
 
 
 @pytest.fixture
-def layer() -> Iterator[GroupLayer]:
-    layer = GroupLayer()
-    channel_layers.set("default", layer)
-    yield layer
-    channel_layers.set("default", None)
-
-
-@pytest.fixture
 def valid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every login hold, as far as the database is asked."""
+    """Let every check in the database find the login valid."""
 
     async def login_holds(user: Any, session: Any) -> bool:
         return True
 
-    monkeypatch.setattr("channels_auth._watch.login_holds", login_holds)
+    monkeypatch.setattr("channels_auth._disconnection.login_watch.login_holds", login_holds)
 
 
 def serve(application: Any, user: Any = ANNA, **extra: Any) -> Server:
@@ -106,7 +100,7 @@ class TestDisconnecting:
         assert await server.receive() == OVER
         await server.leave()
 
-    async def test_with_a_code_of_ones_own(self, layer: GroupLayer) -> None:
+    async def test_with_another_code(self, layer: GroupLayer) -> None:
         server = serve(Echo)
         await server.connect()
         await disconnect_user(ANNA.pk, 4000)
@@ -131,7 +125,7 @@ class TestDisconnecting:
         assert await server.receive() == OVER
         await server.leave()
 
-    def test_what_synchronous_code_gets_may_be_awaited(self, layer: GroupLayer) -> None:
+    def test_the_result_in_synchronous_code_may_be_awaited(self, layer: GroupLayer) -> None:
         done: Any = disconnect_user(ANNA)
         assert len(layer.sent) == 1
 
@@ -180,13 +174,31 @@ class TestDisconnecting:
             disconnect_user(ANNA, code)
 
     @pytest.mark.parametrize("user", [AnonymousUser(), User(), None, "anna"])
-    def test_nobody_is_refused(self, user: Any) -> None:
+    def test_an_unknown_user_is_refused(self, user: Any) -> None:
         with pytest.raises(ValueError, match="Expected a user"):
             disconnect_user(user)
 
-    def test_it_takes_a_layer(self) -> None:
-        with pytest.raises(InvalidChannelLayerError, match=r"disconnect_user\(\) reaches sockets"):
+    def test_it_needs_a_layer(self) -> None:
+        expected = r"disconnect_user\(\) reaches sockets .* has no 'default'\. Add"
+        with pytest.raises(InvalidChannelLayerError, match=expected):
             disconnect_user(ANNA)
+
+    @pytest.mark.parametrize("layer", [BaseChannelLayer(), SimpleNamespace()])
+    def test_it_needs_a_layer_with_groups(self, layer: Any) -> None:
+        expected = r"disconnect_user\(\) needs .* with groups"
+        with (
+            default_layer(layer),
+            pytest.raises(InvalidChannelLayerError, match=expected),
+        ):
+            disconnect_user(ANNA)
+
+    def test_the_layer_need_not_list_its_groups(self) -> None:
+        class Unlisted(GroupLayer):
+            extensions: ClassVar[list[str]] = []
+
+        with default_layer(Unlisted()) as layer:
+            disconnect_user(ANNA)
+        assert len(layer.sent) == 1
 
 
 @pytest.mark.usefixtures("valid")
@@ -272,13 +284,13 @@ class TestMiddleware:
         for scope in (http(), {"type": "lifespan"}):
             assert await application(scope, *_nowhere()) == scope
 
-    async def test_one_within_another_watches_once(self, layer: GroupLayer) -> None:
+    async def test_nested_middleware_watches_once(self, layer: GroupLayer) -> None:
         server = serve(EndsWithLoginMiddleware(Echo))
         await server.connect()
         assert layer.calls.count("new_channel") == 2  # The consumer's own, and one more.
         await server.leave()
 
-    async def test_one_within_another_takes_only_what_has_a_user(self, layer: GroupLayer) -> None:
+    async def test_nested_middleware_requires_a_user(self, layer: GroupLayer) -> None:
         async def forget(scope: Scope, receive: Receive, send: Send) -> Any:
             scope = {**scope, "user": None}
             return await EndsWithLoginMiddleware(bare)(scope, receive, send)
@@ -295,9 +307,7 @@ class TestMiddleware:
             assert await server.receive() == OVER
             await server.leave()
 
-    async def test_so_is_one_that_a_middleware_between_two_has_found(
-        self, layer: GroupLayer
-    ) -> None:
+    async def test_a_user_set_between_nested_middleware_is_watched(self, layer: GroupLayer) -> None:
         async def between(scope: Scope, receive: Receive, send: Send) -> Any:
             return await EndsWithLoginMiddleware(Echo)({**scope, "user": ANNA}, receive, send)
 
@@ -321,7 +331,7 @@ class TestMiddleware:
             looks += 1
             return looks < 3
 
-        monkeypatch.setattr("channels_auth._watch.login_holds", login_holds)
+        monkeypatch.setattr("channels_auth._disconnection.login_watch.login_holds", login_holds)
         application = EndsWithLoginMiddleware(Echo, revalidate_every=inner)
         application = EndsWithLoginMiddleware(application, revalidate_every=outer)
         server = Server(application, websocket(user=ANNA))
@@ -338,38 +348,39 @@ class TestMiddleware:
         assert scope == websocket(user=ANNA)
 
     @pytest.mark.parametrize("extra", [{}, {"user": None}])
-    async def test_there_has_to_be_a_user(self, layer: GroupLayer, extra: Any) -> None:
+    async def test_a_user_is_required(self, layer: GroupLayer, extra: Any) -> None:
         with pytest.raises(ValueError, match=r"found no user in the scope\. Put it inside"):
             await EndsWithLoginMiddleware(bare)(websocket(**extra), *_nowhere())
 
     @pytest.mark.parametrize("user", [ANNA, AnonymousUser()])
-    async def test_there_has_to_be_a_layer_with_groups(self, user: Any) -> None:
+    async def test_a_layer_with_groups_is_required(self, user: Any) -> None:
         application = EndsWithLoginMiddleware(bare)
         with pytest.raises(InvalidChannelLayerError, match="EndsWithLoginMiddleware reaches"):
             await application(websocket(user=user), *_nowhere())
-        channel_layers.set("default", BaseChannelLayer())
-        try:
-            with pytest.raises(InvalidChannelLayerError, match="with groups"):
-                await application(websocket(user=user), *_nowhere())
-        finally:
-            channel_layers.set("default", None)
+        with (
+            default_layer(BaseChannelLayer()),
+            pytest.raises(InvalidChannelLayerError, match="with groups"),
+        ):
+            await application(websocket(user=user), *_nowhere())
 
     @pytest.mark.parametrize("every", [0, -1, float("nan")])
     def test_an_interval_is_positive(self, every: Any) -> None:
         with pytest.raises(ValueError, match="revalidate_every is a positive number"):
             EndsWithLoginMiddleware(bare, revalidate_every=every)
 
-    def test_it_listens_for_logins_that_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        connect_receivers()
+    async def test_it_connects_the_receivers_once(
+        self, layer: GroupLayer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        set_up()
         before = len(post_save.receivers)
         assert post_save.disconnect(sender=User, dispatch_uid="channels_auth._saved")
-        monkeypatch.setattr(apps, "models_ready", False)
-        application = EndsWithLoginMiddleware(bare)
+        with monkeypatch.context() as patch:
+            patch.setattr(apps, "models_ready", False)
+            application = EndsWithLoginMiddleware(bare)
         assert len(post_save.receivers) == before - 1
-        monkeypatch.undo()
-        application._connect_receivers()
+        await application(websocket(user=ANNA), *_nowhere())
         assert len(post_save.receivers) == before
-        application._connect_receivers()
+        await application(websocket(user=ANNA), *_nowhere())
         assert len(post_save.receivers) == before
 
 
@@ -393,25 +404,20 @@ class TestLogins:
 
     def cookies(self, user: Any) -> dict[str, str]:
         """Log in over HTTP, and return the cookies that the browser has from it."""
-        request = HttpRequest()
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
-        auth.login(request, user, "django.contrib.auth.backends.ModelBackend")
-        request.session.save()
-        assert request.session.session_key
-        return {settings.SESSION_COOKIE_NAME: request.session.session_key}
+        return session_cookies(logged_in_request(user))
 
     def log_in_over(self, user: Any, cookies: dict[str, str]) -> None:
         """Log in over HTTP, in a browser that brings cookies."""
         request = HttpRequest()
         request.COOKIES = cookies
         [key] = cookies.values()
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
-        auth.login(request, user, "django.contrib.auth.backends.ModelBackend")
+        request.session = http_session(key)
+        auth.login(request, user, MODEL_BACKEND)
 
     def log_out(self, cookies: dict[str, str]) -> None:
         request = HttpRequest()
         [key] = cookies.values()
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+        request.session = http_session(key)
         request.user = auth.get_user(request)
         auth.logout(request)
 
@@ -443,7 +449,7 @@ class TestLogins:
         assert layer.members == {}
 
     @pytest.mark.parametrize("consumer", [Echo, SyncEcho])
-    def test_so_does_one_over_a_socket_which_says_goodbye_first(
+    def test_a_logout_over_a_socket_lets_its_handler_finish(
         self, layer: GroupLayer, anna: Any, consumer: Any
     ) -> None:
         async def test() -> None:
@@ -461,7 +467,7 @@ class TestLogins:
         assert layer.members == {}
 
     @pytest.mark.parametrize("who", ["anna", "ben"])
-    def test_a_login_as_somebody_else_ends_that_before(
+    def test_a_login_as_another_user_closes_the_sockets_of_the_first(
         self, layer: GroupLayer, anna: Any, who: str
     ) -> None:
         async def test() -> None:
@@ -483,7 +489,7 @@ class TestLogins:
         self.run(test)
         assert layer.members == {}
 
-    def test_a_logout_by_a_token_closes_none(self, layer: GroupLayer, anna: Any) -> None:
+    def test_a_logout_by_a_token_closes_no_socket(self, layer: GroupLayer, anna: Any) -> None:
         def log_out() -> None:
             request = HttpRequest()
             request.session = import_module(settings.SESSION_ENGINE).SessionStore()
@@ -501,7 +507,7 @@ class TestLogins:
         cookies = self.cookies(anna)
         self.run(test)
 
-    def test_a_new_password_closes_all(self, layer: GroupLayer, anna: Any) -> None:
+    def test_a_new_password_closes_all_sockets(self, layer: GroupLayer, anna: Any) -> None:
         async def test() -> None:
             servers = [self.serve(Echo, cookies) for cookies in (here, there)]
             for server in servers:
@@ -515,7 +521,7 @@ class TestLogins:
         here, there = self.cookies(anna), self.cookies(anna)
         self.run(test)
 
-    def test_a_password_that_is_not_new_closes_none(self, layer: GroupLayer, anna: Any) -> None:
+    def test_an_unchanged_password_closes_no_socket(self, layer: GroupLayer, anna: Any) -> None:
         async def test() -> None:
             server = self.serve(Echo, cookies)
             await server.connect()
@@ -544,7 +550,7 @@ class TestLogins:
 
         self.run(test)
 
-    def test_a_session_that_expires_is_found_out(self, layer: GroupLayer, anna: Any) -> None:
+    def test_an_expired_session_is_detected(self, layer: GroupLayer, anna: Any) -> None:
         async def test() -> None:
             server = self.serve(Echo, cookies, revalidate_every=0.01)
             await server.connect()
@@ -556,7 +562,7 @@ class TestLogins:
         cookies = self.cookies(anna)
         self.run(test)
 
-    def test_what_happens_between_the_lookup_and_the_watch_is_found_out(
+    def test_a_logout_between_the_lookup_and_the_watch_is_detected(
         self, layer: GroupLayer, anna: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add = layer.group_add
@@ -578,7 +584,7 @@ class TestLogins:
         cookies = self.cookies(anna)
         self.run(test)
 
-    def test_so_is_what_happens_while_the_session_is_not_saved(
+    def test_a_logout_while_the_session_is_unsaved_is_detected(
         self, layer: GroupLayer, anna: Any
     ) -> None:
         async def changing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -599,7 +605,7 @@ class TestLogins:
         cookies = self.cookies(anna)
         self.run(test)
 
-    def test_it_costs_two_queries_more(
+    def test_it_costs_two_more_queries(
         self, layer: GroupLayer, anna: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def noting(user: Any, session: Any) -> bool:
@@ -615,7 +621,7 @@ class TestLogins:
             await server.leave()
 
         looked = asyncio.Event()
-        monkeypatch.setattr("channels_auth._watch.login_holds", noting)
+        monkeypatch.setattr("channels_auth._disconnection.login_watch.login_holds", noting)
         cookies = self.cookies(anna)
         counts = []
         for application in (Echo, EndsWithLoginMiddleware(Echo)):

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from channels_auth import _announce, _outages, disconnection
-from channels_auth._outages import Connectedness
+from channels_auth import disconnection
+from channels_auth._disconnection import announcements, layer_reachability
+from channels_auth._disconnection.layer_reachability import LayerReachability
 
 
 def exit_code_in_child(check: Callable[[], object]) -> int:
@@ -19,19 +20,21 @@ def exit_code_in_child(check: Callable[[], object]) -> int:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_what_a_parent_has_under_way_is_not_its_childs() -> None:
-    socket = Connectedness()
-    socket.fails(OSError("away"))
+async def test_a_child_process_forgets_the_tasks_of_its_parent() -> None:
+    socket = LayerReachability()
+    socket.failed(OSError("away"))
     task = asyncio.create_task(asyncio.sleep(0))
-    _announce._tasks.add(task)
-    disconnection._endings.add(task)
+    announcements._tasks.add(task)
+    disconnection._ending_tasks.add(task)
 
     def under_way() -> object:
-        return _outages._cut_off or _announce._tasks or disconnection._endings
+        return (
+            layer_reachability._unreachable or announcements._tasks or disconnection._ending_tasks
+        )
 
     assert exit_code_in_child(lambda: not under_way()) == 0
     assert under_way()
     await task
-    _announce._tasks.discard(task)
-    disconnection._endings.discard(task)
-    socket.ends()
+    announcements._tasks.discard(task)
+    disconnection._ending_tasks.discard(task)
+    socket.ended()

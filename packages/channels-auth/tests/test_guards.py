@@ -14,19 +14,20 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix, path, reverse_lazy, set_script_prefix
 
+from channels_auth._challenges import add_challenges
 from channels_auth.guards import login_required, permission_required
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.routing import ProtocolTypeRouter, URLRouter
 from channels_core.typing import Message, Receive, Scope, Send
 
-# A net, for a machine under load.
+# A safety net, for a loaded machine.
 SECONDS = 30
 
 DENIAL: dict[str, Any] = {"websocket.http.response": {}}
 
 
 async def inside(scope: Scope, receive: Receive, send: Send) -> str:
-    """Accept or answer, and tell that it ran."""
+    """Accept or answer, and return that it ran."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})
@@ -81,7 +82,7 @@ def websocket(user: Any = None, **extra: Any) -> Scope:
 
 
 async def answer(application: Any, scope: Scope) -> list[Message]:
-    """Return all that an application sends."""
+    """Return everything that an application sends."""
     link = ApplicationCommunicator(application, scope)
     if scope["type"] == "websocket":
         await link.send_input({"type": "websocket.connect"})
@@ -100,15 +101,15 @@ async def location(application: Any, scope: Scope) -> str:
     return str(dict(start["headers"])[b"location"], "ascii")
 
 
-async def is_let_in(application: Any, scope: Scope) -> bool:
+async def may_pass(application: Any, scope: Scope) -> bool:
     messages = await answer(application, scope)
     return messages[0]["type"] == "websocket.accept" or messages[0].get("status") == 200
 
 
 class TestLogin:
     @pytest.mark.parametrize("scope", [http, websocket])
-    async def test_a_user_comes_in(self, scope: Any) -> None:
-        assert await is_let_in(login_required(inside), scope(somebody()))
+    async def test_a_user_passes(self, scope: Any) -> None:
+        assert await may_pass(login_required(inside), scope(somebody()))
 
     async def test_an_anonymous_websocket_is_refused_with_a_status(self) -> None:
         start, body = await answer(login_required(never), websocket(extensions=DENIAL))
@@ -123,7 +124,7 @@ class TestLogin:
     async def test_an_anonymous_request_goes_to_the_login_page(self) -> None:
         assert await location(login_required(never), http()) == "/accounts/login/?next=/rooms/"
 
-    async def test_or_is_refused(self) -> None:
+    async def test_an_anonymous_request_is_refused_if_asked_to(self) -> None:
         guarded = login_required(never, raise_exception=True)
         start, body = await answer(guarded, http())
         assert (start["status"], body["body"]) == (401, b"Unauthorized")
@@ -153,6 +154,25 @@ class TestLogin:
         await login_required(never)(websocket(), receive, send)
 
 
+class TestChallenge:
+    """The `WWW-Authenticate` headers of a refusal."""
+
+    async def challenges(self, scope: Scope, *, raise_exception: bool = True) -> list[bytes]:
+        guarded = login_required(never, login_url="/in/", raise_exception=raise_exception)
+        [start, *_] = await answer(guarded, scope)
+        return [value for name, value in start["headers"] if name == b"www-authenticate"]
+
+    @pytest.mark.parametrize("scope", [http(), websocket(extensions=DENIAL)])
+    async def test_a_refusal_has_a_challenge(self, scope: Scope) -> None:
+        assert await self.challenges(scope) == [b"Cookie"]
+        scope = dict(scope)
+        add_challenges(scope, ["Bearer"])
+        assert await self.challenges(scope) == [b"Bearer"]
+
+    async def test_a_redirect_has_no_challenge(self) -> None:
+        assert await self.challenges(http(), raise_exception=False) == []
+
+
 class TestLoginPage:
     async def test_where_it_is(self, settings: Any) -> None:
         settings.LOGIN_URL = "log-in"
@@ -163,12 +183,12 @@ class TestLoginPage:
         for url in ("log-in", reverse_lazy("log-in")):
             assert await location(login_required(never, login_url=url), http()) == named
 
-    async def test_there_has_to_be_one(self, settings: Any) -> None:
+    async def test_a_login_page_is_required(self, settings: Any) -> None:
         settings.LOGIN_URL = None
         with pytest.raises(ImproperlyConfigured, match="LOGIN_URL"):
             await answer(login_required(never), http())
 
-    async def test_a_named_one_is_below_the_root_path(self) -> None:
+    async def test_a_named_page_is_below_the_root_path(self) -> None:
         guarded = login_required(never, login_url="log-in")
         scope = http(root_path="/site", path="/site/rooms/")
         assert await location(guarded, scope) == "/site/accounts/log-in/?next=/site/rooms/"
@@ -196,14 +216,14 @@ class TestLoginPage:
         assert url.partition("?")[0] == login_url
         assert parse_qs(urlsplit(url).query) == {"next": [back]}
 
-    async def test_the_parameter_has_another_name_or_none(self) -> None:
+    async def test_the_parameter_can_be_renamed_or_omitted(self) -> None:
         guarded = login_required(never, login_url="/in/?a=b", redirect_field_name="back")
         assert await location(guarded, http()) == "/in/?a=b&back=/rooms/"
         guarded = login_required(never, redirect_field_name=None)
         assert await location(guarded, http()) == "/accounts/login/"
 
     @pytest.mark.parametrize("method", ["POST", "HEAD", "OPTIONS", "delete"])
-    async def test_any_method_is_sent_there(self, method: str) -> None:
+    async def test_every_method_is_redirected(self, method: str) -> None:
         url = await location(login_required(never), http(method=method))
         assert url == "/accounts/login/?next=/rooms/"
 
@@ -216,7 +236,7 @@ class TestLoginPage:
             {"query_string": b"\xff"},
         ],
     )
-    async def test_a_hostile_request_is_a_bad_one(self, extra: Any) -> None:
+    async def test_a_hostile_request_gets_status_400(self, extra: Any) -> None:
         start, body = await answer(login_required(never), http(**extra))
         assert (start["status"], body["body"]) == (400, b"Bad Request")
         assert get_script_prefix() == "/"
@@ -233,7 +253,7 @@ class TestLoginPage:
         ],
     )
     @pytest.mark.parametrize("login_url", [None, "log-in", "https://testserver/in/?a=b", "../in"])
-    async def test_it_is_what_django_answers(self, extra: Any, login_url: str | None) -> None:
+    async def test_the_answer_equals_djangos(self, extra: Any, login_url: str | None) -> None:
         scope = http(**extra)
         set_script_prefix(scope.get("root_path", "") or "/")
         request = ASGIRequest(scope, io.BytesIO())
@@ -247,26 +267,26 @@ class TestLoginPage:
 
 
 class TestPermission:
-    async def test_one_who_has_it_comes_in(self) -> None:
+    async def test_a_user_with_the_permission_passes(self) -> None:
         guarded = permission_required("chat.add_room", inside)
         for scope in (http, websocket):
-            assert await is_let_in(guarded, scope(somebody(is_superuser=True)))
+            assert await may_pass(guarded, scope(somebody(is_superuser=True)))
 
     @pytest.mark.django_db(transaction=True)
-    async def test_all_of_them_are_needed(self) -> None:
+    async def test_all_permissions_are_required(self) -> None:
         user = await get_user_model().objects.acreate_user("ben", password="x")
         both = ["auth.view_group", "auth.add_group"]
         for name in ("view_group", "add_group"):
-            user = await get_user_model().objects.aget(pk=user.pk)  # Without what it remembers.
-            assert not await is_let_in(permission_required(both, inside), websocket(user))
-            assert not await is_let_in(permission_required(iter(both), inside), websocket(user))
+            user = await get_user_model().objects.aget(pk=user.pk)  # Without cached permissions.
+            assert not await may_pass(permission_required(both, inside), websocket(user))
+            assert not await may_pass(permission_required(iter(both), inside), websocket(user))
             permission = await auth.Permission.objects.aget(codename=name)
             await user.user_permissions.aadd(permission)
         user = await get_user_model().objects.aget(pk=user.pk)
-        assert await is_let_in(permission_required(both, inside), websocket(user))
+        assert await may_pass(permission_required(both, inside), websocket(user))
 
     @pytest.mark.django_db(transaction=True)
-    async def test_one_who_is_logged_in_without_it_is_refused(self) -> None:
+    async def test_a_user_without_the_permission_is_refused(self) -> None:
         user = await get_user_model().objects.acreate_user("ben", password="x")
         guarded = permission_required("auth.view_group", never)
         assert await answer(guarded, websocket(user)) == [{"type": "websocket.close", "code": 4403}]
@@ -274,18 +294,20 @@ class TestPermission:
         assert (start["status"], body["body"]) == (403, b"Forbidden")
         assert await status(guarded, http(user)) == 403
 
-    async def test_anonymous_ones_are_asked_to_log_in(self) -> None:
+    async def test_anonymous_users_are_asked_to_log_in(self) -> None:
         guarded = permission_required("auth.view_group", never, login_url="/in/")
         assert await location(guarded, http()) == "/in/?next=/rooms/"
         assert await answer(guarded, websocket()) == [{"type": "websocket.close", "code": 4401}]
         guarded = permission_required("auth.view_group", never, raise_exception=True)
         assert await status(guarded, http()) == 401
 
-    async def test_anonymous_ones_may_have_it_as_in_django(self, settings: Any) -> None:
+    async def test_anonymous_users_may_have_the_permission_as_in_django(
+        self, settings: Any
+    ) -> None:
         settings.AUTHENTICATION_BACKENDS = [f"{__name__}.Generous"]
         guarded = permission_required("chat.read", inside)
-        assert await is_let_in(guarded, websocket())
-        assert not await is_let_in(permission_required("chat.write", inside), websocket())
+        assert await may_pass(guarded, websocket())
+        assert not await may_pass(permission_required("chat.write", inside), websocket())
 
     async def test_a_user_model_may_decide_for_itself(self) -> None:
         """Django's `ahas_perms` would pass it over, and ask the backends alone."""
@@ -305,12 +327,12 @@ class TestPermission:
         ]
 
     @pytest.mark.parametrize("wrong", [5, ["chat.read", None], inside, None])
-    def test_permissions_are_names(self, wrong: Any) -> None:
+    def test_a_permission_is_a_str(self, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"expects a permission such as 'chat\.add_room'"):
             permission_required(wrong)
 
-    def test_there_has_to_be_one(self) -> None:
-        with pytest.raises(ImproperlyConfigured, match="would let anybody in"):
+    def test_a_permission_is_required(self) -> None:
+        with pytest.raises(ImproperlyConfigured, match="would let every user pass"):
             permission_required([])
 
 
@@ -328,7 +350,7 @@ class Hello(AsyncWebsocketConsumer):
 
 
 class TestApplications:
-    async def test_both_are_decorators_as_well(self) -> None:
+    async def test_both_can_be_used_as_decorators(self) -> None:
         for decorator in (
             login_required,
             login_required(),
@@ -337,8 +359,8 @@ class TestApplications:
             permission_required("a.b", login_url="/in/"),
         ):
             guarded: Any = decorator(inside)
-            assert await is_let_in(guarded, websocket(somebody(is_superuser=True)))
-            assert not await is_let_in(guarded, websocket())
+            assert await may_pass(guarded, websocket(somebody(is_superuser=True)))
+            assert not await may_pass(guarded, websocket())
         assert await location(permission_required("a.b", login_url="/in/")(never), http()) == (
             "/in/?next=/rooms/"
         )
@@ -365,7 +387,7 @@ class TestApplications:
             async def __call__(self, receive: Receive, send: Send) -> None:
                 await inside(self.scope, receive, send)
 
-        assert await is_let_in(login_required(TwoSteps), websocket(somebody()))
+        assert await may_pass(login_required(TwoSteps), websocket(somebody()))
 
     async def test_the_scope_is_copied(self) -> None:
         async def changing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -375,13 +397,13 @@ class TestApplications:
         await answer(login_required(changing), scope)
         assert scope["path"] == "/rooms/"
 
-    async def test_what_is_no_application_is_refused_at_once(self) -> None:
+    async def test_a_non_application_is_refused_at_once(self) -> None:
         with pytest.raises(TypeError, match="Expected an ASGI application"):
             login_required("/in/")
         with pytest.raises(TypeError, match="Expected an ASGI application"):
             permission_required("a.b", "c.d")
 
-    async def test_so_is_one_that_a_program_has_failed_to_get(self) -> None:
+    async def test_none_is_refused_at_once(self) -> None:
         for guard in (login_required, partial(permission_required, "a.b")):
             with pytest.raises(TypeError, match=r"Expected an ASGI application .* got None"):
                 guard(None)
@@ -394,18 +416,18 @@ class TestApplications:
         with pytest.raises(ValueError, match="permission_required found no user in the scope of"):
             await answer(permission_required("a.b", never), scope)
 
-    async def test_the_servers_start_passes(self) -> None:
+    async def test_lifespan_passes(self) -> None:
         unused: Any = None
         guarded: Any = login_required(inside)
         assert await guarded({"type": "lifespan"}, unused, unused) == "inside"
 
-    async def test_other_scopes_are_not_for_users(self) -> None:
+    async def test_other_scopes_are_an_error(self) -> None:
         with pytest.raises(ValueError, match="type 'channel' has no user"):
             await answer(login_required(never), {"type": "channel", "channel": "a"})
 
 
 class TestLog:
-    async def test_a_refusal_is_one_line(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_refusal_is_logged_in_one_line(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "django.channels")
         await answer(login_required(never), websocket(path="/a\nb/" + "x" * 500))
         [line] = caplog.messages
@@ -413,7 +435,7 @@ class TestLog:
         assert line.endswith(" was refused with status 401")
         assert len(line) < 300
 
-    async def test_a_redirect_is_none(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_redirect_is_not_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "django.channels")
         await answer(login_required(never), http())
         await answer(login_required(inside), http(somebody()))

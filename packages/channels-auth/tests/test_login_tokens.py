@@ -93,7 +93,7 @@ def test_it_fits_into_a_url_and_into_html(anna: User) -> None:
     assert re.fullmatch(r"[\w:-]+", create_login_token(anna), re.ASCII)
 
 
-def test_it_gives_nothing_away(anna: User) -> None:
+def test_it_reveals_nothing(anna: User) -> None:
     [pk, backend, state, nonce] = signing.loads(
         create_login_token(anna), salt="channels_auth.login_tokens"
     )
@@ -114,13 +114,13 @@ def test_it_expires(anna: User, exchange: Exchange, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "token", ["", ":", "a:b:c", "\ud800", "\x00", None, 3, b"a:b:c", ["a"], "a" * 100_000]
 )
-def test_what_is_no_token(token: Any, exchange: Exchange) -> None:
-    with pytest.raises(InvalidLoginToken, match="This is no login token") as caught:
+def test_a_value_that_is_not_a_token(token: Any, exchange: Exchange) -> None:
+    with pytest.raises(InvalidLoginToken, match="This is not a login token") as caught:
         exchange(token)
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
-def test_one_that_was_changed(anna: User, exchange: Exchange) -> None:
+def test_a_token_that_was_changed(anna: User, exchange: Exchange) -> None:
     token = create_login_token(anna)
     for changed in (
         token[:-1],
@@ -136,12 +136,12 @@ def test_one_that_was_changed(anna: User, exchange: Exchange) -> None:
     assert exchange(token).user == anna
 
 
-def test_one_that_was_signed_for_something_else(anna: User, exchange: Exchange) -> None:
+def test_a_token_that_was_signed_for_another_purpose(anna: User, exchange: Exchange) -> None:
     with pytest.raises(InvalidLoginToken):
         exchange(signing.dumps([str(anna.pk), MODEL_BACKEND, "state", "nonce"]))
 
 
-def test_the_error_is_one_of_ours_and_of_values() -> None:
+def test_the_error_is_a_channels_error_and_a_value_error() -> None:
     assert issubclass(InvalidLoginToken, ChannelsError)
     assert issubclass(InvalidLoginToken, ValueError)
 
@@ -212,12 +212,12 @@ def test_a_user_with_another_kind_of_key(exchange: Exchange, settings: Any) -> N
 
 
 class TestWithoutALastLogin:
-    """The cache keeps what is used; all processes have to share it."""
+    """The cache keeps the used tokens, so all processes have to share it."""
 
     @pytest.fixture
     def guest(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         settings.AUTH_USER_MODEL = "accounts.Guest"
-        # Django connects what sets `last_login` when it starts, by the model of then.
+        # Django decides at its start, by the user model, whether a login sets `last_login`.
         monkeypatch.setattr("django.contrib.auth.signals.user_logged_in.receivers", [])
         cache.clear()
         guest: Any = Guest(name="anna")
@@ -233,7 +233,7 @@ class TestWithoutALastLogin:
             with pytest.raises(InvalidLoginToken, match="was used"):
                 exchange(token, **options)
 
-    def test_what_is_kept_outlives_the_token(
+    def test_the_cache_entry_outlives_the_token(
         self, guest: Any, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         kept: list[Any] = []
@@ -251,30 +251,30 @@ class TestWithoutALastLogin:
         assert timeout > 10
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_several_at_once_exactly_one_gets_in(self, guest: Any) -> None:
+    def test_of_simultaneous_uses_exactly_one_succeeds(self, guest: Any) -> None:
         assert race(create_login_token(guest)) == [False, False, False, True]
 
 
 class TestTheBackend:
-    def test_one_that_is_named(self, anna: User, exchange: Exchange, settings: Any) -> None:
+    def test_a_backend_that_is_given(self, anna: User, exchange: Exchange, settings: Any) -> None:
         settings.AUTHENTICATION_BACKENDS = [MODEL_BACKEND, f"{__name__}.Other"]
         token = create_login_token(anna, f"{__name__}.Other")
         assert exchange(token).session["_auth_user_backend"] == f"{__name__}.Other"
 
-    def test_that_of_the_user(self, anna: User, exchange: Exchange, settings: Any) -> None:
+    def test_the_backend_of_the_user(self, anna: User, exchange: Exchange, settings: Any) -> None:
         settings.AUTHENTICATION_BACKENDS = [MODEL_BACKEND, f"{__name__}.Other"]
         anna.backend = f"{__name__}.Other"
         token = create_login_token(anna)
         assert exchange(token).session["_auth_user_backend"] == f"{__name__}.Other"
 
-    def test_it_has_to_be_clear(self, anna: User, settings: Any) -> None:
+    def test_an_ambiguous_backend_is_an_error(self, anna: User, settings: Any) -> None:
         settings.AUTHENTICATION_BACKENDS = [MODEL_BACKEND, f"{__name__}.Other"]
         with pytest.raises(ValueError, match="authenticate"):
             create_login_token(anna)
         with pytest.raises(ValueError, match=r"not 'no\.Such'"):
             create_login_token(anna, "no.Such")
 
-    def test_one_that_is_no_longer_there(
+    def test_a_backend_that_was_removed(
         self, anna: User, exchange: Exchange, settings: Any
     ) -> None:
         settings.AUTHENTICATION_BACKENDS = [MODEL_BACKEND, f"{__name__}.Other"]
@@ -283,7 +283,7 @@ class TestTheBackend:
         with pytest.raises(InvalidLoginToken, match="not in the settings"):
             exchange(token)
 
-    def test_one_that_is_asynchronous(self, anna: User, settings: Any) -> None:
+    def test_an_asynchronous_backend(self, anna: User, settings: Any) -> None:
         settings.AUTHENTICATION_BACKENDS = [f"{__name__}.Asynchronous"]
         request = HttpRequest()
         request.session = SessionStore()
@@ -308,7 +308,7 @@ def test_a_token_needs_a_user(nobody: Any) -> None:
 
 
 def race(token: str) -> list[bool]:
-    """Exchange a token in several threads at once, and tell which of them got in."""
+    """Use a token in several threads at once, and return which of them were logged in."""
     count = 4
     barrier = threading.Barrier(count)
 
@@ -330,5 +330,5 @@ def race(token: str) -> list[bool]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_several_at_once_exactly_one_gets_in(anna: User) -> None:
+def test_of_simultaneous_uses_exactly_one_succeeds(anna: User) -> None:
     assert race(create_login_token(anna)) == [False, False, False, True]

@@ -8,15 +8,15 @@ from django.contrib.sessions.backends.cache import SessionStore
 from django.core.cache import cache
 
 from accounts.models import Member
-from channels_auth._addresses import (
+from channels_auth._disconnection.logins import Login, read_login
+from channels_auth._disconnection.messages import (
     disconnect_message,
-    look_again_message,
     password_digest,
+    revalidate_message,
     session_digest,
     session_group,
     user_group,
 )
-from channels_auth._logins import Login, read_login
 from channels_core.typing import Message
 from servers import websocket
 
@@ -63,34 +63,34 @@ async def test_it_is_by_the_session_that_names_the_user(user: Any, session: Any)
 
 
 @pytest.mark.parametrize("key", [None, "2"])
-async def test_one_that_does_not_is_another_matter(key: Any, session: Any) -> None:
+async def test_a_session_of_another_user_does_not_count(key: Any, session: Any) -> None:
     session["_auth_user_id"] = key
     assert (await read(ANNA, session=session)).session is None
 
 
-async def test_one_that_is_stored_nowhere_as_well() -> None:
+async def test_a_session_that_is_not_stored_does_not_count() -> None:
     session = SessionStore()
     session["_auth_user_id"] = "1"
     assert (await read(ANNA, session=session)).session is None
     assert (await read(ANNA, session={})).session is None
 
 
-async def test_a_session_may_be_ahead_of_its_store(session: Any) -> None:
+async def test_a_session_may_have_unsaved_changes(session: Any) -> None:
     session["_auth_user_id"] = "1"
     login = await read(ANNA, session=session)
     for modified in (True, False):
         session.modified = modified
-        assert login.is_ahead == modified
-    assert not (await read(ANNA)).is_ahead
+        assert login.has_unsaved_session == modified
+    assert not (await read(ANNA)).has_unsaved_session
 
 
 async def test_a_connection_may_end_its_login_itself(session: Any) -> None:
     session["_auth_user_id"] = "1"
     login = await read(ANNA, session=session)
-    assert not await login.is_over_here()
+    assert not await login.was_ended_by_application()
     await session.aflush()
-    assert await login.is_over_here()
-    assert not await (await read(ANNA)).is_over_here()
+    assert await login.was_ended_by_application()
+    assert not await (await read(ANNA)).was_ended_by_application()
 
 
 HERS = user_group(ANNA)
@@ -112,22 +112,22 @@ BY_OTHERS = Login(Visitor(), HERS, None, None, None)
         (BY_TOKEN, disconnect_message(HERS, 4401, unless="p1"), False),
         (BY_TOKEN, disconnect_message(HERS, 4401, unless="p2"), True),
         (BY_OTHERS, disconnect_message(HERS, 4401, unless="p2"), None),
-        (BY_SESSION, look_again_message(HERS), None),
-        (BY_TOKEN, look_again_message(HERS), None),
-        (BY_SESSION, look_again_message("another"), False),
-        (BY_SESSION, look_again_message(OF_SESSION), None),
-        (BY_TOKEN, look_again_message(OF_SESSION), False),
+        (BY_SESSION, revalidate_message(HERS), None),
+        (BY_TOKEN, revalidate_message(HERS), None),
+        (BY_SESSION, revalidate_message("another"), False),
+        (BY_SESSION, revalidate_message(OF_SESSION), None),
+        (BY_TOKEN, revalidate_message(OF_SESSION), False),
         (BY_SESSION, disconnect_message("another", 4401), False),
         (BY_SESSION, {"type": "chat.message", "group": HERS}, False),
         (BY_SESSION, {"group": HERS}, False),
     ],
 )
-def test_not_all_that_is_told_ends_it(login: Login, message: Message, ends: bool | None) -> None:
+def test_which_messages_end_it(login: Login, message: Message, ends: bool | None) -> None:
     assert login.is_ended_by(message) is ends
 
 
 def test_it_is_reached_by_its_user_and_by_its_session() -> None:
     assert BY_SESSION.groups == (HERS, OF_SESSION)
     assert BY_TOKEN.groups == (HERS,)
-    # The key is the content, which changes.
+    # The key is the content of the session, so it changes.
     assert BY_SESSION._replace(session=signed_cookies.SessionStore()).groups == (HERS,)

@@ -1,17 +1,17 @@
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from channels_auth._periodic import Periodic
+from channels_auth._disconnection.periodic import Periodic
+from timers import Timer
 
-# A net, for a machine under load.
+# A safety net, for a loaded machine.
 SECONDS = 30
 
 
 class Steps:
-    """A function that is called now and then, and takes as long as it is told to."""
+    """A function that counts its calls; each one runs until the test lets it end."""
 
     def __init__(self) -> None:
         self.begun: asyncio.Queue[int] = asyncio.Queue()
@@ -44,7 +44,7 @@ async def let_run() -> None:
         await asyncio.sleep(0)
 
 
-async def test_it_comes_again_and_again() -> None:
+async def test_it_is_called_again_and_again() -> None:
     steps = Steps()
     periodic = Periodic(steps, 0.001)
     periodic.start()
@@ -56,24 +56,16 @@ async def test_it_comes_again_and_again() -> None:
     assert steps.at_once == 0
 
 
-async def test_between_the_calls_there_is_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = asyncio.get_running_loop()
-    delays: list[float] = []
-
-    def call_later(delay: float, callback: Callable[..., Any]) -> asyncio.TimerHandle:
-        delays.append(delay)
-        return loop.call_at(loop.time() + 1000, callback)
-
-    monkeypatch.setattr(loop, "call_later", call_later)
+async def test_between_the_calls_there_is_no_task(timers: list[Timer]) -> None:
     periodic = Periodic(Steps(), 100)
     periodic.start()
-    [delay] = delays
-    assert 90 <= delay <= 100
+    [timer] = timers
+    assert 90 <= timer.delay <= 100
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await stopped(periodic)
 
 
-async def test_it_comes_when_asked_only_if_it_has_no_interval() -> None:
+async def test_without_an_interval_it_is_called_on_request_only() -> None:
     steps = Steps()
     periodic = Periodic(steps, None)
     periodic.start()
@@ -86,7 +78,7 @@ async def test_it_comes_when_asked_only_if_it_has_no_interval() -> None:
     assert steps.count == 1
 
 
-async def test_what_is_asked_for_meanwhile_follows_once() -> None:
+async def test_requests_during_a_call_lead_to_one_call() -> None:
     steps = Steps()
     periodic = Periodic(steps, 1000)
     periodic.start()
@@ -129,10 +121,18 @@ async def test_a_call_may_stop_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "asked", "expected"),
+    ("interval", "shorter", "expected"),
     [(None, None, None), (None, 5, 5), (7, None, 7), (7, 9, 7), (7, 5, 5)],
 )
-def test_it_can_only_come_more_often(every: Any, asked: Any, expected: Any) -> None:
-    periodic = Periodic(Steps(), every)
-    periodic.quicken(asked)
-    assert periodic._every == expected
+async def test_the_interval_can_only_become_shorter(
+    timers: list[Timer], interval: Any, shorter: Any, expected: Any
+) -> None:
+    periodic = Periodic(Steps(), interval)
+    periodic.shorten_interval(shorter)
+    periodic.start()
+    if expected is None:
+        assert timers == []
+    else:
+        [timer] = timers
+        assert expected * 0.9 <= timer.delay <= expected
+    await stopped(periodic)

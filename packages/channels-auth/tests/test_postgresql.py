@@ -1,4 +1,4 @@
-"""What is shown on SQLite holds on PostgreSQL as well."""
+"""Tests that could behave differently on PostgreSQL."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ VENDOR = "import django; django.setup(); from django.db import connection; print
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[dict[str, str]]:
-    """Return the environment in which the settings name a server that runs."""
+    """Return an environment whose settings name a running server."""
     try:
         with running_server() as folder:
             ours = {"CHANNELS_TEST_POSTGRESQL": folder, "DJANGO_SETTINGS_MODULE": "settings"}

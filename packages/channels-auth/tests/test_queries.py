@@ -5,22 +5,20 @@ from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
-from django.contrib import auth as django_auth
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
 from django.db.backends.utils import CursorWrapper
-from django.http import HttpRequest
 
 from channels_auth.auth import AuthMiddlewareStack, login, logout
 from channels_auth.sessions import SessionMiddlewareStack
 from channels_core.typing import Receive, Scope, Send
+from http_logins import logged_in_request, session_cookies
 from servers import Server, http, websocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Counts:
-    """How many queries there were, in whichever thread, and how often one was entered for that."""
+    """The number of queries in all threads, and how often a thread was entered."""
 
     queries = 0
     hops = 0
@@ -48,14 +46,8 @@ def visitor(who: str) -> dict[str, str]:
     """Return the cookies of a visitor."""
     if who == "nobody":
         return {}
-    request = HttpRequest()
-    request.session = SessionStore()
-    request.session["cart"] = 3
-    if who == "member":
-        django_auth.login(request, User.objects.get())
-    request.session.save()
-    assert request.session.session_key is not None
-    return {"sessionid": request.session.session_key}
+    user = User.objects.get() if who == "member" else None
+    return session_cookies(logged_in_request(user, cart=3))
 
 
 async def nothing(scope: Scope) -> None:

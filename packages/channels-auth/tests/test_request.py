@@ -8,7 +8,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_auth._request import scope_request
+from channels_auth._auth.request import request_from_scope
 
 SCOPE = {
     "type": "websocket",
@@ -28,10 +28,10 @@ SCOPE = {
 }
 
 
-def test_it_has_what_receivers_look_at(settings: Any) -> None:
+def test_it_has_what_receivers_read(settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["example.com"]
     session = SessionStore()
-    request = scope_request(SCOPE, session, AnonymousUser())
+    request = request_from_scope(SCOPE, session, AnonymousUser())
     assert request.method == "GET"
     assert request.path == "/rooms/tea/"
     assert request.path_info == "/tea/"
@@ -50,19 +50,19 @@ def test_it_has_what_receivers_look_at(settings: Any) -> None:
 
 def test_the_cookies_are_those_of_the_middleware() -> None:
     cookies = {"a": "1", "b": "2"}
-    request = scope_request({**SCOPE, "cookies": cookies}, None, AnonymousUser())
+    request = request_from_scope({**SCOPE, "cookies": cookies}, None, AnonymousUser())
     assert request.COOKIES is cookies
 
 
 def test_a_hand_made_scope_is_enough() -> None:
-    request = scope_request({}, None, AnonymousUser())
+    request = request_from_scope({}, None, AnonymousUser())
     assert (request.method, request.path, request.scheme) == ("GET", "/", "http")
     assert dict(request.GET) == {}
     assert dict(request.COOKIES) == {}
 
 
 def test_the_method_of_http_and_a_query_as_text() -> None:
-    request = scope_request({"method": "POST", "query_string": "a=1"}, None, AnonymousUser())
+    request = request_from_scope({"method": "POST", "query_string": "a=1"}, None, AnonymousUser())
     assert request.method == "POST"
     assert request.GET["a"] == "1"
     assert not request.POST
@@ -71,7 +71,7 @@ def test_the_method_of_http_and_a_query_as_text() -> None:
 def test_the_scope_is_left_alone() -> None:
     scope = {**SCOPE, "headers": list(SCOPE["headers"])}
     before = {**scope}
-    scope_request(scope, None, AnonymousUser())
+    request_from_scope(scope, None, AnonymousUser())
     assert scope == before
 
 
@@ -92,37 +92,37 @@ def test_nothing_that_a_client_sends_breaks_it(
     query: bytes, headers: list[tuple[bytes, bytes]]
 ) -> None:
     scope = {"type": "websocket", "path": "/", "query_string": query, "headers": headers}
-    request = scope_request(scope, None, AnonymousUser())
+    request = request_from_scope(scope, None, AnonymousUser())
     assert isinstance(request.GET, dict)
     assert isinstance(request.COOKIES, dict)
     assert isinstance(dict(request.headers), dict)
 
 
 class TestTheUser:
-    async def test_one_that_is_given(self) -> None:
+    async def test_a_user_that_is_given(self) -> None:
         anna = User(username="anna")
-        request = scope_request({}, None, anna)
+        request = request_from_scope({}, None, anna)
         assert request.user is anna
         assert await request.auser() is anna
 
-    async def test_one_that_has_changed(self) -> None:
-        request = scope_request({}, None, AnonymousUser())
+    async def test_a_user_that_has_changed(self) -> None:
+        request = request_from_scope({}, None, AnonymousUser())
         request.user = ben = User(username="ben")
         assert await request.auser() is ben
 
     @pytest.mark.django_db
-    def test_that_of_the_session(self) -> None:
-        request = scope_request({}, SessionStore())
+    def test_the_user_of_the_session(self) -> None:
+        request = request_from_scope({}, SessionStore())
         assert request.user.is_anonymous
 
     @pytest.mark.django_db
-    async def test_that_of_the_session_awaited(self) -> None:
-        request = scope_request({}, SessionStore())
+    async def test_the_user_of_the_session_awaited(self) -> None:
+        request = request_from_scope({}, SessionStore())
         assert (await request.auser()).is_anonymous
         assert await sync_to_async(lambda: request.user == AnonymousUser())()
 
 
 def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    scope_request({"query_string": b"\xff", "headers": [(b"cookie", b"\xff")]}, None)
+    request_from_scope({"query_string": b"\xff", "headers": [(b"cookie", b"\xff")]}, None)
     assert not caplog.records

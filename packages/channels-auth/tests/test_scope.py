@@ -44,14 +44,14 @@ def test_the_user() -> None:
     assert user_of({"user": "anna"}) == "anna"
 
 
-async def test_the_watch_is_told_of_a_new_user() -> None:
+async def test_the_watch_learns_of_a_new_user() -> None:
     told: list[Any] = []
 
-    class Watch:
+    class LoginWatch:
         async def user_changed(self, scope: Any) -> None:
             told.append(scope["user"])
 
-    scope = {"channels_auth.disconnection": Watch()}
+    scope = {"channels_auth.disconnection": LoginWatch()}
     await set_user(scope, "anna")
     assert told == ["anna"]
     lonely: dict[str, Any] = {}

@@ -29,9 +29,10 @@ from channels_auth.sessions import (
 )
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from channels_core.layers import BaseChannelLayer, channel_layers
+from channels_core.layers import BaseChannelLayer
 from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Receive, Scope, Send
+from layers import default_layer
 from servers import DENIAL, Server, cookies_of, http, websocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,12 +64,12 @@ async def stored(**data: Any) -> str:
 
 
 async def now_stored(key: str | None) -> dict[str, Any]:
-    """Return what the next HTTP request finds."""
+    """Return the data that the next HTTP request finds."""
     return dict(await store()(key).aitems())
 
 
 def key_in(message: Message) -> str:
-    """Return the session's key that a message has a cookie for."""
+    """Return the session key in the cookie of a message."""
     return cookies_of(message)["sessionid"].split(";")[0].partition("=")[2].strip('"')
 
 
@@ -139,7 +140,9 @@ class TestAsDjangoDoes:
             await self.compare(use, cookie, status)
 
     @pytest.mark.parametrize("name", list(SETTINGS))
-    async def test_whatever_the_settings(self, settings: Any, name: str) -> None:
+    async def test_the_response_is_the_same_with_other_settings(
+        self, settings: Any, name: str
+    ) -> None:
         for setting, value in SETTINGS[name].items():
             setattr(settings, setting, value)
         for use in USES:
@@ -184,7 +187,9 @@ class TestResponses:
             ([b"*"], [b"*"]),
         ],
     )
-    async def test_caches_keep_them_apart(self, before: list[bytes], after: list[bytes]) -> None:
+    async def test_caches_keep_responses_apart(
+        self, before: list[bytes], after: list[bytes]
+    ) -> None:
         headers = [(b"Vary", value) for value in before]
         assert vary(await respond(None, put, headers=headers)) == after
 
@@ -222,14 +227,14 @@ class TestResponses:
             await respond(key, use)
         assert isinstance(caught.value, SessionInterrupted)
         assert not caplog.records
-        # What stands outermost answers it.
+        # The outermost application answers it.
         key = await stored(a=1)
         message = await Server(router, http({"sessionid": key})).request()
         assert message["status"] == 400
         assert "session was deleted before the request completed" in caplog.text
         assert await now_stored(key) == {}
 
-    async def test_a_program_may_catch_that(self) -> None:
+    async def test_a_program_may_catch_the_error(self) -> None:
         key = await stored(a=1)
         caught = []
 
@@ -249,7 +254,7 @@ class TestResponses:
         assert (message["status"], len(caught)) == (409, 1)
         assert 'sessionid=""' in cookies_of(message)["sessionid"]
 
-    async def test_once_the_headers_are_out_it_is_the_servers_affair(
+    async def test_an_error_after_the_headers_reaches_the_server(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -263,7 +268,7 @@ class TestResponses:
         with pytest.raises(SessionInterrupted):
             await Server(SessionMiddlewareStack(application), http()).request()
 
-    async def test_what_is_changed_after_the_headers_is_saved_at_the_end(self) -> None:
+    async def test_a_change_after_the_headers_is_saved_at_the_end(self) -> None:
         key = await stored(a=1)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -274,7 +279,7 @@ class TestResponses:
         await Server(SessionMiddlewareStack(application), http({"sessionid": key})).request()
         assert await now_stored(key) == {"a": 1, "b": 2}
 
-    async def test_but_is_an_error_if_the_session_was_deleted(self) -> None:
+    async def test_a_change_to_a_deleted_session_is_an_error(self) -> None:
         key = await stored(a=1)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -288,7 +293,7 @@ class TestResponses:
             await server.request()
 
     @pytest.mark.parametrize("late", [False, True])
-    async def test_nothing_of_a_request_that_failed_is_kept(self, late: bool) -> None:
+    async def test_no_change_of_a_failed_request_is_kept(self, late: bool) -> None:
         key = await stored(a=1)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -302,7 +307,7 @@ class TestResponses:
             await server.request()
         assert await now_stored(key) == {"a": 1}
 
-    async def test_nor_of_one_that_failed_and_went_on(self) -> None:
+    async def test_no_change_after_a_failed_response_is_kept(self) -> None:
         key = await stored(a=1)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -315,7 +320,7 @@ class TestResponses:
 
 
 class Chatty(AsyncWebsocketConsumer):
-    """Does to its session what a frame says, in either way that sessions have."""
+    """Changes its session as a frame says, in one of the two ways of sessions."""
 
     async def connect(self) -> None:
         for name in self.scope["query_string"].decode().split():
@@ -390,7 +395,7 @@ def chat(program: Any, key: str | None = None, changes: str = "", **extra: Any) 
 
 
 class TestWebSockets:
-    async def test_what_is_set_before_the_accept_goes_out_with_it(
+    async def test_a_change_before_the_accept_is_sent_with_it(
         self, engine: str, program: Any
     ) -> None:
         server = chat(program, None, "one two")
@@ -399,7 +404,7 @@ class TestWebSockets:
         assert await now_stored(key_in(accepted)) == {"one": "connect", "two": "connect"}
         await server.leave()
 
-    async def test_that_is_all_that_is_said_of_it(
+    async def test_nothing_is_logged_about_it(
         self, engine: str, program: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         server = chat(program, None, "one")
@@ -407,7 +412,7 @@ class TestWebSockets:
         await server.leave()
         assert not caplog.records
 
-    async def test_an_accept_without_a_cookie_to_set_goes_out_as_it_is(self) -> None:
+    async def test_an_accept_without_a_cookie_is_unchanged(self) -> None:
         class Plain(AsyncConsumer):
             async def websocket_connect(self, message: Message) -> None:
                 self.scope["session"].get("a")
@@ -422,7 +427,7 @@ class TestWebSockets:
         assert [name for name, _ in (await server.connect())["headers"]] == [b"Set-Cookie"]
         await server.leave()
 
-    async def test_what_is_changed_later_is_saved_after_the_handler(self, program: Any) -> None:
+    async def test_a_later_change_is_saved_after_the_handler(self, program: Any) -> None:
         key = await stored(a="1")
         server = chat(program, key)
         assert not (await server.connect()).get("headers")
@@ -432,7 +437,7 @@ class TestWebSockets:
             assert await now_stored(key) == {"a": value}
         await server.leave()
 
-    async def test_and_at_the_end(self, program: Any) -> None:
+    async def test_a_last_change_is_saved_at_the_end(self, program: Any) -> None:
         key = await stored(a="1")
         server = chat(program, key, "bye")
         await server.connect()
@@ -444,7 +449,7 @@ class TestWebSockets:
         tabs = [chat(program, key) for _ in range(2)]
         for tab in tabs:
             await tab.connect()
-        # Both have read the session, and neither sees what the others do.
+        # Both have read the session, and neither sees the changes of the other.
         assert [await tab.ask("a") for tab in tabs] == ["1", "1"]
         request = store()(key)
         await request.aset("cart", "tea")
@@ -489,7 +494,7 @@ class TestWebSockets:
         await server.receive()
         await server.leave()
 
-    async def test_a_refusal_for_a_fault_of_ours_does_not(self) -> None:
+    async def test_a_refusal_with_a_server_error_carries_no_cookie(self) -> None:
         class Refusing(AsyncWebsocketConsumer):
             async def connect(self) -> None:
                 self.scope["session"]["tries"] = 1
@@ -501,7 +506,7 @@ class TestWebSockets:
         await server.leave()
         assert await Session.objects.acount() == 0
 
-    async def test_a_refusal_without_headers_saves_what_the_browser_knows(self) -> None:
+    async def test_a_refusal_without_headers_saves_a_known_session(self) -> None:
         class Refusing(AsyncWebsocketConsumer):
             async def connect(self) -> None:
                 await self.scope["session"].aset("tries", 1)
@@ -525,7 +530,7 @@ class TestWebSockets:
         assert await now_stored(key) == {}
         await server.leave()
 
-    async def test_one_that_is_emptied_later_is_deleted_for_good(
+    async def test_a_session_that_is_emptied_later_is_deleted(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Leaving(AsyncWebsocketConsumer):
@@ -541,7 +546,7 @@ class TestWebSockets:
         assert await Session.objects.acount() == 0
         assert not caplog.records
 
-    async def test_explicit_saves_stay_right(self) -> None:
+    async def test_explicit_saves_work(self) -> None:
         class Saving(AsyncWebsocketConsumer):
             async def connect(self) -> None:
                 session = self.scope["session"]
@@ -562,30 +567,33 @@ class TestWebSockets:
         await server.leave()
 
     @pytest.mark.parametrize("colour", ["async", "sync"])
-    async def test_a_message_of_the_layer_may_change_it(self, colour: str) -> None:
+    async def test_a_layer_message_may_change_the_session(self, colour: str) -> None:
         key = await stored(a="1")
 
         class AsyncPoked(Chatty):
             async def poke(self, message: Message) -> None:
                 await self.scope["session"].aset("poked", True)
 
+            async def follow(self, message: Message) -> None:
+                followed.set()
+
         class SyncPoked(SyncChatty):
             def poke(self, message: Message) -> None:
                 self.scope["session"]["poked"] = True
 
-        layer = OneChannel()
-        channel_layers.set("default", layer)
-        try:
+            def follow(self, message: Message) -> None:
+                loop.call_soon_threadsafe(followed.set)
+
+        loop, followed = asyncio.get_running_loop(), asyncio.Event()
+        with default_layer(OneChannel()) as layer:
             poked = AsyncPoked if colour == "async" else SyncPoked
             server = chat(SessionMiddlewareStack(poked), key)
             await server.connect()
-            await layer.messages.put({"type": "poke"})
-            await layer.messages.put({"type": "poke"})
-            await layer.taken.wait()  # the second one, so that the first has ended
+            for kind in ("poke", "follow"):
+                await layer.messages.put({"type": kind})
+            await followed.wait()  # its handler begins after the save
             assert await now_stored(key) == {"a": "1", "poked": True}
             await server.leave()
-        finally:
-            channel_layers.set("default", None)
 
     @pytest.mark.django_db(transaction=False)
     def test_under_an_outer_async_to_sync_it_is_all_in_one_transaction(self, program: Any) -> None:
@@ -603,7 +611,7 @@ class TestWebSockets:
 
 
 class TestDeletedMeanwhile:
-    async def test_before_the_accept_the_handshake_is_refused(
+    async def test_a_deletion_before_the_accept_refuses_the_handshake(
         self, engine: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Late(AsyncWebsocketConsumer):
@@ -629,7 +637,7 @@ class TestDeletedMeanwhile:
         await server.leave()
         assert await server.nothing()
 
-    async def test_later_the_connection_is_closed(self, program: Any) -> None:
+    async def test_a_later_deletion_closes_the_connection(self, program: Any) -> None:
         key = await stored(a="1")
         server = chat(program, key)
         await server.connect()
@@ -644,7 +652,7 @@ class TestDeletedMeanwhile:
         assert await now_stored(key) == {}
 
     @pytest.mark.parametrize("colour", ["async", "sync"])
-    async def test_an_explicit_save_ends_it_in_the_same_way(
+    async def test_an_explicit_save_ends_the_connection_in_the_same_way(
         self, colour: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         class AsyncSaving(Chatty):
@@ -673,7 +681,7 @@ class TestDeletedMeanwhile:
         await respond_with_interrupted_consumer(key)
         assert [record.levelname for record in caplog.records] == ["WARNING"]
 
-    async def test_at_the_end_there_is_nobody_to_tell(
+    async def test_a_deletion_at_the_end_sends_nothing(
         self, program: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         key = await stored(a="1")
@@ -686,11 +694,11 @@ class TestDeletedMeanwhile:
 
 
 class TestServersWithoutHeaders:
-    """Daphne drops the headers of an accepted handshake, and says so by an older version."""
+    """Daphne drops the headers of an accepted handshake, and announces an older version."""
 
     OLD = {"version": "3.0"}
 
-    async def test_a_session_that_begins_there_is_stored_and_complained_of(
+    async def test_a_new_session_is_stored_with_a_warning(
         self, program: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         server = chat(program, None, "one", asgi=self.OLD)
@@ -700,7 +708,7 @@ class TestServersWithoutHeaders:
         [record] = caplog.records
         assert "this server sends no headers with a handshake" in record.getMessage()
 
-    async def test_one_that_the_browser_knows_is_changed(
+    async def test_a_session_that_the_browser_knows_is_changed(
         self, program: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         key = await stored(a="1")
@@ -710,7 +718,7 @@ class TestServersWithoutHeaders:
         await server.leave()
         assert not caplog.records
 
-    async def test_one_that_was_deleted_meanwhile_refuses_the_handshake(self) -> None:
+    async def test_a_deleted_session_refuses_the_handshake(self) -> None:
         class Late(AsyncWebsocketConsumer):
             async def connect(self) -> None:
                 await self.scope["session"].aset("b", 2)
@@ -724,7 +732,7 @@ class TestServersWithoutHeaders:
         assert await server.nothing()
 
     @pytest.mark.parametrize("version", ["2.1", "2.3", "2.4", "2.5"])
-    async def test_newer_ones_send_them(self, program: Any, version: str) -> None:
+    async def test_newer_servers_send_headers(self, program: Any, version: str) -> None:
         server = chat(program, None, "one", asgi={"version": "3.0", "spec_version": version})
         assert cookies_of(await server.connect())
         await server.leave()
@@ -732,7 +740,7 @@ class TestServersWithoutHeaders:
 
 class TestWhatTheBrowserCannotLearn:
     @pytest.mark.parametrize("cookie", [None, "of a session that there is not"])
-    async def test_a_session_that_begins_late_is_stored_and_complained_of(
+    async def test_a_session_that_begins_late_is_stored_with_a_warning(
         self, program: Any, cookie: str | None, caplog: pytest.LogCaptureFixture
     ) -> None:
         server = chat(program, cookie)
@@ -741,11 +749,11 @@ class TestWhatTheBrowserCannotLearn:
         assert await server.ask("b=1") == "1"
         await server.leave()
         [record] = [each for each in caplog.records if each.levelno == logging.WARNING]
-        assert "a key that the browser does not get" in record.getMessage()
-        assert "put it there before they go" in record.getMessage()
+        assert "a key that the browser does not receive" in record.getMessage()
+        assert "change the session before that" in record.getMessage()
         assert await Session.objects.acount() == 1
 
-    async def test_one_in_the_cookie_cannot_be_stored(
+    async def test_a_session_in_the_cookie_cannot_be_stored(
         self, program: Any, settings: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
@@ -761,20 +769,20 @@ class TestWhatTheBrowserCannotLearn:
 class TestHostileCookies:
     BROKEN = ("", "x", "a" * 8, "a" * 5000, "../../etc/passwd", "a\x00b" * 4, "é" * 32, "' --" * 4)
 
-    async def test_a_broken_key_is_no_session(self, engine: str, program: Any) -> None:
+    async def test_a_broken_key_gives_no_session(self, engine: str, program: Any) -> None:
         for key in self.BROKEN:
             server = chat(program, key)
             assert (await server.connect())["type"] == "websocket.accept"
             assert await server.ask("a") == "None"
             await server.leave()
 
-    async def test_a_new_session_never_takes_it_over(self, engine: str) -> None:
+    async def test_a_new_session_never_adopts_the_key(self, engine: str) -> None:
         for key in self.BROKEN:
             message = await respond(key, put)
             assert key_in(message) != key
             assert await now_stored(key_in(message)) == {"a": 1}
 
-    async def test_a_tampered_signature_is_no_session(self, settings: Any, program: Any) -> None:
+    async def test_a_tampered_signature_gives_no_session(self, settings: Any, program: Any) -> None:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
         key = await stored(a="1")
         server = chat(program, key[:-1] + ("A" if key[-1] != "A" else "B"))
@@ -792,7 +800,7 @@ class TestHostileCookies:
 
 
 class TestTheShape:
-    async def test_within_another_one_it_does_nothing(self) -> None:
+    async def test_inside_another_one_it_does_nothing(self) -> None:
         sessions = []
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -823,7 +831,7 @@ class TestTheShape:
         with pytest.raises(ValueError, match="needs to run inside of CookieMiddleware"):
             await SessionMiddleware(raw)(http(), never, never)
 
-    async def test_what_has_no_client_passes(self) -> None:
+    async def test_scopes_without_a_client_pass(self) -> None:
         async def application(scope: Scope, receive: Receive, send: Send) -> Any:
             return dict(scope)
 
@@ -872,12 +880,12 @@ class TestTheShape:
     async def test_middleware_in_two_steps_learns_of_the_server_in_the_second(
         self, server_module: str, sets_cookie: bool
     ) -> None:
-        """Whether headers reach the browser is seen in `send`, which comes with it."""
+        """The decision whether headers reach the browser needs `send`."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             stack: Any = SessionMiddlewareStack(Chatty)
             scope = {**scope, "asgi": {"spec_version": "2.3"}, "client": ("127.0.0.1", 1)}
-            out = send  # under a name by which it is not looked through
+            out = send  # under a name that the search through closures ignores
 
             def relay(message: Message) -> Any:
                 return out(message)
@@ -890,7 +898,7 @@ class TestTheShape:
         assert bool(cookies_of(await server.connect())) is sets_cookie
         await server.leave()
 
-    def test_a_scope_without_a_client_passes_in_two_steps_as_well(self) -> None:
+    def test_scopes_without_a_client_pass_in_two_steps(self) -> None:
         stack: Any = SessionMiddlewareStack(lambda scope: scope)
         assert stack({"type": "lifespan"}) == {"type": "lifespan"}
 
@@ -920,23 +928,17 @@ async def respond_with_interrupted_consumer(key: str) -> None:
 
 
 class OneChannel(BaseChannelLayer):
-    """A layer with one channel; `taken` tells that its second message is."""
+    """A layer with one channel."""
 
     def __init__(self) -> None:
         super().__init__()
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.taken = asyncio.Event()
-        self._count = 0
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         return f"{prefix}one"
 
     async def receive(self, channel: str) -> dict[str, Any]:
-        message = await self.messages.get()
-        self._count += 1
-        if self._count == 2:
-            self.taken.set()
-        return message
+        return await self.messages.get()
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -985,7 +987,7 @@ async def test_a_new_session_is_saved_once_unless_it_is_changed_meanwhile(
     assert saves == ([{"a": 1}, {"a": 2}] if meanwhile else [{"a": 1}])
 
 
-async def test_one_that_is_new_after_the_headers_is_saved_once(
+async def test_a_new_session_after_the_headers_is_saved_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def save(session: Any, must_create: bool = False) -> None:
@@ -1001,7 +1003,7 @@ async def test_one_that_is_new_after_the_headers_is_saved_once(
     await server.text("")
     await server.leave()
     assert saves == [False, True]
-    assert "under a key that the browser does not get" in caplog.text
+    assert "under a key that the browser does not receive" in caplog.text
 
 
 def test_headers_may_be_an_iterable_that_is_read_once() -> None:
@@ -1017,7 +1019,7 @@ def test_headers_may_be_an_iterable_that_is_read_once() -> None:
     assert vary(async_to_sync(run)()) == [b"Accept-Language, Cookie"]
 
 
-async def test_a_database_that_fails_at_the_end_does_not_hide_what_went_wrong(
+async def test_a_failing_save_at_the_end_does_not_hide_the_first_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = await stored(a="1")
@@ -1035,7 +1037,7 @@ async def test_a_database_that_fails_at_the_end_does_not_hide_what_went_wrong(
     assert "The session of '/a/' was not saved" in caplog.text
 
 
-def test_the_expiry_of_one_that_is_dated(settings: Any) -> None:
+def test_a_session_with_an_expiry_date_sets_its_cookie(settings: Any) -> None:
     """A datetime is kept as text in the session."""
 
     def use(session: Any) -> None:

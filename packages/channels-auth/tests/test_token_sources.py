@@ -5,7 +5,7 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_auth._token_sources import (
+from channels_auth._tokens.sources import (
     FirstMessageToken,
     HeaderToken,
     QueryToken,
@@ -40,14 +40,14 @@ class TestHeader:
             (b"Bearer \xff", ["\xff"]),
         ],
     )
-    def test_what_comes_after_the_scheme(self, value: bytes, expected: list[str]) -> None:
+    def test_the_token_follows_the_scheme(self, value: bytes, expected: list[str]) -> None:
         assert taken(HeaderToken(), headers(value)) == expected
 
     def test_a_repeated_header_is_never_one_token(self) -> None:
         for values in ((b"Bearer a", b"Bearer b"), (b"Bearer a", b"Basic b"), (b"a", b"a")):
             assert len(taken(HeaderToken(), headers(*values))) == 2
 
-    def test_another_name_and_no_scheme(self) -> None:
+    def test_another_header_without_a_scheme(self) -> None:
         source = HeaderToken("X-API-Key", scheme=None)
         assert source.challenge is None
         assert taken(source, headers(b"abc", name=b"x-api-key")) == ["abc"]
@@ -56,7 +56,7 @@ class TestHeader:
         assert len(taken(source, headers(b"a", b"b", name=b"x-api-key"))) == 2
         assert taken(source, headers(b"Bearer abc")) == []
 
-    def test_the_scope_stays(self) -> None:
+    def test_the_scope_is_unchanged(self) -> None:
         scope = headers(b"Token abc")
         assert taken(HeaderToken(scheme="Token"), scope) == ["abc"]
         assert scope == headers(b"Token abc")
@@ -82,14 +82,14 @@ class TestSubprotocol:
             ([], [], []),
         ],
     )
-    def test_what_comes_after_the_name(
+    def test_the_token_follows_the_name(
         self, offered: list[str], expected: list[str], left: list[str]
     ) -> None:
         scope = {"subprotocols": offered}
         assert taken(SubprotocolToken(), scope) == expected
         assert scope["subprotocols"] == left
 
-    def test_the_token_is_in_no_header_either(self) -> None:
+    def test_the_token_is_removed_from_the_headers(self) -> None:
         original = [
             (b"sec-websocket-protocol", b"token"),
             (b"host", b"a"),
@@ -113,7 +113,7 @@ class TestSubprotocol:
         assert taken(SubprotocolToken(), scope) == []
         assert scope == {}
 
-    def test_to_offer_none_leaves_no_header(self) -> None:
+    def test_without_subprotocols_the_header_is_removed(self) -> None:
         scope = {"headers": [(b"sec-websocket-protocol", b"abc")]}
         offer(scope, [])
         assert scope == {"headers": [], "subprotocols": []}
@@ -135,7 +135,7 @@ class TestQuery:
             (None, [], None),
         ],
     )
-    def test_the_parameter_is_taken_out(
+    def test_the_parameter_is_removed(
         self, query: bytes | None, expected: list[str], left: bytes | None
     ) -> None:
         scope = {"query_string": query}
@@ -148,7 +148,7 @@ class TestQuery:
         assert scope["query_string"] == b"token=2"
 
     @given(st.text("token=&%67+;x", max_size=30))
-    def test_no_query_hides_it_from_us_and_shows_it_to_django(self, query: str) -> None:
+    def test_every_encoding_that_django_reads_is_found(self, query: str) -> None:
         scope = {"query_string": query.encode()}
         tokens = taken(QueryToken(), scope)
         assert len(tokens) == len(QueryDict(query).getlist("token"))
@@ -166,7 +166,7 @@ class TestFirstMessage:
         with pytest.raises(TypeError, match="timeout is a number of seconds, not "):
             FirstMessageToken(timeout)
 
-    def test_one_str_is_no_list_of_subprotocols(self) -> None:
+    def test_a_str_is_not_a_list_of_subprotocols(self) -> None:
         with pytest.raises(TypeError, match=r"as in \['chat\.v1'\], not one str"):
             FirstMessageToken(subprotocols="chat.v1")
         assert FirstMessageToken(1, subprotocols=iter(["chat.v1"])).subprotocols == ("chat.v1",)
@@ -195,11 +195,11 @@ class TestFirstMessage:
         assert FirstMessageToken(key="token").read(text) == token
 
     @given(st.text('{"token":1,}[]\\u d8', max_size=20))
-    def test_no_text_is_an_error(self, text: str) -> None:
+    def test_invalid_json_is_not_an_error(self, text: str) -> None:
         assert isinstance(FirstMessageToken(key="token").read(text), str)
 
 
-def test_a_source_has_to_say_how_to_take_it() -> None:
+def test_a_source_has_to_define_take() -> None:
     class Cookie(TokenSource):
         pass
 

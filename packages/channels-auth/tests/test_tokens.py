@@ -26,7 +26,7 @@ from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.routing import URLRouter
 from channels_core.typing import Message, Receive, Scope, Send
 
-# A net, for a machine under load.
+# A safety net, for a loaded machine.
 SECONDS = 30
 
 SECRET = "s3cr3t-t0k3n"
@@ -80,7 +80,7 @@ def bearing(*tokens: str) -> dict[str, Any]:
 
 
 async def answer(application: Any, scope: Scope) -> list[Message]:
-    """Return what an application sends to a client that leaves after the answer."""
+    """Return the messages of an application to a client that leaves after the answer."""
     link = ApplicationCommunicator(application, scope)
     if scope["type"] == "websocket":
         await link.send_input(CONNECT)
@@ -91,30 +91,30 @@ async def answer(application: Any, scope: Scope) -> list[Message]:
 
 class TestUser:
     @pytest.mark.parametrize("make", [http, websocket])
-    async def test_a_token_brings_its_user(self, make: Any) -> None:
+    async def test_a_token_sets_its_user(self, make: Any) -> None:
         inside = Inside()
         await answer(TokenAuthMiddleware(inside, find), make(**bearing(SECRET)))
         assert inside.user is ANNA
 
-    async def test_it_goes_before_the_user_of_an_outer_middleware(self) -> None:
+    async def test_it_overrides_the_user_of_an_outer_middleware(self) -> None:
         inside = Inside()
         scope = http(user=AnonymousUser(), **bearing(SECRET))
         await answer(TokenAuthMiddleware(inside, find), scope)
         assert inside.user is ANNA
         assert scope["user"] == AnonymousUser()
 
-    async def test_without_one_the_user_stays(self) -> None:
+    async def test_without_a_token_the_user_stays(self) -> None:
         inside = Inside()
         await answer(TokenAuthMiddleware(inside, find), http(user=ANNA))
         assert inside.user is ANNA
 
     @pytest.mark.parametrize("extra", [{}, {"user": None}])
-    async def test_or_is_anonymous(self, extra: Any) -> None:
+    async def test_without_a_token_or_user_it_is_anonymous(self, extra: Any) -> None:
         inside = Inside()
         await answer(TokenAuthMiddleware(inside, find), http(**extra))
         assert inside.user == AnonymousUser()
 
-    async def test_or_is_refused(self) -> None:
+    async def test_without_a_required_token_it_is_refused(self) -> None:
         inside = Inside()
         application = TokenAuthMiddleware(inside, find, required=True)
         assert await answer(application, websocket(user=ANNA)) == [REFUSED]
@@ -123,18 +123,18 @@ class TestUser:
         assert dict(start["headers"])[b"www-authenticate"] == b"Bearer"
         assert not inside.scopes
 
-    async def test_a_guard_inside_sees_it(self) -> None:
+    async def test_a_guard_inside_sees_the_user(self) -> None:
         application = TokenAuthMiddleware(login_required(Inside()), find)
         assert (await answer(application, websocket()))[0] == REFUSED
         [accept] = await answer(application, websocket(**bearing(SECRET)))
         assert accept["type"] == "websocket.accept"
 
-    async def test_the_servers_start_passes(self) -> None:
+    async def test_lifespan_passes(self) -> None:
         unused: Any = None
         application = TokenAuthMiddleware(Inside(), find, required=True)
         assert await application({"type": "lifespan"}, unused, unused) == "inside"
 
-    async def test_other_scopes_have_no_client(self) -> None:
+    async def test_other_scopes_are_an_error(self) -> None:
         with pytest.raises(ValueError, match="type 'channel' has no client"):
             await answer(TokenAuthMiddleware(Inside(), find), {"type": "channel"})
 
@@ -170,7 +170,7 @@ class TestRefusal:
         ],
         ids=repr,
     )
-    async def test_what_is_not_one_valid_token_is_refused(self, extra: Any) -> None:
+    async def test_invalid_and_repeated_tokens_are_refused(self, extra: Any) -> None:
         inside = Inside()
         application = TokenAuthMiddleware(inside, find, EVERYWHERE)
         assert await answer(application, websocket(user=ANNA, **extra)) == [REFUSED]
@@ -181,7 +181,7 @@ class TestRefusal:
         assert dict(start["headers"])[b"www-authenticate"] == b'Bearer error="invalid_token"'
         assert not inside.scopes
 
-    async def test_only_what_can_be_a_token_is_looked_up(self) -> None:
+    async def test_only_well_formed_tokens_are_looked_up(self) -> None:
         application = TokenAuthMiddleware(Inside(), lambda token, scope: 1 / 0, max_length=3)
         for token in ("", "abcd", "\0"):
             start, _ = await answer(application, http(**bearing(token)))
@@ -189,7 +189,7 @@ class TestRefusal:
         with pytest.raises(ZeroDivisionError):
             await answer(application, http(**bearing("abc")))
 
-    async def test_one_source_will_do(self) -> None:
+    async def test_a_single_source_can_be_given(self) -> None:
         inside = Inside()
         application = TokenAuthMiddleware(inside, find, QueryToken())
         await answer(application, http(query_string=f"token={SECRET}".encode()))
@@ -204,7 +204,7 @@ class TestRefusal:
         challenges = [value for name, value in start["headers"] if name == b"www-authenticate"]
         assert challenges == [b"Token"]
 
-    async def test_a_guard_inside_has_the_same_ones(self) -> None:
+    async def test_a_guard_inside_sends_the_same_challenges(self) -> None:
         guarded = login_required(Inside(), raise_exception=True)
         sources = (HeaderToken(), HeaderToken(scheme="Key"))
         application = TokenAuthMiddleware(guarded, find, sources)
@@ -232,7 +232,7 @@ class TestRefusal:
 
 
 class TestScope:
-    async def test_the_token_is_in_it_no_more(self) -> None:
+    async def test_the_token_is_removed(self) -> None:
         headers = [(b"sec-websocket-protocol", f"chat, token, {SECRET}".encode())]
         query = f"a=1&token={SECRET}&b=%20".encode()
         places: list[dict[str, Any]] = [
@@ -261,7 +261,7 @@ class TestScope:
         assert inside.scopes[0]["device"] == "phone"
         assert "device" not in scope
 
-    async def test_a_source_of_ones_own(self) -> None:
+    async def test_a_source_of_a_program(self) -> None:
         class CookieToken(TokenSource):
             def take(self, scope: Scope) -> list[str]:
                 return [scope["cookies"].pop("token")]
@@ -282,7 +282,9 @@ class TestSubprotocol:
             (["token", SECRET, "chat"], {"subprotocol": ""}, "token"),
         ],
     )
-    async def test_one_is_always_chosen(self, offered: list[str], accept: Any, chosen: str) -> None:
+    async def test_a_subprotocol_is_always_chosen(
+        self, offered: list[str], accept: Any, chosen: str
+    ) -> None:
         application = TokenAuthMiddleware(Inside(**accept), find, EVERYWHERE)
         [message] = await answer(application, websocket(subprotocols=offered))
         assert message["subprotocol"] == chosen
@@ -302,7 +304,7 @@ class TestSubprotocol:
         ]
         assert accept == {"type": "websocket.accept"}
 
-    async def test_none_is_chosen_for_a_client_that_announces_no_token(self) -> None:
+    async def test_no_subprotocol_is_chosen_without_a_token(self) -> None:
         application = TokenAuthMiddleware(Inside(), find, EVERYWHERE)
         for offered in ([], ["chat"]):
             scope = websocket(subprotocols=offered, **bearing(SECRET))
@@ -346,7 +348,7 @@ class TestAuthenticator:
             WithCoroutineCall(),
         ],
     )
-    async def test_it_is_of_any_kind(self, authenticate: Any) -> None:
+    async def test_it_may_be_of_any_kind(self, authenticate: Any) -> None:
         inside = Inside()
         application = TokenAuthMiddleware(inside, authenticate)
         await answer(application, http(**bearing("wrong")))
@@ -379,28 +381,28 @@ class TestAuthenticator:
             await answer(TokenAuthMiddleware(Inside(), failing), http(**bearing("ben")))
         assert await is_closed()
 
-    async def test_an_anonymous_user_is_none(self) -> None:
+    async def test_an_anonymous_user_is_refused(self) -> None:
         application = TokenAuthMiddleware(Inside(), lambda token, scope: AnonymousUser())
         assert await answer(application, websocket(**bearing(SECRET))) == [REFUSED]
 
     @pytest.mark.parametrize("result", [False, (ANNA, SECRET), SECRET])
-    async def test_what_is_no_user_is_an_error(self, result: Any) -> None:
+    async def test_a_result_that_is_not_a_user_is_an_error(self, result: Any) -> None:
         application = TokenAuthMiddleware(Inside(), lambda token, scope: result)
         kind = type(result).__name__
         with pytest.raises(TypeError, match=rf"return a user or None, not builtins\.{kind}$"):
             await answer(application, http(**bearing(SECRET)))
 
     @pytest.mark.parametrize("wrong", [None, "find", WithMethod, WithCoroutineCall])
-    def test_what_is_none_is_refused_at_construction(self, wrong: Any) -> None:
+    def test_a_non_authenticator_is_refused_at_construction(self, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"expects a function authenticate\(token, scope\)"):
             TokenAuthMiddleware(Inside(), wrong)
 
     @pytest.mark.parametrize("wrong", [[HeaderToken], HeaderToken, None, "authorization"])
-    def test_so_is_what_is_no_source(self, wrong: Any) -> None:
+    def test_a_non_source_is_refused_at_construction(self, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"instances such as HeaderToken\(\)"):
             TokenAuthMiddleware(Inside(), find, wrong)
 
-    def test_there_is_one_first_message(self) -> None:
+    def test_only_one_first_message_source_is_accepted(self) -> None:
         with pytest.raises(ValueError, match="one FirstMessageToken at most"):
             TokenAuthMiddleware(Inside(), find, [FirstMessageToken(), FirstMessageToken()])
 
@@ -457,7 +459,7 @@ class TestFirstMessage:
         assert inside.user is ANNA
         assert SECRET not in repr(inside.scopes)
 
-    async def test_a_consumer_never_knows(self) -> None:
+    async def test_a_consumer_sees_an_ordinary_handshake(self) -> None:
         class Greeting(AsyncWebsocketConsumer):
             async def connect(self) -> None:
                 await self.accept()
@@ -482,7 +484,7 @@ class TestFirstMessage:
             {},
         ],
     )
-    async def test_another_frame_closes(self, frame: Any) -> None:
+    async def test_an_invalid_first_frame_closes(self, frame: Any) -> None:
         inside = Inside()
         client = Waiting(waiting(inside), user=ANNA)
         await client.connect()
@@ -490,7 +492,7 @@ class TestFirstMessage:
         assert await client.end() == [REFUSED]
         assert not inside.scopes
 
-    async def test_so_does_none_within_the_time(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_missing_first_frame_closes(self, caplog: pytest.LogCaptureFixture) -> None:
         client = Waiting(waiting(Inside(), timeout=0.001))
         assert await client.connect() == ACCEPTED
         assert await client.end() == [REFUSED]
@@ -508,7 +510,7 @@ class TestFirstMessage:
         assert not inside.scopes
 
     @pytest.mark.parametrize("sent", [0, 1])
-    async def test_or_be_gone_when_we_send(self, sent: int) -> None:
+    async def test_the_client_may_leave_before_the_accept(self, sent: int) -> None:
         messages = iter([CONNECT, {"type": "websocket.receive", "text": "wrong"}])
         left = sent
 
@@ -524,7 +526,7 @@ class TestFirstMessage:
         await waiting(Inside())(websocket(), receive, send)
         assert len(list(messages)) == 1 - sent
 
-    async def test_or_leave_right_after_it(self) -> None:
+    async def test_the_client_may_leave_right_after_the_token(self) -> None:
         inside = Inside()
         client = Waiting(waiting(inside))
         await client.connect()
@@ -588,7 +590,7 @@ class TestSubprotocolsOfTheFirstMessage:
     @pytest.mark.parametrize(
         "accept", [{"subprotocol": "v1"}, {"headers": [(b"set-cookie", b"a=b")]}]
     )
-    async def test_what_comes_too_late_is_told_of_once(
+    async def test_a_lost_subprotocol_is_logged_once(
         self, accept: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         application = waiting(Inside(**accept), subprotocols=["v2"])
@@ -653,7 +655,7 @@ AUTHENTICATORS: list[Callable[[str, Scope], Any | Awaitable[Any]]] = [
 
 
 class Chatty(AsyncWebsocketConsumer):
-    """Has core warn, with a list of what the client offers."""
+    """Makes core warn, with a list of the subprotocols of the client."""
 
     async def connect(self) -> None:
         await self.accept("other")
@@ -662,7 +664,7 @@ class Chatty(AsyncWebsocketConsumer):
 @pytest.mark.parametrize("authenticate", AUTHENTICATORS)
 class TestLog:
     @pytest.mark.parametrize("place", PLACES, ids=repr)
-    async def test_no_token_gets_into_it(
+    async def test_no_token_is_logged(
         self, place: Any, authenticate: Any, log: pytest.LogCaptureFixture
     ) -> None:
         for inside, scope in ((Chatty, websocket(**place)), (Inside(), http(**place))):
@@ -682,7 +684,7 @@ class TestLog:
         ],
     )
     @pytest.mark.parametrize("key", [None, "token"])
-    async def test_nor_from_a_frame(
+    async def test_no_token_of_a_frame_is_logged(
         self, frame: Any, key: str | None, authenticate: Any, log: pytest.LogCaptureFixture
     ) -> None:
         sources = [FirstMessageToken(SECONDS, key=key)]

@@ -1,29 +1,26 @@
 from datetime import timedelta
-from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.conf import settings
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.db import OperationalError, connection
-from django.http import HttpRequest
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from channels_auth._store import session_class
-from channels_auth._validity import login_holds
+from channels_auth._disconnection.validity import login_holds
+from channels_auth._sessions.engine import session_class
+from http_logins import MODEL_BACKEND, http_session, logged_in_request
 
 pytestmark = pytest.mark.django_db
 
 User: Any = get_user_model()
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 
 
@@ -42,17 +39,9 @@ def user() -> Any:
     return User.objects.create_user("anna", password="old")
 
 
-def store(key: str | None = None) -> Any:
-    return import_module(settings.SESSION_ENGINE).SessionStore(key)
-
-
-def logged_in(user: Any, backend: str = BACKEND) -> Any:
-    """Return the session of a connection, as a login over HTTP has stored it."""
-    request = HttpRequest()
-    request.session = store()
-    login(request, user, backend)
-    request.session.save()
-    return session_class()(request.session.session_key)
+def logged_in(user: Any, backend: str = MODEL_BACKEND) -> Any:
+    """Return the session of a connection after a login over HTTP."""
+    return session_class()(logged_in_request(user, backend).session.session_key)
 
 
 def holds(user: Any, session: Any) -> bool:
@@ -85,7 +74,7 @@ class TestSessions:
     def test_a_logout_ends_it(self, engine: str, user: Any) -> None:
         session = logged_in(user)
         assert session["_auth_user_id"] == str(user.pk)
-        store(session.session_key).flush()
+        http_session(session.session_key).flush()
         assert not holds(user, session)
 
     def test_a_new_password_ends_it(self, engine: str, user: Any) -> None:
@@ -117,7 +106,7 @@ class TestSessions:
             assert not holds(user, session)
 
 
-@pytest.mark.parametrize("backend", [BACKEND, f"{__name__}.AsyncBackend"])
+@pytest.mark.parametrize("backend", [MODEL_BACKEND, f"{__name__}.AsyncBackend"])
 class TestReading:
     """What Django changes when it looks up a user stays as it is."""
 
@@ -137,16 +126,16 @@ class TestReading:
         with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.cache"):
             with override_settings(SECRET_KEY="the old one"):
                 session = logged_in(user, backend)
-            stored = store(session.session_key).load()
+            stored = http_session(session.session_key).load()
             with override_settings(SECRET_KEY_FALLBACKS=["the old one"]):
                 assert holds(user, session)
-            assert store(session.session_key).load() == stored
+            assert http_session(session.session_key).load() == stored
             assert not holds(user, session)
 
     def test_the_backend_looks_the_user_up_in_its_own_way(self, user: Any, backend: str) -> None:
         AsyncBackend.calls = 0
         assert holds(user, logged_in(user, backend))
-        assert AsyncBackend.calls == (backend != BACKEND)
+        assert AsyncBackend.calls == (backend != MODEL_BACKEND)
 
     def test_it_takes_two_queries(self, user: Any, backend: str) -> None:
         session = logged_in(user, backend)
@@ -156,14 +145,14 @@ class TestReading:
 
 
 class TestWithoutSession:
-    def test_the_account_counts(self, user: Any) -> None:
+    def test_the_account_decides(self, user: Any) -> None:
         assert holds(user, None)
         User.objects.update(is_active=False)
         assert not holds(user, None)
         User.objects.all().delete()
         assert not holds(user, None)
 
-    def test_the_backend_counts_if_one_has_found_the_user(self, user: Any) -> None:
+    def test_the_backend_of_the_user_decides(self, user: Any) -> None:
         user.backend = f"{__name__}.AsyncBackend"
         AsyncBackend.calls = 0
         with override_settings(AUTHENTICATION_BACKENDS=[user.backend]):
@@ -172,11 +161,11 @@ class TestWithoutSession:
             User.objects.update(is_active=False)
             assert not holds(user, None)
 
-    def test_a_user_of_no_model_is_nowhere_to_be_found(self) -> None:
+    def test_a_user_without_a_model_stays_valid(self) -> None:
         assert holds(SimpleNamespace(pk=3, is_authenticated=True), None)
 
 
-def test_an_error_of_the_database_is_no_answer(user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_database_is_raised(user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any) -> None:
         raise OperationalError("no server")
 

@@ -1,4 +1,7 @@
-"""Read and set what this package keeps in a connection's scope."""
+"""Read and set what this package keeps in a connection's scope; the owner of its scope keys.
+
+Three keys belong to this package. They are private: programs use `session` and `user`.
+"""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -6,14 +9,29 @@ from django.utils.functional import LazyObject, empty
 
 from channels_core.typing import Scope
 
-__all__ = ["add_cookies", "cookie_can_change", "is_unresolved", "session_of", "set_user", "user_of"]
+__all__ = [
+    "CHALLENGES",
+    "LOGIN_WATCH",
+    "SESSION_WRAPPER",
+    "add_cookies",
+    "cookie_can_change",
+    "is_unresolved",
+    "session_of",
+    "set_user",
+    "user_of",
+]
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
 
-# Set by SessionMiddleware and by EndsWithLoginMiddleware.
-_SESSION_WRAPPER: Final = "channels_auth.session"
-_WATCH: Final = "channels_auth.disconnection"
+#: The `InstanceSessionWrapper` that `SessionMiddleware` made for the connection.
+SESSION_WRAPPER: Final = "channels_auth.session"
+
+#: The `LoginWatch` that `EndsWithLoginMiddleware` made for the connection.
+LOGIN_WATCH: Final = "channels_auth.disconnection"
+
+#: The challenges of a refusal with status 401, a tuple of str: see `channels_auth._challenges`.
+CHALLENGES: Final = "channels_auth.challenges"
 
 
 def session_of(scope: Scope, cannot_find: str = "Cannot find") -> Any:
@@ -24,7 +42,7 @@ def session_of(scope: Scope, cannot_find: str = "Cannot find") -> Any:
         cannot_find: How the error begins.
 
     Raises:
-        ValueError: There is none.
+        ValueError: The scope has no session.
     """
     if "session" not in scope:
         raise ValueError(
@@ -34,35 +52,36 @@ def session_of(scope: Scope, cannot_find: str = "Cannot find") -> Any:
 
 
 def cookie_can_change(scope: Scope) -> bool:
-    """Tell whether the new key of a session would still reach the client.
+    """Return whether the client would still receive a new session key.
 
-    A session that did not come from our middleware is its program's own affair.
+    The answer is True for a session that another middleware has put into the scope: that
+    middleware is responsible for its cookie.
     """
-    wrapper = scope.get(_SESSION_WRAPPER)
+    wrapper = scope.get(SESSION_WRAPPER)
     return wrapper is None or wrapper.can_set_cookie
 
 
 def add_cookies(scope: Scope, cookies: "SimpleCookie") -> None:
-    """Have cookies set with the answer to the client, if they can still reach it."""
-    if cookies and _SESSION_WRAPPER in scope and cookie_can_change(scope):
-        scope[_SESSION_WRAPPER].cookies.update(cookies)
+    """Set cookies with the answer to the client, if they can still reach it."""
+    if cookies and SESSION_WRAPPER in scope and cookie_can_change(scope):
+        scope[SESSION_WRAPPER].cookies.update(cookies)
 
 
 def is_unresolved(user: Any) -> bool:
-    """Tell whether an object stands for a user that nobody has looked up yet."""
-    # By its type: to ask such an object for its class is to ask for the user.
+    """Return whether an object is a placeholder for a user that has not been looked up yet."""
+    # `isinstance` would read `user.__class__`, which makes a lazy object look up its user.
     return issubclass(type(user), LazyObject) and user._wrapped is empty
 
 
 def user_of(scope: Scope) -> Any:
-    """Return the user in a scope, or None if there is none yet."""
+    """Return the user in a scope, or None if there is no user yet."""
     user = scope.get("user")
     return None if is_unresolved(user) else user
 
 
 async def set_user(scope: Scope, user: Any) -> None:
-    """Put a user into a scope, and tell who watches over the login."""
+    """Put a user into a scope, and report the change to the connection's login watch."""
     scope["user"] = user
-    watch = scope.get(_WATCH)
+    watch = scope.get(LOGIN_WATCH)
     if watch is not None:
         await watch.user_changed(scope)

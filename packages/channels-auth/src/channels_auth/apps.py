@@ -12,17 +12,17 @@ class ChannelsAuthConfig(AppConfig):
     verbose_name: str = "Channels: sessions and logins"
 
     def ready(self) -> None:
-        """Set up."""
+        """Register the system checks, and connect the receivers of signals."""
         set_up()
 
 
 def set_up() -> None:
-    """Register the system checks, and listen for logins that end; once more does nothing.
+    """Register the system checks, and connect the receivers that detect the end of logins.
 
-    For the `ready` of an application that brings this one along.
+    A second call does nothing. The `ready` of an application that includes this one calls it.
     """
-    # Here, because there are models now.
-    from channels_auth._signals import connect_receivers
+    # Imported here because they need models.
+    from channels_auth._disconnection.receivers import connect_receivers
     from channels_auth.checks import register_checks
 
     connect_receivers()

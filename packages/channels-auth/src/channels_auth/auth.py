@@ -1,8 +1,12 @@
-"""Who a connection belongs to: look up its user, log in, log out.
+"""The user of a connection: look the user up, log in, log out.
 
-The steps are Django's own functions, called with a request that is made from the scope.
+Django's own functions do the work, with a request that is built from the scope. Over a WebSocket
+the session's key is the difficulty: a login has to give the session a new key, and the cookie can
+change only until the handshake is answered. `_auth/session_proxies.py` has the sessions for the
+time after that.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -11,9 +15,9 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.functional import LazyObject
 
-from channels_auth._backends import is_natively_async
-from channels_auth._kept_key import KeptKeySession, StrictSession
-from channels_auth._request import scope_request
+from channels_auth._async_backends import is_natively_async
+from channels_auth._auth.request import request_from_scope
+from channels_auth._auth.session_proxies import SessionKeepingKey, SessionRefusingNewKey
 from channels_auth._scope import (
     add_cookies,
     cookie_can_change,
@@ -22,7 +26,7 @@ from channels_auth._scope import (
     set_user,
     user_of,
 )
-from channels_auth._store import keeps_data_in_cookie
+from channels_auth._session_storage import keeps_data_in_cookie
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
 from channels_auth.guards import login_required, permission_required
@@ -42,6 +46,7 @@ from channels_auth.tokens import (
     TokenAuthMiddleware,
     TokenSource,
 )
+from channels_core.applications import first_step
 from channels_core.db import aclose_old_connections, database_sync_to_async
 from channels_core.exceptions import ChannelsError
 from channels_core.middleware import BaseMiddleware
@@ -84,24 +89,24 @@ _CSRF_MIDDLEWARE: Final = "django.middleware.csrf.CsrfViewMiddleware"
 
 
 class LoginOnOpenConnectionError(ChannelsError, RuntimeError):
-    """`login` would have to change the cookie of a connection that is open already."""
+    """`login` would have to change the cookie of a connection that is already open."""
 
 
 class LogoutOnOpenConnectionError(ChannelsError, RuntimeError):
-    """`logout` would have to change the cookie of a connection that is open already."""
+    """`logout` would have to change the cookie of a connection that is already open."""
 
 
 async def get_user(scope: AnyScope) -> "AbstractBaseUser | AnonymousUser":
     """Return the user of the connection's session.
 
-    This is Django's `get_user`: it verifies the session's hash, falls back on
+    This is Django's `get_user`: it verifies the session's hash, falls back to
     `SECRET_KEY_FALLBACKS`, and flushes a session whose hash is wrong. A visitor without a session
-    costs nothing. Otherwise one thread is entered once, for the session and the user together, and
-    its database connections are closed as `CONN_MAX_AGE` has it. A session whose backend has an
-    `aget_user` of its own is looked up by Django's `aget_user`.
+    costs nothing. Otherwise one thread reads both the session and the user, and its database
+    connections are closed according to `CONN_MAX_AGE`. If the session's backend has an `aget_user`
+    of its own, Django's `aget_user` is called instead.
 
-    Over a WebSocket a session of a fallback secret keeps its key, which HTTP requests renew; its
-    hash is made anew all the same.
+    Over a WebSocket, a session that was verified with a fallback secret keeps its key, which an
+    HTTP request would renew; its hash is renewed all the same.
 
     Scope:
         `session` is read.
@@ -110,21 +115,21 @@ async def get_user(scope: AnyScope) -> "AbstractBaseUser | AnonymousUser":
         The user, or `AnonymousUser`.
 
     Raises:
-        ValueError: There is no session in the scope.
+        ValueError: The scope has no session.
 
     Source: `django.contrib.auth.get_user`.
     """
     session = session_of(scope)
-    if _is_anonymous_at_sight(session):
-        # Here, because it is in a module of models.
+    if _is_anonymous_without_query(session):
+        # Imported here because it imports models.
         from django.contrib.auth.models import AnonymousUser
 
         return AnonymousUser()
-    # A look must not cost the session. That of a WebSocket could get a new key only if the
-    # handshake is accepted, and by a server that sends its headers.
+    # A lookup must not lose the session. Whether the browser of a WebSocket would receive a new
+    # key is not known yet: the handshake may be refused.
     keeps_key = scope.get("type") == "websocket" or not cookie_can_change(scope)
-    request = scope_request(scope, KeptKeySession(session) if keeps_key else session)
-    if not await _is_of_async_backend(session):
+    request = request_from_scope(scope, SessionKeepingKey(session) if keeps_key else session)
+    if not await _has_async_backend(session):
         return await database_sync_to_async(auth.get_user)(request)
     try:
         return await auth.aget_user(request)
@@ -137,25 +142,25 @@ async def login(
 ) -> None:
     """Log a user in, as Django's `login` does.
 
-    Until the connection is accepted (or a response has begun), the session's new key goes out with
+    Until the connection is accepted (or a response has begun), the session's new key is sent with
     the answer, if the server sends the headers of an accepted handshake (ASGI 2.1; Daphne does
-    not). After that the cookie cannot change. The call succeeds then if the session is this
-    user's already, and fails otherwise: a session that keeps its key while its user changes could
-    have been planted by somebody who knows the key (session fixation).
+    not). After that the cookie cannot change. The call then succeeds only if the session is this
+    user's already. Otherwise the session would keep its key while its user changes, and an
+    attacker who knows the key may have planted it (session fixation).
 
     Scope:
         `session` is changed, `user` is set.
 
     Args:
         scope: The connection's scope: `self.scope` in a consumer.
-        user: Who logs in; None for the user in the scope.
-        backend: The authentication backend's path; needed where the settings have several and the
+        user: The user to log in; None for the user in the scope.
+        backend: The authentication backend's path; required if the settings have several and the
             user does not come from `authenticate`.
 
     Raises:
         LoginOnOpenConnectionError: The session would need a new key, and the connection is open.
-            Nothing has changed. The message shows what to do: `create_login_token`.
-        ValueError: There is no session in the scope, there is no user, or the backend is not clear.
+            Nothing has changed. The message shows the solution: `create_login_token`.
+        ValueError: The scope has no session, there is no user, or the backend is ambiguous.
 
     Source: `django.contrib.auth.login`.
     """
@@ -164,10 +169,10 @@ async def login(
     if getattr(who, "is_anonymous", who is None):
         raise ValueError("User must be passed as an argument or must be present in the scope.")
     if not cookie_can_change(scope):
-        session = StrictSession(session, _login_error())
-    request = scope_request(scope, session, who)
-    # In one thread, in one go: what happens in between, as in a receiver of the signal, is in the
-    # same transaction, and so are the queries.
+        session = SessionRefusingNewKey(session, _login_error())
+    request = request_from_scope(scope, session, who)
+    # One call in one thread, so that its queries and the receivers of the signal can share a
+    # transaction.
     cookies = await database_sync_to_async(_login)(request, who, backend)
     add_cookies(scope, cookies)
     await set_user(scope, request.user)
@@ -176,8 +181,8 @@ async def login(
 async def logout(scope: AnyScope) -> None:
     """Log the user out and flush the session, as Django's `logout` does.
 
-    On an open connection the session is deleted on the server, so that the client's cookie points
-    to nothing. Django's signal `user_logged_out` is sent for a user in the scope who is logged in.
+    On an open connection the session is deleted on the server, and the client's cookie becomes
+    useless. Django's signal `user_logged_out` is sent if the user in the scope is logged in.
 
     Scope:
         `session` is flushed, `user` becomes `AnonymousUser` if there is one.
@@ -186,9 +191,9 @@ async def logout(scope: AnyScope) -> None:
         scope: The connection's scope: `self.scope` in a consumer.
 
     Raises:
-        LogoutOnOpenConnectionError: The session lives in the cookie (`signed_cookies`), and the
-            connection is open, so the client would stay logged in. Nothing has changed.
-        ValueError: There is no session in the scope.
+        LogoutOnOpenConnectionError: The session is stored in the cookie (`signed_cookies`), and
+            the connection is open, so the client would stay logged in. Nothing has changed.
+        ValueError: The scope has no session.
 
     Source: `django.contrib.auth.logout`.
     """
@@ -203,23 +208,23 @@ async def logout(scope: AnyScope) -> None:
     if scope.get("user") is None:
         await database_sync_to_async(session.flush)()
     else:
-        request = scope_request(scope, session, user_of(scope))
+        request = request_from_scope(scope, session, user_of(scope))
         await database_sync_to_async(_logout)(request)
     if "user" in scope:
-        # Here, because it is in a module of models.
+        # Imported here because it imports models.
         from django.contrib.auth.models import AnonymousUser
 
         await set_user(scope, AnonymousUser())
 
 
-def _is_anonymous_at_sight(session: Any) -> bool:
-    """Tell whether there is no user in a session that can be read without loading it."""
-    at_hand = getattr(session, "session_key", None) is None or hasattr(session, "_session_cache")
-    return at_hand and auth.SESSION_KEY not in session
+def _is_anonymous_without_query(session: Any) -> bool:
+    """Return whether a session is known to have no user without loading it."""
+    is_loaded = getattr(session, "session_key", None) is None or hasattr(session, "_session_cache")
+    return is_loaded and auth.SESSION_KEY not in session
 
 
-async def _is_of_async_backend(session: Any) -> bool:
-    """Tell whether the backend that a session was made with is asynchronous by itself."""
+async def _has_async_backend(session: Any) -> bool:
+    """Return whether the backend of a session's login has an `aget_user` of its own."""
     if not any(map(is_natively_async, auth.get_backends())):
         return False
     path = await session.aget(auth.BACKEND_SESSION_KEY)
@@ -227,11 +232,11 @@ async def _is_of_async_backend(session: Any) -> bool:
 
 
 def _login(request: HttpRequest, user: Any, backend: str | None) -> "SimpleCookie":
-    """Log in, and return the cookies that Django's protection against CSRF sets because of it."""
+    """Log in, and return the cookies that Django's CSRF protection sets after a login."""
     auth.login(request, user, backend)
     response = HttpResponse()
     if settings.CSRF_USE_SESSIONS or _CSRF_MIDDLEWARE in settings.MIDDLEWARE:
-        # As after a view: who knew the secret from before the login must not know it after.
+        # As after a view: an attacker who knew the secret before the login must not know the new.
         CsrfViewMiddleware(lambda _: response).process_response(request, response)
     return response.cookies
 
@@ -240,22 +245,22 @@ def _logout(request: Any) -> None:
     if getattr(request.user, "is_authenticated", True):
         auth.logout(request)
     else:
-        # Nobody logs out. Django sends its signal all the same; receivers here do not expect it.
+        # The user is anonymous. Django would send its signal with the user None.
         request.session.flush()
 
 
 def _login_error() -> LoginOnOpenConnectionError:
     return LoginOnOpenConnectionError(
-        "login() has to give this session a new key, since a key that outlives a login could have "
-        "been planted (session fixation), and the cookie cannot change any more: the connection is "
-        "open, or the server sends no cookies with a handshake, as Daphne. "
+        "login() has to give this session a new key, because an attacker may have planted the old "
+        "key (session fixation), and the cookie cannot change any more: the connection is "
+        "open, or the server sends no cookies with a handshake, such as Daphne. "
         "Send create_login_token(user) to the client, have it POST the token to a view that calls "
         "login_with_token(request, token), and let it connect again."
     )
 
 
 if TYPE_CHECKING:
-    # As it stands for one, which programs ask for the attributes that all users have.
+    # For type checkers it has the attributes that all users have.
     class _LazyUser(AbstractBaseUser, LazyObject[Any]): ...
 
 else:
@@ -263,37 +268,37 @@ else:
 
 
 class UserLazyObject(_LazyUser):
-    """Stand for the user in a scope until `AuthMiddleware` has looked the user up."""
+    """Take the place of the user in a scope until `AuthMiddleware` has looked the user up."""
 
     def _setup(self) -> None:
         raise ValueError("Accessing scope user before it is ready.")
 
     def __repr__(self) -> str:
-        """Tell what it stands for; unlike all else, this is no access, for tracebacks show it."""
+        """Describe the user; unlike any other access, this raises no error, for tracebacks."""
         user = "not ready" if is_unresolved(self) else repr(self._wrapped)
         return f"<UserLazyObject: {user}>"
 
 
 def _has_user(scope: Scope) -> bool:
-    """Tell whether there is somebody at the other end of a connection, or a session is at hand."""
+    """Return whether a connection has a client, or its scope has a session."""
     return "session" in scope or scope.get("type", "http") in {"http", "websocket"}
 
 
 class AuthMiddleware(BaseMiddleware):
     """Put the user of the session into the scope, before the application inside runs.
 
-    A user that is in the scope already stays, and costs no query: one that a test or another
-    middleware has put there, or this middleware further out.
+    A user who is in the scope already is kept without a query. A test, another middleware or an
+    outer AuthMiddleware may have put the user there.
 
     Scope:
         `session` is read; `user` is added, a `UserLazyObject` around the user.
     """
 
     def populate_scope(self, scope: AnyScope) -> None:
-        """Add what stands for the user, without looking it up.
+        """Add a placeholder for the user, without looking the user up.
 
         Raises:
-            ValueError: There is no session in the scope.
+            ValueError: The scope has no session.
         """
         if "session" not in scope:
             raise ValueError(
@@ -311,7 +316,7 @@ class AuthMiddleware(BaseMiddleware):
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
 
-        Scopes without a session that are neither `http` nor `websocket` pass as they are.
+        Scopes without a session that are neither `http` nor `websocket` are passed on unchanged.
 
         Args:
             scope: The connection's scope; the caller's dict is not changed.
@@ -319,7 +324,7 @@ class AuthMiddleware(BaseMiddleware):
             send: ASGI send.
 
         Raises:
-            ValueError: There is no session in the scope.
+            ValueError: The scope has no session.
         """
         scope = dict(scope)
         if _has_user(scope):
@@ -329,19 +334,23 @@ class AuthMiddleware(BaseMiddleware):
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         scope = dict(scope)
-        return self._channels_bind(scope) if _has_user(scope) else self._channels_step(scope)
+        if not _has_user(scope):
+            return first_step(self.inner, scope)
+        self.populate_scope(scope)
+        # The application inside is created now, before the lookup, as in Channels 2.
+        return partial(self.coroutine_call, first_step(self.inner, scope), scope)
 
 
-def AuthMiddlewareStack(  # noqa: N802 - a class's name, as programs know it
+def AuthMiddlewareStack(  # noqa: N802 - programs know this name
     inner: Any, *, ends_with_login: bool = False, revalidate_every: float | None = None
 ) -> CookieMiddleware:
-    """Wrap an application so that it finds cookies, session and user in its scope.
+    """Wrap an application in middleware that puts cookies, session and user into its scope.
 
     Args:
         inner: An ASGI 3 application, a router, a consumer class, or a two-step application.
-        ends_with_login: Whether a WebSocket ends when its user is logged out, changes the password
-            or is deactivated: see `EndsWithLoginMiddleware`.
-        revalidate_every: Seconds between looks at whether the login still holds; it takes
+        ends_with_login: Whether a WebSocket is closed when its user is logged out, changes the
+            password or is deactivated: see `EndsWithLoginMiddleware`.
+        revalidate_every: Seconds between two checks that the login is still valid. It requires
             `ends_with_login`.
 
     Raises:
@@ -350,5 +359,7 @@ def AuthMiddlewareStack(  # noqa: N802 - a class's name, as programs know it
     if ends_with_login:
         inner = EndsWithLoginMiddleware(inner, revalidate_every=revalidate_every)
     elif revalidate_every is not None:
-        raise ValueError("revalidate_every needs ends_with_login=True: it closes what it finds.")
+        raise ValueError(
+            "revalidate_every needs ends_with_login=True, which closes the connections."
+        )
     return SessionMiddlewareStack(AuthMiddleware(inner))

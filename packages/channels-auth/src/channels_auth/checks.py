@@ -1,4 +1,4 @@
-"""System checks: is the middleware in order, and does an origin validator guard the cookies?"""
+"""System checks of the order of the middleware, and of origin validators around cookies."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -7,11 +7,10 @@ from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core import checks
 
-from channels_auth._applications import is_certain, is_ours
-from channels_auth._guard import Guard
 from channels_auth.auth import AuthMiddleware
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware
+from channels_auth.guards import Guard
 from channels_auth.sessions import SessionMiddleware
 from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.applications import name_that_thing
@@ -26,11 +25,14 @@ _IN_DATABASE: Final = frozenset(
     {"django.contrib.sessions.backends.db", "django.contrib.sessions.backends.cached_db"}
 )
 
-#: What sets the user.
+#: The middleware that sets the user.
 _FINDERS: Final = (AuthMiddleware, TokenAuthMiddleware)
 
 #: How many applications a message names.
 _SHOWN: Final = 5
+
+#: Packages whose wrappers are known to add nothing to the scope but what they are named for.
+_OUR_PACKAGES: Final = frozenset({"channels_auth", "channels_core"})
 
 
 def register_checks() -> None:
@@ -42,7 +44,7 @@ def register_checks() -> None:
 def _places() -> list[Place]:
     try:
         application = get_default_application()
-    except (Exception, SystemExit):  # noqa: BLE001 - what a program's module raises; core's check tells
+    except (Exception, SystemExit):  # noqa: BLE001 - any error of a program's module; core's check reports it
         return []
     return list(walk(application))
 
@@ -52,14 +54,15 @@ def check_middleware(
 ) -> list[checks.CheckMessage]:
     """Check the order of session and authentication middleware in `ASGI_APPLICATION`.
 
-    Where something else stands around them, it may do their work, and nothing is reported.
+    A middleware of the program or of another package around them may do their work. Nothing is
+    reported then.
 
     Returns:
-        `channels_auth.E001`, an `AuthMiddleware` outside of sessions; `E002`, a
-        `SessionMiddleware` outside of cookies; `E003`, an `EndsWithLoginMiddleware` outside of
-        what finds the user; `E004`, sessions in a table that is not installed; `E005`, an
-        `AuthMiddleware` that comes after a `TokenAuthMiddleware`; `E006`, a guard outside of
-        what finds the user.
+        `channels_auth.E001`, an `AuthMiddleware` outside of `SessionMiddleware`; `E002`, a
+        `SessionMiddleware` outside of `CookieMiddleware`; `E003`, an `EndsWithLoginMiddleware`
+        outside of the middleware that sets the user; `E004`, sessions in a table that is not
+        installed; `E005`, an `AuthMiddleware` inside a `TokenAuthMiddleware`; `E006`, a guard
+        outside of the middleware that sets the user.
     """
     messages: dict[str, checks.CheckMessage] = {}
     for place in _places():
@@ -73,8 +76,8 @@ def _check_auth(place: Place) -> Iterator[checks.CheckMessage]:
     if _lacks(place, AuthMiddleware, SessionMiddleware):
         yield checks.Error(
             "AuthMiddleware has no SessionMiddleware around it, so it finds no session.",
-            hint="Wrap the application in AuthMiddlewareStack, which brings all three in order: "
-            "cookies, session, user. "
+            hint="Wrap the application in AuthMiddlewareStack, which adds cookies, session and "
+            "user in this order. "
             + see("Sockets that end with the login", "The order of the middleware"),
             id="channels_auth.E001",
         )
@@ -93,7 +96,7 @@ def _check_sessions(place: Place) -> Iterator[checks.CheckMessage]:
 def _check_end(place: Place) -> Iterator[checks.CheckMessage]:
     if _lacks(place, EndsWithLoginMiddleware, *_FINDERS):
         yield checks.Error(
-            "EndsWithLoginMiddleware has nothing around it that finds the user.",
+            "EndsWithLoginMiddleware has no middleware around it that sets the user.",
             hint="Put it inside: AuthMiddlewareStack(EndsWithLoginMiddleware(...)), or "
             "AuthMiddlewareStack(..., ends_with_login=True). "
             + see("Sockets that end with the login", "The order of the middleware"),
@@ -117,15 +120,16 @@ def _check_table(place: Place) -> Iterator[checks.CheckMessage]:
 
 
 def _check_order(place: Place) -> Iterator[checks.CheckMessage]:
-    if not isinstance(place.application, AuthMiddleware) or not is_certain(place):
+    if not isinstance(place.application, AuthMiddleware) or not _is_certain(place):
         return
-    # The outermost of the two decides; with `required`, the other one has nothing left to do.
+    # The outermost one decides. A TokenAuthMiddleware with `required` never leaves a connection
+    # anonymous, so AuthMiddleware inside it is harmless.
     finders = (each for each in place.around if isinstance(each, _FINDERS))
     first = next(finders, None)
     if isinstance(first, TokenAuthMiddleware) and not first.required:
         yield checks.Error(
-            "AuthMiddleware has a TokenAuthMiddleware around it, which has set an anonymous user "
-            "for connections without a token; so nobody is logged in by a cookie.",
+            "AuthMiddleware has a TokenAuthMiddleware around it, which sets an anonymous user for "
+            "connections without a token. So a cookie logs nobody in.",
             hint="Put them the other way round: AuthMiddlewareStack(TokenAuthMiddleware(...)). "
             + see("Sockets that end with the login", "The order of the middleware"),
             id="channels_auth.E005",
@@ -135,7 +139,7 @@ def _check_order(place: Place) -> Iterator[checks.CheckMessage]:
 def _check_guard(place: Place) -> Iterator[checks.CheckMessage]:
     if _lacks(place, Guard, *_FINDERS):
         yield checks.Error(
-            "login_required or permission_required has nothing around it that finds the user.",
+            "login_required or permission_required has no middleware around it that sets the user.",
             hint="Put it inside: AuthMiddlewareStack(URLRouter([path(..., login_required(...))])). "
             + see("Who may connect", "Guards"),
             id="channels_auth.E006",
@@ -153,15 +157,26 @@ _CHECKS: Final = (
 
 
 def _lacks(place: Place, kind: type, *needed: type) -> bool:
-    # A program's subclass may need something else.
-    needs = isinstance(place.application, kind) and is_ours(place.application)
-    return needs and is_certain(place) and not place.is_inside(*needed)
+    """Return whether an application is of a kind and is not inside what that kind needs."""
+    # A program's subclass may have other needs.
+    needs = isinstance(place.application, kind) and _is_ours(place.application)
+    return needs and _is_certain(place) and not place.is_inside(*needed)
+
+
+def _is_ours(application: object) -> bool:
+    """Return whether an application's class is one of Channels, and not a program's subclass."""
+    return type(application).__module__.partition(".")[0] in _OUR_PACKAGES
+
+
+def _is_certain(place: Place) -> bool:
+    """Return whether every wrapper is ours, so that no other one can have added to the scope."""
+    return all(_is_ours(each) for each in place.around)
 
 
 def check_origins(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Check that WebSockets with a session are open to pages of allowed origins only.
+    """Check that only pages of allowed origins can open WebSockets with a session.
 
     Returns:
         `channels_auth.W001`, for applications without an `OriginValidator` around them.
@@ -174,8 +189,8 @@ def check_origins(
         names += f" and {len(unguarded) - _SHOWN} more"
     return [
         checks.Warning(
-            "WebSockets that are authenticated by cookies have no origin validator, so that pages "
-            f"of any site can open them in their visitors' names: {names}.",
+            "WebSockets that are authenticated by cookies have no origin validator. Pages of any "
+            f"site can open them with the cookies of their visitors: {names}.",
             hint="Wrap the WebSocket application in AllowedHostsOriginValidator. "
             + see("Security", "Origins"),
             id="channels_auth.W001",

@@ -1,4 +1,4 @@
-"""Cookies: those that a client sends, in the scope; new ones, on any message that has headers."""
+"""Read the cookies that a client sends; set and delete cookies on messages with headers."""
 
 from collections.abc import MutableMapping
 from datetime import datetime, timedelta
@@ -17,18 +17,18 @@ _FORBIDDEN: Final = frozenset("\r\n\0;")
 
 _SAMESITE: Final = frozenset({"strict", "lax", "none"})
 
-#: A scope of another kind has no client that could send cookies.
+#: The types of scopes without a client that could send cookies.
 WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
 
 
 def _read_cookies(headers: Any) -> dict[str, str]:
-    """Return what a client's `cookie` headers hold.
+    """Return the cookies in a client's headers.
 
-    HTTP/2 and HTTP/3 may carry several, which belong together (RFC 9113, section 8.2.3).
+    HTTP/2 and HTTP/3 may split them over several `cookie` headers (RFC 9113, section 8.2.3).
     """
     lines = [value for name, value in headers if name.lower() == b"cookie"]
-    # Bytes that no browser sends must not cost the cookies beside them: the encoding of HTTP
-    # headers takes any.
+    # Latin-1, the encoding of HTTP headers, decodes any byte: one cookie with bytes that no
+    # browser sends must not lose the cookies beside it.
     return parse_cookie(b"; ".join(lines).decode("latin-1")) if lines else {}
 
 
@@ -44,11 +44,11 @@ def _with_cookies(scope: Scope) -> Scope:
 
 
 class _InvalidSameSite(AssertionError, ValueError):
-    """Not one of the three words. Django raises a ValueError, earlier Channels asserted it."""
+    """An invalid `samesite`: Django raises a ValueError, earlier Channels an AssertionError."""
 
 
 class _InvalidCookie(CookieError, ValueError):
-    """A name, or on newer Pythons a value, that no cookie can have."""
+    """An invalid name of a cookie, or on newer Pythons an invalid value."""
 
 
 def _check(name: str, value: object) -> None:
@@ -62,7 +62,7 @@ def _check(name: str, value: object) -> None:
 class CookieMiddleware(BaseMiddleware):
     """Put the client's cookies into `scope["cookies"]`, a dict of str.
 
-    `set_cookie` and `delete_cookie` add to a message that has headers: `http.response.start`,
+    `set_cookie` and `delete_cookie` change a message that has headers: `http.response.start`,
     `websocket.accept`, `websocket.http.response.start`.
     """
 
@@ -71,7 +71,7 @@ class CookieMiddleware(BaseMiddleware):
 
         Scope:
             `headers` is read; `cookies` is added. A `lifespan` or `channel` scope has no client
-            and passes as it is.
+            and is passed on unchanged.
 
         Raises:
             ValueError: The scope has no headers.
@@ -104,46 +104,47 @@ class CookieMiddleware(BaseMiddleware):
         Args:
             message: A message of one of the types above, whose `headers` becomes a new list.
             key: The cookie's name.
-            value: Its value.
-            max_age: Seconds that it is kept, or a timedelta; None until the browser is closed.
-            expires: When it ends: a datetime, UTC where it is naive, or a formatted str.
-            path: The path that it is sent back to; None for that of the request.
-            domain: The domain that it is sent back to; None for the present host alone.
-            secure: Whether it is sent back over HTTPS only.
-            httponly: Whether scripts in the page are kept from reading it.
-            samesite: "Lax", "Strict" or "None", in any case; None leaves the attribute out, and
-                the choice to the browser.
-            partitioned: Whether it is kept apart for each top-level site (CHIPS).
+            value: The cookie's value.
+            max_age: Seconds that the browser keeps it, or a timedelta; None until it is closed.
+            expires: When the cookie ends: a formatted str, or a datetime, in UTC if it is naive.
+            path: The path that the cookie is sent back to; None for the path of the request.
+            domain: The domain that the cookie is sent back to; None for the present host only.
+            secure: Whether the cookie is sent back over HTTPS only.
+            httponly: Whether scripts in the page cannot read the cookie.
+            samesite: "Lax", "Strict" or "None", in upper or lower case. None omits the attribute,
+                and the browser decides.
+            partitioned: Whether the browser keeps one such cookie for each top-level site (CHIPS).
 
         Raises:
-            AssertionError: `samesite` is another word; a ValueError as well.
-            ValueError: The path, the domain or a text for `expires` contains CR, LF, NUL or a
-                semicolon; or the name is none that a cookie can have, which is a `CookieError` as
+            AssertionError: `samesite` is another word; the error is a ValueError as well.
+            ValueError: The path, the domain or a str for `expires` contains CR, LF, NUL or a
+                semicolon. Or the name is not valid for a cookie; this error is a `CookieError` as
                 well.
-            NotImplementedError: This Python cannot write `Partitioned`; 3.14 can.
+            NotImplementedError: This version of Python cannot write `Partitioned`; 3.14 can.
 
         Source: `django.http.HttpResponse.set_cookie`.
         """
-        # A value is quoted, and so is what could end it; a name with such characters is refused.
+        # The value is not checked here, since it is quoted when it is written; an invalid name
+        # raises a CookieError below.
         for name, part in {"path": path, "domain": domain, "expires": expires}.items():
             _check(name, part)
         if samesite is not None and samesite.lower() not in _SAMESITE:
             raise _InvalidSameSite("samesite must be either 'strict', 'lax' or 'none'")
         if isinstance(expires, datetime):
-            max_age = None  # it follows from the time, which Django does not take beside another
-        # Django's own response writes it, so that both are written alike.
+            max_age = None  # Django derives it from the time, and refuses both together
+        # Written by Django's own response, so that both write the same cookie.
         response = HttpResponse()
         try:
             response.set_cookie(
                 key,
                 value,
-                max_age=max_age,  # type: ignore[arg-type] # a float as well, as Django documents
+                max_age=max_age,  # type: ignore[arg-type] # Django documents a float as well
                 expires=expires,
-                path=path,  # type: ignore[arg-type] # None as well: it leaves the attribute out
+                path=path,  # type: ignore[arg-type] # None is valid: it omits the attribute
                 domain=domain,
                 secure=secure,
                 httponly=httponly,
-                samesite=samesite,  # type: ignore[arg-type] # any case, which Django takes too
+                samesite=samesite,  # type: ignore[arg-type] # Django accepts upper and lower case
             )
         except CookieError as error:
             invalid = _InvalidCookie(*error.args)
@@ -162,15 +163,16 @@ class CookieMiddleware(BaseMiddleware):
         samesite: str | None = "lax",
         secure: bool | None = None,
     ) -> None:
-        """Have the browser delete a cookie.
+        """Make the browser delete a cookie.
 
         Args:
             message: As in `set_cookie`.
             key: The cookie's name.
-            path: The path that it was set with.
-            domain: The domain that it was set with.
-            samesite: What it was set with.
-            secure: Whether the deletion carries `Secure`; None where browsers insist on it.
+            path: The path that the cookie was set with.
+            domain: The domain that the cookie was set with.
+            samesite: The value that the cookie was set with.
+            secure: Whether the deletion has the attribute `Secure`; None adds it where browsers
+                require it.
 
         Raises:
             ValueError: As in `set_cookie`.
@@ -202,9 +204,9 @@ def add_cookie(
         morsel: The cookie.
         partitioned: As in `CookieMiddleware.set_cookie`.
     """
-    # The name as programs and their tests know it: servers write it as their protocol has it.
+    # Tests of programs look for this spelling; servers write the one of their protocol.
     header = (b"Set-Cookie", _written(morsel, partitioned))
-    # A new list: the message's own may be a constant of the program.
+    # A new list: the message's own list may be a constant of the program.
     message["headers"] = [*(message.get("headers") or ()), header]
 
 

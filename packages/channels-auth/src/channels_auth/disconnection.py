@@ -1,4 +1,9 @@
-"""End WebSockets with the login: on logout, a new password, deactivation, or when told to."""
+"""Close WebSockets when their login ends: on a logout, a new password, a deactivation, a request.
+
+`EndsWithLoginMiddleware` gives each WebSocket a `LoginWatch`, which listens on the channel layer
+and closes the connection. The messages come from `disconnect_user`, and from the receivers of
+Django's signals in `_disconnection/receivers.py`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Generator
@@ -7,15 +12,12 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 from django.apps import apps
 
-from channels_auth._addresses import (
-    UNAUTHORIZED,
-    disconnect_message,
-    key_group,
-    require_layer,
-    user_group,
-)
-from channels_auth._gate import Gate
-from channels_auth._watch import Watch
+from channels_auth._closable_websocket import ClosableWebsocket
+from channels_auth._close_codes import UNAUTHORIZED
+from channels_auth._disconnection.layer import require_layer_with_groups
+from channels_auth._disconnection.login_watch import LoginWatch
+from channels_auth._disconnection.messages import disconnect_message, group_of_key, user_group
+from channels_auth._scope import LOGIN_WATCH
 from channels_core.close_codes import require_portable_close_code
 from channels_core.forks import call_in_children
 from channels_core.middleware import BaseMiddleware, after_each_handler
@@ -23,12 +25,9 @@ from channels_core.typing import AnyMessage, AnyScope, Receive, Send
 
 __all__ = ["EndsWithLoginMiddleware", "disconnect_user"]
 
-# Where `login` and `logout` find the watch.
-_WATCH: Final = "channels_auth.disconnection"
-
-# The event loop holds its tasks weakly.
-_endings: Final[set[asyncio.Task[None]]] = set()
-call_in_children(_endings.clear)
+# References to running tasks: the event loop holds only weak ones.
+_ending_tasks: Final[set[asyncio.Task[None]]] = set()
+call_in_children(_ending_tasks.clear)
 
 
 def disconnect_user(
@@ -36,34 +35,34 @@ def disconnect_user(
 ) -> Awaitable[None]:
     """Close the WebSockets of a user that are inside `EndsWithLoginMiddleware`, in any process.
 
-    Await it in asynchronous code. In synchronous code the message is out when it returns, and the
-    result needs no await.
+    Await it in asynchronous code. In synchronous code the message is sent before the function
+    returns, and the result need not be awaited.
 
     Args:
         user: A user, or a primary key of the user model.
         code: Close code: 1000, or 3000 to 4999. A handshake that is not answered yet is refused
             with status 401.
-        session_key: Key of a session, to close the WebSockets of that one only.
+        session_key: Key of a session, to close only the WebSockets of that session.
 
     Raises:
         InvalidChannelLayerError: There is no channel layer `default`, or it has no groups.
         ValueError: The user is anonymous or not saved, or the code cannot be sent.
     """
     require_portable_close_code(code)
-    group = user_group(user) if hasattr(user, "is_authenticated") else key_group(user)
+    group = user_group(user) if hasattr(user, "is_authenticated") else group_of_key(user)
     message = disconnect_message(group, code, session_key)
-    group_send = require_layer("disconnect_user()").group_send
+    group_send = require_layer_with_groups("disconnect_user()").group_send
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        # Not every layer has a `group_send_sync`.
+        # Not `group_send_sync`: not every layer has it.
         async_to_sync(group_send)(group, message)
         return _Done()
     return group_send(group, message)
 
 
 class _Done:
-    """What was done already, for those who await it all the same."""
+    """The result of a call that is finished already; awaiting it is allowed."""
 
     def __await__(self) -> Generator[None, None, None]:
         return
@@ -71,12 +70,13 @@ class _Done:
 
 
 class EndsWithLoginMiddleware(BaseMiddleware):
-    """Close a WebSocket when the login that it came with ends.
+    """Close a WebSocket when the login that it was opened with ends.
 
-    It closes, with code 4401, when its session is logged out, when the user's password changes,
-    when the user is deactivated or deleted, and on `disconnect_user`; a handshake that is not
-    answered yet is refused with status 401. All this comes over the channel layer `default`, on
-    which each WebSocket with a user has a channel. Other connections pass as they are.
+    It is closed with code 4401 when its session is logged out, when the user's password changes,
+    when the user is deactivated or deleted, and by `disconnect_user`. A handshake that is not
+    answered yet is refused with status 401. The messages come over the channel layer `default`,
+    on which each WebSocket with a user has a channel. Other types of connections are passed on
+    unchanged.
 
     Put it inside `AuthMiddleware` or `TokenAuthMiddleware`.
     """
@@ -86,12 +86,12 @@ class EndsWithLoginMiddleware(BaseMiddleware):
 
         Args:
             inner: An ASGI 3 application, a router, a consumer class, or a two-step application.
-            revalidate_every: Seconds between looks, in the database, at whether the login still
-                holds: for what nothing tells of, such as a session that expires. None for no such
-                looks, but for one when the connection begins.
+            revalidate_every: Seconds between two checks in the database that the login is still
+                valid. They detect what no signal reports, such as a session that expires. None
+                for a single check, when the connection begins.
 
         Raises:
-            ValueError: `revalidate_every` is no positive number.
+            ValueError: `revalidate_every` is not a positive number.
         """
         super().__init__(inner)
         if revalidate_every is not None and not revalidate_every > 0:
@@ -99,16 +99,18 @@ class EndsWithLoginMiddleware(BaseMiddleware):
                 f"revalidate_every is a positive number of seconds, or None, not {revalidate_every}"
             )
         self.revalidate_every = revalidate_every
-        self._connected = False
+        # Whether the receivers of Django's signals are connected.
+        self._receivers_are_connected = False
         self._connect_receivers()
 
     def _connect_receivers(self) -> None:
-        # Not before, as when a program imports its routes first: there are no models yet.
-        if apps.models_ready and not self._connected:
-            from channels_auth._signals import connect_receivers
+        # If a program imports its routes early, the models are not loaded yet; the first
+        # connection connects the receivers then.
+        if apps.models_ready and not self._receivers_are_connected:
+            from channels_auth._disconnection.receivers import connect_receivers
 
             connect_receivers()
-            self._connected = True
+            self._receivers_are_connected = True
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
@@ -128,38 +130,42 @@ class EndsWithLoginMiddleware(BaseMiddleware):
                 "AuthMiddlewareStack or TokenAuthMiddleware, as in "
                 "AuthMiddlewareStack(EndsWithLoginMiddleware(URLRouter([...])))"
             )
-        if _WATCH in scope:
-            # The outer one closes. What stands between the two may have found another user.
-            scope[_WATCH].look_every(self.revalidate_every)
-            await scope[_WATCH].user_changed(scope)
+        if LOGIN_WATCH in scope:
+            # An outer EndsWithLoginMiddleware watches the connection. A middleware between the two
+            # may have set another user.
+            scope[LOGIN_WATCH].revalidate_at_least_every(self.revalidate_every)
+            await scope[LOGIN_WATCH].user_changed(scope)
             return await super().__call__(scope, receive, send)
         self._connect_receivers()
-        layer = require_layer(type(self).__name__)
-        gate = Gate(scope, send)
-        watch = Watch(layer, gate, revalidate_every=self.revalidate_every)
-        scope = {**scope, _WATCH: watch}
+        layer = require_layer_with_groups(type(self).__name__)
+        websocket = ClosableWebsocket(scope, send)
+        watch = LoginWatch(layer, websocket, revalidate_every=self.revalidate_every)
+        scope = {**scope, LOGIN_WATCH: watch}
         after_each_handler(scope, watch.after_handler)
         try:
             await watch.user_changed(scope)
-            return await self.inner(scope, _receive_through(gate, receive), watch.send)
+            return await self.inner(scope, _receive_through(websocket, receive), watch.send)
         finally:
-            # A task of its own: no cancellation of this one cuts it short.
+            # A separate task, so that a cancellation of this one does not stop the clean-up.
             ending = asyncio.create_task(watch.stop())
-            _endings.add(ending)
-            ending.add_done_callback(_endings.discard)
+            _ending_tasks.add(ending)
+            ending.add_done_callback(_ending_tasks.discard)
             await asyncio.shield(ending)
 
 
-def _receive_through(gate: Gate, receive: Receive) -> Receive:
-    """Return a receive for a connection that may be closed from outside."""
+def _receive_through(websocket: ClosableWebsocket, receive: Receive) -> Receive:
+    """Return a receive for a connection that may be closed from outside.
 
-    async def gated_receive() -> AnyMessage:
+    It skips the frames that arrive after such a close, and records the end of the connection.
+    """
+
+    async def receive_unless_closed() -> AnyMessage:
         message = await receive()
-        while gate.closed_from_outside and message["type"] == "websocket.receive":
-            # The client need not react to our close: nothing that it sends afterwards counts.
+        while websocket.closed_from_outside and message["type"] == "websocket.receive":
+            # The client may not react to our close and go on sending.
             message = await receive()
         if message["type"] == "websocket.disconnect":
-            gate.note("websocket.close")
+            websocket.record("websocket.close")
         return message
 
-    return gated_receive
+    return receive_unless_closed

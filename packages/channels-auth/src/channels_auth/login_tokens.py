@@ -1,7 +1,12 @@
-"""Turn a login on a WebSocket into one over HTTP, by a token that works once.
+"""Turn a login on a WebSocket into a login over HTTP, by a token that works once.
 
-The cookie of an open WebSocket cannot change. So the socket, when it knows the user, makes a token,
-the page posts it, and a view logs the user in.
+The cookie of an open WebSocket cannot change. So the socket that has identified the user creates a
+token, the page sends it in a POST request, and a view logs the user in.
+
+A token is signed and contains the user's primary key, the backend, and a digest of the password
+and of the time of the last login. So it is void after a change of the password, and after a login.
+Two requests with the same token at the same moment are decided by the database, which updates
+`last_login` once, or by the cache for a user model without that field.
 """
 
 import hashlib
@@ -19,7 +24,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from channels_auth._backends import is_natively_async
+from channels_auth._async_backends import is_natively_async
 from channels_core.exceptions import ChannelsError
 
 if TYPE_CHECKING:
@@ -33,40 +38,40 @@ _CACHE_PREFIX: Final = "channels_auth.login_token."
 
 
 class InvalidLoginToken(ChannelsError, ValueError):
-    """A login token is forged, expired or used, or its user may not log in any more."""
+    """A login token is forged, expired or used, or its user may no longer log in."""
 
 
 class _Ticket(NamedTuple):
-    """What a token says."""
+    """The content of a token."""
 
     pk: str
     backend: str
-    #: Of the user when the token was made: see `_state`.
+    #: The user's `_state` when the token was created.
     state: str
-    #: Tells tokens apart that say the same otherwise.
+    #: Makes tokens of the same user and state differ.
     nonce: str
 
 
 def create_login_token(user: "AbstractBaseUser", backend: str | None = None) -> str:
-    """Make a token that logs a user in, once, soon.
+    """Create a token that logs a user in once, within a short time.
 
-    It enters no thread and makes no query, so it may be called from synchronous and asynchronous
-    code alike. It stops working when it is used, when it expires, and when the user logs in
-    elsewhere, changes the password or is deactivated.
+    The function enters no thread and makes no query, so synchronous and asynchronous code may call
+    it. The token is void when it is used, when it expires, and when the user logs in elsewhere,
+    changes the password or is deactivated.
 
-    Whoever has the token can log in: send it to the client who proved to be the user, nowhere else.
+    Whoever has the token can log in. Send it only to the client that has proved to be the user.
 
     Args:
-        user: Who is to be logged in, as loaded just now: one who was loaded before the last login
-            gets a token that is void from the start.
-        backend: The authentication backend's path; needed where the settings have several and the
+        user: The user to log in. Load it just before: the token of a user that was loaded before
+            the last login is void from the start.
+        backend: The authentication backend's path; required if the settings have several and the
             user does not come from `authenticate`.
 
     Returns:
         Letters, digits, hyphens, underscores and colons.
 
     Raises:
-        ValueError: There is no such user in the database, or the backend is not clear.
+        ValueError: The user is not in the database, or the backend is ambiguous.
     """
     if getattr(user, "pk", None) is None:
         raise ValueError(f"A login token needs a user who is in the database, not {user!r}.")
@@ -85,20 +90,20 @@ def login_with_token(
 ) -> "AbstractBaseUser":
     """Log the user of a token in, in a view.
 
-    Let the view take POST requests with Django's CSRF protection only. Otherwise another site could
-    log its visitor in as somebody else, whose account then collects what the visitor enters.
+    Allow only POST requests with Django's CSRF protection. Otherwise another site could log its
+    visitor in to an attacker's account, which then collects what the visitor enters.
 
     Args:
         request: The view's request, with a session.
-        token: What `create_login_token` returned.
+        token: The token from `create_login_token`.
         max_age: Seconds after which a token has expired.
 
     Returns:
         The user, who is logged in now.
 
     Raises:
-        InvalidLoginToken: The token does not hold, or does no longer. The message says why, and
-            does not hold the token.
+        InvalidLoginToken: The token is not valid, or no longer valid. The message says why, and
+            does not contain the token.
     """
     from django.contrib.auth import load_backend
 
@@ -125,8 +130,8 @@ async def alogin_with_token(
 
 @sensitive_variables("token")
 def _read(token: object, max_age: int | timedelta) -> _Ticket:
-    """Return what a token says, if it is ours and young enough."""
-    problem = "This is no login token, or it has been changed."
+    """Return the content of a token, if it is signed by this site and has not expired."""
+    problem = "This is not a login token, or it has been changed."
     try:
         if isinstance(token, str):
             ticket = _Ticket(*signing.loads(token, salt=_SALT, max_age=max_age))
@@ -137,7 +142,7 @@ def _read(token: object, max_age: int | timedelta) -> _Ticket:
         problem = "The login token has expired. Make another one."
     except (signing.BadSignature, UnicodeError):
         pass
-    # Not from within: the errors of signing show parts of the token.
+    # Raised here and not in an `except` clause: the errors of signing show parts of the token.
     raise InvalidLoginToken(problem)
 
 
@@ -147,7 +152,7 @@ def _enter(
     ticket: _Ticket,
     max_age: int | timedelta,
 ) -> "AbstractBaseUser":
-    """Log a user in if the ticket is still good, and make it worthless."""
+    """Log a user in if the ticket is still valid, and make it void."""
     from django.contrib.auth import login
 
     if user is None:
@@ -159,25 +164,25 @@ def _enter(
             "The login token was used, or the user has logged in or changed the password since it "
             "was made. Make another one."
         )
-    login(request, user, ticket.backend)  # type: ignore[arg-type] # it takes those of any model
+    login(request, user, ticket.backend)  # type: ignore[arg-type] # it accepts users of any model
     return user
 
 
 def _claim(user: Any, ticket: _Ticket, max_age: int | timedelta) -> bool:
-    """Tell whether this is the first use of a ticket, for all processes: at most one is told so."""
+    """Return whether this is the first use of a ticket: True at most once, in all processes."""
     if not _has_last_login(user):
         seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
         return cache.add(f"{_CACHE_PREFIX}{ticket.nonce}", True, timeout=ceil(seconds) + 1)
     now = timezone.now()
     before = user.last_login
-    # The database lets one such change through: the other finds another `last_login`.
+    # The database makes one such update only: a second one finds another `last_login`.
     same = user._meta.model._base_manager.filter(pk=user.pk, last_login=before)
     user.last_login = now if before is None else max(now, before + timedelta.resolution)
     return bool(same.update(last_login=user.last_login))
 
 
 def _state(user: Any, session_auth_hash: str) -> str:
-    """Return a digest of what changes with the user's password and with each login."""
+    """Return a digest that changes with the user's password and with each login."""
     last_login = user.last_login if _has_last_login(user) else None
     if last_login is not None and timezone.is_aware(last_login):
         last_login = last_login.astimezone(UTC)
@@ -190,7 +195,7 @@ def _hashes(user: Any) -> list[str]:
 
 
 def _has_last_login(user: Any) -> bool:
-    # As Django finds out whether to keep the time of the last login.
+    # The condition by which Django decides whether to store the time of the last login.
     return isinstance(getattr(user._meta.model, "last_login", None), DeferredAttribute)
 
 
@@ -201,7 +206,7 @@ def _user_id(ticket: _Ticket) -> Any:
 
 
 def _backend_path(user: Any, backend: str | None) -> str:
-    """Return the path of the backend, as `login` finds it."""
+    """Return the path of the backend, chosen as Django's `login` does."""
     path = backend or getattr(user, "backend", None)
     if path is None and len(settings.AUTHENTICATION_BACKENDS) == 1:
         path = settings.AUTHENTICATION_BACKENDS[0]

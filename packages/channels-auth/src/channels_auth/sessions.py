@@ -1,4 +1,17 @@
-"""Sessions: Django's, in the scope of a connection, saved without a word from the program."""
+"""Django's sessions in the scope of a connection, saved without a call by the program.
+
+The way of a session: `SessionMiddleware` makes an `InstanceSessionWrapper` for each connection,
+which puts the session into the scope and takes the place of `send`. When a message with headers
+passes, a changed session is saved and its cookie added, as Django does it for a response. After
+that the cookie cannot change. A change that comes later is saved after the handler that made it:
+our consumers call `_after_handler`; any other application is expected to ask for its next message
+then, or to end.
+
+If the session turns out to be deleted, an HTTP request fails as in Django, and a WebSocket is
+closed with 4401. Private parts: `_sessions/engine.py` loads, saves and merges;
+`_sessions/response_headers.py` writes the headers; `_sessions/handshake_headers.py` decides
+whether a handshake's headers reach the browser.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
@@ -10,11 +23,27 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from channels_auth._gate import Gate, GateState
-from channels_auth._headers import WITH_HEADERS, is_failure, sends_headers, vary_on_cookie
-from channels_auth._session_cookie import delete_session_cookie, set_session_cookie
-from channels_auth._store import INTERRUPTED, SessionGone, keeps_data_in_cookie, session_class
+from channels_auth._closable_websocket import ClosableWebsocket, WebsocketState
+from channels_auth._close_codes import UNAUTHORIZED
+from channels_auth._scope import SESSION_WRAPPER
+from channels_auth._session_storage import keeps_data_in_cookie
+from channels_auth._sessions.engine import (
+    INTERRUPTED,
+    SessionGone,
+    record_creation,
+    record_headers_sent,
+    session_class,
+)
+from channels_auth._sessions.handshake_headers import server_sends_headers
+from channels_auth._sessions.response_headers import (
+    WITH_HEADERS,
+    delete_session_cookie,
+    is_failure,
+    set_session_cookie,
+    vary_on_cookie,
+)
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
+from channels_core.applications import first_step
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
 from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
@@ -31,25 +60,27 @@ logger: Final = logging.getLogger("django.channels.auth")
 
 
 class InstanceSessionWrapper:
-    """The session of one connection: made from its cookie, saved when its headers go out.
+    """The session of one connection: created from its cookie, saved when its headers are sent.
 
     Later changes are saved after the handler that made them.
 
     Attributes:
         scope: A copy of the connection's scope, with the session.
         session: The session.
-        activated: Whether the session is ours to save; not within another SessionMiddleware.
+        activated: Whether this wrapper saves the session. False inside another
+            SessionMiddleware, which saves it, and after a response with status 500 or above.
+        cookies: Further cookies to set together with the session's.
     """
 
     save_message_types: Collection[str] = WITH_HEADERS
     cookie_response_message_types: Collection[str] = WITH_HEADERS
 
     def __init__(self, scope: AnyScope, send: Send | None) -> None:
-        """Take a connection.
+        """Create the session of a connection.
 
         Args:
-            scope: Its scope, with `cookies`.
-            send: ASGI send; None if that comes later, in a second step.
+            scope: The connection's scope, with `cookies`.
+            send: ASGI send; None if a second step brings it later.
 
         Raises:
             ValueError: The scope has no cookies.
@@ -62,40 +93,44 @@ class InstanceSessionWrapper:
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
         self.session_store: type[Any] = session_class()
         self.activated: bool = "session" not in scope
-        #: Others that are set with the session's.
         self.cookies: SimpleCookie = SimpleCookie()
-        #: Whether the headers of the answer are still to come.
-        self._waits = True
+        # Whether the headers of the answer are still to be sent.
+        self._headers_are_pending = True
+        # Whether the server sends the headers of this connection's answer to the browser.
         self._headers_reach_browser = True
-        self._gate: Gate | None = None
-        self._handlers_end = False
-        self._complained = False
+        # The connection, if it is a WebSocket, so that it can be closed.
+        self._websocket: ClosableWebsocket | None = None
+        # Whether the application inside reports the end of its handlers, as our consumers do.
+        self._handlers_are_reported = False
+        # Whether a change that cannot be stored, or not be found again, was logged.
+        self._warned = False
         if self.activated:
             key = self.scope["cookies"].get(self.cookie_name)
-            # Nothing else is a key that an engine has made, and a database may choke on it.
-            self._key: str | None = key if key and key.isprintable() else None
-            self.session: Any = self.session_store(self._key)
+            # The session key that the browser's cookie holds. No engine makes unprintable keys,
+            # and a database may raise an error for one.
+            self._browser_key: str | None = key if key and key.isprintable() else None
+            self.session: Any = self.session_store(self._browser_key)
             self.scope["session"] = self.session
-            self.scope["channels_auth.session"] = self
+            self.scope[SESSION_WRAPPER] = self
             after_each_handler(self.scope, self._after_handler)
         else:
             self.session = self.scope["session"]
         if send is not None:
-            self._take_send(send)
+            self._set_send(send)
 
-    def _take_send(self, send: Send) -> None:
+    def _set_send(self, send: Send) -> None:
         self.real_send: Send = send
-        self._headers_reach_browser = sends_headers(self.scope, send)
+        self._headers_reach_browser = server_sends_headers(self.scope, send)
         if self.activated:
             if self.scope["type"] == "websocket":
-                self._gate = Gate(self.scope, send)
+                self._websocket = ClosableWebsocket(self.scope, send)
             if not self.can_set_cookie:
-                self.session.end_of_headers()
+                record_headers_sent(self.session)
 
     @property
     def can_set_cookie(self) -> bool:
-        """Whether a cookie can still reach the browser: its headers are to come, and are sent."""
-        return self._waits and self._headers_reach_browser
+        """Whether a cookie can still reach the browser: headers are pending and will be sent."""
+        return self._headers_are_pending and self._headers_reach_browser
 
     async def resolve_session(self) -> None:
         """Prepare the session; it is loaded when it is first used."""
@@ -109,42 +144,45 @@ class InstanceSessionWrapper:
 
         Raises:
             SessionInterrupted: The session was deleted meanwhile (HTTP); a SuspiciousOperation as
-                well. A WebSocket is closed.
+                well. A WebSocket is closed instead.
 
         Source: `django.contrib.sessions.middleware.SessionMiddleware.process_response`.
         """
         if (
             self.activated
-            and self._waits
+            and self._headers_are_pending
             and (message["type"] in WITH_HEADERS or message["type"] == "websocket.close")
         ):
-            message = await self._answer(message)
-        if self.activated and self._gate is not None:
-            await self._gate.send(message)
+            message = await self._prepare_answer(message)
+        if self.activated and self._websocket is not None:
+            await self._websocket.send(message)
         else:
             await self.real_send(message)
 
-    async def _answer(self, message: Message) -> Message:
-        """Return what answers the client; the gate is closed if there was no session any more."""
+    async def _prepare_answer(self, message: Message) -> Message:
+        """Return the message that answers the client, with the session's headers.
+
+        If the session was deleted meanwhile, the WebSocket is closed here.
+        """
         if self.can_set_cookie and message["type"] in self.cookie_response_message_types:
             try:
-                message = await self._complete(message)
+                message = await self._with_session_headers(message)
             except SessionInterrupted:
-                if self._gate is None:
+                if self._websocket is None:
                     raise
                 self.session.modified = False
                 await self._close()
-        self._waits = False
+        self._headers_are_pending = False
         if is_failure(message):
-            self.activated = False  # as in Django, nothing of a failed request is kept
+            self.activated = False  # like Django, store no changes of a failed request
         else:
-            self.session.end_of_headers()
-            if self._is_due() and message["type"] == "websocket.accept":
-                await self._save_late()
+            record_headers_sent(self.session)
+            if self._needs_save() and message["type"] == "websocket.accept":
+                await self._save_after_headers()
         return message
 
-    async def _complete(self, message: Message) -> Message:
-        """Return the message, or a copy with the headers which the session asks for."""
+    async def _with_session_headers(self, message: Message) -> Message:
+        """Return the message, or a copy with the headers that the session adds to it."""
         session = self.session
         added: dict[str, Any] = {}
         vary = session.accessed
@@ -157,28 +195,32 @@ class InstanceSessionWrapper:
             and not is_failure(message)
             and message["type"] in self.save_message_types
         ):
-            max_age = await self._expiry_and_save()
-            self._key = session.session_key
-            set_session_cookie(added, self.cookie_name, self._key or "", max_age)
+            max_age = await self._save_and_get_max_age()
+            self._browser_key = session.session_key
+            set_session_cookie(added, self.cookie_name, self._browser_key or "", max_age)
             vary = True
         for morsel in self.cookies.values():
             add_cookie(added, morsel)
             vary = True
         vary = vary and message["type"] != "websocket.accept"
         if not added and not vary:
-            return message  # as it came: programs compare it
-        # The headers may be an iterable that can be read once.
+            return message  # the same object: programs compare it
+        # The headers may be an iterable that can be read only once.
         headers = [*(message.get("headers") or ()), *added.get("headers", ())]
         return {**message, "headers": vary_on_cookie(headers) if vary else headers}
 
-    async def _expiry_and_save(self) -> int | None:
-        """Save the session, and return the seconds that its cookie is kept; None for no limit."""
+    async def _save_and_get_max_age(self) -> int | None:
+        """Save the session.
+
+        Returns:
+            Seconds that the browser keeps the cookie; None until it is closed.
+        """
 
         def in_thread() -> int | None:
             session = self.session
             at_close = session.get_expire_at_browser_close()
             max_age = None if at_close else session.get_expiry_age()
-            # Before: a task may change it again while it is saved.
+            # Cleared before the save: a task may change the session during the save.
             modified, session.modified = session.modified, False
             try:
                 self._save(settles=True)
@@ -186,74 +228,83 @@ class InstanceSessionWrapper:
                 session.modified = modified
                 raise
             if keeps_data_in_cookie(session):
-                session.modified = False  # which that engine's save has set
+                session.modified = False  # that engine's `save` has set it
             return max_age
 
         return await database_sync_to_async(in_thread)()
 
     def _save(self, *, settles: bool = False) -> None:
+        """Save the session.
+
+        Args:
+            settles: Whether the creation of a new session leaves it unmodified.
+        """
         is_new = self.session.session_key is None
         try:
             self.session.save()
             if settles and is_new:
-                self.session.note_created()
+                record_creation(self.session)
         except SessionInterrupted:
             raise
         except UpdateError as error:
             raise SessionGone(INTERRUPTED) from error
         except OSError as error:
-            # Of a full disk, say. Out of `send` it would tell that the client has left.
+            # From a full disk, for example. Raised by `send`, an OSError would mean that the
+            # client has left.
             raise RuntimeError("The session could not be saved") from error
 
     async def save_session(self) -> None:
         """Save the session now.
 
         Raises:
-            SessionInterrupted: It was deleted meanwhile.
+            SessionInterrupted: The session was deleted meanwhile.
         """
         await database_sync_to_async(self._save)()
 
     # After the headers
 
     def _after_handler(self) -> Awaitable[None] | None:
-        self._handlers_end = True
-        return self._save_late() if self._is_due() else None
+        self._handlers_are_reported = True
+        return self._save_after_headers() if self._needs_save() else None
 
-    def _is_due(self) -> bool:
-        return self.activated and not self._waits and self.session.modified
+    def _needs_save(self) -> bool:
+        return self.activated and not self._headers_are_pending and self.session.modified
 
-    async def _save_late(self) -> None:
+    async def _save_after_headers(self) -> None:
         session = self.session
         if session.is_empty():
-            session.modified = False  # flushed: it is deleted already
+            session.modified = False  # it was flushed, so it is deleted already
         elif keeps_data_in_cookie(session):
             session.modified = False
-            self._complain("cannot be stored: SESSION_ENGINE keeps sessions in the cookie")
+            self._warn_once("cannot be stored (SESSION_ENGINE keeps sessions in the cookie)")
         else:
-            if session.session_key is None or session.session_key != self._key:
-                self._complain("is stored under a key that the browser does not get")
+            if session.session_key is None or session.session_key != self._browser_key:
+                self._warn_once("is stored under a key that the browser does not receive")
             try:
                 await database_sync_to_async(self._save)(settles=True)
             except SessionInterrupted:
                 session.modified = False
-                if self._gate is None:
+                if self._websocket is None:
                     raise
                 await self._close()
             except BaseException:
-                self.activated = False  # once is enough: it is an error, and the connection ends
+                self.activated = False  # the error ends the connection; do not try again
                 raise
 
-    def _complain(self, fault: str) -> None:
-        if not self._complained:
-            self._complained = True
-            # Nothing fails by it, so it mails no administrators.
+    def _warn_once(self, fault: str) -> None:
+        if not self._warned:
+            self._warned = True
+            # A warning: the connection goes on, and an error would mail the administrators.
             logger.warning(
-                "What was put into the session of %s %.200r %s, since %s; %s",
+                "A change of the session of %s %.200r %s, because %s; %s",
                 self.scope["type"],
                 self.scope.get("path"),
                 fault,
                 *(
-                    ("the headers of the response are out", "put it there before they go")
+                    (
+                        "the headers of the response are already sent",
+                        "change the session before that",
+                    )
                     if self._headers_reach_browser
                     else (
                         "this server sends no headers with a handshake",
@@ -263,15 +314,15 @@ class InstanceSessionWrapper:
             )
 
     async def _close(self) -> None:
-        assert self._gate is not None
-        if self._gate.state is not GateState.CLOSED:
+        assert self._websocket is not None
+        if self._websocket.state is not WebsocketState.CLOSED:
             logger.warning("WebSocket %.200r is closed: %s", self.scope.get("path"), INTERRUPTED)
-        await self._gate.close(4401, "The session has ended")
+        await self._websocket.close(UNAUTHORIZED, "The session has ended")
 
     async def serve(
         self, application: Callable[[Scope, Receive, Send], Awaitable[Any]], receive: Receive
     ) -> Any:
-        """Run the application inside, and save what is left to save when it has ended.
+        """Run the application inside, and save the last changes when it has ended.
 
         Args:
             application: An ASGI 3 application.
@@ -281,34 +332,35 @@ class InstanceSessionWrapper:
             What the application returns.
         """
 
-        # No coroutine function, for the sake of the messages at which there is nothing to do.
+        # Not a coroutine function: most messages need no save, and no coroutine of ours then.
         def saving_receive() -> Awaitable[Message]:
-            # An application that is no consumer of ours asks for the next message in the end.
-            if not self._handlers_end and self._is_due():
-                return self._save_and(receive)
+            # An application that does not report its handlers asks for the next message after one.
+            if not self._handlers_are_reported and self._needs_save():
+                return self._save_and_receive(receive)
             return receive()
 
         try:
             result = await application(self.scope, markcoroutinefunction(saving_receive), self.send)
         except BaseException as error:
-            if self._gate is not None:
+            if self._websocket is not None:
                 if isinstance(error, SessionInterrupted):
                     await self._close()
                     return None
-                if self._is_due():
-                    await self._save_at_the_end()
+                if self._needs_save():
+                    await self._try_to_save()
             raise
-        if self._is_due():
-            await self._save_late()
+        if self._needs_save():
+            await self._save_after_headers()
         return result
 
-    async def _save_and(self, receive: Receive) -> AnyMessage:
-        await self._save_late()
+    async def _save_and_receive(self, receive: Receive) -> AnyMessage:
+        await self._save_after_headers()
         return await receive()
 
-    async def _save_at_the_end(self) -> None:
+    async def _try_to_save(self) -> None:
+        """Save the session; log an error, because the application's own is raised."""
         try:
-            await self._save_late()
+            await self._save_after_headers()
         except Exception:
             logger.exception("The session of %.200r was not saved", self.scope.get("path"))
 
@@ -316,8 +368,8 @@ class InstanceSessionWrapper:
 class SessionMiddleware(BaseMiddleware):
     """Put the client's session into `scope["session"]`.
 
-    It is loaded when it is first used: one query with a database engine, none without a cookie,
-    and none if nothing asks for it. Within another SessionMiddleware it does nothing.
+    The session is loaded when it is first used: one query with a database engine, no query without
+    a cookie, and no query if nothing uses it. Inside another SessionMiddleware it does nothing.
     """
 
     save_message_types: ClassVar[Collection[str]] = InstanceSessionWrapper.save_message_types
@@ -330,7 +382,7 @@ class SessionMiddleware(BaseMiddleware):
 
         Scope:
             `cookies` is read; `session` is added. A `lifespan` or `channel` scope has no client
-            and passes as it is.
+            and is passed on unchanged.
 
         Raises:
             ValueError: The scope has no cookies.
@@ -355,11 +407,11 @@ class SessionMiddlewareInstance(InstanceSessionWrapper):
     """The session of one connection, as a two-step application: `instance(receive, send)`."""
 
     def __init__(self, scope: AnyScope, middleware: SessionMiddleware) -> None:
-        """Take a connection.
+        """Create the session of a connection, and take the first step of the application inside.
 
         Args:
-            scope: Its scope, with `cookies`.
-            middleware: What has the application inside.
+            scope: The connection's scope, with `cookies`.
+            middleware: The middleware around the application.
 
         Raises:
             ValueError: The scope has no cookies.
@@ -370,27 +422,27 @@ class SessionMiddlewareInstance(InstanceSessionWrapper):
         self.cookie_response_message_types: Collection[str] = (
             middleware.cookie_response_message_types
         )
-        #: What serves the connection inside: called with ASGI's receive and send.
-        self.inner: Callable[..., Awaitable[Any]] = middleware._channels_step(self.scope)
+        #: Serves the connection inside: called with ASGI's receive and send.
+        self.inner: Callable[..., Awaitable[Any]] = first_step(middleware.inner, self.scope)
 
-    def save_session(self) -> None:  # type: ignore[override] # the synchronous colour
+    def save_session(self) -> None:  # type: ignore[override] # the synchronous twin
         """Save the session now, from synchronous code.
 
         Raises:
-            SessionInterrupted: It was deleted meanwhile.
+            SessionInterrupted: The session was deleted meanwhile.
         """
         self._save()
 
     async def __call__(self, receive: Receive, send: Send) -> Any:
         """Serve the connection."""
-        self._take_send(send)
+        self._set_send(send)
         if not self.activated:
             return await self.inner(receive, send)
         return await self.serve(lambda _, receive, send: self.inner(receive, send), receive)
 
 
-def SessionMiddlewareStack(inner: Any) -> CookieMiddleware:  # noqa: N802 - the name is given
-    """Wrap an application in what puts cookies and a session into its scope.
+def SessionMiddlewareStack(inner: Any) -> CookieMiddleware:  # noqa: N802 - programs know this name
+    """Wrap an application in the middleware that puts cookies and a session into its scope.
 
     Args:
         inner: An ASGI 3 application, a consumer class, or a two-step application.

@@ -1,6 +1,11 @@
 """Authenticate connections by a token: in a header, a subprotocol, the query or the first frame.
 
-No token gets into a log line, an error or a `repr` of this module.
+The way of a connection: the sources take the tokens out of a copy of the scope. One token is
+checked and handed to the program's `authenticate`, whose user goes into the scope. If a WebSocket
+brings no token and a `FirstMessageToken` is configured, the handshake is accepted, the first frame
+read, and the application run on the accepted connection (`_tokens/early_accept.py`).
+
+No token is written to a log line, an error or a `repr` by this module.
 """
 
 import asyncio
@@ -13,9 +18,10 @@ from typing import Any, Final, Protocol, TypeAlias
 from asgiref.sync import iscoroutinefunction
 
 from channels_auth._challenges import add_challenges
-from channels_auth._first_message import run_accepted
+from channels_auth._close_codes import UNAUTHORIZED
 from channels_auth._scope import set_user
-from channels_auth._token_sources import (
+from channels_auth._tokens.early_accept import run_accepted
+from channels_auth._tokens.sources import (
     FirstMessageToken,
     HeaderToken,
     QueryToken,
@@ -43,19 +49,19 @@ logger: Final = logging.getLogger("django.channels.auth")
 
 
 class TokenAuthenticator(Protocol):
-    """Find the user for a token; a function with the same parameters will do as well."""
+    """Find the user for a token; a function with the same parameters can be used instead."""
 
     def authenticate(self, token: str, scope: AnyScope) -> Any:
-        """Return the user whose token it is; may also be a coroutine method.
+        """Return the user that a token belongs to; this may be a coroutine method as well.
 
-        An ordinary one runs in a thread, where it may use the database.
+        An ordinary method runs in a thread, where it may use the database.
 
         Args:
-            token: Between 1 and `max_length` visible ASCII characters. Not checked in any way.
-            scope: The connection's scope, which the application will see: more may be added.
+            token: Between 1 and `max_length` visible ASCII characters, as the client sent them.
+            scope: The connection's scope, which the application will get. You may add to it.
 
         Returns:
-            The user, whose `is_authenticated` is true; None refuses the connection.
+            A user whose `is_authenticated` is true, or None to refuse the connection.
         """
 
 
@@ -64,22 +70,22 @@ _Authenticate: TypeAlias = Callable[[str, Scope], Any]
 
 
 class _RefusedError(Exception):
-    """The connection gets no user; says why, without the token."""
+    """The connection is refused. The message says why, without the token."""
 
 
 class TokenAuthMiddleware(BaseMiddleware):
-    """Set the user of a connection by the token that it brings.
+    """Set the user of a connection from its token.
 
-    A token that is not valid is refused with status 401, a WebSocket with close code 4401 where
-    the server cannot send a status. Without a token the user stays the one that a middleware
-    around this one has set, or else is anonymous.
+    A connection with an invalid token is refused with status 401, or with close code 4401 if the
+    server cannot send a status for a WebSocket. Without a token, the user is the one that an outer
+    middleware has set, or else anonymous.
     """
 
     def __init__(
         self,
         inner: Any,
         authenticate: TokenAuthenticator | _Authenticate,
-        sources: TokenSource | Iterable[TokenSource] = (HeaderToken(),),  # noqa: B008 - no state in it
+        sources: TokenSource | Iterable[TokenSource] = (HeaderToken(),),  # noqa: B008 - it has no state
         *,
         required: bool = False,
         max_length: int = 4096,
@@ -91,13 +97,13 @@ class TokenAuthMiddleware(BaseMiddleware):
             authenticate: A function or coroutine function `authenticate(token, scope)` that
                 returns the user or None, or an object with such a method; see
                 `TokenAuthenticator`.
-            sources: Where to look for a token: a source, or several. One connection may bring one
-                token only.
-            required: Refuse connections without a token.
-            max_length: The most characters in a token, and in a frame with one.
+            sources: One or more places to look for a token. A connection with more than one token
+                is refused.
+            required: Whether connections without a token are refused.
+            max_length: The longest token, and the longest first frame, in characters.
 
         Raises:
-            TypeError: Something is not what is expected.
+            TypeError: An argument has the wrong type.
             ValueError: There is more than one `FirstMessageToken`.
         """
         super().__init__(inner)
@@ -105,7 +111,7 @@ class TokenAuthMiddleware(BaseMiddleware):
         self.sources: Sequence[TokenSource] = tuple(several)
         self.required = required
         self.max_length = max_length
-        self._authenticate = _checked(authenticate)
+        self._authenticate = _as_coroutine_function(authenticate)
         for source in self.sources:
             if not isinstance(source, TokenSource):
                 raise TypeError(f"sources takes instances such as HeaderToken(), not {source!r}")
@@ -113,6 +119,7 @@ class TokenAuthMiddleware(BaseMiddleware):
         if len(firsts) > 1:
             raise ValueError("There is one first message, so give one FirstMessageToken at most")
         self._first = firsts[0] if firsts else None
+        # Whether the loss of an accept's headers or subprotocol was logged.
         self._warned = False
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
@@ -122,7 +129,7 @@ class TokenAuthMiddleware(BaseMiddleware):
             `user` is set. The token is removed from `query_string` and `subprotocols`.
 
         Raises:
-            ValueError: It is neither http nor a WebSocket, nor the server's lifespan.
+            ValueError: The scope's type is not `http`, `websocket` or `lifespan`.
             TypeError: `authenticate` returned neither a user nor None.
         """
         if scope["type"] == "lifespan":
@@ -147,23 +154,23 @@ class TokenAuthMiddleware(BaseMiddleware):
             challenges = self._challenges(presented=bool(tokens))
             headers = [("www-authenticate", challenge) for challenge in challenges]
             body = b"Unauthorized"
-            await refuse(scope, receive, send, 401, headers=headers, body=body, code=4401)
+            await refuse(scope, receive, send, 401, headers=headers, body=body, code=UNAUTHORIZED)
             return None
         if chosen is not None:
-            send = _choosing(send, chosen)
+            send = _with_subprotocol(send, chosen)
         return await self.inner(scope, receive, send)
 
     async def _identify(self, scope: Scope, tokens: Collection[str]) -> None:
         """Set the user.
 
         Raises:
-            _RefusedError: There is none.
+            _RefusedError: The connection has no valid token.
         """
         if not tokens:
             if self.required:
                 raise _RefusedError("it has no token")
             if scope.get("user") is None:
-                # Here, because it needs the models.
+                # Imported here because it imports models.
                 from django.contrib.auth.models import AnonymousUser
 
                 scope["user"] = AnonymousUser()
@@ -174,10 +181,10 @@ class TokenAuthMiddleware(BaseMiddleware):
         if len(token) > self.max_length:
             raise _RefusedError(f"its token is longer than {self.max_length} characters")
         if not (token.isascii() and token.isprintable() and token and " " not in token):
-            raise _RefusedError("its token is empty, or is not made of visible ASCII characters")
+            raise _RefusedError("its token is empty, or has characters other than visible ASCII")
         user = await self._authenticate(token, scope)
         if user is not None and not hasattr(user, "is_authenticated"):
-            # Its type alone: a tuple of a user and a token, perhaps.
+            # The error names the type only: the value may contain the token.
             raise TypeError(
                 "authenticate(token, scope) has to return a user or None, not "
                 f"{name_that_thing(type(user))}"
@@ -190,7 +197,7 @@ class TokenAuthMiddleware(BaseMiddleware):
         challenges = [source.challenge for source in self.sources if source.challenge]
         # RFC 6750, section 3.1.
         error = ' error="invalid_token"' if presented else ""
-        # RFC 9110, section 15.5.2, wants one, and no scheme tells of the places that have none.
+        # RFC 9110, section 15.5.2, requires a challenge, also for sources that have no scheme.
         return [
             each + error if each.lower() == "bearer" else each for each in challenges or ["Token"]
         ]
@@ -205,7 +212,7 @@ class TokenAuthMiddleware(BaseMiddleware):
         try:
             await send({"type": "websocket.accept", "subprotocol": chosen})
         except OSError:
-            # So servers tell that the client has left.
+            # Servers raise it when the client has left.
             return None
         try:
             text = await self._first_text(first, receive)
@@ -215,15 +222,19 @@ class TokenAuthMiddleware(BaseMiddleware):
         except _RefusedError as error:
             _log(scope, error)
             with contextlib.suppress(OSError):
-                await send({"type": "websocket.close", "code": 4401})
+                await send({"type": "websocket.close", "code": UNAUTHORIZED})
             return None
         offer(scope, [] if chosen is None else [chosen])
         return await run_accepted(
-            self.inner, scope, receive, send, lambda accept: self._compare(accept, chosen)
+            self.inner, scope, receive, send, lambda accept: self._warn_about_loss(accept, chosen)
         )
 
     async def _first_text(self, first: FirstMessageToken, receive: Receive) -> str | None:
-        """Return the text of the first frame; None if the client has left."""
+        """Return the text of the first frame; None if the client has left.
+
+        Raises:
+            _RefusedError: The frame came too late, is binary, or is too long.
+        """
         try:
             async with asyncio.timeout(first.timeout):
                 message = await receive()
@@ -233,28 +244,32 @@ class TokenAuthMiddleware(BaseMiddleware):
             return None
         text = message.get("text")
         if text is None:
-            raise _RefusedError("its first frame is binary, where a token in a text is expected")
+            raise _RefusedError("its first frame is binary; a text frame with a token is expected")
         if len(text) > self.max_length:
             raise _RefusedError(f"its first frame is longer than {self.max_length} characters")
         return str(text)
 
-    def _compare(self, accept: Message, chosen: str | None) -> None:
-        """Warn, once, if an accept that cannot be sent had something to say."""
+    def _warn_about_loss(self, accept: Message, chosen: str | None) -> None:
+        """Warn, once, if the accept that is not sent has headers or another subprotocol."""
         lost = accept.get("headers") or accept.get("subprotocol") not in (None, "", chosen)
         if lost and not self._warned:
             self._warned = True
             logger.warning(
-                "An application accepts with headers or a subprotocol, which cannot be sent: "
-                "FirstMessageToken has accepted before it. Give the subprotocols to "
+                "An application accepts with headers or a subprotocol that cannot be sent: "
+                "FirstMessageToken has accepted the handshake already. Give the subprotocols to "
                 "FirstMessageToken(subprotocols=...), and set headers and cookies outside of "
                 "TokenAuthMiddleware"
             )
 
 
-def _checked(authenticate: Any) -> Callable[[str, Scope], Awaitable[Any]]:
-    """Return a coroutine function, which leaves no database connection open."""
+def _as_coroutine_function(authenticate: Any) -> Callable[[str, Scope], Awaitable[Any]]:
+    """Return `authenticate` as a coroutine function that leaves no database connection open.
+
+    Raises:
+        TypeError: It is neither a function nor an object with such a method.
+    """
     function = getattr(authenticate, "authenticate", authenticate)
-    # A class would be called as a function, and its new instance taken for the user.
+    # Calling a class would create an instance, which would be taken for the user.
     if isinstance(authenticate, type) or not callable(function):
         raise TypeError(
             "TokenAuthMiddleware expects a function authenticate(token, scope), or an object "
@@ -280,10 +295,12 @@ def _log(scope: Scope, error: _RefusedError) -> None:
     logger.warning("%s %.200r was refused: %s", scope["type"], scope.get("path"), error)
 
 
-def _choosing(send: Send, subprotocol: str) -> Send:
-    async def choosing_send(message: Message) -> None:
+def _with_subprotocol(send: Send, subprotocol: str) -> Send:
+    """Return a send that adds a subprotocol to an accept without one."""
+
+    async def send_with_subprotocol(message: Message) -> None:
         if message["type"] == "websocket.accept" and not message.get("subprotocol"):
             message = {**message, "subprotocol": subprotocol}
         await send(message)
 
-    return choosing_send
+    return send_with_subprotocol

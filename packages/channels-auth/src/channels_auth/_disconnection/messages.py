@@ -1,0 +1,139 @@
+"""The groups of sockets on the channel layer, and the messages that are sent to them.
+
+A watched socket is in the group of its user, and in the group of its session if it has one. Two
+messages go to a group: `auth.disconnect` closes the sockets that it applies to, and
+`auth.revalidate` makes them check in the database whether their login is still valid.
+
+Whoever can read the channel layer must not learn a session key or a password hash from it. So
+names and messages contain digests of them.
+"""
+
+import hashlib
+from typing import Any, Final
+
+from channels_core.typing import Message
+
+__all__ = [
+    "DISCONNECT",
+    "REVALIDATE",
+    "disconnect_message",
+    "group_of_key",
+    "password_digest",
+    "revalidate_message",
+    "session_digest",
+    "session_group",
+    "user_group",
+]
+
+#: The types of the messages.
+DISCONNECT: Final = "auth.disconnect"
+REVALIDATE: Final = "auth.revalidate"
+
+
+def user_group(user: Any) -> str:
+    """Return the name of the group of all sockets of a user.
+
+    Args:
+        user: A user; also in a lazy object, or of a proxy or a subclass of the user model.
+
+    Raises:
+        ValueError: The user is anonymous or not saved, so another process could not identify it.
+    """
+    # Imported here because it needs the settings.
+    from django.contrib.auth import get_user_model
+
+    model = get_user_model()
+    label, key = model._meta.label_lower, user.pk
+    if isinstance(user, model):
+        # A child of the user model may have a primary key of its own.
+        key = getattr(user, model._meta.pk.attname)
+    elif hasattr(user, "_meta"):
+        label = user._meta.concrete_model._meta.label_lower
+    if key is None:
+        raise ValueError(
+            f"Expected a user that is saved in the database, got {user!r} without a primary key; "
+            "anonymous users have no sockets of their own"
+        )
+    return _group(label, key)
+
+
+def group_of_key(key: Any) -> str:
+    """Return the name of the group of all sockets of a user, given the user's primary key.
+
+    Args:
+        key: Primary key of the user model, or a value that its field converts to one.
+
+    Raises:
+        ValueError: The field cannot convert the value.
+    """
+    from django.contrib.auth import get_user_model
+    from django.core.exceptions import ValidationError
+
+    meta = get_user_model()._meta
+    try:
+        value = meta.pk.to_python(key)
+    except ValidationError:
+        value = None
+    if value is None:
+        raise ValueError(f"Expected a user, or a primary key of {meta.label}, got {key!r}")
+    return _group(meta.label_lower, value)
+
+
+def _group(label: str, key: object) -> str:
+    # A digest, because a primary key may contain characters that a group name must not contain.
+    return f"auth.user.{_digest(f'{label}:{key}')}"
+
+
+def session_digest(session_key: str) -> str:
+    """Return the digest that identifies a session on a layer."""
+    return _digest(session_key)
+
+
+def session_group(digest: str) -> str:
+    """Return the name of the group of all sockets of a session, given the session's digest."""
+    return f"auth.session.{digest}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def password_digest(user: Any) -> str | None:
+    """Return the digest that identifies a user's present password on a layer.
+
+    It is computed from the stored hash of the password and the setting `SECRET_KEY`.
+
+    Returns:
+        The digest; None if the user's object does not hold a hash, or has it deferred.
+    """
+    # Imported here because it needs the settings.
+    from django.utils.crypto import salted_hmac
+
+    deferred = getattr(user, "get_deferred_fields", None)
+    # Only a model stores a hash as `password`. Reading a deferred field would query the database.
+    if deferred is None or "password" in deferred():
+        return None
+    password = getattr(user, "password", None)
+    if not isinstance(password, str):
+        return None
+    return salted_hmac("channels_auth.password", password, algorithm="sha256").hexdigest()[:40]
+
+
+def disconnect_message(
+    group: str, code: int, session_key: str | None = None, *, unless: str | None = None
+) -> Message:
+    """Build the message that closes sockets of a group.
+
+    Args:
+        group: The name of a user's group. A socket may have left it when the message arrives.
+        code: Close code.
+        session_key: Key of a session, to close its sockets only; None closes all.
+        unless: Digest of a password. Sockets whose user was loaded with that password stay open.
+    """
+    session = None if session_key is None else session_digest(session_key)
+    return {"type": DISCONNECT, "group": group, "code": code, "session": session, "unless": unless}
+
+
+def revalidate_message(group: str) -> Message:
+    """Build the message that makes the sockets of a group check their login in the database."""
+    return {"type": REVALIDATE, "group": group}

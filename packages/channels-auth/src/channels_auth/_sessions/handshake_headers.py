@@ -1,0 +1,73 @@
+"""Decide whether the server sends the headers of an accepted handshake, with the cookies in them.
+
+The scope does not say it reliably: Granian announces version 2.3 of the WebSocket specification
+and drops the headers. A wrong guess would log the browser out, because the session gets a new key
+that the browser never receives. So this module recognises the servers that were tried and do send
+them. Nothing in the scope names the server, so it looks at two things that show whose code serves
+the connection: the module of the coroutine that the connection's task runs, and the module of
+`send`, which middleware may have wrapped in functions of its own.
+
+Tests have no server: their scope has no addresses, or their `send` puts messages into a queue.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+
+from channels_core.typing import Scope, Send
+
+__all__ = ["server_sends_headers"]
+
+#: Two servers that send such headers, as runs have shown, and the packages whose `send` serves
+#: tests that have no server.
+_SENDING: Final = frozenset({"uvicorn", "hypercorn", "asgiref", "asyncio", "channels_testing"})
+
+#: How many functions of middleware around the server's `send` are looked through.
+_WRAPPERS: Final = 20
+
+
+def server_sends_headers(scope: Scope, send: Send) -> bool:
+    """Return whether the headers of an accepted handshake reach the client.
+
+    Args:
+        scope: The connection's scope.
+        send: ASGI send, perhaps wrapped by middleware.
+
+    Source: ASGI, "Accept - send event": since version 2.1 of the WebSocket specification.
+    """
+    if scope["type"] != "websocket" or "asgi" not in scope:
+        return True  # a scope without `asgi` is a test's
+    if str(scope["asgi"].get("spec_version", "2.0")) in ("1.0", "2.0"):
+        return False
+    if "client" not in scope and "server" not in scope:
+        return True
+    return not _SENDING.isdisjoint((_package_of_task(), *_packages_of(send)))
+
+
+def _package_of_task() -> str:
+    """Return the package whose coroutine runs as the connection's task."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # there is no event loop: a program calls the middleware itself
+        return ""
+    frame = getattr(task and task.get_coro(), "cr_frame", None)
+    return "" if frame is None else _top(frame.f_globals.get("__name__"))
+
+
+def _packages_of(send: Any) -> Iterator[str]:
+    """Yield the packages of the functions that a message passes, the server's last.
+
+    A middleware's function holds the next one in its closure, by convention under the name `send`.
+    """
+    for _ in range(_WRAPPERS):
+        owner = getattr(send, "__self__", None)
+        yield _top(getattr(send, "__module__", None))
+        yield _top(type(owner).__module__)
+        code = getattr(send, "__code__", None)
+        if code is None or "send" not in code.co_freevars:
+            break
+        send = send.__closure__[code.co_freevars.index("send")].cell_contents
+
+
+def _top(module: str | None) -> str:
+    return (module or "").partition(".")[0]

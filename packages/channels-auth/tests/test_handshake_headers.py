@@ -1,0 +1,80 @@
+import asyncio
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+from channels_auth._sessions.handshake_headers import server_sends_headers
+from channels_core.typing import Message, Send
+
+NEW = {"version": "3.0", "spec_version": "2.3"}
+ADDRESS = {"client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 80)}
+
+
+async def unknown(message: Message) -> None: ...
+
+
+def of(package: str) -> Send:
+    """Return a `send` from a server of that name."""
+    function = FunctionType(unknown.__code__, {"__name__": f"{package}.protocols"})
+    assert function.__module__ == f"{package}.protocols"
+    return function
+
+
+@pytest.mark.parametrize(
+    ("scope", "answer"),
+    [
+        ({"type": "http", "asgi": {"version": "3.0"}, **ADDRESS}, True),
+        ({"type": "websocket", **ADDRESS}, True),
+        ({"type": "websocket", "asgi": {"version": "3.0"}}, False),
+        ({"type": "websocket", "asgi": {"spec_version": "2.0"}}, False),
+        ({"type": "websocket", "asgi": {"spec_version": "2.1"}}, True),
+        ({"type": "websocket", "asgi": {"spec_version": "2.10"}}, True),
+        ({"type": "websocket", "asgi": NEW, **ADDRESS}, False),
+        ({"type": "websocket", "asgi": NEW, "client": None}, False),
+        ({"type": "websocket", "asgi": NEW, "server": None}, False),
+    ],
+)
+def test_which_connections_get_the_headers_of_an_acceptance(scope: Any, answer: bool) -> None:
+    assert server_sends_headers(scope, unknown) is answer
+
+
+@pytest.mark.parametrize(
+    ("send", "answer"),
+    [
+        (of("uvicorn"), True),
+        (of("hypercorn"), True),
+        (of("granian"), False),
+        (of("anyserver"), False),
+        (asyncio.Queue[Any]().put, True),
+        ([].append, False),
+        (partial(unknown, {}), False),
+    ],
+)
+@pytest.mark.parametrize("wrappers", [0, 1, 5, 30])
+def test_a_server_is_recognised_by_its_send(send: Any, answer: bool, wrappers: int) -> None:
+    for _ in range(wrappers):
+        send = _wrapped(send)
+    scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
+    assert server_sends_headers(scope, send) is (answer and wrappers < 20)
+
+
+def _wrapped(send: Send) -> Send:
+    async def through_middleware(message: Message) -> None:
+        await send(message)
+
+    return through_middleware
+
+
+@pytest.mark.parametrize(("package", "answer"), [("hypercorn", True), ("granian", False)])
+async def test_a_server_is_recognised_by_the_task_that_it_starts(
+    package: str, answer: bool
+) -> None:
+    """Whatever middleware in between has done to `send`."""
+    scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
+
+    names: dict[str, Any] = {"__name__": f"{package}.task_group", "look": server_sends_headers}
+    names |= {"scope": scope, "unknown": unknown}
+    exec("async def serve():\n    return look(scope, unknown)", names)
+    assert await asyncio.create_task(names["serve"]()) is answer
