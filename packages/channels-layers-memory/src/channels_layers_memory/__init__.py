@@ -16,12 +16,15 @@ __all__ = ["InMemoryChannelLayer", "__version__"]
 __version__: str = "1.0.0"
 
 
-def __getattr__(name: str) -> Any:
-    if name == "InMemoryChannelLayer":
+if not TYPE_CHECKING:  # pragma: no branch - type checkers would accept any attribute
+
+    def __getattr__(name: str) -> Any:
+        """Load the layer from its module (PEP 562); not stored, so patches there are seen."""
+        if name != "InMemoryChannelLayer":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from channels_layers_memory.layer import InMemoryChannelLayer
 
         return InMemoryChannelLayer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -30,6 +30,7 @@ __all__ = [
 #: program lacks.
 __version__: str = "1.0.0"
 
+#: The module of each name that is loaded when it is first used.
 _MODULES: Final = {
     "ApplicationCommunicator": "application",
     "ChannelLayerContract": "layers",
@@ -42,10 +43,13 @@ _MODULES: Final = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+if not TYPE_CHECKING:  # pragma: no branch - type checkers would accept any attribute
+
+    def __getattr__(name: str) -> Any:
+        """Load a name from its module (PEP 562); not stored, so patches there are seen."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
