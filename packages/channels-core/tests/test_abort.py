@@ -14,14 +14,14 @@ class DaphnesServer:
         self.disconnected: list[object] = []
 
     async def handle_reply(self, request: object, message: Message) -> None:
-        """Stand where Daphne takes what the application sends."""
+        """Stand for the method by which Daphne takes messages of the application."""
 
     def protocol_disconnected(self, request: object) -> None:
         self.disconnected.append(request)
 
 
 class Request:
-    """What a server binds to its `send`."""
+    """The object that a server binds to its `send`."""
 
     def __init__(self, *, finished: int = 0) -> None:
         self.server = DaphnesServer()

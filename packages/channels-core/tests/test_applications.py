@@ -104,7 +104,7 @@ def test_forgotten_parentheses_are_an_error_at_once() -> None:
 
 
 class OfScope(AsyncConsumer):
-    """As a program of Channels 2 has it."""
+    """A consumer of a program written for Channels 2."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
@@ -136,7 +136,7 @@ async def test_a_bare_consumer_class_is_made_with_its_scope(kind: Any, path: str
 
 
 class Silent(AsyncConsumer):
-    """Keeps its scope to itself."""
+    """Does not pass its scope to our constructor."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ async def test_a_constructor_that_fails_is_logged(caplog: pytest.LogCaptureFixtu
 
 
 def lookup() -> str:
-    """Stand for a query of Django's ORM, which asks the same."""
+    """Stand for a query of Django's ORM, which makes the same check."""
     with contextlib.suppress(RuntimeError):
         asyncio.get_running_loop()
         raise SynchronousOnlyOperation

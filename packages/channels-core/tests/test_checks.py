@@ -32,7 +32,7 @@ def ids(messages: list[checks.CheckMessage]) -> list[str | None]:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that puts an application where the settings name one."""
+    """Return a function that sets the application of the settings."""
     module = ModuleType("a_site")
     monkeypatch.setitem(sys.modules, "a_site", module)
 
@@ -45,7 +45,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that writes the module which the settings name, and checks."""
+    """Return a function that writes the module of the settings, and runs the check."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(name: str, text: str) -> checks.CheckMessage:

@@ -24,13 +24,13 @@ from fakes import LocalLayer, Server
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
-    # Of newer Pythons, at forks of processes that have threads.
+    # Newer Pythons warn when a process with threads is forked.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
 
 def holds_in_child(check: Callable[[], object]) -> bool:
-    """Tell whether something holds in a forked process, which waits for nothing without bound."""
+    """Return whether a condition holds in a forked process, which never waits without a bound."""
     child = os.fork()
     if not child:  # pragma: no cover - another process
         threading.Timer(10, os._exit, [1]).start()
@@ -78,7 +78,7 @@ def test_a_thing_starts_anew_in_each_child() -> None:
     start_anew_in_children(thing, Thing.start_anew)
     assert holds_in_child(lambda: thing.times == 1)
     assert thing.times == 0
-    # What `os.fork` calls in the child.
+    # `os.fork` calls this in the child.
     forks._start_all_anew()
     assert thing.times == 1
 
@@ -129,7 +129,7 @@ async def test_connections_of_the_parents_threads_are_not_the_childs() -> None:
         assert holds_in_child(lambda: not (db._kept or db._closing or db._usage.get()))
         assert db._kept
         token = db._usage.get()
-        # What `os.fork` calls in the child.
+        # `os.fork` calls this in the child.
         db._forget()
         assert not db._kept
         assert not db._closing

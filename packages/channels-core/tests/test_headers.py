@@ -1,5 +1,3 @@
-"""How programs' headers become ASGI's."""
-
 from types import MappingProxyType
 from typing import Any
 
@@ -9,9 +7,9 @@ from hypothesis import strategies as st
 
 from channels_core.headers import encode_headers, encode_response_headers, pass_on_headers
 
-#: Every byte, so that what must not pass is among them.
+#: Every byte, including those that are not allowed.
 PART = st.binary(max_size=20)
-#: What no header may hold, in a part that is otherwise harmless.
+#: Texts with a character that no header may have.
 UNSAFE = st.builds(
     lambda before, character, after: before + character + after,
     PART,
@@ -19,7 +17,7 @@ UNSAFE = st.builds(
     PART,
 )
 SAFE = PART.filter(lambda part: not set(part) & set(b"\r\n\0"))
-#: What HTTP allows in a name.
+#: The characters that HTTP allows in a name.
 LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
 NAME = st.lists(st.sampled_from(LETTERS), min_size=1, max_size=20).map(bytes)
 SAFE_PAIRS = st.lists(st.tuples(NAME, SAFE), max_size=8)
@@ -30,7 +28,7 @@ def as_text(part: bytes, text: bool) -> str | bytes:
 
 
 def folded(pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return pairs with the capitals of ASCII, and no others, made small."""
+    """Return pairs with ASCII capitals, and no other letters, in lower case."""
     capitals = bytes(range(ord("A"), ord("Z") + 1))
     small = bytes(range(ord("a"), ord("z") + 1))
     table = bytes.maketrans(capitals, small)
@@ -56,7 +54,7 @@ def test_what_was_given_can_be_read_back(pairs: list[tuple[bytes, bytes]], data:
         (as_text(name, of_name), as_text(value, of_value))
         for (name, value), (of_name, of_value) in zip(pairs, texts, strict=True)
     ]
-    # In order, and each of those that share a name.
+    # In order, with all headers of the same name.
     assert encode_headers(written) == folded(pairs)
     assert encode_headers(pair for pair in written) == folded(pairs)
 

@@ -26,14 +26,14 @@ class Consumer(AsyncWebsocketConsumer):
 
 
 class WithScope(Consumer):
-    """One that is made with its scope."""
+    """A consumer that is made with its scope."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
 
 
 class Opaque:
-    """A wrapper that keeps what is inside to itself, and odd things where others keep it."""
+    """A wrapper that hides the application inside, with other things in the usual attributes."""
 
     inner = "nothing to call"
 
@@ -95,7 +95,7 @@ class Wrapper:
 
 
 class Delicate(Wrapper):
-    """One that does not like to be looked at."""
+    """A wrapper whose attribute raises an exception."""
 
     @property
     def application(self) -> Any:

@@ -24,7 +24,7 @@ from fakes import LocalLayer, Picky
 
 
 class Bare(BaseChannelLayer):
-    """A layer with no extension."""
+    """A layer without extensions."""
 
     async def send(self, channel: str, message: Message) -> None: ...
 

@@ -22,7 +22,7 @@ trace: ContextVar[str] = ContextVar("trace", default="none")
 
 
 class Slow(logging.Handler):
-    """Blocks as one that sends mail does, until it may go on."""
+    """Blocks like a handler that sends mail, until the test lets it go on."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -37,7 +37,7 @@ class Slow(logging.Handler):
 
 
 def _waits() -> bool:
-    """Tell whether the thread has had a record of this connection."""
+    """Return whether the thread got a record of this connection."""
     records = _logging._records.get()
     return records is not None and records.last is not None
 
@@ -155,7 +155,7 @@ async def test_mail_to_admins_is_sent_by_the_thread() -> None:
     # By the handler of Django's default settings.
     collect_records()
     logger.error("quiet")
-    # Nobody to write to: it was handled at once.
+    # Without an address it is handled at once.
     assert not _waits()
     with override_settings(ADMINS=[("a", "a@example.com")]):
         logger.error("loud")

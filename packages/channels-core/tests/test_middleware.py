@@ -133,7 +133,7 @@ async def test_after_an_error_it_learns_of_the_end_alone(colour: str) -> None:
 
 
 class TestHooks:
-    """Middleware that has no `__call__` of ASGI 3, as Channels 2 had it."""
+    """Middleware of Channels 2, without a `__call__` of ASGI 3."""
 
     async def test_both_prepare_the_scope_before_the_application_inside(self) -> None:
         class Prepared(BaseMiddleware):

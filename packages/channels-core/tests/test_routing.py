@@ -24,7 +24,7 @@ from fakes import Server
 
 
 class Mark:
-    """An application that returns a mark to be known by, and keeps the scope."""
+    """An application that returns its mark, and keeps the scope."""
 
     def __init__(self, mark: Any) -> None:
         self.mark = mark
@@ -198,7 +198,7 @@ def step(router: Any, scope: Scope) -> Any:
 
 
 class TestTwoSteps:
-    """A call with the scope alone, as Channels 2 had it."""
+    """A call with the scope alone, as in Channels 2."""
 
     def test_the_type_is_led_at_once(self) -> None:
         router = ProtocolTypeRouter({"http": lambda scope: 1, "other": lambda scope: 2})
@@ -423,7 +423,7 @@ class TestNested:
             await lead_to(router, "/a/")
 
     async def test_a_route_missing_inside_an_application_is_no_missing_route(self) -> None:
-        """It was led to, and may have done anything before it asked a router of its own."""
+        """The application got the connection, and may have acted before its own router raised."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> Any:
             await URLRouter([])({"type": "http", "path": "/inside"}, receive, send)
@@ -497,7 +497,7 @@ class TestDefaultApplication:
         settings.ASGI_APPLICATION = "broken_asgi.application"
         with pytest.raises(ImproperlyConfigured, match="'no_such_consumers'") as raised:
             get_default_application()
-        # It is there that Django's autoreloader looks for the file to watch.
+        # Django's autoreloader watches the file at which the traceback ends.
         assert Path(extract_tb(raised.tb)[-1].filename) == tmp_path / "broken_routing.py"
         assert isinstance(raised.value.__cause__, ImportError)
 

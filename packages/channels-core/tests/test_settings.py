@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._settings import drain_timeout, group_renewal, sync_threads
+from channels_core._settings import drain_timeout, group_renewal, sets_sync_threads, sync_threads
 
 
 class TestDrainTimeout:
@@ -53,8 +53,10 @@ class TestSyncThreads:
         assert sync_threads() == threads
 
     def test_a_number(self, settings: Any) -> None:
+        assert not sets_sync_threads()
         settings.CHANNELS_SYNC_THREADS = 3
         assert sync_threads() == 3
+        assert sets_sync_threads()
 
     @pytest.mark.parametrize("value", [0, -1, "4", 2.0, True])
     def test_another_value_is_an_error(self, settings: Any, value: Any) -> None:

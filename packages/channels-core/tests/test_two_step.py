@@ -26,7 +26,7 @@ class Deeper(Telling):
 
 
 class Eager(Telling):
-    """Does what it can in the first step."""
+    """Does a part of its work in the first step."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         return "eager", await super().__call__(scope, receive, send)
@@ -41,7 +41,7 @@ class LessEager(Eager):
 
 
 class OfTwo(Telling):
-    """As a program of Channels 2 derives from what is ours."""
+    """A program's subclass, written for Channels 2."""
 
     def __call__(self, scope: Scope) -> Any:  # type: ignore[override] # as it was
         instance: Any = super().__call__  # type checkers know one step only
@@ -122,7 +122,7 @@ class TestTwoSteps:
         assert is_double_callable(OfTwo())
 
     def test_consumers_hold_nothing_for_servers(self) -> None:
-        # It would be a circle for the garbage collector, with each connection.
+        # It would be a reference circle in each connection.
         assert "__call__" not in vars(AsyncConsumer())
         assert issubclass(AsyncConsumer, TwoSteps)
 

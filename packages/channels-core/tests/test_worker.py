@@ -603,7 +603,7 @@ class TestSubclasses:
         monkeypatch.setattr(module, "_LISTENERS", 0.01)
 
         class Pooling(Worker):
-            """Uses what the base has for the purpose."""
+            """Uses the methods of `StatelessServer`."""
 
             async def listener(self, channel: str) -> None:
                 while True:

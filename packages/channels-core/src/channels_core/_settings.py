@@ -11,7 +11,13 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-__all__ = ["DEFAULT_GROUP_RENEWAL", "drain_timeout", "group_renewal", "sync_threads"]
+__all__ = [
+    "DEFAULT_GROUP_RENEWAL",
+    "drain_timeout",
+    "group_renewal",
+    "sets_sync_threads",
+    "sync_threads",
+]
 
 #: Seconds between two renewals of a membership, unless the setting says otherwise.
 DEFAULT_GROUP_RENEWAL: Final = 60.0
@@ -46,6 +52,11 @@ def group_renewal() -> float | None:
     """
     seconds = _seconds("CHANNELS_GROUP_RENEWAL", DEFAULT_GROUP_RENEWAL, none="None for no renewals")
     return seconds or None
+
+
+def sets_sync_threads() -> bool:
+    """Return whether the site itself sets how many synchronous handlers run at once."""
+    return getattr(settings, "CHANNELS_SYNC_THREADS", None) is not None
 
 
 def sync_threads() -> int:

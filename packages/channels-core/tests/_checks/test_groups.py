@@ -35,7 +35,7 @@ def logged(function: Any) -> Any:
 
 
 class Silent(AsyncWebsocketConsumer):
-    """In no group."""
+    """Has no groups."""
 
 
 class Listed(AsyncWebsocketConsumer):
@@ -47,7 +47,7 @@ class Blocking(WebsocketConsumer):
 
 
 class Inherited(Listed):
-    """In those of its base."""
+    """Has the groups of its base."""
 
 
 class Cleared(Listed):
@@ -327,7 +327,7 @@ def test_a_class_without_source_is_not_looked_at() -> None:
 @pytest.mark.parametrize("alias", ["plain", "broken"])
 def test_groups_need_a_layer_with_groups(alias: str) -> None:
     messages = found(type("Listed", (Listed,), {"channel_layer_alias": alias}), LAYERS)
-    # Of one that is broken another check tells.
+    # Another check reports a layer that cannot be built.
     assert [each.id for each in messages] == (["channels_core.E005"] if alias == "plain" else [])
     assert found(type("Silent", (Silent,), {"channel_layer_alias": alias}), LAYERS) == []
 

@@ -62,7 +62,7 @@ def test_the_line_that_cannot_be_read(failed: Any, tmp_path: Path) -> None:
 def test_no_line_where_the_program_has_none(failed: Any) -> None:
     with pytest.raises(ModuleNotFoundError) as caught:
         import_module("no_such_module_anywhere")
-    # That of this test is one.
+    # The line of this test is a line of the program.
     assert place(caught.value.with_traceback(caught.tb.tb_next)) == ""
     assert place(SyntaxError("of an exec")) == ""
 

@@ -20,7 +20,7 @@ class OneProcess(LocalLayer):
 
 
 class Derived(OneProcess):
-    """A program's own, of one that works in one process."""
+    """A program's subclass of a layer within one process."""
 
 
 class Shared(OneProcess):
@@ -28,7 +28,7 @@ class Shared(OneProcess):
 
 
 class Proxy:
-    """None of ours, and one that gives its attributes in an event loop only."""
+    """Does not derive from ours, and has its attributes only while an event loop runs."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError("no running event loop")

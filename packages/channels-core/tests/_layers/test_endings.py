@@ -1,5 +1,3 @@
-"""Channels that a layer is told to forget, or made to."""
-
 import asyncio
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
@@ -14,7 +12,7 @@ from fakes import LocalLayer, Server, until
 
 
 class Keeping(LocalLayer):
-    """Drops a channel when a `receive` that waits is cancelled, as channels-redis does."""
+    """Drops a channel when a waiting `receive` is cancelled, as channels-redis does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +107,7 @@ async def test_a_connection_that_ends_with_a_message_in_hand_leaves_no_channel()
 
         async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
             held.set()
-            # The layer's message has been taken from it, and waits for its turn.
+            # The first message was taken from the layer, and waits for its turn.
             await until(lambda: layer.channels[self.channel_name].qsize() == 1)
             raise LookupError("broken")
 

@@ -25,7 +25,7 @@ from fakes import LocalLayer
 
 
 class Full(LocalLayer):
-    """A layer that has no room."""
+    """A layer that is always full."""
 
     async def send(self, channel: str, message: Message) -> None:
         raise ChannelFull("no room")
@@ -35,7 +35,7 @@ class Full(LocalLayer):
 
 
 class Serializing(LocalLayer):
-    """A layer that packs what it sends, as those of channels-redis do."""
+    """A layer that packs its messages, as those of channels-redis do."""
 
     def serialize(self, message: Message) -> bytes:
         if "bad" in message:
@@ -44,7 +44,7 @@ class Serializing(LocalLayer):
 
 
 class Foreign:
-    """A layer that derives from nothing, and may be used within an event loop only."""
+    """Does not derive from ours, and can only be used while an event loop runs."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Message]] = []
@@ -128,7 +128,7 @@ def test_a_layer_that_fails_after_a_commit_disturbs_nobody(
     else:
         work()
     assert done == ["mail"]
-    # Once each: Django would log what is raised here once more.
+    # Once each: Django would log an exception that is raised here again.
     assert [(record.name, record.levelno) for record in caplog.records] == [
         ("django.channels.layers", logging.ERROR)
     ] * 2
@@ -208,7 +208,7 @@ def test_a_configured_layer_has_the_functions_as_methods(settings: Any) -> None:
 
 
 class Slotted:
-    """A layer that takes no methods, and has one of its own."""
+    """A layer whose object takes no attributes, with a method of its own."""
 
     __slots__ = ()
 

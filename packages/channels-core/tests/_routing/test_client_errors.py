@@ -56,7 +56,7 @@ class TestWhatWorks:
         assert not caplog.records
 
     async def test_threads_may_send_through_it(self) -> None:
-        """`async_to_sync` warns of what is not marked as a coroutine function."""
+        """`async_to_sync` warns of a function that is not marked as a coroutine function."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             async_to_sync(send)
@@ -73,7 +73,7 @@ class TestWhatWorks:
 
 
 class DaphnesRequest:
-    """What Daphne binds to its `send`."""
+    """The object that Daphne binds to its `send`."""
 
     __module__ = "daphne.http_protocol"
 
@@ -90,7 +90,7 @@ class DaphnesRequest:
 
 
 class TestFailure:
-    """What fails once a response has begun is cut short, where the server does not do it."""
+    """A response that fails halfway is cut short, if the server does not do it."""
 
     @staticmethod
     async def is_aborted(kind: str, *sent: Message) -> bool:

@@ -33,7 +33,7 @@ async def test_it_is_made_once_and_not_before_it_is_needed(
 
 
 async def test_two_first_requests_at_once_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second thread comes to the lock while the first one is at work."""
+    """A second thread waits for the lock while the first one makes the application."""
 
     class Lock:
         def __enter__(self) -> None:

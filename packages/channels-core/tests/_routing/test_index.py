@@ -22,7 +22,7 @@ class AcrossSlashes(StringConverter):
 
 
 class Odd(StringConverter):
-    """Has a range in its class that a slash is in."""
+    """Has a character class with a range that contains the slash."""
 
     regex = "[+-9]+"
 
@@ -38,7 +38,7 @@ async def endpoint(scope: Any, receive: Any, send: Any) -> Any:
 
 
 async def prefix(scope: Any, receive: Any, send: Any) -> Any:
-    """Stand for an application that routes the rest of the path on."""
+    """Stand for an application that routes the rest of the path."""
 
 
 prefix._path_routing = True  # type: ignore[attr-defined] # the mark of a router, as on middleware

@@ -10,7 +10,7 @@ from fakes import until
 
 
 def descriptor() -> int:
-    """Return the one that Python writes signals into."""
+    """Return the descriptor that Python writes signals to."""
     found = signal.set_wakeup_fd(-1)
     if found != -1:
         signal.set_wakeup_fd(found)
@@ -19,7 +19,7 @@ def descriptor() -> int:
 
 @pytest.fixture
 async def got() -> AsyncIterator[list[int]]:
-    """Of SIGUSR1 and SIGUSR2, which the loop tells."""
+    """Record SIGUSR1 and SIGUSR2 when the loop handles them."""
     got: list[int] = []
     loop = asyncio.get_running_loop()
     for number in (signal.SIGUSR1, signal.SIGUSR2):
@@ -107,7 +107,7 @@ def test_a_loop_after_another_is_told(held: set[int]) -> None:
         await until(lambda: bool(got))
 
     asyncio.run(serve())
-    # Its descriptor may be of another file now.
+    # Its descriptor may belong to another file now.
     signals.pass_on(signal.SIGUSR1)
     got.clear()
     asyncio.run(serve())
@@ -127,7 +127,7 @@ def test_the_descriptor_of_a_closed_loop_is_not_used(held: set[int]) -> None:
         ours = descriptor()
 
     async def serve_again() -> None:
-        # As a loop leaves it that does not clean up.
+        # As after a loop that does not clean up.
         signal.set_wakeup_fd(ours)
         signals.take()
 

@@ -9,7 +9,7 @@ from channels_core._worker.log_output import shown
 
 @pytest.fixture
 def logger() -> logging.Logger:
-    """One in a tree that nobody else knows, not even pytest."""
+    """A logger of a tree of its own, which pytest does not capture."""
     loggers = logging.Manager(logging.RootLogger(logging.WARNING))
     loggers.getLogger("shop")
     return loggers.getLogger("shop.channels")

@@ -12,7 +12,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Plain:
-    """A layer that does not derive from ours, and gives its attributes in an event loop only."""
+    """Does not derive from ours, and has its attributes only while an event loop runs."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError("no running event loop")

@@ -12,7 +12,7 @@ JOB = {"type": "job"}
 
 
 class Broken(LocalLayer):
-    """A layer of which each call of `receive` is what the test says.
+    """A layer whose calls of `receive` do what the test says, one after the other.
 
     It returns or raises that. With None it waits until it is cancelled; what is in a list it
     waits with, and returns or raises it when it is cancelled.
@@ -143,7 +143,7 @@ async def test_a_layer_that_waits_long_enough_works(caplog: pytest.LogCaptureFix
     await listener.sleeps.wake(3)
     await until(lambda: len(caplog.records) == 2)
     assert "works again" in caplog.text
-    # The time of an outage long ago does not count.
+    # An outage that is over does not count towards the limit.
     listener.now = 3600
     listener.stopped.set()
     await listener.sleeps.wake(1)
@@ -191,7 +191,7 @@ async def test_a_layer_that_cancels_itself_is_a_failure_as_any_other() -> None:
 
 
 async def test_a_first_receive_that_failed_is_begun_anew() -> None:
-    """Without that the layer of channels-redis would wait for what it has not subscribed to."""
+    """Otherwise a layer of channels-redis would wait for a channel it has not subscribed to."""
     layer = Broken(ConnectionError("no server"), None, JOB)
     listener = Listener(layer)
     listener.start()

@@ -10,7 +10,7 @@ SECONDS = 60
 
 
 class Ends:
-    """Notes how the process would have ended."""
+    """Record the status with which the process would have ended."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []

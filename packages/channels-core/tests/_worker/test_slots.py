@@ -14,7 +14,7 @@ def message(number: int) -> dict[str, Any]:
 
 
 class Crew:
-    """Runs instances as a worker does, and lets each message's work end when told."""
+    """Run instances as a worker does; the test says when each message is handled."""
 
     def __init__(self, concurrency: int = 2, limit: int = 100) -> None:
         self.slots = Slots(self.run, concurrency, limit)
@@ -22,7 +22,7 @@ class Crew:
         self.ended: list[str] = []
         self.working: dict[int, asyncio.Future[None]] = {}
         self.by: defaultdict[int, list[Instance]] = defaultdict(list)
-        # What to do before the first message is asked for.
+        # Called before an instance asks for its first message.
         self.at_start: Callable[[Instance], Awaitable[None]] | None = None
 
     async def run(self, instance: Instance) -> None:
@@ -170,7 +170,7 @@ async def test_one_that_has_just_ended_is_not_given_a_message(end: Any) -> None:
     assert slot is not None
     [task] = crew.slots._running
     task.cancel()
-    # Called before the instances learn of the end.
+    # Called before the slots learn of the end.
     task.remove_done_callback(crew.slots._finished)
     task.add_done_callback(lambda _: crew.slots.give(slot, message(2)))
     task.add_done_callback(crew.slots._finished)
@@ -250,7 +250,7 @@ async def test_without_an_idle_one_a_channel_waits_within_the_bound(end: Any) ->
     waiting = [asyncio.ensure_future(crew.slots.reserve(channel)) for channel in "ab"]
     await asyncio.sleep(0)
     await crew.finish(2)
-    # The first one waits for room, which the idle one of the other channel makes for it.
+    # The idle instance of the other channel is ended to make room for the first one.
     await until(lambda: any(task.done() for task in waiting))
     assert crew.slots._counts.total() == 2
     await crew.finish(1)
@@ -284,7 +284,7 @@ async def test_the_end_cancels_idle_ones_and_lets_others_finish(end: Any) -> Non
     await until(lambda: crew.ended == ["c"])
     assert await waiting is None
     assert await crew.slots.reserve("c") is None
-    # What was taken before the end is handled.
+    # A message that was taken before the end is handled.
     crew.slots.give(slot, message(3))
     await until(lambda: 3 in crew.working)
     await crew.slots.wait(0)

@@ -29,7 +29,7 @@ def scope(*origins: bytes, **others: Any) -> Scope:
 
 
 async def answer(application: Any, *origins: bytes) -> list[Any]:
-    """Return what a handshake with such origins is answered with."""
+    """Return the answer to a handshake with the given origins."""
     server = Server(application, scope(*origins))
     answered = await server.connect()
     server.put({"type": "websocket.disconnect", "code": 1000})
@@ -44,7 +44,7 @@ async def is_let_in(application: Any, *origins: bytes) -> bool:
 
 
 class Inside(AsyncWebsocketConsumer):
-    """Accepts whoever comes as far as here."""
+    """Accepts every handshake that reaches it."""
 
     channel_layer_alias = None
 
@@ -317,7 +317,7 @@ ORIGINS = st.one_of(
 @example([b"http://evil.example#.example.org"])
 @example([b"https://example.net:443"])
 def test_no_origin_raises_and_none_is_let_in_but_by_its_pattern(origins: list[bytes]) -> None:
-    """What is let in is also what an independent reading of the patterns lets in."""
+    """The validator agrees with an independent reading of the patterns."""
     let_in = asyncio.run(is_let_in(OriginValidator(Inside, ALLOWED), *origins))
     if not let_in:
         return

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from channels_core._settings import sets_sync_threads
 from channels_core.forks import call_in_children
 
 __all__ = ["call_in_turn"]
@@ -63,11 +63,7 @@ def call_in_turn(function: Callable[[], Any]) -> Any:
 
 def _take_turn(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
     state = _turn.state
-    if (
-        state.is_handling
-        and not state.has_turn
-        and getattr(settings, "CHANNELS_SYNC_THREADS", None) is None
-    ):
+    if state.is_handling and not state.has_turn and not sets_sync_threads():
         _turn.lock.acquire()
         state.has_turn = True
     return execute(sql, params, many, context)

@@ -105,7 +105,7 @@ def test_it_runs_until_a_signal(
 
     monkeypatch.setattr(Command, "worker_class", Quick)
     call_command(Command(), "jobs", "mail", "jobs", "--concurrency=1")
-    # The second one was on its way when the first one's signal came, or was left.
+    # The second message was being received when the signal came, or was left in the layer.
     assert site.done[:1] == [0]
     assert told(caplog) == [
         ("INFO", "Worker listens on jobs, mail (layer 'default', concurrency 1)"),
@@ -215,7 +215,7 @@ class OneProcess(LocalLayer):
 
 
 class TestChecks:
-    """As for a command that is called from a shell."""
+    """Run the command as from a shell."""
 
     @staticmethod
     def run(*arguments: str, **options: Any) -> str:
@@ -264,7 +264,7 @@ class TestAutoreload:
         threads: list[threading.Thread] = []
 
         def run_with_reloader(function: Any, **options: Any) -> None:
-            # As Django's does, which keeps the main thread to itself.
+            # As Django's autoreloader, which keeps the main thread for itself.
             thread = threading.Thread(target=function, kwargs=options)
             threads.append(thread)
             thread.start()
