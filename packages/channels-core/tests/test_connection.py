@@ -1,6 +1,7 @@
 """One connection: its task, the order of its messages, and all of its ends."""
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import sys
@@ -618,10 +619,8 @@ class TestEnds:
         class Program(AsyncWebsocketConsumer, cleanup_timeout=0.01):
             async def disconnect(self, code: int) -> None:
                 while not go.is_set():
-                    try:
+                    with contextlib.suppress(asyncio.CancelledError):
                         await go.wait()
-                    except asyncio.CancelledError:
-                        pass
 
         server = Server(Program.as_asgi())
         await server.connect()

@@ -13,10 +13,10 @@ from django.db import connections
 
 from channels_core import _logging, db, forks
 from channels_core._layers import memberships
-from channels_core._shutdown.draining import draining
 from channels_core._routing.django_application import DjangoApplication
-from channels_core._worker.signals import StopSignals
 from channels_core._shutdown import open_connections
+from channels_core._shutdown.draining import draining
+from channels_core._worker.signals import StopSignals
 from channels_core.forks import call_in_children, start_anew_in_children
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import channel_layers

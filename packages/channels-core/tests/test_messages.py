@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_core.exceptions import InvalidFrame, InvalidJSON
 from channels_core import _messages as _events
+from channels_core.exceptions import InvalidFrame, InvalidJSON
 
 
 def test_accept() -> None:

@@ -1,7 +1,7 @@
 from typing import Any, get_type_hints
 
-from channels_core import typing
 from channels_core import _messages as _events
+from channels_core import typing
 
 # Any: the keys of a TypedDict are no part of what the type checker knows of a class.
 SENT: dict[str, Any] = {

@@ -1115,28 +1115,6 @@ class TestListening:
         await layer.send("mail", {"n": 2})
         assert bell.rings == 2
 
-    def test_a_subclass_with_a_receive_of_its_own_has_no_listen(self) -> None:
-        class Logged:
-            async def receive(self, channel: str) -> dict[str, Any]:
-                raise NotImplementedError
-
-        class Mixed(Logged, InMemoryChannelLayer):
-            pass
-
-        class Further(Mixed):
-            pass
-
-        class Both(Mixed):
-            def listen(self, channel: str, wake: Callable[[], object]) -> Any:
-                raise NotImplementedError
-
-        class Sending(InMemoryChannelLayer):
-            async def send(self, channel: str, message: Any) -> None:
-                raise NotImplementedError
-
-        kinds: list[Any] = [Mixed, Further, Both, Sending]
-        assert [kind.listen is None for kind in kinds] == [True, True, False, False]
-
     async def test_a_bad_name_is_refused(self, layer: InMemoryChannelLayer) -> None:
         with pytest.raises(TypeError, match="Channel name must be"):
             layer.listen("two words", Bell().ring)

@@ -39,21 +39,29 @@ from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook, new_hook, readable
 from channels_core._failure_log import log_failure, mark_as_logged
 from channels_core._layers.endings import forget_channel
+from channels_core._layers.outages import is_outage, was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._remedies import explain_missing_key, explain_missing_layer
-from channels_core._layers.outages import is_outage, was_answered
+from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._shutdown.draining import draining
 from channels_core._shutdown.open_connections import Serving, connections_here
 from channels_core.abort import close_with
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
 from channels_core.layers import get_channel_layer
-from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core.refusal import refuse
 from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["Connection", "ConsumerClass", "class_of", "framework", "is_overridden", "new_hook", "readable"]
+__all__ = [
+    "Connection",
+    "ConsumerClass",
+    "class_of",
+    "framework",
+    "is_overridden",
+    "new_hook",
+    "readable",
+]
 
 logger: Final = logging.getLogger("django.channels.consumer")
 drain_logger: Final = logging.getLogger("django.channels.drain")
@@ -132,15 +140,15 @@ class Connection:
         """
         # Weak: no circle is left to the garbage collector.
         self._consumer = ref(consumer)
-        self.options = known.options
-        self.handlers = known.handlers
-        self.threads = HandlerThread() if known.runs_in_threads else None
-        self.groups = ConnectionGroups()
+        self.options: dict[str, Any] = known.options
+        self.handlers: dict[str, bool] = known.handlers
+        self.threads: HandlerThread | None = HandlerThread() if known.runs_in_threads else None
+        self.groups: ConnectionGroups = ConnectionGroups()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.mailbox: Mailbox | None = None
         self.from_layer: bool | None = None
-        self.is_drained = False
-        self.is_ending = False
+        self.is_drained: bool = False
+        self.is_ending: bool = False
         self._layer: Any = None
         self._message: Message | None = None
         self._after_handler: tuple[AfterHandler, ...] = ()
@@ -417,13 +425,13 @@ class Connection:
         self.report(error)
         mailbox = self.mailbox
         assert mailbox is not None  # `serve` has made it
-        if mailbox.layer_error is error and not self.is_drained:
+        failed = mailbox.layer_error is error and not self.is_drained
+        if failed and is_outage(self._layer, error):
             # Only some connections see an outage, and none can know which messages and groups
             # are lost. So all clients connect again, and join their groups again.
-            if is_outage(self._layer, error):
-                for other in connections_here():
-                    if other is not self and other.uses_layer(self._layer):
-                        other.drain()
+            for other in connections_here():
+                if other is not self and other.uses_layer(self._layer):
+                    other.drain()
         return error
 
     def uses_layer(self, layer: object) -> bool:

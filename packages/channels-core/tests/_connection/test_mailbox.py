@@ -175,6 +175,8 @@ class TestALayer:
                 wakes.append(wake)
                 return lambda: messages.pop() if messages else None
 
+            async def receive(self, channel: str) -> None: ...
+
         mailbox.listen_to(Layer(), "mine", server.receive)
         waiting = asyncio.create_task(mailbox.next())
         await settle()

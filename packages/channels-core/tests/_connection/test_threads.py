@@ -9,8 +9,8 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from channels_core._connection import threads as _threads
-from channels_core._layers import memberships as _memberships
 from channels_core._connection.threads import ThreadCall, run_in_loop, run_in_thread
+from channels_core._layers import memberships as _memberships
 from channels_core.generic.websocket import WebsocketConsumer
 from fakes import LocalLayer, Server
 

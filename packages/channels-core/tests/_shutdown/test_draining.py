@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from types import FrameType
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -18,9 +18,8 @@ from fakes import until
 class Connection:
     """Ends when it is told to, or later."""
 
-    options: ClassVar[dict[str, float]] = {"cleanup_timeout": 60.0}
-
     def __init__(self, draining: Draining, *, stubborn: bool = False) -> None:
+        self.options: Any = {"cleanup_timeout": 60.0}
         self.draining = draining
         self.stubborn = stubborn
         self.told: list[str] = []

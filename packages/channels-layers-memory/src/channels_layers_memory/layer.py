@@ -35,12 +35,6 @@ class InMemoryChannelLayer(BaseChannelLayer):
     extensions: ClassVar[list[str]] = ["groups", "flush"]
     reaches_other_processes: ClassVar[bool | None] = False
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Remove `listen` from a subclass that overrides `receive`, which `listen` would bypass."""
-        super().__init_subclass__(**kwargs)
-        if _defining_class(cls, "receive") < _defining_class(cls, "listen"):
-            cls.listen = None  # type: ignore[assignment,method-assign] # consumers then call `receive`
-
     def __init__(
         self,
         expiry: int = 60,
@@ -184,9 +178,6 @@ class InMemoryChannelLayer(BaseChannelLayer):
         Listening ends with `forget_channel`, with another call of `listen` for the same channel,
         and when the program drops the returned function.
 
-        In a subclass that overrides `receive` but not `listen`, `listen` is None, so that consumers
-        call its `receive`.
-
         Args:
             channel: The name of the channel.
             wake: Called in this event loop when a message arrives after the returned function
@@ -300,8 +291,3 @@ class InMemoryChannelLayer(BaseChannelLayer):
     async def group_count(self, group: str) -> int:
         """Return how many channels a group has."""
         return len(await self.group_channels(group))
-
-
-def _defining_class(cls: type, name: str) -> int:
-    """Return the place of the class that defines an attribute, in the order of inheritance."""
-    return next(place for place, base in enumerate(cls.__mro__) if name in vars(base))

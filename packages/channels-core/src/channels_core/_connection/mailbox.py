@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from channels_core._layers.listening import find_listen
 from channels_core.typing import Message, Receive
 
 __all__ = ["ENDINGS", "Mailbox"]
@@ -47,8 +48,8 @@ class Mailbox:
         "_layer_first",
         "_loop",
         "_on_end",
-        "_receive",
         "_reading_ended",
+        "_receive",
         "_room",
         "_server_error",
         "_starting",
@@ -71,8 +72,8 @@ class Mailbox:
             ahead: How many frames may be read before they are handled; 0 to ask for a message
                 only when the one before it is handled.
         """
-        self.from_layer = False
-        self.client_has_left = False
+        self.from_layer: bool = False
+        self.client_has_left: bool = False
         self.layer_error: Exception | None = None
         self._receive = receive
         self._ahead = ahead
@@ -82,7 +83,7 @@ class Mailbox:
         self._failure: BaseException | None = None
         # What `receive` raised; `next` raises it after the frames before it.
         self._server_error: BaseException | None = None
-        self.is_read = False
+        self.is_read: bool = False
         self._reading_ended = False
         # Whether a handler waits in `read`, which reports the end of the connection itself.
         self._handler_reads = False
@@ -94,7 +95,7 @@ class Mailbox:
         self._asking: asyncio.Task[Any] | None = None
         self._interrupted = False
         self._take_from_layer: Callable[[], Message | None] | None = None
-        self.layer_waits = False
+        self.layer_waits: bool = False
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
         self._on_end: Callable[[], object] | None = None
@@ -103,7 +104,7 @@ class Mailbox:
 
     # The connection takes messages out
 
-    async def next(self) -> Message:
+    async def next(self) -> Message:  # noqa: C901 - the price of no call for each message
         """Return the next message of the server or the layer.
 
         Raises:
@@ -156,7 +157,8 @@ class Mailbox:
                 if self._on_end is not None:
                     self.start_reading()
                 if not self.is_read:
-                    return await self._receive()
+                    received: Message = await self._receive()
+                    return received
                 self._make_room()
                 waiter = self._waiter = self._loop.create_future()
                 await waiter
@@ -177,11 +179,13 @@ class Mailbox:
         assert task is not None  # a coroutine of asyncio is running
         cancels = task.cancelling()
         try:
-            return await self._receive()
+            message: Message = await self._receive()
         except asyncio.CancelledError:
             if self._interrupted and task.uncancel() <= cancels:
                 return None
             raise
+        else:
+            return message
         finally:
             self._asking = None
             self._interrupted = False
@@ -296,14 +300,13 @@ class Mailbox:
             channel: The channel's name.
             receive: Receives from the channel, for a layer without `listen`.
         """
-        # Of the class: a mock of a layer has any method.
-        listen = getattr(type(layer), "listen", None)
+        listen = find_listen(layer)
         if listen is None:
             reader = _LayerReader(self, receive)
             self._take_from_layer = reader.take
             self._tasks.append(asyncio.create_task(reader.run()))
         else:
-            self._take_from_layer = listen(layer, channel, self.layer_has_message)
+            self._take_from_layer = listen(channel, self.layer_has_message)
             self.layer_has_message()
 
     def layer_has_message(self) -> None:

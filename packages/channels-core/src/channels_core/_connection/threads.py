@@ -14,9 +14,9 @@ from django.core.signals import setting_changed
 
 from channels_core._asgiref import get_outer_executor, has_outer_thread, is_thread_of_loop
 from channels_core._cancellation import Bound
+from channels_core._connection.sqlite_turns import call_in_turn
 from channels_core._pool import BoundedPool
 from channels_core._settings import sync_threads
-from channels_core._connection.sqlite_turns import call_in_turn
 from channels_core.db import DatabaseSyncToAsync
 from channels_core.forks import call_in_children
 

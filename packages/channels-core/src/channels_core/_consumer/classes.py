@@ -32,9 +32,9 @@ class ConsumerClass:
 
     def __init__(self, consumer: type) -> None:
         """Begin with what the bases have."""
-        self.is_framework = False
+        self.is_framework: bool = False
         self.connection: Any = None
-        self.runs_in_threads = False
+        self.runs_in_threads: bool = False
         self.options: dict[str, Any] = {}
         self.handlers: dict[str, bool] = {}
         for base in reversed(consumer.__mro__[1:]):

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from channels_core._shutdown.loop_signals import LoopSignals
 from channels_core._settings import drain_timeout
+from channels_core._shutdown.loop_signals import LoopSignals
 from channels_core._shutdown.open_connections import (
     Drainable,
     OpenConnections,

@@ -4,8 +4,7 @@ The classes of the two colours are the same program, once with and once without 
 compares them.
 """
 
-import json
-from typing import Any, ClassVar, Unpack
+from typing import Any, Unpack
 
 from channels_core import _messages
 from channels_core._consumer.classes import class_of
@@ -373,7 +372,14 @@ class WebsocketConsumer(SyncGroupMember):
         super().__init_subclass__(**rest)
 
     def websocket_connect(self, message: WebsocketConnect) -> None:
-        """Join the groups, then let `connect` answer the handshake."""
+        """Join the groups, then let `connect` answer the handshake.
+
+        Messages:
+            `websocket.connect`.
+
+        Raises:
+            InvalidChannelLayerError: There are groups, but no layer that has groups.
+        """
         self._channels.connecting()
         try:
             for name in self._channels.join_declared(self):
@@ -396,11 +402,24 @@ class WebsocketConsumer(SyncGroupMember):
                 )
 
     def connect(self) -> None:
-        """Answer the handshake."""
+        """Answer the handshake; accepts it unless overridden.
+
+        Call `accept`, `close` or `deny`, or raise `AcceptConnection` or `DenyConnection`.
+        """
         self.accept()
 
     def accept(self, subprotocol: str | None = None, headers: HeadersArgument = None) -> None:
-        """Accept the handshake."""
+        """Accept the handshake.
+
+        Args:
+            subprotocol: One of those the client offers in `scope["subprotocols"]`; another one
+                is logged as a warning, since the client will then fail the handshake.
+            headers: Extra headers of the response: pairs or a mapping, of str or bytes.
+
+        Raises:
+            ConnectionStateError: The handshake was answered already.
+            ValueError: A header holds CR, LF or NUL.
+        """
         if self._channels.socket.may_accept():
             self._channels.check_subprotocol(subprotocol)
             message = _messages.accept(subprotocol, headers)
@@ -415,7 +434,19 @@ class WebsocketConsumer(SyncGroupMember):
         code: int | None = None,
         reason: str | None = None,
     ) -> None:
-        """Refuse the handshake with an HTTP response, where the server offers that."""
+        """Refuse the handshake with an HTTP response, where the server offers that.
+
+        Args:
+            status: HTTP status.
+            headers: Headers of the response: pairs or a mapping, of str or bytes.
+            body: Its body; str is encoded as UTF-8.
+            code: Close code for a server without the `websocket.http.response` extension.
+            reason: Close reason likewise.
+
+        Raises:
+            ConnectionStateError: The handshake was accepted already; use `close`.
+            ValueError: A header holds CR, LF or NUL.
+        """
         if self._channels.socket.may_deny():
             messages = _messages.denial(self.scope, status, headers, body, code, reason)
             self._channels.socket.closing(code, reason)
@@ -423,7 +454,14 @@ class WebsocketConsumer(SyncGroupMember):
                 self._channels.transmit_now(super().send, message)
 
     def websocket_receive(self, message: WebsocketReceive) -> None:
-        """Hand a frame to `receive`."""
+        """Hand a frame to `receive`, unless this consumer has closed the connection before.
+
+        Messages:
+            `websocket.receive`, with `text` or `bytes`.
+
+        Raises:
+            InvalidFrame: The frame cannot be read, and `invalid_frame` raised it on.
+        """
         if not self._channels.may_receive():
             return
         payload = self._channels.payload(message)
@@ -435,11 +473,27 @@ class WebsocketConsumer(SyncGroupMember):
             raise fault from error
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Handle a frame."""
+        """Handle a frame; does nothing unless overridden.
+
+        Args:
+            text_data: The text of a text frame, passed by that name alone.
+            bytes_data: The bytes of a binary frame, passed by that name alone.
+        """
 
     @new_hook
     def invalid_frame(self, error: InvalidFrame) -> None:
-        """Answer a frame that cannot be read: close with the error's code, then raise it."""
+        """Answer a frame that cannot be read: close with the error's code, then raise it.
+
+        Override it as a `hook` to keep the connection, or to tell the client.
+        `ProtocolTypeRouter` turns what is raised into one line of the log. Daphne lets applications
+        close with 1000 and 3000 to 4999 only; there the code is 3000 higher (4003, 4007, 4009).
+
+        Args:
+            error: What was wrong, and the close code for it (`error.code`).
+
+        Raises:
+            InvalidFrame: The error itself.
+        """
         try:
             self.close(error.code)
         except OSError:
@@ -454,7 +508,21 @@ class WebsocketConsumer(SyncGroupMember):
         bytes_data: bytes | None = None,
         close: CloseArgument = False,
     ) -> None:
-        """Send a text or a binary frame."""
+        """Send a text or a binary frame; does nothing once the consumer knows that the client left.
+
+        Args:
+            text_data: Text to send.
+            bytes_data: Bytes to send, if there is no text.
+            close: Close afterwards; an int is the close code.
+
+        Raises:
+            ConnectionStateError: The handshake is not accepted yet, or this consumer has closed
+                the connection before.
+            ValueError: There is nothing to send.
+            TypeError: The data is neither str nor bytes.
+            OSError: The client has left, as the server's `send` tells. A program need not catch
+                it: out of its handler it ends the connection in good order.
+        """
         message = _messages.frame(text_data, bytes_data)
         if self._channels.may_send():
             self._channels.transmit_now(super().send, message)
@@ -462,27 +530,52 @@ class WebsocketConsumer(SyncGroupMember):
             self.close(close)
 
     def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
-        """Close the connection, or refuse the handshake."""
+        """Close the connection, or refuse the handshake; a second call does nothing.
+
+        Args:
+            code: Close code, 1000 or 3000 to 4999; None for 1000. Before the handshake is
+                accepted, servers answer with status 403 whatever it says.
+            reason: Close reason, 123 bytes of UTF-8 at most.
+
+        Raises:
+            ValueError: The connection is open, and the code or the reason is none that RFC 6455
+                allows.
+        """
         if self._channels.socket.may_close():
             message = _messages.close(code, reason)
             with self._channels.socket.closes(code, reason):
                 self._channels.transmit_now(super().send, message)
 
     def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
-        """Leave the groups, call `disconnect`, and end the consumer."""
+        """Leave the groups, call `disconnect`, and end the consumer.
+
+        Messages:
+            `websocket.disconnect`, with `code` and perhaps `reason`.
+
+        Raises:
+            StopConsumer: Always.
+        """
         self._channels.client_left(message)
         self._channels.in_loop(self._channels.finish)
         raise StopConsumer
 
     def disconnect(self, code: int) -> None:
-        """Do what is to be done when the connection has ended."""
+        """Do what is to be done when the connection has ended; nothing unless overridden.
+
+        Called exactly once for each connection, however it ends; `self.close_reason` has the
+        reason. Nothing can be sent to the client any more.
+
+        Args:
+            code: Close code: the client's, ours, or 1006 if there was none.
+        """
 
 
 @framework(json_encoder=None)
 class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     """A WebSocket connection that speaks JSON in text frames, with ordinary methods in a thread.
 
-    Each method is that of `AsyncJsonWebsocketConsumer`, which see, without `await`.
+    A subclass may tell type checkers what its clients send: of `JsonWebsocketConsumer[Move]`,
+    `decode_json` returns a `Move`, and `receive_json` takes it. Nothing checks that at run time.
 
     Options:
         json_encoder: Encoder class for `encode_json`, for example Django's
@@ -497,7 +590,16 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
-        """Decode a text frame and hand it to `receive_json`."""
+        """Decode a text frame and hand it to `receive_json`.
+
+        Args:
+            text_data: The text of a text frame.
+            bytes_data: The bytes of a binary frame, which JSON does not come in.
+            kwargs: Passed on to `receive_json`.
+
+        Raises:
+            InvalidFrame: The frame is binary (1003) or not JSON (1007).
+        """
         if text_data is None:
             raise InvalidFrame("No text section for incoming WebSocket frame!", 1003)
         try:
@@ -509,20 +611,41 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         self.receive_json(content, **kwargs)
 
     def receive_json(self, content: ContentT, **kwargs: Any) -> None:
-        """Handle a decoded frame."""
+        """Handle a decoded frame; does nothing unless overridden.
+
+        Args:
+            content: What `decode_json` returned.
+            kwargs: What `receive` was called with besides the frame.
+        """
 
     def send_json(self, content: Any, close: CloseArgument = False) -> None:
-        """Encode a value and send it as a text frame."""
+        """Encode a value and send it as a text frame.
+
+        Args:
+            content: What `encode_json` takes.
+            close: As in `send`.
+
+        Raises:
+            TypeError: The value cannot be encoded.
+            ConnectionStateError: As in `send`.
+        """
         super().send(text_data=self.encode_json(content), close=close)
 
     @classmethod
     def decode_json(cls, text_data: str) -> ContentT:
-        """Parse a frame's text."""
+        """Parse a frame's text; override for another format.
+
+        Raises:
+            ValueError: It is not JSON (`NaN` and `Infinity` are not).
+        """
         content: ContentT = _messages.decode_json(text_data)
         return content
 
     @classmethod
     def encode_json(cls, content: Any) -> str:
-        """Serialise a value for a frame."""
-        return _messages.encode_json(content, class_of(cls).options["json_encoder"])
+        """Serialise a value for a frame; override for another format.
 
+        Raises:
+            TypeError: The value cannot be serialised.
+        """
+        return _messages.encode_json(content, class_of(cls).options["json_encoder"])

@@ -1,6 +1,5 @@
 """The companion of WebSocket consumers: the state of the socket, and how it ends."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
