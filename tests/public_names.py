@@ -155,6 +155,15 @@ NAMES: Final[dict[str, list[str]]] = {
         "require_portable_close_code",
         "require_valid_close_code",
     ],
+    "channels_core.connection": [
+        "Connection",
+        "ConsumerClass",
+        "class_of",
+        "framework",
+        "is_overridden",
+        "new_hook",
+        "readable",
+    ],
     "channels_core.consumer": ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"],
     "channels_core.db": [
         "DatabaseSyncToAsync",
@@ -183,7 +192,6 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_core.generic": [],
     "channels_core.generic.groups": [
         "AsyncGroupMember",
-        "GroupMember",
         "SyncGroupMember",
         "group_names",
     ],

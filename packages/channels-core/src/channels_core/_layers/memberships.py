@@ -1,8 +1,9 @@
-"""Keep connections in their groups, and out of those they left, whatever the layer forgets.
+"""Keep connections in the groups that they have joined, and out of those that they have left.
 
-A layer ends a membership after its `group_expiry`; a store may be started again empty; and while
-it is away no group can be left. So memberships are renewed, and what was to be left is. A program
-may end a membership by `group_discard` as well, in any thread: then it is not renewed any more.
+A layer ends a membership after its `group_expiry`, and a store may be restarted empty. So each
+membership is renewed from time to time. While the store is down, leaving fails. So failed removals
+are repeated until they succeed. A program may also end a membership by `group_discard`, in any
+thread: such a membership is not renewed any more.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from channels_core._layers.discards import watch_discards
 from channels_core._layers.endings import forget_channel
-from channels_core._layers.outages import is_outage, mark_as_answered
+from channels_core._layers.outages import Backoff, is_outage, mark_as_answered
 from channels_core._settings import DEFAULT_GROUP_RENEWAL, group_renewal
 from channels_core.forks import call_in_children
 
@@ -22,11 +23,11 @@ logger = logging.getLogger("django.channels.layers")
 
 Membership: TypeAlias = tuple[str, str]
 
-#: Several renewals before a membership ends.
+#: How often a membership is renewed within the layer's `group_expiry`.
 _PER_EXPIRY: Final = 4
-#: Seconds until the first try after something failed.
+#: Seconds until the first attempt after a failure.
 _SOON: Final = 1.0
-#: Renewals in one turn of the event loop, where the layer never waits.
+#: Renewals after which other tasks run, for layers whose calls never wait.
 _BURST: Final = 50
 
 
@@ -44,17 +45,16 @@ async def join(layer: Any, group: str, channel: str) -> None:
 
 
 async def leave(layer: Any, group: str, channel: str) -> None:
-    """Remove a channel from a group, and keep it there no more."""
+    """Remove a channel from a group, and stop renewing its membership."""
     _of(layer).drop(group, channel)
     await layer.group_discard(group, channel)
 
 
 async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
-    """Remove the channel of a connection that ends; in an outage, as soon as that is over.
+    """Remove the channel of a connection that ends from a group; after an outage, if there is one.
 
     Raises:
-        Exception: What the layer raised. In an outage the log has a line of it, and it is marked
-            as one that asks for no other answer.
+        Exception: The layer's exception. In an outage it is logged here and marked as answered.
     """
     try:
         await leave(layer, group, channel)
@@ -66,9 +66,9 @@ async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
 
 
 def _forget(group: object, channel: object) -> None:
-    """Keep a channel in a group no more, whichever layer it joined it on: its name is unique."""
+    """Stop renewing a membership on all layers; the channel's name is unique among them."""
     if not (isinstance(group, str) and isinstance(channel, str)):
-        return  # the layer refuses them
+        return  # the layer raises for such names
     here = asyncio._get_running_loop()
     for loop, layers in list(_loops.items()):
         for memberships in list(layers.values()):
@@ -81,17 +81,23 @@ def _forget(group: object, channel: object) -> None:
 
 
 class _Memberships:
-    """Those of one layer in one event loop."""
+    """The memberships of one layer in one event loop."""
 
     def __init__(self, layer: Any, interval: float | None) -> None:
         self._layer = layer
         self._interval = interval
+        # The memberships to renew, in the order of joining.
         self._kept: dict[Membership, None] = {}
-        # Could not be left, and whether the connection has ended by now.
+        # The removals to repeat, each with whether its connection has ended.
         self._owed: dict[Membership, bool] = {}
-        self._failures = 0
+        # A wait is never shorter than its bound: one process renews for all of its connections.
+        self._backoff = Backoff(
+            first=_SOON, longest=interval or DEFAULT_GROUP_RENEWAL, jitter=lambda: 1.0
+        )
+        # Starts the next round, at the time `_due` of the event loop; None during a round.
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        # The task that renews now; None between two rounds.
         self._round: asyncio.Task[None] | None = None
 
     @property
@@ -113,14 +119,15 @@ class _Memberships:
     def drop_from_elsewhere(
         self, loop: asyncio.AbstractEventLoop, group: str, channel: str
     ) -> None:
-        # At once, so that no renewal begins after this.
+        # Here, and not in the other loop: no renewal may begin after this.
         self._kept.pop((group, channel), None)
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self._tidy)
 
     def owe(self, group: str, channel: str, error: BaseException) -> None:
         self._owed[group, channel] = True
-        self._note(error)
+        if not self._backoff.failures:
+            self._failed(error)
         self._schedule(_SOON)
 
     def _tidy(self) -> None:
@@ -133,7 +140,7 @@ class _Memberships:
                 del layers[id(self._layer)]
 
     def _schedule(self, seconds: float | None) -> None:
-        """Make sure that a round begins within some seconds, unless one is under way."""
+        """Start a round within some seconds, unless one is running."""
         if seconds is None or self._round is not None:
             return
         loop = asyncio.get_running_loop()
@@ -154,7 +161,7 @@ class _Memberships:
         for number, membership in enumerate([*self._owed, *self._kept]):
             try:
                 await self._settle(membership)
-            except Exception as error:  # noqa: BLE001 - noted below; others are renewed first
+            except Exception as error:  # noqa: BLE001 - handled below; others are renewed first
                 failure = failure or error
                 if is_outage(self._layer, error):
                     break
@@ -164,7 +171,10 @@ class _Memberships:
         self._next(failure)
 
     async def _settle(self, membership: Membership) -> None:
-        """Make the layer know of one membership what we do, though that may change meanwhile."""
+        """Add or remove one membership in the layer, until the layer has the state we want.
+
+        The wanted state may change during a call.
+        """
         while membership in self._kept or membership in self._owed:
             wanted = membership in self._kept
             call = self._layer.group_add if wanted else self._layer.group_discard
@@ -172,35 +182,33 @@ class _Memberships:
                 await call(*membership)
             finally:
                 if wanted and membership not in self._kept:
-                    # Left during the call, and nobody knows which of the two was later.
+                    # The connection left the group during the call. Whether the layer has added or
+                    # removed it last is unknown, so it is removed again.
                     self._owed.setdefault(membership, False)
             if wanted is (membership in self._kept):
                 if self._owed.pop(membership, False):
-                    # What was sent to the group in the meantime.
+                    # Drop messages that the group has sent to the ended connection since.
                     await forget_channel(self._layer, membership[1])
                 break
 
     def _next(self, failure: Exception | None) -> None:
-        if failure is None:
-            if self._failures:
-                logger.info("The channel layer works again; all memberships are renewed")
-            self._failures = 0
-            self._schedule(self._interval)
+        if failure is not None:
+            self._schedule(self._failed(failure))
         else:
-            self._note(failure)
-            self._failures += 1
-            longest = self._interval or DEFAULT_GROUP_RENEWAL
-            self._schedule(min(_SOON * 2.0 ** min(self._failures - 1, 10), longest))
+            if self._backoff.worked():
+                logger.info("The channel layer works again; all memberships are renewed")
+            self._schedule(self._interval)
         self._tidy()
 
-    def _note(self, error: BaseException) -> None:
-        # One line for an outage, however many connections it concerns.
-        if not self._failures:
-            self._failures = 1
+    def _failed(self, error: BaseException) -> float | None:
+        """Record a failure, log the first of an outage, and return the seconds to wait."""
+        if not self._backoff.failures:
             logger.error(
-                "The channel layer fails; what it forgets of groups is put right when it works: %s",
+                "The channel layer fails; memberships and failed removals are repeated when it "
+                "works again: %s",
                 f"{type(error).__name__}: {error}",
             )
+        return self._backoff.failed()
 
 
 _loops: Final[dict[asyncio.AbstractEventLoop, dict[int, _Memberships]]] = {}
