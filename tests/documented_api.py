@@ -1,14 +1,14 @@
 """The interface that programs know from the documentation of Channels, as stubs.
 
-Facts alone: names, parameters, defaults, colours, bases. A base is named where programs may rely
-on it, a method with the class that it is documented with. `...` is any value.
+The stubs contain only names, parameters, defaults, `async` and bases. A base is included if
+programs may rely on it, and a method is in the class that documents it. `...` stands for any value.
 """
 
 from typing import Final
 
 __all__ = ["DEVIATIONS", "STUBS"]
 
-#: By generation and module: all of the later one, and what the earlier one has besides.
+#: Stubs by generation and module: all of 4.3, and what 2.1 has in addition.
 STUBS: Final = {
     "4.3": {
         "channels": """
