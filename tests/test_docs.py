@@ -52,6 +52,7 @@ from docs.snippets import (
     site_routes,
     visits,
 )
+from processes import SECONDS
 from served import FIRST_SITE, ROOT, SITE
 
 DOCS = ROOT / "docs"
@@ -65,8 +66,6 @@ MARKED = {
     "site_routes.health",
 }
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
-# A safety net, for a machine under load.
-SECONDS = 60
 
 
 class Client:
