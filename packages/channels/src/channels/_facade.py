@@ -1,11 +1,10 @@
-"""Make the modules of our packages available under the names that programs import.
+"""Offer modules of other packages under the names that programs import.
 
-`channels.db` is an alias: the module object of `channels_core.db` under a second name. A module
-with names of several owners, such as `channels.layers`, cannot be one object with all of them, so
-it forwards: `ForwardingModule` reads, sets and deletes each name in its owner's module. So a
-program that patches `channels.layers.get_channel_layer` patches what Channels itself calls.
-`mock.patch` looks into a module's `__dict__` to learn whether to restore a name or to delete it
-afterwards; that is why the class overrides `__dict__`, which nothing else needs.
+An alias module calls `alias(globals(), owner)` at its end. Its name then leads to the owner's
+module object. A module that offers names of several owners, such as `channels.layers`, calls
+`forward` instead. It stays a module of its own, a `ForwardingModule`, which reads, sets and deletes
+names at their owners. That class overrides `__dict__`, which is unusual: `mock.patch` looks there
+to decide whether to restore or to delete a name.
 """
 
 import sys
@@ -19,17 +18,17 @@ __all__ = ["ForwardingModule", "alias", "forward", "submodules"]
 
 
 def alias(namespace: dict[str, Any], owner: ModuleType) -> None:
-    """Give a module a second name; called at the end of the module of that name.
+    """Replace the calling module by another one; call this at the end of its body.
 
-    Both names then lead to one module object. Packages cannot be aliased: their submodules would
-    be loaded a second time.
+    Both names then lead to the same module object, so a patch under one name is visible under the
+    other. This does not work for packages, whose submodules would be loaded twice.
 
-    Import hooks keep the module object that the loader was given, whatever `sys.modules` holds.
-    That object forwards to the owner.
+    Import hooks keep the module object that the loader created, and do not look up the name again.
+    So that object also reads, sets and deletes names at the owner.
 
     Args:
-        namespace: The `globals()` of the module of the second name.
-        owner: The module.
+        namespace: The calling module's `globals()`.
+        owner: The module that replaces it.
     """
     name = namespace["__name__"]
     module = _forward(namespace, owner, {})
@@ -44,13 +43,13 @@ def alias(namespace: dict[str, Any], owner: ModuleType) -> None:
 
 
 def forward(namespace: dict[str, Any], owner: ModuleType, others: Mapping[str, str]) -> None:
-    """Make a module offer the names of several modules; called at the end of that module.
+    """Make the calling module offer names of several modules; call this at the end of its body.
 
     Args:
-        namespace: The module's `globals()`.
-        owner: The module that has all names but those in `others`.
-        others: Names of other modules, each with the dotted name of its module, which is imported
-            when the name is first used.
+        namespace: The calling module's `globals()`.
+        owner: The module that owns all names except `others`.
+        others: Names of other owners, with the dotted name of the owner, which is imported when the
+            name is first used.
     """
     _forward(namespace, owner, others)
 
@@ -76,7 +75,7 @@ def submodules(package: str, names: Collection[str]) -> Callable[[str], Any]:
 def _forward(
     namespace: dict[str, Any], owner: ModuleType, others: Mapping[str, str]
 ) -> ModuleType | None:
-    """Empty a module whose body runs, and make it forward.
+    """Remove the names of a module whose body is running, and forward them to their owners.
 
     Returns:
         The module; None if a loader runs the body for an object that is not in `sys.modules`.
@@ -86,11 +85,11 @@ def _forward(
     namespace.update(__owner__=owner, __others__=others)
     module = sys.modules.get(namespace["__name__"])
     if module is None or _namespace(module) is not namespace:
-        # The object is unknown: names are read in the owner, and setting one changes it here only.
+        # Only the namespace is known. So names can be read, but a name that is set stays here.
         namespace["__getattr__"] = partial(_read, namespace)
         return None
-    # Its class changes, not the object: it can be reloaded, and other threads that import it at
-    # this moment get the same object.
+    # Change the class and keep the object: it can be reloaded, and all threads that are importing
+    # it get the same one.
     module.__class__ = ForwardingModule
     return module
 
@@ -103,9 +102,9 @@ def _namespace(module: ModuleType) -> dict[str, Any]:
 
 
 class ForwardingModule(ModuleType):
-    """A module that reads, sets and deletes its names in the modules of their owners.
+    """A module that reads, sets and deletes names in the modules that own them.
 
-    Only names that Python keeps in every module, such as `__name__` and `__all__`, are its own.
+    Only the names that Python keeps in every module, such as `__name__` and `__all__`, are its own.
     """
 
     __owner__: ModuleType
@@ -113,12 +112,16 @@ class ForwardingModule(ModuleType):
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override] # read-only there as well
-        """A new dict of all names with their values, for `mock.patch`; see the module's text."""
+        """All names with their values, in a new dict.
+
+        `mock.patch` looks here to learn whether a name is the module's own. If it were not, `patch`
+        would delete the name afterwards instead of restoring it.
+        """
         names = [*self.__others__, *(key for key in vars(self.__owner__) if not _is_special(key))]
         return {key: getattr(self, key) for key in names if hasattr(self, key)} | super().__dict__
 
     def __getattr__(self, name: str) -> Any:
-        """Read a name of an owner."""
+        """Read a name from its owner."""
         try:
             return _read(super().__dict__, name)
         except AttributeError:
