@@ -1,14 +1,14 @@
 """The interface that programs know from the documentation of Channels, as stubs.
 
-Facts alone: names, parameters, defaults, colours, bases. A base is named where programs may rely
-on it, a method with the class that it is documented with. `...` is any value.
+The stubs contain only names, parameters, defaults, `async` and bases. A base is included if
+programs may rely on it, and a method is in the class that documents it. `...` stands for any value.
 """
 
 from typing import Final
 
 __all__ = ["DEVIATIONS", "STUBS"]
 
-#: By generation and module: all of the later one, and what the earlier one has besides.
+#: Stubs by generation and module: all of 4.3, and what 2.1 has in addition.
 STUBS: Final = {
     "4.3": {
         "channels": """
@@ -399,17 +399,17 @@ class OriginValidator:
     },
 }
 
-_STEPS: Final = "4.3 calls with three arguments; to call in two steps works as well"
+_STEPS: Final = "4.3 calls it with three arguments; calling it in two steps works too"
 
-#: Where ours differs, by generation and name, and why.
+#: The differences of ours, by generation and name, with the reason.
 DEVIATIONS: Final[dict[str, dict[str, str]]] = {
     "4.3": {
         "channels.sessions.InstanceSessionWrapper.save_message_types": (
-            "a session is saved when a WebSocket is accepted or refused as well"
+            "a session is also saved when a WebSocket is accepted or refused"
         ),
         "channels.sessions.InstanceSessionWrapper.cookie_response_message_types": "the same",
         "channels.testing.live.ChannelsLiveServerTestCase.live_server_url": (
-            "it may be asked of the class as well, as that of Django's LiveServerTestCase"
+            "the class has it too, as in Django's LiveServerTestCase"
         ),
         "channels.testing.live.ChannelsLiveServerTestCase.live_server_ws_url": "the same",
     },
@@ -417,16 +417,16 @@ DEVIATIONS: Final[dict[str, dict[str, str]]] = {
         "channels.sessions.CookieMiddleware.__call__": _STEPS,
         "channels.sessions.SessionMiddleware.__call__": _STEPS,
         "channels.sessions.SessionMiddleware.save_message_types": (
-            "a session is saved when a WebSocket is accepted or refused as well"
+            "a session is also saved when a WebSocket is accepted or refused"
         ),
         "channels.sessions.SessionMiddleware.cookie_response_message_types": "the same",
-        "channels.default_app_config": "Django finds the configuration by itself since 3.2",
-        "channels.consumer.AsyncConsumer.__init__": "it takes the scope, and 4.3 gives it none",
+        "channels.default_app_config": "since 3.2, Django finds the configuration by itself",
+        "channels.consumer.AsyncConsumer.__init__": "it takes the scope, which 4.3 does not pass",
         "channels.consumer.AsyncConsumer.__call__": _STEPS,
         "channels.http.AsgiHandler.__call__": "it also takes the three arguments of ASGI 3",
-        "channels.http.AsgiHandler.handle": "Django's handler is asynchronous, and so is ours",
-        "channels.layers.BaseChannelLayer.valid_channel_name": "4.3 says `channel_name`",
-        "channels.layers.BaseChannelLayer.valid_group_name": "4.3 says `group_name`",
+        "channels.http.AsgiHandler.handle": "it is asynchronous, as Django's handler now is",
+        "channels.layers.BaseChannelLayer.valid_channel_name": "4.3 names it `channel_name`",
+        "channels.layers.BaseChannelLayer.valid_group_name": "4.3 names it `group_name`",
         "channels.middleware.BaseMiddleware.__call__": _STEPS,
         "channels.routing.ProtocolTypeRouter.__call__": _STEPS,
         "channels.routing.URLRouter.__call__": _STEPS,

@@ -15,6 +15,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from members import PASSWORD
 from parts import find
+from processes import SECONDS
 from served import Served
 
 __all__ = [
@@ -29,9 +30,6 @@ __all__ = [
     "wait_until",
     "width_on_a_narrow_screen",
 ]
-
-# A safety net, for a machine under load.
-SECONDS: Final = 60
 
 FLAGS: Final = (
     "--headless",

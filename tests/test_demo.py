@@ -18,11 +18,8 @@ from websockets.typing import Origin
 
 from members import Member
 from parts import find
-from processes import free_port
+from processes import SECONDS, free_port
 from served import FIRST_SITE, ROOT, SITE, Served, demo, environment, uvicorn
-
-# A safety net, for a machine under load.
-SECONDS = 60
 
 
 @pytest.fixture(scope="module", params=[demo, uvicorn])

@@ -23,11 +23,10 @@ from websockets.typing import Origin
 
 from members import Member
 from parts import find
+from processes import SECONDS
 from proxied import DEPLOY, Proxied, command_of, proxied
 from served import SITE
 
-# A safety net, for a machine under load.
-SECONDS = 60
 #: Seconds that a stop may take besides: a server gets its signal when handlers had ten and their
 #: clean-up had ten more, and a worker waits for half a minute for what it cannot cancel.
 BESIDES = 30

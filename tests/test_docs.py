@@ -52,6 +52,7 @@ from docs.snippets import (
     site_routes,
     visits,
 )
+from processes import SECONDS
 from served import FIRST_SITE, ROOT, SITE
 
 DOCS = ROOT / "docs"
@@ -65,8 +66,6 @@ MARKED = {
     "site_routes.health",
 }
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
-# A safety net, for a machine under load.
-SECONDS = 60
 
 
 class Client:
@@ -363,7 +362,7 @@ class TestHttpRequests:
         assert (status, body) == (200, b"You said: hello ")
         assert "3 words to pay for" in caplog.messages
 
-    async def test_no_words_for_who_has_left(
+    async def test_no_words_for_a_client_that_has_left(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def endless(prompt: str) -> AsyncIterator[str]:
@@ -384,7 +383,7 @@ class TestHttpRequests:
         assert closed == ["hello"]
         assert "1 words to pay for" in caplog.messages
 
-    async def test_what_is_no_consumers(self, settings: Any) -> None:
+    async def test_requests_without_a_consumer(self, settings: Any) -> None:
         settings.ROOT_URLCONF = site_routes.__name__
         assert (await fetch(self.site, "/about/"))[2] == b"This page is at /about/"
 
@@ -489,13 +488,13 @@ class TestEvents:
         await say(four)
         assert (await request.event())["id"] == str(four.pk)
         await request.leave()
-        # A page that comes back has the id in the address.
+        # A page that reconnects has the id in the address.
         request = Request(by_ticket, f"{address}&after={three.pk}")
         await request.send()
         await request.begin()
         assert (await request.event())["id"] == str(four.pk)
         await request.leave()
-        # A browser that is new, and one that says nonsense.
+        # A new browser, and one with an invalid id.
         for headers in ([], [(b"last-event-id", b"9" * 20)], [(b"last-event-id", b"x")]):
             request = Request(by_ticket, address, headers=headers)
             await request.send()
@@ -516,7 +515,7 @@ class TestDevelopmentServer:
         told = dict(re.findall(r"(?m)^\| `(--[\w-]+)` \| (-?\w+)", page))
         assert len(told) == 10
         for option, default in told.items():
-            # Argparse has no other way to ask for the options of a parser.
+            # argparse has no public way to list the options of a parser.
             [action] = [each for each in parser._actions if option in each.option_strings]
             if default.isdigit() and action.default is not None:
                 assert action.default == int(default)
@@ -550,7 +549,7 @@ class TestWorkers:
         parser = Command().create_parser("manage.py", "runworker")
         page = (DOCS / "topics" / "workers.md").read_text()
         told = dict(re.findall(r"(?m)^\| `(--[\w-]+)` \| (\w+) \|", page))
-        # Argparse has no other way to ask for the options of a parser.
+        # argparse has no public way to list the options of a parser.
         defaults = {each.option_strings[0]: each.default for each in parser._actions[-6:]}
         assert told == {option: str(value or "off") for option, value in defaults.items()}
 
@@ -575,7 +574,7 @@ class TestOrigins:
             (origins.partners, "", False),
         ],
     )
-    async def test_who_is_let_in(self, application: Any, origin: str, allowed: bool) -> None:
+    async def test_accepted_visitors(self, application: Any, origin: str, allowed: bool) -> None:
         headers = [(b"origin", origin.encode())]
         client = Client(application, path="/clubs/rowing/", headers=headers)
         answer = await client.connect()
@@ -593,7 +592,7 @@ def access() -> ModuleType:
 
 @pytest.fixture
 def anna(transactional_db: None, access: ModuleType) -> Iterator[Any]:
-    """A user with a row, and a table for the model of the page about tokens."""
+    """Create a user, and the table for the model of the page about tokens."""
     with connection.schema_editor() as editor:
         editor.create_model(access.Token)
     try:
@@ -705,7 +704,7 @@ class TestFromDjango:
 
 @pytest.mark.django_db
 class TestDatabase:
-    """As under Django's TestCase: all in the transaction of the test's thread."""
+    """As in Django's TestCase: everything in the transaction of the test's thread."""
 
     @pytest.mark.parametrize("counter", [database.Counter, database.SyncCounter])
     def test_counting(self, counter: Any) -> None:
@@ -739,7 +738,7 @@ class TestVisits:
         await client.send('"tea"')
         assert await client.receive_json() == ["tea"]
         await client.leave()
-        # The next visit of the same browser.
+        # The next request of the same browser.
         client = Client(visits.application, headers=[(b"cookie", cookie.split(b";")[0])])
         await client.connect()
         await client.send('"milk"')
@@ -758,14 +757,14 @@ class TestVisits:
 
 
 class TestLoggedIn:
-    """Sockets that end with the login."""
+    """WebSockets that end with the login."""
 
     @pytest.fixture(autouse=True)
     def engine(self, settings: Any) -> None:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 
     def visit(self, run: Any) -> None:
-        """Let a member connect, do something, and expect that the socket closes."""
+        """Let a member connect, do something, and check that the WebSocket closes."""
 
         async def visit() -> None:
             headers = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
@@ -899,8 +898,8 @@ class TestPages:
         ]
         assert sorted(shown) == sorted(written)
 
-    def test_the_tutorial_shows_all_that_the_example_is_made_of(self) -> None:
-        """The site after the last page is that after the first page, with what is shown since."""
+    def test_the_tutorial_shows_the_whole_example(self) -> None:
+        """The last pages change the site of the first page only by what they show."""
         for pages, site, before in (
             (["first-chat"], FIRST_SITE, None),
             (["accounts", "live-feed", "several-processes", "testing"], SITE, FIRST_SITE),
@@ -913,23 +912,23 @@ class TestPages:
                 for path in site.rglob(f"*.{kind}")
                 if not (before and same(path, before / path.relative_to(site)))
             }
-            # These come with the project and its apps.
+            # `startproject` and `startapp` create these.
             given = r".*/__init__\.py|.*/migrations/\w+\.py|manage\.py"
             assert {path for path in made - shown if not re.fullmatch(given, path)} == set()
             assert shown <= {str(path.relative_to(site)) for path in site.rglob("*.*")}
 
     @pytest.mark.parametrize("page", ["accounts", "live-feed"])
     def test_a_page_of_the_tutorial_shows_nothing_of_a_later_one(self, page: str) -> None:
-        """The files are those of the finished site, so the lines of later pages are left out."""
+        """Pages show files of the finished site, so they must leave out lines of later pages."""
         later = re.compile(r"[Aa]nnounce|EVERYBODY|STATS|[Ss]tats|ChannelName|ChannelFull|ask\.dis")
         shown = list(excerpts((DOCS / "tutorial" / f"{page}.md").read_text()))
         assert [part for part in shown if later.search(part)] == []
-        # What is left of these is whole.
+        # What remains of these files is valid Python.
         assert any("        form = MessageForm(" in part for part in shown)
         assert any("revalidate_every=60)\n" in part for part in shown)
 
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-    def test_code_that_stands_in_a_page_is_python(self, page: Path) -> None:
+    def test_code_in_a_page_is_valid_python(self, page: Path) -> None:
         for block in re.findall(
             r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
         ):
@@ -938,7 +937,7 @@ class TestPages:
     def test_the_table_of_aliases_is_true(self) -> None:
         text = (DOCS / "reference" / "packages.md").read_text()
         rows = re.findall(r"(?m)^\| `(channels\.[\w.]+)` \| `(channels_[\w.]+)`", text)
-        # Of these two, one is the package's own and one has two owners.
+        # These two are not aliases: one is the package's own, one has two owners.
         owned = {"channels.apps", "channels.layers"}
         assert {alias for alias, _ in rows} | owned == public_modules(channels)
         for alias, owner in rows:
@@ -956,7 +955,7 @@ class TestPages:
 
 
 def excerpts(page: str) -> Iterator[str]:
-    """Yield what a page of the tutorial includes of the example site, as a reader gets it."""
+    """Yield the files of the example site as a page of the tutorial shows them."""
     for block in re.findall(r"(?ms)^```\{literalinclude\} (.*?)^```", page):
         path, _, fields = block.partition("\n")
         options: dict[str, Any] = {
@@ -973,7 +972,7 @@ def same(one: Path, other: Path) -> bool:
 
 
 def public_modules(package: ModuleType) -> set[str]:
-    """Return the names of a package's modules, without those that hold nothing of their own."""
+    """Return the names of a package's modules, except those without content."""
     found = walk_packages(package.__path__, f"{package.__name__}.")
     return {m.name for m in found if not m.ispkg and "._" not in m.name}
 

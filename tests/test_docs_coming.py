@@ -35,12 +35,10 @@ from django.test import override_settings
 from channels_auth.auth import LoginOnOpenConnectionError, login
 from channels_core._shutdown.draining import draining
 from docs.snippets import as_before, two_steps
+from processes import SECONDS
 from served import ROOT
 
 PAGE = ROOT / "docs" / "topics" / "differences.md"
-# A safety net, for a machine under load.
-SECONDS = 60
-
 #: This module is the URLconf of Django's own part, which has no pages.
 urlpatterns: list[Any] = []
 

@@ -12,12 +12,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from processes import SECONDS
 from served import ROOT, Served, environment
 
 SITE = ROOT / "tests" / "programs" / "turnstile"
-# A safety net, for a machine under load.
-SECONDS = 60
-
 SERVERS = {
     "uvicorn": (["-m", "uvicorn", "--port"], "Uvicorn running on "),
     "daphne": (["-m", "daphne", "-b", "127.0.0.1", "-p"], "Listening on TCP address "),

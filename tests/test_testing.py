@@ -19,10 +19,8 @@ from django.test import TestCase
 
 from channels_core.typing import Message
 from postgresql_server import require_postgresql
+from processes import SECONDS
 from tools.packages import by_name
-
-# A safety net, for a machine under load.
-SECONDS = 60
 
 
 class Greeting(WebsocketConsumer):

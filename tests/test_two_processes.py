@@ -19,10 +19,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from parts import find
-from processes import free_port
+from processes import SECONDS, free_port
 from redis_server import require_redis
 from served import ROOT, SITE, Served, demo_redis, environment, one_of_several
-from tabs import SECONDS, FeedTab, Tab, origin, wait_for_member
+from tabs import FeedTab, Tab, origin, wait_for_member
 
 NO_WORKER = "No answer yet. Perhaps no worker is running."
 

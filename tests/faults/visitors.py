@@ -15,10 +15,10 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from processes import SECONDS
+
 __all__ = ["Page", "never_reads", "opened"]
 
-# A safety net, for a machine under load.
-SECONDS: Final = 60
 # The first and the longest delay of the back-off, in seconds.
 _FIRST: Final = 0.05
 _LONGEST: Final = 1.0

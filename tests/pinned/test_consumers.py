@@ -1,4 +1,4 @@
-"""What programs and tests written for Channels 4.3 see of consumers."""
+"""The behaviour of consumers that programs and tests written for Channels 4.3 rely on."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What tests that pass on Channels 4.3.2 rely on, of the database."""
+"""The behaviour of databases that tests written for Channels 4.3 rely on."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -40,7 +40,7 @@ class Shop(AsyncWebsocketConsumer):
 
 @pytest.fixture
 async def shop(db: None) -> AsyncIterator[None]:
-    """Remove what is committed, in the thread that has committed it."""
+    """Remove committed rows, in the thread that committed them."""
     Shop.ran.clear()
     yield
 

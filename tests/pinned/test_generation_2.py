@@ -1,4 +1,4 @@
-"""What upstream's tests of 2.1, and programs of that time, expect of calls in two steps."""
+"""The behaviour of calls in two steps that programs and tests for Channels 2.1 rely on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from django.urls import path, re_path
 
 
 class Impatient(AsyncWebsocketConsumer):
-    """Asks for its user before there can be one."""
+    """Reads its user before the middleware has set it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,7 +36,7 @@ def answering(value: Any) -> Any:
 
 
 def wrapped(inner: Any) -> Any:
-    """Return middleware that hides the router inside of it, as a program writes it by hand."""
+    """Return middleware of a program, which hides the router inside."""
 
     def application(scope: dict[str, Any]) -> Any:
         return inner(scope)
@@ -104,7 +104,7 @@ def test_nested_routers_in_the_first_step(between: Callable[[Any], Any]) -> None
     outer = URLRouter([path("number/<int:number>/", between(inner))])
     assert call(inner, asked("/test/3/")) == 1
     result = call(outer, asked("/number/42/test/3/"))
-    # Middleware of ours returns what waits, for the user perhaps, and then calls the result.
+    # Our middleware returns an awaitable, which may wait for the user and then calls the result.
     assert (result.args[0] if between is BaseMiddleware else result) == 1
     [[scope], _] = page.call_args
     assert scope["url_route"]["kwargs"] == {"number": 42, "page": 3}

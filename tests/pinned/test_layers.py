@@ -1,4 +1,4 @@
-"""What programs and tests written for Channels 4.3 see of channel layers."""
+"""The behaviour of channel layers that programs and tests for Channels 4.3 rely on."""
 
 import asyncio
 from copy import deepcopy
@@ -110,7 +110,7 @@ async def test_a_message_that_is_no_dict_is_an_assertion_error() -> None:
 
 
 def test_a_layer_can_be_copied_deeply() -> None:
-    # As Django does with what `setUpTestData` puts into the class.
+    # As Django does with class attributes from `setUpTestData`.
     copied = deepcopy(InMemoryChannelLayer(capacity=7))
     assert type(copied) is InMemoryChannelLayer
     assert copied.capacity == 7

@@ -1,4 +1,4 @@
-"""What upstream's tests, and programs written for it, expect of routers."""
+"""The behaviour of routers that programs and tests for upstream rely on."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from channels_core.typing import Receive, Scope, Send
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve nothing."""
+    """Do nothing."""
 
 
 def test_the_mapping_of_a_protocol_router_has_exactly_the_given_keys() -> None:

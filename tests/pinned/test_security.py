@@ -1,4 +1,4 @@
-"""What programs written for upstream expect of the validator of origins."""
+"""The behaviour of the origin validator that programs for upstream rely on."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""Facts of upstream 4.3.2 about sessions and logins, which its own tests pin."""
+"""The behaviour of sessions and logins that programs and tests for Channels 4.3 rely on."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -99,7 +99,7 @@ async def test_a_session_that_was_deleted_is_a_suspicious_operation() -> None:
     with pytest.raises(SuspiciousOperation) as caught:
         await page.get_response()
     assert str(caught.value) == DELETED
-    # As a view of Django has it.
+    # As in a view of Django.
     assert isinstance(caught.value, SessionInterrupted)
 
 

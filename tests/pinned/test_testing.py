@@ -1,4 +1,4 @@
-"""What tests written for Channels 4.3 rely on of the communicators: one function for each fact."""
+"""The behaviour of communicators that tests for Channels 4.3 rely on."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ class Failing(AsyncWebsocketConsumer):
 
 
 class FailingSlowly(Failing):
-    """Takes its time to clean up after the failure."""
+    """Cleans up slowly after the failure."""
 
     async def disconnect(self, code: int) -> None:
         await asyncio.sleep(0.2)
@@ -199,7 +199,7 @@ async def test_response_headers_are_none_until_it_is_accepted() -> None:
     assert socket.response_headers is None
 
 
-# What comes instead
+# Unexpected messages
 
 
 async def failure(

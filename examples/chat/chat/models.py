@@ -17,7 +17,7 @@ class Message(models.Model):
     sent_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """Make the newest messages of one room quick to find."""
+        """An index to find the newest messages of a room."""
 
         indexes = [models.Index(fields=["room", "id"], name="chat_message_room")]
 

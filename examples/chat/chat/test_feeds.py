@@ -25,7 +25,7 @@ class Feed(HttpCommunicator):
     """The request of a page that follows all rooms."""
 
     def __init__(self, query: str = "", last_event_id: str = "", **who: Any) -> None:
-        """Make ready to ask for the stream, perhaps after an event that the browser has."""
+        """Prepare the request, optionally with the id of the last event that the browser has."""
         headers = {"last-event-id": last_event_id.encode()} if last_event_id else {}
         super().__init__(application, "GET", f"/feed/events/{query}", headers=headers, **who)
 
@@ -37,7 +37,7 @@ class Feed(HttpCommunicator):
         return fields["id"]
 
     async def event(self) -> dict[str, str]:
-        """Return the fields of what comes next."""
+        """Return the fields of the next event."""
         lines = (await self.receive_body()).decode().splitlines()
         return dict(line.split(": ", 1) for line in lines if line)
 
@@ -54,14 +54,14 @@ class Feed(HttpCommunicator):
 
 
 async def said(*texts: str, room: str = "tea") -> list[int]:
-    """Let these have been said before anybody follows, and return their ids."""
+    """Store messages, and return their ids."""
     return [
         (await Message.objects.acreate(room=room, author="Anna", text=text)).pk for text in texts
     ]
 
 
 class FeedTests(TestCase):
-    """The stream of what is said in all rooms."""
+    """The stream of messages of all rooms."""
 
     anna: User
     ben: User
@@ -72,8 +72,8 @@ class FeedTests(TestCase):
         cls.anna = User.objects.create_user("Anna")
         cls.ben = User.objects.create_user("Ben")
 
-    async def test_everything_that_is_said_comes(self) -> None:
-        """Out of each room, whether it was said over a WebSocket or by a form."""
+    async def test_all_messages_arrive(self) -> None:
+        """From each room, sent over a WebSocket or by a form."""
         async with Feed(user=self.ben) as feed:
             await feed.begin()
 
@@ -89,14 +89,14 @@ class FeedTests(TestCase):
             self.assertEqual((message["room"], message["text"]), ("coffee", "Sugar?"))
 
     async def test_a_new_page_gets_the_last_twenty_messages(self) -> None:
-        """And takes over where they begin, should it have to come back before the first one."""
+        """The first id is the one before them, in case the page reconnects at once."""
         ids = await said(*map(str, range(25)))
         async with Feed(user=self.ben) as feed:
             self.assertEqual(await feed.begin(), str(ids[4]))
             self.assertEqual(await feed.texts(20), [str(number) for number in range(5, 25)])
 
-    async def test_who_comes_back_gets_what_they_missed(self) -> None:
-        """All of it, in order, and nothing else; the browser's header counts first."""
+    async def test_a_page_that_reconnects_gets_what_it_missed(self) -> None:
+        """All of it, in order, and nothing else; the header takes precedence over the parameter."""
         ids = await said(*map(str, range(BATCH + 30)))
         missed = [str(number) for number in range(2, BATCH + 30)]
         for query, header in (
@@ -110,7 +110,7 @@ class FeedTests(TestCase):
                 self.assertTrue(await feed.receive_nothing())
 
     async def test_what_is_said_while_the_database_is_read_comes_once(self) -> None:
-        """Whether the database has it already or not."""
+        """Whether or not the query has already found it."""
         [last] = await said("before")
         catch_up = FeedConsumer.catch_up
 
@@ -130,16 +130,16 @@ class FeedTests(TestCase):
                 self.assertEqual(await feed.texts(2), ["not yet read", "read already"])
                 self.assertTrue(await feed.receive_nothing())
 
-    async def test_what_the_layer_has_lost_comes_with_the_next_message(self) -> None:
-        """The layer tells that there is something, and the database says what."""
+    async def test_a_message_that_the_layer_lost_arrives_with_the_next(self) -> None:
+        """The layer reports that there is something new; the database has the messages."""
         async with Feed(user=self.ben) as feed:
             await feed.begin()
             await said("lost")
             await say("tea", "Anna", "found")
             self.assertEqual(await feed.texts(2), ["lost", "found"])
 
-    async def test_an_id_that_is_none_makes_a_new_page(self) -> None:
-        """Whatever a program may send."""
+    async def test_an_invalid_id_counts_as_none(self) -> None:
+        """Whatever a client sends."""
         await said("Hello")
         for nonsense in ("x", "-1", "1.5", "\x01", "9" * 5000, "\xff", "\u0663", "NaN", "1 OR 1"):
             for query, header in ((f"?after={quote(nonsense)}", ""), ("", nonsense)):
@@ -149,7 +149,7 @@ class FeedTests(TestCase):
                         self.assertEqual(await feed.texts(1), ["Hello"])
 
     async def test_an_id_that_was_never_given(self) -> None:
-        """As when the database was made anew: what is said from now on comes."""
+        """As after the database was replaced: new messages arrive."""
         [last] = await said("before")
         for number in (last + 1, 2**63 - 1):
             async with Feed(last_event_id=str(number), user=self.ben) as feed:
@@ -159,7 +159,7 @@ class FeedTests(TestCase):
             last += 1
 
     async def test_a_stream_ends_after_a_while(self) -> None:
-        """And the browser asks for another one, which takes a login that holds."""
+        """The browser reconnects, for which the login must still be valid."""
 
         class Brief(FeedConsumer, response_timeout=0):
             """Ends at once."""
@@ -171,8 +171,8 @@ class FeedTests(TestCase):
         await self.ben.adelete()
         self.assertEqual((await Feed(cookies=cookies).get_response()).status, 401)
 
-    async def test_who_is_not_logged_in_gets_no_stream(self) -> None:
-        """And is not sent to another page, which a script could not read."""
+    async def test_visitors_who_are_not_logged_in_get_no_stream(self) -> None:
+        """They get a status instead of a redirect, which a script could not use."""
         for path in ("/feed/events/", "/rooms/tea/poll/"):
             for cookies in ({}, {"sessionid": "nowhere"}):
                 request = HttpCommunicator(application, "GET", path, cookies=cookies)
@@ -190,7 +190,7 @@ class PollTests(TestCase):
         cls.ben = User.objects.create_user("Ben")
 
     def poll(self, query: str = "", room: str = "tea", method: str = "GET") -> HttpCommunicator:
-        """Return a request of the member, which is not yet sent."""
+        """Return a request of the member, which has not been sent yet."""
         path = f"/rooms/{room}/poll/{query}"
         return HttpCommunicator(application, method, path, headers=HOST, user=self.ben)
 
@@ -201,8 +201,8 @@ class PollTests(TestCase):
         self.assertEqual(response.headers["content-type"], "application/json")
         return [message["text"] for message in response.json()["messages"]]
 
-    async def test_what_is_there_comes_at_once(self) -> None:
-        """What is newer than the client has, or the last twenty messages for a new one."""
+    async def test_existing_messages_arrive_at_once(self) -> None:
+        """Those that the client does not have, or the last twenty for a new client."""
         ids = await said(*map(str, range(25)))
         await said("elsewhere", room="coffee")
         for query, first in (("", 5), ("?after=", 5), (f"?after={ids[22]}", 23), ("?after=0", 0)):
@@ -210,7 +210,7 @@ class PollTests(TestCase):
             self.assertEqual(await self.texts(self.poll(query)), expected)
 
     async def test_a_request_waits_for_the_next_message_of_its_room(self) -> None:
-        """Another room's is not it, and neither is one that the client has."""
+        """Not for one of another room, nor for one that the client has."""
         [last] = await said("before")
         for after in (last, 10**6):
             async with self.poll(f"?after={after}") as request:
@@ -220,7 +220,7 @@ class PollTests(TestCase):
                 self.assertEqual(await self.texts(request), ["after"])
 
     async def test_what_is_said_while_the_database_is_read_comes(self) -> None:
-        """The query has not found it, so the layer has to tell."""
+        """The query has not found it, so the layer must report it."""
         said_meanwhile: list[bool] = []
 
         async def slow(*args: Any) -> list[Message]:
@@ -234,7 +234,7 @@ class PollTests(TestCase):
             self.assertEqual(await self.texts(self.poll()), ["meanwhile"])
 
     async def test_a_request_does_not_wait_for_ever(self) -> None:
-        """It ends without a message, and the client asks again."""
+        """It ends without a message, and the client sends another request."""
 
         class Brief(PollConsumer, response_timeout=0):
             """Waits for nothing."""
@@ -244,25 +244,25 @@ class PollTests(TestCase):
         self.assertEqual(await self.texts(request), [])
 
     async def test_a_client_may_leave(self) -> None:
-        """Nothing is kept of its request."""
+        """Nothing of its request is left."""
         async with self.poll():
             pass
         await say("tea", "Anna", "Hello?")
 
     async def test_nonsense_is_answered(self) -> None:
-        """The answer names the parameter that is wrong."""
+        """The answer names the invalid parameter."""
         for nonsense in ("x", "-1", "1.5", "%00", "9" * 5000, "%ff"):
             response = await self.poll(f"?after={nonsense}").get_response()
             self.assertEqual((response.status, list(response.json()["errors"])), (400, ["after"]))
 
     async def test_a_poll_changes_nothing(self) -> None:
-        """Other methods are refused, so that no other site can have them done."""
+        """Methods that could change something are refused."""
         for method in ("POST", "PUT", "DELETE"):
             response = await self.poll(method=method).get_response()
             self.assertEqual(response.status, 405)
 
-    async def test_a_room_that_cannot_be_has_no_poll(self) -> None:
-        """It is left to Django, which does not know it either."""
+    async def test_invalid_room_names_have_no_poll(self) -> None:
+        """The request goes to Django, which has no such page either."""
         self.assertEqual((await self.poll(room="caf\u00e9").get_response()).status, 404)
 
 
@@ -290,16 +290,16 @@ class PlainPageTests(TestCase):
         page = self.client.get("/rooms/tea/plain/")
         self.assertContains(page, "<strong>Anna</strong>&lt;b&gt;Milk&lt;/b&gt;?")
 
-    async def test_who_has_a_websocket_hears_it(self) -> None:
-        """One room for all, however they are in it."""
+    async def test_members_with_a_websocket_receive_it(self) -> None:
+        """Both ways lead into the same room."""
         member = await User.objects.acreate_user("Ben")
         await self.async_client.aforce_login(self.anna)
         async with websocket("/ws/rooms/tea/", user=member) as ben:
             await self.async_client.post("/rooms/tea/plain/", {"text": "Milk?"})
             self.assertEqual((await ben.receive_json_from())["text"], "Milk?")
 
-    def test_nonsense_is_not_kept(self) -> None:
-        """The form comes again with the reason, and with the text."""
+    def test_invalid_messages_are_not_stored(self) -> None:
+        """The form is shown again, with the reason and the text."""
         for nonsense, reason in (
             ("", "This field is required."),
             ("a" * 501, "at most 500 characters"),
@@ -310,7 +310,7 @@ class PlainPageTests(TestCase):
         self.assertFalse(Message.objects.exists())
 
     def test_another_site_cannot_post(self) -> None:
-        """It has no token."""
+        """It has no CSRF token."""
         careful = Client(enforce_csrf_checks=True)
         careful.force_login(self.anna)
         response = careful.post("/rooms/tea/plain/", {"text": "Milk?"})
@@ -318,13 +318,13 @@ class PlainPageTests(TestCase):
         self.assertFalse(Message.objects.exists())
 
     def test_the_pages_are_for_members(self) -> None:
-        """And each page leads to the feed."""
+        """Each page has a link to the feed."""
         for path in ("/feed/", "/rooms/tea/plain/"):
             self.assertRedirects(Client().get(path), f"/accounts/log-in/?next={path}")
             self.assertContains(self.client.get(path), '<a href="/feed/">Live feed</a>')
 
-    async def test_django_s_pages_are_behind_the_consumers(self) -> None:
-        """What no consumer answers is for the views."""
+    async def test_requests_without_a_consumer_reach_django(self) -> None:
+        """Django's views handle them."""
         for path, status in (("/feed/", 302), ("/accounts/log-in/", 200), ("/feed/other/", 404)):
             request = HttpCommunicator(application, "GET", path, headers=HOST)
             self.assertEqual((await request.get_response()).status, status)

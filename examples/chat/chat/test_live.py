@@ -1,4 +1,4 @@
-"""The site in a real browser: run with `python manage.py test`, skipped where there is none."""
+"""Tests in a real browser, skipped if it is not installed: run `python manage.py test`."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ except ImportError:
 else:
     HAS_SELENIUM = True
 
-# A net, for a machine that is busy.
+# A safety net, for a busy machine.
 SECONDS = 60
 
 FLAGS = (
@@ -43,7 +43,7 @@ FLAGS = (
 
 
 def require(found: str | bool | None, name: str) -> str:
-    """Skip the tests where something is not installed, or fail where it has to be."""
+    """Skip the tests because a program is missing, or fail if it is required."""
     if found:
         return str(found)
     reason = f"{name} is not installed"
@@ -67,7 +67,7 @@ class BrowserTests(ChannelsLiveServerTestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        """Start the server, and a browser that knows nobody."""
+        """Start the server, and a browser with an empty profile."""
         require(HAS_SELENIUM, "selenium")
         options = webdriver.ChromeOptions()
         programs = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
@@ -89,28 +89,28 @@ class BrowserTests(ChannelsLiveServerTestCase):
         self.browser.switch_to.window(first)
 
     def open(self, name: str, path: str) -> str:
-        """Open a page in a new window of somebody, and return the window."""
+        """Open a page in a new window, and return the window."""
         self.browser.switch_to.new_window("window")
         self.browser.get(self.live_server_url.replace("//", f"//{name.lower()}.") + path)
         return self.browser.current_window_handle
 
     def wait(self, condition: Callable[["webdriver.Chrome"], object]) -> None:
-        """Return when the condition holds, on whichever page the window then has."""
+        """Return when the condition is true of the current page."""
         ignored = [StaleElementReferenceException]
         WebDriverWait(self.browser, SECONDS, 0.05, ignored_exceptions=ignored).until(condition)
 
     def press(self, button: str, **fields: str) -> None:
-        """Fill in a form, and press one of the page's buttons."""
+        """Fill in a form, and press a button."""
         for name, text in fields.items():
             self.browser.find_element(By.ID, name).send_keys(text)
         self.browser.find_element(By.ID, button).click()
 
     def wait_for_state(self, state: str) -> None:
-        """Return when the page is connected, or not."""
+        """Return when the page shows this state of its connection."""
         self.wait(lambda page: page.find_element(By.ID, "state").get_attribute("class") == state)
 
     def enter(self, name: str, path: str) -> str:
-        """Open a page for a new member, who has to log in first, and return the window."""
+        """Open a page for a new member, who logs in first, and return the window."""
         User.objects.create_user(name, password=PASSWORD)
         window = self.open(name, path)
         self.press("log-in", id_username=name, id_password=PASSWORD)
@@ -128,7 +128,7 @@ class BrowserTests(ChannelsLiveServerTestCase):
         self.assertEqual(self.browser.execute_script(script), list(expected))
 
     def test_two_members_write_to_each_other(self) -> None:
-        """What one of them sends appears in both windows, and in the feed."""
+        """A message appears in both windows and in the feed."""
         anna, ben = self.enter("Anna", "/rooms/tea/"), self.enter("Ben", "/rooms/tea/")
         feed = self.open("Ben", "/feed/")
         self.wait_for_state("open")
@@ -142,7 +142,7 @@ class BrowserTests(ChannelsLiveServerTestCase):
         self.assertEqual(Message.objects.count(), 2)
 
     def test_the_statistics_of_a_room(self) -> None:
-        """They come from a worker; where there is none, the page says so after a while."""
+        """A worker sends them; without a worker, the page says so after a while."""
         self.enterContext(new_layer())
         self.enter("Anna", "/rooms/tea/")
         self.press("ask")
@@ -156,22 +156,22 @@ class BrowserTests(ChannelsLiveServerTestCase):
 
         async_to_sync(wait_for_a_worker)()
 
-    def test_the_static_files_are_there(self) -> None:
-        """The list of messages looks as the style sheet says."""
+    def test_the_static_files_are_served(self) -> None:
+        """The list of messages has the style of the style sheet."""
         self.enter("Anna", "/rooms/tea/")
         log = self.browser.find_element(By.ID, "log")
         self.assertEqual(log.value_of_css_property("list-style-type"), "none")
 
     def test_a_member_logs_in_over_the_socket(self) -> None:
-        """With the second button; the room that was asked for comes next."""
+        """With the second button; the requested room comes next."""
         User.objects.create_user("Anna", password=PASSWORD)
         self.open("Anna", "/rooms/tea/")
         self.press("socket-log-in", id_username="Anna", id_password=PASSWORD)
         self.wait(lambda page: page.find_element(By.ID, "member").text == "Anna")
         self.wait_for_state("open")
 
-    def test_who_logs_out_leaves_all_rooms(self) -> None:
-        """The other window says so at once, and nobody else is concerned."""
+    def test_a_logout_closes_all_rooms_of_the_member(self) -> None:
+        """The other window shows it at once, and other members are not affected."""
         ben = self.enter("Ben", "/rooms/tea/")
         first = self.enter("Anna", "/rooms/tea/")
         self.open("Anna", "/rooms/coffee/")

@@ -1,4 +1,4 @@
-"""What the site promises about its other processes: run with `python manage.py test`."""
+"""Tests of the site's other processes: run them with `python manage.py test`."""
 
 import os
 import subprocess
@@ -22,14 +22,14 @@ from chatsite.asgi import application
 
 
 def layer() -> BaseChannelLayer:
-    """Return the channel layer, with what waits there."""
+    """Return the channel layer."""
     found = get_channel_layer()
     assert found is not None
     return found
 
 
 def new_layer() -> AbstractContextManager[Any]:
-    """Put an empty layer in place, in which two jobs can wait."""
+    """Use a new layer, in which at most two jobs can wait."""
     config = {"channel_capacity": {STATS: 2}}
     default = {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": config}
     return override_settings(CHANNEL_LAYERS={"default": default})
@@ -37,7 +37,7 @@ def new_layer() -> AbstractContextManager[Any]:
 
 @asynccontextmanager
 async def worker(jobs: int = 1) -> AsyncIterator[None]:
-    """Have the next jobs done, as `runworker` does."""
+    """Handle the next jobs, as `runworker` does."""
     scope = {"type": "channel", "channel": STATS}
     async with ApplicationCommunicator(application, scope) as consumer:
         for _ in range(jobs):
@@ -46,7 +46,7 @@ async def worker(jobs: int = 1) -> AsyncIterator[None]:
 
 
 class StatsTests(TestCase):
-    """The job that a member leaves for the worker."""
+    """The job that a member sends to the worker."""
 
     anna: User
 
@@ -56,11 +56,11 @@ class StatsTests(TestCase):
         cls.anna = User.objects.create_user("Anna")
 
     def setUp(self) -> None:
-        """Begin without a job."""
+        """Start without jobs."""
         self.enterContext(new_layer())
 
-    async def test_the_result_comes_back_to_who_has_asked(self) -> None:
-        """Messages come as before while somebody counts; nobody else gets the result."""
+    async def test_the_result_reaches_the_member_who_asked(self) -> None:
+        """Messages still arrive during the count, and nobody else gets the result."""
         await Message.objects.acreate(room="coffee", author="Ben", text="Not in here.")
         async with (
             websocket("/ws/rooms/tea/", user=self.anna) as asking,
@@ -76,7 +76,7 @@ class StatsTests(TestCase):
                 self.assertTrue(await other.receive_nothing())
 
     async def test_a_client_chooses_neither_the_room_nor_the_address(self) -> None:
-        """The question is the one that the page asks, or it is no question."""
+        """Only the exact request of the page is accepted."""
         async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
             for more in ({"room": "coffee"}, {"reply_to": "elsewhere"}, {"type": "stats.ready"}):
                 await anna.send_json_to({"ask": "stats", **more})
@@ -86,13 +86,13 @@ class StatsTests(TestCase):
                 self.assertEqual(list((await anna.receive_json_from())["errors"]), ["text"])
             await anna.send_json_to({"ask": "stats"})
             job = await layer().receive(STATS)
-            # What comes to this address comes to this member.
+            # A message to this channel reaches this member.
             await layer().send(job.pop("reply_to"), {"type": "stats.ready", "stats": "here"})
             self.assertEqual(await anna.receive_json_from(), {"stats": "here"})
         self.assertEqual(job, {"type": "stats.count", "room": "tea"})
 
-    async def test_who_comes_when_too_many_wait_is_told(self) -> None:
-        """Nobody is working, and the channel has room for two."""
+    async def test_a_full_channel_is_reported(self) -> None:
+        """No worker runs, and the channel has room for two jobs."""
         async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
             for _ in range(3):
                 await anna.send_json_to({"ask": "stats"})
@@ -100,10 +100,10 @@ class StatsTests(TestCase):
             self.assertIn("Too many requests are waiting", problem["message"])
 
     async def test_a_member_may_leave_before_the_result(self) -> None:
-        """The worker goes on with the next one."""
+        """The worker continues with the next job."""
         async with websocket("/ws/rooms/tea/", user=self.anna) as leaving:
             await leaving.send_json_to({"ask": "stats"})
-            # Answered after the question.
+            # This is answered after the request for statistics.
             await leaving.send_json_to({})
             await leaving.receive_json_from()
         async with websocket("/ws/rooms/tea/", user=self.anna) as staying:
@@ -112,7 +112,7 @@ class StatsTests(TestCase):
                 self.assertEqual((await staying.receive_json_from())["stats"]["messages"], 0)
 
     def test_counting(self) -> None:
-        """All the messages of the room, and the three who wrote most of them."""
+        """All messages of the room, and the three members who wrote most of them."""
         self.assertEqual(count("tea"), {"messages": 0, "words": 0, "authors": []})
         for author, times in (("Ben", 2), ("Anna", 3), ("Dora", 1), ("Carla", 4)):
             for _ in range(times):
@@ -122,7 +122,7 @@ class StatsTests(TestCase):
 
 
 class AnnouncementTests(TestCase):
-    """What the site tells those who are there."""
+    """Announcements to everybody who is connected."""
 
     anna: User
 
@@ -132,7 +132,7 @@ class AnnouncementTests(TestCase):
         cls.anna = User.objects.create_user("Anna")
 
     async def test_all_rooms_or_one(self) -> None:
-        """Nothing is kept."""
+        """Nothing is stored."""
         async with (
             websocket("/ws/rooms/tea/", user=self.anna) as tea,
             websocket("/ws/rooms/coffee/", user=self.anna) as coffee,
@@ -147,8 +147,8 @@ class AnnouncementTests(TestCase):
             self.assertTrue(await coffee.receive_nothing())
         self.assertFalse(await Message.objects.aexists())
 
-    def test_the_command_says_what_is_wrong(self) -> None:
-        """A text or a room that cannot be, and a layer that reaches nobody."""
+    def test_the_command_explains_errors(self) -> None:
+        """An invalid text or room, and a layer that reaches nobody."""
         for arguments, problem in (
             (("",), "text: This field is required"),
             (("a" * 501,), "text: Ensure this value has at most 500"),
@@ -161,10 +161,10 @@ class AnnouncementTests(TestCase):
 
 
 class SettingsTests(SimpleTestCase):
-    """The channel layer, which the environment chooses."""
+    """The channel layer, which an environment variable selects."""
 
     def ask(self, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Return what a process prints that has these in its environment."""
+        """Return the output of a process with these environment variables."""
         ask = "from chatsite.settings import CHANNEL_LAYERS; print(CHANNEL_LAYERS['default'])"
         inherited = {
             name: value
@@ -181,7 +181,7 @@ class SettingsTests(SimpleTestCase):
         )
 
     def test_each_layer(self) -> None:
-        """The one in memory unless it says something else."""
+        """The default is the one in memory."""
         self.assertIn("InMemoryChannelLayer", self.ask().stdout)
         for name, backend in (
             ("redis", "channels_redis.core.RedisChannelLayer"),
@@ -194,7 +194,7 @@ class SettingsTests(SimpleTestCase):
             self.assertIn("redis://example.org/1", printed)
 
     def test_an_unknown_one(self) -> None:
-        """The message has the names that there are."""
+        """The message lists the known names."""
         asked = self.ask(CHANNEL_LAYER="rabbit")
         self.assertNotEqual(asked.returncode, 0)
         self.assertIn("one of memory, redis, redis-pubsub, not 'rabbit'", asked.stderr)

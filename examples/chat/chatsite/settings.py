@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# Published with the example, so it protects nothing. A real site needs a secret one of its own.
+# Published with the example, so it protects nothing. A real site needs its own, secret key.
 SECRET_KEY = os.environ.get("CHAT_SECRET_KEY", "insecure-and-only-for-the-example-site")
 DEBUG = os.environ.get("CHAT_DEBUG", "1") == "1"
 # With DEBUG on, Django itself allows localhost and 127.0.0.1.

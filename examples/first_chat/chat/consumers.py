@@ -1,4 +1,4 @@
-"""What the site does with one visitor's WebSocket."""
+"""The consumer of one visitor's WebSocket in a room."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ HISTORY = 20
 
 
 class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
-    """Put one visitor into one room: pass on what they write, and send what the others write."""
+    """Connect one visitor to one room: distribute what they write, and send what others write."""
 
     async def connect(self) -> None:
         """Join the room, then send its latest messages."""
@@ -29,7 +29,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
             await self.send_json(message.as_json())
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Keep what the visitor wrote and hand it to everybody in the room."""
+        """Store what the visitor wrote, and send it to everybody in the room."""
         form = MessageForm(content if isinstance(content, dict) else {})
         if not form.is_valid():
             await self.send_json({"errors": form.errors.get_json_data()})

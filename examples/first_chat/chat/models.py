@@ -6,7 +6,7 @@ __all__ = ["Message"]
 
 
 class Message(models.Model):
-    """Keep what one visitor wrote in one room."""
+    """A message in a room, with the name that its author gave."""
 
     room = models.CharField(max_length=50)
     author = models.CharField(max_length=40)
@@ -14,7 +14,7 @@ class Message(models.Model):
     sent_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """Make the newest messages of one room quick to find."""
+        """An index to find the newest messages of a room."""
 
         indexes = [models.Index(fields=["room", "id"], name="chat_message_room")]
 

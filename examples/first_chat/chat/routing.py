@@ -1,4 +1,4 @@
-"""Where the WebSockets go."""
+"""The routes of WebSockets."""
 
 from django.urls import re_path
 

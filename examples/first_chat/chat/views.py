@@ -11,7 +11,7 @@ __all__ = ["index", "room"]
 
 
 def index(request: HttpRequest) -> HttpResponse:
-    """Show the rooms in use, and go to the one whose name a visitor typed."""
+    """Show the rooms in use, and redirect to the one that a visitor entered."""
     form = RoomForm(request.GET or None)
     if form.is_valid():
         return redirect("room", room=form.cleaned_data["room"])

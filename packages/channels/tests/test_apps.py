@@ -15,7 +15,7 @@ def test_it_has_no_models() -> None:
     assert list(apps.get_app_config("channels").get_models()) == []
 
 
-def test_it_brings_what_the_packages_have_along() -> None:
+def test_it_sets_up_all_packages() -> None:
     assert not apps.is_installed("channels_auth")
     assert not apps.is_installed("channels_core")
     modules = [check.__module__ for check in registry.get_checks()]
@@ -26,7 +26,7 @@ def test_it_brings_what_the_packages_have_along() -> None:
     assert user_logged_out.has_listeners()
 
 
-def test_once_if_they_are_listed_as_well() -> None:
+def test_packages_that_are_listed_too_are_set_up_once() -> None:
     before = len(registry.get_checks(include_deployment_checks=True))
     listeners = len(user_logged_out.receivers)
     apps.get_app_config("channels").ready()

@@ -17,7 +17,7 @@ def test_it_is_the_module_of_the_core() -> None:
     assert channels.db is channels_core.db
 
 
-async def test_what_is_patched_under_this_name_is_what_runs() -> None:
+async def test_a_patch_under_this_name_takes_effect() -> None:
     with mock.patch("channels.db.close_old_connections") as close:
         await count("abc")
         close.assert_called()

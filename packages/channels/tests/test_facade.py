@@ -60,7 +60,7 @@ class TestAlias:
         assert all(names[name] is owner for name in "abcd")
         assert names["Thing"] is owner.Thing
 
-    def test_it_says_who_it_is(self) -> None:
+    def test_its_name_is_the_owners(self) -> None:
         module = load("front.one")
         assert module.__name__ == "back.one"
         assert module.__spec__ is not None
@@ -175,7 +175,7 @@ class TestSubmodules:
         assert "back.one" not in sys.modules
         assert read("one") is load("back.one")
 
-    def test_anything_else_is_missed(self) -> None:
+    def test_other_names_are_missing(self) -> None:
         with pytest.raises(AttributeError, match=r"^module 'back' has no attribute 'two'$"):
             submodules("back", {"one"})("two")
 
@@ -196,7 +196,7 @@ class TestForward:
         assert not hasattr(load("back.two"), "value")
         assert not hasattr(load("back.three"), "other")
 
-    def test_what_python_keeps_in_a_module_is_its_own(self) -> None:
+    def test_special_names_are_its_own(self) -> None:
         module = load("front.two")
         assert isinstance(module, ForwardingModule)
         assert module.__name__ == "front.two"
@@ -207,7 +207,7 @@ class TestForward:
         del module.__note__
         assert not hasattr(module, "__note__")
 
-    def test_a_name_that_is_nowhere_is_missed_under_this_name(self) -> None:
+    def test_a_missing_name_is_reported_for_this_module(self) -> None:
         module = load("front.two")
         with pytest.raises(AttributeError, match=r"^module 'front.two' has no attribute 'nope'$"):
             _ = module.nope

@@ -51,7 +51,7 @@ async def test_routers_under_this_name_lead_to_applications() -> None:
     await worker.wait()
 
 
-async def test_what_has_no_route_is_a_known_exception() -> None:
+async def test_a_missing_route_raises_the_known_exception() -> None:
     worker = ApplicationCommunicator(ROUTER, {"type": "channel", "channel": "other"})
     with pytest.raises(RouteNotFound):
         await worker.wait()
@@ -63,6 +63,6 @@ def test_the_application_of_the_settings_is_found(monkeypatch: pytest.MonkeyPatc
         assert get_default_application() is ROUTER
 
 
-def test_settings_without_an_application_are_told() -> None:
+def test_settings_without_an_application_are_explained() -> None:
     with pytest.raises(ImproperlyConfigured):
         get_default_application()

@@ -1,4 +1,4 @@
-"""A market of berries, asked and told of by GraphQL."""
+"""A berry market with a GraphQL interface."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -19,7 +19,7 @@ from strawberry.channels import (
 from strawberry.file_uploads import Upload
 from strawberry.types import Info
 
-#: What happened beside the answers.
+#: Requests, responses and signals, in order.
 EVENTS: list[Any] = []
 
 

@@ -1,4 +1,4 @@
-"""What chanx promises of typed messages, groups, events, topics and log-ins."""
+"""What chanx documents of typed messages, groups, events, topics and log-ins."""
 
 from typing import Any
 

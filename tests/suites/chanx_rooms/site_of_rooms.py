@@ -1,4 +1,4 @@
-"""Rooms in which typed messages are exchanged, as chanx's own pages have them."""
+"""Rooms with typed messages, as in the documentation of chanx."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""A chat of two colours, whose consumers meet on the layer."""
+"""A chat with async and sync consumers, which communicate through the layer."""
 
 from typing import Any
 

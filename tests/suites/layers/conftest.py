@@ -1,4 +1,4 @@
-"""Run Valkey at its usual port, on this machine alone, where its server is installed."""
+"""Run Valkey at its usual port, reachable only from this machine, if it is installed."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Settings of a site whose layers the environment names."""
+"""The settings of a site whose layers the environment names."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a site's consumers need of a channel layer, whichever it is."""
+"""What a site's consumers need from any channel layer."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A calculator that is called by JSON-RPC, as channels-rpc's own page has it."""
+"""A calculator with JSON-RPC, as in the documentation of channels-rpc."""
 
 import json
 from collections.abc import AsyncIterator
@@ -18,12 +18,12 @@ from channels_rpc import (
 from channels_rpc.signals import rpc_method_completed, rpc_method_failed
 from django.urls import path
 
-#: What happened beside the answers.
+#: Requests, responses and signals, in order.
 EVENTS: list[Any] = []
 
 
 class Count:
-    """Middleware that counts what passes."""
+    """Middleware that records requests and responses."""
 
     def process_request(self, data: Any, consumer: Any) -> Any:
         EVENTS.append(("request", data.get("method")))

@@ -1,4 +1,4 @@
-"""A chat by GraphQL, as the pages of django-channels-graphql-ws have it."""
+"""A chat with GraphQL, as in the documentation of django-channels-graphql-ws."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.urls import path
 from graphql import GraphQLError
 
-#: What happened beside the answers.
+#: Requests, responses and signals, in order.
 EVENTS: list[Any] = []
 #: The last holds the reports of `Progress` back until it is set. Each event loop needs its own.
 RELEASES: list[asyncio.Event] = []
@@ -42,7 +42,7 @@ class OnMessage(channels_graphql_ws.Subscription):
 
 
 class Progress(channels_graphql_ws.Subscription):
-    """Reports of which the latest alone counts."""
+    """Reports, of which only the latest matters."""
 
     notification_queue_limit = 1
     percent = graphene.Int()

@@ -131,7 +131,7 @@ async def test_messages_keep_their_order(join: Join) -> None:
 
 
 async def test_the_latest_of_many_reports(join: Join) -> None:
-    """What comes while a report is sent waits, and only the last of it is kept."""
+    """Of the reports that arrive during a send, only the last one is kept."""
     client = await join()
     name = await client.subscribe("subscription { progress { percent } }")
     for percent in range(0, 101, 10):

@@ -29,7 +29,7 @@ def test_it_is_the_module_of_the_core() -> None:
     assert channels.security.websocket is channels_core.security.websocket
 
 
-async def test_the_hosts_of_the_settings_are_let_in() -> None:
+async def test_the_allowed_hosts_are_accepted() -> None:
     assert await answer(b"https://example.com") == "websocket.accept"
     assert await answer(b"https://example.org") == "websocket.close"
 
@@ -40,5 +40,5 @@ async def test_a_denial_opens_no_channel() -> None:
     new_channel.assert_not_called()
 
 
-async def test_the_denier_refuses_whoever_comes() -> None:
+async def test_the_denier_refuses_everybody() -> None:
     assert (await Client(WebsocketDenier.as_asgi()).connect())["type"] == "websocket.close"

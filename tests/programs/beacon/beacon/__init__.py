@@ -1,1 +1,1 @@
-"""A site that is watched: sockets and a view, to be run under a tracer."""
+"""A site with WebSockets and a view, to run under a tracer."""

@@ -1,4 +1,4 @@
-"""What a server serves under `ddtrace-run`: the same, with its middleware around it.
+"""The same application, in the middleware of ddtrace, for `ddtrace-run`.
 
 `ddtrace-run` patches Django by itself; the spans of WebSockets come from the middleware.
 """

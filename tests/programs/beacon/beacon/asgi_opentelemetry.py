@@ -1,4 +1,4 @@
-"""What a server serves under OpenTelemetry: the same, with its middleware around it."""
+"""The same application, in the middleware of OpenTelemetry."""
 
 import os
 from pathlib import Path

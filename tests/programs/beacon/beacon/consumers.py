@@ -1,4 +1,4 @@
-"""Echoes in both colours, and one that goes through the channel layer."""
+"""Async and sync consumers that echo, the latter through the channel layer."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 
 
 class Echo(AsyncWebsocketConsumer):
-    """Answers each frame with itself."""
+    """Sends each frame back."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(text_data=text_data, bytes_data=bytes_data)
 
 
 class SyncEcho(WebsocketConsumer):
-    """The same in a thread, and the long way round: by a group of the channel layer."""
+    """The same in a thread, and through a group of the channel layer."""
 
     groups = ["echoes"]
 

@@ -1,4 +1,4 @@
-"""Where the sockets are."""
+"""The routes of WebSockets."""
 
 from channels.routing import URLRouter
 from django.urls import path

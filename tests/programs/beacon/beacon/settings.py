@@ -1,4 +1,4 @@
-"""The settings of a small site with logins, as Django's documentation has them."""
+"""The settings of a small site with logins, as in Django's documentation."""
 
 SECRET_KEY = "not a secret: it guards nothing but tests"
 DEBUG = False

@@ -1,4 +1,4 @@
-"""The site by itself."""
+"""Tests of the site without a tracer."""
 
 from channels.testing import WebsocketCommunicator
 from django.test import SimpleTestCase
@@ -9,7 +9,7 @@ ORIGIN = [(b"origin", b"http://localhost")]
 
 
 class TestEchoes(SimpleTestCase):
-    """Each socket answers with what it got."""
+    """Each WebSocket sends back what it received."""
 
     async def test_echoes(self) -> None:
         for path in ("/ws/echo/", "/ws/sync/echo/"):

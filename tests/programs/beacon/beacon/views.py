@@ -4,5 +4,5 @@ from django.http import HttpRequest, HttpResponse
 
 
 def hello(request: HttpRequest) -> HttpResponse:
-    """Greet whoever asks."""
+    """Greet the visitor."""
     return HttpResponse(f"hello, {request.user}", content_type="text/plain")

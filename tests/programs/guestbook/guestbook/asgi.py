@@ -1,4 +1,4 @@
-"""What the server runs."""
+"""The application that the server runs."""
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter

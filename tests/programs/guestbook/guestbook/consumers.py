@@ -1,4 +1,4 @@
-"""Sockets in both colours."""
+"""Async and sync WebSocket consumers."""
 
 import os
 from typing import Any
@@ -21,7 +21,7 @@ def write(text: str) -> None:
 
 
 class Desk(AsyncJsonWebsocketConsumer):
-    """Takes entries, and tells of the process that it runs in."""
+    """Stores entries, and reports the process that it runs in."""
 
     async def connect(self) -> None:
         await self.accept()
@@ -38,7 +38,7 @@ class Desk(AsyncJsonWebsocketConsumer):
 
 
 class Room(JsonWebsocketConsumer):
-    """Tells everybody what anybody writes."""
+    """Sends everybody what anybody writes."""
 
     groups = ["room"]
 

@@ -1,4 +1,4 @@
-"""What guests have written."""
+"""The entries of guests."""
 
 from typing import ClassVar
 

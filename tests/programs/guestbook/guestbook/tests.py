@@ -1,4 +1,4 @@
-"""Tests that need a server, each with sockets of its own."""
+"""Tests that need a server, each with its own WebSockets."""
 
 import json
 import os

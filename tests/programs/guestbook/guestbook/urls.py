@@ -1,4 +1,4 @@
-"""Pages beside the sockets."""
+"""The pages of the site."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -9,7 +9,7 @@ __all__ = ["urlpatterns"]
 
 
 def entries(request: HttpRequest) -> HttpResponse:
-    """Show all that is written, and count who looks."""
+    """Show all entries, and count the visits."""
     request.session["looks"] = request.session.get("looks", 0) + 1
     return HttpResponse("\n".join(map(str, Entry.objects.order_by("pk"))))
 

@@ -1,4 +1,4 @@
-"""What a server serves."""
+"""The application that a server runs."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A room in both colours, a counter that speaks JSON, and a worker's printer."""
+"""A room with async and sync consumers, a counter with JSON, and a worker's printer."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ from .models import Line
 
 
 class Room(WebsocketConsumer):
-    """A room that joins and leaves its group by hand, in a thread."""
+    """A sync consumer that joins and leaves its group itself."""
 
     def connect(self) -> None:
         self.room = self.scope["url_route"]["kwargs"]["room"]
@@ -40,7 +40,7 @@ class Room(WebsocketConsumer):
 
 
 class AsyncRoom(AsyncWebsocketConsumer):
-    """The same in the other colour; only members of the lobby come in."""
+    """The same with an async consumer; only members of the lobby are accepted."""
 
     async def connect(self) -> None:
         if self.scope["member"] is None:
@@ -68,7 +68,7 @@ class AsyncRoom(AsyncWebsocketConsumer):
 
 
 class Counter(AsyncJsonWebsocketConsumer):
-    """Tells how many lines a room has, and sends a job to the printer on request."""
+    """Sends the number of lines in a room, and a job to the printer on request."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         if content["action"] == "count":
@@ -86,7 +86,7 @@ class Counter(AsyncJsonWebsocketConsumer):
 
 
 class Printer(SyncConsumer):
-    """Handles what is sent to the channel `printer`, outside of any connection."""
+    """Handles messages of the channel `printer`, without a connection."""
 
     printed: list[str] = []
 

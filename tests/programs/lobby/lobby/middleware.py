@@ -1,4 +1,4 @@
-"""Who is in the lobby, told by a token in the query string."""
+"""Identify members of the lobby by a token in the query string."""
 
 from typing import Any
 from urllib.parse import parse_qs

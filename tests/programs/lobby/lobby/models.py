@@ -1,4 +1,4 @@
-"""What was said."""
+"""The lines of the rooms."""
 
 from typing import ClassVar
 

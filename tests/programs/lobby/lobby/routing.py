@@ -1,4 +1,4 @@
-"""The paths of the sockets."""
+"""The routes of WebSockets."""
 
 from django.urls import path, re_path
 

@@ -1,4 +1,4 @@
-"""The settings of a small site with sockets, as a project of today has them."""
+"""The settings of a small current site with WebSockets."""
 
 SECRET_KEY = "not a secret: it guards nothing but tests"
 DEBUG = False

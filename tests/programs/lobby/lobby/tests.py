@@ -1,4 +1,4 @@
-"""The site, driven as a server drives it."""
+"""Tests of the site, which act as its server."""
 
 import json
 from typing import Any
@@ -85,7 +85,7 @@ class RoomTests(TransactionTestCase):
 
 
 class CounterTests(TransactionTestCase):
-    """The socket that speaks JSON, and the worker behind it."""
+    """The WebSocket with JSON, and the worker behind it."""
 
     async def test_it_counts_and_prints(self) -> None:
         await Line.objects.acreate(room="tea", text="one")
@@ -137,7 +137,7 @@ class CounterTests(TransactionTestCase):
 
 
 class SiteTests(TransactionTestCase):
-    """What is not a socket."""
+    """The pages."""
 
     async def test_pages_are_django_s(self) -> None:
         link = ApplicationCommunicator(

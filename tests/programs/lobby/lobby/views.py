@@ -1,4 +1,4 @@
-"""A page, and a view that speaks to the sockets."""
+"""A page, and a view that sends to the WebSockets."""
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer

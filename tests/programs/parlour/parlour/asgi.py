@@ -1,4 +1,4 @@
-"""What Daphne is given."""
+"""The application that Daphne runs."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Consumers, as they were written when an instance was made with its scope."""
+"""Consumers of Channels 2, whose instances are created with the scope."""
 
 import json
 
@@ -90,7 +90,7 @@ class NoticeConsumer(JsonWebsocketConsumer):
 
 
 class GuestConsumer(AsyncJsonWebsocketConsumer):
-    """Only for those who have a seat; knows who they are."""
+    """Accepts only visitors with a seat, and knows who they are."""
 
     async def connect(self):
         if self.scope["user"].is_anonymous:
@@ -112,7 +112,7 @@ class GuestConsumer(AsyncJsonWebsocketConsumer):
 
 
 class DoorConsumer(AsyncHttpConsumer):
-    """Logs in whoever knows the word, over HTTP."""
+    """Logs in visitors who know the password, over HTTP."""
 
     async def handle(self, body):
         if body != b"word=sesame":
@@ -171,7 +171,7 @@ class SyncEchoConsumer(SyncConsumer):
 
 
 class AlbumConsumer(JsonWebsocketConsumer):
-    """Has pictures made small by the worker, and shows them when they are."""
+    """Has the worker create thumbnails, and sends them when they are ready."""
 
     def receive_json(self, content):
         try:

@@ -1,4 +1,4 @@
-"""The routing as the site had it on its first day: nothing for HTTP, which Django then serves."""
+"""The first routing of the site: no entry for HTTP, which Django then serves."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Middleware in the two steps of that time: first the scope, then the connection."""
+"""Middleware in two steps, as in Channels 2: first the scope, then the connection."""
 
 from urllib.parse import parse_qs
 
@@ -13,7 +13,7 @@ from .models import Token
 
 
 class HouseMiddleware:
-    """Outside of everything: tells whose house it is."""
+    """The outermost middleware, which adds the name of the house."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -57,7 +57,7 @@ def TokenAuthMiddlewareStack(inner):
 
 
 class MemberMiddleware:
-    """Looks the user up at once, in the first step."""
+    """Looks up the user in the first step."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -69,7 +69,7 @@ class MemberMiddleware:
 
 
 class QueryAuthMiddleware:
-    """Takes anybody's word for who they are; nothing is looked up."""
+    """Accepts the user name that a visitor claims, without a query."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -82,7 +82,7 @@ class QueryAuthMiddleware:
 
 
 class GreetingMiddleware(BaseMiddleware):
-    """The base class asks for two methods: one to prepare the scope, one that may wait."""
+    """Defines the two methods of the base class: one prepares the scope, one may wait."""
 
     def populate_scope(self, scope):
         scope["greeting"] = None
@@ -92,7 +92,7 @@ class GreetingMiddleware(BaseMiddleware):
 
 
 class NamedAuthMiddleware(AuthMiddleware):
-    """The framework's own, with a word added."""
+    """The middleware of the framework, with one key added."""
 
     async def resolve_scope(self, scope):
         await super().resolve_scope(scope)
@@ -100,7 +100,7 @@ class NamedAuthMiddleware(AuthMiddleware):
 
 
 class VisitMiddleware:
-    """Sets a cookie of its own on responses."""
+    """Sets a cookie on responses."""
 
     def __init__(self, inner):
         self.inner = inner

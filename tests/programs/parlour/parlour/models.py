@@ -1,4 +1,4 @@
-"""Who may come in without a cookie, and what was drawn for whom."""
+"""Tokens for visitors without cookies, and thumbnails."""
 
 from django.conf import settings
 from django.db import models

@@ -1,4 +1,4 @@
-"""Tests as the documentation of that time wrote them, for pytest and its plugins."""
+"""Tests for pytest, as the documentation of Channels 2 wrote them."""
 
 import json
 

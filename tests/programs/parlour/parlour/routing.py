@@ -1,4 +1,4 @@
-"""What leads where. The classes stand bare in the routes."""
+"""The routing, with consumer classes as they were passed in Channels 2."""
 
 from channels.auth import AuthMiddlewareStack
 from channels.http import AsgiHandler

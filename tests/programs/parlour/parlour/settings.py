@@ -1,4 +1,4 @@
-"""The settings of a site as sites were in 2018, but for what Django itself asks for today."""
+"""The settings of a site of 2018, except for what Django requires today."""
 
 import os
 import tempfile

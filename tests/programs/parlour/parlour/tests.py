@@ -1,4 +1,4 @@
-"""The site's own tests: communicators made with the classes, instances called by hand."""
+"""The site's own tests: communicators with classes, and instances that are called directly."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ ORIGIN = (b"origin", b"http://localhost")
 
 
 class LayerTestCase(TransactionTestCase):
-    """Each test has layers of its own."""
+    """Each test has its own layers."""
 
     def setUp(self):
         channel_layers.backends.clear()
@@ -154,7 +154,7 @@ class ConsumerTests(LayerTestCase):
 
 
 class WorkerTests(LayerTestCase):
-    """The worker's consumer, and who sends to it."""
+    """The worker's consumer, and the consumer that sends to it."""
 
     async def test_a_job_and_its_answer(self):
         album = WebsocketCommunicator(AlbumConsumer, "/testws/")
@@ -305,7 +305,7 @@ class SiteTests(LayerTestCase):
 
 
 class TwoStepTests(TestCase):
-    """Each of the framework's own, called in two steps by a program."""
+    """The framework's own applications, called in two steps."""
 
     async def test_in_two_steps(self):
         for outermost in (
@@ -340,7 +340,7 @@ class TwoStepTests(TestCase):
 
 
 class LiveTests(ChannelsLiveServerTestCase):
-    """A real server, in a process of its own, as it was then."""
+    """A real server in a separate process, as in Channels 2."""
 
     serve_static = True
     static_wrapper = StaticFilesWrapper

@@ -1,4 +1,4 @@
-"""The paths of the pages."""
+"""The URLs of the pages."""
 
 from django.urls import re_path
 

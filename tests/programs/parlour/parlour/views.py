@@ -1,4 +1,4 @@
-"""The pages, and what they send to the sockets."""
+"""The pages, and their messages to the WebSockets."""
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -14,7 +14,7 @@ def index(request):
 
 
 def take_seat(request, name):
-    """Log a guest in, and give out the token for programs that keep no cookies."""
+    """Log in a guest, and return the token for programs without cookies."""
     user, created = User.objects.get_or_create(username=name)
     if created:
         Token.objects.create(user=user, key="token-of-%s" % name)

@@ -1,1 +1,1 @@
-"""Sockets whose handshakes change who is logged in."""
+"""WebSockets whose handshakes log in and out."""

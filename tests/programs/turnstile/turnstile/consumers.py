@@ -1,4 +1,4 @@
-"""A consumer that does during the handshake what its address says."""
+"""A consumer that performs an action during the handshake, named by its address."""
 
 from channels.auth import LoginOnOpenConnectionError, login
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 
 
 class Turnstile(AsyncJsonWebsocketConsumer):
-    """Do the action, answer the handshake, and tell what became of it."""
+    """Perform the action, answer the handshake, and send the result."""
 
     async def connect(self) -> None:
         action, answer = self.scope["url_route"]["kwargs"].values()

@@ -1,4 +1,4 @@
-"""The site, driven as a server drives it that sends headers with a handshake."""
+"""Tests of the site, which act as a server that sends headers with a handshake."""
 
 import json
 from io import StringIO
@@ -12,7 +12,7 @@ from django.test import TransactionTestCase
 
 
 class TurnstileTests(TransactionTestCase):
-    """What the pages show of a handshake."""
+    """The effect of a handshake on the pages."""
 
     async def key(self, secret: str) -> str:
         out = StringIO()
@@ -20,7 +20,7 @@ class TurnstileTests(TransactionTestCase):
         return str(json.loads(out.getvalue())[secret][0])
 
     async def knock(self, path: str, key: str) -> tuple[dict[str, Any], Any]:
-        """Return the cookies that come with the acceptance, and what is told after it."""
+        """Return the cookies of the accepted handshake, and the message after it."""
         link = ApplicationCommunicator(
             get_default_application(),
             {

@@ -1,1 +1,1 @@
-"""A program without a website: all it does is done by workers."""
+"""A program without a website, whose work is done by workers."""

@@ -1,4 +1,4 @@
-"""The application: what is done for each channel."""
+"""The application, with a consumer for each channel."""
 
 import os
 

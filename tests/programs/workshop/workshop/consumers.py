@@ -1,4 +1,4 @@
-"""What the workers do, and say on their output that they have done."""
+"""The work of the workers, which print what they have done."""
 
 import asyncio
 import sys
@@ -9,7 +9,7 @@ from channels.consumer import AsyncConsumer, SyncConsumer
 
 
 def say(text: str) -> None:
-    """Write a line in one piece, whatever else is written meanwhile."""
+    """Write a line in one call, because other threads write too."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -21,18 +21,18 @@ class Jobs(AsyncConsumer):
         say("made one")
 
     async def job(self, message: dict[str, Any]) -> None:
-        """Do a job, which takes as many seconds as it says."""
+        """Do a job, which takes the given number of seconds."""
         await asyncio.sleep(message.get("seconds", 0))
         if message.get("fails"):
             raise LookupError(f"job {message['number']} fails")
         say(f"done {message['number']}")
 
     async def begin(self, message: dict[str, Any]) -> None:
-        """Say that this much has been reached."""
+        """Print that this point has been reached."""
         say("begun")
 
     async def endless(self, message: dict[str, Any]) -> None:
-        """Begin what never ends."""
+        """Start work that never ends."""
         say("begun")
         try:
             await asyncio.Event().wait()
@@ -44,7 +44,7 @@ class SyncJobs(SyncConsumer):
     """The same in threads."""
 
     def job(self, message: dict[str, Any]) -> None:
-        """Do a job, which takes as many seconds as it says."""
+        """Do a job, which takes the given number of seconds."""
         time.sleep(message.get("seconds", 0))
         if message.get("fails"):
             raise LookupError(f"job {message['number']} fails")

@@ -1,4 +1,4 @@
-"""The settings of a program whose messages cross Redis where it is given one."""
+"""The settings of a program that uses Redis if the environment names one."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Make the members, and sessions in which one of them is logged in."""
+"""Create the members, and sessions in which one of them is logged in."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from django.test import override_settings
 
 
 class Command(BaseCommand):
-    """Write the keys of sessions of both secrets to the standard output, as JSON."""
+    """Print the keys of sessions with both secrets as JSON."""
 
     requires_system_checks = ()
 
