@@ -524,12 +524,15 @@ class Connection:
         stops = isinstance(failure, StopConsumer)
         first = None if stops else failure
         del failure
+        steps = self._steps_of_end(consumer, readers, send if stops else None)
+        if not steps:
+            return first
         task = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = task.cancelling()
         self._bound = bound = Bound(self.options["cleanup_timeout"])
         given_up = False
-        for step in self._steps_of_end(consumer, readers, send if stops else None):
+        for step in steps:
             for _ in range(2):
                 try:
                     await bound.run(step())
@@ -561,9 +564,7 @@ class Connection:
         if self.is_drained and send is not None:
             steps.append(partial(self._say_goodbye, consumer, send))
         if readers:
-            bound = self._bound
-            assert bound is not None  # `_end` has set it
-            steps.append(lambda: wait_despite_cancellation(readers, bound, insist=True))
+            steps.append(partial(self._end_readers, readers))
         # Without any message there was no `connect` that a `disconnect` could answer.
         has_begun = self.from_layer is not None
         finishes = has_begun and not (self._finished or self.has_nothing_to_finish())
@@ -574,6 +575,10 @@ class Connection:
         if self._layer is not None:
             steps.append(partial(forget_channel, self._layer, consumer.channel_name))
         return steps
+
+    async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
+        assert self._bound is not None  # `_end` has set it
+        await wait_despite_cancellation(readers, self._bound, insist=True)
 
     def _failed_in_end(
         self, failure: BaseException | None, error: BaseException
