@@ -1,5 +1,6 @@
 """HTTP consumers: requests that may be held, streamed, and answered by messages of the layer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar, Final, Unpack
 
@@ -12,6 +13,9 @@ from channels_http.generic._http.connection import OF_SETTINGS, HttpConnection
 from channels_http.generic._http.response import ResponseState
 
 __all__ = ["AsyncHttpConsumer", "HttpOptions"]
+
+#: After so many parts of a stream that were sent without a pause, other connections get a turn.
+_BURST: Final = 512
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
@@ -239,7 +243,22 @@ class AsyncHttpConsumer(AsyncGroupMember):
             ConnectionStateError: No response has started, or it has ended.
             TypeError: The part is neither bytes nor str.
         """
-        await self._channels.send_part(body, more_body=more_body)
+        connection = self._channels
+        if more_body and connection.response.streams and type(body) is bytes:
+            # The short way: a stream may have very many parts.
+            message = {"type": "http.response.body", "body": body, "more_body": True}
+            send = connection.server_send
+            try:
+                await (self.send if send is None else send)(message)
+            except OSError as error:
+                connection.could_not_send(error)
+        else:
+            await connection.transmit((connection.response.body(body, more_body=more_body),))
+        connection.parts_in_a_row = parts = connection.parts_in_a_row + 1
+        if parts >= _BURST:
+            # A server's `send` may return at once for ever, whether the client reads or has left.
+            connection.parts_in_a_row = 0
+            await asyncio.sleep(0)
 
     async def send_response(
         self, status: int, body: bytes | str, *, headers: HeadersArgument = None, **kwargs: Any
