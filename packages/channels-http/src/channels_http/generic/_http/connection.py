@@ -28,7 +28,7 @@ from channels_core.exceptions import (
 from channels_core.headers import HeadersArgument
 from channels_core.refusal import failures_are_answered, refusal
 from channels_core.typing import Message, Receive, Scope, Send
-from channels_http.generic._http.failures import debug_page, status_of
+from channels_http.generic._http.error_responses import debug_page, status_of
 from channels_http.generic._http.response import Response, ResponseState
 
 __all__ = ["DISCONNECT", "OF_SETTINGS", "TIMEOUT", "HttpConnection"]
