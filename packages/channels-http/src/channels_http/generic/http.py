@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, ClassVar, Final, Unpack
 
 from channels_core.connection import class_of, framework
@@ -9,7 +10,7 @@ from channels_core.exceptions import StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.typing import AnyMessage, ConsumerOptions, HttpDisconnect, HttpRequest, Message
-from channels_http.generic._http.connection import OF_SETTINGS, HttpConnection
+from channels_http.generic._http.connection import DISCONNECT, OF_SETTINGS, HttpConnection
 from channels_http.generic._http.response import ResponseState
 
 __all__ = ["AsyncHttpConsumer", "HttpOptions"]
@@ -101,7 +102,17 @@ class AsyncHttpConsumer(AsyncGroupMember):
                 if no response has started, and another one for `Http404`, `PermissionDenied` and
                 the like. A response that has started is cut short.
         """
-        await self._channels.handle(super().dispatch, message)
+        connection = self._channels
+        try:
+            if connection.from_layer and connection.has_begun:
+                handler = partial(super().dispatch, message)
+                await connection.while_client_stays(handler)
+            else:
+                await super().dispatch(message)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised on, or answered
+            await connection.answer_error(error)
+        if connection.response.state is ResponseState.ENDED or message["type"] == DISCONNECT:
+            raise StopConsumer
 
     # The request
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -289,33 +289,26 @@ class HttpConnection(Connection):
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(seconds, mailbox.put, {"type": TIMEOUT})
 
-    async def handle(self, handler: Callable[[Message], Awaitable[None]], message: Message) -> None:
-        """Call the handler of a message, and end the consumer when the response has ended.
+    async def answer_error(self, error: Exception | asyncio.CancelledError) -> NoReturn:
+        """Answer a request whose handler has raised an exception, and raise what ends it.
 
         Raises:
-            StopConsumer: The response has ended, or the client has left.
-            Exception: The handler's own; see `AsyncHttpConsumer.dispatch`.
+            StopConsumer: The client has left, or has been told why the request is refused.
+            Exception: The handler's own otherwise; a `RuntimeError` if something was cancelled
+                that the handler awaited.
         """
-        try:
-            if self.from_layer and self.has_begun:
-                await self.while_client_stays(lambda: handler(message))
-            else:
-                await handler(message)
-        except StopConsumer:
+        if isinstance(error, StopConsumer):
             if self.is_unanswered:
                 await self.answer_nothing("stopped")
-            raise
-        except asyncio.CancelledError as error:
+            raise error
+        if isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task()
             if task is None or task.cancelling():
-                raise
+                raise error
             name = type(self.consumer).__name__
             fault = RuntimeError(f"{name} awaited something that was cancelled")
-            await self._answer_error(fault, error)
-        except Exception as error:  # noqa: BLE001 - it is raised on, unless it is an answer
-            await self._answer_error(error, error.__cause__)
-        if self.response.state is ResponseState.ENDED or message["type"] == DISCONNECT:
-            raise StopConsumer
+            await self._answer_exception(fault, error)
+        await self._answer_exception(error, error.__cause__)
 
     # The response
 
@@ -356,7 +349,9 @@ class HttpConnection(Connection):
 
     # Responses that are not the program's own
 
-    async def _answer_error(self, error: Exception, cause: BaseException | None) -> None:
+    async def _answer_exception(
+        self, error: Exception, cause: BaseException | None
+    ) -> NoReturn:
         if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
             raise StopConsumer from None  # The client has left: nobody is to be answered.
         if not self.is_unanswered or isinstance(error, ConsumerSignal | RouteNotFound):
