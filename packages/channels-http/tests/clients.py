@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from types import new_class
-from typing import Any
+from typing import Any, ClassVar
 
 from channels_core.applications import as_asgi3
 from channels_core.layers import BaseChannelLayer
@@ -12,12 +12,18 @@ from channels_core.typing import Message, Scope
 from channels_http.generic.http import AsyncHttpConsumer
 from channels_http.generic.sse import SseOptions
 
-__all__ = ["Client", "LocalLayer", "Recorder", "ask", "made", "recording", "until"]
+__all__ = ["Client", "LocalLayer", "Recorder", "ask", "made", "recording", "turns", "until"]
 
 _OPTIONS = SseOptions.__annotations__  # those of other consumers too
 
 # A net, for a machine under load.
 SECONDS = 30
+
+
+async def turns(count: int = 20) -> None:
+    """Let all that can run do so."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def until(condition: Any, changed: asyncio.Event) -> None:
@@ -29,7 +35,20 @@ async def until(condition: Any, changed: asyncio.Event) -> None:
 
 
 class Client:
-    """Drive an application with one request, and keep what it sends."""
+    """Drive an application with one request, and keep what it sends.
+
+    It is stricter than most servers: a second call of `receive` before the first one has returned
+    is an error. A test that has led to one fails, whoever catches the error: see `conftest.py`.
+
+    Attributes:
+        overlaps: The scopes of the requests for which `receive` was called twice at once.
+        asked: How often `receive` was called.
+        asks: Whether a call of `receive` waits.
+        sent: What the application has sent.
+        fault: What `send` raises; None for nothing.
+    """
+
+    overlaps: ClassVar[list[Scope]] = []
 
     def __init__(
         self, application: Any, method: str = "GET", *, bare: bool = False, **scope: Any
@@ -39,8 +58,9 @@ class Client:
         served = application if bare else ProtocolTypeRouter({"http": application})
         defaults = {"path": "/a/", "query_string": b"", "headers": []}
         self.scope: Scope = {"type": "http", "method": method, **defaults, **scope}
-        self.inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self.inbox: asyncio.Queue[Message | BaseException] = asyncio.Queue()
         self.asked = 0
+        self.asks = False
         self.sent: list[Message] = []
         self.fault: Exception | None = None
         self.changed = asyncio.Event()
@@ -48,9 +68,20 @@ class Client:
         self.task.add_done_callback(lambda _: self.changed.set())
 
     async def _receive(self) -> Message:
+        if self.asks:
+            self.overlaps.append(self.scope)
+            raise RuntimeError("receive() was called while an earlier call waits")
         self.asked += 1
+        self.asks = True
         self.changed.set()
-        return await self.inbox.get()
+        try:
+            message = await self.inbox.get()
+        finally:
+            self.asks = False
+            self.changed.set()
+        if isinstance(message, BaseException):
+            raise message
+        return message
 
     async def _send(self, message: Message) -> None:
         if self.fault is not None:
@@ -67,6 +98,10 @@ class Client:
     def leave(self) -> None:
         """Close the connection."""
         self.inbox.put_nowait({"type": "http.disconnect"})
+
+    def fail(self, error: BaseException) -> None:
+        """Have `receive` raise an exception after all that was sent before."""
+        self.inbox.put_nowait(error)
 
     async def messages(self, count: int) -> list[Message]:
         """Return so many messages once they are there; fewer if the application ends before."""

@@ -19,7 +19,7 @@ A subclass is what a new protocol gives: it overrides the methods under "The pro
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import partial
 from time import monotonic
 from types import coroutine
@@ -532,12 +532,16 @@ class Connection:
         stops = isinstance(failure, StopConsumer)
         first = None if stops else failure
         del failure
+        steps = self._steps_of_end(consumer, readers, send if stops else None)
+        step = next(steps, None)
+        if step is None:
+            return first
         task = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = task.cancelling()
         self._bound = bound = Bound(self.options["cleanup_timeout"])
         given_up = False
-        for step in self._steps_of_end(consumer, readers, send if stops else None):
+        while step is not None:
             for _ in range(2):
                 try:
                     await bound.run(step())
@@ -556,6 +560,7 @@ class Connection:
                     first = self._failed_in_end(first, error)
                 break
             bound.at_least(_AT_LEAST)
+            step = next(steps, None)
         try:
             return first
         finally:
@@ -564,24 +569,24 @@ class Connection:
 
     def _steps_of_end(
         self, consumer: Any, readers: list[asyncio.Task[None]], send: Send | None
-    ) -> list[Callable[[], Awaitable[Any]]]:
-        steps: list[Callable[[], Awaitable[Any]]] = []
+    ) -> Iterator[Callable[[], Awaitable[Any]]]:
+        """Yield one step after the other, each of them if it is needed when its turn comes."""
         if self.is_drained and send is not None:
-            steps.append(partial(self._say_goodbye, consumer, send))
+            yield partial(self._say_goodbye, consumer, send)
         if readers:
-            bound = self._bound
-            assert bound is not None  # `_end` has set it
-            steps.append(lambda: wait_despite_cancellation(readers, bound, insist=True))
+            yield partial(self._end_readers, readers)
         # Without any message there was no `connect` that a `disconnect` could answer.
         has_begun = self.from_layer is not None
-        finishes = has_begun and not (self._finished or self.has_nothing_to_finish())
-        if finishes:
-            steps.append(self.finish_unasked)
-        if finishes or self._after_handler or (self._usage is not None and self._usage.pending):
-            steps.append(self._settle)
+        if has_begun and not (self._finished or self.has_nothing_to_finish()):
+            yield self.finish_unasked
+        if self._after_handler or (self._usage is not None and self._usage.pending):
+            yield self._settle
         if self._layer is not None:
-            steps.append(partial(forget_channel, self._layer, consumer.channel_name))
-        return steps
+            yield partial(forget_channel, self._layer, consumer.channel_name)
+
+    async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
+        assert self._bound is not None  # `_end` has set it
+        await wait_despite_cancellation(readers, self._bound, insist=True)
 
     def _failed_in_end(
         self, failure: BaseException | None, error: BaseException

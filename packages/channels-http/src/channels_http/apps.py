@@ -22,7 +22,7 @@ def set_up() -> None:
     For the `ready` of an application that brings this one along.
     """
     # Here, since the applications are what it looks at.
-    from channels_http._upgrades import watch_requests
+    from channels_http._misdirected_websockets import watch_requests
     from channels_http.checks import register_checks
 
     register_checks()

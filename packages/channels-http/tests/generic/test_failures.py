@@ -12,7 +12,7 @@ from django.core.exceptions import (
 from django.http import Http404
 
 from channels_core.exceptions import RequestTimeout
-from channels_http.generic._http.failures import debug_page, status_of
+from channels_http.generic._http.error_responses import debug_page, status_of
 
 
 @pytest.mark.parametrize(

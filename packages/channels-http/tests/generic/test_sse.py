@@ -15,7 +15,7 @@ from channels_core.exceptions import ConnectionStateError
 from channels_core.typing import Message, Receive, Scope, Send
 from channels_http.generic._sse import connection as sse
 from channels_http.generic.sse import AsyncSseConsumer
-from clients import Client, LocalLayer, ask, made
+from clients import Client, LocalLayer, ask, made, turns
 from event_streams import LINE, TEXT, parse
 
 HEADERS = {
@@ -41,12 +41,6 @@ def feed(connect: Any = AsyncSseConsumer.connect, **members: Any) -> Any:
 
 async def wait_for_ever() -> None:
     await asyncio.Event().wait()
-
-
-async def turns(count: int = 20) -> None:
-    """Let all that can run do so."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 def body(client: Client) -> bytes:

@@ -76,6 +76,8 @@ class ConnectionGroups:
     def to_leave(self, consumer: Any) -> list[str]:
         """Return the groups that were joined, and those that a program added to `groups`."""
         groups = vars(consumer).get("groups")
+        if not (groups or self._joined):
+            return []
         added = set(groups) if isinstance(groups, list | tuple | set | frozenset) else set()
         return sorted(self._joined | (added.difference(self._declared) - self._left))
 

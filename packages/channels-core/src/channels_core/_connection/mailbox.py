@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from channels_core._layers.listening import find_listen
+from channels_core.exceptions import ConnectionStateError
 from channels_core.typing import Message, Receive
 
 __all__ = ["ENDINGS", "Mailbox"]
@@ -42,12 +43,15 @@ class Mailbox:
     __slots__ = (
         "_ahead",
         "_asking",
+        "_end_is_told",
         "_failure",
-        "_handler_reads",
+        "_handler_asks",
         "_interrupted",
         "_layer_first",
         "_loop",
         "_on_end",
+        "_read_waiters",
+        "_readers",
         "_reading_ended",
         "_receive",
         "_room",
@@ -85,8 +89,12 @@ class Mailbox:
         self._server_error: BaseException | None = None
         self.is_read: bool = False
         self._reading_ended = False
-        # Whether a handler waits in `read`, which reports the end of the connection itself.
-        self._handler_reads = False
+        # How many calls of `read` wait; they report the end of the connection themselves.
+        self._readers = 0
+        # What they wait for; resolved together with `_waiter`.
+        self._read_waiters: tuple[asyncio.Future[None], ...] = ()
+        # Whether one of them waits in the server's `receive`, so that nobody else may call it.
+        self._handler_asks = False
         # Resolved when something has arrived; None if nobody waits.
         self._waiter: asyncio.Future[None] | None = None
         # Resolved when `read_server` may go on; None while it need not wait.
@@ -99,6 +107,8 @@ class Mailbox:
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
         self._on_end: Callable[[], object] | None = None
+        # Whether the handler that is watched over has been told of the end.
+        self._end_is_told = False
         self._starting: asyncio.Handle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -133,7 +143,7 @@ class Mailbox:
                 return message
             elif self._server_error is not None:
                 raise self._server_error
-            elif self.is_read or self._take_from_layer is not None:
+            elif self.is_read or self._take_from_layer is not None or self._readers:
                 if not self.is_read:
                     self.start_reading()
                 if self._room is not None:
@@ -148,23 +158,55 @@ class Mailbox:
         """Return the server's next message to a handler that is running.
 
         While `watch` is on, a cancelled call loses no message.
+
+        Raises:
+            ConnectionStateError: The handler has returned meanwhile; the call is from a task that
+                it has left behind.
+            BaseException: What the server raised.
         """
-        self._handler_reads = True
+        watch = self._on_end
+        self._readers += 1
         try:
-            while not self.frames:
+            while True:
+                if self._on_end is not watch or self._reading_ended:
+                    raise ConnectionStateError(
+                        "A task still reads the request, but the handler that started it has "
+                        "returned"
+                    )
+                if self.frames:
+                    message = self.frames.popleft()
+                    self._make_room()
+                    break
                 if self._server_error is not None:
+                    self._end_is_told = True
                     raise self._server_error
-                if self._on_end is not None:
+                if watch is not None:
                     self.start_reading()
-                if not self.is_read:
-                    received: Message = await self._receive()
-                    return received
+                if not (self.is_read or self._handler_asks or self._asking is not None):
+                    message = await self._ask_for_handler()
+                    break
                 self._make_room()
-                waiter = self._waiter = self._loop.create_future()
+                waiter = self._loop.create_future()
+                self._read_waiters += (waiter,)
                 await waiter
-            return self.frames.popleft()
+            if message.get("type") in ENDINGS:
+                self._end_is_told = True
+            return message
         finally:
-            self._handler_reads = False
+            self._readers -= 1
+            if self.client_has_left or self._server_error is not None:
+                # It came while this call waited, which was cancelled then.
+                self._tell_end()
+
+    async def _ask_for_handler(self) -> Message:
+        self._handler_asks = True
+        try:
+            message: Message = await self._receive()
+            return message
+        finally:
+            self._handler_asks = False
+            # Whoever was not allowed to ask meanwhile may do so now.
+            self._wake()
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -172,6 +214,11 @@ class Mailbox:
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
+        if self._read_waiters:
+            waiters, self._read_waiters = self._read_waiters, ()
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     async def _ask(self) -> Message | None:
         """Wait for the server in this task; None if something else is to be looked at."""
@@ -185,6 +232,8 @@ class Mailbox:
                 return None
             raise
         else:
+            if self._interrupted:
+                task.uncancel()  # The server's `receive` has caught it, and returned a message.
             return message
         finally:
             self._asking = None
@@ -198,9 +247,8 @@ class Mailbox:
 
     def _wake_connection(self) -> None:
         """End the wait of `next`."""
-        if self.is_read:
-            self._wake()
-        else:
+        self._wake()
+        if not self.is_read:
             self._interrupt()
 
     def stop(self, failure: BaseException) -> None:
@@ -234,12 +282,18 @@ class Mailbox:
                     self._room = self._loop.create_future()
                     await self._room
                     self._room = None
-        except asyncio.CancelledError:
-            if not (self._interrupted and task.uncancel() <= cancels):
+        except asyncio.CancelledError as error:
+            if self._interrupted and task.uncancel() <= cancels:
+                return
+            if task.cancelling() > cancels:
                 raise
+            # The server has cancelled what its `receive` waits for, and not this task.
+            self._server_error = error
+            self._wake()
         except Exception as error:  # noqa: BLE001 - `next` raises it
             self._server_error = error
             self._wake()
+            self._tell_end()
         finally:
             self._asking = None
             self.is_read = False
@@ -254,32 +308,34 @@ class Mailbox:
             self._room.set_result(None)
 
     def start_reading(self) -> None:
-        """Run `read_server` in a task, unless it runs already."""
-        if not (self.is_read or self._server_error):
+        """Run `read_server` in a task, unless it runs or `receive` is being called already."""
+        if not (self.is_read or self._handler_asks or self._asking or self._server_error):
             # Here, since the task starts a little later.
             self.is_read = True
             self._tasks.append(asyncio.create_task(self.read_server()))
 
     def watch(self, on_end: Callable[[], object], *, reads: bool = True) -> None:
-        """Call a function when the client leaves, until `unwatch`.
+        """Call a function when the client leaves, or the server fails, until `unwatch`.
 
-        The reading starts in the next turn of the event loop: a handler that is done by then costs
-        no task.
+        It is called once, and not at all if a call of `read` reports the end. The reading starts
+        in the next turn of the event loop: a handler that is done by then costs no task.
 
         Args:
             on_end: Called without arguments.
             reads: Whether to read from the server for that.
         """
-        loop = asyncio.get_running_loop()
         self._on_end = on_end
-        if self.client_has_left:
-            self._starting = loop.call_soon(on_end)
+        self._end_is_told = False
+        if self.client_has_left or self._server_error is not None:
+            self._starting = self._loop.call_soon(self._tell_end)
         elif reads:
-            self._starting = loop.call_soon(self.start_reading)
+            self._starting = self._loop.call_soon(self.start_reading)
 
     def unwatch(self) -> None:
         """End what `watch` began; frames that were read are kept."""
         self._on_end = None
+        if self._readers:
+            self._wake()
         if self._starting is not None:
             self._starting.cancel()
             self._starting = None
@@ -287,8 +343,12 @@ class Mailbox:
     def _client_left(self) -> None:
         if not self.client_has_left:
             self.client_has_left = True
-            if self._on_end is not None and not self._handler_reads:
-                self._on_end()
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self._on_end is not None and not self._readers and not self._end_is_told:
+            self._end_is_told = True
+            self._on_end()
 
     # The channel layer
 
@@ -329,6 +389,7 @@ class Mailbox:
         Returns:
             The tasks that read, which are cancelled and may not have ended yet.
         """
+        self._reading_ended = True
         self.unwatch()
         self._take_from_layer = None
         self.layer_waits = False

@@ -19,6 +19,7 @@ class ConsumerClass:
         options: The keywords of class statements, with the values for this class.
         handlers: By name, whether a message of the channel layer may reach the method; names that
             no message may reach are missing.
+        not_overridden: By name, the methods that are known to be those of Channels or a plugin.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class ConsumerClass:
         "connection",
         "handlers",
         "is_framework",
+        "not_overridden",
         "options",
         "runs_in_threads",
     )
@@ -37,6 +39,7 @@ class ConsumerClass:
         self.runs_in_threads: bool = False
         self.options: dict[str, Any] = {}
         self.handlers: dict[str, bool] = {}
+        self.not_overridden: dict[str, object] = {}
         for base in reversed(consumer.__mro__[1:]):
             known = _classes.get(base)
             if known is not None:

@@ -1,6 +1,8 @@
 """HTTP consumers: requests that may be held, streamed, and answered by messages of the layer."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, ClassVar, Final, Unpack
 
 from channels_core.connection import class_of, framework
@@ -8,10 +10,13 @@ from channels_core.exceptions import StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.typing import AnyMessage, ConsumerOptions, HttpDisconnect, HttpRequest, Message
-from channels_http.generic._http.connection import OF_SETTINGS, HttpConnection
+from channels_http.generic._http.connection import DISCONNECT, OF_SETTINGS, HttpConnection
 from channels_http.generic._http.response import ResponseState
 
 __all__ = ["AsyncHttpConsumer", "HttpOptions"]
+
+#: After so many parts of a stream that were sent without a pause, other connections get a turn.
+_BURST: Final = 512
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
@@ -97,7 +102,17 @@ class AsyncHttpConsumer(AsyncGroupMember):
                 if no response has started, and another one for `Http404`, `PermissionDenied` and
                 the like. A response that has started is cut short.
         """
-        await self._channels.handle(super().dispatch, message)
+        connection = self._channels
+        try:
+            if connection.from_layer and connection.has_begun:
+                handler = partial(super().dispatch, message)
+                await connection.while_client_stays(handler)
+            else:
+                await super().dispatch(message)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised on, or answered
+            await connection.answer_error(error)
+        if connection.response.state is ResponseState.ENDED or message["type"] == DISCONNECT:
+            raise StopConsumer
 
     # The request
 
@@ -239,7 +254,22 @@ class AsyncHttpConsumer(AsyncGroupMember):
             ConnectionStateError: No response has started, or it has ended.
             TypeError: The part is neither bytes nor str.
         """
-        await self._channels.send_part(body, more_body=more_body)
+        connection = self._channels
+        if more_body and connection.response.streams and type(body) is bytes:
+            # The short way: a stream may have very many parts.
+            message = {"type": "http.response.body", "body": body, "more_body": True}
+            send = connection.server_send
+            try:
+                await (self.send if send is None else send)(message)
+            except OSError as error:
+                connection.could_not_send(error)
+        else:
+            await connection.transmit((connection.response.body(body, more_body=more_body),))
+        connection.parts_in_a_row = parts = connection.parts_in_a_row + 1
+        if parts >= _BURST:
+            # A server's `send` may return at once for ever, whether the client reads or has left.
+            connection.parts_in_a_row = 0
+            await asyncio.sleep(0)
 
     async def send_response(
         self, status: int, body: bytes | str, *, headers: HeadersArgument = None, **kwargs: Any

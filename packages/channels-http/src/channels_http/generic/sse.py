@@ -6,7 +6,7 @@ from typing import Any, Final, Unpack
 from django.core.serializers.json import DjangoJSONEncoder
 
 from channels_core.connection import framework
-from channels_http.generic._sse import frames
+from channels_http.generic._sse import event_format
 from channels_http.generic._sse.connection import SseConnection
 from channels_http.generic.http import AsyncHttpConsumer, HttpOptions
 
@@ -70,7 +70,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         head = self.scope.get("method") == "HEAD"
         await self.send_headers(headers=_HEADERS)
         # The browser takes a stream for open once it has the headers, which go with the first part.
-        await self.send_body(b"" if head else frames.comment(), more_body=not head)
+        await self.send_body(b"" if head else event_format.comment(), more_body=not head)
         if not head:
             self._channels.restart_keepalive()
             await self.connect()
@@ -106,7 +106,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         if data is not None and not isinstance(data, str):
             data = json.dumps(data, cls=self._channels.options["json_encoder"])
         identity = None if id is None else str(id)
-        await self.send_body(frames.event(data, event, identity, retry), more_body=True)
+        await self.send_body(event_format.event(data, event, identity, retry), more_body=True)
         self._channels.restart_keepalive()
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -28,7 +28,7 @@ from channels_core.exceptions import (
 from channels_core.headers import HeadersArgument
 from channels_core.refusal import failures_are_answered, refusal
 from channels_core.typing import Message, Receive, Scope, Send
-from channels_http.generic._http.failures import debug_page, status_of
+from channels_http.generic._http.error_responses import debug_page, status_of
 from channels_http.generic._http.response import Response, ResponseState
 
 __all__ = ["DISCONNECT", "OF_SETTINGS", "TIMEOUT", "HttpConnection"]
@@ -42,10 +42,6 @@ TIMEOUT: Final = "http.response.timeout"
 #: Default of the option `max_body_size`.
 OF_SETTINGS: Final = object()
 
-#: After so many parts of a stream that were sent without a pause, other connections get a turn.
-_BURST: Final = 512
-
-
 class HttpConnection(Connection):
     """The companion of an HTTP consumer.
 
@@ -54,7 +50,9 @@ class HttpConnection(Connection):
         has_begun: Whether the request has been given to `http_request`.
         body_ended: Whether the request's body has been read, or may not be read any more.
         client_is_gone: Whether the client has left, so that nothing is sent.
-        sends_itself: Whether the program has overridden `send`.
+        server_send: Sends to the server; None if the program has overridden `send`, which is
+            called instead.
+        parts_in_a_row: Parts of the response that were sent without a pause for other tasks.
     """
 
     # A client that sends a large body waits until it is read.
@@ -63,17 +61,16 @@ class HttpConnection(Connection):
     has_disconnect: ClassVar[bool] = True
 
     __slots__ = (
-        "_burst",
         "_first_part",
         "_is_held",
-        "_send",
         "_timer",
         "_waits_for_continue",
         "body_ended",
         "client_is_gone",
         "has_begun",
+        "parts_in_a_row",
         "response",
-        "sends_itself",
+        "server_send",
     )
 
     def __init__(self, consumer: Any, known: ConsumerClass) -> None:
@@ -83,7 +80,6 @@ class HttpConnection(Connection):
         self.has_begun = False
         self.body_ended = False
         self.client_is_gone = False
-        self.sends_itself = False
         # The first message of the request, until the body is read.
         self._first_part: Message | None = None
         # Whether the server asks the client for the body when it is first read, since the client
@@ -93,8 +89,8 @@ class HttpConnection(Connection):
         self._is_held = False
         # Ends a held response after `response_timeout`.
         self._timer: asyncio.TimerHandle | None = None
-        self._send: Send | None = None
-        self._burst = 0
+        self.server_send: Send | None = None
+        self.parts_in_a_row = 0
 
     # The protocol's part
 
@@ -104,15 +100,16 @@ class HttpConnection(Connection):
         Raises:
             ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
         """
-        self.response = Response(
-            head=scope.get("method") == "HEAD", as_given=not failures_are_answered()
-        )
-        kind = type(self.consumer)
+        head = scope.get("method") == "HEAD"
+        as_given = not failures_are_answered()
+        if head or as_given:
+            self.response = Response(head=head, as_given=as_given)
         try:
             await super().serve(scope, receive, send)
             unfinished = self.response.state is ResponseState.OPEN
             if unfinished and not (self.client_is_gone or self.is_drained):
-                raise ConnectionStateError(f"{kind.__name__} has ended in its response")
+                kind = type(self.consumer).__name__
+                raise ConnectionStateError(f"{kind} has ended in its response")
         except Exception:
             if self.response.state is ResponseState.OPEN:
                 abort_response(self.consumer.scope)
@@ -126,7 +123,8 @@ class HttpConnection(Connection):
 
         A server may report nothing before the first byte, and that may never come.
         """
-        self.sends_itself = is_overridden(self.consumer, "send")
+        if is_overridden(self.consumer, "send"):
+            self.server_send = None
         length = b"0"
         announced = waits = False
         for given, value in scope.get("headers", ()):
@@ -151,7 +149,7 @@ class HttpConnection(Connection):
 
     def watch_send(self, send: Send) -> Send:
         """Keep what sends for the methods that send parts of a response."""
-        self._send = send
+        self.server_send = send
         return send
 
     def client_left(self, message: Message) -> None:
@@ -291,33 +289,26 @@ class HttpConnection(Connection):
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(seconds, mailbox.put, {"type": TIMEOUT})
 
-    async def handle(self, handler: Callable[[Message], Awaitable[None]], message: Message) -> None:
-        """Call the handler of a message, and end the consumer when the response has ended.
+    async def answer_error(self, error: Exception | asyncio.CancelledError) -> NoReturn:
+        """Answer a request whose handler has raised an exception, and raise what ends it.
 
         Raises:
-            StopConsumer: The response has ended, or the client has left.
-            Exception: The handler's own; see `AsyncHttpConsumer.dispatch`.
+            StopConsumer: The client has left, or has been told why the request is refused.
+            Exception: The handler's own otherwise; a `RuntimeError` if something was cancelled
+                that the handler awaited.
         """
-        try:
-            if self.from_layer and self.has_begun:
-                await self.while_client_stays(lambda: handler(message))
-            else:
-                await handler(message)
-        except StopConsumer:
+        if isinstance(error, StopConsumer):
             if self.is_unanswered:
                 await self.answer_nothing("stopped")
-            raise
-        except asyncio.CancelledError as error:
+            raise error
+        if isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task()
             if task is None or task.cancelling():
-                raise
+                raise error
             name = type(self.consumer).__name__
             fault = RuntimeError(f"{name} awaited something that was cancelled")
-            await self._answer_error(fault, error)
-        except Exception as error:  # noqa: BLE001 - it is raised on, unless it is an answer
-            await self._answer_error(error, error.__cause__)
-        if self.response.state is ResponseState.ENDED or message["type"] == DISCONNECT:
-            raise StopConsumer
+            await self._answer_exception(fault, error)
+        await self._answer_exception(error, error.__cause__)
 
     # The response
 
@@ -339,27 +330,17 @@ class HttpConnection(Connection):
             if self.client_is_gone:
                 return
             try:
-                if self.sends_itself or self._send is None:
+                if self.server_send is None:
                     await self.consumer.send(message)
                 else:
-                    await self._send(message)
+                    await self.server_send(message)
             except OSError as error:
-                # ASGI, HTTP: this is how a server reports that the client has left.
-                logger.debug("The client left before a message could be sent: %r", error)
-                self.lose_client()
+                self.could_not_send(error)
 
-    async def send_part(self, body: bytes | str, *, more_body: bool) -> None:
-        """Send a part of the response's body; see `AsyncHttpConsumer.send_body`."""
-        if more_body and self.response.streams and type(body) is bytes:
-            # The short way: a stream may have very many parts.
-            await self.transmit(({"type": "http.response.body", "body": body, "more_body": True},))
-        else:
-            await self.transmit((self.response.body(body, more_body=more_body),))
-        self._burst += 1
-        if self._burst >= _BURST:
-            # A server's `send` may return at once for ever, whether the client reads or has left.
-            self._burst = 0
-            await asyncio.sleep(0)
+    def could_not_send(self, error: OSError) -> None:
+        """Record the error by which a server reports that the client has left (ASGI, HTTP)."""
+        logger.debug("The client left before a message could be sent: %r", error)
+        self.lose_client()
 
     def lose_client(self) -> None:
         """Record that the client has left."""
@@ -368,7 +349,9 @@ class HttpConnection(Connection):
 
     # Responses that are not the program's own
 
-    async def _answer_error(self, error: Exception, cause: BaseException | None) -> None:
+    async def _answer_exception(
+        self, error: Exception, cause: BaseException | None
+    ) -> NoReturn:
         if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
             raise StopConsumer from None  # The client has left: nobody is to be answered.
         if not self.is_unanswered or isinstance(error, ConsumerSignal | RouteNotFound):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from channels_core.connection import ConsumerClass
 from channels_http.generic._http.connection import HttpConnection
-from channels_http.generic._sse import frames
+from channels_http.generic._sse import event_format
 
 __all__ = ["SseConnection"]
 
@@ -62,7 +62,7 @@ class SseConnection(HttpConnection):
         if not self.response.streams:
             return  # It has ended since the timer ran out.
         try:
-            await self.consumer.send_body(frames.comment(), more_body=True)
+            await self.consumer.send_body(event_format.comment(), more_body=True)
         except Exception:
             # The next event meets the same fault, in a handler.
             logger.exception("A comment that keeps a stream of events alive could not be sent")

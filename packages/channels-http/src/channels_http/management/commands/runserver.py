@@ -18,10 +18,10 @@ from channels_core.routing import get_default_application
 from channels_core.typing import ASGIApplication
 from channels_http import __version__
 from channels_http.access_log import access_entry
-from channels_http.management.commands._limits import add_limits, limits
-from channels_http.management.commands._server import make_server
-from channels_http.management.commands._tracebacks import one_traceback
-from channels_http.management.commands._wsgi import WsgiCommand, WsgiOnlyCommand
+from channels_http._runserver.daphne_limits import add_limits, limits
+from channels_http._runserver.daphne_server import make_server
+from channels_http._runserver.tracebacks import one_traceback
+from channels_http._runserver.wsgi import WsgiCommand, WsgiOnlyCommand
 
 __all__ = ["Command", "logger"]
 

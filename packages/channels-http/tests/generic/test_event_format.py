@@ -2,19 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_http.generic._sse import frames as _frames
+from channels_http.generic._sse import event_format
 from event_streams import LINE, TEXT, parse
 
 
 def test_one_with_all_its_fields() -> None:
-    assert _frames.event("a\nb", "news", "7", 3000) == (
+    assert event_format.event("a\nb", "news", "7", 3000) == (
         b"event: news\nid: 7\nretry: 3000\ndata: a\ndata: b\n\n"
     )
 
 
 def test_data_may_be_left_out() -> None:
-    assert _frames.event(identity="7") == b"id: 7\n\n"
-    assert _frames.event("") == b"data: \n\n"
+    assert event_format.event(identity="7") == b"id: 7\n\n"
+    assert event_format.event("") == b"data: \n\n"
 
 
 FIELDS = st.tuples(TEXT, st.none() | LINE, st.none() | LINE, st.none() | st.integers(0, 10**9))
@@ -33,13 +33,13 @@ def test_what_is_sent_is_what_a_browser_reads(
             "retry": None if retry is None else str(retry),
         }
         expected.append({key: value for key, value in fields.items() if value is not None})
-    assert list(parse(b"".join(_frames.event(*fields) for fields in sent))) == expected
+    assert list(parse(b"".join(event_format.event(*fields) for fields in sent))) == expected
 
 
 @pytest.mark.parametrize("character", ["\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"])
 def test_what_is_no_line_end_to_a_browser_ends_no_line(character: str) -> None:
     text = f"a{character}b"
-    assert list(parse(_frames.event(text, text, text))) == [
+    assert list(parse(event_format.event(text, text, text))) == [
         {"event": text, "id": text, "data": text}
     ]
 
@@ -47,17 +47,17 @@ def test_what_is_no_line_end_to_a_browser_ends_no_line(character: str) -> None:
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\r\nb", "a\0b", 7])
 def test_a_field_of_one_line_has_one(text: str) -> None:
     with pytest.raises(ValueError, match="name is a str of one line"):
-        _frames.event("", text)
+        event_format.event("", text)
     with pytest.raises(ValueError, match="id is a str of one line"):
-        _frames.event("", None, text)
+        event_format.event("", None, text)
 
 
 @pytest.mark.parametrize("retry", [-1, 1.5, "3", True])
 def test_a_time_is_milliseconds(retry: int) -> None:
     with pytest.raises(ValueError, match="int of milliseconds"):
-        _frames.event("", retry=retry)
+        event_format.event("", retry=retry)
 
 
 @given(TEXT)
 def test_a_comment_is_nothing_to_a_browser(text: str) -> None:
-    assert list(parse(_frames.comment(text) + _frames.event("a"))) == [{"data": "a"}]
+    assert list(parse(event_format.comment(text) + event_format.event("a"))) == [{"data": "a"}]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError
 
-from channels_http.management.commands._limits import add_limits, limits
+from channels_http._runserver.daphne_limits import add_limits, limits
 
 
 def parse(*arguments: str) -> dict[str, Any]:

@@ -2,14 +2,14 @@ import pytest
 from django.core.signals import request_started
 from django.test import AsyncClient, Client
 
-from channels_http import _upgrades
+from channels_http import _misdirected_websockets
 
 HEADERS = {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_upgrades._watch, "silent_until", 0.0)
+    monkeypatch.setattr(_misdirected_websockets._watch, "silent_until", 0.0)
 
 
 def test_a_websocket_at_a_wsgi_server_is_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from asgiref.sync import async_to_sync
 
-from channels_http.management.commands._tracebacks import fold, one_traceback
+from channels_http._runserver.tracebacks import fold, one_traceback
 
 ours = logging.getLogger("django.channels.consumer")
 daphnes = logging.getLogger("daphne.server")

@@ -9,7 +9,7 @@ from django.core.management.commands import runserver as djangos
 from django.core.servers.basehttp import WSGIServer
 from django.test import override_settings
 
-from channels_http.management.commands._wsgi import WsgiOnlyCommand
+from channels_http._runserver.wsgi import WsgiOnlyCommand
 
 LINE = "ASGI_APPLICATION is not set, so this is Django's WSGI server"
 

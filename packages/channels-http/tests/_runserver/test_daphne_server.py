@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from channels_http.management.commands._server import make_server
+from channels_http._runserver.daphne_server import make_server
 from project import Project
 
 
