@@ -164,31 +164,9 @@ class Mailbox:
                 it has left behind.
             BaseException: What the server raised.
         """
-        watch = self._on_end
         self._readers += 1
         try:
-            while True:
-                if self._on_end is not watch or self._reading_ended:
-                    raise ConnectionStateError(
-                        "A task still reads the request, but the handler that started it has "
-                        "returned"
-                    )
-                if self.frames:
-                    message = self.frames.popleft()
-                    self._make_room()
-                    break
-                if self._server_error is not None:
-                    self._end_is_told = True
-                    raise self._server_error
-                if watch is not None:
-                    self.start_reading()
-                if not (self.is_read or self._handler_asks or self._asking is not None):
-                    message = await self._ask_for_handler()
-                    break
-                self._make_room()
-                waiter = self._loop.create_future()
-                self._read_waiters += (waiter,)
-                await waiter
+            message = await self._read(self._on_end)
             if message.get("type") in ENDINGS:
                 self._end_is_told = True
             return message
@@ -197,6 +175,28 @@ class Mailbox:
             if self.client_has_left or self._server_error is not None:
                 # It came while this call waited, which was cancelled then.
                 self._tell_end()
+
+    async def _read(self, watch: Callable[[], object] | None) -> Message:
+        while True:
+            if self._on_end is not watch or self._reading_ended:
+                raise ConnectionStateError(
+                    "A task still reads the request, but the handler that started it has returned"
+                )
+            if self.frames:
+                message = self.frames.popleft()
+                self._make_room()
+                return message
+            if self._server_error is not None:
+                self._end_is_told = True
+                raise self._server_error
+            if watch is not None:
+                self.start_reading()
+            if not (self.is_read or self._handler_asks or self._asking is not None):
+                return await self._ask_for_handler()
+            self._make_room()
+            waiter = self._loop.create_future()
+            self._read_waiters += (waiter,)
+            await waiter
 
     async def _ask_for_handler(self) -> Message:
         self._handler_asks = True
