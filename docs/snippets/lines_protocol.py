@@ -2,7 +2,13 @@
 
 from typing import Any, ClassVar
 
-from channels_core.connection import Connection, framework, is_overridden, readable
+from channels_core.connection import (
+    Connection,
+    ConsumerClass,
+    framework,
+    is_overridden,
+    readable,
+)
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.typing import Message
@@ -17,8 +23,8 @@ class LinesConnection(Connection):
 
     __slots__ = ("count",)
 
-    def __init__(self, consumer: Any) -> None:
-        super().__init__(consumer)
+    def __init__(self, consumer: Any, known: ConsumerClass) -> None:
+        super().__init__(consumer, known)
         self.count = 0
 
     def disconnect_arguments(self) -> tuple[int]:
