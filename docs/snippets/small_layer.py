@@ -137,7 +137,7 @@ class SmallLayer(BaseChannelLayer):
             self._wakes[channel].remove(wake)
 
 
-def _packed(message: Mapping[str, Any]) -> bytes:
+def _packed(message: Any) -> bytes:
     """Return a message as bytes, which every receiver unpacks for itself."""
     if not isinstance(message, Mapping) or not _has_str_keys(message):
         raise TypeError(f"A message is a dict with str keys, not {message!r:.100}")
