@@ -14,8 +14,8 @@ A drawing is a TOML file:
   An arrow leaves a box on the side that faces the other one, in the middle of the smaller box.
   `shift` moves it away from there, in pixels.
 
-The result depends on the text alone, so tests/test_drawings.py can compare it with the committed
-file.
+The result depends on the text alone, so tests/workspace/test_drawings.py can compare it with the
+committed file.
 """
 
 import tomllib
