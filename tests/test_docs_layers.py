@@ -1,15 +1,20 @@
-"""What the page about testing channel layers shows, and the tables that it has."""
+"""What the pages about writing and testing channel layers show, and the tables they have."""
 
+import asyncio
 import re
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from channels.layers import InMemoryChannelLayer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import InMemoryChannelLayer, channel_layers
+from channels.testing import WebsocketCommunicator
 
 import test_layer_contract
 from channels_testing.layers import ChannelLayerContract
 from docs.snippets import layer_tests
+from docs.snippets.small_layer import SmallLayer
 from served import ROOT
 
 PAGE = (ROOT / "docs" / "topics" / "testing-layers.md").read_text()
@@ -30,6 +35,35 @@ class TestFiveLines(layer_tests.TestMyLayer):
 
 class TestCopying(layer_tests.TestMyCopyingLayer):
     """As it is shown."""
+
+
+class TestSmallLayer(layer_tests.TestSmallLayer):
+    """As it is shown."""
+
+
+class TestConsumersOnTheSmallLayer:
+    @pytest.fixture(autouse=True)
+    def layer(self) -> Iterator[SmallLayer]:
+        layer = SmallLayer()
+        before = channel_layers.set("default", layer)
+        yield layer
+        channel_layers.set("default", before)
+
+    async def test_a_group(self, layer: SmallLayer) -> None:
+        class News(AsyncWebsocketConsumer):
+            groups = ["news"]
+
+            async def news_item(self, event: dict[str, Any]) -> None:
+                await self.send(event["text"])
+
+        others = asyncio.all_tasks()
+        client = WebsocketCommunicator(News.as_asgi(), "/")
+        await client.connect()
+        # One that reads the server, one that handles: the layer needs none.
+        assert len(asyncio.all_tasks() - others) == 2
+        await layer.group_send("news", {"type": "news.item", "text": "open"})
+        assert await client.receive_from() == "open"
+        await client.disconnect()
 
 
 class Standing(layer_tests.TestMyLayer):

@@ -5,6 +5,7 @@ from typing import Any
 from channels.layers import InMemoryChannelLayer
 
 from channels_testing.layers import ChannelLayerContract
+from docs.snippets.small_layer import SmallLayer
 
 
 class TestMyLayer(ChannelLayerContract):
@@ -23,6 +24,17 @@ class TestMyCopyingLayer(ChannelLayerContract):
     def make_layer(self, **options: Any) -> InMemoryChannelLayer:
         self.now = 0.0
         return InMemoryChannelLayer(isolation="deepcopy", clock=lambda: self.now, **options)
+
+    async def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TestSmallLayer(ChannelLayerContract):
+    latency = 0
+
+    def make_layer(self, **options: Any) -> SmallLayer:
+        self.now = 0.0
+        return SmallLayer(clock=lambda: self.now, **options)
 
     async def pass_time(self, seconds: float) -> None:
         self.now += seconds
