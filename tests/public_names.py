@@ -159,6 +159,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "Connection",
         "ConsumerClass",
         "class_of",
+        "find_hook",
         "framework",
         "is_overridden",
         "new_hook",

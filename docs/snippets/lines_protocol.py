@@ -41,8 +41,14 @@ class LinesConnection(Connection):
         return not (is_overridden(consumer, "disconnect") or self.groups.to_leave(consumer))
 
 
-class LinesHandlers(AsyncGroupMember):
+@framework(LinesConnection, prefixes=("lines_",), max_length=1000)
+class AsyncLinesConsumer(AsyncGroupMember):
+    line_count: int = readable(lambda self: self._channels.count)
+
     _channels: LinesConnection
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
 
     async def lines_receive(self, message: Message) -> None:
         line = message["line"]
@@ -53,17 +59,6 @@ class LinesHandlers(AsyncGroupMember):
 
     async def lines_end(self, message: Message) -> None:
         raise StopConsumer
-
-    async def receive_line(self, line: str) -> None:
-        raise NotImplementedError
-
-
-@framework(LinesConnection, max_length=1000)
-class AsyncLinesConsumer(LinesHandlers):
-    line_count: int = readable(lambda self: self._channels.count)
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
 
     async def receive_line(self, line: str) -> None:
         """Handle a line; does nothing unless overridden."""

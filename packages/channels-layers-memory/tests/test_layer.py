@@ -761,13 +761,6 @@ class TestBursts:
                 layer.send("a", {"n": number}).send(None)
         assert not layer._store.half_full
 
-    async def test_whether_a_message_waits_can_be_asked(self, layer: InMemoryChannelLayer) -> None:
-        assert not layer.has_messages("a")
-        await layer.send("a", {"n": 1})
-        assert layer.has_messages("a")
-        await layer.receive("a")
-        assert not layer.has_messages("a")
-
 
 class TestThreadsAndLoops:
     async def test_a_thread_without_a_loop_wakes_a_receiver(

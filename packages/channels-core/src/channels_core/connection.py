@@ -57,6 +57,7 @@ __all__ = [
     "Connection",
     "ConsumerClass",
     "class_of",
+    "find_hook",
     "framework",
     "is_overridden",
     "new_hook",

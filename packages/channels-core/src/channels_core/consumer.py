@@ -34,7 +34,7 @@ __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"]
 logger: Final = logging.getLogger("django.channels.consumer")
 
 
-@framework(Connection, cleanup_timeout=10)
+@framework(Connection, prefixes=("websocket_", "http_"), cleanup_timeout=10)
 class AsyncConsumer(OfScope):
     """The base of consumers whose handlers are coroutine methods.
 

@@ -363,9 +363,7 @@ class TestBodiesInParts:
         assert (await client.whole())[0] == 200
         assert count == 50
 
-    async def test_a_task_that_reads_on_after_handle_is_told_so(
-        self, layer: LocalLayer
-    ) -> None:
+    async def test_a_task_that_reads_on_after_handle_is_told_so(self, layer: LocalLayer) -> None:
         """And the held response hears of its client and of the layer."""
         tasks = []
 
@@ -380,9 +378,7 @@ class TestBodiesInParts:
         async def chat_message(self: Any, event: Any) -> None:
             await self.send_body(b"answered")
 
-        program = recording(
-            handle, chat_message=chat_message, groups=["chat"], buffers_body=False
-        )
+        program = recording(handle, chat_message=chat_message, groups=["chat"], buffers_body=False)
         client = Client(program, "POST")
         client.request(b"a", more=True)
         await client.messages(2)
@@ -426,6 +422,7 @@ class TestBodiesInParts:
         assert isinstance(ended, RequestAborted | ConnectionStateError)
         await client.end()
         assert bodies == [[b"a", b"b", b"c", b"d"]]
+
 
 class TestMessagesOfOurOwn:
     """Time-outs and the server's stop reach a held response, whoever waits for what."""

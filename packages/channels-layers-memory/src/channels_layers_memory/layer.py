@@ -207,13 +207,6 @@ class InMemoryChannelLayer(BaseChannelLayer):
         payload = self._encode(message)
         return payload() if callable(payload) else payload
 
-    def has_messages(self, channel: str) -> bool:
-        """Return whether `receive` would find a message in a channel at once."""
-        return type(self._store.channels.get(channel)) is Backlog
-
-    # Tests of programs call or wrap these two methods of the upstream layer. The layer itself does
-    # not call them, since that would cost a call per message.
-
     def _clean_expired(self) -> None:
         """Drop expired messages and memberships."""
         self._store.drop_expired()

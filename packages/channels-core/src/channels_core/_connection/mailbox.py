@@ -126,7 +126,11 @@ class Mailbox:
                 raise self._failure
             if self.layer_waits and (self._layer_first or not frames):
                 assert self._take_from_layer is not None  # it has told us of a message
-                message = self._take_from_layer()
+                try:
+                    message = self._take_from_layer()
+                except Exception as error:
+                    self.layer_error = error
+                    raise
                 # At most one frame comes before the layer's next message.
                 self._layer_first = not frames
                 if message is not None:

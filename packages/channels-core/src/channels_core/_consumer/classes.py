@@ -6,7 +6,7 @@ Programs choose the names in their consumers freely. So nothing of this stands i
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-__all__ = ["ConsumerClass", "class_of", "is_framework", "record"]
+__all__ = ["ConsumerClass", "class_of", "is_framework", "record", "server_prefixes"]
 
 
 class ConsumerClass:
@@ -17,6 +17,7 @@ class ConsumerClass:
         connection: The class of the companion that each of its consumers has.
         runs_in_threads: Whether its handlers are ordinary methods.
         options: The keywords of class statements, with the values for this class.
+        prefixes: Handlers of Channels and plugins that begin so are for messages of the server.
         handlers: By name, whether a message of the channel layer may reach the method; names that
             no message may reach are missing.
         not_overridden: By name, the methods that are known to be those of Channels or a plugin.
@@ -29,6 +30,7 @@ class ConsumerClass:
         "is_framework",
         "not_overridden",
         "options",
+        "prefixes",
         "runs_in_threads",
     )
 
@@ -38,6 +40,7 @@ class ConsumerClass:
         self.connection: Any = None
         self.runs_in_threads: bool = False
         self.options: dict[str, Any] = {}
+        self.prefixes: tuple[str, ...] = ()
         self.handlers: dict[str, bool] = {}
         self.not_overridden: dict[str, object] = {}
         for base in reversed(consumer.__mro__[1:]):
@@ -46,6 +49,7 @@ class ConsumerClass:
                 self.connection = known.connection or self.connection
                 self.runs_in_threads = known.runs_in_threads or self.runs_in_threads
                 self.options.update(known.options)
+                self.prefixes = known.prefixes or self.prefixes
 
 
 _classes: Final["WeakKeyDictionary[type, ConsumerClass]"] = WeakKeyDictionary()
@@ -62,6 +66,12 @@ def record(consumer: type) -> ConsumerClass:
     if known is None:
         known = _classes[consumer] = ConsumerClass(consumer)
     return known
+
+
+def server_prefixes(consumer: type) -> tuple[str, ...]:
+    """Return the prefixes of the handlers that only the server may reach."""
+    known = _classes.get(consumer)
+    return () if known is None else known.prefixes
 
 
 def is_framework(consumer: type) -> bool:

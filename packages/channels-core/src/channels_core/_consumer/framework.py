@@ -30,7 +30,11 @@ def describe(consumer: type, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def framework(
-    connection: Any = None, *, runs_in_threads: bool = False, **options: Any
+    connection: Any = None,
+    *,
+    runs_in_threads: bool = False,
+    prefixes: tuple[str, ...] = (),
+    **options: Any,
 ) -> Callable[[ClassT], ClassT]:
     """Mark a consumer class, or a base of one, as part of Channels or of a plugin.
 
@@ -41,6 +45,8 @@ def framework(
         connection: The class of its consumers' companions, a `Connection`; that of the base if
             there is none.
         runs_in_threads: Whether its handlers are ordinary methods.
+        prefixes: Beginnings of the names of its handlers for the server's messages, such as
+            `("lines_",)`; no message of the layer reaches these.
         options: The keywords that class statements of its subclasses may have, with their
             default values.
     """
@@ -50,6 +56,7 @@ def framework(
         known.is_framework = True
         known.connection = connection or known.connection
         known.runs_in_threads = runs_in_threads or known.runs_in_threads
+        known.prefixes = known.prefixes + prefixes
         known.options = {**options, **known.options} if known.options else options
         # Once more, since they depend on the mark.
         known.handlers = find_handlers(consumer)

@@ -3,7 +3,7 @@
 from inspect import getattr_static
 from typing import Final
 
-from channels_core._consumer.classes import class_of, is_framework
+from channels_core._consumer.classes import class_of, is_framework, server_prefixes
 from channels_core._consumer.hooks import is_hook
 from channels_core.typing import Message
 
@@ -13,8 +13,6 @@ __all__ = ["find_handlers", "get_handler_name", "is_free", "is_overridden", "may
 _OF_SERVERS: Final = frozenset(
     {"websocket_connect", "websocket_disconnect", "http_request", "http_disconnect"}
 )
-# Our handlers with these prefixes are for messages that we or servers send.
-_PREFIXES: Final = ("websocket_", "http_")
 # Programs send this over the layer to inject a frame, as if the client had sent it.
 _FRAME: Final = "websocket_receive"
 
@@ -112,5 +110,5 @@ def may_reach(consumer: object, name: str) -> bool | None:
         ours = vars(ancestor)
         reserved = name in ours and is_framework(ancestor)
         if reserved and (ours[name] is value or not is_free(name, value)):
-            return False if name.startswith(_PREFIXES) else None
+            return False if name.startswith(server_prefixes(ancestor)) else None
     return None if name in _ATTRIBUTES else True

@@ -42,6 +42,7 @@ TIMEOUT: Final = "http.response.timeout"
 #: Default of the option `max_body_size`.
 OF_SETTINGS: Final = object()
 
+
 class HttpConnection(Connection):
     """The companion of an HTTP consumer.
 
@@ -349,9 +350,7 @@ class HttpConnection(Connection):
 
     # Responses that are not the program's own
 
-    async def _answer_exception(
-        self, error: Exception, cause: BaseException | None
-    ) -> NoReturn:
+    async def _answer_exception(self, error: Exception, cause: BaseException | None) -> NoReturn:
         if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
             raise StopConsumer from None  # The client has left: nobody is to be answered.
         if not self.is_unanswered or isinstance(error, ConsumerSignal | RouteNotFound):
