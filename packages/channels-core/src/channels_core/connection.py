@@ -44,7 +44,7 @@ from channels_core._logging import collect_records, records_handled
 from channels_core._remedies import explain_missing_key, explain_missing_layer
 from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._shutdown.draining import draining
-from channels_core._shutdown.open_connections import Serving, connections_here
+from channels_core._shutdown.open_connections import Serving, connections_here, record_cancelled
 from channels_core.abort import close_with
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
@@ -112,6 +112,7 @@ class Connection:
     __slots__ = (
         "_after_handler",
         "_bound",
+        "_cancels",
         "_consumer",
         "_disconnect_called",
         "_finished",
@@ -162,6 +163,8 @@ class Connection:
         # The task of the handlers, while the connection is served.
         self._task: asyncio.Task[Any] | None = None
         self._is_cut = False
+        # How often that task was cancelled before the connection began.
+        self._cancels = 0
 
     @property
     def consumer(self) -> Any:
@@ -403,7 +406,7 @@ class Connection:
         """Handle the messages of the connection, and clean up; return what it ends with."""
         task = self._task = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
-        cancels = task.cancelling()
+        cancels = self._cancels = task.cancelling()
         failure: BaseException
         try:
             await self._handle_messages(consumer, mailbox)
@@ -539,7 +542,7 @@ class Connection:
             return first
         task = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
-        cancels = task.cancelling()
+        self._clear_cancellation(task)
         self._bound = bound = Bound(self.options["cleanup_timeout"])
         given_up = False
         while step is not None:
@@ -547,8 +550,7 @@ class Connection:
                 try:
                     await bound.run(step())
                 except asyncio.CancelledError as error:
-                    if task.cancelling() > cancels:
-                        cancels = task.cancelling()
+                    if self._clear_cancellation(task):
                         first = first or error
                     continue
                 except TimeoutError as error:
@@ -567,6 +569,19 @@ class Connection:
         finally:
             # Its traceback holds this frame: no circle is left to the garbage collector.
             del first
+
+    def _clear_cancellation(self, task: asyncio.Task[Any]) -> bool:
+        """Let a cancelled task wait again, and return whether it was cancelled.
+
+        The clean-up may close what a handler has opened, such as a task group. That takes its own
+        cancellations from those of the task, and waits for nothing while one of the latter stands.
+        """
+        was_cancelled = task.cancelling() > self._cancels
+        if was_cancelled:
+            record_cancelled(task)
+        while task.cancelling() > self._cancels:
+            task.uncancel()
+        return was_cancelled
 
     def _steps_of_end(
         self, consumer: Any, readers: list[asyncio.Task[None]], send: Send | None

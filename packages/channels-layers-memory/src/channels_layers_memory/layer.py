@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Final, Self
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage, Message
-from channels_layers_memory._layer.backlogs import Backlog
 from channels_layers_memory._layer.backpressure import wait_for_readers
 from channels_layers_memory._layer.channels_view import Channels
 from channels_layers_memory._layer.clocks import mockable_time, steady_time
@@ -206,6 +205,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """
         payload = self._encode(message)
         return payload() if callable(payload) else payload
+
+    # Tests of programs call or wrap these two methods of the upstream layer. The layer itself does
+    # not call them, since that would cost a call per message.
 
     def _clean_expired(self) -> None:
         """Drop expired messages and memberships."""

@@ -17,6 +17,7 @@ __all__ = [
     "Serving",
     "connections_here",
     "open_connections",
+    "record_cancelled",
     "wait_for_cancelled",
 ]
 
@@ -77,6 +78,9 @@ call_in_children(open_connections.forget)
 #: The servers' tasks, also those for a job of a worker or another application's protocol.
 _tasks: Final[set[asyncio.Task[Any]]] = set()
 call_in_children(_tasks.clear)
+#: Those of them that were cancelled and clean up, without that a cancellation stands any more.
+_cancelled: Final[set[asyncio.Task[Any]]] = set()
+call_in_children(_cancelled.clear)
 
 #: Seconds. Each consumer bounds its own clean-up; this is for what never ends.
 _LONGEST: Final = 30.0
@@ -106,6 +110,7 @@ class Serving:
         """Forget the connection."""
         if self._task is not None:
             _tasks.discard(self._task)
+            _cancelled.discard(self._task)
         if self._connection is not None:
             open_connections.discard(self._connection)
 
@@ -115,6 +120,12 @@ def connections_here() -> list[Drainable]:
     return open_connections.of(asyncio.get_running_loop())
 
 
+def record_cancelled(task: asyncio.Task[Any]) -> None:
+    """Record that a task which serves a connection was cancelled, and cleans up."""
+    if task in _tasks:
+        _cancelled.add(task)
+
+
 async def wait_for_cancelled() -> None:
     """Wait for the connections of this event loop that a server has cancelled to end.
 
@@ -122,5 +133,9 @@ async def wait_for_cancelled() -> None:
     not wait for them. Their clean-up would be cut off with the process.
     """
     loop = asyncio.get_running_loop()
-    cancelled = [task for task in list(_tasks) if task.get_loop() is loop and task.cancelling()]
+    cancelled = [
+        task
+        for task in list(_tasks)
+        if task.get_loop() is loop and (task.cancelling() or task in _cancelled)
+    ]
     await wait_despite_cancellation(cancelled, _LONGEST)
