@@ -1,4 +1,4 @@
-"""Tell of a WebSocket that has come to Django as an HTTP request, which its client cannot use."""
+"""Warn of WebSocket handshakes that reach Django as HTTP requests, where they cannot succeed."""
 
 import logging
 import time
@@ -11,9 +11,9 @@ __all__ = ["watch_requests"]
 
 logger = logging.getLogger("django.channels.http")
 
-#: Seconds between two lines of the log: a page may try again and again.
+#: Seconds between two warnings: a page may retry all the time.
 _PERIOD: Final = 60.0
-#: What each WebSocket has, also behind a proxy that drops `Upgrade` (RFC 6455, section 4.1).
+#: Each handshake has it, even behind a proxy that drops `Upgrade` (RFC 6455, section 4.1).
 _HEADER: Final = b"sec-websocket-key"
 
 _WSGI: Final = (
@@ -29,24 +29,28 @@ _HTTP: Final = (
 
 
 class _Watch:
-    """Looks at each request, and logs one in a minute."""
+    """Check each request, and log at most one warning a minute.
+
+    Attributes:
+        silent_until: When the next warning may be logged, by `time.monotonic`.
+    """
 
     def __init__(self) -> None:
         self.silent_until = 0.0
 
-    def look(
+    def check(
         self,
         environ: Mapping[str, Any] | None = None,
         scope: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Take the signal that a request has come, by WSGI or by ASGI."""
+        """Receive the signal `request_started`, sent for WSGI and for ASGI requests."""
         if environ is not None and "HTTP_SEC_WEBSOCKET_KEY" in environ:
-            self._tell(_WSGI, environ.get("PATH_INFO"))
+            self._warn(_WSGI, environ.get("PATH_INFO"))
         if scope is not None and any(name == _HEADER for name, _ in scope.get("headers", ())):
-            self._tell(_HTTP, scope.get("path"))
+            self._warn(_HTTP, scope.get("path"))
 
-    def _tell(self, text: str, path: str | None) -> None:
+    def _warn(self, text: str, path: str | None) -> None:
         now = time.monotonic()
         if now >= self.silent_until:
             self.silent_until = now + _PERIOD
@@ -57,5 +61,5 @@ _watch: Final = _Watch()
 
 
 def watch_requests() -> None:
-    """Begin to look at requests; once more does nothing."""
-    request_started.connect(_watch.look, dispatch_uid="channels_http.upgrades")
+    """Begin to check requests; a second call does nothing."""
+    request_started.connect(_watch.check, dispatch_uid="channels_http.upgrades")

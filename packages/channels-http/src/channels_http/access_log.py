@@ -1,4 +1,4 @@
-"""Decide what the development server writes of what happens on it."""
+"""Choose the log line, its level and its style for each event of the development server."""
 
 import logging
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ __all__ = ["AccessEntry", "access_entry"]
 
 _HTTP: Final = "HTTP %(method)s %(path)s %(status)s [%(time_taken).2f, %(client)s]"
 
-#: What is written of a WebSocket, by what Daphne calls it.
+#: The word for an event of a WebSocket, by Daphne's name for it.
 _WEBSOCKET: Final = {
     "connecting": "HANDSHAKING",
     "connected": "CONNECT",
@@ -16,7 +16,7 @@ _WEBSOCKET: Final = {
     "disconnected": "DISCONNECT",
 }
 
-#: Django's style for a response by the first digit of its status; of others, that of an error.
+#: Django's style for a response, by the first digit of its status; others have an error's style.
 _STYLES: Final = {
     1: "HTTP_INFO",
     2: "HTTP_SUCCESS",
@@ -27,27 +27,27 @@ _STYLES_OF: Final = {304: "HTTP_NOT_MODIFIED", 404: "HTTP_NOT_FOUND"}
 
 
 class AccessEntry(NamedTuple):
-    """A line for the log."""
+    """One line for the log."""
 
     level: int
     #: The line, with places for the details.
     message: str
     details: dict[str, Any]
-    #: The name of the style that Django's commands have for it, if there is one.
+    #: The name of the style that Django's commands use for it, or None.
     style: str | None = None
 
 
 def access_entry(protocol: str, action: str, details: Mapping[str, Any]) -> AccessEntry | None:
-    """Return what to write of an event; None where there is nothing to write.
+    """Return the log entry for an event; None if the event is not logged.
 
     Args:
         protocol: `http` or `websocket`.
         action: `complete` for HTTP; `connecting`, `connected`, `rejected` or `disconnected`.
         details: `path` and `client`; for HTTP `method`, `status` and `time_taken` as well.
 
-    Source: What Daphne's `Server` calls its `action_logger` with.
+    Source: The arguments with which Daphne's `Server` calls its `action_logger`.
     """
-    # A client chooses the path, and must not write into the terminal what it likes.
+    # The client chooses the path; control characters in it must not reach the terminal.
     shown = {key: _escaped(value) for key, value in details.items()}
     if protocol == "websocket" and action in _WEBSOCKET:
         message = f"WebSocket {_WEBSOCKET[action]} %(path)s [%(client)s]"

@@ -6,7 +6,7 @@ __all__ = ["ChannelsHttpConfig", "set_up"]
 
 
 class ChannelsHttpConfig(AppConfig):
-    """Bring a development server that speaks WebSocket to a Django project."""
+    """Add a development server with WebSockets to a Django project."""
 
     name = "channels_http"
     verbose_name: str = "Channels: HTTP and the development server"
@@ -17,11 +17,11 @@ class ChannelsHttpConfig(AppConfig):
 
 
 def set_up() -> None:
-    """Register the system checks, and look for WebSockets that go astray; once more does nothing.
+    """Register the system checks, and warn of misdirected WebSockets; a second call does nothing.
 
-    For the `ready` of an application that brings this one along.
+    For the `ready` method of an application that includes this one.
     """
-    # Here, since the applications are what it looks at.
+    # Imported here: these modules need the application registry.
     from channels_http._misdirected_websockets import watch_requests
     from channels_http.checks import register_checks
 

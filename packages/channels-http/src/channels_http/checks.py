@@ -1,4 +1,4 @@
-"""System check: is the `runserver` that is used the one that serves WebSockets?"""
+"""System check: does another application's `runserver` hide the one that serves WebSockets?"""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,27 +13,27 @@ from channels_core.documentation import see
 
 __all__ = ["check_runserver", "register_checks"]
 
-#: The applications that bring our command.
+#: The applications that include our command.
 _OURS: Final = frozenset({"channels", "channels_http"})
 
 _STATIC_FILES: Final = "django.contrib.staticfiles"
 
 
 def register_checks() -> None:
-    """Register the check with Django; once more does nothing."""
+    """Register the check with Django; a second call does nothing."""
     checks.register(check_runserver, "channels", checks.Tags.staticfiles)
 
 
 def check_runserver(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Check that no other `runserver` hides ours: the first one of `INSTALLED_APPS` counts.
+    """Check that no other `runserver` hides ours: Django uses the first one of `INSTALLED_APPS`.
 
-    Another one in front is somebody's choice, Daphne's for example. That of Django's static files
-    is not. Without Daphne ours serves no WebSockets either, and nothing is reported.
+    A different one in front, such as Daphne's, is somebody's choice; that of Django's static files
+    is probably a mistake. Without Daphne, ours serves no WebSockets either, so nothing is reported.
 
     Returns:
-        `channels_http.E001`, an application that has to stand before
+        `channels_http.E001` for an application that must stand before
         `django.contrib.staticfiles`.
     """
     bring_one = [config.name for config in apps.get_app_configs() if _has_runserver(config)]

@@ -16,7 +16,7 @@ __all__ = ["StaticFilesHandler", "StaticFilesWrapper"]
 
 
 class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):  # type: ignore[misc] # see below
-    """Answer a request with a static file; a `StaticFilesWrapper` makes one for each.
+    """Answer one request with a static file; `StaticFilesWrapper` makes a handler for each.
 
     Source: `django.contrib.staticfiles.handlers.ASGIStaticFilesHandler`, which does the work.
     """
@@ -24,38 +24,38 @@ class StaticFilesHandler(ASGIStaticFilesHandler, AsgiHandler):  # type: ignore[m
     # It loads no middleware: Django's `load_middleware` for static files takes no arguments.
 
     def __init__(self, scope: AnyScope = None) -> None:
-        """Take the scope, in which the wrapper tells the URL of the files."""
-        # Django's constructor takes the application that is served besides.
+        """Take the scope, to which the wrapper has added the URL of the files."""
+        # Django's constructor expects the wrapped application as its argument.
         AsgiHandler.__init__(self, scope)
         self.base_url: ParseResult = (scope or {}).get("static_base_url") or urlparse(
             self.get_base_url()
         )
 
-    # Django's looks whether the path is that of a static file, which the wrapper has done.
+    # Django's method checks whether the path is a static file's; the wrapper has done that.
     __call__: Any = AsgiHandler.__call__
 
     def serve(self, request: HttpRequest) -> HttpResponse | FileResponse:
         """Return the response with the file.
 
         Raises:
-            Http404: There is none, or the path leads out of the folders of static files.
+            Http404: The file does not exist, or its path leads out of the static folders.
         """
         try:
             return super().serve(request)
         except SuspiciousFileOperation as error:
-            # Not its message, which names the folders: a site's page may show it.
+            # A site's page may show the message; Django's would reveal the folders.
             raise Http404("No static file can have this path") from error
 
 
 class StaticFilesWrapper(StaticFilesHandlerMixin):
     """Serve what is below `STATIC_URL`, and leave the rest to an application.
 
-    It may be called in one step, as ASGI 3 has it, and in two.
+    It can be called in one step, as in ASGI 3, and in two.
 
     Attributes:
-        application: What serves the rest.
-        base_url: The URL of the files, parsed.
-        static_handler_class: What serves a file.
+        application: The application that serves all other paths.
+        base_url: The URL of the static files, parsed.
+        static_handler_class: The class of the handler that serves a file.
     """
 
     application: Any
@@ -65,8 +65,8 @@ class StaticFilesWrapper(StaticFilesHandlerMixin):
         """Take an application of either generation, or a consumer class.
 
         Raises:
-            TypeError: It cannot be called.
-            ImproperlyConfigured: There is no `STATIC_URL`, or it is that of the media files.
+            TypeError: The application cannot be called.
+            ImproperlyConfigured: `STATIC_URL` is not set, or equals `MEDIA_URL`.
         """
         self.application = as_asgi3(application)
         self.base_url: ParseResult = urlparse(self.get_base_url())
@@ -90,10 +90,10 @@ class StaticFilesWrapper(StaticFilesHandlerMixin):
         return first_step(self.application, scope)
 
     def _root(self, scope: Scope) -> str:
-        """Return the `root_path` that the URL of the files lacks, and the request's path has.
+        """Return the `root_path` if the request's path has it and the URL of the files lacks it.
 
-        Django puts it in front of a relative `STATIC_URL` in the pages. Here it is known only by
-        the request, unless the setting `FORCE_SCRIPT_NAME` tells it.
+        In pages, Django puts it in front of a relative `STATIC_URL`. Here only the request tells
+        it, unless the setting `FORCE_SCRIPT_NAME` is set.
         """
         root: str = (scope.get("root_path") or "").rstrip("/")
         is_below = scope["path"].startswith(f"{root}/")

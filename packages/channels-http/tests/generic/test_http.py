@@ -8,7 +8,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    PermissionDenied,
+    SuspiciousOperation,
+)
 from django.http import Http404
 
 from channels_core.exceptions import ConnectionStateError, RouteNotFound, StopConsumer
@@ -46,6 +51,7 @@ class TestFailures:
         with pytest.raises(LookupError):
             await client.end()
         assert b"the program&#x27;s own" in client.sent[1]["body"]
+        assert b"/a/" in client.sent[1]["body"]
         assert dict(client.sent[0]["headers"])[b"content-type"].startswith(b"text/html")
 
     async def test_that_page_may_fail_too(
@@ -125,6 +131,7 @@ class TestFailures:
             (PermissionDenied("not yours"), 403, b"Forbidden"),
             (BadRequest("no number"), 400, b"Bad Request"),
             (SuspiciousOperation("a host that is none"), 400, b"Bad Request"),
+            (DisallowedHost("another host"), 400, b"Bad Request"),
         ],
     )
     async def test_django_s_own_are_answered_as_its_views_answer_them(
@@ -756,20 +763,21 @@ async def test_a_request_that_has_ended_leaves_nothing_to_the_garbage_collector(
 
 class TestAStoppingServer:
     async def test_a_held_response_ends_as_if_it_had_been_open_long_enough(self) -> None:
-        class Poll(AsyncHttpConsumer):
-            held: Any
+        polls: list[Any] = []
 
+        class Poll(AsyncHttpConsumer):
             async def handle(self, body: bytes) -> None:
-                await self.send_headers()
-                type(self).held = self
+                await self.send_headers(flush=True)
+                polls.append(self)
 
             async def http_response_timeout(self, message: Any) -> None:
                 await self.send_body(b"nothing")
 
         client = Client(Poll)
         client.request()
-        await until(lambda: hasattr(Poll, "held") and Poll.held._channels._is_held, client.changed)
-        Poll.held._channels.drain()
+        # It reads again once `handle` has returned.
+        await until(lambda: client.asked == 2, client.changed)
+        polls[0]._channels.drain()
         await client.end()
         assert client.sent[-1]["body"] == b"nothing"
 

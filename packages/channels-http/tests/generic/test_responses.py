@@ -1,6 +1,9 @@
+import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from channels_core.exceptions import ConnectionStateError
 from clients import Client, ask, recording
@@ -66,11 +69,10 @@ class TestWholeResponses:
             (lambda self: self.send_body(b"a"), ConnectionStateError, "before send_headers"),
             (lambda self: self.send_response(200, {"a": 1}), TypeError, "bytes or str, not dict"),
             (lambda self: self.send_response(200, 1), AssertionError, "bytes or str, not int"),
-            (
-                lambda self: self.send_response("200", b""),
-                ValueError,
-                "status of a response is an int",
-            ),
+            (lambda self: self.send_response("200", b""), ValueError, "is an int from 200 to 999"),
+            (lambda self: self.send_response(None, b""), ValueError, "is an int from 200 to 999"),
+            (lambda self: self.send_response(99, b""), ValueError, "is an int from 200 to 999"),
+            (lambda self: self.send_response(1000, b""), ValueError, "is an int from 200 to 999"),
             (
                 lambda self: self.send_headers(headers={"a": "b\r\nc: d"}),
                 ValueError,
@@ -91,16 +93,62 @@ class TestWholeResponses:
         assert client.sent[0]["status"] == 500
 
 
+    async def test_what_could_not_be_sent_may_be_sent_otherwise(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            with pytest.raises(TypeError):
+                await self.send_response(200, None)
+            with pytest.raises(ValueError, match="CR, LF or NUL"):
+                await self.send_response(200, b"", headers={"a": "\n"})
+            await self.send_response(201, b"a")
+
+        assert await ask(recording(handle)) == (201, {}, b"a")
+
+    @given(st.text() | st.binary())
+    def test_a_body_is_text_or_bytes(self, sent: str | bytes) -> None:
+        if isinstance(sent, str):
+            sent = sent.encode(errors="replace").decode()
+
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(200, sent)
+
+        expected = sent.encode() if isinstance(sent, str) else sent
+        assert asyncio.run(ask(recording(handle))) == (200, {}, expected)
+
+    @pytest.mark.parametrize("status", [204, 304])
+    async def test_some_responses_have_no_body(self, status: int) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(status, b"abc", headers={"Content-Length": "3"})
+
+        assert await ask(recording(handle)) == (status, {b"Content-Length": b"3"}, b"")
+
+    async def test_how_the_body_is_framed_is_left_to_the_server(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(200, b"abc", headers={"Transfer-Encoding": "chunked", "A": "b"})
+
+        assert await ask(recording(handle)) == (200, {b"A": b"b"}, b"abc")
+
+    @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+    async def test_a_bare_consumer_sends_all_as_given(self, method: str, status: int) -> None:
+        """As tests drive it: what the program gives can be looked at."""
+
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(status, b"abc", headers={"Transfer-Encoding": "chunked"})
+
+        answer = await ask(recording(handle), method=method, bare=True)
+        assert answer == (status, {b"Transfer-Encoding": b"chunked"}, b"abc")
+
+
 class TestStreams:
     async def test_parts_go_out_as_they_come(self) -> None:
         async def handle(self: Any, body: bytes) -> None:
             await self.send_headers(headers={"Content-Type": "text/plain"})
             await self.send_body(b"a", more_body=True)
             await self.send_body(bytearray(b"b"), more_body=True)
-            await self.send_body(b"c")
+            await self.send_body(memoryview(b"c"), more_body=True)
+            await self.send_body("ä")
 
         answer = await ask(recording(handle))
-        assert answer == (200, {b"Content-Type": b"text/plain"}, b"abc")
+        assert answer == (200, {b"Content-Type": b"text/plain"}, "abcä".encode())
 
     async def test_headers_go_out_at_once_when_asked(self) -> None:
         async def handle(self: Any, body: bytes) -> None:

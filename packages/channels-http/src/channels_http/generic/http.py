@@ -22,7 +22,7 @@ _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "
 
 
 class HttpOptions(ConsumerOptions, total=False):
-    """Options of an HTTP consumer, which say what its class says of them."""
+    """Options of an HTTP consumer; see `AsyncHttpConsumer`."""
 
     max_body_size: int | None
     body_timeout: float | None
@@ -50,17 +50,17 @@ class AsyncHttpConsumer(AsyncGroupMember):
             or a method.
 
     Options:
-        max_body_size: Bytes of a request's body that are taken; None for any. Unless it is set,
-            that is the setting `DATA_UPLOAD_MAX_MEMORY_SIZE`. More gets status 413.
-        body_timeout: Seconds in which the body has to be there; None for no limit. With
-            `stream_body`, those from one part to the next. A slower one gets status 408.
+        max_body_size: The most bytes that a request's body may have; None for no limit. By
+            default the setting `DATA_UPLOAD_MAX_MEMORY_SIZE`. A larger body gets status 413.
+        body_timeout: Seconds in which the whole body must arrive; None for no limit. With
+            `stream_body`, seconds from one part to the next. A slower client gets status 408.
         buffers_body: Whether `handle` is called with the whole body. If not, it is called at
-            once with nothing, and reads the body by `stream_body`.
+            once with an empty one, and reads the body with `stream_body`.
         response_timeout: Seconds that a response may stay open after `handle` has returned; None
             for no limit.
     """
 
-    # Methods where a program writes them. A message of the layer must not reach them.
+    # A program may define these as methods. A message of the layer must not reach them.
     get: ClassVar[Any] = None
     post: ClassVar[Any] = None
     put: ClassVar[Any] = None
@@ -76,11 +76,11 @@ class AsyncHttpConsumer(AsyncGroupMember):
     _channels: HttpConnection
 
     def __init_subclass__(cls, **options: Unpack[HttpOptions]) -> None:
-        """Take the options, and see what the new class has of its own."""
+        """Take the options, and record which methods a message of the layer may reach."""
         rest: Any = options
         super().__init_subclass__(**rest)
         if cls.handle is not AsyncHttpConsumer.handle:
-            # Its requests go to `handle`: methods of these names may be for messages of the layer.
+            # `handle` gets its requests, so methods of these names may handle messages of the layer.
             others = {name: True for name in _METHODS if getattr(cls, name) is not None}
             class_of(cls).handlers.update(others)
 
@@ -120,8 +120,8 @@ class AsyncHttpConsumer(AsyncGroupMember):
         """Read the body, join the groups, and call `handle`.
 
         Messages:
-            `http.request`, the first one; the rest of the body is read here. What comes after
-            `handle` has returned is not read any more.
+            `http.request`, the first one; the rest of the body is read here. Parts that arrive
+            after `handle` has returned are ignored.
         """
         connection = self._channels
         if connection.has_begun:
@@ -138,7 +138,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             try:
                 await self.handle(body)
             finally:
-                connection.body_ended = True  # What is left of it is for nobody.
+                connection.body_ended = True  # The rest of the body is not wanted.
 
         if not await connection.while_client_stays(handle):
             return  # The client has left; that is the next message.
@@ -154,13 +154,13 @@ class AsyncHttpConsumer(AsyncGroupMember):
         The client sends no faster than they are read.
 
         Args:
-            limit: Bytes that are taken; None for any.
+            limit: The most bytes that the body may have; None for no limit.
 
         Raises:
             RequestAborted: The client has left before the end of the body.
             RequestTimeout: The next part did not come within `body_timeout`.
-            RequestDataTooBig: There are more bytes than the limit. Left alone, each of these is
-                answered (413, 408) and ends the consumer.
+            RequestDataTooBig: The body has more bytes than the limit. If the program does not
+                catch it, the client gets status 413 (408 for a time-out), and the consumer ends.
             ConnectionStateError: The body has been read to its end before, or `handle` has
                 returned.
         """
@@ -170,14 +170,14 @@ class AsyncHttpConsumer(AsyncGroupMember):
     async def handle(self, body: bytes) -> None:
         """Answer the request; by default with the method named after the HTTP method.
 
-        `get` answers HEAD too; OPTIONS is answered with the methods that there are, and others
-        get status 405.
+        `get` also answers HEAD. OPTIONS is answered with the list of methods that the class has;
+        any other method gets status 405.
 
         Args:
             body: The request's body; empty unless `buffers_body`.
 
         Raises:
-            NotImplementedError: There are no such methods.
+            NotImplementedError: The class has no such method.
 
         Source: `django.views.View.dispatch`.
         """
@@ -212,10 +212,10 @@ class AsyncHttpConsumer(AsyncGroupMember):
     # The response
 
     async def send(self, message: Message) -> None:
-        """Send an ASGI message to the client, as it is.
+        """Send an ASGI message to the client, unchanged.
 
         Messages:
-            `http.response.start`, `http.response.body`, and what else a server takes.
+            `http.response.start`, `http.response.body`, and any other that the server accepts.
         """
         self._channels.response.note(message)
         await self.base_send(message)
@@ -230,7 +230,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
         Args:
             status: HTTP status.
             headers: Headers: pairs or a mapping, of str or bytes.
-            flush: Whether the headers go out at once.
+            flush: Whether the headers are sent at once.
 
         Raises:
             ConnectionStateError: A response has started before.
@@ -247,8 +247,8 @@ class AsyncHttpConsumer(AsyncGroupMember):
 
         Args:
             body: The part; str is encoded as UTF-8.
-            more_body: Whether more is to come. Without, the response ends, and so does the
-                consumer when the present handler has.
+            more_body: Whether more parts follow. If not, the response ends, and the consumer ends
+                when the present handler returns.
 
         Raises:
             ConnectionStateError: No response has started, or it has ended.
@@ -280,7 +280,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             status: HTTP status.
             body: The body; str is encoded as UTF-8.
             headers: Headers: pairs or a mapping, of str or bytes.
-            kwargs: What else a program's own `send_headers` takes.
+            kwargs: Further arguments of a program's own `send_headers`.
 
         Raises:
             ConnectionStateError: A response has started before.
@@ -295,7 +295,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             or kind.send_body is not AsyncHttpConsumer.send_body
         )
         if is_composed or kwargs:
-            # A program adds to every response there what it adds to one in parts.
+            # The program's own methods may add headers, or change the body.
             connection.response.reset()
             await self.send_headers(status=status, headers=start["headers"], **kwargs)
             await self.send_body(body)
@@ -305,7 +305,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
     # The end
 
     async def http_disconnect(self, message: HttpDisconnect) -> None:
-        """End the consumer, which then leaves its groups and calls `disconnect`.
+        """End the consumer; its groups are left, and `disconnect` is called.
 
         Messages:
             `http.disconnect`.
@@ -316,7 +316,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
         raise StopConsumer
 
     async def disconnect(self) -> None:
-        """Do what is to be done when the request has ended; nothing unless overridden.
+        """Override this to clean up when the request has ended.
 
         Called exactly once for each request, however it ends.
         """

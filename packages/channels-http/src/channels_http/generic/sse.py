@@ -1,4 +1,4 @@
-"""Consumers for server-sent events: a response that goes on, in the browser's own format."""
+"""Consumers for server-sent events: a response that stays open, for a browser's `EventSource`."""
 
 import json
 from typing import Any, Final, Unpack
@@ -15,15 +15,15 @@ __all__ = ["AsyncSseConsumer", "SseOptions"]
 _NOT_ALLOWED: Final = ((b"allow", b"GET, HEAD"), (b"content-length", b"0"))
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    # Neither kept nor compressed on the way, which would hold events back.
+    # Proxies must not cache or compress the stream, which would delay events.
     (b"cache-control", b"no-cache, no-transform"),
-    # Asks nginx and what follows its example not to buffer.
+    # Tells nginx, and proxies that know its header, not to buffer.
     (b"x-accel-buffering", b"no"),
 ]
 
 
 class SseOptions(HttpOptions, total=False):
-    """Options of a stream, which say what its class says of them."""
+    """Options of a stream of events; see `AsyncSseConsumer`."""
 
     keepalive: float | None
     json_encoder: type[json.JSONEncoder]
@@ -38,9 +38,9 @@ class AsyncSseConsumer(AsyncHttpConsumer):
     the client leaves, or `close` ends it.
 
     Options:
-        keepalive: Seconds without an event after which a comment is sent, so that nothing on the
-            way takes the connection for dead; None for never.
-        json_encoder: Encoder class for events that are no str.
+        keepalive: Seconds without an event after which a comment is sent, which keeps proxies from
+            closing the connection; None for no comments.
+        json_encoder: Encoder class for the data of events that is not a str.
     """
 
     _channels: SseConnection
@@ -52,17 +52,17 @@ class AsyncSseConsumer(AsyncHttpConsumer):
 
     @property
     def last_event_id(self) -> str:
-        """The id of the last event that this browser got before it connected again; or ""."""
+        """The id of the last event that the browser received before it reconnected; or ""."""
         for name, value in self.scope.get("headers", ()):
             if name.lower() == b"last-event-id":
                 return str(value.decode(errors="replace"))
         return ""
 
     async def handle(self, body: bytes) -> None:
-        """Begin the stream and call `connect`; anything but GET gets status 405.
+        """Begin the stream and call `connect`; methods other than GET and HEAD get status 405.
 
         Args:
-            body: The request's body, which is not looked at.
+            body: The request's body, which is ignored.
         """
         if self.scope.get("method", "GET") not in ("GET", "HEAD"):
             await self.send_response(405, b"", headers=_NOT_ALLOWED)
@@ -76,10 +76,10 @@ class AsyncSseConsumer(AsyncHttpConsumer):
             await self.connect()
 
     async def connect(self) -> None:
-        """Send what a new client needs; nothing unless overridden.
+        """Override this to send what a new client needs.
 
-        `last_event_id` tells what it has already. It may go on for as long as the stream does;
-        messages of the layer wait until it returns.
+        `last_event_id` tells which events the client has received already. The method may run for
+        as long as the stream lasts; messages of the layer wait until it returns.
         """
 
     async def send_event(
@@ -92,14 +92,14 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         """Send one event; does nothing once the client has left.
 
         Args:
-            data: What the page gets as `event.data`: a str as it is, anything else as JSON; None
-                for no event, but for the other fields alone.
-            event: What the page listens to; None for `message`.
-            id: What the browser sends as `Last-Event-ID` when it connects again.
-            retry: Milliseconds after which the browser connects again.
+            data: The page's `event.data`: a str unchanged, anything else as JSON; None to send the
+                other fields only, without an event.
+            event: The event's type, to which the page listens; None for `message`.
+            id: The browser sends it as `Last-Event-ID` when it reconnects.
+            retry: Milliseconds after which the browser reconnects.
 
         Raises:
-            ValueError: A field cannot be sent: see the message.
+            ValueError: A field has a value that cannot be sent.
             TypeError: The data cannot be encoded.
             ConnectionStateError: The stream has not begun, or has ended.
         """
@@ -110,5 +110,5 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         self._channels.restart_keepalive()
 
     async def close(self) -> None:
-        """End the stream. The browser connects again after a while, unless the page closes it."""
+        """End the stream. The browser reconnects after a while, unless the page closes it."""
         await self.send_body(b"")

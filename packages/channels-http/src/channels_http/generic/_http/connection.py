@@ -249,7 +249,7 @@ class HttpConnection(Connection):
             ) from None
 
     async def while_client_stays(self, function: Callable[[], Awaitable[None]]) -> bool:
-        """Call a function, and cancel it when the client leaves.
+        """Call a function, and cancel it when the client leaves or the server fails.
 
         Returns:
             Whether the client has stayed until its end.
@@ -319,11 +319,11 @@ class HttpConnection(Connection):
         return self.response.state is ResponseState.WAITING and not self.client_is_gone
 
     def headers_sent(self) -> None:
-        """Read ahead from now on: the server does not ask the client for its body any more."""
+        """Read ahead from now on: after the headers, no server asks the client for its body."""
         if self._waits_for_continue:
             self._waits_for_continue = False
-            if self.mailbox is not None:
-                self.mailbox.start_reading()
+            assert self.mailbox is not None  # `begin` has used it
+            self.mailbox.start_reading()
 
     async def transmit(self, messages: Iterable[Message]) -> None:
         """Send messages, unless the client has left."""
@@ -352,12 +352,13 @@ class HttpConnection(Connection):
 
     async def _answer_exception(self, error: Exception, cause: BaseException | None) -> NoReturn:
         if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
-            raise StopConsumer from None  # The client has left: nobody is to be answered.
+            raise StopConsumer from None  # The client has left: there is nobody to answer.
         if not self.is_unanswered or isinstance(error, ConsumerSignal | RouteNotFound):
             raise error from cause
         status = status_of(error)
         if not (failures_are_answered() or isinstance(error, RequestDataTooBig | RequestTimeout)):
-            # A test may expect it, and our own limits alone are unknown to what it tests.
+            # A test may expect the exception. Only our own limits are always answered: what is
+            # tested does not know of them.
             raise error from cause
         if status is not None:
             await self._refuse(status, error)

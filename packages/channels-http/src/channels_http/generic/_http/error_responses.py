@@ -1,4 +1,4 @@
-"""What an HTTP client is told of an exception."""
+"""Choose the response to an exception: a status, or Django's error page."""
 
 from http import HTTPStatus
 from io import BytesIO
@@ -17,8 +17,8 @@ from channels_core.typing import Scope
 
 __all__ = ["debug_page", "status_of"]
 
-#: What a program raises to refuse a request, with the status that tells the client so; the first
-#: that fits. Those of Django are answered as its views answer them.
+#: The exceptions by which a program refuses a request, and the status that the client gets. The
+#: first one that fits counts. Django's are answered as they are in Django's views.
 _STATUSES: Final[dict[type[Exception], HTTPStatus]] = {
     RequestDataTooBig: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
@@ -30,7 +30,7 @@ _STATUSES: Final[dict[type[Exception], HTTPStatus]] = {
 
 
 def status_of(error: Exception) -> HTTPStatus | None:
-    """Return the status by which an exception refuses a request; None if it is a fault."""
+    """Return the status for an exception that refuses a request; None for any other exception."""
     for kind, status in _STATUSES.items():
         if isinstance(error, kind):
             return status
@@ -38,8 +38,8 @@ def status_of(error: Exception) -> HTTPStatus | None:
 
 
 def debug_page(scope: Scope, error: Exception) -> tuple[bytes, list[tuple[str, str]]]:
-    """Return Django's page of an exception, and its headers."""
-    # Here, because they are for this case alone.
+    """Return Django's error page for an exception, and its headers."""
+    # Imported here, since only this case needs them.
     from django.core.handlers.asgi import ASGIRequest
     from django.views.debug import technical_500_response
 

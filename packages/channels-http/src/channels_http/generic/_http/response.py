@@ -1,4 +1,4 @@
-"""One HTTP response: which messages make it, and what may still be sent."""
+"""Build the messages of one HTTP response, and check that each may be sent now."""
 
 import enum
 from typing import Any, Final
@@ -14,7 +14,7 @@ _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
 class ResponseState(enum.Enum):
-    """The stations of a response."""
+    """How far a response is."""
 
     WAITING = "waiting"
     OPEN = "open"
@@ -25,7 +25,8 @@ def as_bytes(body: Any) -> bytes:
     """Return a part of a body; str is encoded as UTF-8.
 
     Raises:
-        TypeError: It is something else. It is an `AssertionError` as well, which programs expect.
+        TypeError: It is something else. The exception is an `AssertionError` as well, for
+            programs that catch that one.
     """
     if isinstance(body, str):
         return body.encode()
@@ -41,12 +42,12 @@ class _NoBytes(TypeError, AssertionError):
 
 
 class Response:
-    """Build the messages of one response; decides, and sends nothing itself.
+    """Build the messages of one response; it sends nothing itself.
 
     Attributes:
-        state: How far it is.
-        streams: Whether a part of bytes, but for the last one, may go out as it is: the response
-            is open and has a body. To be unset when the client has left.
+        state: How far the response is.
+        streams: Whether parts of type bytes, except the last one, may be sent without a check: the
+            response is open and has a body. To be unset when the client has left.
     """
 
     def __init__(self, *, head: bool, as_given: bool = False) -> None:
@@ -54,7 +55,8 @@ class Response:
 
         Args:
             head: Whether the request is a HEAD, whose response has no body.
-            as_given: Whether all of it goes out as the program gives it, whatever HTTP says.
+            as_given: Whether headers and body are sent exactly as the program gives them, even
+                if HTTP forbids them here.
         """
         self._as_given = as_given
         self.state = ResponseState.WAITING
@@ -62,11 +64,11 @@ class Response:
         self._without_body = head and not as_given
 
     def start(self, status: int, headers: HeadersArgument) -> Message:
-        """Build the message that starts it.
+        """Build the message that starts the response.
 
         Raises:
-            ConnectionStateError: It has started before.
-            ValueError: A header holds CR, LF or NUL, or the status is none.
+            ConnectionStateError: A response has started before.
+            ValueError: A header holds CR, LF or NUL, or the status is not an int from 200 to 999.
         """
         if self.state is not ResponseState.WAITING:
             raise ConnectionStateError(
@@ -78,7 +80,7 @@ class Response:
             raise ValueError(f"The status of a response is an int from 200 to 999, not {status!r}")
         fields = pass_on_headers(headers)
         if not self._as_given:
-            # How the body is cut up on its way is the server's affair, and it says so itself.
+            # The server decides how the body is framed, and sends this header itself.
             fields = [field for field in fields if field[0].lower() != b"transfer-encoding"]
         self.state = ResponseState.OPEN
         if status in _WITHOUT_BODY and not self._as_given:
@@ -87,7 +89,7 @@ class Response:
         return {"type": "http.response.start", "status": int(status), "headers": fields}
 
     def note(self, message: Message) -> None:
-        """Take note of a message that was not built here."""
+        """Record a message that the program has built itself."""
         if message["type"] == "http.response.start" and self.state is ResponseState.WAITING:
             self.state = ResponseState.OPEN
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
@@ -95,7 +97,7 @@ class Response:
             self.streams = False
 
     def reset(self) -> None:
-        """Begin anew: what was built was not sent."""
+        """Begin again: the messages that were built were not sent."""
         self.state = ResponseState.WAITING
         self.streams = False
 
@@ -103,7 +105,7 @@ class Response:
         """Build the message with a part of the body.
 
         Raises:
-            ConnectionStateError: It has not started, or has ended.
+            ConnectionStateError: The response has not started, or has ended.
             TypeError: The part is neither bytes nor str.
         """
         content = as_bytes(body)
@@ -123,7 +125,7 @@ class Response:
         }
 
     def whole(self, status: int, body: Any, headers: HeadersArgument) -> tuple[Message, Message]:
-        """Build the messages of a response that is all there.
+        """Build the messages of a whole response.
 
         Raises:
             ConnectionStateError: A response has started before.
