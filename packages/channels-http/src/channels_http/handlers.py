@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AsgiHandler", "AsgiRequest", "logger"]
 
-#: Django's, under which it reports requests that cannot be answered.
+#: Django's logger for requests that fail.
 logger: Final = logging.getLogger("django.request")
 
-#: What Django's `load_middleware` leaves on a handler.
+#: The attributes that Django's `load_middleware` sets on a handler.
 _LOADED: Final = (
     "_middleware_chain",
     "_view_middleware",
@@ -64,11 +64,11 @@ class AsgiRequest(ASGIRequest):
 class AsgiHandler(_DjangosHandler):
     """Serve a request with Django's middleware, URLconf and views.
 
-    The class itself is an application, for a route: `re_path(r"", AsgiHandler)`. Each request
-    then has a handler of its own, with its scope. `AsgiHandler()` is an ASGI 3 application.
+    The class itself is an application for a route: `re_path(r"", AsgiHandler)`. Then each request
+    has its own handler, with its scope. An instance, `AsgiHandler()`, is an ASGI 3 application.
 
     Attributes:
-        scope: That of the request; None in an `AsgiHandler()`.
+        scope: The request's scope; None in an `AsgiHandler()`.
 
     Source: `django.core.handlers.asgi.ASGIHandler`, which does the work.
     """
@@ -77,15 +77,15 @@ class AsgiHandler(_DjangosHandler):
     chunk_size = 512 * 1024
 
     def __init__(self, scope: AnyScope = None) -> None:
-        """Take the scope, and the middleware, which is loaded once for all requests."""
-        # Not Django's constructor: it does nothing but load the middleware, and as an argument
-        # it gives what a program's `load_middleware(self)` does not take.
+        """Take the scope, and use the middleware, which is loaded once for all requests."""
+        # Django's constructor is not called: it only loads the middleware, with an argument that a
+        # program's own `load_middleware(self)` does not accept.
         self.scope = scope
         self._body: IO[bytes] | None = None
         self.load_middleware()
 
     def load_middleware(self, is_async: bool = True) -> None:
-        """Take the middleware that `MIDDLEWARE` names, loaded by the first handler of a class."""
+        """Use the middleware of `MIDDLEWARE`, which the first handler of a class loads."""
         self.__dict__.update(_middleware.of(type(self), is_async))
 
     @classmethod
@@ -97,7 +97,7 @@ class AsgiHandler(_DjangosHandler):
             if _takes_two(handler):
                 await handler(receive, send)
             else:
-                # Sentry and its like put an ASGI 3 method in the place of ours, to watch requests.
+                # Sentry and similar tools replace our method with an ASGI 3 one, to watch requests.
                 await handler(scope, receive, send)
 
         return application
@@ -109,20 +109,20 @@ class AsgiHandler(_DjangosHandler):
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any: ...
 
     async def __call__(self, *connection: Any, **named: Any) -> Any:
-        """Serve the request of the scope; or, without one, that of the scope given here.
+        """Serve the request of the handler's scope; an `AsgiHandler()` gets the scope here.
 
         Scope:
-            Of the type `http`.
+            Its type is `http`.
 
         Raises:
-            ValueError: It is of another type.
+            ValueError: The scope has another type.
         """
         if self.scope is None:
             await _serve(type(self), *connection, **named)
         elif len(connection) + len(named) == 2:  # receive and send
             await self._serve(self.scope, *connection, **named)
         else:
-            # As what has taken the place of this method passes on what it got.
+            # A method that has replaced this one passes on all three arguments.
             await self._serve(*connection, **named)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,25 +140,25 @@ class AsgiHandler(_DjangosHandler):
             await self.handle(body)
 
     async def handle(self, body: IO[bytes]) -> None:
-        """Answer the request, once its body is there as a file."""
+        """Answer the request, whose body has been read into a file."""
         assert self.scope is not None
         self._body = body
         djangos: Any = super()
         try:
             await djangos.handle(self.scope, self._receive, self._send)
         finally:
-            # Django leaves it open where the request is cancelled after its response went out.
+            # Django leaves it open if the request is cancelled after its response was sent.
             body.close()
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
-        """Return the body that `handle` was given."""
+        """Return the body that was given to `handle`."""
         assert self._body is not None
         return self._body
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
-        """Send a response; one that a synchronous iterator makes, part by part as Django does not.
+        """Send a response; the parts of a synchronous iterator are sent one by one.
 
-        Django would read such a file or stream into memory as a whole before it sends any of it.
+        Django would read the whole of such a file or stream into memory before it sends any of it.
         """
         if isinstance(response, StreamingHttpResponse) and not response.is_async:
             parts = cast(Iterable[bytes], response.streaming_content)
@@ -168,27 +168,27 @@ class AsgiHandler(_DjangosHandler):
 
     @classmethod
     def encode_response(cls, response: HttpResponseBase) -> Iterator[Message]:
-        """Yield the ASGI messages of a response; to look at them, from synchronous code."""
+        """Yield the ASGI messages of a response, so that synchronous code can inspect them."""
         messages: list[Message] = []
 
         async def keep(message: Message) -> None:
             messages.append(message)
 
-        # All that it asks of the handler is to cut up the body, which the class can do.
+        # It only needs the handler to split the body, which is a class method.
         handler: Any = cls
         async_to_sync(cls.send_response)(handler, response, keep)
         yield from messages
 
 
 async def _one_by_one(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """Yield what a synchronous iterator yields; it may use the database, and takes its time."""
+    """Yield the parts of a synchronous iterator, run in a thread: it may use the database."""
     take = sync_to_async(partial(next, iter(parts), None))
     while (part := await take()) is not None:
         yield part
 
 
 def _takes_two(handler: Any) -> bool:
-    """Tell whether a handler can be called with `receive` and `send` alone."""
+    """Return whether a handler can be called with `receive` and `send` alone."""
     try:
         inspect.signature(handler).bind("receive", "send")
     except TypeError:
@@ -197,26 +197,26 @@ def _takes_two(handler: Any) -> bool:
 
 
 async def _serve(kind: type[AsgiHandler], scope: Scope, receive: Receive, send: Send) -> None:
-    # Not by calling it: what took the place of its `__call__` has called us.
+    # Not through `__call__`: the method that has replaced it has called us.
     await kind(scope)._serve(scope, receive, send)
 
 
 class _Middleware:
-    """The middleware of each class of handlers, until a setting changes, as in a test."""
+    """Keep the middleware of each class of handlers, until a setting changes (in a test)."""
 
     def __init__(self) -> None:
         self.make_lock()
         self._of: dict[tuple[type[AsgiHandler], bool], dict[str, Any]] = {}
 
     def make_lock(self) -> None:
-        """Be locked by nobody; also in a child process, without the thread that had the lock."""
+        """Make a new lock; again in a child process, where the thread that holds it is missing."""
         self._lock = threading.RLock()
 
     def of(self, kind: type[AsgiHandler], is_async: bool) -> dict[str, Any]:
-        """Return what a handler of the class needs in order to run its middleware."""
+        """Return the attributes that a handler of the class needs to run its middleware."""
         with self._lock:
             if (kind, is_async) not in self._of:
-                # The middleware holds on to the handler that loads it, so that one has no scope.
+                # The middleware keeps a reference to the handler that loads it: one without scope.
                 handler = kind.__new__(kind)
                 handler.scope = None
                 ASGIHandler.load_middleware(handler, is_async=is_async)
@@ -224,7 +224,7 @@ class _Middleware:
             return self._of[kind, is_async]
 
     def forget(self, **kwargs: Any) -> None:
-        """Load it anew for the next request."""
+        """Load the middleware again for the next request."""
         with self._lock:
             self._of.clear()
 

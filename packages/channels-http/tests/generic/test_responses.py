@@ -92,7 +92,6 @@ class TestWholeResponses:
             await client.end()
         assert client.sent[0]["status"] == 500
 
-
     async def test_what_could_not_be_sent_may_be_sent_otherwise(self) -> None:
         async def handle(self: Any, body: bytes) -> None:
             with pytest.raises(TypeError):
@@ -123,7 +122,9 @@ class TestWholeResponses:
 
     async def test_how_the_body_is_framed_is_left_to_the_server(self) -> None:
         async def handle(self: Any, body: bytes) -> None:
-            await self.send_response(200, b"abc", headers={"Transfer-Encoding": "chunked", "A": "b"})
+            await self.send_response(
+                200, b"abc", headers={"Transfer-Encoding": "chunked", "A": "b"}
+            )
 
         assert await ask(recording(handle)) == (200, {b"A": b"b"}, b"abc")
 

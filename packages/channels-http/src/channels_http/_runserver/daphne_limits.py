@@ -1,4 +1,4 @@
-"""The limits of Daphne: options where its own `runserver` has none, and what makes sense."""
+"""The limits of Daphne's server: an option for each, and the smallest value that works."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from django.core.management import CommandError
 
 __all__ = ["add_limits", "limits"]
 
-#: What `websocket_timeout` is for a WebSocket that may last for ever.
+#: The value of `websocket_timeout` for WebSockets without a limit.
 _NEVER: Final = -1
 
 
@@ -22,7 +22,7 @@ def _number_or_never(text: str) -> int:
 
 
 class _Limit(NamedTuple):
-    """A parameter of Daphne's `Server`, which is an option of the same name."""
+    """A parameter of Daphne's `Server`, and the option of the same name."""
 
     name: str
     help: str
@@ -65,8 +65,8 @@ _LIMITS: Final = (
     ),
 )
 
-#: What Daphne's command keeps on itself, by the names of the parameters; not all are there in
-#: each of its versions. Of each of them, 0 is for no limit.
+#: Attributes of Daphne's command, named like the parameters; not every version has all of them.
+#: In each of them, 0 means no limit.
 _KEPT: Final = (
     "http_timeout",
     "websocket_handshake_timeout",
@@ -76,17 +76,17 @@ _KEPT: Final = (
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each, in both spellings that Daphne has for its own."""
+    """Add an option for each limit, in both spellings that Daphne uses for its own."""
     for limit in _LIMITS:
         spellings = {f"--{limit.name.replace('_', '-')}", f"--{limit.name}"}
         parser.add_argument(*sorted(spellings), dest=limit.name, type=limit.type, help=limit.help)
 
 
 def limits(command: object, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments for Daphne's `Server`; what is not set has the server's default.
+    """Return the arguments for Daphne's `Server`, without those that keep its defaults.
 
     Raises:
-        CommandError: One of them is so small that nothing could be served.
+        CommandError: A limit is so small that nothing could be served.
     """
     kept = {name: getattr(command, name) for name in _KEPT if hasattr(command, name)}
     chosen = {limit.name: options.get(limit.name) for limit in _LIMITS}

@@ -1,4 +1,4 @@
-"""Daphne's server, which shows warnings, and at its stop tells each application that it is over."""
+"""Daphne's server, changed to show warnings, and to cancel each application when it stops."""
 
 import asyncio
 import warnings
@@ -9,20 +9,20 @@ __all__ = ["make_server"]
 
 
 def make_server(base: type[Any]) -> type[Any]:
-    """Return a subclass of Daphne's `Server`, whose module brings Twisted along."""
+    """Return a subclass of Daphne's `Server`; not a class statement, since Daphne loads Twisted."""
 
     class Server(base):  # type: ignore[misc] # Daphne has no types
-        """Let all applications end when it stops, whatever its list of connections holds."""
+        """End all applications when the server stops, whatever its list of connections holds."""
 
         connections: dict[Any, dict[str, Any]]
         ready_callable: Callable[[], None] | None
 
         def run(self) -> None:
-            """Serve; a warning, as of a coroutine that was not awaited, is shown as ever."""
+            """Serve, and show warnings, such as the one about a coroutine that was not awaited."""
             show, ready = warnings.showwarning, self.ready_callable
 
             def be_ready() -> None:
-                # Twisted has taken warnings to its own log, which Daphne drops.
+                # Twisted has redirected warnings to its own log, which Daphne drops.
                 warnings.showwarning = show
                 if ready is not None:
                     ready()
@@ -31,11 +31,11 @@ def make_server(base: type[Any]) -> type[Any]:
             super().run()
 
         def kill_all_applications(self) -> Any:
-            """Cancel the applications, and return what Twisted waits for until they have ended."""
+            """Cancel the applications, and return a Deferred for their end."""
             everything = self.connections
-            # Daphne's method expects an application on each connection. There is none on one that
-            # has become a WebSocket, or on which no request has come yet, and its KeyError would
-            # have nothing cancelled.
+            # Daphne's method expects an application on each connection. A connection that became a
+            # WebSocket, or has sent no request yet, has none: the KeyError would keep the
+            # applications from being cancelled.
             self.connections = {
                 protocol: details
                 for protocol, details in everything.items()
@@ -52,7 +52,7 @@ def make_server(base: type[Any]) -> type[Any]:
                 self.connections = everything
             if not pending:
                 return ended
-            # That is over as soon as the first one has ended.
+            # Daphne's own Deferred fires as soon as the first application has ended.
             wait = asyncio.wait(pending, timeout=self.application_close_timeout)
             return ended.fromFuture(asyncio.ensure_future(wait, loop=pending[0].get_loop()))
 

@@ -1,4 +1,4 @@
-"""What the development server shows of an exception: one traceback, of the program's own lines."""
+"""Show one traceback of each exception on the development server, of the program's own lines."""
 
 import logging
 import os
@@ -11,11 +11,11 @@ from typing import Any, Final
 
 __all__ = ["fold", "one_traceback"]
 
-#: Daphne's, on which it shows each exception that leaves the application.
+#: Daphne's logger for exceptions that leave the application.
 _SERVER: Final = "daphne.server"
 _MARK: Final = "_channels_shown"
 
-#: Whose frames a developer seldom needs.
+#: Packages whose frames a developer seldom needs.
 _FRAMEWORK: Final = (
     "asgiref",
     "asyncio",
@@ -36,7 +36,7 @@ _FRAMEWORK: Final = (
 
 @contextmanager
 def one_traceback() -> Iterator[None]:
-    """Show an exception once, whoever logs it first, and fold the frames of frameworks away."""
+    """Show each exception once, whichever logger is first, and fold the frames of frameworks."""
     known = logging.root.manager.loggerDict
     names = [_SERVER, *(name for name in known if name.startswith("django.channels."))]
     loggers = [logging.getLogger(name) for name in names]
@@ -56,13 +56,13 @@ def _shown_once(record: logging.LogRecord) -> bool:
     if record.name == _SERVER and _MARK in vars(error):
         return False
     vars(error)[_MARK] = True
-    # Formatters take this where it is there.
+    # Formatters use this text if it is set.
     record.exc_text = fold(error)
     return True
 
 
 def fold(error: BaseException) -> str:
-    """Return the traceback of an exception, with one line for frames of frameworks in a row."""
+    """Return an exception's traceback, with one line for a run of frames of frameworks."""
     told = traceback.TracebackException.from_exception(error)
     waiting = [told]
     while waiting:
@@ -74,7 +74,7 @@ def fold(error: BaseException) -> str:
 
 
 class _Folded(traceback.StackSummary):
-    """Frames, of which those of frameworks are not shown, if there are others."""
+    """A stack that folds the frames of frameworks, unless there are only such frames."""
 
     def format(self, **kwargs: Any) -> list[str]:
         folders = _folders()

@@ -11,12 +11,12 @@ __all__ = ["WsgiCommand", "WsgiOnlyCommand"]
 
 
 class WsgiCommand(RunserverCommand):
-    """Run Django's server where ASGI is not wanted, or not set up."""
+    """Run Django's WSGI server if ASGI is switched off, or the site has no ASGI application."""
 
     _lacks_application = False
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Find out which server is to run, and run it."""
+        """Choose the server, and run it."""
         if options["use_asgi"] and not getattr(settings, "ASGI_APPLICATION", None):
             self._lacks_application = True
             options["use_asgi"] = False
@@ -35,30 +35,33 @@ class WsgiCommand(RunserverCommand):
         super().inner_run(*args, **options)
 
     def get_handler(self, *args: Any, **options: Any) -> Any:
-        """Return the WSGI application, with static files in front of it as Django has it."""
+        """Return the WSGI application, with static files in front of it as in Django."""
         handler = super().get_handler(*args, **options)
         if self.serves_static(options):
-            # Here, because it is not needed where there are none.
+            # Imported here, since only sites with static files need it.
             from django.contrib.staticfiles.handlers import StaticFilesHandler
 
             return StaticFilesHandler(handler)
         return handler
 
     def serves_static(self, options: dict[str, Any]) -> bool:
-        """Tell whether static files are served: they are under `DEBUG`, or with `--insecure`."""
+        """Return whether static files are served: under `DEBUG`, or with `--insecure`."""
         installed = apps.is_installed("django.contrib.staticfiles")
         wanted = options.get("use_static_handler", installed)
         return bool(wanted and (settings.DEBUG or options.get("insecure_serving", False)))
 
 
 class WsgiOnlyCommand(WsgiCommand):
-    """Stand in for the command where Daphne is not installed."""
+    """The command if Daphne is not installed.
 
-    #: What came of the attempt to import Daphne.
+    Attributes:
+        why: The message of the error that importing Daphne raised.
+    """
+
     why: ClassVar[str] = "it is not installed"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add what Daphne's command has for Django's server."""
+        """Add the options by which Daphne's command runs Django's server."""
         super().add_arguments(parser)
         parser.add_argument(
             "--noasgi",
@@ -81,7 +84,7 @@ class WsgiOnlyCommand(WsgiCommand):
             )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run Django's server, or say what the other one needs.
+        """Run Django's server, or explain how to get the ASGI server.
 
         Raises:
             CommandError: The site has an ASGI application.

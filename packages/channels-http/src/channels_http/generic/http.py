@@ -80,7 +80,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
         rest: Any = options
         super().__init_subclass__(**rest)
         if cls.handle is not AsyncHttpConsumer.handle:
-            # `handle` gets its requests, so methods of these names may handle messages of the layer.
+            # `handle` gets the requests, so methods of these names may handle layer messages.
             others = {name: True for name in _METHODS if getattr(cls, name) is not None}
             class_of(cls).handlers.update(others)
 

@@ -23,8 +23,8 @@ from django.utils import autoreload
 
 import channels_http
 from channels_core.routing import ProtocolTypeRouter
-from channels_http.management.commands import runserver
 from channels_http._runserver.wsgi import WsgiOnlyCommand
+from channels_http.management.commands import runserver
 from channels_http.staticfiles import StaticFilesWrapper
 from project import FILES, Project
 

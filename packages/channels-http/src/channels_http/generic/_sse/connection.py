@@ -22,7 +22,7 @@ class SseConnection(HttpConnection):
     def __init__(self, consumer: Any, known: ConsumerClass) -> None:
         """Begin without a stream."""
         super().__init__(consumer, known)
-        # Runs out when it may be time for a comment; None while there is no stream.
+        # Fires when a comment may be due; None before and after the stream.
         self._timer_of_comments: asyncio.TimerHandle | None = None
         # When the last event went out, by `monotonic`.
         self._sent_at = 0.0
@@ -70,7 +70,7 @@ class SseConnection(HttpConnection):
             self.restart_keepalive()
 
     def has_nothing_to_finish(self) -> bool:
-        """Return whether there is no timer to stop, and nothing that a request would finish."""
+        """Return whether no timer runs, and an ordinary request would have nothing to finish."""
         return self._timer_of_comments is None and super().has_nothing_to_finish()
 
     async def finish(self) -> None:

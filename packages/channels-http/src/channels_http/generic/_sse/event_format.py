@@ -29,7 +29,7 @@ def event(
         retry: Milliseconds after which a browser connects again.
 
     Raises:
-        ValueError: A name or an identity has a line end or NUL, or the time is no int of at
+        ValueError: A name or an identity has a line end or NUL, or the time is not an int of at
             least 0.
     """
     lines: list[str] = []

@@ -1,4 +1,8 @@
-"""The `runserver` command: Daphne's own, which also says which Channels it serves."""
+"""The `runserver` command: Daphne's own, with more options, checks and clearer output.
+
+Without Daphne, or without an ASGI application, Django's WSGI server runs instead. The class is
+made when it is first used, since Daphne loads Twisted.
+"""
 
 import logging
 import os
@@ -17,11 +21,11 @@ from django.utils import autoreload
 from channels_core.routing import get_default_application
 from channels_core.typing import ASGIApplication
 from channels_http import __version__
-from channels_http.access_log import access_entry
 from channels_http._runserver.daphne_limits import add_limits, limits
 from channels_http._runserver.daphne_server import make_server
 from channels_http._runserver.tracebacks import one_traceback
 from channels_http._runserver.wsgi import WsgiCommand, WsgiOnlyCommand
+from channels_http.access_log import access_entry
 
 __all__ = ["Command", "logger"]
 
@@ -29,44 +33,44 @@ logger: Final = logging.getLogger("django.channels.server")
 
 
 class _AsgiCommand(WsgiCommand):
-    """What the command has of its own; Daphne's stands behind it (see `_make_command`)."""
+    """Our part of the command; Daphne's is the next base class (see `_make_command`)."""
 
     help = "Starts a web server for development, which speaks HTTP and WebSocket."
 
     if TYPE_CHECKING:
         server_cls: Any  # Daphne's `Server`, which has no types.
-        # What Django's `handle` makes of the options.
+        # Set by Django's `handle`, from the options.
         addr: str
         port: str
         _raw_ipv6: bool
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add those of Daphne's command, and one for each other limit of its server."""
+        """Add the options of Daphne's command, and one for each further limit of its server."""
         super().add_arguments(parser)
         add_limits(parser)
 
     def run(self, **options: Any) -> None:
-        """Run the server, with the autoreloader if that is wanted."""
+        """Run the server, with the autoreloader unless it is switched off."""
         if options["use_asgi"]:
             # Here, where an error ends the command; the autoreloader would wait for a change.
             limits(self, options)
         super().run(**options)
 
     def inner_run(self, *args: Any, **options: Any) -> None:
-        """Serve, in the process that the autoreloader starts anew."""
+        """Serve, in the process that the autoreloader restarts."""
         if not options.get("use_asgi", True):
             super().inner_run(*args, **options)
             return
-        # Of the start: the autoreloader has kept it for here, where it is seen.
+        # An error of the start, which the autoreloader has kept until now.
         autoreload.raise_last_exception()
         self._check(options)
-        # What Daphne is installed with, hence loaded.
+        # Imported here, since Daphne may not be installed.
         from daphne.endpoints import build_endpoint_description_strings
 
         server: Any = self.server_cls(
             application=self.get_application(options),
             endpoints=build_endpoint_description_strings(host=self.addr, port=int(self.port)),
-            # Python takes signals in the main thread only, which is the autoreloader's.
+            # Python handles signals in the main thread only, which the autoreloader uses.
             signal_handlers=not options["use_reloader"],
             action_logger=self.log_action,
             root_path=getattr(settings, "FORCE_SCRIPT_NAME", None) or "",
@@ -88,22 +92,22 @@ class _AsgiCommand(WsgiCommand):
             self.stdout.write("Performing system checks...\n\n")
             self.check(display_num_errors=True)
         self.check_migrations()
-        # That was a connection of this thread, in which nothing else will use the database.
+        # The checks used a connection of this thread, which will not use the database again.
         for connection in connections.all(initialized_only=True):
             connection.close()
 
     def _announce(self, server: Any) -> None:
-        """Say where it serves, now that it does."""
+        """Print the address, now that the server listens."""
         quit_command = "CTRL-BREAK" if sys.platform == "win32" else "CONTROL-C"
         self.stdout.write(
-            # In the time of whoever sits at the terminal.
+            # Local time, for the person at the terminal.
             f"{datetime.now():%B %d, %Y - %X}\n"  # noqa: DTZ005 - see above
             f"Django version {self.get_version()}, using settings {settings.SETTINGS_MODULE!r}\n"
             f"Starting ASGI/Channels version {_channels_version()} development server at "
             f"{self.protocol}://{self._address()}:{self._port(server)}/\n"
             f"Quit the server with {quit_command}."
         )
-        # It is read while the server runs, through a pipe perhaps.
+        # The output may be a pipe that is read while the server runs.
         self.stdout.flush()
 
     def _address(self) -> str:
@@ -112,31 +116,31 @@ class _AsgiCommand(WsgiCommand):
         return "0.0.0.0" if self.addr == "0" else self.addr  # noqa: S104 - as it was asked for
 
     def _port(self, server: Any) -> int:
-        """Return the port; that which the system has chosen, if it was to choose one."""
+        """Return the port; for port 0, the one that the system has chosen."""
         listening = getattr(server, "listening_addresses", None)
         return listening[0][1] if listening else int(self.port)
 
     def _give_up(self, options: Mapping[str, Any]) -> None:
-        """End the program: the server's log has told why it cannot listen."""
+        """End the program; the server has logged why it cannot listen."""
         self.stdout.flush()
         self.stderr.write(f"Error: cannot serve at {self._address()}:{self.port}.")
         if options["use_reloader"]:
-            # To exit in this thread would leave the autoreloader waiting for changes.
+            # An exit of this thread only would leave the autoreloader waiting for changes.
             os._exit(1)
         sys.exit(1)
 
     def get_application(self, options: dict[str, Any]) -> ASGIApplication:
-        """Return what `ASGI_APPLICATION` names, with static files in front of it under `DEBUG`."""
+        """Return the application of `ASGI_APPLICATION`; under `DEBUG`, with static files."""
         application = get_default_application()
         if self.serves_static(options):
-            # Here, because it is not needed where there are none.
+            # Imported here, since only sites with static files need it.
             from channels_http.staticfiles import StaticFilesWrapper
 
             return StaticFilesWrapper(application)
         return application
 
     def log_action(self, protocol: str, action: str, details: Mapping[str, Any]) -> None:
-        """Write a line to the log for what has happened, in Django's colours."""
+        """Log an event of the server, in Django's colours."""
         entry = access_entry(protocol, action, details)
         if entry is not None:
             style = getattr(self.style, entry.style) if entry.style else str
@@ -144,18 +148,18 @@ class _AsgiCommand(WsgiCommand):
 
 
 def _channels_version() -> str:
-    """Return that of `channels`, which brings this package along; our own if it is not there."""
+    """Return the version of `channels`, which includes this package, or else our own."""
     try:
-        # By its name: this package works without that one.
+        # Imported by name: this package works without it.
         channels = import_module("channels")
     except ImportError:
         return __version__
-    # Of a program's own package that has the same name, it is not known.
+    # A program's own package of that name may have no version.
     return getattr(channels, "__version__", __version__)
 
 
 def _make_command() -> type[BaseCommand]:
-    """Return the class, or what stands in for it where there is no Daphne."""
+    """Return the command's class; without Daphne, its substitute."""
     try:
         from daphne.management.commands.runserver import Command as DaphneCommand
     except ImportError as error:
@@ -167,11 +171,11 @@ def _make_command() -> type[BaseCommand]:
 if TYPE_CHECKING:
 
     class Command(_AsgiCommand):
-        """The command of this name, as Django calls it."""
+        """The command `runserver`."""
 
 
 def __getattr__(name: str) -> Any:
-    """Make the command when it is first used: it brings Twisted along."""
+    """Make the command when it is first used, since Daphne loads Twisted."""
     if name != "Command":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return globals().setdefault(name, _make_command())
