@@ -47,7 +47,7 @@ class TestLeavingIsNoticed:
 
     @pytest.mark.parametrize("parts", [(), (b"a",), (b"a", b"b"), (b"a", b"b", b"c", b"d")])
     async def test_after_a_body_in_parts(self, parts: tuple[bytes, ...]) -> None:
-        read = []
+        read: list[bytes] = []
 
         async def handle(self: Any, body: bytes) -> None:
             async for part in self.stream_body():
@@ -64,7 +64,7 @@ class TestLeavingIsNoticed:
         assert (read, client.sent, program.ends) == (list(parts), [], ["end"])
 
     async def test_between_two_parts(self) -> None:
-        read = []
+        read: list[bytes] = []
 
         async def handle(self: Any, body: bytes) -> None:
             async for part in self.stream_body():
@@ -160,7 +160,7 @@ class TestLeavingIsNoticed:
 
     async def test_receive_may_return_any_awaitable(self) -> None:
         futures = [asyncio.get_running_loop().create_future() for _ in range(2)]
-        asked = []
+        asked: list[asyncio.Future[Any]] = []
 
         def receive() -> Any:
             asked.append(futures[len(asked)])
@@ -184,7 +184,7 @@ class TestLeavingIsNoticed:
 
 class TestLeavingIsToldOnce:
     async def test_a_reader_is_told_by_an_exception_and_not_cancelled(self) -> None:
-        steps = []
+        steps: list[str] = []
 
         async def handle(self: Any, body: bytes) -> None:
             try:
@@ -205,7 +205,7 @@ class TestLeavingIsToldOnce:
         assert (steps, program.ends) == (["a", "aborted", "saved"], ["end"])
 
     async def test_a_handler_that_does_not_read_is_cancelled_once(self) -> None:
-        steps = []
+        steps: list[str] = []
 
         async def handle(self: Any, body: bytes) -> None:
             async for _ in self.stream_body():
@@ -247,7 +247,7 @@ class TestLeavingIsToldOnce:
         assert (client.sent, program.ends) == ([], ["end"])
 
     async def test_after_the_response_has_ended_nothing_is_cancelled(self) -> None:
-        steps = []
+        steps: list[str] = []
 
         async def handle(self: Any, body: bytes) -> None:
             await self.send_response(200, b"done")
@@ -262,7 +262,7 @@ class TestLeavingIsToldOnce:
         assert (steps, program.ends) == (["after it"], ["end"])
 
     async def test_the_end_of_a_request_ends_a_read_that_takes_its_time(self) -> None:
-        steps = []
+        steps: list[str] = []
         requests = [{"type": "http.request"}]
 
         async def receive() -> Any:
