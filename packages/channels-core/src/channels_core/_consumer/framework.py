@@ -1,4 +1,4 @@
-"""Describe consumer classes when they are made."""
+"""Record the facts about consumer classes when they are made."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -34,12 +34,12 @@ def framework(
 ) -> Callable[[ClassT], ClassT]:
     """Mark a consumer class, or a base of one, as part of Channels or of a plugin.
 
-    A message of the channel layer does not reach the methods of such a class, and a program that
-    overrides one is known to do so.
+    Messages of the channel layer do not reach the methods of such a class, and `is_overridden`
+    returns whether a program has overridden one.
 
     Args:
-        connection: The class of its consumers' companions, a `Connection`; that of the base if
-            there is none.
+        connection: The class of its consumers' companions, a subclass of `Connection`; None for
+            the one of the base.
         runs_in_threads: Whether its handlers are ordinary methods.
         options: The keywords that class statements of its subclasses may have, with their
             default values.
@@ -51,7 +51,7 @@ def framework(
         known.connection = connection or known.connection
         known.runs_in_threads = runs_in_threads or known.runs_in_threads
         known.options = {**options, **known.options} if known.options else options
-        # Once more, since they depend on the mark.
+        # Found again: which methods the layer may reach depends on the mark.
         known.handlers = find_handlers(consumer)
         return consumer
 
