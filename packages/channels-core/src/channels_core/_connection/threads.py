@@ -1,8 +1,8 @@
 """Run the handlers of synchronous consumers in a bounded pool of threads.
 
 `HandlerThread.call` runs one handler of a connection, after the one before has left its thread.
-`run_in_thread` chooses the thread. In the other direction, `run_in_loop` lets a handler's thread run
-a coroutine in the event loop of its connection, to send for example.
+`run_in_thread` chooses the thread. In the other direction, `run_in_loop` lets a handler's thread
+run a coroutine in the event loop of its connection, to send for example.
 """
 
 import asyncio
