@@ -312,7 +312,7 @@ class Mailbox:
                 return
             if task.cancelling() > cancels:
                 raise
-            # This task was not cancelled: the server has cancelled a task that its `receive` awaits.
+            # This task was not cancelled: the server has cancelled a task that `receive` awaits.
             self._server_error = error
             self._wake()
         except Exception as error:  # noqa: BLE001 - `next` raises it
