@@ -12,11 +12,10 @@ from typing import Any
 
 import anyio
 import pytest
-from django.test import override_settings
-
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
+from django.test import override_settings
 
 MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
@@ -90,12 +89,12 @@ async def layer(request: pytest.FixtureRequest) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def client(layer: str) -> AsyncIterator[WebsocketCommunicator]:
+async def client(layer: str) -> WebsocketCommunicator:
     Program.ended, Program.started = [], asyncio.Event()
     communicator = WebsocketCommunicator(Program.as_asgi(), "/")
     connected, _ = await communicator.connect()
     assert connected
-    yield communicator
+    return communicator
 
 
 async def test_it_is_closed_in_receive(client: WebsocketCommunicator) -> None:

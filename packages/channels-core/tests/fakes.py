@@ -1,18 +1,34 @@
-"""What the tests of consumers drive them with: a server's side, and the least channel layer."""
+"""Test doubles for the surroundings of a consumer: its server, and its channel layer."""
 
 import asyncio
+import signal
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, ClassVar
+from types import FrameType
+from typing import Any, ClassVar, Final
 
+from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import ASGIApplication, ChannelMessage, Message, Scope
 
-__all__ = ["LocalLayer", "Picky", "Server", "Sleeps", "until"]
+__all__ = [
+    "STOP_SIGNALS",
+    "LocalLayer",
+    "Picky",
+    "Server",
+    "Sleeps",
+    "StopHandler",
+    "begin_after_a_stop",
+    "raise_stop",
+    "until",
+]
+
+#: The signals that stop a server.
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class LocalLayer(BaseChannelLayer):
-    """A channel layer for one event loop that remembers what it was asked for."""
+    """A channel layer for one event loop that records the calls of its methods."""
 
     extensions: ClassVar[list[str]] = ["groups", "flush"]
 
@@ -76,7 +92,7 @@ class Picky(LocalLayer):
 
 
 class Sleeps:
-    """Stands in for `asyncio.sleep`: whoever sleeps is woken by the test."""
+    """A replacement for `asyncio.sleep`, whose calls return when the test wakes them."""
 
     def __init__(self) -> None:
         self.asked: list[float] = []
@@ -89,7 +105,7 @@ class Sleeps:
         await sleeper
 
     async def wait_for(self, seconds: float) -> asyncio.Future[None]:
-        """Wait until somebody sleeps for so long."""
+        """Wait until a task sleeps for so many seconds."""
         found: list[asyncio.Future[None]] = []
 
         def find() -> bool:
@@ -100,14 +116,18 @@ class Sleeps:
         return found[0]
 
     async def wake(self, seconds: float) -> None:
-        """Wait until somebody sleeps for so long, and wake that one."""
+        """Wait until a task sleeps for so many seconds, and wake it."""
         (await self.wait_for(seconds)).set_result(None)
 
 
 class Server:
     """The server's side of one connection.
 
-    `received` is what the application sent. A `fault` is raised by every `send` from then on.
+    Attributes:
+        received: The messages that the application has sent.
+        inbox: The messages for the application.
+        fault: An exception that every `send` raises, once it is set.
+        task: The task in which the application runs.
     """
 
     def __init__(self, application: ASGIApplication, scope: Scope | None = None) -> None:
@@ -133,7 +153,7 @@ class Server:
         self.put(*({"type": "websocket.receive", "text": text} for text in texts))
 
     async def reply(self, count: int = 1) -> list[Message]:
-        """Wait until the application has sent so many messages more, and return them."""
+        """Wait until the application has sent so many more messages, and return them."""
         start = len(self.received)
         return await self.replies(start + count, start)
 
@@ -153,6 +173,46 @@ class Server:
 
     async def end(self) -> None:
         await asyncio.wait_for(asyncio.shield(self.task), 20)
+
+
+class StopHandler:
+    """A server's handler of its stop signals, which records them.
+
+    Attributes:
+        got: The signals that have reached the server.
+        event: Set when one has.
+    """
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
+        self.event = asyncio.Event()
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.got.append(number)
+        self.event.set()
+
+
+async def raise_stop(number: int = signal.SIGTERM) -> None:
+    """Raise a stop signal, and let open connections be asked to end."""
+    signal.raise_signal(number)
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def begin_after_a_stop() -> None:
+    """Begin another server, after which connections of this process are served again."""
+
+    class Consumer(AsyncWebsocketConsumer):
+        channel_layer_alias = None
+
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number in before:
+        signal.signal(number, StopHandler())
+    server = Server(Consumer.as_asgi())
+    await server.connect()
+    await server.leave()
+    for number, previous in before.items():
+        signal.signal(number, previous)
 
 
 async def until(condition: Callable[[], bool], changed: asyncio.Event | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Limits of time for the end of connections, and waiting while the present task is cancelled."""
+"""Time limits for the clean-up of connections, and waits that a cancellation does not end."""
 
 import asyncio
 from collections.abc import Awaitable, Collection
@@ -6,14 +6,15 @@ from typing import Any, Final
 
 __all__ = ["Bound", "wait_despite_cancellation"]
 
-#: Seconds after which a task that was cancelled is cancelled once more.
+#: Seconds until a task that ignores its cancellation is cancelled again.
 _INSIST_AFTER: Final = 0.2
 
 
 class Bound:
-    """A limit of time that stands still while what it bounds waits for a thread.
+    """A time limit for work, with a clock that can be stopped.
 
-    Many connections that end at once wait for each other's threads, and none of them is slow.
+    Many connections that end at once wait for a free thread. Their clocks are stopped meanwhile:
+    the limit is for each connection's own clean-up.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -23,8 +24,11 @@ class Bound:
             seconds: The limit.
         """
         self._loop = asyncio.get_running_loop()
+        # The seconds that were left when the clock was started last.
         self._left = seconds
+        # When that was, by the event loop's clock; None while the clock is stopped.
         self._since: float | None = self._loop.time()
+        # The timeout of `run`, while it waits.
         self._timeout: asyncio.Timeout | None = None
 
     @property
@@ -46,7 +50,7 @@ class Bound:
                 self._timeout.reschedule(self._since + self._left)
 
     def at_least(self, seconds: float) -> None:
-        """Allow some seconds from now on, if fewer are left."""
+        """Extend the limit to some seconds from now, if fewer are left."""
         if self.left < seconds:
             self._left = seconds
             self._since = None if self._since is None else self._loop.time()
@@ -74,8 +78,8 @@ async def wait_despite_cancellation(
     """Wait for tasks to end, even while this task is being cancelled.
 
     Args:
-        tasks: What to wait for; their results and exceptions are left to the caller.
-        timeout: Seconds after which to give up.
+        tasks: The tasks; their results and exceptions are left to the caller.
+        timeout: Seconds to wait at most.
         insist: Whether to cancel the tasks again every 0.2 seconds. Some clients of Redis and
             Valkey ignore the first cancellation.
 
@@ -93,6 +97,7 @@ async def wait_despite_cancellation(
             seconds = min(left, _INSIST_AFTER) if insist else left
             _, pending = await asyncio.wait(pending, timeout=seconds)
         except asyncio.CancelledError as error:
+            # Raised after the wait.
             cancelled = error
             pending = [task for task in pending if not task.done()]
         if insist:

@@ -1,4 +1,4 @@
-"""Build the ASGI messages of a WebSocket, and read those that come in."""
+"""Build the ASGI messages that a WebSocket consumer sends, and read those that it receives."""
 
 import json
 import math
@@ -32,7 +32,7 @@ __all__ = [
     "undecodable",
 ]
 
-#: Attribute of an exception that says with which code its frame is to be answered.
+#: Attribute of an exception that holds the close code to answer its frame with.
 CLOSE_CODE: Final = "_channels_close_code"
 
 #: The types of the messages after which the server needs no further close of a WebSocket.
@@ -54,7 +54,7 @@ def frame(text_data: str | None, bytes_data: bytes | None) -> WebsocketFrame:
 
     Raises:
         ValueError: There is neither text nor bytes.
-        TypeError: The text is no str, or the bytes are none.
+        TypeError: The text is not a str, or the bytes are not bytes-like.
     """
     if text_data is not None:
         if isinstance(text_data, Promise):  # of gettext_lazy(), for example
@@ -81,13 +81,13 @@ def close(code: int | bool | None, reason: str | None) -> WebsocketClose:
     """Build the message that closes a socket, or refuses its handshake.
 
     Args:
-        code: Close code; None and True leave it to the server (1000).
-        reason: Close reason, at most 123 bytes in UTF-8; None for none.
+        code: Close code; with None and True, the server sends 1000.
+        reason: Close reason, at most 123 bytes in UTF-8; None for a close without a reason.
     """
     message: WebsocketClose = {"type": "websocket.close"}
     if code is not None and code is not True:
-        # Of an IntEnum too: servers ask for an int, and no subclass of it.
-        given: Any = code  # a program without type checks may give anything
+        # An IntEnum becomes an int: some servers reject subclasses of int.
+        given: Any = code  # a program without type checks may pass anything
         message["code"] = int(given) if isinstance(given, int) else given
     if reason:
         message["reason"] = reason
@@ -102,11 +102,11 @@ def denial(
     code: int | None = None,
     reason: str | None = None,
 ) -> list[WebsocketDenialStart | WebsocketDenialBody | WebsocketClose]:
-    """Build the messages that refuse a handshake: with an HTTP response where that is offered.
+    """Build the messages that refuse a handshake, with an HTTP response if the server can send it.
 
     Scope:
-        `extensions` holds `websocket.http.response` if the server offers it; otherwise it
-        answers a close before the handshake with 403.
+        `extensions` holds `websocket.http.response` if the server can send a response. Other
+        servers get a close, and answer the handshake with 403.
 
     Source: ASGI, "Websocket Denial Response".
     """
@@ -121,21 +121,22 @@ def denial(
 
 
 def payload(message: Message, limit: int | None) -> dict[str, Any]:
-    """Return what a frame carries, as the keyword argument for `receive`.
+    """Return the payload of a frame, as the keyword argument for `receive`.
 
     Args:
         message: A `websocket.receive` message.
-        limit: The largest payload that is taken, in bytes (text as UTF-8); None for any.
+        limit: The size of the largest allowed payload, in bytes (text as UTF-8); None for any.
 
     Returns:
         `{"text_data": str}` or `{"bytes_data": bytes}`.
 
     Raises:
-        InvalidFrame: The payload is larger than the limit (1009), or there is none (1003).
+        InvalidFrame: The payload is larger than the limit (1009), or the frame has neither text
+            nor bytes (1003).
     """
     text = message.get("text")
     if text is not None:
-        # A character takes one to four bytes: most frames need not be encoded to be measured.
+        # A character takes at most four bytes in UTF-8, so short texts need not be encoded.
         if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
             raise _too_big(limit)
         return {"text_data": text}
@@ -148,18 +149,18 @@ def payload(message: Message, limit: int | None) -> dict[str, Any]:
 
 
 def not_taken(error: TypeError, payload: dict[str, Any]) -> InvalidFrame | None:
-    """Return what to raise where `receive` has no parameter for a kind of frame.
+    """Return the error for a frame whose kind the program's `receive` does not take.
 
-    A program that handles text only often leaves the other parameter out.
+    A program that handles text only often leaves the parameter `bytes_data` out.
 
     Args:
-        error: What the call of `receive` raised.
-        payload: What it was called with.
+        error: The exception that `receive` raised.
+        payload: The keyword argument with which it was called.
 
     Returns:
-        None if the call succeeded and the error comes from the method's own code.
+        None if the error comes from the code of the method, and not from its parameters.
     """
-    # The second is what Python says where an ordinary function was called and awaited.
+    # "'await'": Python's error where an ordinary function was called and its result awaited.
     if error.__traceback__ is None or error.__traceback__.tb_next or "'await'" in str(error):
         return None
     if "text_data" in payload:
@@ -172,12 +173,12 @@ def _too_big(limit: int) -> InvalidFrame:
 
 
 def decode_json(text: str) -> Any:
-    """Parse JSON strictly: `NaN` and `Infinity`, which it does not have, are refused.
+    """Parse JSON strictly: without `NaN` and `Infinity`, which Python's parser accepts.
 
-    So is a number too large for a float, which would become the latter.
+    A number too large for a float is refused, too: it would become `Infinity`.
 
     Raises:
-        ValueError: The text is no JSON.
+        ValueError: The text is not JSON.
     """
     return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
 
@@ -194,14 +195,15 @@ def _finite(number: str) -> float:
 
 
 def undecodable(error: Exception) -> InvalidFrame | None:
-    """Return what to raise for a text frame that `decode_json` could not read.
+    """Return the error to raise for a text frame that `decode_json` could not read.
 
     Args:
-        error: What it raised. A program may expect that very class, from its own `decode_json`
-            for example: it then stays what it is, and is marked for whoever closes the socket.
+        error: The exception of `decode_json`. If a program's own `decode_json` has raised one of
+            its own classes, the program may catch that class. So the exception is not replaced,
+            but marked with the close code 1007.
 
     Returns:
-        None if the error itself is to be raised on.
+        None if the exception itself is to be raised.
     """
     if isinstance(error, json.JSONDecodeError):
         return InvalidJSON(error.msg, error.doc, error.pos)

@@ -1,4 +1,9 @@
-"""A bounded pool of threads that a program's end does not wait for without bound."""
+"""A bounded pool of threads that cannot hold up the end of the program.
+
+A server may stop its event loop while a call in a thread still waits for that loop, and such a call
+never returns. `ThreadPoolExecutor` has the interpreter wait for all of its threads at the end. The
+threads of `BoundedPool` are daemons: `drain`, an exit function, gives their calls 10 seconds.
+"""
 
 import atexit
 import threading
@@ -14,7 +19,7 @@ from channels_core.forks import call_in_children
 
 __all__ = ["BoundedPool", "drain"]
 
-# Seconds that the calls which are under way at the program's end are given.
+# Seconds that running and queued calls have at the end of the program.
 _EXIT_SECONDS: Final = 10
 
 _Work: TypeAlias = tuple[Future[Any], Callable[[], Any]]
@@ -23,28 +28,27 @@ _pools: "weakref.WeakSet[BoundedPool]" = weakref.WeakSet()
 
 
 class BoundedPool(Executor):
-    """Run calls in threads, as `ThreadPoolExecutor` does, but never hold up the program's end.
-
-    A server may stop its event loop while a call waits for that loop, which is then for ever. The
-    standard pool would have the interpreter wait as long; this one's threads are daemons, and get
-    a bounded time at the end.
-    """
+    """Run calls in threads, as `ThreadPoolExecutor` does, but in daemon threads."""
 
     def __init__(self, size: int, name: str, *, keeps: bool = False) -> None:
-        """Start empty.
+        """Start without a thread.
 
         Args:
-            size: How many threads there are at most.
-            name: What their names start with.
-            keeps: Whether a call runs also if it is cancelled while it waits for a thread.
+            size: The largest number of threads.
+            name: The beginning of the threads' names.
+            keeps: Whether a call also runs if it is cancelled while it waits for a thread.
         """
         self._keeps = keeps
         self._size = size
         self._name = name
         self._lock = threading.Lock()
+        # The calls that wait for a thread; a None ends the thread that takes it.
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        # Counts the threads that have finished a call and have not been promised another one.
         self._idle = threading.Semaphore(0)
+        # The number of threads that were started.
         self._threads = 0
+        # The number of calls that run or wait; `_finished` is notified whenever it falls.
         self._unfinished = 0
         self._finished = threading.Condition(self._lock)
         _pools.add(self)
@@ -58,6 +62,7 @@ class BoundedPool(Executor):
         if self._keeps:
             future.set_running_or_notify_cancel()
         with self._lock:
+            # Only if no thread is idle, another one is started.
             self._unfinished += 1
             self._work.put((future, partial(fn, *args, **kwargs)))
             if not self._idle.acquire(blocking=False) and self._threads < self._size:
@@ -73,12 +78,12 @@ class BoundedPool(Executor):
             if self._keeps or future.set_running_or_notify_cancel():
                 try:
                     result = call()
-                except BaseException as error:  # noqa: BLE001 - it is the future's
+                except BaseException as error:  # noqa: BLE001 - the future raises it
                     future.set_exception(error)
                 else:
                     future.set_result(result)
                     del result
-            # A thread that waits must not keep a connection's objects alive.
+            # An idle thread must not keep a connection's objects alive.
             del work, future, call
             with self._lock:
                 self._unfinished -= 1
@@ -86,12 +91,12 @@ class BoundedPool(Executor):
             self._idle.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until no call is under way or queued; False if that took too long."""
+        """Wait until all calls have finished; return False if that took too long."""
         with self._lock:
             return self._finished.wait_for(lambda: not self._unfinished, max(0.0, seconds))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the threads, after the calls that are under way or queued.
+        """End the threads, after the calls that run or wait now.
 
         Source: `concurrent.futures.Executor.shutdown`.
         """
@@ -103,12 +108,12 @@ class BoundedPool(Executor):
 
 
 def drain(seconds: float = _EXIT_SECONDS) -> bool:
-    """Give the calls of all pools some time to end; False if some have not."""
+    """Wait some seconds for the calls of all pools; return False if some have not finished."""
     deadline = time.monotonic() + seconds
     return all(pool.wait(deadline - time.monotonic()) for pool in list(_pools))
 
 
 atexit.register(drain)
 
-# A child process has none of the threads that would end what its parent has under way.
+# A child process does not have the threads of its parent, so it must not wait for their calls.
 call_in_children(_pools.clear)

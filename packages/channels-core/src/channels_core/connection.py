@@ -1,20 +1,21 @@
-"""Connections, as consumers of any protocol have them; for those who write consumer classes.
+"""The companion of a consumer, which serves its connection; for authors of consumer classes.
 
-A consumer belongs to the program. What Channels has to remember for it stands in its companion, a
-`Connection`, under the one reserved name `consumer._channels`. A connection goes through these
-steps, whatever its protocol:
+A consumer belongs to the program. Channels keeps its own data in the consumer's companion, a
+`Connection`, under the one reserved name `consumer._channels`. A connection of any protocol goes
+through these steps:
 
-1. `serve` opens the channel layer and a mailbox for what the server and the layer send.
+1. `serve` opens the channel layer, and a mailbox for the messages of the server and the layer.
 2. One task takes one message after the other out of the mailbox and gives it to
-   `consumer.dispatch`. Without a channel layer, and for a protocol that answers at once, it is the
-   server's own task. Otherwise the server's task reads, and a task beside it handles.
+   `consumer.dispatch`. Without a channel layer, and for a protocol that answers at once, this is
+   the server's own task. Otherwise the server's task reads from the server, and a second task
+   handles.
 3. The connection ends: the client leaves, a handler raises, the server cancels its task or stops,
-   or the channel layer fails. `_end` then runs in the task of the handlers, always: it leaves the
-   groups, calls `disconnect` once, does what middleware has registered, and tells the layer. All
-   of that is bounded by the option `cleanup_timeout`.
-4. The first exception leaves `serve`. Others are reported.
+   or the channel layer fails. Then `_end` runs, always in the task of the handlers: it leaves the
+   groups, calls `disconnect` once, calls the functions that middleware has registered, and has the
+   layer forget the channel. The option `cleanup_timeout` bounds all of that.
+4. `serve` raises the first exception. All exceptions are reported by `report_exception`.
 
-A subclass is what a new protocol gives: it overrides the methods under "The protocol's part".
+For a new protocol, write a subclass that overrides the methods under "The protocol's part".
 """
 
 import asyncio
@@ -67,18 +68,18 @@ __all__ = [
 logger: Final = logging.getLogger("django.channels.consumer")
 drain_logger: Final = logging.getLogger("django.channels.drain")
 
-# Not the program's fault: a router or a session's middleware answers it, with one line of the log.
+# Errors of the client: a router or the session middleware answers them, with one line in the log.
 _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 
-# Where messages are always ready, nothing on their way waits. So the connection lets other tasks
-# run after each message if any is ready, and at least after this many messages, or this many
-# seconds of work, so that the event loop looks at its sockets.
+# While messages are always ready, no `await` between them lets other tasks run. So the connection
+# gives way after each message if another task is ready. If none is, it gives way after this many
+# messages or seconds, since the event loop must also look at its sockets.
 _BURST_MESSAGES: Final = 16
 _BURST_SECONDS: Final = 0.001
 
 _RESTART: Final = 1012  # IANA, "WebSocket Close Code Number Registry": service restart
 _GOODBYE: Final = "Service restart"
-#: Seconds to send the goodbye: a client may be gone without a word.
+#: Seconds to send the goodbye: the client may have vanished, and sending may block.
 _GOODBYE_WITHIN: Final = 2
 #: Seconds that each remaining step of the end has when `cleanup_timeout` is used up.
 _AT_LEAST: Final = 1.0
@@ -88,23 +89,25 @@ class Connection:
     """The companion of one consumer.
 
     Attributes:
-        from_layer: Whether the message that is handled now came from the channel layer; None
-            before the first message.
+        from_layer: Whether the latest message came from the channel layer; None before the first
+            message.
         is_drained: Whether the connection ends because the server stops, or the layer has failed.
         is_ending: Whether the clean-up has begun.
         options: The options of the consumer's class.
         handlers: The handlers of the consumer's class: by name, whether a message of the layer may
             reach the method.
         groups: The groups that the connection is in.
-        loop: The event loop that serves it; None for a consumer that a test calls by hand.
-        mailbox: What waits to be handled; None before `serve`.
-        threads: Runs the handlers of a consumer with ordinary methods; None for the others.
+        loop: The event loop that serves it; None for a consumer without a server, as in a unit
+            test.
+        mailbox: The messages that wait to be handled; None before `serve`.
+        threads: Runs the handlers of a consumer with ordinary methods; None for a consumer with
+            coroutine methods.
     """
 
     #: Frames that may be read before they are handled.
     frames_ahead: ClassVar[int] = 16
-    #: Whether most connections end with the handler of their first message. Then no task is made,
-    #: and the layer is not listened to, before that handler has returned.
+    #: Whether most connections end in the handler of their first message. If so, that handler runs
+    #: in the server's task, and the connection listens to its layer only after it has returned.
     answers_first: ClassVar[bool] = False
     #: Whether the consumer has a method `disconnect`.
     has_disconnect: ClassVar[bool] = False
@@ -134,13 +137,13 @@ class Connection:
     )
 
     def __init__(self, consumer: Any, known: ConsumerClass) -> None:
-        """Begin without a server, as a test may use a consumer.
+        """Begin without a server; `serve` connects one.
 
         Args:
             consumer: The consumer.
-            known: What is known of its class.
+            known: The facts about its class.
         """
-        # Weak: no circle is left to the garbage collector.
+        # Weak, since the consumer holds this object: no circle is left to the garbage collector.
         self._consumer = ref(consumer)
         self.options: dict[str, Any] = known.options
         self.handlers: dict[str, bool] = known.handlers
@@ -151,24 +154,29 @@ class Connection:
         self.from_layer: bool | None = None
         self.is_drained: bool = False
         self.is_ending: bool = False
+        # The channel layer in which the connection has a channel; None without one.
         self._layer: Any = None
+        # The message that is handled now, for the report of an exception.
         self._message: Message | None = None
+        # The functions of middleware to call after each handler.
         self._after_handler: tuple[AfterHandler, ...] = ()
+        # The database connections that the handlers open; None before `serve`.
         self._usage: DatabaseUsage | None = None
-        # How long the end of the connection may take; None before it.
+        # The time limit of the clean-up; None before it.
         self._bound: Bound | None = None
         self._disconnect_called = False
-        # Whether `finish` has done all that it has to do.
+        # Whether `finish` has done all of its steps.
         self._finished = not self.has_disconnect
-        # The task of the handlers, while the connection is served.
+        # The task of the handlers, while they run.
         self._task: asyncio.Task[Any] | None = None
+        # Whether `cut` has cancelled that task.
         self._is_cut = False
         # How often that task was cancelled before the connection began.
         self._cancels = 0
 
     @property
     def consumer(self) -> Any:
-        """The consumer; its methods are the program's."""
+        """The consumer."""
         return self._consumer()
 
     # The protocol's part, which a subclass overrides
@@ -177,17 +185,17 @@ class Connection:
         """Prepare for the first message."""
 
     def watch_send(self, send: Send) -> Send:
-        """Return what sends to the server, perhaps with a look at what is sent."""
+        """Return a function that sends to the server; a subclass may have it watch the messages."""
         return send
 
     def client_left(self, message: Message) -> None:
         """Record that the server has reported the end, just before its message is handled."""
 
     async def settle_failure(self, error: Exception, message: Message) -> bool:
-        """Do what a failed handler asks for that is the client's doing.
+        """Handle a handler's exception that the client has caused, by a bad frame for example.
 
         Returns:
-            Whether it is; the connection ends with the error otherwise.
+            True if the connection goes on. If False, it ends with the error.
         """
         return False
 
@@ -196,11 +204,11 @@ class Connection:
         return ()
 
     def may_say_goodbye(self, code: int, reason: str) -> bool:
-        """Return whether a WebSocket may be closed with a code, and record that it is."""
+        """Return whether a close may be sent, and record it as sent if so."""
         return True
 
     def handles_end(self, message: Message) -> bool:
-        """Return whether the message ends the connection, with no handler of the program's."""
+        """Return whether the message ends the connection without a handler of the program."""
         return False
 
     def has_nothing_to_finish(self) -> bool:
@@ -208,7 +216,10 @@ class Connection:
         return False
 
     async def finish(self) -> None:
-        """Leave the groups and call `disconnect`, once; continue what was interrupted before."""
+        """Leave the groups and call `disconnect` once.
+
+        A second call continues a first one that was interrupted.
+        """
         consumer = self.consumer
         arguments = self.disconnect_arguments()
         errors: list[Exception] = []
@@ -221,13 +232,13 @@ class Connection:
                 pass
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs
                 errors.append(error)
-            # Those that `disconnect` itself has joined.
+            # The groups that `disconnect` itself has joined.
             await self.groups.leave_all(consumer, errors)
         self._finished = True
         self.raise_first(errors)
 
     async def finish_unasked(self) -> None:
-        """Finish where no message of the server has asked for it."""
+        """Finish a connection that has ended without a message of the server about it."""
         await self.finish()
 
     def drain(self) -> None:
@@ -250,16 +261,17 @@ class Connection:
         return self.threads.in_loop(self.loop, function, *args)
 
     def join_declared(self, consumer: Any) -> Generator[str, None, None]:
-        """Yield the names in the consumer's `groups`, to be joined before `connect`.
+        """Yield the names in the consumer's `groups`, for the caller to join before `connect`.
 
-        If one of them cannot be joined, `disconnect` is not called: there was no `connect`.
+        If a group cannot be joined, `disconnect` is not called, since `connect` was not called.
         """
         self._disconnect_called = True
         yield from self.groups.declare(consumer)
+        # All are joined: `connect` is called next.
         self._disconnect_called = False
 
     def raise_first(self, errors: list[Exception]) -> None:
-        """Raise the first of several errors, and report the others."""
+        """Raise the first of some errors, if any, and report the others."""
         for error in errors[1:]:
             self.report(error)
         if errors:
@@ -279,6 +291,7 @@ class Connection:
     def cut(self) -> None:
         """Cancel the handler that runs now, and end."""
         self.stop(StopConsumer())
+        # Only a handler is cancelled: the clean-up has a time limit of its own.
         handles = self._message is not None and not self.is_ending
         if handles and self._task is not None and not self._is_cut:
             self._is_cut = True
@@ -303,7 +316,8 @@ class Connection:
             self.threads.outer_executor = self._outer_executor
         kind = scope.get("type")
         is_client = kind in ("websocket", "http")
-        # A worker gives a message to a consumer that asks for one, and it is handled then.
+        # Nothing is read ahead for a worker's consumer: the worker counts a message that it has
+        # handed over as being handled.
         mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0)
         failure: BaseException | None = None
         with self._usage, Serving(self if is_client else None):
@@ -330,11 +344,12 @@ class Connection:
             try:
                 raise failure
             finally:
-                # Its traceback holds this frame: no circle is left to the garbage collector.
+                # The exception's traceback holds this frame: leave no circle to the garbage
+                # collector.
                 del failure
 
     async def _open(self, consumer: Any, scope: Scope, send: Send) -> None:
-        """Prepare sending, and make a channel in the layer if there is one."""
+        """Set the consumer's attributes for sending and for the layer, and make its channel."""
         watched = self.watch_send(send)
         consumer.base_send = watched if self.threads is None else self._send_in_loop(watched)
         self.begin(scope)
@@ -347,13 +362,17 @@ class Connection:
                 self._layer = layer
 
     async def _come_late(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a handshake while the server stops; a request is answered, but not held open."""
+        """Refuse a handshake while the server stops; an HTTP request is answered.
+
+        A long response, such as a stream of events, reads `is_drained` and ends at once.
+        """
         if scope["type"] == "websocket":
             await refuse(scope, receive, send, 503, body=_GOODBYE, code=_RESTART)
             raise StopConsumer
         self.is_drained = True
 
     def _send_in_loop(self, send: Send) -> Callable[[Message], Any]:
+        """Return an ordinary function that sends to the server, from any thread."""
         assert self.loop is not None  # `serve` has set it
 
         async def transmit(message: Message) -> None:
@@ -365,9 +384,10 @@ class Connection:
     async def _handle_beside(
         self, consumer: Any, mailbox: Mailbox, send: Send
     ) -> BaseException | None:
-        """Handle in a task of its own, and read the server in this one.
+        """Run the handlers in a second task, and read from the server in this one.
 
-        A server that cancels this task more than once does not interrupt the clean-up.
+        If the server cancels this task, the task of the handlers is cancelled once, and this one
+        waits until its clean-up has ended. More cancellations do not interrupt the clean-up.
         """
         task = asyncio.create_task(self._live(consumer, mailbox, send))
         task.add_done_callback(mailbox.end_reading)
@@ -380,14 +400,14 @@ class Connection:
                 await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
             except asyncio.CancelledError as error:
                 cancelled = error
-                # Once: at its end an event loop cancels the handlers' task, too.
+                # Not if it was cancelled already: `asyncio.run` cancels all tasks at its end.
                 if not self.is_ending and task.cancelling() == cancels:
                     cancels += 1
                     task.cancel()
         if not task.done():
             self._give_up(consumer)
             return cancelled
-        if task.cancelled():  # before it has begun
+        if task.cancelled():  # before its first step, so that it has not cleaned up
             return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
         failure = task.result()
         if cancelled is not None and isinstance(failure, asyncio.CancelledError | None):
@@ -395,15 +415,16 @@ class Connection:
         return failure
 
     def _is_overdue(self) -> bool:
-        """Return whether the clean-up goes on though its last step was cancelled."""
+        """Return whether the clean-up ignores its time limit, and is not worth waiting for."""
         return self.is_ending and self._bound is not None and self._bound.left < -3 * _AT_LEAST
 
     def _listen(self, consumer: Any, mailbox: Mailbox) -> None:
+        """Let the messages of the consumer's channel into the mailbox."""
         if self._layer is not None:
             mailbox.listen_to(self._layer, consumer.channel_name, consumer.channel_receive)
 
     async def _live(self, consumer: Any, mailbox: Mailbox, send: Send) -> BaseException | None:
-        """Handle the messages of the connection, and clean up; return what it ends with."""
+        """Handle the messages of the connection, clean up, and return the exception to raise."""
         task = self._task = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = self._cancels = task.cancelling()
@@ -411,6 +432,8 @@ class Connection:
         try:
             await self._handle_messages(consumer, mailbox)
         except BaseException as error:  # noqa: BLE001 - returned, after the clean-up
+            # `cut` has cancelled the handler: the connection ends in order. But if somebody else
+            # has cancelled this task as well, `uncancel` leaves a cancellation to raise.
             is_cut = self._is_cut and isinstance(error, asyncio.CancelledError)
             if is_cut and task.uncancel() <= cancels:
                 failure = StopConsumer()
@@ -423,7 +446,7 @@ class Connection:
             del failure
 
     def _failed(self, error: BaseException) -> BaseException:
-        """Report an error, and have other connections end if it is the layer's outage."""
+        """Report an error; if it is an outage of the layer, end the layer's other connections."""
         if isinstance(error, StopConsumer):
             return error
         self.report(error)
@@ -431,8 +454,8 @@ class Connection:
         assert mailbox is not None  # `serve` has made it
         failed = mailbox.layer_error is error and not self.is_drained
         if failed and is_outage(self._layer, error):
-            # Only some connections see an outage, and none can know which messages and groups
-            # are lost. So all clients connect again, and join their groups again.
+            # Only some connections see an outage, and a connection cannot know which messages and
+            # groups are lost. So all clients have to connect again, and join their groups again.
             for other in connections_here():
                 if other is not self and other.uses_layer(self._layer):
                     other.drain()
@@ -443,21 +466,22 @@ class Connection:
         return self._layer is layer
 
     async def _handle_messages(self, consumer: Any, mailbox: Mailbox) -> NoReturn:
-        """Handle one message after the other until something raises."""
+        """Handle one message after the other until the mailbox or a handler raises."""
         usage = self._usage
         assert usage is not None  # `serve` has made it
         listens = not self.answers_first
-        # What runs next in this thread. It tells whether any other task is ready; uvloop has no
-        # such list, and there every task counts as ready.
+        # asyncio's list of callbacks to run next: empty if no other task is ready. uvloop does not
+        # have it, and there the loop gives way after each message.
         ready = getattr(self.loop, "_ready", None)
-        # Since other tasks last ran: the messages, and a time by `monotonic`.
+        # The number of messages that were handled since other tasks last ran, and the time when
+        # the first of them was done.
         messages = 0
         since = 0.0
         while True:
             self._message = message = await mailbox.next()
             self.from_layer = from_layer = mailbox.from_layer
             if not from_layer and message.get("type") in ENDINGS:
-                # The handler for the end of a connection is its clean-up, and bounded as such.
+                # The handler of this message is part of the clean-up, so it has its time limit.
                 self.client_left(message)
                 self._bound = Bound(self.options["cleanup_timeout"])
                 await self._bound.run(consumer.dispatch(message))
@@ -465,13 +489,15 @@ class Connection:
                 try:
                     await consumer.dispatch(message)
                 except Exception as error:
-                    # Here, where it has left the program's handlers: they may catch it themselves.
+                    # Only now: the program's handlers may catch the exception themselves.
                     if not await self.settle_failure(error, message):
                         raise
             if self._after_handler or usage.pending:
                 await self._settle()
             self._message = None
             if not listens:
+                # The first handler of a protocol that answers at once has returned, and the
+                # connection goes on.
                 listens = True
                 self._listen(consumer, mailbox)
             if mailbox.is_read and not (mailbox.frames or mailbox.layer_waits):
@@ -490,7 +516,7 @@ class Connection:
                 await _give_way()
 
     async def _settle(self) -> None:
-        """Do what middleware has registered, and close the database connections that are old."""
+        """Call the functions of middleware, and close old database connections."""
         try:
             for function in self._after_handler:
                 if (work := function()) is not None:
@@ -502,7 +528,7 @@ class Connection:
     # The end
 
     async def _say_goodbye(self, consumer: Any, send: Send) -> None:
-        """Close a WebSocket so that its client connects again."""
+        """Close a WebSocket with 1012, which asks its client to connect again."""
         if consumer.scope["type"] != "websocket":
             return
         if not self.may_say_goodbye(_RESTART, _GOODBYE):
@@ -517,20 +543,23 @@ class Connection:
     async def _end(
         self, consumer: Any, mailbox: Mailbox, send: Send, failure: BaseException
     ) -> BaseException | None:
-        """Do all steps of the clean-up, each of them whatever becomes of the others.
+        """Do all steps of the clean-up, even if some of them fail.
 
-        A step that a cancellation interrupts is continued once.
+        All steps share the time limit `cleanup_timeout`. When it is used up, each step that is left
+        still gets one second. A step that a cancellation interrupts is called once more, and
+        continues where it was.
 
         Args:
             consumer: The consumer.
-            mailbox: Its mailbox, which is closed.
-            send: The server's.
-            failure: What has ended the connection.
+            mailbox: Its mailbox; it is closed here.
+            send: ASGI send.
+            failure: The exception that has ended the connection.
 
         Returns:
-            What is to leave `serve`: the first exception, or None.
+            The exception that `serve` raises: the first one, or None.
         """
         self.is_ending = True
+        # A cancelled handler may have left asgiref's executor of an inner `async_to_sync` behind.
         restore_outer_executor(self._outer_executor)
         readers = mailbox.close()
         stops = isinstance(failure, StopConsumer)
@@ -554,12 +583,12 @@ class Connection:
                         first = first or error
                     continue
                 except TimeoutError as error:
-                    if bound.left > 0:  # the program's own
+                    if bound.left > 0:  # the program has raised it itself
                         first = self._failed_in_end(first, error)
                     elif not given_up:
                         given_up = True
                         self._give_up(consumer)
-                except BaseException as error:  # noqa: BLE001 - it leaves `serve`, or is reported
+                except BaseException as error:  # noqa: BLE001 - `serve` raises it, or it is reported
                     first = self._failed_in_end(first, error)
                 break
             bound.at_least(_AT_LEAST)
@@ -567,7 +596,7 @@ class Connection:
         try:
             return first
         finally:
-            # Its traceback holds this frame: no circle is left to the garbage collector.
+            # The exception's traceback holds this frame: leave no circle to the garbage collector.
             del first
 
     def _clear_cancellation(self, task: asyncio.Task[Any]) -> bool:
@@ -586,12 +615,12 @@ class Connection:
     def _steps_of_end(
         self, consumer: Any, readers: list[asyncio.Task[None]], send: Send | None
     ) -> Iterator[Callable[[], Awaitable[Any]]]:
-        """Yield one step after the other, each of them if it is needed when its turn comes."""
+        """Yield the steps of the clean-up; whether one is needed is decided when its turn comes."""
         if self.is_drained and send is not None:
             yield partial(self._say_goodbye, consumer, send)
         if readers:
             yield partial(self._end_readers, readers)
-        # Without any message there was no `connect` that a `disconnect` could answer.
+        # If no message was handled, `connect` was not called, and `disconnect` must not be either.
         has_begun = self.from_layer is not None
         if has_begun and not (self._finished or self.has_nothing_to_finish()):
             yield self.finish_unasked
@@ -601,16 +630,19 @@ class Connection:
             yield partial(forget_channel, self._layer, consumer.channel_name)
 
     async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
+        """Wait for the tasks that read from the server and the layer; they are cancelled."""
         assert self._bound is not None  # `_end` has set it
         await wait_despite_cancellation(readers, self._bound, insist=True)
 
     def _failed_in_end(
         self, failure: BaseException | None, error: BaseException
     ) -> BaseException | None:
+        """Report an exception of the clean-up, and return the first one."""
         self.report(error)
         return failure or error
 
     def _give_up(self, consumer: Any) -> None:
+        """Log that the clean-up took too long."""
         logger.error(
             "%s did not end its clean-up within %s seconds; the rest of it is given up",
             type(consumer).__name__,
@@ -635,7 +667,7 @@ class Connection:
                 logger.exception("%s.report_exception failed", type(consumer).__name__)
 
     def log(self, error: Exception, message: Message | None) -> None:
-        """Log an exception of a handler with its place."""
+        """Log an exception, with its consumer, its path or channel, and its message."""
         consumer = self.consumer
         channel = getattr(consumer, "channel_name", None)
         log_failure(type(consumer), consumer.scope, channel, message, error)
@@ -643,5 +675,5 @@ class Connection:
 
 @coroutine
 def _give_way() -> Generator[None, None, None]:
-    """Let the event loop run what is ready; for less than `asyncio.sleep(0)`."""
+    """Let the event loop run once; as `asyncio.sleep(0)` does, at a lower cost."""
     yield

@@ -1,4 +1,10 @@
-"""Consumers: one object for one connection, with a handler method for each type of message."""
+"""Consumers: one object for each connection, with a handler method for each type of message.
+
+`__new__` gives each consumer a companion, `consumer._channels` (`channels_core.connection`), which
+holds all that Channels keeps for it. `__call__` has the companion serve the connection, and the
+companion gives each message to `dispatch`. `dispatch` looks up the method that the message's type
+names, and calls it: as a coroutine in `AsyncConsumer`, in a thread in `SyncConsumer`.
+"""
 
 import logging
 from collections.abc import Callable
@@ -56,14 +62,15 @@ class AsyncConsumer(OfScope):
         channel_layer_alias: Alias in `CHANNEL_LAYERS`; None for a consumer without a layer.
     """
 
-    # Programs that have a `__call__` of their own ask it whether handlers are ordinary methods.
+    # A name of Channels 4: programs with their own `__call__` read it. True if the handlers are
+    # ordinary methods.
     _sync: ClassVar[bool] = False
 
     channel_layer_alias: ClassVar[str | None] = DEFAULT_CHANNEL_LAYER
 
     scope: Scope
-    # Or None, but a program knows whether its settings have a layer. Not set before the call:
-    # stubs know of no None in the class.
+    # None without a layer. Its type leaves that out, since a program knows whether its settings
+    # have a layer. It is not set in the class, as in other type stubs of Channels.
     channel_layer: BaseChannelLayer
     channel_name: str
     channel_receive: Receive
@@ -73,7 +80,7 @@ class AsyncConsumer(OfScope):
     _channels: Connection
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make the companion here: a program's constructor need not call ours."""
+        """Make the companion; not in `__init__`, which a program may override without a call."""
         consumer = super().__new__(cls)
         known = class_of(cls)
         consumer._channels = known.connection(consumer, known)
@@ -132,7 +139,7 @@ class AsyncConsumer(OfScope):
         """Send an ASGI message to the client.
 
         Messages:
-            Any that the connection's protocol allows, as it is.
+            Any that the connection's protocol allows; sent unchanged.
         """
         await self.base_send(message)
 
@@ -151,12 +158,12 @@ class AsyncConsumer(OfScope):
     def report_exception(self, error: Exception, message: Message | None) -> None:
         """Log an exception that no handler caught; override it as a `hook` to report it elsewhere.
 
-        Called once for each, in the event loop's thread. Of several exceptions at the end of a
-        connection, the first is raised as well.
+        Called once for each exception, in the event loop's thread. If several exceptions end a
+        connection, each is reported, and the first one is also raised.
 
         Args:
             error: The exception.
-            message: The message whose handler raised it; None if it was not a handler.
+            message: The message whose handler raised it; None if no handler did.
         """
         self._channels.log(error, message)
 
@@ -165,9 +172,9 @@ class AsyncConsumer(OfScope):
 class SyncConsumer(AsyncConsumer):
     """The base of consumers whose handlers are ordinary methods.
 
-    Each handler runs in a thread: handlers of one connection one after the other, those of
-    different connections in parallel, in a pool of `CHANNELS_SYNC_THREADS`. Under an outer
-    `async_to_sync` they run in its caller's thread.
+    Each handler runs in a thread of a pool with `CHANNELS_SYNC_THREADS` threads. Handlers of one
+    connection run one after the other, and those of different connections run in parallel. Under
+    an outer `async_to_sync`, they run in the thread that called it.
 
     Options and attributes are those of `AsyncConsumer`.
     """
@@ -190,7 +197,8 @@ class SyncConsumer(AsyncConsumer):
         if handler is None:
             return
         if message["type"] in ENDINGS and self._channels.handles_end(message):
-            # In the loop, where its work is: a thread would wait for a loop that may stop.
+            # Not in a thread: nearly all of the clean-up runs in the event loop, and a thread would
+            # wait for that loop, which a server may stop.
             await self._channels.finish()
             raise StopConsumer
         await self._channels.call(handler, message)
@@ -199,20 +207,26 @@ class SyncConsumer(AsyncConsumer):
         """Send an ASGI message to the client; called from a handler's thread.
 
         Messages:
-            Any that the connection's protocol allows, as it is.
+            Any that the connection's protocol allows; sent unchanged.
         """
         self.base_send(message)
 
 
 def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Message], Any] | None:
+    """Return the handler of a message; None, with a line in the log, if the layer may not reach it.
+
+    Raises:
+        StopConsumer: The server has reported the end, and there is no handler for that.
+        ValueError: Another message of the server does not have a handler.
+    """
     name = get_handler_name(message)
     from_layer = consumer._channels.from_layer
     reach = consumer._channels.handlers.get(name)
     if reach is None:
-        # Not in the class when it was made: perhaps an attribute of this instance.
+        # The class did not have it when it was made: it may be an attribute of this instance.
         reach = may_reach(consumer, name)
     if reach is not None and not (from_layer and not reach):
-        # What Python finds under the name is called, whatever has put it there.
+        # Looked up again: a test may have replaced the method meanwhile.
         handler: Callable[[Message], Any] | None = getattr(consumer, name, None)
         if callable(handler):
             return handler
@@ -235,5 +249,5 @@ def _refuse_ordinary(consumer: AsyncConsumer, message: Message) -> None:
     )
     if not consumer._channels.from_layer:
         raise TypeError(text)
-    # As for a type without a handler: no sender of messages may end the connection.
+    # As for a type without a handler: a message of the layer must not end the connection.
     log_lost(kind, message, f"{text}; the message from the channel layer is lost")

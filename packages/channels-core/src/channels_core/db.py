@@ -1,4 +1,16 @@
-"""Database work from asynchronous code, without connections that stay open behind it."""
+"""Database work in asynchronous code, and the closing of the connections that it opened.
+
+Django closes a thread's old database connections before and after each HTTP request. A consumer has
+no such requests, so its connections are closed in one of two ways:
+
+- `database_sync_to_async` closes them in the thread of its call, before and after the function.
+- Connections that a handler opens elsewhere, by `sync_to_async` or Django's asynchronous ORM, are
+  recorded in the consumer's `DatabaseUsage`, through Django's signal `connection_created`. After
+  each handler `release` closes those that are broken or past `CONN_MAX_AGE`. The others are kept
+  in `_kept`, and a timer closes them when they are past it.
+
+A connection can be closed only in the thread that opened it.
+"""
 
 import asyncio
 import logging
@@ -24,21 +36,21 @@ _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
 _R = TypeVar("_R")
 
-# Set in threads in which a DatabaseSyncToAsync runs: what is opened there is closed there.
+# `active` is true in a thread while a DatabaseSyncToAsync runs there and closes its connections.
 _managed = threading.local()
 
-# The consumer on whose behalf code runs; threads that asgiref starts inherit it.
+# The usage of the consumer whose handler runs; threads that asgiref starts inherit it.
 _usage: ContextVar["DatabaseUsage | None"] = ContextVar("channels_database_usage", default=None)
 
-# Connections that CONN_MAX_AGE keeps open after the handler that opened them.
+# Connections that are still open after the handler that opened them, since CONN_MAX_AGE allows it.
 _kept: "weakref.WeakSet[BaseDatabaseWrapper]" = weakref.WeakSet()
 
-# The event loop holds its tasks weakly.
+# The tasks that close connections: event loops hold their tasks weakly.
 _closing: set[asyncio.Task[None]] = set()
 
 
 def _forget() -> None:
-    # The connections and tasks of a parent process are its own to close and to end.
+    # In a child process: the connections and tasks belong to its parent, which closes them.
     _kept.clear()
     _closing.clear()
     _usage.set(None)
@@ -65,8 +77,8 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
 
         Args:
             loop: The event loop that waits for the result.
-            args: As `SyncToAsync` passes them on; they are its own affair.
-            kwargs: Likewise.
+            args: The arguments of `SyncToAsync.thread_handler`, passed on unchanged.
+            kwargs: Its keyword arguments, likewise.
 
         Source: `asgiref.sync.SyncToAsync.thread_handler`.
         """
@@ -85,9 +97,9 @@ database_sync_to_async = DatabaseSyncToAsync
 
 
 async def aclose_old_connections() -> None:
-    """Close the connections that are past `CONN_MAX_AGE` or broken, in the thread that owns them.
+    """Close the connections of `sync_to_async`'s thread that are past `CONN_MAX_AGE` or broken.
 
-    Consumers do so by themselves; this is for long-running code outside of them.
+    Consumers do so after each handler; call this in long-running code outside of consumers.
 
     Source: `django.db.close_old_connections`.
     """
@@ -95,42 +107,47 @@ async def aclose_old_connections() -> None:
 
 
 def _close_old_connections() -> None:
-    # Django takes a connection in a transaction for one that was left behind, and closes it.
+    # Not within a transaction: autocommit is off there, and so Django would close the connection.
     if not any(one.in_atomic_block for one in connections.all(initialized_only=True)):
         close_old_connections()
 
 
 class DatabaseUsage:
-    """The database connections that one consumer's code has opened, as Django tells of them.
+    """The database connections that the handlers of one consumer have opened.
 
-    A consumer that opens none costs nothing and enters no thread.
+    A context manager: connections that open within it are recorded. For a consumer that does not
+    use a database, nothing is done, and no thread is entered.
+
+    Attributes:
+        opened: The connections that were opened since the last `release`.
     """
 
     def __init__(self) -> None:
         self.opened: list[BaseDatabaseWrapper] = []
 
     def __enter__(self) -> Self:
-        """Count what is opened in this context to this usage."""
+        """Record the connections that are opened from now on."""
         self._token = _usage.set(self)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Leave the context as it was."""
+        """Stop recording."""
         _usage.reset(self._token)
-        # It holds the context, which may hold us.
+        # The token holds the context, and the context may hold this object: break the circle.
         del self._token
 
     @property
     def pending(self) -> bool:
-        """Whether `release` may have something to do."""
+        """Whether `release` may find a connection to close."""
         return bool(self.opened or _kept)
 
     async def release(self) -> None:
-        """Close what was opened and is past `CONN_MAX_AGE`, and keep watch over the rest."""
+        """Close the connections that are broken or past `CONN_MAX_AGE`, and watch the others."""
         due = [connection for connection in self.opened if connection.connection is not None]
         self.opened.clear()
         for connection in list(_kept):
-            # As Django does at the start of a request; it costs no query by itself.
+            # As Django does at the start of a request: with CONN_HEALTH_CHECKS, the next use of the
+            # connection checks it.
             connection.health_check_done = False  # type: ignore[attr-defined] # not in the stubs
             if connection.errors_occurred or _past_its_age(connection):
                 due.append(connection)
@@ -143,7 +160,9 @@ def _past_its_age(connection: BaseDatabaseWrapper) -> bool:
 
 
 async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
-    # With DJANGO_ALLOW_ASYNC_UNSAFE a connection may belong to the event loop's thread.
+    """Close the connections that are broken or past their age, and keep the others for later."""
+    # In the event loop's thread first: DJANGO_ALLOW_ASYNC_UNSAFE allows connections there. Then in
+    # the thread of `sync_to_async`, where most connections are opened.
     elsewhere = [c for c in connections if not _close_here(c)]
     if elsewhere:
         elsewhere = await sync_to_async(lambda: [c for c in elsewhere if not _close_here(c)])()
@@ -167,8 +186,8 @@ async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
 
 
 def _close_here(connection: BaseDatabaseWrapper) -> bool:
-    """Close a connection of this thread if it is old or broken; False if it is another's."""
-    # Django's own mark of the thread that a connection belongs to.
+    """Close a connection if it is old or broken; False if it belongs to another thread."""
+    # Django records in this attribute which thread has made the connection.
     if connection._thread_ident != threading.get_ident():  # type: ignore[attr-defined] # not in the stubs
         return False
     connection.close_if_unusable_or_obsolete()
@@ -183,10 +202,10 @@ def _start_closing(connection: BaseDatabaseWrapper) -> None:
         task.add_done_callback(_closing.discard)
 
 
-def _note(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+def _record(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
     usage = _usage.get()
     if usage is not None and not getattr(_managed, "active", False):
         usage.opened.append(connection)
 
 
-connection_created.connect(_note)
+connection_created.connect(_record)

@@ -62,11 +62,36 @@ class BaseChannelLayer:
     order. Its methods may be called from any thread and any event loop, so a layer must not keep
     anything that belongs to the loop that used it first.
 
-    A layer may also have these:
+    A subclass implements `send`, `receive` and `new_channel`, and lists its extensions in
+    `extensions`. Channels uses each of the following if a layer has it; this class defines only
+    `outage_errors`, `reaches_other_processes` and `copy_message` of them:
 
-    - `forget_channel(channel)`, a coroutine method that drops the messages in a channel and all
-      its group memberships; a consumer calls it when its connection has ended.
-    - `close()`, which may be a coroutine method; a worker calls it when it ends.
+    - `listen(channel, wake)`: starts to deliver the messages of a channel without a task that waits
+      in `receive`. It returns a function that takes the next message, or returns None if none
+      waits. The layer calls `wake()` when a message arrives, in the event loop in which `listen`
+      was called, at least for the first message after the function has returned None. Messages
+      stay in the layer, and count towards the capacity of their channel, until they are taken. The
+      listening ends with `forget_channel`. If the function raises, the connection ends with this
+      exception. Without `listen`, each connection has one more task.
+    - `forget_channel(channel)`: a coroutine method that drops the messages in a channel and all its
+      group memberships. A consumer calls it when its connection has ended. Without it, both stay
+      until they expire.
+    - `close()`: a method or a coroutine method. A worker calls it when it ends.
+    - `group_expiry`: the seconds after which a membership ends unless `group_add` renews it.
+      Channels renews each membership every `CHANNELS_GROUP_RENEWAL` seconds, and at least four
+      times within `group_expiry`.
+    - `outage_errors`: of the class; the exceptions which mean that the store cannot be reached.
+    - `reaches_other_processes`: of the class; `runworker` warns if it is False.
+    - `copy_message(message)`: returns what a receiver would get, or raises an error if the message
+      cannot be sent. `send_on_commit` and `group_send_on_commit` call it at once.
+    - `serialize(message)`: called by the `copy_message` of this class, before it copies; raises an
+      error if the message cannot be sent.
+
+    Attributes:
+        expiry: Seconds after which an undelivered message is dropped.
+        capacity: The number of messages that a channel holds before it is full.
+        channel_capacity: Pairs of a compiled pattern and the capacity of the channels whose name
+            it matches.
 
     Source: the channel layer specification of Channels.
     """
@@ -80,15 +105,16 @@ class BaseChannelLayer:
         "hyphens, underscores and periods"
     )
 
-    #: The optional extensions that the layer has: `groups`, `flush`.
+    #: The extensions that the layer has: `groups` (its methods `group_*`), `flush`.
     extensions: ClassVar[list[str]] = []
 
     #: Whether a message reaches receivers in other processes; None if that is not known.
     reaches_other_processes: ClassVar[bool | None] = None
 
-    #: Errors which mean that the layer cannot reach its store for now. Memberships that could not
-    #: be left are then left later, and all connections on the layer end together. An `OSError`
-    #: always means that; so do the connection and time-out errors of the clients redis and valkey.
+    #: Exceptions which mean that the layer cannot reach its store for now. If `receive` raises one,
+    #: all connections on the layer end, with 1012. If `group_discard` raises one at the end of a
+    #: connection, it is repeated later. An `OSError` counts always, and so do the connection and
+    #: time-out errors of the clients of Redis and Valkey.
     outage_errors: ClassVar[tuple[type[BaseException], ...]] = ()
 
     def __init__(

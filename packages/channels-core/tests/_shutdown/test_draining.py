@@ -1,265 +1,233 @@
+"""Stop signals, which end the open connections before they reach the server."""
+
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
-from types import FrameType
 from typing import Any
 
 import pytest
 
-from channels_core._shutdown.draining import Draining
-from channels_core._shutdown.open_connections import OpenConnections
-from fakes import until
+from channels_core.generic.websocket import AsyncWebsocketConsumer
+from fakes import STOP_SIGNALS, Server, StopHandler, begin_after_a_stop, raise_stop, until
+
+RESTART = {"type": "websocket.close", "code": 1012, "reason": "Service restart"}
 
 
-class Connection:
-    """Ends when it is told to, or later."""
+class Consumer(AsyncWebsocketConsumer):
+    """Waits in `receive` for ever, and in `disconnect` for the event in its scope, if any."""
 
-    def __init__(self, draining: Draining, *, stubborn: bool = False) -> None:
-        self.options: Any = {"cleanup_timeout": 60.0}
-        self.draining = draining
-        self.stubborn = stubborn
-        self.told: list[str] = []
+    channel_layer_alias = None
 
-    def drain(self) -> None:
-        self.told.append("drain")
-        if not self.stubborn:
-            self.draining.connections.discard(self)
+    async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+        await asyncio.Event().wait()
 
-    def uses_layer(self, layer: object) -> bool:
-        return False
-
-    def cut(self) -> None:
-        self.told.append("cut")
-        self.draining.connections.discard(self)
+    async def disconnect(self, code: int) -> None:
+        if "may_end" in self.scope:
+            await self.scope["may_end"].wait()
 
 
-class ServersHandler:
-    """Handles the signals as a server does: it takes note, and ends a little later."""
+class Stubborn(Consumer, cleanup_timeout=0.01):
+    """Ignores the time limit of its clean-up."""
 
-    def __init__(self) -> None:
-        self.got: list[int] = []
-        self.event = asyncio.Event()
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.got.append(number)
-        self.event.set()
+    async def disconnect(self, code: int) -> None:
+        while not self.scope["may_end"].is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.scope["may_end"].wait()
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[ServersHandler]:
-    handler = ServersHandler()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
-        signal.signal(number, handler)
-    yield handler
-    for number, previous in before.items():
-        signal.signal(number, previous)
-
-
-@pytest.fixture
-def draining() -> Draining:
-    return Draining(OpenConnections())
+async def connect(kind: type[Consumer] = Consumer, may_end: asyncio.Event | None = None) -> Server:
+    server = Server(kind.as_asgi(), {"may_end": may_end} if may_end else None)
+    await server.connect()
+    return server
 
 
 class TestTheSignal:
-    async def test_connections_end_before_the_server_is_told(
-        self, draining: Draining, server: ServersHandler
+    async def test_connections_end_before_the_server_gets_it(
+        self, stop_handler: StopHandler
     ) -> None:
-        first, second = Connection(draining), Connection(draining)
-        draining.connections.add(first)
-        draining.connections.add(second)
-        second.stubborn = True
-        signal.raise_signal(signal.SIGTERM)
-        assert draining.begun
-        await until(lambda: bool(second.told))
-        assert first.told == ["drain"]
-        assert server.got == []
-        draining.connections.discard(second)
-        await server.event.wait()
-        assert server.got == [signal.SIGTERM]
+        may_end = asyncio.Event()
+        first, second = await connect(), await connect(may_end=may_end)
+        await raise_stop()
+        await first.end()
+        await until(lambda: second.received[-1] == RESTART)
+        assert first.received[-1] == RESTART
+        assert stop_handler.got == []
+        may_end.set()
+        await stop_handler.event.wait()
+        assert stop_handler.got == [signal.SIGTERM]
+        await second.end()
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    async def test_without_any_the_server_is_told_at_once(
-        self, draining: Draining, server: ServersHandler, number: signal.Signals
+    @pytest.mark.parametrize("number", STOP_SIGNALS)
+    async def test_without_connections_the_server_gets_it_at_once(
+        self, stop_handler: StopHandler, number: signal.Signals
     ) -> None:
-        connection = Connection(draining)
-        draining.connections.add(connection)
-        draining.connections.discard(connection)
+        server = await connect()
+        await server.leave()
         signal.raise_signal(number)
-        assert server.got == [number]
-        assert draining.begun
+        assert stop_handler.got == [number]
 
-    async def test_a_second_one_goes_on_at_once(
-        self, draining: Draining, server: ServersHandler
-    ) -> None:
-        connection = Connection(draining, stubborn=True)
-        draining.connections.add(connection)
+    async def test_a_second_one_is_passed_on_at_once(self, stop_handler: StopHandler) -> None:
+        may_end = asyncio.Event()
+        server = await connect(may_end=may_end)
         signal.raise_signal(signal.SIGTERM)
-        assert server.got == []
+        assert stop_handler.got == []
         signal.raise_signal(signal.SIGINT)
-        assert server.got == [signal.SIGINT]
-        await until(lambda: bool(connection.told))
-        draining.connections.discard(connection)
-        await until(lambda: len(server.got) == 2)
+        assert stop_handler.got == [signal.SIGINT]
+        await until(lambda: server.received[-1] == RESTART)
+        may_end.set()
+        await until(lambda: len(stop_handler.got) == 2)
+        await server.end()
 
-    async def test_what_does_not_end_is_cut_short(
-        self,
-        draining: Draining,
-        server: ServersHandler,
-        settings: Any,
-        caplog: pytest.LogCaptureFixture,
+    async def test_a_handler_that_takes_too_long_is_cancelled(
+        self, stop_handler: StopHandler, settings: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         settings.CHANNELS_DRAIN_TIMEOUT = 0.01
-        connection = Connection(draining, stubborn=True)
-        draining.connections.add(connection)
-        signal.raise_signal(signal.SIGTERM)
-        await server.event.wait()
-        assert connection.told == ["drain", "cut"]
+        server = await connect()
+        server.text("wait")
+        await raise_stop()
+        await stop_handler.event.wait()
+        await server.end()
+        assert server.received[-1] == RESTART
         assert "1 connections did not end within CHANNELS_DRAIN_TIMEOUT" in caplog.text
 
-    async def test_what_does_not_even_end_then_does_not_hold_the_server(
-        self,
-        draining: Draining,
-        server: ServersHandler,
-        settings: Any,
-        monkeypatch: pytest.MonkeyPatch,
+    async def test_a_clean_up_that_takes_too_long_does_not_hold_the_server(
+        self, stop_handler: StopHandler, settings: Any
     ) -> None:
         settings.CHANNELS_DRAIN_TIMEOUT = 0.01
-        connection = Connection(draining, stubborn=True)
-        connection.options = {"cleanup_timeout": 0.01}
-        monkeypatch.setattr(connection, "cut", lambda: connection.told.append("cut"))
-        draining.connections.add(connection)
-        signal.raise_signal(signal.SIGTERM)
-        await server.event.wait()
-        assert connection.told == ["drain", "cut"]
+        may_end = asyncio.Event()
+        server = await connect(Stubborn, may_end)
+        await raise_stop()
+        await stop_handler.event.wait()
+        assert not server.task.done()
+        may_end.set()
+        await server.end()
 
 
-class TestALoopsHandler:
-    """A server may let its loop call its handlers, which Python itself then does not."""
+class TestHandlersOfALoop:
+    """A server may set its handlers by `loop.add_signal_handler`."""
 
     @pytest.fixture
-    async def told(self) -> AsyncIterator[asyncio.Queue[int]]:
+    async def got(self) -> AsyncIterator[asyncio.Queue[int]]:
+        """Return a queue of the signals that have reached the server."""
         loop = asyncio.get_running_loop()
-        told: asyncio.Queue[int] = asyncio.Queue()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, told.put_nowait, number)
-        yield told
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        got: asyncio.Queue[int] = asyncio.Queue()
+        for number in (*STOP_SIGNALS, signal.SIGHUP):
+            loop.add_signal_handler(number, got.put_nowait, number)
+        yield got
+        for number in (*STOP_SIGNALS, signal.SIGHUP):
             loop.remove_signal_handler(number)
+        await begin_after_a_stop()
 
-    async def test_connections_end_before_the_server_is_told(
-        self, draining: Draining, told: asyncio.Queue[int]
-    ) -> None:
-        connection = Connection(draining, stubborn=True)
-        draining.connections.add(connection)
-        signal.raise_signal(signal.SIGTERM)
-        await until(lambda: bool(connection.told))
-        # What came before it is known by now as well.
+    async def test_connections_end_before_the_server_gets_it(self, got: asyncio.Queue[int]) -> None:
+        may_end = asyncio.Event()
+        server = await connect(may_end=may_end)
+        await raise_stop()
+        await until(lambda: server.received[-1] == RESTART)
+        # A signal that does not stop the server is not held back.
         signal.raise_signal(signal.SIGHUP)
-        assert await told.get() == signal.SIGHUP
-        assert connection.told == ["drain"]
-        draining.connections.discard(connection)
-        assert await told.get() == signal.SIGTERM
+        assert await got.get() == signal.SIGHUP
+        may_end.set()
+        assert await got.get() == signal.SIGTERM
+        await server.end()
 
-    async def test_a_second_one_goes_on_at_once(
-        self, draining: Draining, told: asyncio.Queue[int]
-    ) -> None:
-        connection = Connection(draining, stubborn=True)
-        draining.connections.add(connection)
+    async def test_a_second_one_is_passed_on_at_once(self, got: asyncio.Queue[int]) -> None:
+        may_end = asyncio.Event()
+        server = await connect(may_end=may_end)
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-        assert await told.get() == signal.SIGINT
-        await until(lambda: bool(connection.told))
-        draining.connections.discard(connection)
-        assert await told.get() == signal.SIGTERM
+        assert await got.get() == signal.SIGINT
+        await until(lambda: server.received[-1] == RESTART)
+        may_end.set()
+        assert await got.get() == signal.SIGTERM
+        await server.end()
 
-    async def test_without_connections_the_server_is_told_at_once(
-        self, draining: Draining, told: asyncio.Queue[int]
+    async def test_without_connections_the_server_gets_it_at_once(
+        self, got: asyncio.Queue[int]
     ) -> None:
-        connection = Connection(draining)
-        draining.connections.add(connection)
-        draining.connections.discard(connection)
+        server = await connect()
+        await server.leave()
         signal.raise_signal(signal.SIGTERM)
-        assert await told.get() == signal.SIGTERM
-        assert told.empty()
+        assert await got.get() == signal.SIGTERM
+        assert got.empty()
 
-    async def test_a_handler_that_is_set_again_is_held_back_again(
-        self, draining: Draining, told: asyncio.Queue[int]
+    async def test_a_handler_that_is_set_again_is_replaced_again(
+        self, got: asyncio.Queue[int]
     ) -> None:
-        draining.connections.add(Connection(draining))
+        first = await connect()
         again: asyncio.Queue[int] = asyncio.Queue()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, again.put_nowait, 1)
-        connection = Connection(draining)
-        draining.connections.add(connection)
+        second = await connect()
         signal.raise_signal(signal.SIGTERM)
         assert await again.get() == 1
-        assert connection.told == ["drain"]
+        for server in (first, second):
+            await server.end()
+            assert server.received[-1] == RESTART
 
 
-class TestWhoseSignals:
-    """Only a server's in the main thread are taken."""
+class TestWhichSignals:
+    """Only the signals of a server in the main thread are taken."""
 
-    def untaken(self, draining: Draining) -> bool:
-        draining.connections.add(Connection(draining))
-        return not draining._open and signal.getsignal(signal.SIGTERM) != draining._handler
-
-    async def test_where_nobody_handles_them_nothing_is_done(self, draining: Draining) -> None:
+    async def test_without_a_handler_nothing_is_done(self) -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        assert self.untaken(draining)
+        server = await connect()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        await server.leave()
 
-    async def test_nor_where_the_settings_say_so(
-        self, draining: Draining, server: ServersHandler, settings: Any
+    async def test_the_settings_may_turn_it_off(
+        self, stop_handler: StopHandler, settings: Any
     ) -> None:
         settings.CHANNELS_DRAIN_TIMEOUT = None
-        assert self.untaken(draining)
+        server = await connect()
+        assert signal.getsignal(signal.SIGTERM) is stop_handler
+        await server.leave()
 
-    def test_nor_in_another_thread(self, draining: Draining) -> None:
-        previous = signal.signal(signal.SIGTERM, lambda *_: None)
-        found: list[bool] = []
+    def test_connections_in_another_thread_do_not_take_them(self) -> None:
+        def handler(*args: object) -> None: ...
 
-        async def look() -> None:
-            found.append(self.untaken(draining))
+        async def serve() -> None:
+            server = await connect()
+            found.append(signal.getsignal(signal.SIGTERM))
+            await server.leave()
 
+        found: list[Any] = []
+        previous = signal.signal(signal.SIGTERM, handler)
         try:
-            thread = threading.Thread(target=lambda: asyncio.run(look()))
+            thread = threading.Thread(target=lambda: asyncio.run(serve()))
             thread.start()
             thread.join()
         finally:
             signal.signal(signal.SIGTERM, previous)
-        assert found == [True]
+        assert found == [handler]
 
-    async def test_a_signal_without_a_handler_is_left_alone(
-        self, draining: Draining, server: ServersHandler
+    async def test_a_signal_that_the_server_ignores_is_not_taken(
+        self, stop_handler: StopHandler
     ) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        draining.connections.add(Connection(draining))
+        server = await connect()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) is draining._handler
+        assert signal.getsignal(signal.SIGTERM) is not stop_handler
+        await server.leave()
 
-    async def test_another_server_after_the_first_is_served_anew(
-        self, draining: Draining, server: ServersHandler
-    ) -> None:
-        draining.connections.add(Connection(draining, stubborn=True))
-        draining.begun = True
-        signal.signal(signal.SIGTERM, server)
-        connection = Connection(draining)
-        draining.connections.add(connection)
-        assert not draining.begun
-        signal.raise_signal(signal.SIGTERM)
-        await until(lambda: connection.told == ["drain"])
-
-
-async def test_a_forked_process_is_told_at_once(draining: Draining, server: ServersHandler) -> None:
-    connection = Connection(draining)
-    draining.connections.add(connection)
-    draining.forget()
-    signal.raise_signal(signal.SIGTERM)
-    assert server.got == [signal.SIGTERM]
-    assert connection.told == []
+    async def test_a_second_server_has_signals_of_its_own(self, stop_handler: StopHandler) -> None:
+        may_end = asyncio.Event()
+        first = await connect(may_end=may_end)
+        await raise_stop()
+        other = StopHandler()
+        signal.signal(signal.SIGTERM, other)
+        second = await connect()
+        assert second.received == [{"type": "websocket.accept", "subprotocol": None}]
+        await raise_stop()
+        await second.end()
+        assert second.received[-1] == RESTART
+        may_end.set()
+        await first.end()
+        await other.event.wait()
+        assert stop_handler.got == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -267,15 +235,23 @@ def test_a_child_that_is_forked_while_serving_ends_by_its_own_handler() -> None:
     program = """
 import asyncio, os, signal, sys, warnings
 from django.conf import settings
-from channels_core._shutdown.draining import draining
 settings.configure()
+from channels_core.generic.websocket import AsyncWebsocketConsumer
 warnings.simplefilter("ignore")  # of newer Pythons, at forks of processes that have threads
-told = []
+got = []
+class Consumer(AsyncWebsocketConsumer):
+    channel_layer_alias = None
 async def serve():
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, told.append, "the parent's loop")
+    loop.add_signal_handler(signal.SIGINT, got.append, "the parent's loop")
     signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
-    draining.connections.add(object())
+    inbox, accepted = asyncio.Queue(), asyncio.Event()
+    async def send(message):
+        accepted.set()
+    inbox.put_nowait({"type": "websocket.connect"})
+    scope = {"type": "websocket", "path": "/"}
+    task = asyncio.create_task(Consumer.as_asgi()(scope, inbox.get, send))
+    await accepted.wait()
     child = os.fork()
     if child == 0:
         signal.raise_signal(signal.SIGINT)
@@ -283,7 +259,9 @@ async def serve():
         os._exit(1)
     status = os.waitpid(child, 0)[1]
     await asyncio.sleep(0)
-    print(os.waitstatus_to_exitcode(status), told)
+    print(os.waitstatus_to_exitcode(status), got)
+    inbox.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await task
 asyncio.run(serve())
 """
     done = subprocess.run(

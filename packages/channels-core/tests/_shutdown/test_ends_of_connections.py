@@ -1,46 +1,51 @@
+"""Connections that end because the server stops, or because the channel layer has failed."""
+
 import asyncio
+import signal
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
-from channels_core import connection as consumer_module
-from channels_core._shutdown.draining import draining
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from channels_core.layers import channel_layers
 from channels_core.typing import Message, Scope
-from fakes import LocalLayer, Server, until
+from fakes import LocalLayer, Server, StopHandler, raise_stop, until
 
 RESTART = {"type": "websocket.close", "code": 1012, "reason": "Service restart"}
 
 
 @pytest.fixture
-def stopping() -> Iterator[None]:
-    draining.begun = True
-    yield
-    draining.begun = False
+async def stopped(stop_handler: StopHandler) -> None:
+    """Stop the server."""
+
+    class Consumer(AsyncWebsocketConsumer):
+        channel_layer_alias = None
+
+    server = Server(Consumer.as_asgi())
+    await server.connect()
+    await server.leave()
+    signal.raise_signal(signal.SIGTERM)
+    assert stop_handler.got == [signal.SIGTERM]
 
 
 class Watched:
-    """Keeps its instance and what was called."""
+    """Records the close codes of its calls of `disconnect`."""
 
-    instance: Any
     ended: list[int]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.ended = []
 
-    def connect(self) -> Any:
-        type(self).instance = self
-        return super().connect()  # type: ignore[misc] # of the consumer
-
     def disconnect(self, code: int) -> Any:
         self.ended.append(code)
         return super().disconnect(code)  # type: ignore[misc] # of the consumer
 
 
+@pytest.mark.usefixtures("stop_handler")
 class TestAWebSocket:
     @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
     async def test_it_is_closed_with_service_restart(self, base: Any) -> None:
@@ -49,7 +54,7 @@ class TestAWebSocket:
 
         server = Server(Consumer.as_asgi())
         await server.connect()
-        Consumer.instance._channels.drain()
+        await raise_stop()
         await server.end()
         assert server.received[1:] == [RESTART]
         assert Consumer.ended == [1012]
@@ -69,7 +74,7 @@ class TestAWebSocket:
         await server.connect()
         server.text("a", "b")
         await server.reply()
-        Consumer.instance._channels.drain()
+        await raise_stop()
         go.set()
         await server.end()
         texts = [message.get("text") for message in server.received[1:]]
@@ -78,9 +83,10 @@ class TestAWebSocket:
 
     @pytest.mark.parametrize("layer", [None, LocalLayer()])
     async def test_one_that_goes_on_for_too_long_is_cancelled(
-        self, layer: LocalLayer | None, monkeypatch: pytest.MonkeyPatch
+        self, layer: LocalLayer | None, settings: Any
     ) -> None:
-        monkeypatch.setattr(consumer_module, "get_channel_layer", lambda alias: layer)
+        settings.CHANNELS_DRAIN_TIMEOUT = 0.01
+        channel_layers.set("default", layer)
 
         class Consumer(Watched, AsyncWebsocketConsumer):
             async def receive(
@@ -93,12 +99,11 @@ class TestAWebSocket:
         await server.connect()
         server.text("a")
         await server.reply()
-        Consumer.instance._channels.drain()
-        Consumer.instance._channels.cut()
-        Consumer.instance._channels.cut()
+        await raise_stop()
         await server.end()
         assert server.received[-1] == RESTART
         assert Consumer.ended == [1012]
+        channel_layers.set("default", None)
 
     async def test_one_that_is_closed_already_is_not_closed_again(self) -> None:
         class Consumer(Watched, AsyncWebsocketConsumer):
@@ -111,7 +116,7 @@ class TestAWebSocket:
         await server.connect()
         server.text("a")
         await server.reply()
-        Consumer.instance._channels.drain()
+        await raise_stop()
         await server.end()
         assert server.received[-1]["code"] == 4000
         assert Consumer.ended == [4000]
@@ -123,7 +128,7 @@ class TestAWebSocket:
         server = Server(Consumer.as_asgi())
         await server.connect()
         server.fault = OSError("gone")
-        Consumer.instance._channels.drain()
+        await raise_stop()
         await server.end()
         assert Consumer.ended == [1012]
 
@@ -152,20 +157,23 @@ class TestAWebSocket:
         send = partial(handle_reply, protocol)
         task = asyncio.create_task(application(scope, inbox.get, send))
         await until(lambda: bool(sent))
-        Consumer.instance._channels.drain()
+        await raise_stop()
         await task
         assert [message["type"] for message in sent] == ["websocket.accept"]
         assert protocol.closed == (1012, b"Service restart", False)
 
 
 class TestAFailedLayer:
-    """What one connection sees of an outage, all of the same layer are told of."""
+    """If one connection sees an outage of a layer, all connections on that layer end."""
 
     @pytest.fixture
-    def layers(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, LocalLayer]:
+    def layers(self) -> Iterator[dict[str, LocalLayer]]:
         layers = {"default": LocalLayer(), "other": LocalLayer()}
-        monkeypatch.setattr(consumer_module, "get_channel_layer", layers.get)
-        return layers
+        for alias, layer in layers.items():
+            channel_layers.set(alias, layer)
+        yield layers
+        for alias in layers:
+            channel_layers.set(alias, None)
 
     async def connect(self, alias: str = "default") -> tuple[Server, Any]:
         class Consumer(Watched, AsyncWebsocketConsumer):
@@ -178,7 +186,7 @@ class TestAFailedLayer:
         await server.connect()
         return server, Consumer
 
-    async def test_the_others_are_closed_so_that_they_come_back(
+    async def test_the_other_connections_are_closed_to_connect_again(
         self, layers: dict[str, LocalLayer]
     ) -> None:
         first, _ = await self.connect()
@@ -196,7 +204,9 @@ class TestAFailedLayer:
         assert not elsewhere.task.done()
         await elsewhere.leave()
 
-    async def test_another_fault_concerns_nobody_else(self, layers: dict[str, LocalLayer]) -> None:
+    async def test_another_error_of_the_layer_ends_one_connection_only(
+        self, layers: dict[str, LocalLayer]
+    ) -> None:
         first, _ = await self.connect()
         second, _ = await self.connect()
         layers["default"].faults["receive"] = LookupError("of the program")
@@ -208,7 +218,7 @@ class TestAFailedLayer:
         assert not second.task.done()
         await second.leave()
 
-    async def test_nor_does_an_outage_that_a_handler_meets(
+    async def test_an_outage_in_a_handler_ends_one_connection_only(
         self, layers: dict[str, LocalLayer]
     ) -> None:
         class Failing(AsyncWebsocketConsumer):
@@ -224,7 +234,9 @@ class TestAFailedLayer:
         assert not second.task.done()
         await second.leave()
 
-    async def test_nor_one_of_the_server(self, layers: dict[str, LocalLayer]) -> None:
+    async def test_an_outage_of_the_server_ends_one_connection_only(
+        self, layers: dict[str, LocalLayer]
+    ) -> None:
         second, _ = await self.connect()
 
         async def receive() -> Message:
@@ -238,44 +250,40 @@ class TestAFailedLayer:
 
 
 class TestPlainConsumers:
+    @pytest.mark.usefixtures("stop_handler")
     async def test_one_of_a_websocket_is_closed_too(self) -> None:
         class Consumer(AsyncConsumer):
-            instance: Any
-
             async def websocket_connect(self, message: Message) -> None:
-                type(self).instance = self
                 await self.send({"type": "websocket.accept"})
 
         server = Server(Consumer.as_asgi())
         await server.connect()
-        Consumer.instance._channels.drain()
+        await raise_stop()
         await server.end()
         assert server.received[-1] == RESTART
 
-    async def test_one_of_another_protocol_just_ends(self) -> None:
+    @pytest.mark.usefixtures("stop_handler")
+    async def test_one_of_a_request_ends_without_a_message(self) -> None:
         class Consumer(AsyncConsumer):
-            instance: Any
+            async def http_request(self, message: Message) -> None:
+                await self.send({"type": "http.response.start"})
 
-            async def test_message(self, message: Message) -> None:
-                type(self).instance = self
-                await self.send({"type": "test.done"})
-
-        server = Server(Consumer.as_asgi(), {"type": "test"})
-        server.put({"type": "test.message"})
+        server = Server(Consumer.as_asgi(), {"type": "http"})
+        server.put({"type": "http.request"})
         await server.replies(1)
-        Consumer.instance._channels.drain()
+        await raise_stop()
         await server.end()
-        assert server.received == [{"type": "test.done"}]
+        assert server.received == [{"type": "http.response.start"}]
 
-    def test_one_that_has_not_begun_remembers_it(self) -> None:
-        consumer = AsyncConsumer()
-        consumer._channels.drain()
-        consumer._channels.cut()
-        assert consumer._channels.is_drained
+    def test_one_without_a_server_may_be_ended(self) -> None:
+        connection = AsyncConsumer()._channels
+        connection.drain()
+        connection.cut()
+        assert connection.is_drained
 
 
-@pytest.mark.usefixtures("stopping")
-class TestLatecomers:
+@pytest.mark.usefixtures("stopped")
+class TestConnectionsAfterTheSignal:
     async def test_a_handshake_is_refused(self) -> None:
         class Consumer(Watched, AsyncWebsocketConsumer):
             pass
@@ -299,7 +307,7 @@ class TestLatecomers:
         with pytest.raises(asyncio.CancelledError):
             await server.end()
 
-    async def test_a_worker_is_not_concerned(self) -> None:
+    async def test_a_job_of_a_worker_is_handled(self) -> None:
         class Consumer(AsyncConsumer):
             async def test_job(self, message: Message) -> None:
                 await self.send({"type": "test.done"})

@@ -1,8 +1,11 @@
+"""The end of a server, which waits for the connections that it has cancelled."""
+
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from channels_core._shutdown import open_connections
 from channels_core.consumer import AsyncConsumer
 from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message
@@ -26,22 +29,36 @@ class Slow(AsyncConsumer):
                 self.steps.append(step)
 
 
-@pytest.fixture
-async def server() -> Server:
+class Outer(AsyncConsumer):
+    """Has `Slow` handle its connection, and cleans up after it."""
+
+    channel_layer_alias = None
+
+    async def websocket_connect(self, message: Message) -> None:
+        inner: Any = Slow.as_asgi()
+        inbox: asyncio.Queue[Message] = asyncio.Queue()
+        inbox.put_nowait(message)
+        try:
+            await inner(self.scope, inbox.get, self.base_send)
+        finally:
+            await asyncio.sleep(0)
+            Slow.steps.append("outer")
+
+
+@pytest.fixture(params=[Slow, Outer])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     Slow.started, Slow.steps = asyncio.Event(), []
-    server = Server(Slow.as_asgi())
+    server = Server(request.param.as_asgi())
     server.put({"type": "websocket.connect"})
     await Slow.started.wait()
-    return server
+    yield server
+    server.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await server.end()
 
 
-def task_of(consumer: type[Slow]) -> asyncio.Task[None]:
-    [task] = open_connections._tasks
-    return task
-
-
-async def test_a_server_that_ends_waits_for_what_it_has_cancelled(server: Server) -> None:
-    task_of(Slow).cancel()
+async def shut_down() -> list[str]:
+    """End the server, and return the steps that `Slow` had done by then."""
     done: list[list[str]] = []
     lifespan = Server(
         ProtocolTypeRouter({}, on_shutdown=[lambda: done.append([*Slow.steps])]),
@@ -49,32 +66,16 @@ async def test_a_server_that_ends_waits_for_what_it_has_cancelled(server: Server
     )
     lifespan.put({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
     await lifespan.end()
-    assert done == [["first", "second", "third"]]
-    with pytest.raises(asyncio.CancelledError):
-        await server.end()
+    return done[0]
 
 
-async def test_it_does_not_wait_for_others(server: Server) -> None:
-    task = task_of(Slow)
-    await open_connections.wait_for_cancelled()
-    assert not task.done()
-    task.cancel()
-    await open_connections.wait_for_cancelled()
-    assert task.done()
-    with pytest.raises(asyncio.CancelledError):
-        await server.end()
+async def test_it_waits_for_the_clean_up_of_a_cancelled_connection(server: Server) -> None:
+    server.task.cancel()
+    steps = await shut_down()
+    assert steps[:3] == ["first", "second", "third"]
+    assert server.task.done()
 
 
-async def test_what_has_ended_is_forgotten(server: Server) -> None:
-    task_of(Slow).cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await server.end()
-    assert not open_connections._tasks
-
-
-async def test_a_consumer_within_another_does_not_end_the_outer_one() -> None:
-    with open_connections.Serving():
-        with open_connections.Serving():
-            pass
-        assert [*open_connections._tasks] == [asyncio.current_task()]
-    assert not open_connections._tasks
+async def test_it_does_not_wait_for_other_connections(server: Server) -> None:
+    assert await shut_down() == []
+    assert not server.task.done()

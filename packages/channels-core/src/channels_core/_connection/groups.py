@@ -11,13 +11,13 @@ __all__ = ["ConnectionGroups", "group_names"]
 
 
 def group_names(groups: object) -> list[str]:
-    """Return the names that a consumer's `groups` gives.
+    """Return the names in a consumer's `groups`.
 
     Args:
         groups: None, an iterable of names, or a method that returns one of these.
 
     Raises:
-        TypeError: It is something else, a single str for example.
+        TypeError: `groups` is of another type, a single str for example.
     """
     if callable(groups):
         groups = groups()
@@ -31,20 +31,21 @@ def group_names(groups: object) -> list[str]:
 
 
 class ConnectionGroups:
-    """The groups that a connection has joined, and has to leave when it ends.
+    """The groups that a connection has joined and must leave at its end.
 
-    The consumer's attribute `groups` belongs to the program. It names groups to join before
-    `connect`; a program may add names to it after `group_add`, and these are left, too.
+    The consumer's attribute `groups` belongs to the program. It names the groups to join before
+    `connect`. A program that calls the layer's `group_add` itself may add the name to `groups`;
+    the connection leaves such a group, too.
     """
 
     __slots__ = ("_declared", "_joined", "_left")
 
     def __init__(self) -> None:
-        # Joined by us, or perhaps joined: the layer may have failed halfway.
+        # The groups to leave; also those whose `group_add` failed, perhaps after it had an effect.
         self._joined: set[str] = set()
-        # Names that may still stand in `groups` and are left already.
+        # The groups that were left; their names may still be in `groups`.
         self._left: set[str] = set()
-        # What `groups` named before `connect`.
+        # The names in `groups` before `connect`.
         self._declared: Collection[str] = ()
 
     async def join(self, consumer: Any, name: str) -> None:
@@ -56,6 +57,7 @@ class ConnectionGroups:
         try:
             await join(layer, name, consumer.channel_name)
         except TypeError:
+            # The name is not valid, so the layer has done nothing.
             self._forget(name)
             raise
 
@@ -68,7 +70,7 @@ class ConnectionGroups:
             groups.remove(name)
 
     def declare(self, consumer: Any) -> list[str]:
-        """Return the names in the consumer's `groups`, which are to be joined now."""
+        """Return the names in the consumer's `groups`, for the caller to join."""
         names = group_names(consumer.groups)
         self._declared = frozenset(names)
         return names
@@ -82,7 +84,7 @@ class ConnectionGroups:
         return sorted(self._joined | (added.difference(self._declared) - self._left))
 
     async def leave_all(self, consumer: Any, errors: list[Exception]) -> None:
-        """Leave all groups, and add what goes wrong to the errors."""
+        """Leave all groups, and append exceptions to the errors."""
         for name in self.to_leave(consumer):
             try:
                 await leave_when_possible(_layer_of(consumer), name, consumer.channel_name)
@@ -91,7 +93,7 @@ class ConnectionGroups:
             self._forget(name)
 
     def _forget(self, name: str) -> None:
-        # `groups` is the program's: its `disconnect` may still look at it.
+        # The name stays in `groups`: the program's `disconnect` may read it.
         self._joined.discard(name)
         self._left.add(name)
 

@@ -1,16 +1,22 @@
-"""What a connection has received and not handled yet.
+"""The messages that a connection has received and not handled yet.
 
 All handlers of a connection run in one task, which takes one message after the other out of its
-mailbox. There are three ways for a message to get in:
+mailbox by `next`. A message gets into the mailbox in one of three ways:
 
-- Without a channel layer nobody else reads: the connection's task asks the server itself.
-- Otherwise `read_server` runs in a task beside it and reads a few frames ahead, so it also sees the
-  end of the connection while a handler runs.
-- A channel layer either has `listen`, which costs no task, or is read by a task of its own, one
-  message ahead. In both cases messages stay in the layer until the connection wants them, so the
-  layer's own capacity bounds them.
+- Without a channel layer, `next` calls the server's `receive` itself.
+- With a layer, `read_server` runs in another task and reads a few frames ahead. So the end of the
+  connection is seen while a handler runs.
+- A channel layer that has `listen` calls `layer_has_message`, and `next` takes the message out of
+  the layer. Another layer is read in a task of its own (`_LayerReader`), one message ahead. In both
+  cases messages stay in the layer until the connection wants them, so the layer's capacity bounds
+  them.
 
-A frame and a layer message that wait at the same time are handled in turns, the earlier one first.
+If frames and messages of the layer wait at the same time, they are handled in turns.
+
+Two kinds of task may wait here: the connection's task in `next`, and a handler, or a task that it
+started, in `read` (consumers of HTTP requests read the body so). The server's `receive` is never
+called twice at once. `_ask`, `_ask_for_handler` and `read_server` call it, and each of them first
+checks that neither of the others does.
 """
 
 import asyncio
@@ -33,11 +39,12 @@ class Mailbox:
 
     Attributes:
         from_layer: Whether the message that was taken last came from the channel layer.
-        client_has_left: Whether the server has reported the end, handled or not.
-        frames: The server's messages.
-        layer_waits: Whether the layer has a message, too; it may have expired by then.
-        is_read: Whether `read_server` runs, so that nobody else may call `receive`.
-        layer_error: What the channel layer raised, once it has failed.
+        client_has_left: Whether the server has reported the end of the connection; that message
+            may still wait in `frames`.
+        frames: The server's messages that wait.
+        layer_waits: Whether the layer has announced a message, which may have expired since.
+        is_read: Whether `read_server` runs; if so, nothing else may call `receive`.
+        layer_error: The exception that the channel layer raised; None unless it has failed.
     """
 
     __slots__ = (
@@ -73,7 +80,7 @@ class Mailbox:
 
         Args:
             receive: ASGI receive.
-            ahead: How many frames may be read before they are handled; 0 to ask for a message
+            ahead: The number of frames that may be read before they are handled; 0 to read a frame
                 only when the one before it is handled.
         """
         self.from_layer: bool = False
@@ -83,33 +90,40 @@ class Mailbox:
         self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self.frames: deque[Message] = deque()
-        # Set by `stop`: `next` raises it, whatever else waits.
+        # The exception given to `stop`; `next` raises it before it returns anything else.
         self._failure: BaseException | None = None
-        # What `receive` raised; `next` raises it after the frames before it.
+        # The exception of `receive`; `next` raises it after the frames that came before.
         self._server_error: BaseException | None = None
         self.is_read: bool = False
+        # Whether `read_server` is to return, and `read` to refuse.
         self._reading_ended = False
-        # How many calls of `read` wait; they report the end of the connection themselves.
+        # The number of calls of `read` that wait; they report the end of the connection themselves.
         self._readers = 0
-        # What they wait for; resolved together with `_waiter`.
+        # The futures that these calls wait for; resolved together with `_waiter`.
         self._read_waiters: tuple[asyncio.Future[None], ...] = ()
-        # Whether one of them waits in the server's `receive`, so that nobody else may call it.
+        # Whether such a call waits in the server's `receive`.
         self._handler_asks = False
-        # Resolved when something has arrived; None if nobody waits.
+        # The future that `next` waits for; None while it does not wait.
         self._waiter: asyncio.Future[None] | None = None
-        # Resolved when `read_server` may go on; None while it need not wait.
+        # The future that `read_server` waits for while the mailbox is full; None otherwise.
         self._room: asyncio.Future[None] | None = None
-        # The task that waits in `receive` and may be interrupted there.
+        # The task that waits in `receive` and may be interrupted there: that of `next`, or that of
+        # `read_server`. None if neither waits.
         self._asking: asyncio.Task[Any] | None = None
+        # Whether `_interrupt` has cancelled that task.
         self._interrupted = False
+        # Returns the layer's next message, or None; None before `listen_to`.
         self._take_from_layer: Callable[[], Message | None] | None = None
         self.layer_waits: bool = False
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
+        # The function given to `watch`; None outside of a watch.
         self._on_end: Callable[[], object] | None = None
-        # Whether the handler that is watched over has been told of the end.
+        # Whether the end was reported during this watch.
         self._end_is_told = False
+        # Starts the reading for a watch, in the next turn of the event loop.
         self._starting: asyncio.Handle | None = None
+        # The tasks that were started here, which `close` cancels.
         self._tasks: list[asyncio.Task[None]] = []
 
     # The connection takes messages out
@@ -118,7 +132,7 @@ class Mailbox:
         """Return the next message of the server or the layer.
 
         Raises:
-            BaseException: What `stop` was called with, or what the server or the layer raised.
+            BaseException: The exception given to `stop`, or that of the server or the layer.
         """
         frames = self.frames
         while True:
@@ -141,7 +155,8 @@ class Mailbox:
                 message = frames.popleft()
                 self.from_layer = False
                 self._layer_first = True
-                # Half of it at once: each switch to the reader costs more than several frames.
+                # The reader goes on once half of the frames are handled: a switch between the two
+                # tasks costs more than handling several frames.
                 if self._room is not None and self._ahead and len(frames) <= self._ahead // 2:
                     self._make_room()
                 return message
@@ -161,12 +176,11 @@ class Mailbox:
     async def read(self) -> Message:
         """Return the server's next message to a handler that is running.
 
-        While `watch` is on, a cancelled call loses no message.
+        During a `watch`, a cancelled call does not lose a message.
 
         Raises:
-            ConnectionStateError: The handler has returned meanwhile; the call is from a task that
-                it has left behind.
-            BaseException: What the server raised.
+            ConnectionStateError: The handler that started the calling task has returned.
+            BaseException: The exception of the server.
         """
         self._readers += 1
         try:
@@ -177,10 +191,12 @@ class Mailbox:
         finally:
             self._readers -= 1
             if self.client_has_left or self._server_error is not None:
-                # It came while this call waited, which was cancelled then.
+                # The end came while this call waited, so it was not reported to `watch`. If the
+                # call was cancelled, it has not reported the end either.
                 self._tell_end()
 
     async def _read(self, watch: Callable[[], object] | None) -> Message:
+        """Return the server's next message; `watch` is the watch under which the call began."""
         while True:
             if self._on_end is not watch or self._reading_ended:
                 raise ConnectionStateError(
@@ -194,6 +210,7 @@ class Mailbox:
                 self._end_is_told = True
                 raise self._server_error
             if watch is not None:
+                # The task of `read_server` keeps a message whose reader is cancelled.
                 self.start_reading()
             if not (self.is_read or self._handler_asks or self._asking is not None):
                 return await self._ask_for_handler()
@@ -203,16 +220,18 @@ class Mailbox:
             await waiter
 
     async def _ask_for_handler(self) -> Message:
+        """Wait for the server in the task of `read`, and block the other calls of `receive`."""
         self._handler_asks = True
         try:
             message: Message = await self._receive()
             return message
         finally:
             self._handler_asks = False
-            # Whoever was not allowed to ask meanwhile may do so now.
+            # Calls that waited for the end of this one may ask the server now.
             self._wake()
 
     def _wake(self) -> None:
+        """Let `next` and all calls of `read` look again at what has arrived."""
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -225,44 +244,50 @@ class Mailbox:
                     waiter.set_result(None)
 
     async def _ask(self) -> Message | None:
-        """Wait for the server in this task; None if something else is to be looked at."""
+        """Wait for the server in the task of `next`.
+
+        Returns:
+            The message; None if the wait was interrupted, since something else has arrived.
+        """
         task = self._asking = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = task.cancelling()
         try:
             message: Message = await self._receive()
         except asyncio.CancelledError:
+            # Ours only if nobody else has cancelled the task as well.
             if self._interrupted and task.uncancel() <= cancels:
                 return None
             raise
         else:
             if self._interrupted:
-                task.uncancel()  # The server's `receive` has caught it, and returned a message.
+                # The server's `receive` has caught our cancellation, and returned a message.
+                task.uncancel()
             return message
         finally:
             self._asking = None
             self._interrupted = False
 
     def _interrupt(self) -> None:
-        """End the wait for the server, if a task is in it; no handler is ever cancelled here."""
+        """End the wait of `_ask` or `read_server` for the server; handlers are not cancelled."""
         if self._asking is not None and not self._interrupted:
             self._interrupted = True
             self._asking.cancel()
 
     def _wake_connection(self) -> None:
-        """End the wait of `next`."""
+        """End the wait of `next`, whether for a future or in the server's `receive`."""
         self._wake()
         if not self.is_read:
             self._interrupt()
 
     def stop(self, failure: BaseException) -> None:
-        """Have `next` raise an exception; it is called after the handler that runs now."""
+        """Have the next call of `next`, after the handler that runs now, raise an exception."""
         if self._failure is None:
             self._failure = failure
         self._wake_connection()
 
     def put(self, message: Message) -> None:
-        """Add a message that is handled before all that the server has sent."""
+        """Add a message that is handled before all messages of the server."""
         self.frames.appendleft(message)
         self._wake_connection()
 
@@ -291,7 +316,7 @@ class Mailbox:
                 return
             if task.cancelling() > cancels:
                 raise
-            # The server has cancelled what its `receive` waits for, and not this task.
+            # This task was not cancelled: the server has cancelled a task that `receive` awaits.
             self._server_error = error
             self._wake()
         except Exception as error:  # noqa: BLE001 - `next` raises it
@@ -308,25 +333,27 @@ class Mailbox:
         self._interrupt()
 
     def _make_room(self) -> None:
+        """Let `read_server` go on, if it waits since the mailbox was full."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
     def start_reading(self) -> None:
         """Run `read_server` in a task, unless it runs or `receive` is being called already."""
         if not (self.is_read or self._handler_asks or self._asking or self._server_error):
-            # Here, since the task starts a little later.
+            # Set here already, since the task begins later.
             self.is_read = True
             self._tasks.append(asyncio.create_task(self.read_server()))
 
     def watch(self, on_end: Callable[[], object], *, reads: bool = True) -> None:
         """Call a function when the client leaves, or the server fails, until `unwatch`.
 
-        It is called once, and not at all if a call of `read` reports the end. The reading starts
-        in the next turn of the event loop: a handler that is done by then costs no task.
+        The function is called once, and not at all if a call of `read` reports the end. The reading
+        starts in the next turn of the event loop. For a handler that has returned by then, no task
+        is made.
 
         Args:
             on_end: Called without arguments.
-            reads: Whether to read from the server for that.
+            reads: Whether to read from the server, to see the end while the handler does not read.
         """
         self._on_end = on_end
         self._end_is_told = False
@@ -336,8 +363,9 @@ class Mailbox:
             self._starting = self._loop.call_soon(self.start_reading)
 
     def unwatch(self) -> None:
-        """End what `watch` began; frames that were read are kept."""
+        """End a watch; frames that were read are kept."""
         self._on_end = None
+        # Tasks that the handler has left behind get their error.
         if self._readers:
             self._wake()
         if self._starting is not None:
@@ -350,6 +378,7 @@ class Mailbox:
             self._tell_end()
 
     def _tell_end(self) -> None:
+        """Call the function of `watch`, unless the end is reported already or `read` reports it."""
         if self._on_end is not None and not self._readers and not self._end_is_told:
             self._end_is_told = True
             self._on_end()
@@ -357,7 +386,7 @@ class Mailbox:
     # The channel layer
 
     def listen_to(self, layer: Any, channel: str, receive: Receive) -> None:
-        """Take the messages of a channel, too.
+        """Let the messages of a channel of the layer into the mailbox.
 
         Args:
             layer: The channel layer.
@@ -371,6 +400,7 @@ class Mailbox:
             self._tasks.append(asyncio.create_task(reader.run()))
         else:
             self._take_from_layer = listen(channel, self.layer_has_message)
+            # A message may have come before the listening began.
             self.layer_has_message()
 
     def layer_has_message(self) -> None:
@@ -381,23 +411,23 @@ class Mailbox:
             self._wake_connection()
 
     def fail(self, error: Exception) -> None:
-        """Record that the layer has failed."""
+        """Record that the layer has failed; `next` raises the error."""
         self.layer_error = error
         self.stop(error)
 
     # The end
 
     def close(self) -> list[asyncio.Task[None]]:
-        """Take no more messages.
+        """Stop reading from the server and the layer.
 
         Returns:
-            The tasks that read, which are cancelled and may not have ended yet.
+            The reading tasks; they are cancelled, but may not have ended yet.
         """
         self._reading_ended = True
         self.unwatch()
         self._take_from_layer = None
         self.layer_waits = False
-        # Their tracebacks hold frames that hold this object: no circle is left behind.
+        # The tracebacks of these exceptions hold frames that hold this object: break the circles.
         self._failure = self._server_error = self.layer_error = None
         tasks, self._tasks = self._tasks, []
         for task in tasks:
@@ -406,18 +436,20 @@ class Mailbox:
 
 
 class _LayerReader:
-    """Read a channel layer that has no `listen`, one message ahead."""
+    """Read a channel layer that does not have `listen`, one message ahead."""
 
     __slots__ = ("_asked", "_mailbox", "_message", "_receive")
 
     def __init__(self, mailbox: Mailbox, receive: Receive) -> None:
         self._mailbox = mailbox
         self._receive = receive
+        # The message that was read and not taken yet.
         self._message: Message | None = None
         # Resolved when the message is taken and the next one is wanted.
         self._asked: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
+        """Read until the task is cancelled, or the layer raises."""
         mailbox = self._mailbox
         loop = asyncio.get_running_loop()
         try:
@@ -430,6 +462,7 @@ class _LayerReader:
             mailbox.fail(error)
 
     def take(self) -> Message | None:
+        """Return the message that was read, if there is one, and have the next one read."""
         message, self._message = self._message, None
         if self._asked is not None and not self._asked.done():
             self._asked.set_result(None)

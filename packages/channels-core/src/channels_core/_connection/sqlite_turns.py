@@ -1,9 +1,10 @@
-"""Let the sync handlers that use a SQLite database run one after the other.
+"""Run the sync handlers that use a SQLite database one after the other.
 
-SQLite has one writer at a time. It refuses to let a transaction write that has read what another
-one has changed since, however long it may wait: "database is locked". So a handler takes its turn
-with its first statement, and keeps it until it ends; handlers that do not use SQLite run side by
-side. A site that sets `CHANNELS_SYNC_THREADS` has decided by itself how many run at once.
+SQLite has one writer at a time. If a transaction reads a row, and another one changes it, SQLite
+refuses the first one's next write with "database is locked", however long it may wait. So a handler
+takes a lock, its turn, with its first SQLite statement, and keeps it until the handler returns.
+Handlers that do not use SQLite run in parallel. Sites that set `CHANNELS_SYNC_THREADS` decide
+themselves how many handlers run at once, and take no turns.
 """
 
 import threading
@@ -20,20 +21,25 @@ __all__ = ["call_in_turn"]
 
 
 class _State(threading.local):
-    """What the present thread is doing."""
+    """The state of one thread.
+
+    Attributes:
+        is_handling: Whether a handler runs in the thread.
+        has_turn: Whether the thread holds the lock.
+    """
 
     is_handling = False
     has_turn = False
 
 
 class _Turn:
-    """The turn that one handler at a time has."""
+    """The lock that one handler at a time holds, and the state of each thread."""
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
-        """Make the lock; again in a child process, where the thread that holds it is missing."""
+        """Make the lock; again in a child process, since the lock's holder may not exist there."""
         self.lock = threading.Lock()
         self.state = _State()
 
@@ -42,13 +48,13 @@ _turn: Final = _Turn()
 
 
 def call_in_turn(function: Callable[[], Any]) -> Any:
-    """Call a handler; from its first statement to a SQLite database on, no other one has its turn.
+    """Call a handler, and give its turn back afterwards if its SQLite statements took one.
 
     Args:
         function: The handler with its arguments.
 
     Returns:
-        What it returns.
+        The result of the handler.
     """
     state = _turn.state
     state.is_handling = True
@@ -62,6 +68,7 @@ def call_in_turn(function: Callable[[], Any]) -> Any:
 
 
 def _take_turn(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+    """Wait for the turn before a statement of a handler; Django calls this for each statement."""
     state = _turn.state
     if state.is_handling and not state.has_turn and not sets_sync_threads():
         _turn.lock.acquire()
@@ -70,7 +77,7 @@ def _take_turn(execute: Callable[..., Any], sql: Any, params: Any, many: bool, c
 
 
 def _watch(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
-    # Django has one connection for each thread, so that the others have no part in this.
+    # Django has one connection for each thread: only handlers' threads get the wrapper.
     if (
         connection.vendor == "sqlite"
         and _turn.state.is_handling

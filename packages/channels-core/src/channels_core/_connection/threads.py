@@ -1,4 +1,9 @@
-"""Run the handlers of synchronous consumers: in parallel, in a bounded pool of threads."""
+"""Run the handlers of synchronous consumers in a bounded pool of threads.
+
+`HandlerThread.call` runs one handler of a connection, after the one before has left its thread.
+`run_in_thread` chooses the thread. In the other direction, `run_in_loop` lets a handler's thread
+run a coroutine in the event loop of its connection, to send for example.
+"""
 
 import asyncio
 import contextlib
@@ -25,15 +30,16 @@ __all__ = ["HandlerThread", "ThreadCall", "run_in_loop", "run_in_thread"]
 logger: Final = logging.getLogger("django.channels.consumer")
 
 _STOPPED: Final = "The server's event loop has stopped"
-#: Seconds between two looks at whether a loop that should answer still runs.
+#: Seconds after which a thread that waits for an event loop checks that the loop still runs.
 _LOOK_AGAIN: Final = 1.0
 
 
 class _Pools:
-    """The pool of threads, and one like it for the ends of connections, made when needed."""
+    """The pool of threads for handlers and the one for clean-up, each made when it is needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # By whether it is the one for clean-up.
         self._made: dict[bool, BoundedPool] = {}
         setting_changed.connect(self._drop)
 
@@ -49,11 +55,11 @@ class _Pools:
             with self._lock:
                 old, self._made = self._made, {}
             for pool in old.values():
-                # Handlers that run now go on; their threads end after them.
+                # Handlers that run now are not interrupted; their threads end after them.
                 pool.shutdown(wait=False)
 
     def forget(self) -> None:
-        """Start anew in a child process, which has this one's memory and none of its threads."""
+        """Begin without pools, in a child process: the threads exist in its parent only."""
         self._lock = threading.Lock()
         self._made = {}
 
@@ -64,7 +70,11 @@ call_in_children(_pools.forget)
 
 
 class ThreadCall:
-    """One call of a synchronous function, of which one can learn when its thread has left it."""
+    """One call of a synchronous function, with a way to wait until its thread has left it.
+
+    If the task that waits for the call is cancelled, the thread goes on. `wait` then tells when
+    the function has returned.
+    """
 
     __slots__ = (
         "_abandoned",
@@ -83,20 +93,22 @@ class ThreadCall:
         args: tuple[object, ...],
         on_start: Callable[[], object] | None = None,
     ) -> None:
-        """Take what to call.
+        """Keep the function and its arguments.
 
         Args:
             function: The function.
             args: Its arguments.
-            on_start: Called in the present event loop as soon as a thread has begun.
+            on_start: Called in the running event loop as soon as a thread begins the call.
         """
         self._on_start = on_start and partial(_tell, asyncio.get_running_loop(), on_start)
         self._function = function
         self._args = args
         self._lock = threading.Lock()
         self._started = False
+        # Whether `wait` was called before a thread began; then the function is never called.
         self._abandoned = False
         self._ended = False
+        # Wake the calls of `wait`, each in its own event loop.
         self._waiters: list[Callable[[], object]] = []
 
     def __call__(self) -> Any:
@@ -117,7 +129,7 @@ class ThreadCall:
                 wake()
 
     async def wait(self) -> None:
-        """Wait until the thread has left the function, or see to it that none enters it."""
+        """Wait until the thread has left the function; if none has begun, prevent the call."""
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
         with self._lock:
@@ -130,27 +142,28 @@ class ThreadCall:
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    # A call that nobody waits for any more may outlive its event loop.
+    """Call a function in an event loop, unless the loop is closed."""
+    # A call whose task was cancelled may outlive the event loop.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(callback)
 
 
 async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
-    """Run a call in the thread that fits.
+    """Run a call in a thread, and return its result.
 
-    That is a thread of the pool; but the caller's thread under an outer `async_to_sync` (as in
-    a Django `TestCase`), whose transaction the call must see, and the thread of a
-    `ThreadSensitiveContext` where a program has entered one.
+    Usually that is a thread of the pool. There are two exceptions. Under an outer `async_to_sync`,
+    as in a Django `TestCase`, it is the thread that called it, since the call must see the
+    transaction of that thread. Within a `ThreadSensitiveContext` it is the thread of the context.
 
     Args:
-        call: What to call.
-        ending: Whether it ends a connection. Such calls have a pool to themselves, so that
-            handlers which block all threads of the other one do not keep them from running. They
-            run also if whoever waits for them is cancelled before.
+        call: The call.
+        ending: Whether the call is part of a connection's clean-up. Such calls have a pool of
+            their own, which handlers that block all other threads cannot block. They also run if
+            the task that waits for them is cancelled before they begin.
     """
     if has_outer_thread():
         return await DatabaseSyncToAsync(call, thread_sensitive=True)()
-    executor: Any = _pools.get(ending=ending)  # asgiref names a subclass, and needs none
+    executor: Any = _pools.get(ending=ending)  # asgiref's annotation asks for a subclass
     in_turn = partial(call_in_turn, call)
     return await DatabaseSyncToAsync(in_turn, thread_sensitive=False, executor=executor)()
 
@@ -158,10 +171,11 @@ async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
 def run_in_loop(
     loop: asyncio.AbstractEventLoop, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
 ) -> Any:
-    """Run a coroutine function in an event loop, and wait for it in the present thread.
+    """Run a coroutine function in a consumer's event loop, and wait for it in the calling thread.
 
-    A handler's thread belongs to its consumer's loop, and `async_to_sync` knows that. In a thread
-    that the program started, it would make another loop, to which no connection belongs.
+    In a handler's thread, `async_to_sync` runs it in the loop that started the handler. In a thread
+    that the program started, `async_to_sync` would make a new loop, in which the connection's
+    objects do not work. So there the coroutine is handed to the consumer's loop.
 
     Args:
         loop: The consumer's event loop.
@@ -169,13 +183,13 @@ def run_in_loop(
         args: Its arguments.
 
     Returns:
-        What it returns.
+        The result of the coroutine.
 
     Raises:
         ConnectionError: The loop has stopped.
     """
     if not loop.is_running():
-        # A server that stops may leave handlers behind, which would wait here for ever.
+        # A server that stops may leave handlers running, which would wait here for ever.
         raise ConnectionError(_STOPPED)
     if is_thread_of_loop(loop) or _has_loop():
         return async_to_sync(function)(*args)
@@ -183,7 +197,7 @@ def run_in_loop(
     while loop.is_running():
         done, _ = wait([future], timeout=_LOOK_AGAIN)
         if done and future.cancelled():
-            break  # as a server's end does with every task
+            break  # a server that stops cancels every task of its loop
         if done:
             return future.result()
     raise ConnectionError(_STOPPED)
@@ -202,14 +216,15 @@ class HandlerThread:
     """Run the handlers of one consumer, one at a time.
 
     Attributes:
-        outer_executor: What `async_to_sync` has set up around the connection; None without it.
+        outer_executor: asgiref's executor of the `async_to_sync` around the connection; None
+            without one.
     """
 
     __slots__ = ("_running", "outer_executor")
 
     def __init__(self) -> None:
         self.outer_executor: Any = None
-        # The call whose thread may still be in it; None when its end was seen.
+        # The call that a thread may still be running; None once it has returned to its task.
         self._running: ThreadCall | None = None
 
     async def call(
@@ -225,15 +240,18 @@ class HandlerThread:
             consumer: The class of the consumer.
             function: The method.
             args: Its arguments.
-            bound: How long the end of the connection may take; None before it.
+            bound: The time limit of the clean-up; None before it. Its clock stands still while the
+                call waits for a free thread.
         """
         call = ThreadCall(function, args, None if bound is None else bound.go_on)
         if get_outer_executor() is not self.outer_executor:
-            # Called by a handler through async_to_sync: its own thread waits to be used.
+            # A handler has called this through `async_to_sync`. Its thread waits to run such calls,
+            # and `_running` is the handler's own call: waiting for that would never end.
             result = await run_in_thread(call)
         else:
             if self._running is not None:
-                # A cancelled handler's thread goes on; handlers of one connection never overlap.
+                # The handler's task was cancelled, but its thread goes on. Wait for it: handlers of
+                # one connection never overlap.
                 await self._running.wait()
             self._running = call
             if bound is not None:
@@ -251,14 +269,14 @@ class HandlerThread:
         *args: Any,
     ) -> Any:
         """Run a coroutine function in the connection's event loop, from any thread."""
-        if loop is None:  # a consumer that is called by hand, as in a unit test
+        if loop is None:  # a consumer without a server, as in a unit test
             return async_to_sync(function)(*args)
         return run_in_loop(loop, function, *args)
 
 
 @cache
 def _warn_of_coroutine(consumer: type, name: str) -> None:
-    """Log once that a method of a sync consumer does nothing."""
+    """Log once for each method that it does nothing, since it is a coroutine method."""
     logger.warning(
         "%s.%s does nothing: it is 'async def', which a SyncConsumer does not wait for. Make it "
         "an ordinary method, or derive the consumer from an async one",

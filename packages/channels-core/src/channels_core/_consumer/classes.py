@@ -1,6 +1,7 @@
-"""What is known of each consumer class: its options, its handlers, and who has written it.
+"""The facts about each consumer class: its options, its handlers, and whether it is ours.
 
-Programs choose the names in their consumers freely. So nothing of this stands in the class itself.
+Programs choose the names in their consumers freely. So the facts are kept here, and not as
+attributes of the class.
 """
 
 from typing import Any, Final
@@ -10,17 +11,17 @@ __all__ = ["ConsumerClass", "class_of", "is_framework", "record", "server_prefix
 
 
 class ConsumerClass:
-    """What is known of one consumer class.
+    """The facts about one consumer class.
 
     Attributes:
-        is_framework: Whether Channels or a plugin has written it, and not a program.
+        is_framework: Whether the class belongs to Channels or a plugin, and not to a program.
         connection: The class of the companion that each of its consumers has.
         runs_in_threads: Whether its handlers are ordinary methods.
-        options: The keywords of class statements, with the values for this class.
+        options: The values of the options for this class, by keyword of the class statement.
         prefixes: Handlers of Channels and plugins that begin so are for messages of the server.
-        handlers: By name, whether a message of the channel layer may reach the method; names that
-            no message may reach are missing.
-        not_overridden: By name, the methods that are known to be those of Channels or a plugin.
+        handlers: By name, whether a message of the channel layer may reach the method; False if
+            only the server's messages may. Other names are not in it.
+        not_overridden: By name, methods that were found to belong to Channels or a plugin.
     """
 
     __slots__ = (
@@ -35,7 +36,7 @@ class ConsumerClass:
     )
 
     def __init__(self, consumer: type) -> None:
-        """Begin with what the bases have."""
+        """Inherit the facts about the class's bases."""
         self.is_framework: bool = False
         self.connection: Any = None
         self.runs_in_threads: bool = False
@@ -56,12 +57,12 @@ _classes: Final["WeakKeyDictionary[type, ConsumerClass]"] = WeakKeyDictionary()
 
 
 def class_of(consumer: type) -> ConsumerClass:
-    """Return what is known of a consumer class."""
+    """Return the facts about a consumer class."""
     return _classes[consumer]
 
 
 def record(consumer: type) -> ConsumerClass:
-    """Record a new class, or return what is known of it."""
+    """Return the facts about a consumer class, and record the class if it is new."""
     known = _classes.get(consumer)
     if known is None:
         known = _classes[consumer] = ConsumerClass(consumer)

@@ -1,4 +1,4 @@
-"""Describe consumer classes when they are made."""
+"""Record the facts about consumer classes when they are made."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -38,12 +38,12 @@ def framework(
 ) -> Callable[[ClassT], ClassT]:
     """Mark a consumer class, or a base of one, as part of Channels or of a plugin.
 
-    A message of the channel layer does not reach the methods of such a class, and a program that
-    overrides one is known to do so.
+    Messages of the channel layer do not reach the methods of such a class, and `is_overridden`
+    returns whether a program has overridden one.
 
     Args:
-        connection: The class of its consumers' companions, a `Connection`; that of the base if
-            there is none.
+        connection: The class of its consumers' companions, a subclass of `Connection`; None for
+            the one of the base.
         runs_in_threads: Whether its handlers are ordinary methods.
         prefixes: Beginnings of the names of its handlers for the server's messages, such as
             `("lines_",)`; no message of the layer reaches these.
@@ -58,7 +58,7 @@ def framework(
         known.runs_in_threads = runs_in_threads or known.runs_in_threads
         known.prefixes = known.prefixes + prefixes
         known.options = {**options, **known.options} if known.options else options
-        # Once more, since they depend on the mark.
+        # Found again: which methods the layer may reach depends on the mark.
         known.handlers = find_handlers(consumer)
         return consumer
 

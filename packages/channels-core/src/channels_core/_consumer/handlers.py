@@ -1,4 +1,9 @@
-"""Which methods of a consumer a message may reach."""
+"""Decide which methods of a consumer a message may reach.
+
+Anybody who can send to the channel layer names the method to call. So a message of the layer
+reaches methods that the program has written, and neither those of Channels and plugins nor those
+for the beginning and the end of a connection. Names with a leading underscore are never reached.
+"""
 
 from inspect import getattr_static
 from typing import Final
@@ -9,18 +14,18 @@ from channels_core.typing import Message
 
 __all__ = ["find_handlers", "get_handler_name", "is_free", "is_overridden", "may_reach"]
 
-# The beginning and the end of a connection, which only its server knows.
+# Only the server reports the beginning and the end of a connection.
 _OF_SERVERS: Final = frozenset(
     {"websocket_connect", "websocket_disconnect", "http_request", "http_disconnect"}
 )
-# Programs send this over the layer to inject a frame, as if the client had sent it.
+# A program may send this over the layer, to have a frame handled as if the client had sent it.
 _FRAME: Final = "websocket_receive"
 
 # Callable attributes that a consumer sets on itself.
 _ATTRIBUTES: Final = frozenset({"base_send", "channel_receive"})
 
-# Channels 4 does not have these names, so a program may have handlers under them. A message of the
-# layer reaches the program's methods and not ours.
+# Channels 4 does not have these names, so a program may have handlers with them. The layer's
+# messages reach such a handler, but not our method of this name.
 _NOT_RESERVED: Final = frozenset(
     {
         "close_code",
@@ -55,7 +60,7 @@ def get_handler_name(message: Message) -> str:
 
 
 def find_handlers(consumer: type) -> dict[str, bool]:
-    """Return a consumer class's handlers: by name, whether a layer's message may reach it."""
+    """Return the handlers of a consumer class, as `ConsumerClass.handlers` has them."""
     return {
         name: reach for name in dir(consumer) if (reach := may_reach(consumer, name)) is not None
     }
@@ -66,7 +71,7 @@ def is_overridden(consumer: object, name: str) -> bool:
     if name in vars(consumer):
         return True
     kind = type(consumer)
-    # What Python finds is compared: a test may have put another method in the class meanwhile.
+    # Compare the method that the class has now: a test may have replaced it.
     found = getattr(kind, name)
     not_overridden = class_of(kind).not_overridden
     if not_overridden.get(name) is found:
@@ -79,7 +84,7 @@ def is_overridden(consumer: object, name: str) -> bool:
 
 
 def is_free(name: str, value: object) -> bool:
-    """Return whether a program's own method of this name is independent of ours."""
+    """Return whether a program may use a name of ours for a method that is not an override."""
     return name in _NOT_RESERVED and not is_hook(value)
 
 
@@ -91,14 +96,15 @@ def may_reach(consumer: object, name: str) -> bool | None:
         name: A handler's name.
 
     Returns:
-        True: the server and the channel layer. False: the server only. None: nobody.
+        True if the server's and the layer's messages may, False if only the server's may, None if
+        no message may.
     """
     if name.startswith("_"):
         return None
-    # Static: nothing of the program's runs before a message asks for it.
+    # Static, so that no property of the program runs here.
     value = getattr_static(consumer, name, None)
     if value is None:
-        value = getattr(consumer, name, None)  # of a program's own __getattr__
+        value = getattr(consumer, name, None)  # from a program's own __getattr__
     if isinstance(value, type) or not (callable(value) or hasattr(value, "__get__")):
         return None
     if name in _OF_SERVERS:

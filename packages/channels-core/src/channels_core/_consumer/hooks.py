@@ -1,7 +1,8 @@
-"""Names that we add to consumers, without taking them from programs.
+"""Methods and attributes that Channels adds to consumers, without breaking programs that use them.
 
-Hooks are methods that a program marks; without the mark, a method of that name is the program's
-own. An attribute that a program may read has our value until the program sets it.
+A program may already have a method or an attribute with a name that Channels adds. So Channels
+calls a program's method as a hook only if the program has marked it with `hook`; any other method
+of that name is the program's own. A `readable` attribute has our value until the program sets it.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ _IS_NEW: Final = "is new"
 def hook(function: FunctionT) -> FunctionT:
     """Mark a method as the hook of its name, which Channels is to call.
 
-    Without the mark, a method of that name is a program's own business. The hooks are
+    Without the mark, Channels does not call a program's method of that name. The hooks are
     `report_exception` of every consumer and `invalid_frame` of a WebSocket consumer.
     """
     vars(function)[_MARK] = _OVERRIDES
@@ -47,9 +48,9 @@ def is_hook(method: object) -> bool:
 
 
 def find_hook(consumer: object, name: str) -> Callable[..., Any]:
-    """Return the method of a consumer that is to be called as a hook.
+    """Return the method of a consumer to call as a hook.
 
-    An override of a method that the program has marked counts as marked.
+    A method that overrides a marked method of the program counts as marked, too.
     """
     method: Callable[..., Any] = getattr(consumer, name)
     if not is_hook(method):
@@ -70,15 +71,15 @@ def refuse_unknown_hooks(consumer: type) -> None:
 
 
 def readable(read: Callable[[Any], object]) -> Any:
-    """Return an attribute that we compute, until a program sets one of this name.
+    """Return a class attribute with a computed value, which a program may replace.
 
-    Not a property, which a program could not set.
+    It is not a property, since a program could not set that.
 
     Args:
         read: Computes the value for a consumer.
 
     Returns:
-        Any: the class that has the attribute tells its type.
+        The attribute; typed as Any, so that the class can annotate the type of the value.
     """
     return _Readable(read)
 

@@ -1,7 +1,10 @@
-"""Learn that a program takes a channel out of a group, on whatever layer object of this process.
+"""Report each `group_discard` that a program calls in this process.
 
-Layers need not derive from ours, and a program may have made one of its own for the same store. So
-it is the class that tells, from the time when a connection first joins a group of such a layer.
+Memberships that a program ends must not be renewed. A program may call `group_discard` on any layer
+object: on the one that the settings configure, or on another one that it has made for the same
+store. Layers need not derive from `BaseChannelLayer`, either. So the method of the layer's class is
+replaced by one that first reports the call and then does what it did before. This happens when a
+connection first joins a group of such a layer.
 """
 
 import functools
@@ -19,18 +22,19 @@ Tell: TypeAlias = Callable[[object, object], None]
 _NAME: Final = "group_discard"
 _MARK: Final = "_channels_tells"
 
-#: What is being discarded.
+#: The group and the channel of the discard that has been reported and is still running.
 _told: Final[ContextVar[tuple[object, object] | None]] = ContextVar("channels_told", default=None)
 
 
 def watch_discards(layer: Any, tell: Tell) -> None:
-    """See that something is told of each `group_discard`, before it begins.
+    """Have a function called before each `group_discard` of a layer's class.
 
-    A mock of a layer, or of its method, is left as it is.
+    A mock of a layer, or of its method, is not changed.
 
     Args:
         layer: A channel layer with groups; all layers of its class are watched.
-        tell: Takes the names of the group and the channel, as they were given; in any thread.
+        tell: Takes the group and the channel that the program passed, in the thread that calls
+            `group_discard`.
     """
     method = getattr(layer, _NAME, None)
     owner: type | None = None
@@ -44,26 +48,30 @@ def watch_discards(layer: Any, tell: Tell) -> None:
         isinstance(method, FunctionType | functools.partial)
         and getattr_static(layer, _NAME, None) is None
     ):
-        # It comes from `__getattr__`, as the methods of channels-redis' layer on Pub/Sub do.
+        # The method comes from `__getattr__`, as in the Pub/Sub layer of channels-redis.
         owner = type(layer)
     if owner is not None:
-        # Classes that are not written in Python take no attributes.
+        # A class that is not written in Python does not take attributes.
         with suppress(TypeError, AttributeError):
             setattr(owner, _NAME, _telling(function, tell))
 
 
 async def _look_up(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call the `group_discard` that a layer's `__getattr__` returns."""
     result = type(layer).__getattr__(layer, _NAME)(*args, **kwargs)
     return await result if isawaitable(result) else result
 
 
 def _telling(function: Callable[..., Any], tell: Tell) -> Callable[..., Any]:
+    """Return a method that reports each call to `tell` and then calls the function."""
+
     @contextmanager
     def telling_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
         names = {**dict(zip(("group", "channel"), args, strict=False)), **kwargs}
         group, channel = names.get("group"), names.get("channel")
         if _told.get() == (group, channel):
-            # Called by a subclass. It may be late, and the channel in the group again.
+            # A subclass has reported this discard and now calls its base. A second report could
+            # come after the channel has joined the group again.
             yield
             return
         tell(group, channel)
@@ -83,7 +91,7 @@ def _telling(function: Callable[..., Any], tell: Tell) -> Callable[..., Any]:
         with telling_first(args, kwargs):
             return function(self, *args, **kwargs)
 
-    # In its own colour: mocks look at that.
+    # Coroutine function or not, as before: `unittest.mock` asks for that.
     telling = as_coroutine if iscoroutinefunction(function) else as_function
     setattr(telling, _MARK, True)
     return telling

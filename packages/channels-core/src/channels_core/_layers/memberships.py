@@ -4,6 +4,12 @@ A layer ends a membership after its `group_expiry`, and a store may be restarted
 membership is renewed from time to time. While the store is down, leaving fails. So failed removals
 are repeated until they succeed. A program may also end a membership by `group_discard`, in any
 thread: such a membership is not renewed any more.
+
+Each layer has one `_Memberships` in each event loop that uses it. `join` adds a membership to it
+and starts a timer. When the timer fires, one task goes through all removals to repeat and all
+memberships to renew, and then starts the next timer. After a failure the next round comes sooner,
+and later with each further failure. Once nothing is left to renew or to remove, the object and its
+timer are dropped.
 """
 
 import asyncio
@@ -23,11 +29,11 @@ logger = logging.getLogger("django.channels.layers")
 
 Membership: TypeAlias = tuple[str, str]
 
-#: How often a membership is renewed within the layer's `group_expiry`.
+#: Number of renewals of a membership within the layer's `group_expiry`.
 _PER_EXPIRY: Final = 4
 #: Seconds until the first attempt after a failure.
 _SOON: Final = 1.0
-#: Renewals after which other tasks run, for layers whose calls never wait.
+#: Renewals after which other tasks get their turn: some layers never wait in their calls.
 _BURST: Final = 50
 
 
@@ -51,7 +57,7 @@ async def leave(layer: Any, group: str, channel: str) -> None:
 
 
 async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
-    """Remove the channel of a connection that ends from a group; after an outage, if there is one.
+    """Remove the channel of an ending connection from a group, in an outage as soon as it is over.
 
     Raises:
         Exception: The layer's exception. In an outage it is logged here and marked as answered.
@@ -66,7 +72,11 @@ async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
 
 
 def _forget(group: object, channel: object) -> None:
-    """Stop renewing a membership on all layers; the channel's name is unique among them."""
+    """Stop renewing a membership on all layers, since channel names are unique among them.
+
+    `group_discard` may be called in a thread without an event loop, or in another loop than the
+    connection's. Each loop's timer is touched only in that loop.
+    """
     if not (isinstance(group, str) and isinstance(channel, str)):
         return  # the layer raises for such names
     here = asyncio._get_running_loop()
@@ -90,59 +100,68 @@ class _Memberships:
         self._kept: dict[Membership, None] = {}
         # The removals to repeat, each with whether its connection has ended.
         self._owed: dict[Membership, bool] = {}
-        # A wait is never shorter than its bound: one process renews for all of its connections.
+        # Without jitter: one process renews for all of its connections, so no crowd forms.
         self._backoff = Backoff(
             first=_SOON, longest=interval or DEFAULT_GROUP_RENEWAL, jitter=lambda: 1.0
         )
-        # Starts the next round, at the time `_due` of the event loop; None during a round.
+        # Starts the next round; None during a round, and without renewals.
         self._timer: asyncio.TimerHandle | None = None
+        # When the timer fires, by the clock of the event loop.
         self._due = 0.0
-        # The task that renews now; None between two rounds.
+        # The task of the round that runs now; None between two rounds.
         self._round: asyncio.Task[None] | None = None
 
     @property
     def empty(self) -> bool:
+        """Whether there is nothing to renew and nothing to remove."""
         return not (self._kept or self._owed)
 
     def keep(self, group: str, channel: str) -> None:
+        """Renew a membership from now on; a removal that failed before is not repeated."""
         self._kept[group, channel] = None
         self._owed.pop((group, channel), None)
         self._schedule(self._interval)
 
     def drop(self, group: str, channel: str) -> None:
+        """Stop renewing a membership."""
         self._kept.pop((group, channel), None)
         self._tidy()
 
     def keeps(self, group: str, channel: str) -> bool:
+        """Return whether a membership is renewed."""
         return (group, channel) in self._kept
 
     def drop_from_elsewhere(
         self, loop: asyncio.AbstractEventLoop, group: str, channel: str
     ) -> None:
-        # Here, and not in the other loop: no renewal may begin after this.
+        """Stop renewing a membership that belongs to another event loop than the running one."""
+        # In this thread, at once: no renewal may begin after `group_discard` has been called.
         self._kept.pop((group, channel), None)
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self._tidy)
 
     def owe(self, group: str, channel: str, error: BaseException) -> None:
+        """Repeat the failed removal of a connection that has ended, until it succeeds."""
         self._owed[group, channel] = True
         if not self._backoff.failures:
             self._failed(error)
         self._schedule(_SOON)
 
     def _tidy(self) -> None:
+        """Drop the timer, and this object, once there is nothing to renew and to remove."""
         if self.empty:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
             layers = _layers()
+            # Another thread's discard may come late: the layer may have a new object by now.
             if layers.get(id(self._layer)) is self:
                 del layers[id(self._layer)]
 
     def _schedule(self, seconds: float | None) -> None:
-        """Start a round within some seconds, unless one is running."""
+        """Start a round within some seconds, unless one is running; never if `seconds` is None."""
         if seconds is None or self._round is not None:
-            return
+            return  # the end of a round starts the next timer
         loop = asyncio.get_running_loop()
         due = loop.time() + seconds
         if self._timer is not None:
@@ -157,14 +176,15 @@ class _Memberships:
         self._round = asyncio.get_running_loop().create_task(self._renew())
 
     async def _renew(self) -> None:
+        """Do one round: repeat all failed removals, then renew all memberships."""
         failure: Exception | None = None
         for number, membership in enumerate([*self._owed, *self._kept]):
             try:
                 await self._settle(membership)
-            except Exception as error:  # noqa: BLE001 - handled below; others are renewed first
+            except Exception as error:  # noqa: BLE001 - `_next` logs it, after the other renewals
                 failure = failure or error
                 if is_outage(self._layer, error):
-                    break
+                    break  # the other calls would fail as well
             if number % _BURST == 0:
                 await asyncio.sleep(0)
         self._round = None
@@ -192,6 +212,7 @@ class _Memberships:
                 break
 
     def _next(self, failure: Exception | None) -> None:
+        """Start the timer of the next round."""
         if failure is not None:
             self._schedule(self._failed(failure))
         else:
@@ -201,7 +222,7 @@ class _Memberships:
         self._tidy()
 
     def _failed(self, error: BaseException) -> float | None:
-        """Record a failure, log the first of an outage, and return the seconds to wait."""
+        """Record a failure, and return the seconds to wait; only an outage's first is logged."""
         if not self._backoff.failures:
             logger.error(
                 "The channel layer fails; memberships and failed removals are repeated when it "
@@ -211,22 +232,26 @@ class _Memberships:
         return self._backoff.failed()
 
 
+# For each event loop, the memberships of its layers by the `id` of the layer: a layer need not be
+# hashable, and `_Memberships` keeps it alive.
 _loops: Final[dict[asyncio.AbstractEventLoop, dict[int, _Memberships]]] = {}
-# The parent process renews its own.
+# In a child process: the parent renews the memberships of its connections.
 call_in_children(_loops.clear)
 
 
 def _layers() -> dict[int, _Memberships]:
+    """Return the memberships of the running event loop, by the `id` of the layer."""
     loop = asyncio.get_running_loop()
     if loop not in _loops:
         for other in [other for other in _loops if other.is_closed()]:
-            # Whoever ran it has left without an end of its connections.
+            # It was closed while connections were open, so nothing has dropped their memberships.
             del _loops[other]
         _loops[loop] = {}
     return _loops[loop]
 
 
 def _of(layer: Any) -> _Memberships:
+    """Return the memberships of a layer in the running event loop."""
     layers = _layers()
     if id(layer) not in layers:
         interval = group_renewal()

@@ -1,9 +1,15 @@
-"""End connections in good order before their server does, once it is told to stop.
+"""End the connections of a process in good order, before its server stops.
 
-A server that gets SIGTERM cancels its applications in the middle of what they do, as Daphne, or
-waits for them without a word, as Uvicorn does with a stream of events. So the signal is taken
-first, where a server has a handler for it: each consumer ends what it is doing, says goodbye and
-cleans up. Then the server gets its signal.
+A server that gets SIGTERM either cancels its applications in the middle of a handler (Daphne), or
+waits for them without telling them (Uvicorn, for a stream of events). So we take the signal first:
+
+1. When the first connection opens, `_take_signals` replaces the server's handlers of SIGTERM and
+   SIGINT by ours, if the server has any.
+2. When a signal arrives, `_on_signal` asks each open connection to end: it lets its handler finish,
+   closes its WebSocket with 1012 and cleans up. Connections that open from now on end at once.
+3. After `CHANNELS_DRAIN_TIMEOUT` seconds, the handlers that still run are cancelled.
+4. When the last connection has ended, `_pass_on` calls the server's own handler, and the server
+   stops. A second signal is passed on at once.
 """
 
 import asyncio
@@ -27,16 +33,16 @@ __all__ = ["Draining", "draining"]
 
 logger = logging.getLogger("django.channels.drain")
 
-#: The handler of SIGTERM is looked at first: without one, nobody here stops gracefully.
+#: A server that stops gracefully has a handler for SIGTERM. Without one, no signal is taken.
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Draining:
-    """The connections of an event loop, and whether its process was told to stop.
+    """Takes the stop signals of this process, and ends its connections first.
 
     Attributes:
-        connections: The connections.
-        begun: Whether it was. New connections are to end at once then.
+        connections: The open connections of the process.
+        begun: Whether a stop signal has arrived. If so, new connections end at once.
     """
 
     def __init__(self, connections: OpenConnections) -> None:
@@ -44,37 +50,41 @@ class Draining:
         self.connections = connections
         connections.on_opened.append(self.opened)
         connections.on_closed.append(self.closed)
+        # The server's handlers, by the number of the signal.
         self._previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
-        # One object: a bound method would be a new one each time that it is named.
+        # Kept, since `self._on_signal` is a new object each time, and this one is compared.
         self._handler = self._on_signal
         self._loop_signals = LoopSignals(self._is_ours)
         self.forget()
 
     def forget(self) -> None:
-        """Have no connections; also in a child process, where those are the parent's to end."""
+        """Begin anew; also in a child process, whose parent ends the connections."""
         self.begun = False
+        # The event loop of the main thread, whose connections are ended; None before the first.
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Set when the last connection has ended; None unless `_drain` runs.
         self._ended: asyncio.Event | None = None
+        # The task of `_drain`: event loops hold their tasks weakly.
         self._task: asyncio.Task[None] | None = None
         self._loop_signals.forget()
 
     def opened(self) -> None:
-        """Take the signals if that is not done, now that there is a connection."""
+        """Take the signals, if they are not taken yet."""
         if signal.getsignal(signal.SIGTERM) is not self._handler:
             self._take_signals()
 
     def closed(self) -> None:
-        """Go on with the end of the process after the last connection."""
+        """Wake `_drain` after the end of the last connection."""
         if self._ended is not None and not self._open:
             self._ended.set()
 
     @property
     def _open(self) -> list[Drainable]:
-        """The connections of the event loop in whose thread signals arrive."""
+        """The connections of the event loop in the main thread."""
         return [] if self._loop is None else self.connections.of(self._loop)
 
     def _take_signals(self) -> None:
-        """Come before the handlers of a server, if there is one in the main thread."""
+        """Replace the server's signal handlers by ours, if it has any, in the main thread."""
         if not (
             callable(signal.getsignal(signal.SIGTERM))
             and threading.current_thread() is threading.main_thread()
@@ -86,25 +96,26 @@ class Draining:
             if callable(previous) and previous is not self._handler:
                 self._previous[number] = previous
                 signal.signal(number, self._handler)
-        # A server may have set them by `loop.add_signal_handler`.
+        # The server may have set its handlers by `loop.add_signal_handler`.
         self._loop_signals.take()
-        # Another server than before, perhaps, which was not told anything yet.
+        # The handlers may belong to a second server, which has not got a signal yet.
         self._loop = asyncio.get_running_loop()
         self.begun = False
 
     def _is_ours(self, number: int) -> bool:
-        """Return whether the server is told of a signal by us."""
+        """Return whether our handler takes a signal, and passes it on to the server later."""
         return signal.getsignal(number) is self._handler
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        """Tell the server, in the way by which it wants to be told."""
+        """Give the signal to the server, as an ordinary handler or through its event loop."""
         self._previous[number](number, frame)
         self._loop_signals.pass_on(number)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Begin to end the connections; Python calls this in the main thread."""
         loop = self._loop
         idle = not self._open or loop is None or loop.is_closed()
-        # Told a second time, it is to end at once.
+        # A second signal means: stop at once.
         at_once = self.begun or idle
         self.begun = True
         if at_once or loop is None:
@@ -116,7 +127,7 @@ class Draining:
         self._task = asyncio.get_running_loop().create_task(self._drain(number))
 
     async def _drain(self, number: int) -> None:
-        """End all connections, then hand the signal on."""
+        """End all connections, then pass the signal on to the server."""
         name = signal.Signals(number).name
         logger.info("%s: %s connections are ended before the server", name, len(self._open))
         ended = self._ended = asyncio.Event()
@@ -126,10 +137,11 @@ class Draining:
             await self._wait(ended, drain_timeout())
             if self._open:
                 logger.warning(
-                    "%s connections did not end within CHANNELS_DRAIN_TIMEOUT; what they do is "
-                    "cut short",
+                    "%s connections did not end within CHANNELS_DRAIN_TIMEOUT; their handlers are "
+                    "cancelled",
                     len(self._open),
                 )
+                # Their clean-up, which each connection bounds itself, may take this long.
                 longest = max(each.options["cleanup_timeout"] for each in self._open)
                 for connection in self._open:
                     connection.cut()
@@ -147,6 +159,6 @@ class Draining:
             timer.cancel()
 
 
-#: Of this process.
+#: The one of this process.
 draining: Final = Draining(open_connections)
 call_in_children(draining.forget)

@@ -29,16 +29,17 @@ class LoopSignals:
             is_held: Returns whether a signal is held back until `pass_on`.
         """
         self._is_held = is_held
+        # The event loop whose signals are held back; None without one.
         self._loop: asyncio.AbstractEventLoop | None = None
-        #: The ends of our pipe: for reading, and for Python to write to.
+        # The ends of our pipe: the one that we read, and the one that Python writes to.
         self._ends: tuple[int, int] | None = None
-        #: The descriptor of the loop; -1 for none.
+        # The descriptor that the loop reads signals from; -1 without one.
         self._theirs = -1
 
     def take(self) -> None:
-        """Come between the signals and the running loop, if the loop handles any.
+        """Have the signals of the running loop written to our pipe, if the loop handles any.
 
-        Called in the main thread, and again after the loop was given another handler.
+        Call it in the main thread, and again after a handler was added to the loop.
         """
         loop = asyncio.get_running_loop()
         reader, writer = ends = os.pipe()
@@ -47,14 +48,14 @@ class LoopSignals:
         try:
             loop.add_reader(reader, self._read, reader)
         except NotImplementedError:
-            # On Windows, where loops do not handle signals at all.
+            # The default loop of Windows, which does not handle signals.
             self._close(ends)
             return
         theirs = signal.set_wakeup_fd(writer)
         old, self._loop = self._open_loop(), loop
         if self._ends is not None:
             if theirs == self._ends[1]:
-                # Our own descriptor, from an earlier call.
+                # Python wrote to our pipe of an earlier call.
                 theirs = self._theirs if old else -1
             if old:
                 old.remove_reader(self._ends[0])
@@ -66,14 +67,14 @@ class LoopSignals:
             self.forget()
 
     def _open_loop(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop unless it is closed: its descriptor may belong to something else then."""
+        """Return the loop; None if it is closed, since its descriptor may be in use elsewhere."""
         return None if self._loop is None or self._loop.is_closed() else self._loop
 
     def forget(self) -> None:
-        """Leave everything to the process from which this one was forked."""
+        """Close the pipe, in a process that was forked from one that serves."""
         if self._ends is not None:
-            # Otherwise the parent's loop would get our signals. Its reader is not removed, since
-            # the loops of both processes share the object that watches the descriptors.
+            # Otherwise the parent's loop would get this process's signals. The reader is not
+            # removed from the loop: parent and child share the object that watches descriptors.
             signal.set_wakeup_fd(-1)
             self._close(self._ends)
         self._loop, self._ends, self._theirs = None, None, -1
@@ -83,7 +84,7 @@ class LoopSignals:
             os.close(end)
 
     def pass_on(self, number: int) -> None:
-        """Pass a signal on to the loop."""
+        """Give a signal to the loop, which then calls its handler."""
         if self._open_loop():
             with contextlib.suppress(OSError):
                 os.write(self._theirs, bytes([number]))

@@ -1,7 +1,8 @@
 """The connections that this process serves now.
 
-A server's end waits for them: those that it has cancelled by `wait_for_cancelled`, and all of them
-by `channels_core._shutdown.draining`.
+Two things at a server's end need to know them. `channels_core._shutdown.draining` ends all clients'
+connections when a signal arrives, and `wait_for_cancelled` waits for the clean-up of those that the
+server has cancelled.
 """
 
 import asyncio
@@ -23,7 +24,11 @@ __all__ = [
 
 
 class Drainable(Protocol):
-    """A connection that can be ended."""
+    """A connection that can be ended.
+
+    Attributes:
+        options: Holds `cleanup_timeout`, the seconds that its clean-up may take.
+    """
 
     options: Any
 
@@ -48,6 +53,7 @@ class OpenConnections:
     def __init__(self) -> None:
         self.on_opened: list[Callable[[], None]] = []
         self.on_closed: list[Callable[[], None]] = []
+        # The open connections, each with the event loop that serves it.
         self._loops: dict[Drainable, asyncio.AbstractEventLoop] = {}
 
     def add(self, connection: Drainable) -> None:
@@ -67,22 +73,22 @@ class OpenConnections:
         return [each for each, its_loop in list(self._loops.items()) if its_loop is loop]
 
     def forget(self) -> None:
-        """Forget all of them, in a child process: they are the parent's."""
+        """Forget all connections; for a child process, since they belong to its parent."""
         self._loops.clear()
 
 
-#: Of this process.
+#: The ones of this process.
 open_connections: Final = OpenConnections()
 call_in_children(open_connections.forget)
 
-#: The servers' tasks, also those for a job of a worker or another application's protocol.
+#: The tasks in which servers and workers have called a consumer, for any protocol.
 _tasks: Final[set[asyncio.Task[Any]]] = set()
 call_in_children(_tasks.clear)
 #: Those of them that were cancelled and clean up, without that a cancellation stands any more.
 _cancelled: Final[set[asyncio.Task[Any]]] = set()
 call_in_children(_cancelled.clear)
 
-#: Seconds. Each consumer bounds its own clean-up; this is for what never ends.
+#: Seconds that the server's end waits at most. Each consumer bounds its own clean-up before.
 _LONGEST: Final = 30.0
 
 
@@ -92,7 +98,7 @@ class Serving:
     __slots__ = ("_connection", "_task")
 
     def __init__(self, connection: Drainable | None = None) -> None:
-        """Take the connection, or None if it does not end before the server."""
+        """Take the connection; None for a job of a worker, which no signal ends."""
         self._connection = connection
 
     def __enter__(self) -> None:
@@ -127,10 +133,11 @@ def record_cancelled(task: asyncio.Task[Any]) -> None:
 
 
 async def wait_for_cancelled() -> None:
-    """Wait for the connections of this event loop that a server has cancelled to end.
+    """Wait until the connections of this event loop that a server has cancelled have ended.
 
-    A server that has waited long enough cancels them, tells the application that it ends, and does
-    not wait for them. Their clean-up would be cut off with the process.
+    A server whose time limit is over cancels its connections and sends `lifespan.shutdown`, but
+    does not wait for the connections. Without this wait, the process would end during their
+    clean-up.
     """
     loop = asyncio.get_running_loop()
     cancelled = [

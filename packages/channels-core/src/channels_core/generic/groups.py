@@ -1,4 +1,4 @@
-"""Consumers that are in groups of the channel layer for as long as their connection lasts."""
+"""Consumers that can join groups of the channel layer, and leave them when the connection ends."""
 
 from copy import copy
 from typing import Any, ClassVar
@@ -21,15 +21,15 @@ class AsyncGroupMember(AsyncConsumer):
     """The base of consumers with groups whose handlers are coroutine methods.
 
     Attributes:
-        groups: Names of groups to be in while the connection lasts: an iterable, a property or
-            a method. Read when `self.scope` is there.
+        groups: The names of the groups to join: an iterable, a property or a method. Read when
+            `self.scope` is set.
     """
 
-    # Any: a subclass gives a list, a property or a method, as it likes.
+    # Any, since a subclass may define a list, a property or a method.
     groups: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take any arguments, for subclasses that pass theirs on; the first may be the scope."""
+        """Accept any arguments, which subclasses may pass; a dict that comes first is the scope."""
         _set_up(self, args)
 
     async def join_group(self, name: str) -> None:
@@ -62,15 +62,15 @@ class SyncGroupMember(SyncConsumer):
     """The base of consumers with groups whose handlers are ordinary methods.
 
     Attributes:
-        groups: Names of groups to be in while the connection lasts: an iterable, a property or
-            a method. Read when `self.scope` is there.
+        groups: The names of the groups to join: an iterable, a property or a method. Read when
+            `self.scope` is set.
     """
 
-    # Any: a subclass gives a list, a property or a method, as it likes.
+    # Any, since a subclass may define a list, a property or a method.
     groups: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take any arguments, for subclasses that pass theirs on; the first may be the scope."""
+        """Accept any arguments, which subclasses may pass; a dict that comes first is the scope."""
         _set_up(self, args)
 
     def join_group(self, name: str) -> None:
@@ -99,11 +99,11 @@ class SyncGroupMember(SyncConsumer):
 
 
 def _set_up(consumer: Any, args: tuple[Any, ...]) -> None:
-    """Keep a scope that was given, and let the consumer have a list of groups of its own."""
+    """Keep the scope if it was passed, and copy the class's list of groups."""
     if args and isinstance(args[0], dict):
         consumer.scope = args[0]
     declared = getattr(type(consumer), "groups", None)
     unset = "groups" not in vars(consumer)
     if unset and (declared is None or isinstance(declared, list | set)):
-        # Its own: a name that one connection adds must not be in the class's.
+        # A copy: a name that one connection adds must not be added to the class's list.
         consumer.groups = copy(declared) if declared is not None else []

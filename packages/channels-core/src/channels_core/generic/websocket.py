@@ -1,7 +1,10 @@
-"""WebSocket consumers in two colours, plain and JSON.
+"""WebSocket consumers, plain and for JSON, with coroutine methods and with ordinary methods.
 
-The classes of the two colours are the same program, once with and once without `await`; a test
-compares them.
+The asynchronous and the synchronous classes have the same code, with and without `await`; a test
+compares them. The server's `websocket.connect`, `websocket.receive` and `websocket.disconnect`
+reach the methods `websocket_*`, and these call the program's `connect`, `receive` and `disconnect`.
+The companion, `self._channels`, keeps the state of the socket and decides whether a message may be
+sent.
 """
 
 from typing import Any, Unpack
@@ -39,15 +42,15 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
     that other code sends over the channel layer.
 
     Options:
-        max_message_size: Largest frame taken from the client, in bytes; None for any. A larger
-            one closes the connection with 1009.
+        max_message_size: The size of the largest allowed frame from the client, in bytes; None for
+            any. A larger one closes the connection with 1009.
 
     Attributes:
-        groups: Names of groups to be in while the connection lasts: an iterable, a property or
-            a method. Read before `connect`, when `self.scope` is there.
+        groups: The names of the groups to join: an iterable, a property or a method. Read before
+            `connect`, when `self.scope` is set.
         is_open: Whether the handshake was accepted and neither side has closed since.
         close_code: Close code of the connection, once it has ended; None before.
-        close_reason: Close reason that goes with it; often empty.
+        close_reason: Close reason sent with the code; often empty.
     """
 
     is_open: bool = readable(lambda self: self._channels.is_open)
@@ -57,7 +60,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
     _channels: WebsocketConnection
 
     def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
-        """Take the options of a WebSocket."""
+        """Declare the options of a WebSocket consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
 
@@ -68,7 +71,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             `websocket.connect`.
 
         Raises:
-            InvalidChannelLayerError: There are groups, but no layer that has groups.
+            InvalidChannelLayerError: `groups` is not empty, but there is no layer with groups.
         """
         self._channels.connecting()
         try:
@@ -82,7 +85,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             if denial.status is None:
                 await self.close(denial.code, denial.reason)
             else:
-                # A program's own `deny` may be something else.
+                # A program's method `deny` may be one of its handlers.
                 await AsyncWebsocketConsumer.deny(
                     self,
                     denial.status,
@@ -102,8 +105,8 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         """Accept the handshake.
 
         Args:
-            subprotocol: One of those the client offers in `scope["subprotocols"]`; another one
-                is logged as a warning, since the client will then fail the handshake.
+            subprotocol: One of the client's offers in `scope["subprotocols"]`. Another one is
+                logged as a warning, since the client then fails the connection.
             headers: Extra headers of the response: pairs or a mapping, of str or bytes.
 
         Raises:
@@ -124,14 +127,14 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         code: int | None = None,
         reason: str | None = None,
     ) -> None:
-        """Refuse the handshake with an HTTP response, where the server offers that.
+        """Refuse the handshake, with an HTTP response if the server can send one.
 
         Args:
             status: HTTP status.
             headers: Headers of the response: pairs or a mapping, of str or bytes.
-            body: Its body; str is encoded as UTF-8.
+            body: Body of the response; str is encoded as UTF-8.
             code: Close code for a server without the `websocket.http.response` extension.
-            reason: Close reason likewise.
+            reason: Close reason for such a server.
 
         Raises:
             ConnectionStateError: The handshake was accepted already; use `close`.
@@ -144,13 +147,14 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
                 await self._channels.transmit(super().send, message)
 
     async def websocket_receive(self, message: WebsocketReceive) -> None:
-        """Hand a frame to `receive`, unless this consumer has closed the connection before.
+        """Pass a frame to `receive`, unless this consumer has closed the connection.
 
         Messages:
             `websocket.receive`, with `text` or `bytes`.
 
         Raises:
-            InvalidFrame: The frame cannot be read, and `invalid_frame` raised it on.
+            InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
+                `receive` does not take.
         """
         if not self._channels.may_receive():
             return
@@ -166,29 +170,29 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         """Handle a frame; does nothing unless overridden.
 
         Args:
-            text_data: The text of a text frame, passed by that name alone.
-            bytes_data: The bytes of a binary frame, passed by that name alone.
+            text_data: The text of a text frame, passed as a keyword.
+            bytes_data: The bytes of a binary frame, passed as a keyword.
         """
 
     @new_hook
     async def invalid_frame(self, error: InvalidFrame) -> None:
-        """Answer a frame that cannot be read: close with the error's code, then raise it.
+        """Answer an invalid frame: close with the error's code, then raise the error.
 
-        Override it as a `hook` to keep the connection, or to tell the client.
-        `ProtocolTypeRouter` turns what is raised into one line of the log. Daphne lets applications
-        close with 1000 and 3000 to 4999 only; there the code is 3000 higher (4003, 4007, 4009).
+        Override it as a `hook` to keep the connection open, or to send the client a message.
+        `ProtocolTypeRouter` logs an `InvalidFrame` in one line. Daphne lets applications close only
+        with 1000 and 3000 to 4999; there the code is 3000 higher (4003, 4007, 4009).
 
         Args:
-            error: What was wrong, and the close code for it (`error.code`).
+            error: The error, with its close code in `error.code`.
 
         Raises:
-            InvalidFrame: The error itself.
+            InvalidFrame: The error.
         """
         try:
             await self.close(error.code)
         except OSError:
             pass  # the client has left
-        except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
+        except Exception:  # noqa: BLE001 - Daphne's Autobahn raises a bare Exception
             await self._channels.transmit(super().send, self._channels.private_close(error))
         raise error
 
@@ -198,7 +202,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         bytes_data: bytes | None = None,
         close: CloseArgument = False,
     ) -> None:
-        """Send a text or a binary frame; does nothing once the consumer knows that the client left.
+        """Send a text or a binary frame; does nothing once the client has left.
 
         Args:
             text_data: Text to send.
@@ -207,11 +211,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
 
         Raises:
             ConnectionStateError: The handshake is not accepted yet, or this consumer has closed
-                the connection before.
-            ValueError: There is nothing to send.
+                the connection.
+            ValueError: Neither text nor bytes were passed.
             TypeError: The data is neither str nor bytes.
-            OSError: The client has left, as the server's `send` tells. A program need not catch
-                it: out of its handler it ends the connection in good order.
+            OSError: The server's `send` has raised it, since the client has left. A program need
+                not catch it: if it leaves the handler, the connection ends normally.
         """
         message = _messages.frame(text_data, bytes_data)
         if self._channels.may_send():
@@ -224,12 +228,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
 
         Args:
             code: Close code, 1000 or 3000 to 4999; None for 1000. Before the handshake is
-                accepted, servers answer with status 403 whatever it says.
+                accepted, servers ignore the code and answer with status 403.
             reason: Close reason, 123 bytes of UTF-8 at most.
 
         Raises:
-            ValueError: The connection is open, and the code or the reason is none that RFC 6455
-                allows.
+            ValueError: The connection is open, and RFC 6455 does not allow the code or the reason.
         """
         if self._channels.socket.may_close():
             message = _messages.close(code, reason)
@@ -250,13 +253,13 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         raise StopConsumer
 
     async def disconnect(self, code: int) -> None:
-        """Do what is to be done when the connection has ended; nothing unless overridden.
+        """Clean up after the end of the connection; does nothing unless overridden.
 
-        Called exactly once for each connection, however it ends; `self.close_reason` has the
-        reason. Nothing can be sent to the client any more.
+        Called once for each connection that `connect` was called for, however it ends. Nothing can
+        be sent to the client any more. `self.close_reason` has the close reason.
 
         Args:
-            code: Close code: the client's, ours, or 1006 if there was none.
+            code: The close code of the client or of this consumer; 1006 if neither sent one.
         """
 
 
@@ -264,8 +267,9 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
 class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     """A WebSocket connection that speaks JSON in text frames, with coroutine methods.
 
-    A subclass may tell type checkers what its clients send: of `AsyncJsonWebsocketConsumer[Move]`,
-    `decode_json` returns a `Move`, and `receive_json` takes it. Nothing checks that at run time.
+    A subclass may name the type of its content for type checkers: in a subclass of
+    `AsyncJsonWebsocketConsumer[Move]`, `decode_json` returns a `Move`, and `receive_json` takes
+    one. The type is not checked at run time.
 
     Options:
         json_encoder: Encoder class for `encode_json`, for example Django's
@@ -273,18 +277,18 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     """
 
     def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
-        """Take the options of a JSON consumer."""
+        """Declare the options of a JSON consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
-        """Decode a text frame and hand it to `receive_json`.
+        """Decode a text frame and pass its content to `receive_json`.
 
         Args:
             text_data: The text of a text frame.
-            bytes_data: The bytes of a binary frame, which JSON does not come in.
+            bytes_data: The bytes of a binary frame; ignored if there is text.
             kwargs: Passed on to `receive_json`.
 
         Raises:
@@ -304,15 +308,15 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         """Handle a decoded frame; does nothing unless overridden.
 
         Args:
-            content: What `decode_json` returned.
-            kwargs: What `receive` was called with besides the frame.
+            content: The result of `decode_json`.
+            kwargs: Further keyword arguments with which a program called `receive`.
         """
 
     async def send_json(self, content: Any, close: CloseArgument = False) -> None:
         """Encode a value and send it as a text frame.
 
         Args:
-            content: What `encode_json` takes.
+            content: The value, of a type that `encode_json` accepts.
             close: As in `send`.
 
         Raises:
@@ -323,17 +327,17 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
 
     @classmethod
     async def decode_json(cls, text_data: str) -> ContentT:
-        """Parse a frame's text; override for another format.
+        """Parse the text of a frame; override it for another format.
 
         Raises:
-            ValueError: It is not JSON (`NaN` and `Infinity` are not).
+            ValueError: The text is not JSON; `NaN` and `Infinity` are refused, too.
         """
         content: ContentT = _messages.decode_json(text_data)
         return content
 
     @classmethod
     async def encode_json(cls, content: Any) -> str:
-        """Serialise a value for a frame; override for another format.
+        """Serialise a value for a frame; override it for another format.
 
         Raises:
             TypeError: The value cannot be serialised.
@@ -349,15 +353,15 @@ class WebsocketConsumer(SyncGroupMember):
     that other code sends over the channel layer.
 
     Options:
-        max_message_size: Largest frame taken from the client, in bytes; None for any. A larger
-            one closes the connection with 1009.
+        max_message_size: The size of the largest allowed frame from the client, in bytes; None for
+            any. A larger one closes the connection with 1009.
 
     Attributes:
-        groups: Names of groups to be in while the connection lasts: an iterable, a property or
-            a method. Read before `connect`, when `self.scope` is there.
+        groups: The names of the groups to join: an iterable, a property or a method. Read before
+            `connect`, when `self.scope` is set.
         is_open: Whether the handshake was accepted and neither side has closed since.
         close_code: Close code of the connection, once it has ended; None before.
-        close_reason: Close reason that goes with it; often empty.
+        close_reason: Close reason sent with the code; often empty.
     """
 
     is_open: bool = readable(lambda self: self._channels.is_open)
@@ -367,7 +371,7 @@ class WebsocketConsumer(SyncGroupMember):
     _channels: WebsocketConnection
 
     def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
-        """Take the options of a WebSocket."""
+        """Declare the options of a WebSocket consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
 
@@ -378,7 +382,7 @@ class WebsocketConsumer(SyncGroupMember):
             `websocket.connect`.
 
         Raises:
-            InvalidChannelLayerError: There are groups, but no layer that has groups.
+            InvalidChannelLayerError: `groups` is not empty, but there is no layer with groups.
         """
         self._channels.connecting()
         try:
@@ -392,7 +396,7 @@ class WebsocketConsumer(SyncGroupMember):
             if denial.status is None:
                 self.close(denial.code, denial.reason)
             else:
-                # A program's own `deny` may be something else.
+                # A program's method `deny` may be one of its handlers.
                 WebsocketConsumer.deny(
                     self,
                     denial.status,
@@ -412,8 +416,8 @@ class WebsocketConsumer(SyncGroupMember):
         """Accept the handshake.
 
         Args:
-            subprotocol: One of those the client offers in `scope["subprotocols"]`; another one
-                is logged as a warning, since the client will then fail the handshake.
+            subprotocol: One of the client's offers in `scope["subprotocols"]`. Another one is
+                logged as a warning, since the client then fails the connection.
             headers: Extra headers of the response: pairs or a mapping, of str or bytes.
 
         Raises:
@@ -434,14 +438,14 @@ class WebsocketConsumer(SyncGroupMember):
         code: int | None = None,
         reason: str | None = None,
     ) -> None:
-        """Refuse the handshake with an HTTP response, where the server offers that.
+        """Refuse the handshake, with an HTTP response if the server can send one.
 
         Args:
             status: HTTP status.
             headers: Headers of the response: pairs or a mapping, of str or bytes.
-            body: Its body; str is encoded as UTF-8.
+            body: Body of the response; str is encoded as UTF-8.
             code: Close code for a server without the `websocket.http.response` extension.
-            reason: Close reason likewise.
+            reason: Close reason for such a server.
 
         Raises:
             ConnectionStateError: The handshake was accepted already; use `close`.
@@ -454,13 +458,14 @@ class WebsocketConsumer(SyncGroupMember):
                 self._channels.transmit_now(super().send, message)
 
     def websocket_receive(self, message: WebsocketReceive) -> None:
-        """Hand a frame to `receive`, unless this consumer has closed the connection before.
+        """Pass a frame to `receive`, unless this consumer has closed the connection.
 
         Messages:
             `websocket.receive`, with `text` or `bytes`.
 
         Raises:
-            InvalidFrame: The frame cannot be read, and `invalid_frame` raised it on.
+            InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
+                `receive` does not take.
         """
         if not self._channels.may_receive():
             return
@@ -476,29 +481,29 @@ class WebsocketConsumer(SyncGroupMember):
         """Handle a frame; does nothing unless overridden.
 
         Args:
-            text_data: The text of a text frame, passed by that name alone.
-            bytes_data: The bytes of a binary frame, passed by that name alone.
+            text_data: The text of a text frame, passed as a keyword.
+            bytes_data: The bytes of a binary frame, passed as a keyword.
         """
 
     @new_hook
     def invalid_frame(self, error: InvalidFrame) -> None:
-        """Answer a frame that cannot be read: close with the error's code, then raise it.
+        """Answer an invalid frame: close with the error's code, then raise the error.
 
-        Override it as a `hook` to keep the connection, or to tell the client.
-        `ProtocolTypeRouter` turns what is raised into one line of the log. Daphne lets applications
-        close with 1000 and 3000 to 4999 only; there the code is 3000 higher (4003, 4007, 4009).
+        Override it as a `hook` to keep the connection open, or to send the client a message.
+        `ProtocolTypeRouter` logs an `InvalidFrame` in one line. Daphne lets applications close only
+        with 1000 and 3000 to 4999; there the code is 3000 higher (4003, 4007, 4009).
 
         Args:
-            error: What was wrong, and the close code for it (`error.code`).
+            error: The error, with its close code in `error.code`.
 
         Raises:
-            InvalidFrame: The error itself.
+            InvalidFrame: The error.
         """
         try:
             self.close(error.code)
         except OSError:
             pass  # the client has left
-        except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
+        except Exception:  # noqa: BLE001 - Daphne's Autobahn raises a bare Exception
             self._channels.transmit_now(super().send, self._channels.private_close(error))
         raise error
 
@@ -508,7 +513,7 @@ class WebsocketConsumer(SyncGroupMember):
         bytes_data: bytes | None = None,
         close: CloseArgument = False,
     ) -> None:
-        """Send a text or a binary frame; does nothing once the consumer knows that the client left.
+        """Send a text or a binary frame; does nothing once the client has left.
 
         Args:
             text_data: Text to send.
@@ -517,11 +522,11 @@ class WebsocketConsumer(SyncGroupMember):
 
         Raises:
             ConnectionStateError: The handshake is not accepted yet, or this consumer has closed
-                the connection before.
-            ValueError: There is nothing to send.
+                the connection.
+            ValueError: Neither text nor bytes were passed.
             TypeError: The data is neither str nor bytes.
-            OSError: The client has left, as the server's `send` tells. A program need not catch
-                it: out of its handler it ends the connection in good order.
+            OSError: The server's `send` has raised it, since the client has left. A program need
+                not catch it: if it leaves the handler, the connection ends normally.
         """
         message = _messages.frame(text_data, bytes_data)
         if self._channels.may_send():
@@ -534,12 +539,11 @@ class WebsocketConsumer(SyncGroupMember):
 
         Args:
             code: Close code, 1000 or 3000 to 4999; None for 1000. Before the handshake is
-                accepted, servers answer with status 403 whatever it says.
+                accepted, servers ignore the code and answer with status 403.
             reason: Close reason, 123 bytes of UTF-8 at most.
 
         Raises:
-            ValueError: The connection is open, and the code or the reason is none that RFC 6455
-                allows.
+            ValueError: The connection is open, and RFC 6455 does not allow the code or the reason.
         """
         if self._channels.socket.may_close():
             message = _messages.close(code, reason)
@@ -560,13 +564,13 @@ class WebsocketConsumer(SyncGroupMember):
         raise StopConsumer
 
     def disconnect(self, code: int) -> None:
-        """Do what is to be done when the connection has ended; nothing unless overridden.
+        """Clean up after the end of the connection; does nothing unless overridden.
 
-        Called exactly once for each connection, however it ends; `self.close_reason` has the
-        reason. Nothing can be sent to the client any more.
+        Called once for each connection that `connect` was called for, however it ends. Nothing can
+        be sent to the client any more. `self.close_reason` has the close reason.
 
         Args:
-            code: Close code: the client's, ours, or 1006 if there was none.
+            code: The close code of the client or of this consumer; 1006 if neither sent one.
         """
 
 
@@ -574,8 +578,9 @@ class WebsocketConsumer(SyncGroupMember):
 class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     """A WebSocket connection that speaks JSON in text frames, with ordinary methods in a thread.
 
-    A subclass may tell type checkers what its clients send: of `JsonWebsocketConsumer[Move]`,
-    `decode_json` returns a `Move`, and `receive_json` takes it. Nothing checks that at run time.
+    A subclass may name the type of its content for type checkers: in a subclass of
+    `JsonWebsocketConsumer[Move]`, `decode_json` returns a `Move`, and `receive_json` takes one. The
+    type is not checked at run time.
 
     Options:
         json_encoder: Encoder class for `encode_json`, for example Django's
@@ -583,18 +588,18 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     """
 
     def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
-        """Take the options of a JSON consumer."""
+        """Declare the options of a JSON consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
 
     def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
-        """Decode a text frame and hand it to `receive_json`.
+        """Decode a text frame and pass its content to `receive_json`.
 
         Args:
             text_data: The text of a text frame.
-            bytes_data: The bytes of a binary frame, which JSON does not come in.
+            bytes_data: The bytes of a binary frame; ignored if there is text.
             kwargs: Passed on to `receive_json`.
 
         Raises:
@@ -614,15 +619,15 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         """Handle a decoded frame; does nothing unless overridden.
 
         Args:
-            content: What `decode_json` returned.
-            kwargs: What `receive` was called with besides the frame.
+            content: The result of `decode_json`.
+            kwargs: Further keyword arguments with which a program called `receive`.
         """
 
     def send_json(self, content: Any, close: CloseArgument = False) -> None:
         """Encode a value and send it as a text frame.
 
         Args:
-            content: What `encode_json` takes.
+            content: The value, of a type that `encode_json` accepts.
             close: As in `send`.
 
         Raises:
@@ -633,17 +638,17 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
 
     @classmethod
     def decode_json(cls, text_data: str) -> ContentT:
-        """Parse a frame's text; override for another format.
+        """Parse the text of a frame; override it for another format.
 
         Raises:
-            ValueError: It is not JSON (`NaN` and `Infinity` are not).
+            ValueError: The text is not JSON; `NaN` and `Infinity` are refused, too.
         """
         content: ContentT = _messages.decode_json(text_data)
         return content
 
     @classmethod
     def encode_json(cls, content: Any) -> str:
-        """Serialise a value for a frame; override for another format.
+        """Serialise a value for a frame; override it for another format.
 
         Raises:
             TypeError: The value cannot be serialised.

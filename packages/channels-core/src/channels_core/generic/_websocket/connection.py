@@ -19,15 +19,15 @@ __all__ = ["WebsocketConnection"]
 
 logger = logging.getLogger("django.channels.consumer")
 
-# Seconds that a server has to report that a client has left, once sending to it has failed.
+# After a failed send, the seconds that the server has to report that the client has left.
 _DISCONNECT_WITHIN: Final = 0.5
-# Seconds after `connect` in which a message from the layer may still have us accept.
+# Seconds after `connect` until a missing answer is logged: another handler may still answer.
 _ANSWER_WITHIN: Final = 3.0
 
-# Attribute of an error that says that a client has left: of which socket.
+# Attribute of an error of `send`: the socket whose client has left.
 _LOSS: Final = "_channels_loss"
 
-# Consumer classes for which the log says that their `connect` does not answer.
+# The consumer classes whose `connect` does not answer, and for which that was logged.
 _unanswering: "WeakSet[type]" = WeakSet()
 
 
@@ -58,7 +58,7 @@ class WebsocketConnection(Connection):
         return self.socket.state is SocketState.OPEN and not has_left
 
     def may_receive(self) -> bool:
-        """Return whether the frame is to be handled that was received just now."""
+        """Return whether to handle the frame that was received last."""
         return self.socket.may_receive(by_layer=bool(self.from_layer))
 
     def may_send(self) -> bool:
@@ -73,12 +73,12 @@ class WebsocketConnection(Connection):
 
     def connecting(self) -> None:
         """Record that the handshake has begun."""
-        # Multiplexers replace the `accept` of their consumers, and accept for all of them.
+        # A multiplexer sets `accept` on its inner consumers, and answers the handshake itself.
         if "accept" not in vars(self.consumer):
             self.socket.connecting()
 
     def connected(self) -> None:
-        """Record that `connect` has returned; in any thread."""
+        """Record that `connect` has returned; may be called in any thread."""
         loop = self.loop
         if self.socket.state is SocketState.CONNECTING and loop is not None:
             self._unanswered = True
@@ -86,6 +86,7 @@ class WebsocketConnection(Connection):
             loop.call_soon_threadsafe(loop.call_later, _ANSWER_WITHIN, warn)
 
     def _warn_unanswered(self) -> None:
+        """Log once for each class that `connect` has not answered the handshake."""
         if not (self._unanswered and self.socket.state is SocketState.CONNECTING):
             return
         consumer = self.consumer
@@ -114,7 +115,7 @@ class WebsocketConnection(Connection):
         """Send a message with a coroutine function.
 
         Raises:
-            OSError: The client has left. The connection then ends in good order.
+            OSError: The client has left. The connection then ends normally.
         """
         try:
             await send(message)
@@ -131,15 +132,17 @@ class WebsocketConnection(Connection):
             raise
 
     def _lost(self, error: OSError) -> None:
-        """Record that a server refused to send since the client has left (ASGI, WebSocket)."""
+        """Record that the server's `send` has raised, since the client has left."""
         self.socket.lost()
-        vars(error)[_LOSS] = self.socket  # not in us: no circle is to be left behind
+        # The error holds the socket, and not the other way round: its traceback holds this object.
+        vars(error)[_LOSS] = self.socket
         logger.debug("The client left before a message could be sent: %r", error)
-        # Frames that the client sent before are still read, and the server knows the close code.
+        # Not at once: frames that the client sent before are still handled, and the server's report
+        # of the end has the close code.
         self.stop_later(_DISCONNECT_WITHIN, StopConsumer())
 
     def private_close(self, error: InvalidFrame) -> WebsocketClose:
-        """Return the close for a server that does not let applications use codes below 3000."""
+        """Return a close with a code above 3000, for a server that refuses lower ones."""
         code = portable_close_code(error.code)
         self.socket.closing(code, None)
         return _messages.close(code, None)
@@ -147,14 +150,16 @@ class WebsocketConnection(Connection):
     # The protocol's part
 
     def watch_send(self, send: Send) -> Send:
-        """Return what sends, and records an answer to the handshake."""
+        """Return a function that sends, and records an answer to the handshake.
+
+        A program may answer the handshake by `base_send`, without our methods.
+        """
         socket = self.socket
         send_unopened = in_one_step(send)
 
         def noting_send(message: Message) -> Awaitable[None]:
             if socket.state is SocketState.OPEN:
                 return send(message)
-            # A program may answer the handshake without our methods.
             if socket.state is SocketState.CONNECTING:
                 socket.answered(message["type"])
             return send_unopened(message)
@@ -167,7 +172,7 @@ class WebsocketConnection(Connection):
         self.socket.peer_left(message.get("code", 1005), message.get("reason") or "")
 
     async def settle_failure(self, error: Exception, message: Message) -> bool:
-        """Let `invalid_frame` answer a bad frame; the client's leaving needs no answer."""
+        """Let `invalid_frame` answer an invalid frame; an `OSError` of `send` is settled."""
         if vars(error).get(_LOSS) is self.socket:
             return True
         if message.get("type") != "websocket.receive":
@@ -189,7 +194,7 @@ class WebsocketConnection(Connection):
         return (self.socket.close_code,)
 
     def may_say_goodbye(self, code: int, reason: str) -> bool:
-        """Return whether the socket is not closed yet, and record that it is."""
+        """Return whether the socket is not closed yet, and record it as closed if so."""
         there = self.socket.may_close()
         if there:
             self.socket.closing(code, reason)
@@ -201,7 +206,10 @@ class WebsocketConnection(Connection):
         return is_end and not is_overridden(self.consumer, "websocket_disconnect")
 
     async def finish_unasked(self) -> None:
-        """Finish through the program's own handler, unless the server has reported the end."""
+        """Call the program's own `websocket_disconnect`, if it has one, and finish.
+
+        It is not called if the server has reported the end: then it has been called for that.
+        """
         socket, consumer = self.socket, self.consumer
         errors: list[Exception] = []
         if is_overridden(consumer, "websocket_disconnect") and not socket.told:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic
 from channels_core.connection import framework
 
 if TYPE_CHECKING:
-    # For type checkers, which have it by themselves: Python's own has defaults from 3.13 on.
+    # `TypeVar` of `typing` has defaults from Python 3.13 on. Only type checkers read this import,
+    # so the package need not be installed.
     from typing_extensions import TypeVar
 
     ContentT = TypeVar("ContentT", default=Any)
@@ -21,20 +22,20 @@ __all__ = ["ContentT", "JsonContent"]
 if TYPE_CHECKING:
 
     class JsonContent(Generic[ContentT]):
-        """Content of a type; of any, unless a subclass names one: `JsonWebsocketConsumer[Move]`."""
+        """A base whose subclasses may name the type of their content in brackets."""
 
 else:
 
     @framework()
     class JsonContent:
-        """Content of a type; of any, unless a subclass names one: `JsonWebsocketConsumer[Move]`.
+        """A base whose subclasses may name the type of their content in brackets.
 
-        Not `Generic`, so that programs can stay it in whatever order: `class Game(Generic[MoveT],
-        JsonWebsocketConsumer)` would have no consistent order of its bases.
+        Without a name the type is Any. At run time this is not a `Generic`, since Python could not
+        order the bases of `class Game(Generic[MoveT], JsonWebsocketConsumer)` then.
         """
 
         @classmethod
         def __class_getitem__(cls, content: Any) -> Any:
-            """Return the class as a base for one whose content is of the type."""
+            """Return the class with the type of its content, to be used as a base."""
             inherited = getattr(super(), "__class_getitem__", None)
             return GenericAlias(cls, content) if inherited is None else inherited(content)

@@ -1,4 +1,10 @@
-"""The state of a WebSocket, as its consumer sees it: what may be sent, and how it ended."""
+"""The state of a WebSocket: whether a message may be sent, and how the connection ended.
+
+A connection goes through CONNECTING, OPEN, CLOSING and CLOSED, and may skip each of them. A
+consumer asks `may_accept`, `may_send` and the like before it sends. The client may leave at any
+time, so a message that cannot reach it any more is ignored, with a debug line in the log. A message
+that the program sends at the wrong time raises a `ConnectionStateError`.
+"""
 
 import contextlib
 import enum
@@ -14,14 +20,18 @@ logger = logging.getLogger("django.channels.consumer")
 
 
 class SocketState(enum.Enum):
-    """The stations of a connection, in their order."""
+    """The states of a connection, in their order."""
 
-    #: No handshake was seen: a consumer that is driven by hand, as in a unit test.
+    #: A consumer without a server, as in a unit test.
     UNKNOWN = "unknown"
+    #: The handshake is not answered yet.
     CONNECTING = "connecting"
+    #: The handshake was accepted.
     OPEN = "open"
-    #: We closed it or refused the handshake; the server has yet to confirm.
+    #: The consumer has closed the connection or refused the handshake; the server has not reported
+    #: the end yet.
     CLOSING = "closing"
+    #: The connection has ended.
     CLOSED = "closed"
 
 
@@ -34,13 +44,14 @@ def _check_close(code: int | bool | None, reason: str | None) -> None:
 
 
 class Socket:
-    """Track one connection; decides, and does no input or output.
+    """The state of one WebSocket; it neither sends nor receives.
 
     Attributes:
-        state: Where the connection stands.
-        code: Close code (RFC 6455) once it is known: the client's, or ours.
-        reason: Close reason that goes with the code.
-        told: Whether the server has told of the end.
+        state: The state of the connection.
+        code: The close code (RFC 6455) of the client or the consumer; None until one is known.
+        reason: The close reason sent with the code.
+        told: Whether the server has reported the end, or the program's own `websocket_disconnect`
+            was called without such a report.
     """
 
     def __init__(self) -> None:
@@ -51,7 +62,7 @@ class Socket:
 
     @property
     def close_code(self) -> int:
-        """The close code to tell the program: 1006 if neither side gave one."""
+        """The close code for the program: 1006 if neither side sent one."""
         return 1006 if self.code is None else self.code
 
     @property
@@ -65,7 +76,7 @@ class Socket:
         return self.reason if self.state is SocketState.CLOSED else ""
 
     def may_accept(self) -> bool:
-        """Tell whether an accept can go out; False if the client has left.
+        """Return whether to send an accept; False if the client has left.
 
         Raises:
             ConnectionStateError: The handshake was answered already.
@@ -78,7 +89,7 @@ class Socket:
         return self._peer_is_there("accept")
 
     def may_deny(self) -> bool:
-        """Tell whether a refusal can go out; False if it did, or the client has left.
+        """Return whether to send a refusal; False if one was sent, or the client has left.
 
         Raises:
             ConnectionStateError: The handshake was accepted.
@@ -88,14 +99,15 @@ class Socket:
         return self._peer_is_there("deny")
 
     def may_send(self, *, by_layer: bool) -> bool:
-        """Tell whether a frame can go out; False if nobody would get it.
+        """Return whether to send a frame; False if the client has left.
 
         Args:
-            by_layer: Whether the frame comes of a message from the channel layer. Such a one
-                may cross our own close without anybody's fault, so that it is dropped quietly.
+            by_layer: Whether a handler of a layer message sends it. The layer cannot know that this
+                consumer has closed the connection, so such a frame is ignored then.
 
         Raises:
-            ConnectionStateError: The handshake is not answered yet, or we closed before.
+            ConnectionStateError: The handshake is not answered yet, or this consumer has closed the
+                connection.
         """
         if self.state is SocketState.OPEN:
             return True
@@ -111,57 +123,58 @@ class Socket:
         return self._peer_is_there("send")
 
     def may_receive(self, *, by_layer: bool = False) -> bool:
-        """Return whether a frame is to be handled; False if it crossed our own close.
+        """Return whether to handle a frame; False if this consumer has closed the connection.
 
         Args:
-            by_layer: Whether the program sent it over the channel layer. Such a frame may come
-                before the handshake is answered, and says nothing of it.
+            by_layer: Whether the program sent the frame over the channel layer. Such a frame may
+                come before the handshake is answered.
         """
         if self.state is SocketState.CLOSING:
             logger.debug("A frame came after our own close; ignored")
             return False
         if self.state is SocketState.CONNECTING and not by_layer:
-            # A client sends nothing before: somebody else has accepted for us.
+            # A client sends frames only after the accept: other code of the program has sent that.
             self.accepted()
         return True
 
     def may_close(self) -> bool:
-        """Tell whether a close can go out; False if it is closed, by us or by the client."""
+        """Return whether to send a close; False if either side has closed the connection."""
         return self._peer_is_there("close")
 
     def _peer_is_there(self, what: str) -> bool:
+        """Return whether neither side has closed, and log a call that is ignored."""
         if self.state in (SocketState.CLOSING, SocketState.CLOSED):
             logger.debug("%s() was called after the connection had ended; ignored", what)
             return False
         return True
 
     def connecting(self) -> None:
-        """Note that a handshake has begun."""
+        """Record that a handshake has begun."""
         self.state = SocketState.CONNECTING
 
     def accepted(self) -> None:
-        """Note that we accepted the handshake."""
+        """Record that the handshake was accepted."""
         self.state = SocketState.OPEN
 
     def answered(self, message_type: str) -> None:
-        """Note a message that went out while the handshake was not answered."""
+        """Record a message that was sent while the handshake was not answered."""
         if message_type == "websocket.accept":
             self.accepted()
         elif message_type != "websocket.send":
             self.closing(None, None)
 
     def closing(self, code: int | bool | None, reason: str | None) -> None:
-        """Note that we closed, or refused the handshake."""
+        """Record that the consumer closes the connection, or refuses the handshake."""
         self.state = SocketState.CLOSING
         self.code = 1000 if code is None or code is True else code
         self.reason = reason or ""
 
     @contextlib.contextmanager
     def closes(self, code: int | bool | None, reason: str | None) -> Iterator[None]:
-        """Note that we close, and take that back if the close cannot be sent.
+        """Record a close that is sent within this context, and undo that if sending fails.
 
         Raises:
-            ValueError: The connection is open, and the code or the reason cannot be sent.
+            ValueError: The connection is open, and the code or the reason is not allowed.
         """
         before = self.state, self.code, self.reason
         if self.state is SocketState.OPEN:
@@ -171,17 +184,17 @@ class Socket:
             yield
         except BaseException:
             state, self.code, self.reason = before
-            if self.state is not SocketState.CLOSED:  # as it is if the client has left
+            if self.state is not SocketState.CLOSED:  # unless the client has left meanwhile
                 self.state = state
             raise
 
     def peer_left(self, code: int, reason: str) -> None:
-        """Note that the connection has ended, as the server tells."""
+        """Record the end of the connection that the server has reported."""
         self.state = SocketState.CLOSED
         self.told = True
         self.code = code
         self.reason = reason
 
     def lost(self) -> None:
-        """Note that the connection has ended without a word (RFC 6455: 1006)."""
+        """Record that the connection has ended; the code is 1006 (RFC 6455) if none was sent."""
         self.state = SocketState.CLOSED
