@@ -772,3 +772,14 @@ class TestRepeatedCancellations:
             await server.task
         assert not layer.wakes
         channel_layers.set("default", None)
+
+
+async def test_a_consumer_may_be_called_twice(any_layer: LocalLayer | None) -> None:
+    """As a test of a program may do; the second time it can be cancelled, too."""
+    consumer = AsyncWebsocketConsumer()
+    for _ in range(2):
+        server = Server(consumer)
+        await server.connect()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task

@@ -319,6 +319,9 @@ class Connection:
         # Nothing is read ahead for a worker's consumer: the worker counts a message that it has
         # handed over as being handled.
         mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0)
+        # A test may call a consumer more than once.
+        self.is_ending = self._is_cut = False
+        self._bound = None
         failure: BaseException | None = None
         with self._usage, Serving(self if is_client else None):
             try:
@@ -389,6 +392,7 @@ class Connection:
         If the server cancels this task, the task of the handlers is cancelled once, and this one
         waits until its clean-up has ended. More cancellations do not interrupt the clean-up.
         """
+        mailbox.is_read = True  # already here, for an event loop that starts tasks at once
         task = asyncio.create_task(self._live(consumer, mailbox, send))
         task.add_done_callback(mailbox.end_reading)
         cancelled: asyncio.CancelledError | None = None
