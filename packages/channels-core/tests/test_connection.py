@@ -522,6 +522,53 @@ class TestEnds:
             await Program()({"type": "websocket", "path": "/"}, messages.__anext__, send)
         assert Program.seen == ["0", "1", "2", "disconnect"]
 
+    async def test_a_cancellation_in_the_servers_receive_ends_it(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        """The server may cancel a task that its `receive` awaits."""
+
+        class Program(Recording):
+            groups = ["g"] if any_layer else []
+
+        messages: list[Message] = [{"type": "websocket.connect"}]
+
+        async def receive() -> Message:
+            if messages:
+                return messages.pop()
+            gone = asyncio.get_running_loop().create_future()
+            gone.cancel()
+            await gone
+            raise AssertionError
+
+        async def send(message: Message) -> None: ...
+
+        with pytest.raises(asyncio.CancelledError):
+            await Program()({"type": "websocket", "path": "/"}, receive, send)
+        assert Program.seen == ["disconnect"]
+
+    async def test_a_handler_of_the_end_may_belong_to_the_instance(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        class Program(Recording):
+            groups = ["g"] if any_layer else []
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.__dict__["websocket_disconnect"] = self.on_end
+
+            async def on_end(self, message: Message) -> None:
+                self.seen.append(f"end {message['code']}")
+
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                raise LookupError("broken")
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("x")
+        with pytest.raises(LookupError, match="broken"):
+            await server.end()
+        assert Program.seen == ["end 1006", "disconnect"]
+
     async def test_a_failing_layer_lets_the_running_handler_end(
         self, layer: LocalLayer, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -740,6 +787,34 @@ class TestRepeatedCancellations:
         with pytest.raises(asyncio.CancelledError):
             await server.task
         assert settled == ["settled"]
+
+    async def test_a_step_of_the_clean_up_that_is_cancelled_twice_is_given_up(self) -> None:
+        calls: list[str] = []
+        seen: list[int] = []
+
+        class Program(AsyncWebsocketConsumer):
+            channel_layer_alias = None
+
+            async def disconnect(self, code: int) -> None:
+                seen.append(code)
+
+        async def function() -> None:
+            calls.append("called")
+            if seen:
+                await asyncio.Event().wait()
+
+        scope: Scope = {"type": "websocket", "path": "/"}
+        after_each_handler(scope, function)
+        server = Server(Program.as_asgi(), scope)
+        await server.connect()
+        await until(lambda: len(calls) == 1)
+        server.task.cancel()
+        for count in (2, 3):
+            await until(lambda count=count: len(calls) == count)  # type: ignore[misc] # the default binds it
+            server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert len(calls) == 3
 
     async def test_a_programs_own_timeout_is_an_error_as_any_other(
         self, any_layer: LocalLayer | None
