@@ -678,6 +678,34 @@ class TestEnds:
         assert "given up" in caplog.text
         go.set()
 
+    async def test_two_steps_that_take_too_long_are_logged_once(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection_module, "_AT_LEAST", 0.01)
+        ending = False
+
+        class Program(AsyncWebsocketConsumer, cleanup_timeout=0.01):
+            channel_layer_alias = None
+
+            async def disconnect(self, code: int) -> None:
+                nonlocal ending
+                ending = True
+                await asyncio.Event().wait()
+
+        async def function() -> None:
+            if ending:
+                await asyncio.Event().wait()
+
+        scope: Scope = {"type": "websocket", "path": "/"}
+        after_each_handler(scope, function)
+        server = Server(Program.as_asgi(), scope)
+        await server.connect()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        [line] = caplog.messages
+        assert "given up" in line
+
     async def test_a_receive_that_ignores_a_cancellation_is_interrupted_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
