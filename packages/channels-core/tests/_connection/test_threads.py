@@ -189,6 +189,8 @@ async def test_a_thread_of_the_program_sends_through_the_loop_of_its_consumer() 
 
 
 async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
+    threads: list[threading.Thread] = []
+
     class Ticker(WebsocketConsumer):
         channel_layer_alias = None
 
@@ -196,6 +198,7 @@ async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
             self.accept()
             self.thread = threading.Thread(target=self.send, args=("tick",))
             self.thread.start()
+            threads.append(self.thread)
 
     loops: set[asyncio.AbstractEventLoop] = set()
 
@@ -209,11 +212,13 @@ async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
     await server.replies(2)
     assert server.received[1] == {"type": "websocket.send", "text": "tick"}
     assert loops == {asyncio.get_running_loop()}
+    await asyncio.to_thread(threads[0].join, 20)
     await server.leave()
 
 
 async def test_a_thread_that_it_started_joins_and_leaves_in_its_loop() -> None:
     loops: set[asyncio.AbstractEventLoop] = set()
+    threads: list[threading.Thread] = []
 
     class Strict(LocalLayer):
         def _called(self, name: str, *args: str) -> None:
@@ -228,6 +233,7 @@ async def test_a_thread_that_it_started_joins_and_leaves_in_its_loop() -> None:
             self.accept()
             self.thread = threading.Thread(target=self.change)
             self.thread.start()
+            threads.append(self.thread)
 
         def change(self) -> None:
             self.join_group("joined")
@@ -240,6 +246,7 @@ async def test_a_thread_that_it_started_joins_and_leaves_in_its_loop() -> None:
     await server.replies(2)
     assert layer.groups["joined"]
     assert loops == {asyncio.get_running_loop()}
+    await asyncio.to_thread(threads[0].join, 20)
     await server.leave()
     assert layer.members == 0
     channel_layers.set("default", None)
