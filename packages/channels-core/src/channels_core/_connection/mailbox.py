@@ -227,7 +227,7 @@ class Mailbox:
             self._wake()
 
     def _wake(self) -> None:
-        """Let `next` and all calls of `read` look again at what has arrived."""
+        """Wake `next` and all calls of `read`, which then check the mailbox again."""
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
