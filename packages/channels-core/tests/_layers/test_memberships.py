@@ -39,7 +39,9 @@ async def end(layer: LocalLayer, group: str, channel: str) -> None:
     consumer = member(layer, channel)
     consumer.groups.append(group)
     with contextlib.suppress(StopConsumer):
-        await consumer.websocket_disconnect({"type": "websocket.disconnect", "code": 1000})
+        await consumer.websocket_disconnect(
+            {"type": "websocket.disconnect", "code": 1000, "reason": None}
+        )
 
 
 async def end_in_outage(layer: LocalLayer, group: str, channel: str) -> None:
