@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, ClassVar, Final
 
+from channels_core.consumer import SyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import ASGIApplication, ChannelMessage, Message, Scope
@@ -19,6 +20,7 @@ __all__ = [
     "Sleeps",
     "StopHandler",
     "begin_after_a_stop",
+    "call_in_handler",
     "raise_stop",
     "until",
 ]
@@ -190,6 +192,27 @@ class StopHandler:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.got.append(number)
         self.event.set()
+
+
+class _Calling(SyncConsumer):
+    """Calls the functions in its messages, and sends their results."""
+
+    channel_layer_alias = None
+
+    def call(self, message: Message) -> None:
+        self.send({"type": "result", "result": message["function"]()})
+
+
+async def call_in_handler(function: Callable[[], Any]) -> Any:
+    """Call a function in a handler of a synchronous consumer, and return its result."""
+    server = Server(_Calling.as_asgi(), {"type": "test"})
+    server.put({"type": "call", "function": function})
+    answers = await server.reply()
+    if not answers:
+        return await server.task
+    server.task.cancel()
+    await asyncio.wait([server.task])
+    return answers[0]["result"]
 
 
 async def raise_stop(number: int = signal.SIGTERM) -> None:

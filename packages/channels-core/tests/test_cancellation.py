@@ -36,7 +36,7 @@ async def test_waiting_ends_in_time() -> None:
     work.cancel()
 
 
-async def test_what_kept_a_cancellation_to_itself_is_cancelled_again(
+async def test_a_task_that_ignores_a_cancellation_is_cancelled_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As some clients of Redis do, which then wait on for the answer."""
@@ -80,7 +80,7 @@ class TestBound:
         now = 160.0
         assert bound.left < 0
 
-    async def test_it_cancels_what_takes_too_long(self) -> None:
+    async def test_it_cancels_work_that_takes_too_long(self) -> None:
         with pytest.raises(TimeoutError):
             await Bound(0.01).run(asyncio.sleep(20))
 

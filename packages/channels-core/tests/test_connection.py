@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from channels_core import connection as connection_module
-from channels_core._shutdown.draining import draining
 from channels_core.connection import Connection, framework
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import StopConsumer
@@ -19,7 +18,7 @@ from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import channel_layers
 from channels_core.middleware import after_each_handler
 from channels_core.typing import ChannelMessage, Message, Scope
-from fakes import LocalLayer, Server, until
+from fakes import LocalLayer, Server, StopHandler, raise_stop, until
 
 
 class ListeningLayer(LocalLayer):
@@ -66,7 +65,7 @@ language: contextvars.ContextVar[str] = contextvars.ContextVar("language", defau
 
 
 class Opening(AsyncWebsocketConsumer):
-    """Opens in `connect` what only the same task and context can close."""
+    """Opens a task group and a context variable, which only the same task and context can close."""
 
     groups = ["g"]
     closed: list[str]
@@ -113,7 +112,7 @@ class Opening(AsyncWebsocketConsumer):
 
 
 class TestOneTask:
-    """What one handler opens, any other one can close, in the same task and context."""
+    """All handlers of a connection run in one task and one context."""
 
     @pytest.mark.parametrize("where", ["receive", "layer"])
     async def test_a_handler_closes_what_connect_has_opened(
@@ -159,22 +158,24 @@ class TestOneTask:
         assert len(Program.tasks) == 1
 
     @pytest.mark.parametrize("busy", [False, True])
-    async def test_it_does_at_the_stop_of_a_server(
-        self, busy: bool, any_layer: LocalLayer | None
+    async def test_disconnect_closes_it_when_the_server_stops(
+        self,
+        busy: bool,
+        any_layer: LocalLayer | None,
+        stop_handler: StopHandler,
+        settings: Any,
     ) -> None:
+        settings.CHANNELS_DRAIN_TIMEOUT = 0.01 if busy else 60
+
         class Program(Opening):
             groups = ["g"] if any_layer else []
 
         server = Server(Program.as_asgi())
         await server.connect()
-        loop = asyncio.get_running_loop()
-        [connection] = draining.connections.of(loop)
         if busy:
             server.text("wait")
             await Program.started.wait()
-        connection.drain()
-        if busy:
-            connection.cut()
+        await raise_stop()
         await server.end()
         assert Program.closed == ["disconnect"]
         assert len(Program.tasks) == 1
@@ -185,7 +186,7 @@ class TestTasks:
     @pytest.mark.parametrize(
         ("layer", "count"), [(None, 1), (ListeningLayer(), 2), (LocalLayer(), 3)]
     )
-    async def test_a_connection_that_waits_has_as_few_as_it_needs(
+    async def test_a_waiting_connection_has_as_few_tasks_as_it_needs(
         self, layer: LocalLayer | None, count: int
     ) -> None:
         channel_layers.set("default", layer)
@@ -200,7 +201,7 @@ class TestTasks:
         assert len(asyncio.all_tasks()) == before
         channel_layers.set("default", None)
 
-    async def test_none_is_made_for_a_message(self, any_layer: LocalLayer | None) -> None:
+    async def test_a_message_does_not_make_a_task(self, any_layer: LocalLayer | None) -> None:
         seen: list[int] = []
 
         class Program(AsyncWebsocketConsumer):
@@ -224,7 +225,7 @@ class TestTasks:
 
 
 class Recording(AsyncWebsocketConsumer):
-    """Remembers what it was given, and may be held up."""
+    """Records its frames and messages; after the frame "wait", it waits for the event `go`."""
 
     groups = ["g"]
     seen: list[str]
@@ -271,7 +272,7 @@ class TestOrder:
         messages = [text for text in Program.seen if text.startswith("m")]
         assert frames == [f"f{number}" for number in range(100)]
         assert messages == [f"m{number}" for number in range(100)]
-        # Neither waits for the other one to run dry.
+        # Both make progress from the beginning.
         half = Program.seen[:101]
         assert sum(text.startswith("f") for text in half) >= 40
         assert sum(text.startswith("m") for text in half) >= 40
@@ -304,9 +305,9 @@ class TestOrder:
 
 
 class TestAhead:
-    """How far frames are read before they are handled."""
+    """Frames that are read before they are handled."""
 
-    async def test_a_reader_is_ahead_by_a_few_frames_only(self, either_layer: LocalLayer) -> None:
+    async def test_only_a_few_frames_are_read_ahead(self, either_layer: LocalLayer) -> None:
         class Program(Recording):
             pass
 
@@ -315,7 +316,7 @@ class TestAhead:
         server.text("wait", *map(str, range(100)))
         for _ in range(100):
             await asyncio.sleep(0)
-        assert 1 < 100 - server.inbox.qsize() <= Program.instance._channels.frames_ahead
+        assert 1 < 100 - server.inbox.qsize() <= Connection.frames_ahead
         Program.go.set()
         await until(lambda: len(Program.seen) == 101)
         await server.leave()
@@ -337,7 +338,7 @@ class TestAhead:
         assert Program.seen == ["wait", "last", "disconnect"]
         assert Program.instance.close_code == 1001
 
-    async def test_a_job_of_a_worker_is_asked_for_when_the_last_one_is_done(
+    async def test_a_job_of_a_worker_is_read_after_the_one_before_it(
         self, either_layer: LocalLayer
     ) -> None:
         seen: list[str] = []
@@ -358,7 +359,9 @@ class TestAhead:
         await until(lambda: seen == ["a", "b"])
         server.task.cancel()
 
-    async def test_a_layer_keeps_what_is_not_handled(self, either_layer: LocalLayer) -> None:
+    async def test_a_layer_keeps_messages_that_are_not_handled_yet(
+        self, either_layer: LocalLayer
+    ) -> None:
         class Program(Recording):
             pass
 
@@ -379,7 +382,7 @@ class TestAhead:
     async def test_an_end_that_the_program_ignores_is_not_the_last_message(
         self, any_layer: LocalLayer | None
     ) -> None:
-        """As with a bare consumer whose handler does not raise `StopConsumer`."""
+        """The handler of a plain consumer need not raise `StopConsumer`."""
         seen: list[Any] = []
 
         class Program(AsyncConsumer):
@@ -397,7 +400,7 @@ class TestAhead:
 
 
 class OfAnotherKind(asyncio.SelectorEventLoop):
-    """An event loop that does not show what is ready to run, as uvloop's."""
+    """An event loop without a list of the callbacks that are ready, as in uvloop."""
 
     def __getattribute__(self, name: str) -> Any:
         caller = sys._getframe(1).f_globals["__name__"]
@@ -411,9 +414,7 @@ class TestTurns:
 
     @pytest.mark.parametrize("kind", [asyncio.SelectorEventLoop, OfAnotherKind])
     @pytest.mark.parametrize("layer", [None, LocalLayer, ListeningLayer])
-    def test_what_a_message_gives_another_task_is_taken_before_the_next(
-        self, kind: Any, layer: Any
-    ) -> None:
+    def test_another_task_runs_before_the_next_message(self, kind: Any, layer: Any) -> None:
         taken: list[str] = []
 
         async def main() -> None:
@@ -485,7 +486,7 @@ class TestTurns:
 
 
 async def pipe() -> tuple[Callable[[], Awaitable[Any]], Callable[[], object]]:
-    """Return what waits for a socket, and what writes to it."""
+    """Return a function that waits for a socket, and one that writes to it."""
     import socket
 
     ours, theirs = socket.socketpair()
@@ -520,6 +521,53 @@ class TestEnds:
         with pytest.raises(LookupError, match="of the server"):
             await Program()({"type": "websocket", "path": "/"}, messages.__anext__, send)
         assert Program.seen == ["0", "1", "2", "disconnect"]
+
+    async def test_a_cancellation_in_the_servers_receive_ends_it(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        """The server may cancel a task that its `receive` awaits."""
+
+        class Program(Recording):
+            groups = ["g"] if any_layer else []
+
+        messages: list[Message] = [{"type": "websocket.connect"}]
+
+        async def receive() -> Message:
+            if messages:
+                return messages.pop()
+            gone = asyncio.get_running_loop().create_future()
+            gone.cancel()
+            await gone
+            raise AssertionError
+
+        async def send(message: Message) -> None: ...
+
+        with pytest.raises(asyncio.CancelledError):
+            await Program()({"type": "websocket", "path": "/"}, receive, send)
+        assert Program.seen == ["disconnect"]
+
+    async def test_a_handler_of_the_end_may_belong_to_the_instance(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        class Program(Recording):
+            groups = ["g"] if any_layer else []
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.__dict__["websocket_disconnect"] = self.on_end
+
+            async def on_end(self, message: Message) -> None:
+                self.seen.append(f"end {message['code']}")
+
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                raise LookupError("broken")
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("x")
+        with pytest.raises(LookupError, match="broken"):
+            await server.end()
+        assert Program.seen == ["end 1006", "disconnect"]
 
     async def test_a_failing_layer_lets_the_running_handler_end(
         self, layer: LocalLayer, caplog: pytest.LogCaptureFixture
@@ -571,7 +619,7 @@ class TestEnds:
             await server.task
 
     async def test_an_outer_timeout_is_not_lost(self, any_layer: LocalLayer | None) -> None:
-        """A stop and a cancellation at the same moment."""
+        """The server cancels the connection at the moment at which it is asked to end."""
 
         class Program(Recording):
             groups = ["g"] if any_layer else []
@@ -587,7 +635,7 @@ class TestEnds:
     async def test_the_end_of_an_event_loop_interrupts_a_handler_once(
         self, any_layer: LocalLayer | None
     ) -> None:
-        """Such a loop cancels all of its tasks at once."""
+        """`asyncio.run` cancels all tasks at its end."""
         started, cleaned = asyncio.Event(), []
 
         class Program(AsyncWebsocketConsumer):
@@ -630,10 +678,38 @@ class TestEnds:
         assert "given up" in caplog.text
         go.set()
 
+    async def test_two_steps_that_take_too_long_are_logged_once(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection_module, "_AT_LEAST", 0.01)
+        ending = False
+
+        class Program(AsyncWebsocketConsumer, cleanup_timeout=0.01):
+            channel_layer_alias = None
+
+            async def disconnect(self, code: int) -> None:
+                nonlocal ending
+                ending = True
+                await asyncio.Event().wait()
+
+        async def function() -> None:
+            if ending:
+                await asyncio.Event().wait()
+
+        scope: Scope = {"type": "websocket", "path": "/"}
+        after_each_handler(scope, function)
+        server = Server(Program.as_asgi(), scope)
+        await server.connect()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        [line] = caplog.messages
+        assert "given up" in line
+
     async def test_a_receive_that_ignores_a_cancellation_is_interrupted_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As clients of some stores do."""
+        """Some clients of Redis ignore a cancellation."""
         ignored = 0
 
         class Deaf(LocalLayer):
@@ -679,7 +755,7 @@ class TestEnds:
 
 
 class TestProtocols:
-    """What the companion of another protocol can do, as a plugin writes it."""
+    """Companions for other protocols, as plugins define them."""
 
     async def test_one_may_answer_before_it_listens_to_the_layer(
         self, either_layer: LocalLayer
@@ -740,6 +816,34 @@ class TestRepeatedCancellations:
             await server.task
         assert settled == ["settled"]
 
+    async def test_a_step_of_the_clean_up_that_is_cancelled_twice_is_given_up(self) -> None:
+        calls: list[str] = []
+        seen: list[int] = []
+
+        class Program(AsyncWebsocketConsumer):
+            channel_layer_alias = None
+
+            async def disconnect(self, code: int) -> None:
+                seen.append(code)
+
+        async def function() -> None:
+            calls.append("called")
+            if seen:
+                await asyncio.Event().wait()
+
+        scope: Scope = {"type": "websocket", "path": "/"}
+        after_each_handler(scope, function)
+        server = Server(Program.as_asgi(), scope)
+        await server.connect()
+        await until(lambda: len(calls) == 1)
+        server.task.cancel()
+        for count in (2, 3):
+            await until(lambda count=count: len(calls) == count)  # type: ignore[misc] # the default binds it
+            server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert len(calls) == 3
+
     async def test_a_programs_own_timeout_is_an_error_as_any_other(
         self, any_layer: LocalLayer | None
     ) -> None:
@@ -756,8 +860,8 @@ class TestRepeatedCancellations:
         with pytest.raises(TimeoutError, match="of the program"):
             await server.end()
 
-    async def test_what_is_cancelled_before_it_begins_leaves_nothing(self) -> None:
-        """As by an event loop that ends at that moment."""
+    async def test_a_task_that_is_cancelled_before_it_begins_leaves_nothing(self) -> None:
+        """An event loop may end before the handlers' task has begun."""
         layer = ListeningLayer()
         channel_layers.set("default", layer)
         server = Server(AsyncWebsocketConsumer.as_asgi())

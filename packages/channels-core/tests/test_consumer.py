@@ -272,7 +272,7 @@ async def test_a_handler_of_the_wrong_colour_is_a_clear_error() -> None:
         await server.end()
 
 
-async def test_a_coroutine_method_of_a_sync_consumer_is_told_of_once(
+async def test_a_coroutine_method_of_a_sync_consumer_is_warned_of_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class WronglyAsync(WebsocketConsumer):
@@ -466,7 +466,7 @@ class Forgetful(LocalLayer):
 
 
 @pytest.mark.parametrize("fault", [None, "receive", "new_channel"])
-async def test_a_layer_that_can_is_told_to_forget_the_channel(fault: str | None) -> None:
+async def test_a_layer_with_forget_channel_forgets_the_channel(fault: str | None) -> None:
     layer = Forgetful()
     channel_layers.set("default", layer)
     if fault:
@@ -555,7 +555,7 @@ async def test_a_clean_up_with_nothing_to_do_needs_no_task() -> None:
     assert tasks == []
 
 
-async def test_a_cancellation_within_the_clean_up_is_no_error_of_ours() -> None:
+async def test_a_cancellation_within_the_clean_up_is_not_raised() -> None:
     class Cancelled(Forgetful):
         async def forget_channel(self, channel: str) -> None:
             raise asyncio.CancelledError
@@ -572,7 +572,7 @@ async def test_a_cancellation_within_the_clean_up_is_no_error_of_ours() -> None:
 # Threads
 
 
-async def test_an_async_consumer_enters_no_thread(
+async def test_an_async_consumer_does_not_enter_a_thread(
     layer: LocalLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: object) -> None:
@@ -699,7 +699,7 @@ def test_a_handler_that_outlives_its_event_loop_does_not_wait_for_it() -> None:
     loop.close()
 
 
-async def test_a_method_for_a_programs_own_use_ends_no_connection(
+async def test_a_method_for_a_programs_own_use_does_not_end_the_connection(
     layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Program(Echo):

@@ -53,7 +53,7 @@ class Program(AsyncConsumer):
 
 
 async def run(server: Server, work: Callable[[], Any]) -> Any:
-    """Let the consumer work, and return what it got once it is done with all of that message."""
+    """Have the consumer await a function, and return its result after the handler's clean-up."""
 
     async def nothing() -> None:
         return None
@@ -251,7 +251,7 @@ async def test_the_consumers_of_a_thread_sensitive_context_close_there() -> None
         await asyncio.wait([server.task])
 
 
-async def test_what_is_opened_outside_of_consumers_is_left_alone() -> None:
+async def test_connections_opened_outside_of_consumers_stay_open() -> None:
     wrapper = await sync_to_async(query)()
     server = Server(Program.as_asgi())
     await run(server, sync_to_async(query))

@@ -30,7 +30,7 @@ pytestmark = [
 
 
 def holds_in_child(check: Callable[[], object]) -> bool:
-    """Return whether a condition holds in a forked process, which never waits without a bound."""
+    """Return whether a condition holds in a forked process, which ends after 10 seconds at most."""
     child = os.fork()
     if not child:  # pragma: no cover - another process
         threading.Timer(10, os._exit, [1]).start()
@@ -115,7 +115,11 @@ async def test_what_the_parent_serves_is_not_the_childs() -> None:
     assert serves()
     assert holds_in_child(lambda: not serves())
     assert serves()
+    assert open_connections.connections_here()
+    # `os.fork` calls these in the child.
+    open_connections.open_connections.forget()
     draining.forget()
+    assert not open_connections.connections_here()
     await server.leave()
     channel_layers.set("default", None)
 

@@ -103,7 +103,7 @@ def test_json_is_encoded_with_the_encoder() -> None:
         _events.encode_json(object(), None)
 
 
-def test_a_kind_of_frame_that_receive_has_no_parameter_for() -> None:
+def test_receive_may_lack_the_parameter_for_a_kind_of_frame() -> None:
     def text_only(text_data: str) -> None:
         raise TypeError("of its own")
 
@@ -145,7 +145,7 @@ def test_an_enum_is_a_close_code_as_a_server_takes_it() -> None:
 
 
 class TestUndecodable:
-    """What a JSON consumer makes of an error of `decode_json`."""
+    """Errors of `decode_json`, and the errors that a JSON consumer raises for them."""
 
     def test_bad_json_is_still_an_error_of_the_standard_library(self) -> None:
         with pytest.raises(json.JSONDecodeError) as raised:
@@ -158,7 +158,7 @@ class TestUndecodable:
         copy = pickle.loads(pickle.dumps(fault))
         assert (type(copy), str(copy), copy.code) == (InvalidJSON, str(fault), 1007)
 
-    def test_a_class_of_the_program_s_own_stays_what_it_is(self) -> None:
+    def test_an_error_class_of_the_program_is_kept(self) -> None:
         class Refused(ValueError):
             pass
 

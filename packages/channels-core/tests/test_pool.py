@@ -52,7 +52,7 @@ def test_exceptions_and_cancelled_calls() -> None:
     pool.shutdown()
 
 
-def test_a_pool_may_keep_what_is_cancelled_while_it_waits() -> None:
+def test_a_pool_may_run_calls_that_were_cancelled_while_they_waited() -> None:
     pool = BoundedPool(1, "test", keeps=True)
     go_on = threading.Event()
     pool.submit(go_on.wait, 20)

@@ -1,4 +1,4 @@
-"""The mailbox as a handler uses it that reads for itself, which HTTP consumers do."""
+"""Mailboxes whose messages a handler reads itself, as HTTP consumers do for a body."""
 
 import asyncio
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from channels_core._connection.mailbox import Mailbox
+from channels_core.exceptions import ConnectionStateError
 from channels_core.typing import Message
 from fakes import until
 
@@ -13,7 +14,7 @@ DISCONNECT: Message = {"type": "http.disconnect"}
 
 
 class StrictServer:
-    """Sends what a test puts; nobody may ask it twice at once."""
+    """Sends the messages of its queue; two calls of `receive` at once fail."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
@@ -58,13 +59,15 @@ class TestReading:
         assert await mailbox.read() == part(1)
         assert mailbox.close() == []
 
-    async def test_what_was_put_comes_first(self, server: StrictServer, mailbox: Mailbox) -> None:
+    async def test_a_message_that_was_put_comes_first(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
         server.queue.put_nowait(part(1))
         mailbox.put(part(0))
         assert [await mailbox.next(), await mailbox.next()] == [part(0), part(1)]
         assert not mailbox.from_layer
 
-    async def test_a_message_of_ours_ends_the_wait_for_the_server(
+    async def test_putting_a_message_ends_the_wait_for_the_server(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
         waiting = asyncio.create_task(mailbox.next())
@@ -73,7 +76,7 @@ class TestReading:
         assert await waiting == part(0)
         assert not waiting.cancelling()
 
-    async def test_while_it_watches_a_cancelled_call_loses_nothing(
+    async def test_during_a_watch_a_cancelled_call_does_not_lose_a_message(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
         mailbox.watch(lambda: None)
@@ -86,6 +89,45 @@ class TestReading:
         server.queue.put_nowait(part(2))
         assert await mailbox.next() == part(2)
         await end(mailbox)
+
+    async def test_a_task_that_outlives_its_watch_gets_an_error(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        mailbox.watch(lambda: None)
+        reading = asyncio.create_task(mailbox.read())
+        await settle()
+        mailbox.unwatch()
+        with pytest.raises(ConnectionStateError, match="handler that started it has returned"):
+            await reading
+        await end(mailbox)
+
+    async def test_a_message_that_comes_with_a_cancellation_is_kept(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        mailbox.start_reading()
+        waiting = asyncio.create_task(mailbox.next())
+        await settle()
+        waiting.cancel()
+        mailbox.put(part(0))
+        await asyncio.wait([waiting])
+        assert await mailbox.next() == part(0)
+        await end(mailbox)
+
+    async def test_a_server_may_answer_an_interruption_with_a_message(self) -> None:
+        async def receive() -> Message:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return part(1)
+            raise AssertionError
+
+        mailbox = Mailbox(receive, ahead=1)
+        waiting = asyncio.create_task(mailbox.next())
+        await settle()
+        mailbox.put(part(0))
+        assert await waiting == part(1)
+        assert not waiting.cancelling()
+        assert await mailbox.next() == part(0)
 
     async def test_one_part_is_read_ahead(self, server: StrictServer, mailbox: Mailbox) -> None:
         mailbox.watch(lambda: None)
@@ -108,7 +150,7 @@ class TestReading:
 
 
 class TestWatching:
-    async def test_the_end_is_told_once(self, server: StrictServer, mailbox: Mailbox) -> None:
+    async def test_the_end_is_reported_once(self, server: StrictServer, mailbox: Mailbox) -> None:
         told: list[int] = []
         mailbox.watch(lambda: told.append(1))
         server.queue.put_nowait(DISCONNECT)
@@ -120,7 +162,7 @@ class TestWatching:
         assert told == [1]
         await end(mailbox)
 
-    async def test_who_reads_is_told_by_that_alone(
+    async def test_a_reader_gets_the_end_from_its_call_only(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
         told: list[int] = []
@@ -130,7 +172,7 @@ class TestWatching:
         assert told == []
         await end(mailbox)
 
-    async def test_what_is_over_before_the_next_turn_costs_no_task(
+    async def test_a_short_watch_does_not_make_a_task(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
         mailbox.watch(lambda: None)
@@ -139,7 +181,7 @@ class TestWatching:
         assert server.asked == 0
         assert mailbox.close() == []
 
-    async def test_an_end_that_came_before_is_told_too(
+    async def test_an_end_before_the_watch_is_reported_too(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
         told: list[int] = []
@@ -152,7 +194,7 @@ class TestWatching:
         assert told == [1]
         await end(mailbox)
 
-    async def test_it_need_not_read(self, server: StrictServer, mailbox: Mailbox) -> None:
+    async def test_a_watch_need_not_read(self, server: StrictServer, mailbox: Mailbox) -> None:
         mailbox.watch(lambda: None, reads=False)
         await settle()
         assert server.asked == 0
@@ -164,7 +206,7 @@ class TestWatching:
 
 
 class TestALayer:
-    async def test_it_is_heard_while_the_server_is_silent(
+    async def test_its_messages_arrive_while_the_server_is_silent(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
         messages: list[Message] = []

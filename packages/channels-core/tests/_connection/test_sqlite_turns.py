@@ -1,3 +1,5 @@
+"""Handlers that use SQLite, which run one after the other."""
+
 import asyncio
 import threading
 from collections.abc import Iterator
@@ -7,8 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from channels_core._connection import sqlite_turns as _sqlite_turns
-from channels_core._connection.threads import ThreadCall, run_in_thread
-from channels_core.consumer import SyncConsumer
+from fakes import call_in_handler
 
 HANDLERS = 10
 
@@ -36,46 +37,19 @@ def write(value: int) -> None:
 
 
 async def gather(function: Any) -> list[Any]:
-    calls = (run_in_thread(ThreadCall(function, ())) for _ in range(HANDLERS))
+    calls = (call_in_handler(function) for _ in range(HANDLERS))
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
 @pytest.mark.usefixtures("counter")
-async def test_handlers_that_read_and_then_write_lose_nothing() -> None:
+async def test_handlers_that_read_and_then_write_do_not_lose_a_write() -> None:
     def add_one() -> None:
         for _ in range(10):
             with transaction.atomic():
                 write(read() + 1)
 
     assert await gather(add_one) == [None] * HANDLERS
-    assert await run_in_thread(ThreadCall(read, ())) == 10 * HANDLERS
-
-
-@pytest.mark.usefixtures("counter")
-async def test_handlers_of_consumers_do_so_too() -> None:
-    class Counter(SyncConsumer):
-        channel_layer_alias = None
-
-        def counter_add(self, message: Any) -> None:
-            write(read() + 1)
-            self.send({"type": "counter.added"})
-
-    async def connection_of_one() -> None:
-        messages: asyncio.Queue[Any] = asyncio.Queue()
-        answered = asyncio.Event()
-
-        async def send(message: Any) -> None:
-            answered.set()
-
-        messages.put_nowait({"type": "counter.add"})
-        task = asyncio.create_task(Counter()({"type": "counter"}, messages.get, send))
-        async with asyncio.timeout(20):
-            await answered.wait()
-        task.cancel()
-        await asyncio.wait([task])
-
-    await asyncio.gather(*(connection_of_one() for _ in range(HANDLERS)))
-    assert await run_in_thread(ThreadCall(read, ())) == HANDLERS
+    assert await call_in_handler(read) == 10 * HANDLERS
 
 
 @pytest.mark.usefixtures("counter")
@@ -85,11 +59,11 @@ async def test_a_handler_that_fails_gives_its_turn_back() -> None:
         raise KeyError
 
     assert [type(result) for result in await gather(fail)] == [KeyError] * HANDLERS
-    assert await run_in_thread(ThreadCall(read, ())) == 0
+    assert await call_in_handler(read) == 0
 
 
 @pytest.mark.usefixtures("counter")
-async def test_handlers_that_leave_the_database_alone_wait_for_nobody() -> None:
+async def test_handlers_without_a_database_do_not_wait() -> None:
     reading, others_done = threading.Event(), threading.Event()
 
     def use_the_database() -> bool:
@@ -97,9 +71,9 @@ async def test_handlers_that_leave_the_database_alone_wait_for_nobody() -> None:
         reading.set()
         return others_done.wait(20)
 
-    using = asyncio.ensure_future(run_in_thread(ThreadCall(use_the_database, ())))
+    using = asyncio.ensure_future(call_in_handler(use_the_database))
     await asyncio.to_thread(reading.wait, 20)
-    await run_in_thread(ThreadCall(others_done.set, ()))
+    await call_in_handler(others_done.set)
     assert await using
 
 
@@ -113,11 +87,11 @@ async def test_a_site_that_sets_its_number_of_threads_has_decided(settings: Any)
         both.wait()
         return read()
 
-    calls = (run_in_thread(ThreadCall(meet, ())) for _ in range(2))
+    calls = (call_in_handler(meet) for _ in range(2))
     assert await asyncio.gather(*calls) == [0, 0]
 
 
-def test_a_child_process_takes_no_turn_over() -> None:
+def test_a_child_process_begins_without_a_turn() -> None:
     """What `os.fork` calls in the child, where the thread that has its turn is missing."""
     _sqlite_turns._turn.lock.acquire()
     _sqlite_turns._turn.renew()

@@ -1,3 +1,5 @@
+"""Threads of synchronous handlers, and the coroutines that these run in their event loop."""
+
 import asyncio
 import os
 import subprocess
@@ -10,33 +12,32 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from channels_core._connection import threads as _threads
 from channels_core._connection.threads import ThreadCall, run_in_loop, run_in_thread
-from channels_core._layers import memberships as _memberships
 from channels_core.generic.websocket import WebsocketConsumer
-from fakes import LocalLayer, Server
+from channels_core.layers import channel_layers
+from fakes import LocalLayer, Server, call_in_handler
 
 
 def current() -> threading.Thread:
     return threading.current_thread()
 
 
-async def test_calls_run_in_the_pool() -> None:
-    thread = await run_in_thread(ThreadCall(current, ()))
+async def test_handlers_run_in_the_pool() -> None:
+    thread = await call_in_handler(current)
     assert thread.name.startswith("channels-sync")
-    assert await run_in_thread(ThreadCall(divmod, (7, 2))) == (3, 1)
 
 
 async def test_the_pool_is_bounded(settings: Any) -> None:
     settings.CHANNELS_SYNC_THREADS = 2
-    threads = await asyncio.gather(*(run_in_thread(ThreadCall(current, ())) for _ in range(20)))
+    threads = await asyncio.gather(*(call_in_handler(current) for _ in range(20)))
     assert len(set(threads)) <= 2
     settings.CHANNELS_SYNC_THREADS = 1
-    threads = await asyncio.gather(*(run_in_thread(ThreadCall(current, ())) for _ in range(20)))
+    threads = await asyncio.gather(*(call_in_handler(current) for _ in range(20)))
     assert len(set(threads)) == 1
 
 
-def test_under_an_outer_async_to_sync_calls_run_in_its_callers_thread() -> None:
+def test_under_an_outer_async_to_sync_handlers_run_in_the_calling_thread() -> None:
     async def here() -> threading.Thread:
-        thread: threading.Thread = await run_in_thread(ThreadCall(current, ()))
+        thread: threading.Thread = await call_in_handler(current)
         return thread
 
     async def in_a_task() -> threading.Thread:
@@ -46,13 +47,13 @@ def test_under_an_outer_async_to_sync_calls_run_in_its_callers_thread() -> None:
     assert async_to_sync(in_a_task)() is threading.current_thread()
 
 
-async def test_a_thread_sensitive_context_is_honoured() -> None:
+async def test_in_a_thread_sensitive_context_handlers_run_in_its_thread() -> None:
     async with ThreadSensitiveContext():
         expected = await sync_to_async(current)()
-        assert await run_in_thread(ThreadCall(current, ())) is expected
+        assert await call_in_handler(current) is expected
 
 
-async def test_one_can_wait_for_a_call_whose_caller_has_gone() -> None:
+async def test_a_call_whose_task_was_cancelled_can_be_waited_for() -> None:
     started, go_on = threading.Event(), threading.Event()
     ended: list[bool] = []
 
@@ -77,7 +78,7 @@ async def test_one_can_wait_for_a_call_whose_caller_has_gone() -> None:
     await call.wait()
 
 
-async def test_a_call_that_was_waited_for_before_it_began_never_begins() -> None:
+async def test_a_call_that_was_waited_for_before_it_began_is_not_made() -> None:
     called: list[bool] = []
     call = ThreadCall(called.append, (True,))
     await call.wait()
@@ -188,6 +189,8 @@ async def test_a_thread_of_the_program_sends_through_the_loop_of_its_consumer() 
 
 
 async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
+    threads: list[threading.Thread] = []
+
     class Ticker(WebsocketConsumer):
         channel_layer_alias = None
 
@@ -195,6 +198,7 @@ async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
             self.accept()
             self.thread = threading.Thread(target=self.send, args=("tick",))
             self.thread.start()
+            threads.append(self.thread)
 
     loops: set[asyncio.AbstractEventLoop] = set()
 
@@ -208,15 +212,28 @@ async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
     await server.replies(2)
     assert server.received[1] == {"type": "websocket.send", "text": "tick"}
     assert loops == {asyncio.get_running_loop()}
+    await asyncio.to_thread(threads[0].join, 20)
     await server.leave()
 
 
-async def test_a_thread_that_it_started_joins_and_leaves_in_its_loop(layer: LocalLayer) -> None:
+async def test_a_thread_that_it_started_joins_and_leaves_in_its_loop() -> None:
+    loops: set[asyncio.AbstractEventLoop] = set()
+    threads: list[threading.Thread] = []
+
+    class Strict(LocalLayer):
+        def _called(self, name: str, *args: str) -> None:
+            loops.add(asyncio.get_running_loop())
+            super()._called(name, *args)
+
+    layer = Strict()
+    channel_layers.set("default", layer)
+
     class Member(WebsocketConsumer):
         def connect(self) -> None:
             self.accept()
             self.thread = threading.Thread(target=self.change)
             self.thread.start()
+            threads.append(self.thread)
 
         def change(self) -> None:
             self.join_group("joined")
@@ -228,12 +245,14 @@ async def test_a_thread_that_it_started_joins_and_leaves_in_its_loop(layer: Loca
     await server.connect()
     await server.replies(2)
     assert layer.groups["joined"]
-    assert list(_memberships._loops) == [asyncio.get_running_loop()]
+    assert loops == {asyncio.get_running_loop()}
+    await asyncio.to_thread(threads[0].join, 20)
     await server.leave()
     assert layer.members == 0
+    channel_layers.set("default", None)
 
 
-def test_a_consumer_that_is_driven_by_hand_joins_in_a_loop_of_its_own(layer: LocalLayer) -> None:
+def test_a_consumer_without_a_server_joins_in_a_new_loop(layer: LocalLayer) -> None:
     consumer = WebsocketConsumer()
     consumer.channel_layer, consumer.channel_name = layer, "one"
     consumer.join_group("g")
@@ -279,7 +298,7 @@ def test_a_thread_of_the_program_does_not_wait_for_a_loop_that_has_stopped(
     assert [str(error) for error in errors] == ["The server's event loop has stopped"] * 2
 
 
-async def test_nor_for_what_a_servers_end_has_cancelled() -> None:
+async def test_a_thread_does_not_wait_for_a_coroutine_that_was_cancelled() -> None:
     async def cancelled() -> None:
         raise asyncio.CancelledError
 

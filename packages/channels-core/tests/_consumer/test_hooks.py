@@ -103,7 +103,7 @@ class TestHooks:
 
 
 class TestNamesOfTheProgram:
-    """What a program calls as we do is its own, and nothing of ours looks at it."""
+    """Methods and attributes of a program that have names of ours, but are not overrides."""
 
     @both_colours
     @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def tell(told: Told) -> Callable[[object, object], None]:
     return lambda group, channel: told.append((group, channel))
 
 
-async def test_any_object_of_the_class_tells(told: Told, tell: Any) -> None:
+async def test_every_object_of_the_class_reports(told: Told, tell: Any) -> None:
     kind = make_kind()
     layer, other = kind(), type("Derived", (kind,), {})()
     watch_discards(layer, tell)
@@ -49,7 +49,7 @@ async def test_any_object_of_the_class_tells(told: Told, tell: Any) -> None:
     assert layer.left + other.left == told
 
 
-async def test_it_tells_once_however_often_it_is_watched(told: Told, tell: Any) -> None:
+async def test_a_layer_watched_several_times_reports_once(told: Told, tell: Any) -> None:
     layer = make_kind()()
     for _ in range(3):
         watch_discards(layer, tell)
@@ -57,7 +57,9 @@ async def test_it_tells_once_however_often_it_is_watched(told: Told, tell: Any) 
     assert told == [("a", "one")]
 
 
-async def test_a_subclass_that_calls_the_method_tells_once_and_first(told: Told, tell: Any) -> None:
+async def test_a_subclass_that_calls_the_method_reports_once_and_first(
+    told: Told, tell: Any
+) -> None:
     kind = make_kind()
 
     class Derived(kind):  # type: ignore[misc,valid-type] # its base is made here
@@ -82,7 +84,7 @@ async def test_the_method_stays_what_it_was(tell: Any) -> None:
         await kind().group_discard("a")
 
 
-async def test_a_method_that_returns_what_is_awaited_tells(told: Told, tell: Any) -> None:
+async def test_a_method_that_returns_an_awaitable_reports(told: Told, tell: Any) -> None:
     class Kind:
         def group_discard(self, group: str, channel: str) -> Any:
             return asyncio.sleep(0)
@@ -95,7 +97,9 @@ async def test_a_method_that_returns_what_is_awaited_tells(told: Told, tell: Any
 
 
 @pytest.mark.parametrize("is_bound", [True, False])
-async def test_a_layer_that_hands_its_calls_on_tells(told: Told, tell: Any, is_bound: bool) -> None:
+async def test_a_layer_with_methods_from_getattr_reports(
+    told: Told, tell: Any, is_bound: bool
+) -> None:
     class Proxy:
         def __init__(self) -> None:
             self.inner = kind()
@@ -113,7 +117,7 @@ async def test_a_layer_that_hands_its_calls_on_tells(told: Told, tell: Any, is_b
     assert told == [("a", "one")] * 2
 
 
-async def test_what_is_called_by_a_layer_that_hands_on_need_not_be_awaited(tell: Any) -> None:
+async def test_the_method_behind_getattr_need_not_be_a_coroutine(tell: Any) -> None:
     class Proxy:
         def __getattr__(self, name: str) -> Any:
             return lambda group, channel: (group, channel)
@@ -159,7 +163,7 @@ class Closed(type):
         raise TypeError("cannot set an attribute of an immutable type")
 
 
-async def test_a_class_that_takes_no_attributes_is_left_alone(told: Told, tell: Any) -> None:
+async def test_a_class_that_does_not_take_attributes_is_not_changed(told: Told, tell: Any) -> None:
     class Kind(metaclass=Closed):
         async def group_discard(self, group: str, channel: str) -> None: ...
 

@@ -1,15 +1,16 @@
-"""Memberships that are renewed, and groups that are left late."""
+"""Memberships that are renewed, and groups that are left after an outage."""
 
 import asyncio
+import contextlib
+import gc
 import logging
 import threading
-from collections.abc import Iterator
+import weakref
 from typing import Any
 
 import pytest
 
-from channels_core._layers import memberships as _memberships
-from channels_core._layers.memberships import join, leave, leave_when_possible
+from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.routing import ProtocolTypeRouter
 from colours import both_colours, consumer
@@ -18,17 +19,46 @@ from fakes import LocalLayer, Server, until
 AWAY = ConnectionError("no layer")
 
 
-async def leave_in_outage(layer: LocalLayer, group: str, channel: str) -> None:
+def member(layer: LocalLayer, channel: str) -> AsyncWebsocketConsumer:
+    """Return a consumer without a server, with a channel of a layer."""
+    consumer = AsyncWebsocketConsumer()
+    consumer.channel_layer, consumer.channel_name = layer, channel
+    return consumer
+
+
+async def join(layer: LocalLayer, group: str, channel: str) -> None:
+    await member(layer, channel).join_group(group)
+
+
+async def leave(layer: LocalLayer, group: str, channel: str) -> None:
+    await member(layer, channel).leave_group(group)
+
+
+async def end(layer: LocalLayer, group: str, channel: str) -> None:
+    """End the connection of a member of a group."""
+    consumer = member(layer, channel)
+    consumer.groups.append(group)
+    with contextlib.suppress(StopConsumer):
+        await consumer.websocket_disconnect(
+            {"type": "websocket.disconnect", "code": 1000, "reason": None}
+        )
+
+
+async def end_in_outage(layer: LocalLayer, group: str, channel: str) -> None:
     with pytest.raises(ConnectionError, match="no layer"):
-        await leave_when_possible(layer, group, channel)
+        await end(layer, group, channel)
 
 
 @pytest.fixture(autouse=True)
-def short(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def short(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renew often, and repeat a failed removal soon."""
     settings.CHANNELS_GROUP_RENEWAL = 0.001
-    monkeypatch.setattr(_memberships, "_SOON", 0.001)
-    yield
-    assert not any(layers for loop, layers in _memberships._loops.items() if not loop.is_closed())
+    monkeypatch.setattr("channels_core._layers.memberships._SOON", 0.001)
+
+
+def timers() -> int:
+    """Return the number of timers of the running event loop."""
+    return sum(not timer.cancelled() for timer in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined] # private, but of every asyncio loop
 
 
 def times(layer: LocalLayer, name: str, group: str) -> int:
@@ -36,7 +66,9 @@ def times(layer: LocalLayer, name: str, group: str) -> int:
 
 
 class TestRenewal:
-    async def test_a_layer_that_forgot_is_told_again(self, layer: LocalLayer) -> None:
+    async def test_a_layer_that_was_emptied_gets_its_memberships_again(
+        self, layer: LocalLayer
+    ) -> None:
         await join(layer, "a", "one")
         await join(layer, "b", "two")
         await layer.flush()
@@ -45,7 +77,7 @@ class TestRenewal:
         await leave(layer, "a", "one")
         await leave(layer, "b", "two")
 
-    async def test_what_was_left_is_not_renewed(self, layer: LocalLayer) -> None:
+    async def test_a_group_that_was_left_is_not_renewed(self, layer: LocalLayer) -> None:
         await join(layer, "a", "one")
         await join(layer, "b", "one")
         await leave(layer, "a", "one")
@@ -55,7 +87,7 @@ class TestRenewal:
         assert not layer.groups["a"]
         await leave(layer, "b", "one")
 
-    async def test_what_is_left_while_it_is_renewed_stays_left(self) -> None:
+    async def test_a_group_that_is_left_during_its_renewal_stays_left(self) -> None:
         class Slow(LocalLayer):
             async def group_add(self, group: str, channel: str) -> None:
                 if self.calls:
@@ -72,7 +104,7 @@ class TestRenewal:
         await until(lambda: times(layer, "group_discard", "a") == 2)
         assert layer.members == 0
 
-    async def test_what_is_left_before_its_turn_is_not_renewed(self) -> None:
+    async def test_a_group_that_is_left_before_its_renewal_is_not_renewed(self) -> None:
         class Slow(LocalLayer):
             async def group_add(self, group: str, channel: str) -> None:
                 if len(self.calls) == 2:
@@ -91,7 +123,7 @@ class TestRenewal:
         assert times(layer, "group_add", "b") == 1
         await leave(layer, "a", "one")
 
-    async def test_what_is_joined_again_while_it_is_left_late_stays_joined(self) -> None:
+    async def test_a_group_that_is_joined_again_during_its_late_removal_stays_joined(self) -> None:
         class Slow(LocalLayer):
             async def group_discard(self, group: str, channel: str) -> None:
                 if "group_discard" not in self.faults:
@@ -103,7 +135,7 @@ class TestRenewal:
         layer = Slow()
         layer.faults["group_discard"] = AWAY
         await join(layer, "a", "one")
-        await leave_in_outage(layer, "a", "one")
+        await end_in_outage(layer, "a", "one")
         layer.faults.clear()
         await begun.wait()
         await join(layer, "a", "one")
@@ -112,7 +144,7 @@ class TestRenewal:
         await leave(layer, "a", "one")
         assert layer.members == 0
 
-    async def test_what_the_program_has_discarded_itself_is_not_renewed(
+    async def test_a_membership_that_the_program_discards_is_not_renewed(
         self, layer: LocalLayer
     ) -> None:
         await join(layer, "a", "one")
@@ -120,12 +152,14 @@ class TestRenewal:
         await layer.group_discard("a", "one")
         await until(lambda: times(layer, "group_add", "b") > 3)
         assert times(layer, "group_add", "a") == 1
-        # A name that is none is the layer's to refuse.
+        # The layer refuses an invalid name.
         with pytest.raises(TypeError, match="unhashable"):
-            await layer.group_discard("a", ["one"])  # type: ignore[arg-type] # as just said
+            await layer.group_discard("a", ["one"])  # type: ignore[arg-type] # a name of a wrong type
         await leave(layer, "b", "one")
 
-    async def test_nor_what_was_discarded_through_another_object(self, layer: LocalLayer) -> None:
+    async def test_a_discard_on_another_layer_object_ends_the_renewals(
+        self, layer: LocalLayer
+    ) -> None:
         await join(layer, "a", "one")
         await join(layer, "b", "one")
         await LocalLayer().group_discard("a", "one")
@@ -133,16 +167,16 @@ class TestRenewal:
         assert times(layer, "group_add", "a") == 1
         await leave(layer, "b", "one")
 
-    async def test_nor_what_was_discarded_in_another_thread(self, layer: LocalLayer) -> None:
+    async def test_a_discard_in_another_thread_ends_the_renewals(self, layer: LocalLayer) -> None:
         await join(layer, "a", "one")
-        [held] = _memberships._loops[asyncio.get_running_loop()].values()
         await asyncio.to_thread(lambda: asyncio.run(layer.group_discard("a", "one")))
-        assert not held.keeps("a", "one")
-        # The loop forgets the layer when it comes to it.
-        await until(lambda: not _memberships._loops[asyncio.get_running_loop()])
-        assert held._timer is None
+        times_before = times(layer, "group_add", "a")
+        # The thread ends the renewals by a callback in this loop.
+        await asyncio.sleep(0)
+        assert timers() == 0
+        assert times(layer, "group_add", "a") == times_before
 
-    async def test_what_is_joined_again_at_once_is_renewed(self, layer: LocalLayer) -> None:
+    async def test_a_group_that_is_joined_again_at_once_is_renewed(self, layer: LocalLayer) -> None:
         await join(layer, "a", "one")
 
         def discard() -> None:
@@ -151,7 +185,7 @@ class TestRenewal:
         thread = threading.Thread(target=discard)
         thread.start()
         thread.join()
-        # What the thread has left to this loop is done after this.
+        # The callback of the thread runs after this.
         await join(layer, "a", "one")
         await until(lambda: times(layer, "group_add", "a") > 3)
         await layer.group_discard("a", "one")
@@ -159,34 +193,39 @@ class TestRenewal:
         await until(lambda: times(layer, "group_add", "a") > 6)
         await leave(layer, "a", "one")
 
-    async def test_a_layer_that_was_let_go_and_used_again_keeps_its_memberships(
+    async def test_a_late_discard_of_a_thread_does_not_end_a_later_membership(
         self, layer: LocalLayer
     ) -> None:
         await join(layer, "a", "one")
-        [held] = _memberships._loops[asyncio.get_running_loop()].values()
-        await layer.group_discard("a", "one")
+
+        def discard() -> None:
+            asyncio.run(layer.group_discard("a", "one"))
+
+        thread = threading.Thread(target=discard)
+        thread.start()
+        thread.join()
+        # The callback of the thread runs after these: the layer's renewals end and begin again.
+        await join(layer, "c", "two")
+        await leave(layer, "c", "two")
         await join(layer, "b", "one")
-        held._tidy()  # as another thread has asked for
         await until(lambda: times(layer, "group_add", "b") > 3)
         await leave(layer, "b", "one")
 
-    def test_a_loop_that_was_closed_is_in_nobodys_way(self, layer: LocalLayer) -> None:
+    def test_a_membership_of_a_closed_loop_may_be_discarded(self, layer: LocalLayer) -> None:
         asyncio.run(join(layer, "a", "one"))
         asyncio.run(layer.group_discard("a", "one"))
-        assert not any(
-            held.keeps("a", "one")
-            for each in _memberships._loops.values()
-            for held in each.values()
-        )
+        assert layer.members == 0
 
-    async def test_none(self, settings: Any, layer: LocalLayer) -> None:
+    async def test_the_settings_may_turn_renewals_off(
+        self, settings: Any, layer: LocalLayer
+    ) -> None:
         settings.CHANNELS_GROUP_RENEWAL = None
+        before = timers()
         await join(layer, "a", "one")
-        [held] = _memberships._loops[asyncio.get_running_loop()].values()
-        assert held._timer is None
+        assert timers() == before
         await leave(layer, "a", "one")
 
-    async def test_before_the_layer_ends_a_membership(self, settings: Any) -> None:
+    async def test_a_membership_is_renewed_before_the_layer_ends_it(self, settings: Any) -> None:
         class Expiring(LocalLayer):
             group_expiry = 0.004
 
@@ -196,7 +235,7 @@ class TestRenewal:
         await until(lambda: times(layer, "group_add", "a") > 2)
         await leave(layer, "a", "one")
 
-    async def test_many_leave_room_for_others(self, layer: LocalLayer) -> None:
+    async def test_many_renewals_let_other_tasks_run(self, layer: LocalLayer) -> None:
         names = [str(number) for number in range(200)]
         for name in names:
             await join(layer, "a", name)
@@ -226,7 +265,7 @@ class TestOutage:
             await join(layer, "a", name)
         layer.faults |= {"group_discard": AWAY, "group_add": AWAY}
         for name in ("one", "two"):
-            await leave_in_outage(layer, "a", name)
+            await end_in_outage(layer, "a", name)
         tried = len(layer.calls)
         await until(lambda: len(layer.calls) > tried + 3)
         assert layer.groups["a"] == {"one", "two", "three"}
@@ -238,30 +277,31 @@ class TestOutage:
         assert "works again" in works
         await leave(layer, "a", "three")
 
-    async def test_that_is_not_put_off_until_the_next_renewal(
+    async def test_a_removal_does_not_wait_for_the_next_renewal(
         self, settings: Any, layer: LocalLayer
     ) -> None:
         settings.CHANNELS_GROUP_RENEWAL = 3600
         await join(layer, "a", "one")
         await join(layer, "b", "one")
         layer.faults["group_discard"] = AWAY
-        await leave_in_outage(layer, "a", "one")
+        await end_in_outage(layer, "a", "one")
         layer.faults.clear()
         await until(lambda: layer.members == 1)
         await leave(layer, "b", "one")
 
-    async def test_without_renewals_too(self, settings: Any, layer: LocalLayer) -> None:
+    async def test_a_removal_is_repeated_without_renewals(
+        self, settings: Any, layer: LocalLayer
+    ) -> None:
         settings.CHANNELS_GROUP_RENEWAL = 0
         await join(layer, "a", "one")
         layer.faults["group_discard"] = AWAY
-        await leave_in_outage(layer, "a", "one")
+        await end_in_outage(layer, "a", "one")
         tried = len(layer.calls)
         await until(lambda: len(layer.calls) > tried + 1)
         layer.faults.clear()
         await until(lambda: layer.members == 0)
-        await until(lambda: not _memberships._loops[asyncio.get_running_loop()])
 
-    async def test_what_came_in_the_meantime_is_dropped(self) -> None:
+    async def test_messages_that_came_in_the_meantime_are_dropped(self) -> None:
         class Keeping(LocalLayer):
             async def forget_channel(self, channel: str) -> None:
                 self.queues.pop(channel, None)
@@ -269,20 +309,20 @@ class TestOutage:
         layer = Keeping()
         await join(layer, "a", "one")
         layer.faults["group_discard"] = AWAY
-        await leave_in_outage(layer, "a", "one")
+        await end_in_outage(layer, "a", "one")
         await layer.group_send("a", {"type": "note"})
         assert layer.queues["one"].qsize() == 1
         layer.faults.clear()
         await until(lambda: not layer.queues)
         assert layer.members == 0
 
-    async def test_a_fault_is_the_callers(self, layer: LocalLayer) -> None:
+    async def test_an_error_that_is_not_an_outage_is_raised(self, layer: LocalLayer) -> None:
         await join(layer, "a", "one")
         layer.faults["group_discard"] = LookupError("broken")
         with pytest.raises(LookupError, match="broken"):
-            await leave_in_outage(layer, "a", "one")
+            await end_in_outage(layer, "a", "one")
 
-    async def test_a_fault_keeps_no_other_from_being_renewed(
+    async def test_an_error_does_not_stop_other_renewals(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Broken(LocalLayer):
@@ -303,19 +343,18 @@ class TestOutage:
         await leave(layer, "b", "one")
 
 
-def test_a_loop_that_has_ended_is_forgotten() -> None:
+def test_a_loop_that_was_closed_is_forgotten() -> None:
     layer = LocalLayer()
     loops = []
 
     async def begin() -> None:
-        loops.append(asyncio.get_running_loop())
+        loops.append(weakref.ref(asyncio.get_running_loop()))
         await join(layer, "a", "one")
 
     asyncio.run(begin())
     asyncio.run(begin())
-    assert loops[0] not in _memberships._loops
-    assert loops[1] in _memberships._loops
-    del _memberships._loops[loops[1]]
+    gc.collect()
+    assert loops[0]() is None
 
 
 @both_colours
@@ -332,7 +371,7 @@ async def test_a_consumers_groups_are_kept(colour: str, layer: LocalLayer) -> No
     assert layer.members == 0
 
 
-async def test_a_router_tells_no_server_of_what_could_not_be_left(layer: LocalLayer) -> None:
+async def test_a_router_does_not_raise_an_outage_at_the_end(layer: LocalLayer) -> None:
     routed = ProtocolTypeRouter({"websocket": consumer("async", groups=["g"]).as_asgi()})
     server = Server(routed, {"type": "websocket"})
     await server.connect()
@@ -343,7 +382,7 @@ async def test_a_router_tells_no_server_of_what_could_not_be_left(layer: LocalLa
 
 
 @both_colours
-async def test_a_connection_ends_in_order_though_the_layer_is_away(
+async def test_a_connection_ends_in_order_during_an_outage(
     colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[int] = []
@@ -374,6 +413,7 @@ async def test_nothing_is_left_in_the_event_loop(layer: LocalLayer) -> None:
     before = asyncio.all_tasks()
     server = Server(Member.as_asgi())
     await server.connect()
+    assert timers() == 1
     await server.leave()
+    assert timers() == 0
     assert asyncio.all_tasks() == before
-    assert not _memberships._loops[asyncio.get_running_loop()]

@@ -71,6 +71,18 @@ class TestTheSignal:
         signal.raise_signal(number)
         assert stop_handler.got == [number]
 
+    async def test_a_connection_that_is_just_ending_does_not_hold_it_back(
+        self, stop_handler: StopHandler
+    ) -> None:
+        class Raising(Consumer):
+            async def disconnect(self, code: int) -> None:
+                signal.raise_signal(signal.SIGTERM)
+
+        server = await connect(Raising)
+        await server.leave()
+        await stop_handler.event.wait()
+        assert stop_handler.got == [signal.SIGTERM]
+
     async def test_a_second_one_is_passed_on_at_once(self, stop_handler: StopHandler) -> None:
         may_end = asyncio.Event()
         server = await connect(may_end=may_end)

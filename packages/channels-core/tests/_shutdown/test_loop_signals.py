@@ -42,7 +42,7 @@ async def signals(held: set[int]) -> AsyncIterator[LoopSignals]:
 
 
 class TestHolding:
-    async def test_what_is_held_comes_when_it_is_passed_on(
+    async def test_a_held_signal_arrives_when_it_is_passed_on(
         self, got: list[int], signals: LoopSignals
     ) -> None:
         signals.take()
@@ -83,7 +83,7 @@ class TestWithoutSuchALoop:
         assert descriptor() == -1
         signals.pass_on(signal.SIGUSR1)
 
-    async def test_so_is_one_that_cannot_read_descriptors(
+    async def test_a_loop_that_cannot_read_descriptors_is_not_changed(
         self, got: list[int], signals: LoopSignals, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def add_reader(*_: Any) -> None:
@@ -95,7 +95,7 @@ class TestWithoutSuchALoop:
         assert descriptor() == before
 
 
-def test_a_loop_after_another_is_told(held: set[int]) -> None:
+def test_a_second_loop_gets_its_signals(held: set[int]) -> None:
     signals = LoopSignals(held.__contains__)
     got: list[int] = []
 

@@ -109,7 +109,7 @@ async def test_any_consumer_may_be_in_groups(program: Any, end: str, layer: Loca
 
 
 @pytest.mark.parametrize("program", [Job, SyncJob])
-async def test_a_name_that_is_no_groups_is_an_error(program: Any, layer: LocalLayer) -> None:
+async def test_a_single_name_as_groups_is_an_error(program: Any, layer: LocalLayer) -> None:
     seen: list[Any] = []
     server = Server(program.as_asgi(), {"type": "job"})
     server.put({"type": "job.begin", "seen": seen, "join": ["no spaces"], "leave": []})
@@ -346,7 +346,7 @@ async def test_a_group_that_was_left_is_not_left_again(colour: str, layer: Local
 
 
 @both_colours
-async def test_an_invalid_group_name_is_an_error_and_no_membership(
+async def test_an_invalid_group_name_is_an_error_and_is_not_left(
     colour: str, layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = Server(consumer(colour, groups=["fine", "no spaces"]).as_asgi())
@@ -362,7 +362,7 @@ async def test_an_invalid_group_name_is_an_error_and_no_membership(
 
 
 @both_colours
-async def test_who_was_not_connected_is_not_disconnected(colour: str, layer: LocalLayer) -> None:
+async def test_disconnect_is_not_called_without_connect(colour: str, layer: LocalLayer) -> None:
     seen: list[str] = []
 
     def connect(self: Any) -> Any:

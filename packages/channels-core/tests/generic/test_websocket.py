@@ -301,7 +301,7 @@ async def test_a_server_that_cannot_send_any_more_ends_the_consumer_quietly(
 
 
 @both_colours
-async def test_a_consumer_driven_by_hand_needs_no_handshake(colour: str) -> None:
+async def test_a_consumer_without_a_server_does_not_need_a_handshake(colour: str) -> None:
     sent: list[Any] = []
 
     def frame(self: Any) -> Any:
@@ -355,7 +355,7 @@ async def test_frames_that_cross_our_close_are_not_handled(colour: str) -> None:
 
 
 @both_colours
-async def test_a_close_that_cannot_be_sent_is_no_close(colour: str) -> None:
+async def test_a_close_that_cannot_be_sent_leaves_the_connection_open(colour: str) -> None:
     seen, disconnect = recorder()
 
     def receive(self: Any, text_data: str) -> Any:
@@ -574,7 +574,7 @@ async def test_a_frame_with_nothing_in_it_is_refused(colour: str) -> None:
         ({"bytes": b"{}"}, 1003),
     ],
 )
-async def test_what_is_not_json_closes_with_its_code(
+async def test_a_frame_that_is_not_json_closes_with_its_code(
     colour: str, frame: dict[str, Any], code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen, disconnect = recorder()
@@ -1022,7 +1022,7 @@ async def test_an_error_of_the_programs_own_is_one_though_the_client_left(colour
 
 
 @both_colours
-async def test_a_bad_frame_of_a_client_that_has_left_is_told_of(colour: str) -> None:
+async def test_a_bad_frame_of_a_client_that_has_left_is_reported(colour: str) -> None:
     server = Server(consumer(colour, json=True).as_asgi())
     await server.connect()
     server.fault = OSError("gone")

@@ -169,7 +169,7 @@ class Mailbox:
                     self._make_room()
                 waiter = self._waiter = self._loop.create_future()
                 await waiter
-            elif (message := await self._ask()) is not None:
+            elif (message := await self._ask()) is not None:  # pragma: no branch - see in `_ask`
                 self.from_layer = False
                 return message
 
@@ -231,7 +231,7 @@ class Mailbox:
             self._wake()
 
     def _wake(self) -> None:
-        """Let `next` and all calls of `read` look again at what has arrived."""
+        """Wake `next` and all calls of `read`, which then check the mailbox again."""
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -262,7 +262,7 @@ class Mailbox:
         else:
             if self._interrupted:
                 # The server's `receive` has caught our cancellation, and returned a message.
-                task.uncancel()
+                task.uncancel()  # pragma: no cover - Python 3.11 traces no line after a throw()
             return message
         finally:
             self._asking = None

@@ -39,7 +39,7 @@ async def test_a_consumer_that_is_called_by_hand_may_lose_its_client() -> None:
 
 
 class TestUnanswered:
-    """A `connect` that returns without an answer is told of, once for each class."""
+    """A `connect` that returns without an answer is logged once for each class."""
 
     LINE = (
         "Silent.connect returned without a call of accept(), close() or deny(), so that the "
@@ -84,7 +84,7 @@ class TestUnanswered:
         await server.leave()
         assert caplog.messages == [self.LINE]
 
-    async def test_who_answers_later_is_left_alone(
+    async def test_a_later_answer_is_not_warned_of(
         self, layer: LocalLayer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Later(AsyncWebsocketConsumer):

@@ -63,7 +63,7 @@ def test_a_class_that_names_the_type_is_a_plain_subclass(named: Any, json_consum
 
 
 @pytest.mark.parametrize(("named", "plain"), list(zip(NAMED, PLAIN, strict=True)))
-def test_messages_reach_no_more_of_it(named: Any, plain: Any) -> None:
+def test_messages_reach_the_same_methods(named: Any, plain: Any) -> None:
     assert class_of(named).handlers == {**class_of(plain).handlers, "move_made": True}
 
 
