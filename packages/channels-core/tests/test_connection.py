@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import gc
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -14,10 +15,10 @@ from channels_core import connection as connection_module
 from channels_core.connection import Connection, framework
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import StopConsumer
-from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.layers import channel_layers
 from channels_core.middleware import after_each_handler
-from channels_core.typing import ChannelMessage, Message, Scope
+from channels_core.typing import ChannelMessage, Message, Receive, Scope, Send
 from fakes import LocalLayer, Server, StopHandler, raise_stop, until
 
 
@@ -302,6 +303,30 @@ class TestOrder:
         server.text(*map(str, range(50)))
         await server.leave()
         assert Program.seen == [*map(str, range(50)), "disconnect"]
+
+
+class TestTheMomentOfArrival:
+    """A frame that has come before a message of the layer is handled before it."""
+
+    @pytest.mark.parametrize("frame_first", [True, False])
+    async def test_at_the_same_turn_of_the_event_loop(
+        self, frame_first: bool, either_layer: LocalLayer
+    ) -> None:
+        class Program(Recording):
+            pass
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if frame_first:
+            server.text("frame")
+        await either_layer.group_send("g", {"type": "note", "text": "message"})
+        if not frame_first:
+            server.text("frame")
+        await until(lambda: len(Program.seen) == 2)
+        assert Program.seen == (["frame", "message"] if frame_first else ["message", "frame"])
+        await server.leave()
 
 
 class TestAhead:
@@ -816,33 +841,104 @@ class TestRepeatedCancellations:
             await server.task
         assert settled == ["settled"]
 
-    async def test_a_step_of_the_clean_up_that_is_cancelled_twice_is_given_up(self) -> None:
+    async def test_steps_of_ours_are_not_interrupted_by_any(self) -> None:
+        """As a cancel scope of anyio cancels, in each turn of the event loop."""
         calls: list[str] = []
-        seen: list[int] = []
+        go = asyncio.Event()
 
         class Program(AsyncWebsocketConsumer):
             channel_layer_alias = None
 
             async def disconnect(self, code: int) -> None:
-                seen.append(code)
+                calls.append("disconnect")
+                await asyncio.sleep(0)
 
         async def function() -> None:
-            calls.append("called")
-            if seen:
-                await asyncio.Event().wait()
+            if "disconnect" in calls:
+                await go.wait()
+                calls.append("settled")
 
         scope: Scope = {"type": "websocket", "path": "/"}
         after_each_handler(scope, function)
         server = Server(Program.as_asgi(), scope)
         await server.connect()
-        await until(lambda: len(calls) == 1)
-        server.task.cancel()
-        for count in (2, 3):
-            await until(lambda count=count: len(calls) == count)  # type: ignore[misc] # the default binds it
+        for _ in range(20):
             server.task.cancel()
+            await asyncio.sleep(0)
+        go.set()
         with pytest.raises(asyncio.CancelledError):
             await server.task
-        assert len(calls) == 3
+        assert calls == ["disconnect", "settled"]
+        assert server.task.cancelling() >= 1
+
+    async def test_a_sync_disconnect_is_not_interrupted_either(self) -> None:
+        calls: list[str] = []
+        started, go = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        class Program(WebsocketConsumer):
+            channel_layer_alias = None
+
+            def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                loop.call_soon_threadsafe(started.set)
+                go.wait(20)
+                calls.append("received")
+
+            def disconnect(self, code: int) -> None:
+                calls.append("disconnect")
+
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.text("x")
+        await started.wait()
+        for _ in range(5):
+            server.task.cancel()
+            await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert calls == ["received", "disconnect"]
+
+    async def test_a_cancellation_is_not_lost_to_a_timeout_around_the_consumer(self) -> None:
+        started, go = asyncio.Event(), asyncio.Event()
+
+        class Program(AsyncWebsocketConsumer):
+            channel_layer_alias = None
+
+            async def disconnect(self, code: int) -> None:
+                started.set()
+                await go.wait()
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            async with asyncio.timeout(0.01):
+                await Program.as_asgi()(scope, receive, send)
+
+        server = Server(application)
+        await server.connect()
+        await started.wait()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+
+    async def test_a_step_that_does_not_end_is_given_up(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Program(AsyncWebsocketConsumer, cleanup_timeout=0.01):
+            channel_layer_alias = None
+
+        async def function() -> None:
+            if server.task.cancelling() or server.received[1:]:
+                await asyncio.Event().wait()
+
+        scope: Scope = {"type": "websocket", "path": "/"}
+        server = Server(Program.as_asgi(), scope)
+        after_each_handler(server.scope, function)
+        await server.connect()
+        server.received.append({"type": "mark"})
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert "given up" in caplog.text
 
     async def test_a_programs_own_timeout_is_an_error_as_any_other(
         self, any_layer: LocalLayer | None

@@ -21,6 +21,8 @@ For a new protocol, write a subclass that overrides the methods under "The proto
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from time import monotonic
 from types import coroutine
@@ -81,6 +83,7 @@ _RESTART: Final = 1012  # IANA, "WebSocket Close Code Number Registry": service 
 _GOODBYE: Final = "Service restart"
 #: Seconds to send the goodbye: the client may have vanished, and sending may block.
 _GOODBYE_WITHIN: Final = 2
+_MISSING: Final = object()
 #: Seconds that each remaining step of the end has when `cleanup_timeout` is used up.
 _AT_LEAST: Final = 1.0
 
@@ -89,6 +92,7 @@ class Connection:
     """The companion of one consumer.
 
     Attributes:
+        find_layer: Returns the channel layer of an alias.
         from_layer: Whether the latest message came from the channel layer; None before the first
             message.
         is_drained: Whether the connection ends because the server stops, or the layer has failed.
@@ -116,6 +120,7 @@ class Connection:
         "_after_handler",
         "_bound",
         "_cancels",
+        "_cleared",
         "_consumer",
         "_disconnect_called",
         "_finished",
@@ -125,6 +130,7 @@ class Connection:
         "_outer_executor",
         "_task",
         "_usage",
+        "find_layer",
         "from_layer",
         "groups",
         "handlers",
@@ -151,6 +157,7 @@ class Connection:
         self.groups: ConnectionGroups = ConnectionGroups()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.mailbox: Mailbox | None = None
+        self.find_layer: Callable[[str], Any] = get_channel_layer
         self.from_layer: bool | None = None
         self.is_drained: bool = False
         self.is_ending: bool = False
@@ -173,6 +180,8 @@ class Connection:
         self._is_cut = False
         # How often that task was cancelled before the connection began.
         self._cancels = 0
+        # How many cancellations the clean-up has taken back; `serve` makes them again.
+        self._cleared = 0
 
     @property
     def consumer(self) -> Any:
@@ -223,17 +232,20 @@ class Connection:
         consumer = self.consumer
         arguments = self.disconnect_arguments()
         errors: list[Exception] = []
-        await self.groups.leave_all(consumer, errors)
+        await self._insist(self.groups.leave_all, consumer, errors)
         if not self._disconnect_called:
             self._disconnect_called = True
             try:
-                await self.call(consumer.disconnect, *arguments)
+                if self.threads is not None and self.is_ending:
+                    await self._protect(self.call, consumer.disconnect, *arguments)
+                else:
+                    await self.call(consumer.disconnect, *arguments)
             except StopConsumer:
                 pass
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs
                 errors.append(error)
             # The groups that `disconnect` itself has joined.
-            await self.groups.leave_all(consumer, errors)
+            await self._insist(self.groups.leave_all, consumer, errors)
         self._finished = True
         self.raise_first(errors)
 
@@ -322,6 +334,7 @@ class Connection:
         # A test may call a consumer more than once.
         self.is_ending = self._is_cut = False
         self._bound = None
+        self._cleared = 0
         failure: BaseException | None = None
         with self._usage, Serving(self if is_client else None):
             try:
@@ -343,6 +356,7 @@ class Connection:
             await records_handled()
             if consumer_finished.receivers:
                 await consumer_finished.asend_robust(type(consumer), environ=scope)
+        await self._restore_cancellations()
         if failure is not None:
             try:
                 raise failure
@@ -358,7 +372,7 @@ class Connection:
         self.begin(scope)
         alias = consumer.channel_layer_alias
         if alias is not None:
-            layer = consumer.channel_layer = get_channel_layer(alias)
+            layer = consumer.channel_layer = self.find_layer(alias)
             if layer is not None:
                 consumer.channel_name = await layer.new_channel()
                 consumer.channel_receive = partial(layer.receive, consumer.channel_name)
@@ -393,7 +407,8 @@ class Connection:
         waits until its clean-up has ended. More cancellations do not interrupt the clean-up.
         """
         mailbox.is_read = True  # already here, for an event loop that starts tasks at once
-        task = asyncio.create_task(self._live(consumer, mailbox, send))
+        context = copy_context()
+        task = asyncio.create_task(self._live(consumer, mailbox, send), context=context)
         task.add_done_callback(mailbox.end_reading)
         cancelled: asyncio.CancelledError | None = None
         cancels = 0
@@ -408,9 +423,14 @@ class Connection:
                 if not self.is_ending and task.cancelling() == cancels:
                     cancels += 1
                     task.cancel()
+        self._cleared = 0  # that was the other task
         if not task.done():
             self._give_up(consumer)
             return cancelled
+        # Middleware around the consumer sees what its handlers have set, as without a layer.
+        for variable, value in context.items():
+            if variable.get(_MISSING) is not value:
+                variable.set(value)
         if task.cancelled():  # before its first step, so that it has not cleaned up
             return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
         failure = task.result()
@@ -614,7 +634,49 @@ class Connection:
             record_cancelled(task)
         while task.cancelling() > self._cancels:
             task.uncancel()
+            self._cleared += 1
         return was_cancelled
+
+    async def _restore_cancellations(self) -> None:
+        """Make the cancellations again that the clean-up has taken back, for those around us."""
+        for _ in range(self._cleared):
+            await _count_cancellation()
+
+    async def _insist(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
+        """Run a step of ours, which may be begun again, to its end.
+
+        Before the clean-up it is an ordinary call. A server that has cancelled this task once may
+        do so again: Daphne does every second, and a cancel scope of anyio in each turn of the event
+        loop. Then the step runs in a task of its own; handlers of the program never do.
+        """
+        if not self._cleared:
+            try:
+                await function(*args)
+                return
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not self.is_ending or task is None or not self._clear_cancellation(task):
+                    raise
+        await self._protect(function, *args)
+
+    async def _protect(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
+        """Run a coroutine function in a task that nobody else can cancel.
+
+        Raises:
+            TimeoutError: The time limit of the clean-up was reached.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # a coroutine of asyncio is running
+        assert self._bound is not None  # `_end` has set it
+        work = asyncio.create_task(function(*args))
+        try:
+            await wait_despite_cancellation([work], self._bound)
+        except asyncio.CancelledError:
+            self._clear_cancellation(task)
+        if not work.done():
+            work.cancel()
+            raise TimeoutError
+        work.result()
 
     def _steps_of_end(
         self, consumer: Any, readers: list[asyncio.Task[None]], send: Send | None
@@ -629,9 +691,9 @@ class Connection:
         if has_begun and not (self._finished or self.has_nothing_to_finish()):
             yield self.finish_unasked
         if self._after_handler or (self._usage is not None and self._usage.pending):
-            yield self._settle
+            yield partial(self._insist, self._settle)
         if self._layer is not None:
-            yield partial(forget_channel, self._layer, consumer.channel_name)
+            yield partial(self._insist, forget_channel, self._layer, consumer.channel_name)
 
     async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
         """Wait for the tasks that read from the server and the layer; they are cancelled."""
@@ -675,6 +737,15 @@ class Connection:
         consumer = self.consumer
         channel = getattr(consumer, "channel_name", None)
         log_failure(type(consumer), consumer.scope, channel, message, error)
+
+
+async def _count_cancellation() -> None:
+    """Cancel this task once more, without an effect but for those who count: `asyncio.timeout`."""
+    task = asyncio.current_task()
+    assert task is not None  # a coroutine of asyncio is running
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
 
 
 @coroutine

@@ -12,6 +12,8 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final, Self, Unpack
 
+from asgiref.sync import async_to_sync  # noqa: F401 - tests of programs patch it here
+
 from channels_core._connection.mailbox import ENDINGS
 from channels_core._consumer.classes import class_of
 from channels_core._consumer.framework import describe, framework
@@ -24,7 +26,7 @@ from channels_core.abort import with_server
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.connection import Connection
 from channels_core.exceptions import StopConsumer
-from channels_core.layers import BaseChannelLayer
+from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import (
     AnyMessage,
     AnyScope,
@@ -113,6 +115,8 @@ class AsyncConsumer(OfScope):
         self.scope = scope = with_server(scope, send)
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
+        # Looked up here, where tests of programs patch it.
+        self._channels.find_layer = get_channel_layer
         await self._channels.serve(scope, receive, send)
 
     async def dispatch(self, message: AnyMessage) -> None:

@@ -80,7 +80,9 @@ class ConnectionGroups:
         groups = vars(consumer).get("groups")
         if not (groups or self._joined):
             return []
-        added = set(groups) if isinstance(groups, list | tuple | set | frozenset) else set()
+        is_list = isinstance(groups, list | tuple | set | frozenset)
+        # A program may keep something else under this name.
+        added = {name for name in groups if isinstance(name, str)} if is_list else set()
         return sorted(self._joined | (added.difference(self._declared) - self._left))
 
     async def leave_all(self, consumer: Any, errors: list[Exception]) -> None:

@@ -73,6 +73,7 @@ class Mailbox:
         "is_read",
         "layer_error",
         "layer_waits",
+        "woken_by_layer",
     )
 
     def __init__(self, receive: Receive, ahead: int) -> None:
@@ -117,6 +118,8 @@ class Mailbox:
         self.layer_waits: bool = False
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
+        # Whether a layer's message has woken `next`, which has not run since.
+        self.woken_by_layer = False
         # The function given to `watch`; None outside of a watch.
         self._on_end: Callable[[], object] | None = None
         # Whether the end was reported during this watch.
@@ -169,6 +172,7 @@ class Mailbox:
                     self._make_room()
                 waiter = self._waiter = self._loop.create_future()
                 await waiter
+                self.woken_by_layer = False
             elif (message := await self._ask()) is not None:  # pragma: no branch - see in `_ask`
                 self.from_layer = False
                 return message
@@ -304,6 +308,9 @@ class Mailbox:
             while not self._reading_ended:
                 message = await receive()
                 frames.append(message)
+                if self.woken_by_layer:
+                    # The connection has not run since it was woken, so this message came first.
+                    self._layer_first = False
                 if message.get("type") in ENDINGS:
                     self._client_left()
                 self._wake()
@@ -408,6 +415,7 @@ class Mailbox:
         if not self.layer_waits:
             self.layer_waits = True
             self._layer_first = not self.frames
+            self.woken_by_layer = self._waiter is not None
             self._wake_connection()
 
     def fail(self, error: Exception) -> None:
@@ -457,6 +465,8 @@ class _LayerReader:
                 self._message = await self._receive()
                 self._asked = loop.create_future()
                 mailbox.layer_has_message()
+                # This task has run in its turn: the order is that of the readers.
+                mailbox.woken_by_layer = False
                 await self._asked
         except Exception as error:  # noqa: BLE001 - the connection raises it
             mailbox.fail(error)

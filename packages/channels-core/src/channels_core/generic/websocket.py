@@ -7,11 +7,16 @@ The companion, `self._channels`, keeps the state of the socket and decides wheth
 sent.
 """
 
+import json  # noqa: F401 - tests of programs patch it here
 from typing import Any, Unpack
 
 from channels_core import _messages
 from channels_core._consumer.classes import class_of
 from channels_core.connection import framework, new_hook, readable
+from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
+    AsyncConsumer,
+    SyncConsumer,
+)
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
 from channels_core.generic._websocket.connection import WebsocketConnection
 from channels_core.generic._websocket.content import ContentT, JsonContent

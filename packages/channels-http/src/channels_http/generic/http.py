@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, ClassVar, Final, Unpack
 
 from channels_core.connection import class_of, framework
+from channels_core.consumer import AsyncConsumer  # noqa: F401 - programs import it from here, too
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
