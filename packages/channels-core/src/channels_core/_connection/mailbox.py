@@ -119,7 +119,7 @@ class Mailbox:
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
         # Whether a layer's message has woken `next`, which has not run since.
-        self.woken_by_layer = False
+        self.woken_by_layer: bool = False
         # The function given to `watch`; None outside of a watch.
         self._on_end: Callable[[], object] | None = None
         # Whether the end was reported during this watch.
