@@ -1,8 +1,8 @@
 """End connections by Daphne's own means, where ASGI has no message for it.
 
-The outermost application of ours finds Daphne's object for the connection in the `send` that it
-gets, and keeps it in the scope: `with_server`. An application inside reads it from there. Other
-servers end such connections by themselves, and there is nothing in the scope.
+Our outermost application finds Daphne's object for the connection in the `send` that it was called
+with, and `with_server` keeps the object in the scope. An application inside reads it from there.
+Other servers end such connections by themselves, and nothing is kept.
 
 Source: `daphne.server.Server`, Daphne 4.2, which calls applications with a `send` that is
 `partial(self.handle_reply, protocol)`.

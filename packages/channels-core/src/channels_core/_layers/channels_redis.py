@@ -1,4 +1,4 @@
-"""What Channels knows of the inside of channels-redis, and nothing for other layers.
+"""All code that relies on internals of channels-redis; it does nothing for other layers.
 
 The two layers of that package keep what has arrived for a channel in this process. They drop it
 only when a `receive` is cancelled while it waits: not while a handler runs, and not while the
@@ -20,7 +20,7 @@ __all__ = ["CLOSE", "LAST_RECEIVE", "drop_channel", "require_packable", "subscri
 #: off the server; without them those messages would be delivered once more.
 CLOSE: Final = "close_pools"
 
-#: Seconds that a worker gives the receive that is under way when it stops. A cancelled receive may
+#: Seconds that a running `receive` gets when a worker stops. A cancelled receive may
 #: lose a message: the layer takes a message off the server before it is safe, and on a busy
 #: channel most cancellations fall into that moment.
 LAST_RECEIVE: Final = 1.0

@@ -1,9 +1,9 @@
 """Outages of a channel layer: which errors are one, and when to try again.
 
-In an outage a layer cannot reach its store for now, as while Redis restarts. `is_outage` tells
-that from a fault in the program. Whoever calls the layer again and again, a worker or the renewal
-of memberships, keeps a `Backoff`: it counts the failures in a row, says how long to wait, and
-says when the layer works again.
+In an outage a layer cannot reach its store for now, as while Redis restarts. `is_outage`
+distinguishes an outage from a fault in the program. A worker, and the renewal of memberships, call
+the layer again and again. Each keeps a `Backoff`: it counts the failures in a row, and returns how
+long to wait and whether the layer works again.
 """
 
 import random

@@ -84,7 +84,7 @@ call_in_children(open_connections.forget)
 #: The tasks in which servers and workers have called a consumer, for any protocol.
 _tasks: Final[set[asyncio.Task[Any]]] = set()
 call_in_children(_tasks.clear)
-#: Those of them that were cancelled and clean up, without that a cancellation stands any more.
+#: Tasks that were cancelled, are cleaning up, and whose count of cancellations is reset meanwhile.
 _cancelled: Final[set[asyncio.Task[Any]]] = set()
 call_in_children(_cancelled.clear)
 
