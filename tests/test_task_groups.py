@@ -110,7 +110,8 @@ async def test_it_is_closed_in_a_handler_of_the_layer(
     if layer == "none":
         await client.disconnect()
         return
-    await get_channel_layer().group_send("room", {"type": "room.end"})
+    channel_layer: Any = get_channel_layer()
+    await channel_layer.group_send("room", {"type": "room.end"})
     assert await client.receive_from() == "ended"
     await client.disconnect()
     assert Program.ended == ["layer"]

@@ -731,6 +731,36 @@ class TestEnds:
         [line] = caplog.messages
         assert "given up" in line
 
+    async def test_an_outage_of_a_layer_that_delivers_ends_all_its_connections(self) -> None:
+        class Failing(ListeningLayer):
+            def listen(
+                self, channel: str, wake: Callable[[], object]
+            ) -> Callable[[], ChannelMessage | None]:
+                take = super().listen(channel, wake)
+
+                def taking() -> ChannelMessage | None:
+                    message = take()
+                    if message is not None:
+                        raise ConnectionError("the store is gone")
+                    return None
+
+                return taking
+
+        class Program(Recording):
+            pass
+
+        layer = Failing()
+        channel_layers.set("default", layer)
+        servers = [Server(Program.as_asgi()) for _ in range(2)]
+        for server in servers:
+            await server.connect()
+        await layer.send(next(iter(layer.wakes)), {"type": "note", "text": "x"})
+        with pytest.raises(ConnectionError, match="the store is gone"):
+            await servers[0].end()
+        await servers[1].end()
+        assert servers[1].received[-1]["code"] == 1012
+        channel_layers.set("default", None)
+
     async def test_a_receive_that_ignores_a_cancellation_is_interrupted_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -870,6 +900,36 @@ class TestRepeatedCancellations:
             await server.task
         assert calls == ["disconnect", "settled"]
         assert server.task.cancelling() >= 1
+
+    async def test_a_step_of_ours_that_is_interrupted_is_done_all_the_same(self) -> None:
+        steps: list[str] = []
+        started, go = asyncio.Event(), asyncio.Event()
+
+        class Program(AsyncWebsocketConsumer):
+            channel_layer_alias = None
+
+            async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                steps.append("ends")
+                raise StopConsumer
+
+        async def function() -> None:
+            if "ends" in steps:
+                started.set()
+                await go.wait()
+                steps.append("settled")
+
+        scope: Scope = {"type": "websocket", "path": "/"}
+        after_each_handler(scope, function)
+        server = Server(Program.as_asgi(), scope)
+        await server.connect()
+        server.text("x")
+        await started.wait()
+        server.task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert steps == ["ends", "settled"]
 
     async def test_a_sync_disconnect_is_not_interrupted_either(self) -> None:
         calls: list[str] = []

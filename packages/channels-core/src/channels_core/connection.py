@@ -618,7 +618,7 @@ class Connection:
             bound.at_least(_AT_LEAST)
             step = next(steps, None)
         try:
-            return first
+            return first or self._cancellation()
         finally:
             # The exception's traceback holds this frame: leave no circle to the garbage collector.
             del first
@@ -636,6 +636,10 @@ class Connection:
             task.uncancel()
             self._cleared += 1
         return was_cancelled
+
+    def _cancellation(self) -> asyncio.CancelledError | None:
+        """Return the server's cancellation if there was one, during a step that went on."""
+        return asyncio.CancelledError() if self._cleared else None
 
     async def _restore_cancellations(self) -> None:
         """Make the cancellations again that the clean-up has taken back, for those around us."""
