@@ -46,7 +46,7 @@ class Working(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send("begun")
-        while not self._channels.is_drained:  # noqa: ASYNC110 - there is no event, on purpose
+        while not self._channels_connection.is_drained:  # noqa: ASYNC110 - there is no event, on purpose
             await asyncio.sleep(0.01)
         tell("draining")
         # In the meantime, the test tries to connect.
@@ -66,7 +66,7 @@ class Blocking(WebsocketConsumer):
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         self.send("begun")
-        while not self._channels.is_drained:
+        while not self._channels_connection.is_drained:
             time.sleep(0.01)
         self.send("done")
 

@@ -43,18 +43,18 @@ class LinesConnection(Connection):
 
 @framework(LinesConnection, prefixes=("lines_",), max_length=1000)
 class AsyncLinesConsumer(AsyncGroupMember):
-    line_count: int = readable(lambda self: self._channels.count)
+    line_count: int = readable(lambda self: self._channels_connection.count)
 
-    _channels: LinesConnection
+    _channels_connection: LinesConnection
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
 
     async def lines_receive(self, message: Message) -> None:
         line = message["line"]
-        if len(line) > self._channels.options["max_length"]:
+        if len(line) > self._channels_connection.options["max_length"]:
             raise LineTooLongError
-        self._channels.count += 1
+        self._channels_connection.count += 1
         await self.receive_line(line)
 
     async def lines_end(self, message: Message) -> None:

@@ -651,7 +651,7 @@ class TestEnds:
 
         server = Server(Program.as_asgi())
         await server.connect()
-        Program.instance._channels.drain()
+        Program.instance._channels_connection.drain()
         server.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await server.task

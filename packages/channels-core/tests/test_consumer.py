@@ -449,6 +449,24 @@ async def test_a_bad_frame_is_left_to_the_router_to_log(caplog: pytest.LogCaptur
     assert not caplog.records
 
 
+async def test_a_program_may_have_a_method_under_the_package_name(layer: LocalLayer) -> None:
+    """As django-channels-broadcast has."""
+
+    class Program(Echo):
+        def _channels(self) -> str:
+            return "the program's"
+
+        async def websocket_receive(self, message: Message) -> None:
+            await self.send({"type": "websocket.send", "text": self._channels()})
+
+    server = Server(Program.as_asgi())
+    await server.connect()
+    server.text("x")
+    [answer] = await server.reply()
+    assert answer["text"] == "the program's"
+    await server.leave()
+
+
 # The end
 
 
@@ -773,7 +791,7 @@ class TestLogging:
 
         for kind in ["admin.note"] * 10 + ["admin.other"]:
             member = Member()
-            member._channels.from_layer = True
+            member._channels_connection.from_layer = True
             await member.dispatch({"type": kind})
         assert caplog.messages == [
             f"Member has no handler for message type {kind!r} from the channel layer; "

@@ -1,8 +1,8 @@
 """The companion of a consumer, which serves its connection; for authors of consumer classes.
 
 A consumer belongs to the program. Channels keeps its own data in the consumer's companion, a
-`Connection`, under the one reserved name `consumer._channels`. A connection of any protocol goes
-through these steps:
+`Connection`, under the one reserved name `consumer._channels_connection`; programs have a method
+`_channels()`, for example. A connection of any protocol goes through these steps:
 
 1. `serve` opens the channel layer, and a mailbox for the messages of the server and the layer.
 2. One task takes one message after the other out of the mailbox and gives it to

@@ -1,9 +1,10 @@
 """Consumers: one object for each connection, with a handler method for each type of message.
 
-`__new__` gives each consumer a companion, `consumer._channels` (`channels_core.connection`), which
-holds all that Channels keeps for it. `__call__` has the companion serve the connection, and the
-companion gives each message to `dispatch`. `dispatch` looks up the method that the message's type
-names, and calls it: as a coroutine in `AsyncConsumer`, in a thread in `SyncConsumer`.
+`__new__` gives each consumer a companion, `consumer._channels_connection`, which holds all that
+Channels keeps for it (`channels_core.connection`). `__call__` has the companion serve the
+connection, and the companion gives each message to `dispatch`. `dispatch` looks up the method that
+the message's type names, and calls it: as a coroutine in `AsyncConsumer`, in a thread in
+`SyncConsumer`.
 """
 
 import logging
@@ -79,13 +80,13 @@ class AsyncConsumer(OfScope):
     base_send: Callable[[Message], Any]
 
     # All that Channels keeps for this consumer; every other name is the program's.
-    _channels: Connection
+    _channels_connection: Connection
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the companion; not in `__init__`, which a program may override without a call."""
         consumer = super().__new__(cls)
         known = class_of(cls)
-        consumer._channels = known.connection(consumer, known)
+        consumer._channels_connection = known.connection(consumer, known)
         return consumer
 
     def __init_subclass__(cls, **options: Unpack[ConsumerOptions]) -> None:
@@ -116,8 +117,8 @@ class AsyncConsumer(OfScope):
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
         # Looked up here, where tests of programs patch it.
-        self._channels.find_layer = get_channel_layer
-        await self._channels.serve(scope, receive, send)
+        self._channels_connection.find_layer = get_channel_layer
+        await self._channels_connection.serve(scope, receive, send)
 
     async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type.
@@ -169,7 +170,7 @@ class AsyncConsumer(OfScope):
             error: The exception.
             message: The message whose handler raised it; None if no handler did.
         """
-        self._channels.log(error, message)
+        self._channels_connection.log(error, message)
 
 
 @framework(runs_in_threads=True)
@@ -200,12 +201,12 @@ class SyncConsumer(AsyncConsumer):
         handler = _find_handler(self, message)
         if handler is None:
             return
-        if message["type"] in ENDINGS and self._channels.handles_end(message):
+        if message["type"] in ENDINGS and self._channels_connection.handles_end(message):
             # Not in a thread: nearly all of the clean-up runs in the event loop, and a thread would
             # wait for that loop, which a server may stop.
-            await self._channels.finish()
+            await self._channels_connection.finish()
             raise StopConsumer
-        await self._channels.call(handler, message)
+        await self._channels_connection.call(handler, message)
 
     def send(self, message: dict[str, Any]) -> None:  # type: ignore[override] # the synchronous colour
         """Send an ASGI message to the client; called from a handler's thread.
@@ -224,8 +225,8 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
         ValueError: Another message of the server does not have a handler.
     """
     name = get_handler_name(message)
-    from_layer = consumer._channels.from_layer
-    reach = consumer._channels.handlers.get(name)
+    from_layer = consumer._channels_connection.from_layer
+    reach = consumer._channels_connection.handlers.get(name)
     if reach is None:
         # The class did not have it when it was made: it may be an attribute of this instance.
         reach = may_reach(consumer, name)
@@ -251,7 +252,7 @@ def _refuse_ordinary(consumer: AsyncConsumer, message: Message) -> None:
         f"{kind.__name__}.{get_handler_name(message)} must be 'async def', since it is an "
         "AsyncConsumer's"
     )
-    if not consumer._channels.from_layer:
+    if not consumer._channels_connection.from_layer:
         raise TypeError(text)
     # As for a type without a handler: a message of the layer must not end the connection.
     log_lost(kind, message, f"{text}; the message from the channel layer is lost")

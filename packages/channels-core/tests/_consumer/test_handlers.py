@@ -107,7 +107,7 @@ def test_methods_of_a_program_are_reached() -> None:
     ["static_value", "Meta", "nothing", "base_send",
      "channel_receive", "receive",
      "send", "close", "accept", "dispatch", "as_asgi", "leave_group", "deny", "invalid_frame",
-     "report_exception", "_channels", "__init__", "connect", "disconnect"],
+     "report_exception", "_channels_connection", "__init__", "connect", "disconnect"],
 )  # fmt: skip
 def test_names_that_are_not_reached(name: str) -> None:
     program = Program()

@@ -276,7 +276,7 @@ class TestPlainConsumers:
         assert server.received == [{"type": "http.response.start"}]
 
     def test_one_without_a_server_may_be_ended(self) -> None:
-        connection = AsyncConsumer()._channels
+        connection = AsyncConsumer()._channels_connection
         connection.drain()
         connection.cut()
         assert connection.is_drained
@@ -298,7 +298,7 @@ class TestConnectionsAfterTheSignal:
         class Consumer(AsyncConsumer):
             async def http_request(self, message: Message) -> None:
                 await self.send({"type": "http.response.start"})
-                assert self._channels.is_drained
+                assert self._channels_connection.is_drained
 
         server = Server(Consumer.as_asgi(), {"type": "http"})
         server.put({"type": "http.request"})

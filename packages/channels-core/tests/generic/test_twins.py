@@ -15,7 +15,7 @@ RENAMES = {
     "SyncConsumer": "AsyncConsumer",
     "SyncGroupMember": "AsyncGroupMember",
 }
-IN_LOOP = "self._channels.in_loop"
+IN_LOOP = "self._channels_connection.in_loop"
 # The companion's methods of that kind.
 ATTRIBUTES = {"transmit_now": "transmit"}
 # What neither colour needs twice.
@@ -50,7 +50,7 @@ class Bleach(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        # self._channels.in_loop(f, x) is what await f(x) is in the other colour.
+        # self._channels_connection.in_loop(f, x) is what await f(x) is in the other colour.
         if ast.unparse(node.func) == IN_LOOP:
             self.used.add(IN_LOOP)
             node.func, *node.args = node.args

@@ -777,7 +777,7 @@ class TestAStoppingServer:
         client.request()
         # It reads again once `handle` has returned.
         await until(lambda: client.asked == 2, client.changed)
-        polls[0]._channels.drain()
+        polls[0]._channels_connection.drain()
         await client.end()
         assert client.sent[-1]["body"] == b"nothing"
 
@@ -788,7 +788,7 @@ class TestAStoppingServer:
             async def handle(self, body: bytes) -> None:
                 await self.send_headers()
                 await self.send_body(b"part", more_body=True)
-                self._channels.drain()
+                self._channels_connection.drain()
                 await go.wait()
                 await self.send_body(b"more", more_body=True)
 
@@ -806,8 +806,8 @@ class TestAStoppingServer:
             async def handle(self, body: bytes) -> None:
                 await self.send_headers()
                 await self.send_body(b"part", more_body=True)
-                self._channels.drain()
-                asyncio.get_running_loop().call_soon(self._channels.cut)
+                self._channels_connection.drain()
+                asyncio.get_running_loop().call_soon(self._channels_connection.cut)
                 await asyncio.Event().wait()
 
         client = Client(Endless)

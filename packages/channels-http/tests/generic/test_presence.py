@@ -470,7 +470,7 @@ class TestMessagesOfOurOwn:
         client.request()
         await client.messages(2)
         await until(lambda: client.asks, client.changed)
-        consumers[0]._channels.drain()
+        consumers[0]._channels_connection.drain()
         assert (await client.whole())[2] == b""
 
     @pytest.mark.usefixtures("any_layer")
@@ -489,7 +489,7 @@ class TestMessagesOfOurOwn:
             await until(lambda client=client: client.asks, client.changed)
             client.leave()
             await turns(turns_between)
-            consumers[0]._channels.drain()
+            consumers[0]._channels_connection.drain()
             await client.end()
             assert program.ends == ["end"]
 
@@ -523,7 +523,7 @@ class TestMessagesOfOurOwn:
         program = recording(handle, http_response_timeout=last_word)
         serving = asyncio.ensure_future(program.as_asgi()(scope, receive, send))
         await asking.wait()
-        consumers[0]._channels.drain()
+        consumers[0]._channels_connection.drain()
         # The program's own fault, and no cancellation of ours.
         with pytest.raises(RuntimeError, match="awaited something that was cancelled"):
             await serving

@@ -117,7 +117,7 @@ class _SaveState:
 class ConnectionSession(SessionBase):
     """The part of a derived session class that is not the engine's.
 
-    `_channels` is the only name that it adds to a session.
+    `_channels_state` is the only name that it adds to a session.
     """
 
     modified: bool
@@ -125,7 +125,7 @@ class ConnectionSession(SessionBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # First, because an engine's constructor may load the data.
-        self._channels = _SaveState()
+        self._channels_state = _SaveState()
         super().__init__(*args, **kwargs)
 
     def load(self) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class ConnectionSession(SessionBase):
 
 def record_headers_sent(session: ConnectionSession) -> None:
     """Record that the response's headers are sent: from now on, saves merge."""
-    session._channels.headers_are_sent = True
+    session._channels_state.headers_are_sent = True
 
 
 def record_creation(session: ConnectionSession) -> None:
@@ -192,16 +192,16 @@ def record_creation(session: ConnectionSession) -> None:
     Django's `create` sets `modified` after it has saved. `modified` stays set if the data was
     changed during the save.
     """
-    session.modified = session._session_cache != session._channels.stored
+    session.modified = session._session_cache != session._channels_state.stored
 
 
 def _remember(session: ConnectionSession, data: dict[str, Any]) -> dict[str, Any]:
-    session._channels.stored = copy.deepcopy(data)
+    session._channels_state.stored = copy.deepcopy(data)
     return data
 
 
 def _has_to_merge(session: ConnectionSession, must_create: bool) -> bool:
-    state = session._channels
+    state = session._channels_state
     return (
         state.headers_are_sent
         and not state.is_saving
@@ -215,14 +215,14 @@ def _has_to_merge(session: ConnectionSession, must_create: bool) -> bool:
 def _merge_into(session: ConnectionSession, data: dict[str, Any], fresh: SessionBase) -> None:
     if fresh.session_key is None:  # engines report a missing session in this way
         raise SessionGone(INTERRUPTED)
-    assert session._channels.stored is not None
-    session._session_cache = merge(session._channels.stored, session._session_cache, data)
+    assert session._channels_state.stored is not None
+    session._session_cache = merge(session._channels_state.stored, session._session_cache, data)
 
 
 @contextlib.contextmanager
 def _saving(session: ConnectionSession) -> Iterator[None]:
     """Remember the data before the save: a task may change it again during the save."""
-    state = session._channels
+    state = session._channels_state
     if state.is_saving:
         yield
         return

@@ -42,7 +42,7 @@ class AsyncGroupMember(AsyncConsumer):
             InvalidChannelLayerError: There is no layer, or it has no groups.
             TypeError: The name is not valid.
         """
-        await self._channels.groups.join(self, name)
+        await self._channels_connection.groups.join(self, name)
 
     async def leave_group(self, name: str) -> None:
         """Leave a group of the channel layer; it is not an error if the consumer is not in it.
@@ -54,7 +54,7 @@ class AsyncGroupMember(AsyncConsumer):
             InvalidChannelLayerError: There is no layer, or it has no groups.
             TypeError: The name is not valid.
         """
-        await self._channels.groups.leave(self, name)
+        await self._channels_connection.groups.leave(self, name)
 
 
 @framework(_GroupConnection)
@@ -83,7 +83,7 @@ class SyncGroupMember(SyncConsumer):
             InvalidChannelLayerError: There is no layer, or it has no groups.
             TypeError: The name is not valid.
         """
-        self._channels.in_loop(self._channels.groups.join, self, name)
+        self._channels_connection.in_loop(self._channels_connection.groups.join, self, name)
 
     def leave_group(self, name: str) -> None:
         """Leave a group of the channel layer; it is not an error if the consumer is not in it.
@@ -95,7 +95,7 @@ class SyncGroupMember(SyncConsumer):
             InvalidChannelLayerError: There is no layer, or it has no groups.
             TypeError: The name is not valid.
         """
-        self._channels.in_loop(self._channels.groups.leave, self, name)
+        self._channels_connection.in_loop(self._channels_connection.groups.leave, self, name)
 
 
 def _set_up(consumer: Any, args: tuple[Any, ...]) -> None:

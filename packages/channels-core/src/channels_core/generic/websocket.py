@@ -3,8 +3,8 @@
 The asynchronous and the synchronous classes have the same code, with and without `await`; a test
 compares them. The server's `websocket.connect`, `websocket.receive` and `websocket.disconnect`
 reach the methods `websocket_*`, and these call the program's `connect`, `receive` and `disconnect`.
-The companion, `self._channels`, keeps the state of the socket and decides whether a message may be
-sent.
+The companion, `self._channels_connection`, keeps the state of the socket and decides whether a
+message may be sent.
 """
 
 import json  # noqa: F401 - tests of programs patch it here
@@ -58,11 +58,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         close_reason: Close reason sent with the code; often empty.
     """
 
-    is_open: bool = readable(lambda self: self._channels.is_open)
-    close_code: int | None = readable(lambda self: self._channels.socket.last_code)
-    close_reason: str = readable(lambda self: self._channels.socket.last_reason)
+    is_open: bool = readable(lambda self: self._channels_connection.is_open)
+    close_code: int | None = readable(lambda self: self._channels_connection.socket.last_code)
+    close_reason: str = readable(lambda self: self._channels_connection.socket.last_reason)
 
-    _channels: WebsocketConnection
+    _channels_connection: WebsocketConnection
 
     def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
         """Declare the options of a WebSocket consumer to type checkers."""
@@ -78,12 +78,12 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         Raises:
             InvalidChannelLayerError: `groups` is not empty, but there is no layer with groups.
         """
-        self._channels.connecting()
+        self._channels_connection.connecting()
         try:
-            for name in self._channels.join_declared(self):
-                await self._channels.groups.join(self, name)
+            for name in self._channels_connection.join_declared(self):
+                await self._channels_connection.groups.join(self, name)
             await self.connect()
-            self._channels.connected()
+            self._channels_connection.connected()
         except AcceptConnection:
             await self.accept()
         except DenyConnection as denial:
@@ -118,11 +118,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             ConnectionStateError: The handshake was answered already.
             ValueError: A header holds CR, LF or NUL.
         """
-        if self._channels.socket.may_accept():
-            self._channels.check_subprotocol(subprotocol)
+        if self._channels_connection.socket.may_accept():
+            self._channels_connection.check_subprotocol(subprotocol)
             message = _messages.accept(subprotocol, headers)
-            self._channels.socket.accepted()
-            await self._channels.transmit(super().send, message)
+            self._channels_connection.socket.accepted()
+            await self._channels_connection.transmit(super().send, message)
 
     async def deny(
         self,
@@ -145,11 +145,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             ConnectionStateError: The handshake was accepted already; use `close`.
             ValueError: A header holds CR, LF or NUL.
         """
-        if self._channels.socket.may_deny():
+        if self._channels_connection.socket.may_deny():
             messages = _messages.denial(self.scope, status, headers, body, code, reason)
-            self._channels.socket.closing(code, reason)
+            self._channels_connection.socket.closing(code, reason)
             for message in messages:
-                await self._channels.transmit(super().send, message)
+                await self._channels_connection.transmit(super().send, message)
 
     async def websocket_receive(self, message: WebsocketReceive) -> None:
         """Pass a frame to `receive`, unless this consumer has closed the connection.
@@ -161,9 +161,9 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
                 `receive` does not take.
         """
-        if not self._channels.may_receive():
+        if not self._channels_connection.may_receive():
             return
-        payload = self._channels.payload(message)
+        payload = self._channels_connection.payload(message)
         try:
             await self.receive(**payload)
         except TypeError as error:
@@ -198,7 +198,9 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         except OSError:
             pass  # the client has left
         except Exception:  # noqa: BLE001 - Daphne's Autobahn raises a bare Exception
-            await self._channels.transmit(super().send, self._channels.private_close(error))
+            await self._channels_connection.transmit(
+                super().send, self._channels_connection.private_close(error)
+            )
         raise error
 
     async def send(  # type: ignore[override] # as programs know it: a frame, not a message
@@ -223,8 +225,8 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
                 not catch it: if it leaves the handler, the connection ends normally.
         """
         message = _messages.frame(text_data, bytes_data)
-        if self._channels.may_send():
-            await self._channels.transmit(super().send, message)
+        if self._channels_connection.may_send():
+            await self._channels_connection.transmit(super().send, message)
         if close:
             await self.close(close)
 
@@ -239,10 +241,10 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         Raises:
             ValueError: The connection is open, and RFC 6455 does not allow the code or the reason.
         """
-        if self._channels.socket.may_close():
+        if self._channels_connection.socket.may_close():
             message = _messages.close(code, reason)
-            with self._channels.socket.closes(code, reason):
-                await self._channels.transmit(super().send, message)
+            with self._channels_connection.socket.closes(code, reason):
+                await self._channels_connection.transmit(super().send, message)
 
     async def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
@@ -253,8 +255,8 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         Raises:
             StopConsumer: Always.
         """
-        self._channels.client_left(message)
-        await self._channels.finish()
+        self._channels_connection.client_left(message)
+        await self._channels_connection.finish()
         raise StopConsumer
 
     async def disconnect(self, code: int) -> None:
@@ -369,11 +371,11 @@ class WebsocketConsumer(SyncGroupMember):
         close_reason: Close reason sent with the code; often empty.
     """
 
-    is_open: bool = readable(lambda self: self._channels.is_open)
-    close_code: int | None = readable(lambda self: self._channels.socket.last_code)
-    close_reason: str = readable(lambda self: self._channels.socket.last_reason)
+    is_open: bool = readable(lambda self: self._channels_connection.is_open)
+    close_code: int | None = readable(lambda self: self._channels_connection.socket.last_code)
+    close_reason: str = readable(lambda self: self._channels_connection.socket.last_reason)
 
-    _channels: WebsocketConnection
+    _channels_connection: WebsocketConnection
 
     def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
         """Declare the options of a WebSocket consumer to type checkers."""
@@ -389,12 +391,12 @@ class WebsocketConsumer(SyncGroupMember):
         Raises:
             InvalidChannelLayerError: `groups` is not empty, but there is no layer with groups.
         """
-        self._channels.connecting()
+        self._channels_connection.connecting()
         try:
-            for name in self._channels.join_declared(self):
-                self._channels.in_loop(self._channels.groups.join, self, name)
+            for name in self._channels_connection.join_declared(self):
+                self._channels_connection.in_loop(self._channels_connection.groups.join, self, name)
             self.connect()
-            self._channels.connected()
+            self._channels_connection.connected()
         except AcceptConnection:
             self.accept()
         except DenyConnection as denial:
@@ -429,11 +431,11 @@ class WebsocketConsumer(SyncGroupMember):
             ConnectionStateError: The handshake was answered already.
             ValueError: A header holds CR, LF or NUL.
         """
-        if self._channels.socket.may_accept():
-            self._channels.check_subprotocol(subprotocol)
+        if self._channels_connection.socket.may_accept():
+            self._channels_connection.check_subprotocol(subprotocol)
             message = _messages.accept(subprotocol, headers)
-            self._channels.socket.accepted()
-            self._channels.transmit_now(super().send, message)
+            self._channels_connection.socket.accepted()
+            self._channels_connection.transmit_now(super().send, message)
 
     def deny(
         self,
@@ -456,11 +458,11 @@ class WebsocketConsumer(SyncGroupMember):
             ConnectionStateError: The handshake was accepted already; use `close`.
             ValueError: A header holds CR, LF or NUL.
         """
-        if self._channels.socket.may_deny():
+        if self._channels_connection.socket.may_deny():
             messages = _messages.denial(self.scope, status, headers, body, code, reason)
-            self._channels.socket.closing(code, reason)
+            self._channels_connection.socket.closing(code, reason)
             for message in messages:
-                self._channels.transmit_now(super().send, message)
+                self._channels_connection.transmit_now(super().send, message)
 
     def websocket_receive(self, message: WebsocketReceive) -> None:
         """Pass a frame to `receive`, unless this consumer has closed the connection.
@@ -472,9 +474,9 @@ class WebsocketConsumer(SyncGroupMember):
             InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
                 `receive` does not take.
         """
-        if not self._channels.may_receive():
+        if not self._channels_connection.may_receive():
             return
-        payload = self._channels.payload(message)
+        payload = self._channels_connection.payload(message)
         try:
             self.receive(**payload)
         except TypeError as error:
@@ -509,7 +511,9 @@ class WebsocketConsumer(SyncGroupMember):
         except OSError:
             pass  # the client has left
         except Exception:  # noqa: BLE001 - Daphne's Autobahn raises a bare Exception
-            self._channels.transmit_now(super().send, self._channels.private_close(error))
+            self._channels_connection.transmit_now(
+                super().send, self._channels_connection.private_close(error)
+            )
         raise error
 
     def send(  # type: ignore[override] # as programs know it: a frame, not a message
@@ -534,8 +538,8 @@ class WebsocketConsumer(SyncGroupMember):
                 not catch it: if it leaves the handler, the connection ends normally.
         """
         message = _messages.frame(text_data, bytes_data)
-        if self._channels.may_send():
-            self._channels.transmit_now(super().send, message)
+        if self._channels_connection.may_send():
+            self._channels_connection.transmit_now(super().send, message)
         if close:
             self.close(close)
 
@@ -550,10 +554,10 @@ class WebsocketConsumer(SyncGroupMember):
         Raises:
             ValueError: The connection is open, and RFC 6455 does not allow the code or the reason.
         """
-        if self._channels.socket.may_close():
+        if self._channels_connection.socket.may_close():
             message = _messages.close(code, reason)
-            with self._channels.socket.closes(code, reason):
-                self._channels.transmit_now(super().send, message)
+            with self._channels_connection.socket.closes(code, reason):
+                self._channels_connection.transmit_now(super().send, message)
 
     def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
@@ -564,8 +568,8 @@ class WebsocketConsumer(SyncGroupMember):
         Raises:
             StopConsumer: Always.
         """
-        self._channels.client_left(message)
-        self._channels.in_loop(self._channels.finish)
+        self._channels_connection.client_left(message)
+        self._channels_connection.in_loop(self._channels_connection.finish)
         raise StopConsumer
 
     def disconnect(self, code: int) -> None:

@@ -74,7 +74,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
     #: The parts of the request's body, for programs that override `http_request`.
     body: list[bytes]
 
-    _channels: HttpConnection
+    _channels_connection: HttpConnection
 
     def __init_subclass__(cls, **options: Unpack[HttpOptions]) -> None:
         """Take the options, and record which methods a message of the layer may reach."""
@@ -103,7 +103,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
                 if no response has started, and another one for `Http404`, `PermissionDenied` and
                 the like. A response that has started is cut short.
         """
-        connection = self._channels
+        connection = self._channels_connection
         try:
             if connection.from_layer and connection.has_begun:
                 handler = partial(super().dispatch, message)
@@ -124,7 +124,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             `http.request`, the first one; the rest of the body is read here. Parts that arrive
             after `handle` has returned are ignored.
         """
-        connection = self._channels
+        connection = self._channels_connection
         if connection.has_begun:
             return
         connection.begin_request(message)
@@ -165,7 +165,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             ConnectionStateError: The body has been read to its end before, or `handle` has
                 returned.
         """
-        async for part in self._channels.stream_body(limit):
+        async for part in self._channels_connection.stream_body(limit):
             yield part
 
     async def handle(self, body: bytes) -> None:
@@ -218,7 +218,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
         Messages:
             `http.response.start`, `http.response.body`, and any other that the server accepts.
         """
-        self._channels.response.note(message)
+        self._channels_connection.response.note(message)
         await self.base_send(message)
 
     async def send_headers(
@@ -237,7 +237,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             ConnectionStateError: A response has started before.
             ValueError: A header holds CR, LF or NUL.
         """
-        connection = self._channels
+        connection = self._channels_connection
         await connection.transmit((connection.response.start(status, headers),))
         connection.headers_sent()
         if flush:
@@ -255,7 +255,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             ConnectionStateError: No response has started, or it has ended.
             TypeError: The part is neither bytes nor str.
         """
-        connection = self._channels
+        connection = self._channels_connection
         if more_body and connection.response.streams and type(body) is bytes:
             # The short way: a stream may have very many parts.
             message = {"type": "http.response.body", "body": body, "more_body": True}
@@ -288,7 +288,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             TypeError: The body is neither bytes nor str, or `send_headers` does not take `kwargs`.
             ValueError: A header holds CR, LF or NUL.
         """
-        connection = self._channels
+        connection = self._channels_connection
         start, part = connection.response.whole(status, body, headers)
         kind = type(self)
         is_composed = (

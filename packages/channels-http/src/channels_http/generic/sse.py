@@ -43,7 +43,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         json_encoder: Encoder class for the data of events that is not a str.
     """
 
-    _channels: SseConnection
+    _channels_connection: SseConnection
 
     def __init_subclass__(cls, **options: Unpack[SseOptions]) -> None:
         """Take the options of a stream."""
@@ -72,7 +72,7 @@ class AsyncSseConsumer(AsyncHttpConsumer):
         # The browser takes a stream for open once it has the headers, which go with the first part.
         await self.send_body(b"" if head else event_format.comment(), more_body=not head)
         if not head:
-            self._channels.restart_keepalive()
+            self._channels_connection.restart_keepalive()
             await self.connect()
 
     async def connect(self) -> None:
@@ -104,10 +104,10 @@ class AsyncSseConsumer(AsyncHttpConsumer):
             ConnectionStateError: The stream has not begun, or has ended.
         """
         if data is not None and not isinstance(data, str):
-            data = json.dumps(data, cls=self._channels.options["json_encoder"])
+            data = json.dumps(data, cls=self._channels_connection.options["json_encoder"])
         identity = None if id is None else str(id)
         await self.send_body(event_format.event(data, event, identity, retry), more_body=True)
-        self._channels.restart_keepalive()
+        self._channels_connection.restart_keepalive()
 
     async def close(self) -> None:
         """End the stream. The browser reconnects after a while, unless the page closes it."""
