@@ -17,6 +17,8 @@ from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.test import override_settings
 
+from channels_core._shutdown.draining import draining
+
 MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 language: ContextVar[str] = ContextVar("language", default="none")
@@ -160,4 +162,5 @@ async def test_it_is_closed_at_the_stop_of_a_server(layer: str, busy: bool) -> N
             await asyncio.wait_for(told.wait(), 20)
     finally:
         signal.signal(signal.SIGTERM, previous)
+        draining.forget()  # in this process, other tests go on
     assert Program.ended == ["disconnect"]

@@ -187,3 +187,23 @@ class TestNamesOfTheProgram:
         server = Server(consumer(colour, connect=connect, deny=deny).as_asgi())
         assert await server.connect() == [{"type": "websocket.close"}]
         await server.leave()
+
+
+def test_a_mixin_before_a_consumer_of_ours_takes_nothing_from_it() -> None:
+    """As strawberry-graphql has one, derived from the base consumer."""
+
+    class Mixin(AsyncConsumer):
+        pass
+
+    class Patient(AsyncWebsocketConsumer, cleanup_timeout=5):
+        pass
+
+    class Program(Mixin, Patient):
+        pass
+
+    consumer = Program()
+    assert isinstance(consumer._channels_connection, type(Patient()._channels_connection))
+    assert consumer._channels_connection.options == {
+        "cleanup_timeout": 5,
+        "max_message_size": None,
+    }

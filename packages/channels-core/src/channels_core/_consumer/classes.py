@@ -18,6 +18,7 @@ class ConsumerClass:
         connection: The class of the companion that each of its consumers has.
         runs_in_threads: Whether its handlers are ordinary methods.
         options: The values of the options for this class, by keyword of the class statement.
+        own_options: The values that this class itself gives, or their defaults if it brings them.
         prefixes: Handlers of Channels and plugins that begin so are for messages of the server.
         handlers: By name, whether a message of the channel layer may reach the method; False if
             only the server's messages may. Other names are not in it.
@@ -31,6 +32,7 @@ class ConsumerClass:
         "is_framework",
         "not_overridden",
         "options",
+        "own_options",
         "prefixes",
         "runs_in_threads",
     )
@@ -41,15 +43,20 @@ class ConsumerClass:
         self.connection: Any = None
         self.runs_in_threads: bool = False
         self.options: dict[str, Any] = {}
+        self.own_options: dict[str, Any] = {}
         self.prefixes: tuple[str, ...] = ()
         self.handlers: dict[str, bool] = {}
         self.not_overridden: dict[str, object] = {}
         for base in reversed(consumer.__mro__[1:]):
             known = _classes.get(base)
-            if known is not None:
+            if known is None:
+                continue
+            self.options.update(known.own_options)
+            # Not what a program's class has inherited: it may be a mixin that stands before one of
+            # ours, derived from a base of it.
+            if known.is_framework:
                 self.connection = known.connection or self.connection
                 self.runs_in_threads = known.runs_in_threads or self.runs_in_threads
-                self.options.update(known.options)
                 self.prefixes = known.prefixes or self.prefixes
 
 

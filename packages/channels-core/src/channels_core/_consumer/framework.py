@@ -24,7 +24,7 @@ def describe(consumer: type, options: Mapping[str, Any]) -> dict[str, Any]:
     known = record(consumer)
     rest = dict(options)
     for name in known.options.keys() & rest.keys():
-        known.options[name] = rest.pop(name)
+        known.options[name] = known.own_options[name] = rest.pop(name)
     known.handlers = find_handlers(consumer)
     return rest
 
@@ -57,7 +57,8 @@ def framework(
         known.connection = connection or known.connection
         known.runs_in_threads = runs_in_threads or known.runs_in_threads
         known.prefixes = known.prefixes + prefixes
-        known.options = {**options, **known.options} if known.options else options
+        known.own_options = {**options, **known.own_options}
+        known.options = {**known.options, **known.own_options}
         # Found again: which methods the layer may reach depends on the mark.
         known.handlers = find_handlers(consumer)
         return consumer
