@@ -1,9 +1,7 @@
 """Membership in groups, of WebSocket consumers and of any other."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any, ClassVar
-from unittest.mock import MagicMock
 
 import pytest
 
@@ -181,33 +179,6 @@ async def test_a_layer_is_asked_for_groups_beforehand(kind: Any) -> None:
         with pytest.raises(InvalidChannelLayerError) as caught:
             await consumer.join_group("a")
         assert caught.value.__notes__[0].startswith("Program joins a group")
-
-
-class Listing(BaseChannelLayer):
-    """Hands its groups on by some way of its own, and says that it has them."""
-
-    extensions: ClassVar[list[str]] = ["groups"]
-
-
-class Overriding(BaseChannelLayer):
-    async def group_add(self, group: str, channel: str) -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("layer", "expected"),
-    [
-        (Listing(), True),
-        (Overriding(), True),
-        (SimpleNamespace(extensions=["groups"]), True),
-        (SimpleNamespace(group_add=print), True),
-        (MagicMock(), True),
-        (BaseChannelLayer(), False),
-        (SimpleNamespace(extensions=["flush"]), False),
-        (SimpleNamespace(), False),
-    ],
-)
-def test_groups_are_listed_or_simply_there(layer: Any, expected: bool) -> None:
-    assert has_groups(layer) is expected
 
 
 async def test_the_first_error_of_a_clean_up_is_raised_and_the_rest_reported(
