@@ -161,8 +161,11 @@ async def full(world: World, name: str, seconds: float) -> Facts:
     pages = world.pages()
     everybody = [page for each in pages.values() for page in each]
     async with watched(world, name, pages) as facts:
-        numbers = list(range(250))
-        for server in world.servers:
+        for place, server in enumerate(world.servers):
+            # While the first server sent, nobody waited for the pages of the second one. So each
+            # server sends other numbers, and starts when everybody has the earlier ones.
+            numbers = list(range(1000 * place, 1000 * place + 250))
+            await world.everyone_hears(everybody)
             busy, *others = pages[server.name]
             await server.send(type="room.hold", said=[seconds], channel=busy.channel)
             # The channels of a process share one list of 100 messages in Redis. A small batch
@@ -182,8 +185,6 @@ async def full(world: World, name: str, seconds: float) -> Facts:
                 if lost
                 else "nothing to a busy consumer"
             )
-            for page in everybody:
-                page.heard.clear()
             answer = await server.send(type="job.do", said=numbers, channel="jobs")
             seen.notes.append(
                 f"`ChannelFull` for {answer['full']} of {len(numbers)} to an unread channel"
