@@ -19,6 +19,9 @@ REPORTS = summary.REPORTS / "test"
 TREE = "tree"  # `make test P=tree` runs the tests in the root's tests/.
 PACKAGES = "packages"  # `make test P=packages` runs the others.
 NO_TESTS = 5  # The exit status of pytest if it ran no test.
+#: The tree's tests mostly wait, for servers and browsers. A module is run by one process, so what
+#: its fixtures start is started once.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 
 
 def parse(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -33,9 +36,10 @@ def parse(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 def command(package: Package | None, arguments: Sequence[str], report: Path) -> list[str]:
     """Return the pytest command for one package, or for the tests of the tree.
 
-    Arguments switch the coverage gate off, because they may select only some tests.
+    Arguments switch the coverage gate off, because they may select only some tests, and run the
+    tree's tests in one process, because they may start a debugger.
     """
-    coverage = (
+    whole = (
         [
             f"--cov={package.import_name}",
             "--cov-branch",
@@ -43,14 +47,13 @@ def command(package: Package | None, arguments: Sequence[str], report: Path) -> 
             "--cov-report=term",
             "--cov-fail-under=100",
         ]
-        if package and not arguments
-        else []
+        if package
+        else SIDE_BY_SIDE
     )
     return [
         *(sys.executable, "-m", "pytest", "-q"),
         f"--junit-xml={report}",
-        *coverage,
-        *arguments,
+        *(arguments or whole),
     ]
 
 

@@ -46,6 +46,11 @@ def test_the_tree_has_no_gate() -> None:
     assert not [one for one in command(None, [], REPORT) if one.startswith("--cov")]
 
 
+def test_the_tree_runs_side_by_side_unless_arguments_are_given() -> None:
+    assert "loadfile" in command(None, [], REPORT)
+    assert "loadfile" not in command(None, ["--pdb"], REPORT)
+
+
 def test_the_settings_of_the_caller_do_not_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "mysite.settings")
     monkeypatch.setenv("KEPT", "yes")
