@@ -234,9 +234,13 @@ class RawClient:
 
         A server may wait for more, or just keep a connection open that it cannot make sense of.
         """
+        self.finish_if_silent(seconds)
+        return self.status()
+
+    def finish_if_silent(self, seconds: float) -> None:
+        """End the request if no answer has begun after a while."""
         if not self._read and not select.select([self._socket], [], [], seconds)[0]:
             self.finish()
-        return self.status()
 
     def finish(self) -> None:
         """Tell the server that nothing more will come; it can still answer."""
