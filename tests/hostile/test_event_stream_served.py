@@ -92,5 +92,9 @@ def test_any_text_in_a_field(site: Attacked, text: str, field: str) -> None:
 )
 def test_any_bytes_as_the_last_event_id(site: Attacked, value: bytes) -> None:
     value = value.translate(None, bytes(range(32)) + b"\x7f")
-    found = stream(site, "data=good", **{"Last-Event-ID": value.decode("latin-1")})
-    assert [event.get("event") for event in found] == [None, "last"]
+    headers = {"Last-Event-ID": value.decode("latin-1")}
+    status, _, body = site.get("/events/?data=good", **headers)
+    if status == 400:
+        assert site.server == "daphne"  # which strips some characters, and refuses what is left
+        return
+    assert [event.get("event") for event in events(body.decode())] == [None, "last"]
