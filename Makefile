@@ -13,7 +13,7 @@ ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults build docs lock ci clean
+.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile build docs lock ci clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -56,6 +56,9 @@ suites: interpreter ## Run the test suites of public packages on our wheels (ARG
 
 faults: interpreter ## Break Redis, servers and clients, and print the effects
 	$(IN_ENV) env PYTHONPATH=tests:. python -m faults $(ARGS)
+
+hostile: interpreter ## Run the hostile tests alone, and count them by kind
+	$(IN_ENV) python -m tools.hostile $(ARGS)
 
 build: interpreter ## Build wheels and source archives into dist/, and check their content
 	$(IN_ENV) python -m tools.build $(P)
