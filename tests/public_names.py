@@ -204,8 +204,10 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_core.headers": [
         "HeadersArgument",
+        "encode_accept_headers",
         "encode_headers",
         "encode_response_headers",
+        "may_add_headers",
         "pass_on_headers",
     ],
     "channels_core.inspection": ["Place", "consumer_of", "walk"],

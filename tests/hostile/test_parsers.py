@@ -1,6 +1,7 @@
 """Nothing that reads a client's bytes takes more than linear time."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -109,10 +110,8 @@ def run(application: Any, scope: Any) -> None:
 
 
 def swallow(function: Callable[..., Any], *arguments: Any) -> None:
-    try:
+    with contextlib.suppress(ValueError, RecursionError, InvalidLoginToken):
         function(*arguments)
-    except (ValueError, RecursionError, InvalidLoginToken):
-        pass
 
 
 def header(name: bytes, text: str, kind: str = "websocket") -> Any:
@@ -162,7 +161,7 @@ PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "last event id": lambda text: (
         AsyncSseConsumer(header(b"last-event-id", text, "http")).last_event_id
     ),
-    "event": lambda text: event(text),
+    "event": event,
     "frame": lambda text: swallow(payload, {"type": "websocket.receive", "text": text}, LARGE),
     "JSON frame": lambda text: swallow(decode_json, text),
     "JSON number": lambda text: swallow(decode_json, f"0.{text}1"),
@@ -170,7 +169,7 @@ PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "JSON string": lambda text: swallow(decode_json, json.dumps(text)),
     "header value": lambda text: swallow(encode_headers, [("a", text)]),
     "header name": lambda text: swallow(encode_headers, [(text, "a")]),
-    "line of the log": lambda text: one_line(text),
+    "line of the log": one_line,
     "line of the access log": lambda text: access_entry(
         "websocket", "connecting", {"path": text, "client": "a"}
     ),

@@ -13,6 +13,7 @@ from channels_core._two_step import Application, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.headers import may_add_headers
 from channels_core.security import _origin
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
@@ -195,5 +196,6 @@ class WebsocketDenier(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         """Refuse the handshake, and end at once."""
-        await self.deny(403, body=b"Forbidden")
+        nosniff = {"X-Content-Type-Options": "nosniff"} if may_add_headers(self.scope) else None
+        await self.deny(403, headers=nosniff, body=b"Forbidden")
         raise StopConsumer

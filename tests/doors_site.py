@@ -98,14 +98,19 @@ class Events(AsyncSseConsumer):
 
 class Polls(AsyncHttpConsumer):
     groups = ["doors"]
+    headers = [("Content-Type", "text/plain")]
 
     async def handle(self, body: bytes) -> None:
-        await self.send_headers(headers=[("Content-Type", "text/plain")])
+        await self.send_headers(headers=self.headers)
         assert self.channel_layer is not None
         await self.channel_layer.group_send("doors", {"type": "news"})
 
     async def news(self, event: Any) -> None:
         await self.send_body(b"news")
+
+
+class OwnPolls(Polls):
+    headers = [("Cache-Control", "private")]
 
 
 application = ProtocolTypeRouter(
@@ -115,6 +120,7 @@ application = ProtocolTypeRouter(
                 path("holds/", Holds.as_asgi()),
                 path("events/", Events.as_asgi()),
                 path("poll/", Polls.as_asgi()),
+                path("own/", OwnPolls.as_asgi()),
             ]
         ),
         "websocket": CookieMiddleware(
