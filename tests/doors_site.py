@@ -14,7 +14,9 @@ settings.configure(
     SECRET_KEY="of-the-tests",
     INSTALLED_APPS=["channels"],
     ROOT_URLCONF=urls,
-    ALLOWED_HOSTS=["127.0.0.1"],
+    ALLOWED_HOSTS=["127.0.0.1", "other.example"],
+    # As behind a proxy that ends TLS.
+    SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"),
     CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
 )
 django.setup()
@@ -129,7 +131,7 @@ application = ProtocolTypeRouter(
                     path("cookies/", Cookies.as_asgi()),
                     path("accepts/", Accepts.as_asgi()),
                     path("denies/", Denies.as_asgi()),
-                    path("own/", AllowedHostsOriginValidator(Accepts.as_asgi())),
+                    path("own/", AllowedHostsOriginValidator(Accepts.as_asgi(), same_origin=True)),
                 ]
             )
         ),

@@ -146,6 +146,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_core.checks": [
         "check_application",
         "check_layers",
+        "check_origins",
         "check_worker_layer",
         "register_checks",
     ],

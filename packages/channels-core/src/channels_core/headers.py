@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from channels_core.typing import Scope
-
 __all__ = [
     "HeadersArgument",
     "encode_accept_headers",
@@ -167,7 +165,7 @@ def encode_response_headers(headers: HeadersArgument, content: bytes) -> list[tu
     return fields
 
 
-def may_add_headers(scope: Scope) -> bool:
+def may_add_headers(scope: Mapping[str, Any]) -> bool:
     """Return whether a response may get headers of ours that the program has not asked for.
 
     A test compares the headers of its response exactly, and its scope has no `asgi`, which each
