@@ -172,7 +172,8 @@ def test_they_are_registered_once() -> None:
     every: Any = registry.registered_checks
     ours = {check: check.tags for check in every if check.__module__.startswith("channels_core.")}
     assert ours == {check_application: ("channels",), check_layers: ("channels",)}
-    assert check_origins in registry.deployment_checks
+    for_deployments: Any = registry.deployment_checks
+    assert check_origins in for_deployments
 
 
 def test_django_runs_them(served: Any) -> None:

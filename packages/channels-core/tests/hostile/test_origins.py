@@ -42,7 +42,7 @@ class Handshake:
         async def send(message: Any) -> None:
             assert message["type"] == "websocket.close"
 
-        return await self.validator(whole, receive, send) == "let in"
+        return bool(await self.validator(whole, receive, send) == "let in")
 
 
 def django_allows(host: str, entries: list[str]) -> bool:
