@@ -146,6 +146,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_core.checks": [
         "check_application",
         "check_layers",
+        "check_origins",
         "check_worker_layer",
         "register_checks",
     ],
@@ -204,8 +205,10 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_core.headers": [
         "HeadersArgument",
+        "encode_accept_headers",
         "encode_headers",
         "encode_response_headers",
+        "may_add_headers",
         "pass_on_headers",
     ],
     "channels_core.inspection": ["Place", "consumer_of", "walk"],

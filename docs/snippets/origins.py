@@ -9,6 +9,10 @@ from docs.snippets.routes import routes
 application = ProtocolTypeRouter({"websocket": AllowedHostsOriginValidator(routes)})
 # end of hosts
 
+# begin same origin
+own_pages = ProtocolTypeRouter({"websocket": AllowedHostsOriginValidator(routes, same_origin=True)})
+# end of same origin
+
 # begin patterns
 partners = ProtocolTypeRouter(
     {

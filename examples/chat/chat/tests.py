@@ -11,8 +11,9 @@ from chatsite.asgi import application
 
 
 def websocket(path: str, origin: str = "http://testserver", **kwargs: Any) -> WebsocketCommunicator:
-    """Return the WebSocket that a page would open, with the header `Origin` of a browser."""
-    return WebsocketCommunicator(application, path, {"origin": origin}, **kwargs)
+    """Return the WebSocket that a page would open, with the headers of a browser."""
+    headers = {"host": "testserver", "origin": origin}
+    return WebsocketCommunicator(application, path, headers, **kwargs)
 
 
 class RoomTests(TestCase):

@@ -33,7 +33,9 @@ application = ProtocolTypeRouter(
         "websocket": AllowedHostsOriginValidator(
             # No signal is sent when a session expires or when SQL changes a row. So each WebSocket
             # also checks its login once a minute.
-            AuthMiddlewareStack(websockets, ends_with_login=True, revalidate_every=60)
+            AuthMiddlewareStack(websockets, ends_with_login=True, revalidate_every=60),
+            # Only pages of this very site, and not of another port or by plain HTTP.
+            same_origin=True,
         ),
         # Not for a server: `python manage.py runworker chat-stats` uses this.
         "channel": ChannelNameRouter({STATS: StatsConsumer.as_asgi()}),

@@ -11,6 +11,10 @@ SECRET_KEY = os.environ["CHAT_SECRET_KEY"]
 # `manage.py collectstatic` copies the static files there, and the proxy serves them.
 STATIC_ROOT = os.environ["CHAT_STATIC_ROOT"]
 
+# The proxy sets this header itself. Daphne does not tell which WebSockets use TLS, and pages must be
+# of the same origin as theirs.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
 # The proxy's X-Forwarded-Proto tells the servers whether a request used TLS.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("CHAT_PLAIN_HTTP") != "1"
 

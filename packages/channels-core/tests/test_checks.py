@@ -9,11 +9,17 @@ from django.core.checks.registry import registry
 from django.test import override_settings
 from django.urls import path
 
-from channels_core.checks import check_application, check_layers, register_checks
+from channels_core.checks import (
+    check_application,
+    check_layers,
+    check_origins,
+    register_checks,
+)
 from channels_core.documentation import see
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.middleware import BaseMiddleware
 from channels_core.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
+from channels_core.security.websocket import AllowedHostsOriginValidator
 
 
 class Chat(AsyncWebsocketConsumer):
@@ -143,6 +149,21 @@ def test_it_looks_at_each_consumer_once(served: Any) -> None:
         assert check_application() == []
 
 
+def test_open_doors_are_told_once_and_only_for_a_deployment(served: Any, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    doors = [AllowedHostsOriginValidator(Chat.as_asgi()) for _ in range(2)]
+    served(ProtocolTypeRouter({"websocket": URLRouter([path("a/", each) for each in doors])}))
+    assert ids(check_origins()) == ["channels_core.W010"]
+    assert "channels_core.W010" not in ids(check_application())
+    settings.ALLOWED_HOSTS = ["example.com"]
+    assert check_origins() == []
+
+
+def test_an_application_that_cannot_be_imported_is_told_by_another_check() -> None:
+    with override_settings(ASGI_APPLICATION="nowhere.application"):
+        assert check_origins() == []
+
+
 def test_they_are_registered_once() -> None:
     register_checks()
     before = len(registry.registered_checks), len(registry.deployment_checks)
@@ -151,6 +172,8 @@ def test_they_are_registered_once() -> None:
     every: Any = registry.registered_checks
     ours = {check: check.tags for check in every if check.__module__.startswith("channels_core.")}
     assert ours == {check_application: ("channels",), check_layers: ("channels",)}
+    for_deployments: Any = registry.deployment_checks
+    assert check_origins in for_deployments
 
 
 def test_django_runs_them(served: Any) -> None:

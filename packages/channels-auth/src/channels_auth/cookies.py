@@ -1,17 +1,20 @@
 """Read the cookies that a client sends; set and delete cookies on messages with headers."""
 
+import logging
 from collections.abc import MutableMapping
 from datetime import datetime, timedelta
 from http.cookies import CookieError, Morsel
 from typing import Any, Final
 
 from django.http import HttpResponse
-from django.http.cookie import parse_cookie
 
+from channels_auth._cookies.parsing import MAX_LENGTH, parse_cookies
 from channels_core.middleware import BaseMiddleware
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["CookieMiddleware", "add_cookie"]
+
+logger: Final = logging.getLogger("django.channels.auth")
 
 _FORBIDDEN: Final = frozenset("\r\n\0;")
 
@@ -21,15 +24,26 @@ _SAMESITE: Final = frozenset({"strict", "lax", "none"})
 WITHOUT_CLIENT: Final = frozenset({"lifespan", "channel"})
 
 
-def _read_cookies(headers: Any) -> dict[str, str]:
+def _read_cookies(scope: Scope) -> dict[str, str]:
     """Return the cookies in a client's headers.
 
     HTTP/2 and HTTP/3 may split them over several `cookie` headers (RFC 9113, section 8.2.3).
     """
-    lines = [value for name, value in headers if name.lower() == b"cookie"]
+    lines = [value for name, value in scope["headers"] if name.lower() == b"cookie"]
+    if not lines:
+        return {}
+    # The servers limit each line, and some of them not the number of lines.
+    if sum(map(len, lines)) > MAX_LENGTH:
+        logger.warning(
+            "%s %.200r: no cookie is read, since all of them have more than %d bytes",
+            scope["type"],
+            scope.get("path"),
+            MAX_LENGTH,
+        )
+        return {}
     # Latin-1, the encoding of HTTP headers, decodes any byte: one cookie with bytes that no
     # browser sends must not lose the cookies beside it.
-    return parse_cookie(b"; ".join(lines).decode("latin-1")) if lines else {}
+    return parse_cookies(b"; ".join(lines).decode("latin-1"))
 
 
 def _with_cookies(scope: Scope) -> Scope:
@@ -40,7 +54,7 @@ def _with_cookies(scope: Scope) -> Scope:
             "CookieMiddleware was passed a scope that did not have a headers key "
             "(make sure it is only passed HTTP or WebSocket connections)"
         )
-    return dict(scope, cookies=_read_cookies(scope["headers"]))
+    return dict(scope, cookies=_read_cookies(scope))
 
 
 class _InvalidSameSite(AssertionError, ValueError):
@@ -61,6 +75,8 @@ def _check(name: str, value: object) -> None:
 
 class CookieMiddleware(BaseMiddleware):
     """Put the client's cookies into `scope["cookies"]`, a dict of str.
+
+    If they have more than 64 KiB, the dict is empty, and the log has a warning.
 
     `set_cookie` and `delete_cookie` change a message that has headers: `http.response.start`,
     `websocket.accept`, `websocket.http.response.start`.

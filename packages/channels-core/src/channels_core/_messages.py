@@ -7,7 +7,11 @@ from typing import Any, Final, NoReturn
 from django.utils.functional import Promise
 
 from channels_core.exceptions import InvalidFrame, InvalidJSON
-from channels_core.headers import HeadersArgument, encode_response_headers, pass_on_headers
+from channels_core.headers import (
+    HeadersArgument,
+    encode_accept_headers,
+    encode_response_headers,
+)
 from channels_core.typing import (
     Message,
     Scope,
@@ -45,7 +49,7 @@ def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept
     """Build the message that accepts a handshake."""
     message: WebsocketAccept = {"type": "websocket.accept", "subprotocol": subprotocol}
     if headers:
-        message["headers"] = pass_on_headers(headers)
+        message["headers"] = encode_accept_headers(headers, subprotocol)
     return message
 
 

@@ -1,6 +1,7 @@
 """System checks: `ASGI_APPLICATION`, `CHANNEL_LAYERS`, and the consumers of the application."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from django.apps import AppConfig
@@ -11,18 +12,25 @@ from channels_core._checks.groups import check_groups
 from channels_core._checks.handlers import check_handlers
 from channels_core._checks.imports import is_of_database, place, reason, watched
 from channels_core._checks.layers import check_layers, check_worker_layer
-from channels_core._checks.origins import check_patterns
+from channels_core._checks.origins import check_openness, check_patterns
 from channels_core.documentation import see
 from channels_core.inspection import consumer_of, walk
 from channels_core.routing import get_default_application
 
-__all__ = ["check_application", "check_layers", "check_worker_layer", "register_checks"]
+__all__ = [
+    "check_application",
+    "check_layers",
+    "check_origins",
+    "check_worker_layer",
+    "register_checks",
+]
 
 
 def register_checks() -> None:
     """Register the checks with Django; calling it again does nothing."""
     checks.register(check_layers, "channels")
     checks.register(check_application, "channels")
+    checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
 
 
 def check_application(
@@ -52,18 +60,38 @@ def check_application(
         application = watched(get_default_application)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a program's module may raise any
         return [_unusable(name, error)]
-    # Each once, however many routes lead to it.
-    applications = {id(place.application): place.application for place in walk(application)}
-    found = (consumer_of(each) for each in applications.values())
+    applications = _applications(application)
+    found = (consumer_of(each) for each in applications)
     consumers = dict.fromkeys(each for each in found if each is not None)
     return [
-        *(message for each in applications.values() for message in check_patterns(each)),
+        *(message for each in applications for message in check_patterns(each)),
         *(
             message
             for consumer in consumers
             for message in (*check_groups(consumer), *check_handlers(consumer))
         ),
     ]
+
+
+def check_origins(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check that each `OriginValidator` of `ASGI_APPLICATION` refuses the pages of other sites.
+
+    Returns:
+        `channels_core.W010`, once, if one of them allows every origin.
+    """
+    try:
+        application = watched(get_default_application)
+    except (Exception, SystemExit):  # noqa: BLE001 - `check_application` reports it
+        return []
+    found = (message for each in _applications(application) for message in check_openness(each))
+    return [*islice(found, 1)]
+
+
+def _applications(application: Any) -> list[Any]:
+    """Return an application and all inside it; each once, however many routes lead to it."""
+    return list({id(place.application): place.application for place in walk(application)}.values())
 
 
 def _unusable(name: object, error: BaseException) -> checks.CheckMessage:

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-__all__ = ["HeadersArgument", "encode_headers", "encode_response_headers", "pass_on_headers"]
+__all__ = [
+    "HeadersArgument",
+    "encode_accept_headers",
+    "encode_headers",
+    "encode_response_headers",
+    "may_add_headers",
+    "pass_on_headers",
+]
 
 _Pair: TypeAlias = tuple[str | bytes, str | bytes]
 
@@ -16,6 +23,25 @@ _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
 #: RFC 9110, section 5.6.2: the characters of a header's name.
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+#: Headers that say where a message ends and how the connection goes on (RFC 9110, section 7.6.1).
+#: The server writes them itself. A second one, with other content, makes a proxy and the server
+#: disagree about where the next response begins.
+_FRAMING: Final = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        # The answer to a handshake (RFC 6455, section 11.3).
+        b"sec-websocket-accept",
+        b"sec-websocket-extensions",
+    }
+)
 
 
 def encode_headers(headers: HeadersArgument) -> list[tuple[bytes, bytes]]:
@@ -103,17 +129,48 @@ def pass_on_headers(headers: HeadersArgument) -> list[Any]:
     return passed
 
 
+def encode_accept_headers(headers: HeadersArgument, subprotocol: str | None) -> list[Any]:
+    """Return the headers of an accepted handshake in the program's form, as `pass_on_headers` does.
+
+    Those that the server writes itself, such as `Connection` and `Sec-WebSocket-Accept`, are left
+    out.
+
+    Args:
+        headers: Pairs or a mapping.
+        subprotocol: The subprotocol that the server is told to announce.
+
+    Raises:
+        TypeError: As in `pass_on_headers`.
+        ValueError: As in `pass_on_headers`.
+    """
+    dropped = _FRAMING | {b"sec-websocket-protocol"} if subprotocol else _FRAMING
+    # Names of this form are not checked, and some servers drop a space at the end of one.
+    return [pair for pair in pass_on_headers(headers) if pair[0].strip().lower() not in dropped]
+
+
 def encode_response_headers(headers: HeadersArgument, content: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a whole response, with its type and length added if missing.
+    """Return the headers of a whole response, with its length, and its type if that is missing.
+
+    Headers that would frame it in another way, such as `Transfer-Encoding` or another
+    `Content-Length`, are left out.
 
     Raises:
         TypeError: As in `encode_headers`.
         ValueError: As in `encode_headers`.
     """
-    fields = encode_headers(headers)
-    names = {name for name, _ in fields}
-    if b"content-type" not in names:
+    fields = [pair for pair in encode_headers(headers) if pair[0] not in _FRAMING]
+    if b"content-type" not in {name for name, _ in fields}:
         fields.append((b"content-type", b"text/plain; charset=utf-8"))
-    if b"content-length" not in names:
-        fields.append((b"content-length", str(len(content)).encode()))
+    fields.append((b"content-length", str(len(content)).encode()))
     return fields
+
+
+def may_add_headers(scope: Mapping[str, Any]) -> bool:
+    """Return whether a response may get headers of ours that the program has not asked for.
+
+    A test compares the headers of its response exactly, and its scope has no `asgi`, which each
+    server sets.
+
+    Source: ASGI, "Connection Scope".
+    """
+    return "asgi" in scope

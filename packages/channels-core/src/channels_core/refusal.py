@@ -5,7 +5,12 @@ from contextvars import ContextVar
 
 from channels_core._messages import denial
 from channels_core._uvicorn import let_server_close
-from channels_core.headers import HeadersArgument, encode_response_headers
+from channels_core.headers import (
+    HeadersArgument,
+    encode_headers,
+    encode_response_headers,
+    may_add_headers,
+)
 from channels_core.typing import AnyScope, Message, Receive, Send
 
 __all__ = ["failures_are_answered", "refusal", "refuse"]
@@ -39,7 +44,8 @@ def refusal(
         status: HTTP status. A server without the `websocket.http.response` extension answers
             every refused handshake with 403.
         headers: Extra headers: pairs or a mapping, of str or bytes. `Content-Type` (plain text)
-            and `Content-Length` are added if they are missing.
+            is added if it is missing, and on a server `X-Content-Type-Options: nosniff`, too.
+            `Content-Length` is that of the body; other headers that frame a message are left out.
         body: The response's body; str is encoded as UTF-8. A `HEAD` request gets only its length.
         code: Close code of a WebSocket on a server without that extension.
         reason: Close reason that goes with the code.
@@ -52,10 +58,14 @@ def refusal(
 
     Source: ASGI, "HTTP" and "Websocket Denial Response".
     """
+    given = encode_headers(headers)
+    # No browser may take the body, which may quote the client, for something else than it is.
+    if may_add_headers(scope) and b"x-content-type-options" not in dict(given):
+        given.append((b"x-content-type-options", b"nosniff"))
     if scope["type"] == "websocket":
-        return [*denial(scope, status, headers, body, code, reason)]
+        return [*denial(scope, status, given, body, code, reason)]
     content = body.encode() if isinstance(body, str) else bytes(body)
-    fields = encode_response_headers(headers, content)
+    fields = encode_response_headers(given, content)
     if scope.get("method") == "HEAD":
         content = b""
     return [

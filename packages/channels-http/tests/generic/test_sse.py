@@ -20,7 +20,7 @@ from event_streams import LINE, TEXT, parse
 
 HEADERS = {
     b"content-type": b"text/event-stream; charset=utf-8",
-    b"cache-control": b"no-cache, no-transform",
+    b"cache-control": b"no-store, no-transform",
     b"x-accel-buffering": b"no",
 }
 

@@ -126,8 +126,14 @@ class QueryToken(TokenSource):
         tokens = []
         others = []
         for pair in (scope.get("query_string") or b"").split(b"&"):
+            if not pair:
+                others.append(pair)
+                continue
             name, _, value = pair.partition(b"=")
-            if unquote_to_bytes(name.replace(b"+", b" ")) == self.parameter:
+            # Decoded only if necessary: a query may have tens of thousands of names.
+            if b"%" in name or b"+" in name:
+                name = unquote_to_bytes(name.replace(b"+", b" "))
+            if name == self.parameter:
                 tokens.append(unquote_to_bytes(value).decode("latin-1"))
             else:
                 others.append(pair)

@@ -1,4 +1,4 @@
-"""System check: each pattern of an `OriginValidator` can match an origin."""
+"""System checks: the patterns of an `OriginValidator` match some origins, and not all of them."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -8,9 +8,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from channels_core.documentation import see
 from channels_core.security import _origin
-from channels_core.security.websocket import OriginValidator
+from channels_core.security.websocket import OriginValidator, allows_every_origin
 
-__all__ = ["check_patterns"]
+__all__ = ["check_openness", "check_patterns"]
 
 #: Methods of `OriginValidator`: a class that overrides one may read patterns in its own way.
 _DECIDING: Final = ("valid_origin", "validate_origin", "match_allowed_origin")
@@ -22,10 +22,7 @@ def check_patterns(application: Any) -> Iterator[checks.CheckMessage]:
     Returns:
         `channels_core.W007`, for each pattern with a wildcard inside, which matches nothing.
     """
-    if not isinstance(application, OriginValidator):
-        return
-    kind = type(application)
-    if any(getattr(kind, name) is not getattr(OriginValidator, name) for name in _DECIDING):
+    if not _reads_patterns(application):
         return
     for pattern in application.allowed_origins:
         try:
@@ -39,3 +36,26 @@ def check_patterns(application: Any) -> Iterator[checks.CheckMessage]:
         except ImproperlyConfigured:
             # The program has changed the list; each handshake raises this.
             continue
+
+
+def check_openness(application: Any) -> Iterator[checks.CheckMessage]:
+    """Check that an application, if it is an `OriginValidator`, refuses any origin.
+
+    Returns:
+        `channels_core.W010`, if its list or `ALLOWED_HOSTS` contains `*`.
+    """
+    if _reads_patterns(application) and allows_every_origin(application):
+        yield checks.Warning(
+            "An origin validator allows every origin: '*' is in its list, or in ALLOWED_HOSTS. "
+            "Pages of any site can open WebSockets with the cookies of their visitors.",
+            hint="List the hosts of the site, or pass same_origin=True to the validator. "
+            + see("Security", "Origins"),
+            id="channels_core.W010",
+        )
+
+
+def _reads_patterns(application: Any) -> bool:
+    kind = type(application)
+    return isinstance(application, OriginValidator) and all(
+        getattr(kind, name) is getattr(OriginValidator, name) for name in _DECIDING
+    )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import ParseResult, urlparse, urlsplit
+from urllib.parse import ParseResult, SplitResult, urlparse, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.http import is_same_domain
@@ -14,6 +14,7 @@ __all__ = [
     "Origin",
     "OriginPattern",
     "WildcardError",
+    "is_host_entry",
     "matches",
     "parse_pattern",
     "port_of",
@@ -31,6 +32,8 @@ _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _HEADER: Final = re.compile(rb"[\x21-\x7e]*")
 _HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|[0-9a-f.]*:[0-9a-f:.]*")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
+#: White space at either end, a period or a colon at the end, or a period before the port.
+_NO_ENTRY: Final = re.compile(r"\s|.*(?:\s|[.:]|\.:[0-9]*)", re.DOTALL)
 
 
 class WildcardError(ImproperlyConfigured):
@@ -81,7 +84,7 @@ def read_header(headers: Iterable[tuple[bytes, bytes]]) -> ParseResult | None:
     return parsed
 
 
-def port_of(parsed: ParseResult) -> int | None:
+def port_of(parsed: ParseResult | SplitResult) -> int | None:
     """Return the port of an origin or the default of its scheme; None without a valid port."""
     try:
         port = parsed.port
@@ -90,8 +93,13 @@ def port_of(parsed: ParseResult) -> int | None:
     return port if port is not None else _DEFAULT_PORTS.get(parsed.scheme.lower())
 
 
-def read_origin(parsed: ParseResult) -> Origin | None:
-    """Return the comparable parts of an origin; None if no pattern can match it."""
+def read_origin(parsed: ParseResult | SplitResult) -> Origin | None:
+    """Return the comparable parts of an origin; None if no pattern can match it.
+
+    Source: `django.http.request.split_domain_port`, for a colon without a port.
+    """
+    if parsed.netloc.endswith(":"):
+        return None
     try:
         parsed.port  # noqa: B018 - reading it parses it
         host = _plain_host(parsed.hostname)
@@ -151,6 +159,17 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
     if not separator:
         return OriginPattern(None, host, port)
     return OriginPattern(scheme, host, port if port is not None else _DEFAULT_PORTS.get(scheme))
+
+
+def is_host_entry(entry: str) -> bool:
+    """Return whether an entry of `ALLOWED_HOSTS` can match a host.
+
+    Django compares the text as it is. So `localhost:` or `example.com.` matches nothing, although
+    a host may end with a period.
+
+    Source: `django.http.request.validate_host`.
+    """
+    return _NO_ENTRY.fullmatch(entry) is None
 
 
 def matches(origin: Origin, pattern: OriginPattern) -> bool:

@@ -13,7 +13,9 @@ from channels_core._two_step import Application, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.headers import may_add_headers
 from channels_core.security import _origin
+from channels_core.security._own_origin import own_origin
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
@@ -38,7 +40,12 @@ class OriginValidator(Application):
     Source: RFC 6455, section 10.2.
     """
 
-    def __init__(self, application: Any, allowed_origins: Iterable[str]) -> None:
+    # Of the class as well: a program's subclass may have a constructor of its own.
+    _channels_same_origin: bool = False
+
+    def __init__(
+        self, application: Any, allowed_origins: Iterable[str], *, same_origin: bool = False
+    ) -> None:
         """Wrap an application.
 
         Args:
@@ -46,6 +53,10 @@ class OriginValidator(Application):
             allowed_origins: Patterns: `example.com`; `.example.com` for it and its subdomains;
                 `https://example.com`, `https://.example.com:8443`, where the default port may be
                 left out; `*` for any origin.
+            same_origin: Whether the origin must also be the one that the handshake was sent to:
+                the page's scheme, host and port are those of the WebSocket. Behind a proxy, the
+                settings `SECURE_PROXY_SSL_HEADER` and `USE_X_FORWARDED_HOST` have the same effect
+                as on Django's `request.is_secure()` and `request.get_host()`.
 
         Raises:
             ImproperlyConfigured: A pattern has another form. `*.example.com` is accepted with a
@@ -58,6 +69,7 @@ class OriginValidator(Application):
         # A single str is iterable too, but its characters are not patterns.
         patterns = [allowed_origins] if isinstance(allowed_origins, str) else allowed_origins
         self.allowed_origins: Collection[str] = [_taken(pattern) for pattern in patterns]
+        self._channels_same_origin = same_origin
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection, if its origin is allowed.
@@ -90,11 +102,13 @@ class OriginValidator(Application):
         except ValueError as error:
             refusal = str(error)
         else:
-            if self.valid_origin(parsed_origin):
+            valid = self.valid_origin(parsed_origin)
+            if valid and (not self._channels_same_origin or _is_own(parsed_origin, scope)):
                 return True
             refusal = "it has no Origin header"
             if parsed_origin is not None:
-                refusal = f"its origin {parsed_origin.geturl()!r:.200} is not allowed"
+                fault = "is not that of its own host" if valid else "is not allowed"
+                refusal = f"its origin {parsed_origin.geturl()!r:.200} {fault}"
         logger.warning("A handshake for %.200r was refused: %s", scope.get("path"), refusal)
         return False
 
@@ -131,6 +145,16 @@ class OriginValidator(Application):
         return _origin.port_of(origin)
 
 
+def _is_own(parsed_origin: ParseResult | None, scope: Scope) -> bool:
+    origin = None if parsed_origin is None else _origin.read_origin(parsed_origin)
+    return origin is not None and origin == own_origin(scope)
+
+
+def allows_every_origin(validator: OriginValidator) -> bool:
+    """Return whether a validator refuses no handshake, for a check."""
+    return _origin.ANY in validator.allowed_origins and not validator._channels_same_origin
+
+
 def _taken(pattern: object) -> str:
     """Check a pattern of a program; accept one with a wildcard, as earlier releases did."""
     try:
@@ -150,13 +174,14 @@ def _checked(pattern: object) -> str:
 class _AllowedHosts(Collection[str]):
     """The current `ALLOWED_HOSTS`, which tests change after the application is made.
 
-    An invalid entry matches nothing, as in Django, and is not an error at import.
+    An entry that matches nothing in Django matches nothing here, and is not an error at import.
     """
 
     def __iter__(self) -> Iterator[str]:
         for host in settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else ()):
             with contextlib.suppress(ImproperlyConfigured):
-                yield _checked(host)
+                if _origin.is_host_entry(pattern := _checked(host)) and pattern == host:
+                    yield pattern
 
     def __contains__(self, host: object) -> bool:
         return any(host == allowed for allowed in self)
@@ -168,7 +193,9 @@ class _AllowedHosts(Collection[str]):
         return repr(list(self))
 
 
-def AllowedHostsOriginValidator(application: Any) -> OriginValidator:  # noqa: N802 - a given name
+def AllowedHostsOriginValidator(  # noqa: N802 - a given name
+    application: Any, *, same_origin: bool = False
+) -> OriginValidator:
     """Wrap an application so that only pages of the site's own hosts may connect.
 
     The hosts are in the setting `ALLOWED_HOSTS`; under `DEBUG`, if it is empty, they are
@@ -177,8 +204,10 @@ def AllowedHostsOriginValidator(application: Any) -> OriginValidator:  # noqa: N
 
     Args:
         application: As for `OriginValidator`.
+        same_origin: As for `OriginValidator`. With it, one host of the site does not admit the
+            pages of another one, nor of another port or scheme.
     """
-    validator = OriginValidator(application, ())
+    validator = OriginValidator(application, (), same_origin=same_origin)
     validator.allowed_origins = _AllowedHosts()
     return validator
 
@@ -195,5 +224,6 @@ class WebsocketDenier(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         """Refuse the handshake, and end at once."""
-        await self.deny(403, body=b"Forbidden")
+        nosniff = {"X-Content-Type-Options": "nosniff"} if may_add_headers(self.scope) else None
+        await self.deny(403, headers=nosniff, body=b"Forbidden")
         raise StopConsumer

@@ -226,6 +226,9 @@ class AsyncHttpConsumer(AsyncGroupMember):
     ) -> None:
         """Start the response.
 
+        If the consumer is in a group, no cache may store the response: `Cache-Control: no-store` is
+        added, unless there is another `Cache-Control`.
+
         Servers hold the headers back until the first part of the body.
 
         Args:
@@ -238,7 +241,8 @@ class AsyncHttpConsumer(AsyncGroupMember):
             ValueError: A header holds CR, LF or NUL.
         """
         connection = self._channels_connection
-        await connection.transmit((connection.response.start(status, headers),))
+        start = connection.response.start(status, headers, no_store=connection.is_poll)
+        await connection.transmit((start,))
         connection.headers_sent()
         if flush:
             await self.send_body(b"", more_body=True)
@@ -275,7 +279,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
     async def send_response(
         self, status: int, body: bytes | str, *, headers: HeadersArgument = None, **kwargs: Any
     ) -> None:
-        """Send a whole response, with the given headers and no others.
+        """Send a whole response, with the given headers; see `send_headers`.
 
         Args:
             status: HTTP status.
@@ -289,7 +293,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
             ValueError: A header holds CR, LF or NUL.
         """
         connection = self._channels_connection
-        start, part = connection.response.whole(status, body, headers)
+        start, part = connection.response.whole(status, body, headers, no_store=connection.is_poll)
         kind = type(self)
         is_composed = (
             kind.send_headers is not AsyncHttpConsumer.send_headers

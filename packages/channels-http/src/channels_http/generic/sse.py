@@ -15,8 +15,9 @@ __all__ = ["AsyncSseConsumer", "SseOptions"]
 _NOT_ALLOWED: Final = ((b"allow", b"GET, HEAD"), (b"content-length", b"0"))
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    # Proxies must not cache or compress the stream, which would delay events.
-    (b"cache-control", b"no-cache, no-transform"),
+    # The events are one user's, and an old stream is of no use. Nor may a proxy compress it, which
+    # would delay events.
+    (b"cache-control", b"no-store, no-transform"),
     # Tells nginx, and proxies that know its header, not to buffer.
     (b"x-accel-buffering", b"no"),
 ]

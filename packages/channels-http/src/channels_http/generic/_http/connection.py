@@ -25,7 +25,7 @@ from channels_core.exceptions import (
     RouteNotFound,
     StopConsumer,
 )
-from channels_core.headers import HeadersArgument
+from channels_core.headers import HeadersArgument, may_add_headers
 from channels_core.refusal import failures_are_answered, refusal
 from channels_core.typing import Message, Receive, Scope, Send
 from channels_http.generic._http.error_responses import debug_page, status_of
@@ -317,6 +317,12 @@ class HttpConnection(Connection):
     def is_unanswered(self) -> bool:
         """Whether no response has begun, and the client is there to get one."""
         return self.response.state is ResponseState.WAITING and not self.client_is_gone
+
+    @property
+    def is_poll(self) -> bool:
+        """Whether the response is for this moment only, since the consumer is in a group."""
+        consumer = self.consumer
+        return may_add_headers(consumer.scope) and bool(self.groups.to_leave(consumer))
 
     def headers_sent(self) -> None:
         """Read ahead from now on: after the headers, no server asks the client for its body."""

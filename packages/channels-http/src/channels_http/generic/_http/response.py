@@ -63,8 +63,14 @@ class Response:
         self.streams = False
         self._without_body = head and not as_given
 
-    def start(self, status: int, headers: HeadersArgument) -> Message:
+    def start(self, status: int, headers: HeadersArgument, *, no_store: bool = False) -> Message:
         """Build the message that starts the response.
+
+        Args:
+            status: HTTP status.
+            headers: Headers: pairs or a mapping, of str or bytes.
+            no_store: Whether caches are told not to store the response, unless the headers tell
+                them something else.
 
         Raises:
             ConnectionStateError: A response has started before.
@@ -81,7 +87,9 @@ class Response:
         fields = pass_on_headers(headers)
         if not self._as_given:
             # The server decides how the body is framed, and sends this header itself.
-            fields = [field for field in fields if field[0].lower() != b"transfer-encoding"]
+            fields = [field for field in fields if field[0].strip().lower() != b"transfer-encoding"]
+        if no_store and all(field[0].lower() != b"cache-control" for field in fields):
+            fields.append((b"cache-control", b"no-store"))
         self.state = ResponseState.OPEN
         if status in _WITHOUT_BODY and not self._as_given:
             self._without_body = True
@@ -124,8 +132,10 @@ class Response:
             "more_body": more_body,
         }
 
-    def whole(self, status: int, body: Any, headers: HeadersArgument) -> tuple[Message, Message]:
-        """Build the messages of a whole response.
+    def whole(
+        self, status: int, body: Any, headers: HeadersArgument, *, no_store: bool = False
+    ) -> tuple[Message, Message]:
+        """Build the messages of a whole response; the arguments are as in `start`.
 
         Raises:
             ConnectionStateError: A response has started before.
@@ -133,4 +143,5 @@ class Response:
             ValueError: A header holds CR, LF or NUL.
         """
         content = as_bytes(body)
-        return self.start(status, headers), self.body(content, more_body=False)
+        start = self.start(status, headers, no_store=no_store)
+        return start, self.body(content, more_body=False)

@@ -1,0 +1,3 @@
+"""The private parts of `cookies`."""
+
+__all__: list[str] = []
