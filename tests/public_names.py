@@ -143,6 +143,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "first_step",
         "name_that_thing",
     ],
+    "channels_core.backoff": ["Backoff"],
     "channels_core.checks": [
         "check_application",
         "check_layers",
