@@ -171,6 +171,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "DatabaseSyncToAsync",
         "aclose_old_connections",
         "database_sync_to_async",
+        "look_up",
     ],
     "channels_core.documentation": ["see"],
     "channels_core.exceptions": [
