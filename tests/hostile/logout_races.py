@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any, Final
 
 from django.conf import settings
@@ -180,10 +179,9 @@ async def race(application: Any, client: Any, *, path: str = "/logout/") -> bool
 
 
 async def _races(way: str, tries: int) -> int:
+    from channels.auth import AuthMiddlewareStack
     from django.contrib.auth import get_user_model
     from django.test import Client
-
-    from channels.auth import AuthMiddlewareStack
 
     saves_itself, ends = WAYS[way]
     application = AuthMiddlewareStack(consumer_class(saves_itself).as_asgi(), ends_with_login=ends)

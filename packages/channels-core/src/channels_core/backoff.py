@@ -43,7 +43,7 @@ class Backoff:
             jitter: Returns a number from 0 to 1, by which a wait is half its length up to all
                 of it. Many processes that lost the same server then do not return together.
         """
-        self.failures = 0
+        self.failures: int = 0
         self._first = first
         self._longest = longest
         self._limit = limit
