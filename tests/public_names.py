@@ -143,6 +143,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "first_step",
         "name_that_thing",
     ],
+    "channels_core.backoff": ["Backoff"],
     "channels_core.checks": [
         "check_application",
         "check_layers",
@@ -171,6 +172,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "DatabaseSyncToAsync",
         "aclose_old_connections",
         "database_sync_to_async",
+        "look_up",
     ],
     "channels_core.documentation": ["see"],
     "channels_core.exceptions": [

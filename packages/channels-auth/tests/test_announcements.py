@@ -14,24 +14,24 @@ from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message
 from layers import GroupLayer, default_layer
 
-MESSAGE = {"type": "auth.disconnect"}
+MESSAGE = {"type": "auth.disconnect", "group": "g"}
 
 
 class TestAnnouncing:
     async def test_a_coroutine_sends(self, layer: GroupLayer) -> None:
-        await announce("g", MESSAGE)
+        await announce([MESSAGE])
         assert layer.sent == [("g", MESSAGE)]
 
     def test_synchronous_code_has_sent_when_it_goes_on(self, layer: GroupLayer) -> None:
-        announce_soon("g", MESSAGE)
+        announce_soon([MESSAGE])
         assert layer.sent == [("g", MESSAGE)]
 
     async def test_a_thread_beside_a_loop_has_sent_as_well(self, layer: GroupLayer) -> None:
-        await sync_to_async(announce_soon, thread_sensitive=False)("g", MESSAGE)
+        await sync_to_async(announce_soon, thread_sensitive=False)([MESSAGE])
         assert layer.sent == [("g", MESSAGE)]
 
     async def test_in_the_thread_of_a_loop_a_task_sends(self, layer: GroupLayer) -> None:
-        announce_soon("g", MESSAGE)
+        announce_soon([MESSAGE])
         assert layer.sent == []
         await layer.until(lambda: bool(layer.sent))
         assert layer.sent == [("g", MESSAGE)]
@@ -40,7 +40,7 @@ class TestAnnouncing:
         self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
     ) -> None:
         layer.faults["group_send"] = OSError("no server")
-        await announce("g", MESSAGE)
+        await announce([MESSAGE])
         [record] = caplog.records
         assert record.name == "django.channels.auth"
         assert "could not be announced" in record.getMessage()
@@ -58,7 +58,7 @@ class TestAnnouncing:
 
         monkeypatch.setattr(announcements, "_SEND_TIMEOUT", 0.001)
         monkeypatch.setattr(layer, "group_send", hang)
-        colour("g", MESSAGE)
+        colour([MESSAGE])
         [record] = caplog.records
         assert "could not be announced" in record.getMessage()
 
@@ -66,16 +66,16 @@ class TestAnnouncing:
     async def test_a_layer_that_cannot_be_created_is_logged(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        await announce("g", MESSAGE)
+        await announce([MESSAGE])
         assert len(caplog.records) == 1
 
     async def test_without_a_layer_or_groups_nothing_is_logged(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        await announce("g", MESSAGE)
+        await announce([MESSAGE])
         with default_layer(BaseChannelLayer()):
-            await announce("g", MESSAGE)
+            await announce([MESSAGE])
         assert [record for record in caplog.records if "channels" in record.name] == []
 
 
@@ -115,7 +115,7 @@ def test_without_a_database_no_connection_is_opened() -> None:
 
 
 async def test_nothing_is_left_running(layer: GroupLayer) -> None:
-    announce_soon("g", MESSAGE)
+    announce_soon([MESSAGE])
     await layer.until(lambda: bool(layer.sent))
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:

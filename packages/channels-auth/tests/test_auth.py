@@ -14,6 +14,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieStore
 from django.contrib.sessions.models import Session
 from django.db import connection
+from django.db.backends.signals import connection_created
 from django.http import HttpRequest
 from django.test import override_settings
 from django.utils.functional import LazyObject, SimpleLazyObject
@@ -148,8 +149,15 @@ class TestGetUser:
 
     async def test_no_connection_stays_open(self, anna: User) -> None:
         session = SessionStore(await stored_session(anna))
+        opened: list[Any] = []
+
+        def record(*, connection: Any, **kwargs: object) -> None:
+            opened.append(connection)
+
+        connection_created.connect(record)
         assert await get_user({"session": session}) == anna
-        assert await sync_to_async(lambda: connection.connection)() is None
+        connection_created.disconnect(record)
+        assert [each.connection for each in opened] == [None]
 
     async def test_a_backend_with_its_own_aget_user_is_awaited(
         self, anna: User, settings: Any

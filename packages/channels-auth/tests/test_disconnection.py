@@ -18,7 +18,6 @@ from django.db.models.signals import post_save
 from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 
-from channels_auth._disconnection.messages import user_group
 from channels_auth._disconnection.validity import login_holds
 from channels_auth.apps import set_up
 from channels_auth.auth import AuthMiddlewareStack, login, logout
@@ -28,6 +27,7 @@ from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Receive, Scope, Send
+from group_messages import user_group
 from http_logins import MODEL_BACKEND, http_session, logged_in_request, session_cookies
 from layers import GroupLayer, default_layer
 from servers import DENIAL, Server, http, websocket

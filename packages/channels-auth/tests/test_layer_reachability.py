@@ -41,9 +41,10 @@ def test_a_socket_that_ends_does_not_count(caplog: pytest.LogCaptureFixture) -> 
 
 def test_the_delays_grow_and_are_reset_by_a_success() -> None:
     one = LayerReachability()
-    assert [one.failed(ERROR) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    longest = [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert all(most / 2 <= one.failed(ERROR) <= most for most in longest)
     one.recovered()
-    assert one.failed(ERROR) == 0.5
+    assert one.failed(ERROR) <= 0.5
     one.ended()
 
 

@@ -13,15 +13,14 @@ from django.utils.functional import SimpleLazyObject
 from channels_auth._closable_websocket import ClosableWebsocket
 from channels_auth._disconnection import layer_reachability, login_watch
 from channels_auth._disconnection.login_watch import LoginWatch
+from channels_auth._disconnection.logins import Login
 from channels_auth._disconnection.messages import (
-    disconnect_message,
     password_digest,
-    revalidate_message,
     session_digest,
     session_group,
-    user_group,
 )
 from channels_core.typing import Message, Scope
+from group_messages import disconnect_message, revalidate_message, user_group
 from layers import GroupLayer
 from servers import websocket
 from timers import Timer
@@ -141,6 +140,11 @@ async def watched(
 async def _no_task_is_left() -> AsyncIterator[None]:
     yield
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def latest(timers: list[Timer], least: float, most: float) -> Timer:
+    """Return the timer that was started last with a delay of this length."""
+    return next(each for each in reversed(timers) if least <= each.delay <= most)
 
 
 async def settle(condition: Callable[[], bool] = lambda: False) -> None:
@@ -440,6 +444,26 @@ class TestChecks:
             answers.holds = False
             await connection.line.closed()
 
+    async def test_a_check_that_fails_is_repeated_without_an_interval(
+        self,
+        layer: GroupLayer,
+        answers: Answers,
+        timers: list[Timer],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        answers.holds = OSError("no database")
+        async with watched(layer) as connection:
+            for _ in range(3):
+                await settle()
+                latest(timers, 0, 10).run()
+            await settle()
+            assert len(answers.asked) == 4
+            assert [each.levelname for each in caplog.records] == ["ERROR"]
+            assert connection.line.is_open
+            answers.holds = False
+            latest(timers, 0, 10).run()
+            assert await connection.line.closed() == OVER
+
     async def test_an_unsaved_session_is_not_checked(
         self, layer: GroupLayer, answers: Answers
     ) -> None:
@@ -681,3 +705,53 @@ class TestOutages:
             await layer.group_send(HERS, {"type": "wakes.it"})
             await layer.until(lambda: layer.calls.count("group_add") >= 5)
             assert answers.asked == []
+
+    async def test_the_login_is_checked_once_the_memberships_are_renewed(
+        self, layer: GroupLayer, answers: Answers, timers: list[Timer]
+    ) -> None:
+        async with watched(layer) as connection:
+            await settle()
+            answers.asked.clear()
+            layer.faults.update(receive=OSError("no server"), group_add=OSError("no server"))
+            await layer.group_send(HERS, {"type": "wakes.it"})
+            await layer.until(lambda: "receive" in layer.calls[-2:])
+            # `receive` works before the memberships can be renewed, and then only waits.
+            layer.faults.pop("receive")
+            await settle()
+            assert answers.asked == []
+            layer.faults.clear()
+            answers.holds = False
+            latest(timers, 50, 60).run()
+            assert await connection.line.closed() == OVER
+
+    async def test_a_renewal_that_fails_leads_to_a_check(
+        self, layer: GroupLayer, answers: Answers, timers: list[Timer]
+    ) -> None:
+        async with watched(layer) as connection:
+            await settle()
+            answers.asked.clear()
+            layer.faults["group_add"] = OSError("no server")
+            latest(timers, 50, 60).run()
+            await settle()
+            assert answers.asked == []
+            layer.faults.clear()
+            answers.holds = False
+            latest(timers, 50, 60).run()
+            assert await connection.line.closed() == OVER
+
+    async def test_a_message_that_cannot_be_handled_leads_to_a_check(
+        self, layer: GroupLayer, answers: Answers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        was_ended, faults = Login.was_ended_by_application, [OSError("no store of sessions")]
+
+        async def fails_once(self: Login) -> bool:
+            if faults:
+                raise faults.pop()
+            return await was_ended(self)
+
+        async with watched(layer) as connection:
+            await settle()
+            answers.holds = False
+            monkeypatch.setattr(Login, "was_ended_by_application", fails_once)
+            await layer.group_send(HERS, disconnect_message(HERS, 4401))
+            assert await connection.line.closed() == OVER

@@ -10,14 +10,13 @@ from django.core.cache import cache
 from accounts.models import Member
 from channels_auth._disconnection.logins import Login, read_login
 from channels_auth._disconnection.messages import (
-    disconnect_message,
     password_digest,
-    revalidate_message,
     session_digest,
     session_group,
-    user_group,
+    user_groups,
 )
 from channels_core.typing import Message
+from group_messages import disconnect_message, revalidate_message, user_group
 from servers import websocket
 
 User: Any = get_user_model()
@@ -51,7 +50,7 @@ async def test_nobody_is_logged_in() -> None:
 
 
 async def test_without_a_session_it_is_by_other_means() -> None:
-    assert await read(ANNA) == Login(ANNA, user_group(ANNA), None, None, password_digest(ANNA))
+    assert await read(ANNA) == Login(ANNA, user_groups(ANNA), None, None, password_digest(ANNA))
 
 
 @pytest.mark.parametrize("user", [ANNA, MEMBER, Visitor()])
@@ -59,7 +58,7 @@ async def test_it_is_by_the_session_that_names_the_user(user: Any, session: Any)
     session["_auth_user_id"] = str(user.pk)
     login = await read(user, session=session)
     digest = session_digest(session.session_key)
-    assert login == Login(user, user_group(user), session, digest, password_digest(user))
+    assert login == Login(user, user_groups(user), session, digest, password_digest(user))
 
 
 @pytest.mark.parametrize("key", [None, "2"])
@@ -95,9 +94,9 @@ async def test_a_connection_may_end_its_login_itself(session: Any) -> None:
 
 HERS = user_group(ANNA)
 OF_SESSION = session_group(session_digest("k1"))
-BY_SESSION = Login(ANNA, HERS, object(), session_digest("k1"), "p1")
-BY_TOKEN = Login(ANNA, HERS, None, None, "p1")
-BY_OTHERS = Login(Visitor(), HERS, None, None, None)
+BY_SESSION = Login(ANNA, (HERS,), object(), session_digest("k1"), "p1")
+BY_TOKEN = Login(ANNA, (HERS,), None, None, "p1")
+BY_OTHERS = Login(Visitor(), (HERS,), None, None, None)
 
 
 @pytest.mark.parametrize(

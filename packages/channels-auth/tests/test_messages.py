@@ -2,6 +2,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.test import override_settings
@@ -9,15 +10,14 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.models import Guest, Member
 from channels_auth._disconnection.messages import (
-    disconnect_message,
-    group_of_key,
+    groups_of_key,
     password_digest,
-    revalidate_message,
     session_digest,
     session_group,
-    user_group,
+    user_groups,
 )
 from channels_core.layers import BaseChannelLayer
+from group_messages import disconnect_message, revalidate_message, user_group
 from proxies import Staff
 
 User: Any = get_user_model()
@@ -40,6 +40,19 @@ class TestGroups:
     def test_the_name_reveals_nothing(self) -> None:
         assert "3" * 8 not in user_group(User(pk=33333333))
 
+    def test_nobody_else_can_compute_it(self) -> None:
+        here = user_group(User(pk=3))
+        with override_settings(SECRET_KEY="another"):
+            assert user_group(User(pk=3)) != here
+
+    def test_while_the_secret_is_replaced_all_processes_have_one_in_common(self) -> None:
+        before = user_groups(User(pk=3))
+        with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
+            during = user_groups(User(pk=3))
+        with override_settings(SECRET_KEY="new"):
+            after = user_groups(User(pk=3))
+        assert during == after + before
+
     def test_a_lazy_object_is_its_user(self) -> None:
         assert user_group(SimpleLazyObject(lambda: User(pk=3))) == user_group(User(pk=3))
 
@@ -59,16 +72,16 @@ class TestGroups:
 class TestGroupsByKey:
     @pytest.mark.parametrize("key", [3, "3"])
     def test_it_is_the_one_of_the_user(self, key: Any) -> None:
-        assert group_of_key(key) == user_group(User(pk=3))
+        assert groups_of_key(key) == user_groups(User(pk=3))
 
     @override_settings(AUTH_USER_MODEL="accounts.Member")
     def test_the_field_of_the_model_reads_it(self) -> None:
-        assert group_of_key(ID) == group_of_key(ID.replace("-", "")) == user_group(Member(pk=ID))
+        assert groups_of_key(ID) == groups_of_key(ID.replace("-", "")) == user_groups(Member(pk=ID))
 
     @pytest.mark.parametrize("key", [None, "anna", object()])
     def test_an_invalid_key_is_refused(self, key: Any) -> None:
         with pytest.raises(ValueError, match=r"a primary key of auth\.User, got "):
-            group_of_key(key)
+            groups_of_key(key)
 
 
 def test_a_message_holds_no_session_key() -> None:

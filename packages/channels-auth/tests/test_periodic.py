@@ -18,8 +18,10 @@ class Steps:
         self.may_end = asyncio.Semaphore(0)
         self.count = 0
         self.at_once = 0
+        # What each call returns.
+        self.delay: float | None = None
 
-    async def __call__(self) -> None:
+    async def __call__(self) -> float | None:
         self.count += 1
         self.at_once += 1
         assert self.at_once == 1
@@ -28,6 +30,7 @@ class Steps:
             await self.may_end.acquire()
         finally:
             self.at_once -= 1
+        return self.delay
 
     async def next(self) -> int:
         return await asyncio.wait_for(self.begun.get(), SECONDS)
@@ -76,6 +79,27 @@ async def test_without_an_interval_it_is_called_on_request_only() -> None:
     assert await steps.next() == 1
     await stopped(periodic)
     assert steps.count == 1
+
+
+@pytest.mark.parametrize(("interval", "delay"), [(None, 2), (1000, 2), (1, 2), (1, None)])
+async def test_a_call_may_ask_for_the_next_one(
+    timers: list[Timer], interval: Any, delay: float | None
+) -> None:
+    steps = Steps()
+    steps.delay = delay
+    steps.may_end.release()
+    periodic = Periodic(steps, interval)
+    periodic.run_soon()
+    await let_run()
+    [timer] = timers
+    assert timer.delay == 2 if interval != 1 else 0.9 <= timer.delay <= 1
+    steps.delay = None
+    timer.run()
+    steps.may_end.release()
+    await let_run()
+    assert steps.count == 2
+    assert len(timers) == (1 if interval is None else 2)
+    await stopped(periodic)
 
 
 async def test_requests_during_a_call_lead_to_one_call() -> None:

@@ -21,16 +21,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
 from channels_auth._disconnection.messages import (
-    disconnect_message,
     password_digest,
-    revalidate_message,
     session_digest,
     session_group,
-    user_group,
 )
 from channels_auth._sessions.engine import session_class
 from channels_auth.apps import set_up
 from channels_core.typing import Message
+from group_messages import disconnect_message, revalidate_message, user_group
 from http_logins import MODEL_BACKEND, http_session, logged_in_request
 from layers import GroupLayer, default_layer
 from proxies import Staff

@@ -15,6 +15,7 @@ from channels_core.db import (
     DatabaseSyncToAsync,
     aclose_old_connections,
     database_sync_to_async,
+    look_up,
 )
 from channels_core.typing import Message
 from fakes import LocalLayer, Server, until
@@ -319,3 +320,59 @@ async def test_two_consumers_in_one_task_count_their_own(max_age: Any) -> None:
     await outer.release()
     assert not outer.opened
     assert threading.active_count() < 100
+
+
+class TestLookingUp:
+    async def test_it_does_not_wait_for_a_slow_call_of_the_program(self) -> None:
+        go_on = threading.Event()
+        slow = asyncio.create_task(database_sync_to_async(go_on.wait)(30))
+        await until(lambda: threading.active_count() > 1)
+        try:
+            assert (await look_up(query)).vendor in {"sqlite", "postgresql"}
+            assert not slow.done()
+        finally:
+            go_on.set()
+            await slow
+
+    async def test_a_few_run_at_once(self) -> None:
+        barrier = threading.Barrier(4, timeout=30)
+        threads = [threading.current_thread()]
+
+        def meet(number: int) -> int:
+            threads.append(threading.current_thread())
+            barrier.wait()
+            return number
+
+        assert await asyncio.gather(*(look_up(meet, number) for number in range(8))) == [*range(8)]
+        assert len(set(threads)) == 5
+
+    async def test_it_leaves_no_connection_open(self) -> None:
+        assert (await look_up(query)).connection is None
+
+    async def test_it_closes_what_the_program_has_left_open(self) -> None:
+        left = await sync_to_async(query)()
+        assert left.connection is not None
+        await look_up(query)
+        assert await sync_to_async(lambda: left.connection)() is None
+
+    async def test_at_the_end_of_the_interpreter_nothing_more_is_closed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ended = ThreadPoolExecutor(1)
+        ended.shutdown()
+        monkeypatch.setattr(SyncToAsync, "single_thread_executor", ended)
+        assert (await look_up(query)).connection is None
+
+    def test_under_async_to_sync_it_sees_the_transaction_of_the_caller(self) -> None:
+        with transaction.atomic():
+            assert async_to_sync(look_up)(query) is connections["default"]
+        assert async_to_sync(look_up)(threading.current_thread) is threading.current_thread()
+
+    @pytest.mark.parametrize("name", [":memory:", "file:memorydb_default?mode=memory&cache=shared"])
+    async def test_with_a_database_in_memory_it_runs_where_the_program_does(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        thread = await sync_to_async(threading.current_thread)()
+        assert await look_up(threading.current_thread) is not thread
+        monkeypatch.setitem(connections.settings["default"], "NAME", name)
+        assert await look_up(threading.current_thread) is thread

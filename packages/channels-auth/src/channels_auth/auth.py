@@ -47,7 +47,7 @@ from channels_auth.tokens import (
     TokenSource,
 )
 from channels_core.applications import first_step
-from channels_core.db import aclose_old_connections, database_sync_to_async
+from channels_core.db import aclose_old_connections, database_sync_to_async, look_up
 from channels_core.exceptions import ChannelsError
 from channels_core.middleware import BaseMiddleware
 from channels_core.typing import AnyScope, Receive, Scope, Send
@@ -130,7 +130,7 @@ async def get_user(scope: AnyScope) -> "AbstractBaseUser | AnonymousUser":
     keeps_key = scope.get("type") == "websocket" or not cookie_can_change(scope)
     request = request_from_scope(scope, SessionKeepingKey(session) if keeps_key else session)
     if not await _has_async_backend(session):
-        return await database_sync_to_async(auth.get_user)(request)
+        return await look_up(auth.get_user, request)
     try:
         return await auth.aget_user(request)
     finally:

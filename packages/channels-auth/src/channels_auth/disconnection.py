@@ -6,7 +6,7 @@ Django's signals in `_disconnection/receivers.py`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Sequence
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
@@ -16,12 +16,13 @@ from channels_auth._closable_websocket import ClosableWebsocket
 from channels_auth._close_codes import UNAUTHORIZED
 from channels_auth._disconnection.layer import require_layer_with_groups
 from channels_auth._disconnection.login_watch import LoginWatch
-from channels_auth._disconnection.messages import disconnect_message, group_of_key, user_group
+from channels_auth._disconnection.messages import disconnect_messages, groups_of_key, user_groups
 from channels_auth._scope import LOGIN_WATCH
 from channels_core.close_codes import require_portable_close_code
 from channels_core.forks import call_in_children
+from channels_core.layers import BaseChannelLayer
 from channels_core.middleware import BaseMiddleware, after_each_handler
-from channels_core.typing import AnyMessage, AnyScope, Receive, Send
+from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Send
 
 __all__ = ["EndsWithLoginMiddleware", "disconnect_user"]
 
@@ -49,16 +50,21 @@ def disconnect_user(
         ValueError: The user is anonymous or not saved, or the code cannot be sent.
     """
     require_portable_close_code(code)
-    group = user_group(user) if hasattr(user, "is_authenticated") else group_of_key(user)
-    message = disconnect_message(group, code, session_key)
-    group_send = require_layer_with_groups("disconnect_user()").group_send
+    groups = user_groups(user) if hasattr(user, "is_authenticated") else groups_of_key(user)
+    layer = require_layer_with_groups("disconnect_user()")
+    messages = disconnect_messages(groups, code, session_key)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         # Not `group_send_sync`: not every layer has it.
-        async_to_sync(group_send)(group, message)
+        async_to_sync(_send)(layer, messages)
         return _Done()
-    return group_send(group, message)
+    return _send(layer, messages)
+
+
+async def _send(layer: BaseChannelLayer, messages: Sequence[Message]) -> None:
+    for message in messages:
+        await layer.group_send(message["group"], message)
 
 
 class _Done:

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from channels_auth._challenges import challenge_headers
 from channels_auth._close_codes import close_code_of
 from channels_core.applications import name_that_thing
-from channels_core.db import database_sync_to_async
+from channels_core.db import look_up
 from channels_core.middleware import BaseMiddleware
 from channels_core.refusal import refuse
 from channels_core.typing import AnyScope, Receive, Scope, Send
@@ -245,7 +245,7 @@ class Guard(BaseMiddleware):
         # Not `ahas_perms`, which asks the backends directly: a user model may override `has_perm`,
         # and the result must be the same as in a view. A thread also serves all permissions at
         # once, and closes its database connections.
-        return bool(await database_sync_to_async(user.has_perms)(self._perms))
+        return bool(await look_up(user.has_perms, self._perms))
 
     def _redirect_to_login(self, scope: Scope) -> tuple[int, list[tuple[str, str]]]:
         """Return the status and headers of Django's answer to an anonymous request."""

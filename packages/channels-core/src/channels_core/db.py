@@ -10,9 +10,13 @@ no such requests, so its connections are closed in one of two ways:
   in `_kept`, and a timer closes them when they are past it.
 
 A connection can be closed only in the thread that opened it.
+
+`database_sync_to_async` runs all calls in one thread, where a program's slow call holds up the
+others. So whoever wants to connect does not wait there: `look_up` has a few threads of its own.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import weakref
@@ -26,9 +30,11 @@ from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from channels_core._asgiref import has_outer_thread
+from channels_core._pool import BoundedPool
 from channels_core.forks import call_in_children
 
-__all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_async"]
+__all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_async", "look_up"]
 
 logger: Final = logging.getLogger("django.channels.db")
 
@@ -38,6 +44,9 @@ _R = TypeVar("_R")
 
 # `active` is true in a thread while a DatabaseSyncToAsync runs there and closes its connections.
 _managed = threading.local()
+
+# Threads that look up, and so the database connections that they need at most.
+_LOOKUP_THREADS: Final = 4
 
 # The usage of the consumer whose handler runs; threads that asgiref starts inherit it.
 _usage: ContextVar["DatabaseUsage | None"] = ContextVar("channels_database_usage", default=None)
@@ -49,8 +58,23 @@ _kept: "weakref.WeakSet[BaseDatabaseWrapper]" = weakref.WeakSet()
 _closing: set[asyncio.Task[None]] = set()
 
 
+class _Lookups:
+    """The threads that look up; each is started when it is needed."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.pool = BoundedPool(_LOOKUP_THREADS, "channels-lookup")
+
+
+_lookups: Final = _Lookups()
+
+
 def _forget() -> None:
-    # In a child process: the connections and tasks belong to its parent, which closes them.
+    # In a child process: the threads exist in its parent only, and the connections and tasks belong
+    # to its parent, which closes them.
+    _lookups.renew()
     _kept.clear()
     _closing.clear()
     _usage.set(None)
@@ -94,6 +118,39 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
 
 # The class itself, as programs expect: it decorates a function, or takes options as well.
 database_sync_to_async = DatabaseSyncToAsync
+
+
+async def look_up(function: Callable[..., _R], *args: Any) -> _R:
+    """Call a function that reads from the database or a cache; for plugin authors.
+
+    Up to four such calls run at once, each in a thread of its own, so they do not wait for what a
+    program runs by `database_sync_to_async`. Old database connections are closed before and after,
+    and afterwards in the thread of `database_sync_to_async` too, as soon as it is free.
+
+    The call runs where `database_sync_to_async` runs it under `async_to_sync`, as in Django's
+    `TestCase`, within a `ThreadSensitiveContext`, and if a database is in memory: connections to a
+    SQLite database in memory lock each other out.
+
+    Args:
+        function: It should be short, since others wait for the threads, and it should not write:
+            SQLite has one writer at a time.
+        args: Its arguments.
+    """
+    if has_outer_thread() or _has_database_in_memory():
+        return await DatabaseSyncToAsync(function, thread_sensitive=True)(*args)
+    pool: Any = _lookups.pool  # asgiref's annotation asks for a subclass
+    try:
+        return await DatabaseSyncToAsync(function, thread_sensitive=False, executor=pool)(*args)
+    finally:
+        with contextlib.suppress(RuntimeError):  # the interpreter ends, and takes no calls
+            # Programs rely on it that a connection to the server cleans up what Django's
+            # asynchronous interface has left open.
+            SyncToAsync.single_thread_executor.submit(_close_old_connections)
+
+
+def _has_database_in_memory() -> bool:
+    names = [str(one["NAME"]) for one in connections.settings.values()]
+    return any(name == ":memory:" or "mode=memory" in name for name in names)
 
 
 async def aclose_old_connections() -> None:

@@ -6,7 +6,7 @@ is limited.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from asgiref.sync import async_to_sync
@@ -28,20 +28,20 @@ _tasks: Final[set[asyncio.Task[None]]] = set()
 call_in_children(_tasks.clear)
 
 
-async def announce(group: str, message: Message) -> None:
-    """Send a message to a group; do nothing without a layer with groups.
+async def announce(messages: Sequence[Message]) -> None:
+    """Send each message to its group; do nothing without a layer with groups.
 
     An error is logged; so is a layer that takes too long.
 
     Args:
-        group: The name of a group.
-        message: The message.
+        messages: The messages, each with the name of its group.
     """
     try:
         layer = layer_with_groups()
         if layer is not None:
             async with asyncio.timeout(_SEND_TIMEOUT):
-                await layer.group_send(group, message)
+                for message in messages:
+                    await layer.group_send(message["group"], message)
     except Exception:
         logger.exception(
             "The end of a login could not be announced to its sockets over the channel layer; "
@@ -49,18 +49,18 @@ async def announce(group: str, message: Message) -> None:
         )
 
 
-def announce_soon(group: str, message: Message) -> None:
-    """Send a message to a group from synchronous code, as `announce` does.
+def announce_soon(messages: Sequence[Message]) -> None:
+    """Send each message to its group from synchronous code, as `announce` does.
 
-    The message is sent before this function returns. Only in the thread of an event loop, which
-    must not wait, a new task sends it.
+    The messages are sent before this function returns. Only in the thread of an event loop, which
+    must not wait, a new task sends them.
     """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        async_to_sync(announce)(group, message)
+        async_to_sync(announce)(messages)
     else:
-        task = loop.create_task(announce(group, message))
+        task = loop.create_task(announce(messages))
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
 

@@ -1,9 +1,10 @@
-"""Announce a logout once its session is deleted.
+"""Announce a logout once its session is deleted, and record it before.
 
 Django sends `user_logged_out` before `logout` flushes the session, and sends no signal after it.
 An announcement at the signal would come too early: the client would reconnect while its session
 still exists, and stay connected. So the one session object gets a `flush` and an `aflush` of its
-own, which flush, announce and are removed at the first call. A subclass of the session's class
+own, which record the end of the session (see `channels_auth._ended_sessions`), flush, announce, and
+are removed at the first call. A subclass of the session's class
 would not do: programs and tests compare and patch `type(session)`, replace sessions by mocks, and
 keep sessions in lazy objects.
 
@@ -13,15 +14,17 @@ are kept for the whole process, and their sockets check their login when any req
 """
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import router
 
 from channels_auth._disconnection.announcements import after_commit, announce, announce_soon
-from channels_auth._disconnection.messages import revalidate_message
+from channels_auth._disconnection.messages import revalidate_messages
+from channels_auth._ended_sessions import arecord_end, record_end
 from channels_core.typing import Message
 
-__all__ = ["announce_after_flush", "announce_missing_flushes", "database_of"]
+__all__ = ["announce_flush", "announce_missing_flushes", "database_of"]
 
 # The groups of users who have logged out, and whose sessions are not flushed yet.
 _waiting_for_flush: Final[set[str]] = set()
@@ -33,15 +36,15 @@ def database_of(session: object) -> str | None:
     return None if model is None else router.db_for_write(model)
 
 
-def announce_after_flush(session: Any, group: str, message: Message) -> None:
-    """Send a message to a group after the next flush of a session.
+def announce_flush(session: Any, messages: Sequence[Message]) -> None:
+    """Record the end of a session at its next flush, and send messages after it.
 
     Args:
         session: The session, with a key.
-        group: The name of a group.
-        message: The message.
+        messages: The messages, each with the name of its group.
     """
     key = session.session_key
+    groups = {message["group"] for message in messages}
     flush, aflush = session.flush, session.aflush
 
     def restore() -> bool:
@@ -49,23 +52,25 @@ def announce_after_flush(session: Any, group: str, message: Message) -> None:
         for name in ("flush", "aflush"):
             with contextlib.suppress(AttributeError):
                 delattr(session, name)
-        _waiting_for_flush.discard(group)
+        _waiting_for_flush.difference_update(groups)
         return bool(session.session_key == key)
 
     def flush_and_announce() -> None:
         is_same = restore()
+        record_end(session, session.session_key)
         flush()
         if is_same:
-            after_commit(database_of(session), announce_soon, group, message)
+            after_commit(database_of(session), announce_soon, messages)
 
     async def aflush_and_announce() -> None:
         is_same = restore()
+        await arecord_end(session, session.session_key)
         await aflush()
         if is_same:
-            await announce(group, message)
+            await announce(messages)
 
     session.flush, session.aflush = flush_and_announce, aflush_and_announce
-    _waiting_for_flush.add(group)
+    _waiting_for_flush.update(groups)
 
 
 def announce_missing_flushes() -> None:
@@ -73,4 +78,4 @@ def announce_missing_flushes() -> None:
     while _waiting_for_flush:
         with contextlib.suppress(KeyError):  # another thread may have taken the last one
             group = _waiting_for_flush.pop()
-            announce_soon(group, revalidate_message(group))
+            announce_soon(revalidate_messages([group]))

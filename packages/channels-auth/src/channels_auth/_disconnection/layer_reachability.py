@@ -9,13 +9,14 @@ import logging
 from typing import Final
 from weakref import WeakSet
 
+from channels_core.backoff import Backoff
 from channels_core.forks import call_in_children
 
 __all__ = ["LayerReachability"]
 
 logger = logging.getLogger("django.channels.auth")
 
-#: Seconds to wait after the first error in a row, and the longest wait.
+#: Seconds to wait after the first error in a row, and the longest wait, both at most.
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 30.0
 
@@ -32,7 +33,7 @@ class LayerReachability:
     """Whether one socket can receive from its channel layer."""
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._backoff = Backoff(first=_FIRST_DELAY, longest=_LONGEST_DELAY)
         # Runs from a successful retry until the layer counts as recovered.
         self._recovery_timer: asyncio.TimerHandle | None = None
 
@@ -50,8 +51,8 @@ class LayerReachability:
                 error,
             )
         _unreachable.add(self)
-        delay = min(_FIRST_DELAY * (1 << min(self._failures, 10)), _LONGEST_DELAY)
-        self._failures += 1
+        delay = self._backoff.failed()
+        assert delay is not None  # it has no limit
         return delay
 
     def may_have_recovered(self) -> None:
@@ -65,7 +66,7 @@ class LayerReachability:
     def recovered(self) -> None:
         """Record that the layer works."""
         self._cancel_timer()
-        self._failures = 0
+        self._backoff.worked()
         if self in _unreachable:
             _unreachable.discard(self)
             if not _unreachable:

@@ -3,7 +3,8 @@
 The way of a watch: `user_changed` joins the groups of the user and of the session, with a channel
 of the watch's own, and starts the task that listens there. A message either ends the login at
 once, or makes the watch check the login in the database; checks also run at intervals if the
-program asks for them. When the login has ended, the connection is closed with 4401.
+program asks for them, and again after a failure. When the login has ended, the connection is closed
+with 4401.
 
 Two things delay this. If the connection's own handler has logged the user out, the handler may
 still send; the connection closes after it. And while the session has changes that are not stored
@@ -22,6 +23,7 @@ from channels_auth._disconnection.layer_reachability import LayerReachability
 from channels_auth._disconnection.logins import Login, read_login
 from channels_auth._disconnection.periodic import Periodic
 from channels_auth._disconnection.validity import login_holds
+from channels_core.backoff import Backoff
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Scope
 
@@ -37,6 +39,10 @@ _DEFAULT_GROUP_EXPIRY: Final = 86400
 #: Seconds between two renewals of the memberships, at most. A store that was restarted empty has
 #: them back after this time.
 _LONGEST_RENEWAL: Final = 60.0
+
+#: Seconds to wait after a check that fails, and the longest wait, both at most.
+_FIRST_RETRY: Final = 1.0
+_LONGEST_RETRY: Final = 60.0
 
 #: Seconds that the clean-up of a connection waits for the layer, and for cancelled tasks.
 _CLEANUP_TIMEOUT: Final = 10.0
@@ -80,7 +86,11 @@ class LoginWatch:
         self._close_timer: asyncio.TimerHandle | None = None
         #: Whether a check waits for the session to be saved.
         self._check_is_postponed = False
+        #: Whether messages of the layer may be lost, so that the login has to be checked as soon as
+        #: the memberships are renewed.
+        self._may_have_missed = False
         self._reachability = LayerReachability()
+        self._check_failures = Backoff(first=_FIRST_RETRY, longest=_LONGEST_RETRY)
         #: Held while the login and the memberships change.
         self._membership_lock = asyncio.Lock()
         self._checks = Periodic(self._check, revalidate_every)
@@ -89,7 +99,7 @@ class LoginWatch:
         if not isinstance(expiry, int | float) or not expiry:
             expiry = _DEFAULT_GROUP_EXPIRY
         # A quarter, so that several attempts fit in before the memberships expire.
-        self._renewals = Periodic(self._renew, min(expiry / 4, _LONGEST_RENEWAL))
+        self._renewals = Periodic(self._renew_regularly, min(expiry / 4, _LONGEST_RENEWAL))
 
     async def user_changed(self, scope: Scope) -> None:
         """Watch the login that the scope has now; `login` and `logout` call this as well.
@@ -171,17 +181,17 @@ class LoginWatch:
             try:
                 message = await self._layer.receive(self._channel)
             except Exception as error:  # noqa: BLE001 - a layer may raise any error
+                self._may_have_missed = True
                 await asyncio.sleep(self._reachability.failed(error))
                 if await self._renew():
                     self._reachability.may_have_recovered()
-                    # Messages that were sent during the outage are lost.
-                    self._checks.run_soon()
             else:
                 self._reachability.recovered()
                 try:
                     await self._handle(message)
                 except Exception:
                     logger.exception("A WebSocket could not be closed after its login had ended")
+                    self._checks.run_soon()  # the message does not come again
 
     async def _renew(self) -> bool:
         """Join the groups once more, and return whether that succeeded."""
@@ -195,8 +205,15 @@ class LoginWatch:
                     await self._layer.group_add(group, self._channel)
             except Exception as error:  # noqa: BLE001 - a layer may raise any error
                 logger.debug("A membership could not be renewed; trying again: %r", error)
+                self._may_have_missed = True
                 return False
-            return True
+        if self._may_have_missed:
+            self._may_have_missed = False
+            self._checks.run_soon()
+        return True
+
+    async def _renew_regularly(self) -> None:
+        await self._renew()
 
     async def _leave(self, groups: Iterable[str]) -> None:
         assert self._channel is not None  # it has joined the groups
@@ -215,7 +232,12 @@ class LoginWatch:
 
     # Checks
 
-    async def _check(self) -> None:
+    async def _check(self) -> float | None:
+        """Check the login once, and close the connection if the login has ended.
+
+        Returns:
+            Seconds until the next attempt if this one has failed; otherwise None.
+        """
         login = self._login
         if (
             login is None
@@ -223,15 +245,20 @@ class LoginWatch:
             or self._is_closed()
             or self._postpone_check(login)
         ):
-            return
+            return None
         try:
             holds = await login_holds(login.user, login.session)
-        except Exception:
-            logger.exception("Could not check whether a login is still valid; trying again")
-            return
-        # The user may have changed during the check, or the session.
-        if not holds and login is self._login and not self._postpone_check(login):
-            await self._login_ended(login, UNAUTHORIZED)
+            # The user may have changed during the check, or the session.
+            if not holds and login is self._login and not self._postpone_check(login):
+                await self._login_ended(login, UNAUTHORIZED)
+        except Exception as error:
+            if self._check_failures.failures:
+                logger.debug("A login could still not be checked: %r", error)
+            else:
+                logger.exception("Could not check whether a login is still valid; trying again")
+            return self._check_failures.failed()
+        self._check_failures.worked()
+        return None
 
     def _postpone_check(self, login: Login) -> bool:
         """Return whether the session has to be saved before a check, and remember it."""

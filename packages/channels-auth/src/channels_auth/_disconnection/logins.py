@@ -8,7 +8,7 @@ from channels_auth._disconnection.messages import (
     password_digest,
     session_digest,
     session_group,
-    user_group,
+    user_groups,
 )
 from channels_auth._session_storage import keeps_data_in_cookie
 from channels_core.typing import Message, Scope
@@ -20,8 +20,8 @@ class Login(NamedTuple):
     """The user of a connection, and how the user was identified."""
 
     user: Any
-    #: The name of the user's group.
-    group: str
+    #: The names of the user's groups.
+    user_groups: tuple[str, ...]
     #: The connection's session if the user comes from it; None for a login by other means.
     session: Any
     #: The digest of the session's key; None without a session.
@@ -33,8 +33,8 @@ class Login(NamedTuple):
     def groups(self) -> tuple[str, ...]:
         """The names of the groups of the connection."""
         if self.digest is None or keeps_data_in_cookie(self.session):
-            return (self.group,)
-        return (self.group, session_group(self.digest))
+            return self.user_groups
+        return (*self.user_groups, session_group(self.digest))
 
     @property
     def has_unsaved_session(self) -> bool:
@@ -87,9 +87,9 @@ async def read_login(scope: Scope) -> Login | None:
     if not getattr(session, "session_key", None) or (
         await session.aget(SESSION_KEY) != _key_in_session(user)
     ):
-        return Login(user, user_group(user), None, None, password_digest(user))
+        return Login(user, user_groups(user), None, None, password_digest(user))
     digest = session_digest(session.session_key)
-    return Login(user, user_group(user), session, digest, password_digest(user))
+    return Login(user, user_groups(user), session, digest, password_digest(user))
 
 
 def _key_in_session(user: Any) -> str:

@@ -5,24 +5,27 @@ messages go to a group: `auth.disconnect` closes the sockets that it applies to,
 `auth.revalidate` makes them check in the database whether their login is still valid.
 
 Whoever can read the channel layer must not learn a session key or a password hash from it. So
-names and messages contain digests of them.
+names and messages contain digests of them. The digest in the name of a user's group is keyed, since
+primary keys can be guessed: a program may send to a group that its client has named.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Final
 
+from channels_auth._keyed_digests import keyed_digests
 from channels_core.typing import Message
 
 __all__ = [
     "DISCONNECT",
     "REVALIDATE",
-    "disconnect_message",
-    "group_of_key",
+    "disconnect_messages",
+    "groups_of_key",
     "password_digest",
-    "revalidate_message",
+    "revalidate_messages",
     "session_digest",
     "session_group",
-    "user_group",
+    "user_groups",
 ]
 
 #: The types of the messages.
@@ -30,8 +33,11 @@ DISCONNECT: Final = "auth.disconnect"
 REVALIDATE: Final = "auth.revalidate"
 
 
-def user_group(user: Any) -> str:
-    """Return the name of the group of all sockets of a user.
+def user_groups(user: Any) -> tuple[str, ...]:
+    """Return the names of the groups of all sockets of a user.
+
+    There is one group; while `SECRET_KEY` is replaced, there is one more for each fallback. A
+    socket joins all of them, and a message goes to all.
 
     Args:
         user: A user; also in a lazy object, or of a proxy or a subclass of the user model.
@@ -54,11 +60,11 @@ def user_group(user: Any) -> str:
             f"Expected a user that is saved in the database, got {user!r} without a primary key; "
             "anonymous users have no sockets of their own"
         )
-    return _group(label, key)
+    return _groups(label, key)
 
 
-def group_of_key(key: Any) -> str:
-    """Return the name of the group of all sockets of a user, given the user's primary key.
+def groups_of_key(key: Any) -> tuple[str, ...]:
+    """Return the names of the groups of all sockets of a user, given the user's primary key.
 
     Args:
         key: Primary key of the user model, or a value that its field converts to one.
@@ -76,26 +82,22 @@ def group_of_key(key: Any) -> str:
         value = None
     if value is None:
         raise ValueError(f"Expected a user, or a primary key of {meta.label}, got {key!r}")
-    return _group(meta.label_lower, value)
+    return _groups(meta.label_lower, value)
 
 
-def _group(label: str, key: object) -> str:
-    # A digest, because a primary key may contain characters that a group name must not contain.
-    return f"auth.user.{_digest(f'{label}:{key}')}"
+def _groups(label: str, key: object) -> tuple[str, ...]:
+    digests = keyed_digests("channels_auth.user_group", f"{label}:{key}")
+    return tuple(f"auth.user.{digest}" for digest in digests)
 
 
 def session_digest(session_key: str) -> str:
     """Return the digest that identifies a session on a layer."""
-    return _digest(session_key)
+    return hashlib.sha256(session_key.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def session_group(digest: str) -> str:
     """Return the name of the group of all sockets of a session, given the session's digest."""
     return f"auth.session.{digest}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def password_digest(user: Any) -> str | None:
@@ -119,21 +121,25 @@ def password_digest(user: Any) -> str | None:
     return salted_hmac("channels_auth.password", password, algorithm="sha256").hexdigest()[:40]
 
 
-def disconnect_message(
-    group: str, code: int, session_key: str | None = None, *, unless: str | None = None
-) -> Message:
-    """Build the message that closes sockets of a group.
+def disconnect_messages(
+    groups: Iterable[str], code: int, session_key: str | None = None, *, unless: str | None = None
+) -> list[Message]:
+    """Build the messages that close sockets, one for each group.
 
     Args:
-        group: The name of a user's group. A socket may have left it when the message arrives.
+        groups: The names of a user's groups. A socket may have left its group when the message
+            arrives, so the message names it.
         code: Close code.
         session_key: Key of a session, to close its sockets only; None closes all.
         unless: Digest of a password. Sockets whose user was loaded with that password stay open.
     """
     session = None if session_key is None else session_digest(session_key)
-    return {"type": DISCONNECT, "group": group, "code": code, "session": session, "unless": unless}
+    return [
+        {"type": DISCONNECT, "group": group, "code": code, "session": session, "unless": unless}
+        for group in groups
+    ]
 
 
-def revalidate_message(group: str) -> Message:
-    """Build the message that makes the sockets of a group check their login in the database."""
-    return {"type": REVALIDATE, "group": group}
+def revalidate_messages(groups: Iterable[str]) -> list[Message]:
+    """Build the messages that make sockets check their login, one for each group."""
+    return [{"type": REVALIDATE, "group": group} for group in groups]

@@ -1,4 +1,4 @@
-"""Call a function at intervals and on request, and never twice at the same time."""
+"""Call a function at intervals, on request and after a failure, never twice at the same time."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ __all__ = ["Periodic"]
 
 
 class Periodic:
-    """Call a coroutine function at intervals and on request.
+    """Call a coroutine function at intervals, on request and after a failure.
 
     Between two calls there is a timer and no task. A request during a call leads to one more call
     after it.
@@ -16,14 +16,17 @@ class Periodic:
 
     __slots__ = ("_function", "_interval", "_requested", "_stopped", "_task", "_timer")
 
-    def __init__(self, function: Callable[[], Awaitable[object]], interval: float | None) -> None:
+    def __init__(
+        self, function: Callable[[], Awaitable[float | None]], interval: float | None
+    ) -> None:
         """Prepare the calls; `start` starts the timer.
 
         Args:
-            function: The function to call. It handles its errors itself.
-            interval: Seconds between the end of a call and the next one; None for calls on
-                request only. Up to a tenth is subtracted at random: connections that began
-                together, for example after a restart of the server, spread out.
+            function: The function to call. It handles its errors itself. It returns None, or the
+                seconds after which to call it at the latest, whatever the interval is.
+            interval: Seconds between the end of a call and the next one; None for calls on request
+                and after a failure only. Up to a tenth is subtracted at random: connections that
+                began together, for example after a restart of the server, spread out.
         """
         self._function = function
         self._interval = interval
@@ -36,10 +39,16 @@ class Periodic:
 
     def start(self) -> None:
         """Start the timer; do nothing if it runs already."""
-        if self._interval is None or self._timer is not None or self._stopped:
+        self._start(None)
+
+    def _start(self, delay: float | None) -> None:
+        if self._timer is not None or self._stopped:
             return
-        delay = self._interval * random.uniform(0.9, 1)  # noqa: S311 - not a secret
-        self._timer = asyncio.get_running_loop().call_later(delay, self.run_soon)
+        if self._interval is not None:
+            interval = self._interval * random.uniform(0.9, 1)  # noqa: S311 - not a secret
+            delay = interval if delay is None else min(delay, interval)
+        if delay is not None:
+            self._timer = asyncio.get_running_loop().call_later(delay, self.run_soon)
 
     def shorten_interval(self, interval: float | None) -> None:
         """Use a shorter interval from the next call on; a longer one or None changes nothing."""
@@ -57,15 +66,16 @@ class Periodic:
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        delay = None
         try:
             while True:
                 self._requested = False
-                await self._function()
+                delay = await self._function()
                 if not self._requested:
                     break
         finally:
             self._task = None
-            self.start()
+            self._start(delay)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

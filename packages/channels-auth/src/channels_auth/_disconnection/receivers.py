@@ -7,7 +7,7 @@ So an instance of the user model remembers the stored values of the two fields t
 attribute, they go along with copies of the instance.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any, Final
 
 from django.apps import apps
@@ -21,18 +21,19 @@ from django.db.models.signals import post_delete, post_init, post_save, pre_save
 from channels_auth._close_codes import UNAUTHORIZED
 from channels_auth._disconnection.announcements import after_commit, announce_soon
 from channels_auth._disconnection.flush import (
-    announce_after_flush,
+    announce_flush,
     announce_missing_flushes,
     database_of,
 )
 from channels_auth._disconnection.messages import (
-    disconnect_message,
+    disconnect_messages,
     password_digest,
-    revalidate_message,
+    revalidate_messages,
     session_digest,
     session_group,
-    user_group,
+    user_groups,
 )
+from channels_auth._ended_sessions import record_deletion
 from channels_auth._session_storage import keeps_data_in_cookie
 from channels_core.typing import Message
 
@@ -81,27 +82,30 @@ def _logged_in(*, request: Any, **kwargs: object) -> None:
         return
     # The browser came with another session, perhaps another user's. Django deletes it without a
     # signal, and only its sockets know whose it was.
-    group = session_group(session_digest(key))
-    after_commit(database_of(session), announce_soon, group, revalidate_message(group))
+    record_deletion(session, key)
+    messages = revalidate_messages([session_group(session_digest(key))])
+    after_commit(database_of(session), announce_soon, messages)
 
 
 def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
-    # None: the visitor who logged out was not logged in.
-    if user is None or user.pk is None:
-        return
     session: Any = getattr(request, "session", None)
-    group = user_group(user)
+    if user is None or user.pk is None:
+        # The visitor who logged out was not logged in.
+        if getattr(session, "session_key", None) is not None:
+            announce_flush(session, [])
+        return
+    groups = user_groups(user)
     if not hasattr(session, "flush"):
         # Without a session, nothing shows which login of the user has ended: close all.
-        announce_soon(group, disconnect_message(group, UNAUTHORIZED))
+        announce_soon(disconnect_messages(groups, UNAUTHORIZED))
     elif session.session_key is None:
         # The request was authenticated without a session, or the session is flushed already.
-        after_commit(database_of(session), announce_soon, group, revalidate_message(group))
+        after_commit(database_of(session), announce_soon, revalidate_messages(groups))
     else:
         # The key of a session in the cookie is its content. It changes with each change, so the
         # sockets of the session have different keys.
         key = None if keeps_data_in_cookie(session) else session.session_key
-        announce_after_flush(session, group, disconnect_message(group, UNAUTHORIZED, key))
+        announce_flush(session, disconnect_messages(groups, UNAUTHORIZED, key))
 
 
 def _request_finished(**kwargs: object) -> None:
@@ -146,33 +150,35 @@ def _saved(
         _set_stored(instance, {name: stored[name] for name in stored if name not in changed})
         after_commit(using, _add_stored, instance, changed)
     if not created and not raw:
-        group = user_group(instance)
-        for message in _messages_after_save(group, instance, saved, changed):
-            after_commit(using, announce_soon, group, message)
+        messages = _messages_after_save(instance, saved, changed)
+        if messages:
+            after_commit(using, announce_soon, messages)
 
 
 def _messages_after_save(
-    group: str, instance: Any, saved: dict[str, object], changed: Collection[str]
-) -> Iterator[Message]:
-    """Yield the messages to the sockets of a user who has been saved.
+    instance: Any, saved: dict[str, object], changed: Collection[str]
+) -> list[Message]:
+    """Return the messages to the sockets of a user who has been saved.
 
     The instance may not know what was stored, since other instances write to the same row. So a
     message that turns out to be unnecessary must do no harm.
     """
+    groups = user_groups(instance)
     inactive = "is_active" in saved and not saved["is_active"]
     if inactive and "is_active" in changed:
-        yield disconnect_message(group, UNAUTHORIZED)
-        return
+        return disconnect_messages(groups, UNAUTHORIZED)
+    messages: list[Message] = []
     if inactive:
         # Not a disconnect: some authentication backends let inactive users log in.
-        yield revalidate_message(group)
+        messages += revalidate_messages(groups)
     if "password" in changed:
-        yield disconnect_message(group, UNAUTHORIZED, unless=password_digest(instance))
+        digest = password_digest(instance)
+        messages += disconnect_messages(groups, UNAUTHORIZED, unless=digest)
+    return messages
 
 
 def _deleted(*, instance: Any, using: str, **kwargs: object) -> None:
-    group = user_group(instance)
-    after_commit(using, announce_soon, group, disconnect_message(group, UNAUTHORIZED))
+    after_commit(using, announce_soon, disconnect_messages(user_groups(instance), UNAUTHORIZED))
 
 
 def _watched_values(values: dict[str, Any]) -> dict[str, object]:

@@ -6,7 +6,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
 from channels_auth._async_backends import is_natively_async
-from channels_core.db import aclose_old_connections, database_sync_to_async
+from channels_core.db import aclose_old_connections, look_up
 
 __all__ = ["login_holds"]
 
@@ -76,7 +76,7 @@ async def _user_of(session: SessionBase) -> Any:
         return auth.get_user(request)
 
     # One thread for both queries.
-    return await database_sync_to_async(get_user)()
+    return await look_up(get_user)
 
 
 async def _account_is_valid(user: Any) -> bool:
@@ -85,14 +85,18 @@ async def _account_is_valid(user: Any) -> bool:
     from django.contrib.auth import load_backend
 
     path = getattr(user, "backend", "")
-    try:
-        if path in settings.AUTHENTICATION_BACKENDS:
-            found = await load_backend(path).aget_user(user.pk)
-        elif hasattr(user, "_meta"):
-            found = await user._meta.default_manager.filter(pk=user.pk).afirst()
+    if path in settings.AUTHENTICATION_BACKENDS:
+        backend = load_backend(path)
+        if is_natively_async(backend):
+            try:
+                found = await backend.aget_user(user.pk)
+            finally:
+                await aclose_old_connections()
         else:
-            # The user is not of a model: only the token defines it, and there is nothing to check.
-            return True
-    finally:
-        await aclose_old_connections()
+            found = await look_up(backend.get_user, user.pk)
+    elif hasattr(user, "_meta"):
+        found = await look_up(user._meta.default_manager.filter(pk=user.pk).first)
+    else:
+        # The user is not of a model: only the token defines it, and there is nothing to check.
+        return True
     return found is not None and getattr(found, "is_active", True)

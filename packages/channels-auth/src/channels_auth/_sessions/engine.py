@@ -4,7 +4,8 @@
 A request lasts milliseconds, and Django saves its session as a whole. A connection lasts hours,
 and other requests store changes meanwhile. So the derived class remembers the data at the last
 load or save. Once the response's headers are sent, a save reads what is stored now and applies
-only the connection's own changes to it.
+only the connection's own changes to it. A save that has overlapped with the end of the session
+deletes it again: see `channels_auth._ended_sessions`.
 
 A session that is read without `await`, in the thread of an event loop, is loaded in another
 thread, since Django forbids the query in this one. The event loop waits meanwhile.
@@ -29,7 +30,9 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import SuspiciousOperation, SynchronousOnlyOperation
 from django.db import connections
 
+from channels_auth._ended_sessions import ahas_ended, arecord_end, has_ended, record_end
 from channels_auth._session_storage import keeps_data_in_cookie
+from channels_core.db import look_up
 
 __all__ = [
     "INTERRUPTED",
@@ -46,6 +49,9 @@ INTERRUPTED: Final = (
     "The request's session was deleted before the request completed. The user may have logged "
     "out in a concurrent request, for example."
 )
+
+#: The engines of Django are in this package.
+_DJANGOS: Final = "django.contrib.sessions.backends."
 
 #: Seconds that an event loop waits at most for a session that is read without `await`.
 _LOAD_TIMEOUT: Final = 10
@@ -147,6 +153,8 @@ class ConnectionSession(SessionBase):
 
         Source: `django.contrib.sessions.backends.base.SessionBase.aload`.
         """
+        if _loads_in_thread(self):
+            return _remember(self, await look_up(super().load))
         return _remember(self, await super().aload())
 
     def save(self, must_create: bool = False) -> None:
@@ -160,8 +168,12 @@ class ConnectionSession(SessionBase):
         if _has_to_merge(self, must_create):
             fresh = type(self)(self.session_key)
             _merge_into(self, fresh.load(), fresh)
+        overwrites = _overwrites(self, must_create)
         with _saving(self):
             super().save(must_create)
+        if overwrites and has_ended(self):
+            self.delete()
+            raise SessionGone(INTERRUPTED)
 
     async def asave(self, must_create: bool = False) -> None:
         """Save the data; once the headers are sent, save our changes only.
@@ -174,8 +186,44 @@ class ConnectionSession(SessionBase):
         if _has_to_merge(self, must_create):
             fresh = type(self)(self.session_key)
             _merge_into(self, await fresh.aload(), fresh)
+        overwrites = _overwrites(self, must_create)
         with _saving(self):
             await super().asave(must_create)
+        if overwrites and await ahas_ended(self):
+            await self.adelete()
+            raise SessionGone(INTERRUPTED)
+
+    def flush(self) -> None:
+        """Delete the session, also if another connection is saving it at this moment.
+
+        Source: `django.contrib.sessions.backends.base.SessionBase.flush`.
+        """
+        record_end(self, self.session_key)
+        super().flush()
+
+    async def aflush(self) -> None:
+        """Delete the session, also if another connection is saving it at this moment.
+
+        Source: `django.contrib.sessions.backends.base.SessionBase.aflush`.
+        """
+        await arecord_end(self, self.session_key)
+        await super().aflush()
+
+    def cycle_key(self) -> None:
+        """Give the session a new key, and delete what is stored under the old one.
+
+        Source: `django.contrib.sessions.backends.base.SessionBase.cycle_key`.
+        """
+        record_end(self, self.session_key)
+        super().cycle_key()
+
+    async def acycle_key(self) -> None:
+        """Give the session a new key, and delete what is stored under the old one.
+
+        Source: `django.contrib.sessions.backends.base.SessionBase.acycle_key`.
+        """
+        await arecord_end(self, self.session_key)
+        await super().acycle_key()
 
 
 # Functions and not methods: an engine may use any of these names.
@@ -195,6 +243,12 @@ def record_creation(session: ConnectionSession) -> None:
     session.modified = session._session_cache != session._channels_state.stored
 
 
+def _loads_in_thread(session: ConnectionSession) -> bool:
+    """Return whether `aload` enters a thread: it does in Django's engines, which have two twins."""
+    engine = type(session).__mro__[2]
+    return engine.__module__.startswith(_DJANGOS) and not keeps_data_in_cookie(session)
+
+
 def _remember(session: ConnectionSession, data: dict[str, Any]) -> dict[str, Any]:
     session._channels_state.stored = copy.deepcopy(data)
     return data
@@ -210,6 +264,12 @@ def _has_to_merge(session: ConnectionSession, must_create: bool) -> bool:
         and state.stored is not None
         and not keeps_data_in_cookie(session)
     )
+
+
+def _overwrites(session: ConnectionSession, must_create: bool) -> bool:
+    """Return whether a save, unless it is a part of another one, writes over a stored session."""
+    is_part = session._channels_state.is_saving
+    return not must_create and not is_part and session.session_key is not None
 
 
 def _merge_into(session: ConnectionSession, data: dict[str, Any], fresh: SessionBase) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeGuard
 
 from channels_core._layers.channels_redis import LAST_RECEIVE, subscribe_anew
-from channels_core._layers.outages import Backoff
+from channels_core.backoff import Backoff
 from channels_core.exceptions import WorkerError
 from channels_core.typing import ChannelMessage
 
