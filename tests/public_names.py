@@ -151,6 +151,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "check_worker_layer",
         "register_checks",
     ],
+    "channels_core.client_log": ["log_of_client", "one_line"],
     "channels_core.close_codes": [
         "is_portable_close_code",
         "portable_close_code",

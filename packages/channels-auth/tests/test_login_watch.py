@@ -326,6 +326,16 @@ class TestMessages:
             await layer.group_send(HERS, disconnect_message(HERS, 4000))
             assert (await connection.line.closed())["code"] == 4000
 
+    @pytest.mark.parametrize(
+        "code", ["x", "4401", None, [], {}, -1, 0, 999, 1005, 5000, 2**63, 4401.5, True, b"4401"]
+    )
+    async def test_a_code_that_no_server_sends_is_not_sent(
+        self, layer: GroupLayer, code: object
+    ) -> None:
+        async with watched(layer) as connection:
+            await layer.group_send(HERS, {**disconnect_message(HERS, 4401), "code": code})
+            assert await connection.line.closed() == OVER
+
     async def test_a_message_for_the_session_closes(self, layer: GroupLayer) -> None:
         async with watched(layer, session=Session(ANNA, "k1")) as connection:
             await layer.group_send(HERS, disconnect_message(HERS, 4401, "k1"))

@@ -57,6 +57,6 @@ def test_an_exception_that_takes_no_attributes_can_be_marked() -> None:
 async def test_a_lost_message_is_logged_once_for_each_class_and_type(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for kind in ("note", "note", "other"):
-        log_lost(Program, {"type": kind}, f"{kind} is lost")
-    assert caplog.messages == ["note is lost", "other is lost"]
+    for kind in ("note", "note", "other", None, None, "x" * 1000):
+        log_lost(Program, kind, f"{kind} is lost")
+    assert caplog.messages == ["note is lost", "other is lost", "None is lost"]

@@ -15,7 +15,12 @@ from django.db import connection
 from django.test import override_settings
 
 from channels_core import _logging
-from channels_core._logging import LOGGERS, collect_records, log_repeated, records_handled
+from channels_core._logging import (
+    LOGGERS,
+    collect_records,
+    log_repeated,
+    records_handled,
+)
 
 logger = logging.getLogger("django.channels.consumer")
 trace: ContextVar[str] = ContextVar("trace", default="none")
@@ -275,3 +280,17 @@ class TestRepeated:
         gc.collect()
         assert caplog.messages == ["lost", "lost"]
         assert [loop() for loop in loops] == [None, None]
+
+    async def test_many_kinds_of_one_source_are_counted_together(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_logging, "_PERIOD", 0.02)
+        monkeypatch.setattr(_logging, "_MOST_KINDS", 2)
+        for number in range(5):
+            log_repeated(logger, logging.ERROR, (Slow, number), "%s is lost", number)
+        log_repeated(logger, logging.ERROR, (str, 0), "another source")
+        assert caplog.messages == ["0 is lost", "1 is lost", "2 is lost", "another source"]
+        await asyncio.sleep(0.06)
+        assert caplog.messages[4:] == ["2 is lost (2 others within a minute)"]
+        log_repeated(logger, logging.ERROR, (Slow, 9), "%s is lost", 9)
+        assert caplog.messages[5:] == ["9 is lost"]

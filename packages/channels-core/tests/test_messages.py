@@ -166,6 +166,7 @@ class TestUndecodable:
         assert _events.undecodable(error) is None
         assert getattr(error, _events.CLOSE_CODE) == 1007
 
-    def test_others_are_named(self) -> None:
-        fault = _events.undecodable(RecursionError("deep"))
-        assert str(fault) == "A text frame is not JSON: deep"
+    @pytest.mark.parametrize("error", [RecursionError("secret"), ValueError("secret")])
+    def test_others_are_named_without_their_text(self, error: Exception) -> None:
+        fault = _events.undecodable(error)
+        assert str(fault) == f"A text frame is not JSON: {type(error).__name__}"

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from channels_auth._challenges import challenge_headers
 from channels_auth._close_codes import close_code_of
 from channels_core.applications import name_that_thing
+from channels_core.client_log import log_of_client
 from channels_core.db import look_up
 from channels_core.middleware import BaseMiddleware
 from channels_core.refusal import refuse
@@ -209,9 +210,9 @@ class Guard(BaseMiddleware):
             else:
                 status, headers = 401, challenge_headers(scope)
         if status in _BODIES:
-            logger.info(
-                "%s %.200r was refused with status %d", scope["type"], scope.get("path"), status
-            )
+            text = "%s %.200r was refused with status %d"
+            kind, path = scope["type"], scope.get("path")
+            log_of_client(logger, logging.INFO, scope, text, kind, path, status)
         await refuse(
             scope,
             receive,

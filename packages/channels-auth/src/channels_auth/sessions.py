@@ -44,6 +44,7 @@ from channels_auth._sessions.response_headers import (
 )
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.applications import first_step
+from channels_core.client_log import log_of_client
 from channels_core.db import database_sync_to_async
 from channels_core.middleware import BaseMiddleware, after_each_handler
 from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
@@ -295,7 +296,10 @@ class InstanceSessionWrapper:
         if not self._warned:
             self._warned = True
             # A warning: the connection goes on, and an error would mail the administrators.
-            logger.warning(
+            log_of_client(
+                logger,
+                logging.WARNING,
+                self.scope,
                 "A change of the session of %s %.200r %s, because %s; %s",
                 self.scope["type"],
                 self.scope.get("path"),
@@ -316,7 +320,8 @@ class InstanceSessionWrapper:
     async def _close(self) -> None:
         assert self._websocket is not None
         if self._websocket.state is not WebsocketState.CLOSED:
-            logger.warning("WebSocket %.200r is closed: %s", self.scope.get("path"), INTERRUPTED)
+            text, path = "WebSocket %.200r is closed: %s", self.scope.get("path")
+            log_of_client(logger, logging.WARNING, self.scope, text, path, INTERRUPTED)
         await self._websocket.close(UNAUTHORIZED, "The session has ended")
 
     async def serve(

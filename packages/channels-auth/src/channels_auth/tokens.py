@@ -30,6 +30,7 @@ from channels_auth._tokens.sources import (
     offer,
 )
 from channels_core.applications import name_that_thing
+from channels_core.client_log import log_of_client
 from channels_core.db import aclose_old_connections, look_up
 from channels_core.middleware import BaseMiddleware
 from channels_core.refusal import refuse
@@ -292,7 +293,8 @@ def _as_coroutine_function(authenticate: Any) -> Callable[[str, Scope], Awaitabl
 
 
 def _log(scope: Scope, error: _RefusedError) -> None:
-    logger.warning("%s %.200r was refused: %s", scope["type"], scope.get("path"), error)
+    text = "%s %.200r was refused: %s"
+    log_of_client(logger, logging.WARNING, scope, text, scope["type"], scope.get("path"), error)
 
 
 def _with_subprotocol(send: Send, subprotocol: str) -> Send:

@@ -12,6 +12,9 @@ logger = logging.getLogger("django.channels.consumer")
 
 _MARK: Final = "_channels_logged"
 
+#: The length of the longest type that is counted by itself.
+_LONGEST_KIND: Final = 200
+
 
 def log_failure(
     consumer: type,
@@ -32,7 +35,7 @@ def log_failure(
     """
     in_worker = scope.get("type") == "channel"
     logger.error(
-        "%s failed: %s %r, channel %s, message type %r",
+        "%s failed: %s %.200r, channel %s, message type %.200r",
         f"{consumer.__module__}.{consumer.__qualname__}",
         "worker for" if in_worker else "path",
         scope.get("channel" if in_worker else "path"),
@@ -43,15 +46,17 @@ def log_failure(
     mark_as_logged(error)
 
 
-def log_lost(consumer: type, message: Message, fault: str) -> None:
+def log_lost(consumer: type, kind: str | None, fault: str) -> None:
     """Log that a message from the layer is lost; once a minute for each class and message type.
 
     Args:
         consumer: The class of the consumer.
-        message: The message.
+        kind: The type of the message; None if it has no valid one.
         fault: The whole text.
     """
-    log_repeated(logger, logging.ERROR, (consumer, message["type"]), "%s", fault)
+    if kind is not None and len(kind) > _LONGEST_KIND:
+        kind = None
+    log_repeated(logger, logging.ERROR, (consumer, kind), "%s", fault)
 
 
 def mark_as_logged(error: BaseException) -> None:

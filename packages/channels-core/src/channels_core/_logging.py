@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import logging
 import logging.handlers
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -22,8 +23,9 @@ from django.utils.log import AdminEmailHandler
 
 from channels_core._pool import BoundedPool
 from channels_core.forks import call_in_children
+from channels_core.typing import Scope
 
-__all__ = ["LOGGERS", "collect_records", "log_repeated", "records_handled"]
+__all__ = ["LOGGERS", "collect_records", "log_of_client", "log_repeated", "records_handled"]
 
 #: The loggers of all packages; the name of a new one is added here.
 LOGGERS: Final = (
@@ -45,6 +47,10 @@ LOGGERS: Final = (
 _LONGEST: Final = 10.0
 #: Seconds in which a repeated event is logged once.
 _PERIOD: Final = 60.0
+#: The number of different events of one source that are counted by themselves within this time.
+_MOST_KINDS: Final = 100
+#: The number of equal lines that one client can cause within this time.
+_LINES_OF_CLIENT: Final = 10
 #: Set on a record that was passed to the thread.
 _MARK: Final = "_channels_in_thread"
 
@@ -172,38 +178,99 @@ async def records_handled() -> None:
             await handled.wait()
 
 
-#: For each event loop, how often each event has happened since it was logged. By event loop, so
-#: that a test with its own loop does not depend on the tests before it.
-_repeated: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, int]]] = WeakKeyDictionary()
+class _Repeated:
+    """The repeated events of one event loop within the present minute."""
+
+    def __init__(self) -> None:
+        # How often each event has happened.
+        self.counts: dict[tuple[object, object], int] = {}
+        # How many different events each source has.
+        self.kinds: Counter[object] = Counter()
+
+
+#: By event loop, so that a test with its own loop does not depend on the tests before it.
+_repeated: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Repeated]] = WeakKeyDictionary()
 
 
 def log_repeated(
-    logger: logging.Logger, level: int, key: tuple[Any, ...], message: str, *args: object
+    logger: logging.Logger,
+    level: int,
+    key: tuple[object, object],
+    message: str,
+    *args: object,
+    burst: int = 1,
+    stacklevel: int = 2,
 ) -> None:
     """Log an event that may happen with each message: at once, then once a minute with a count.
 
     Args:
         logger: A logger of ours.
         level: The level of the record.
-        key: Identifies the event, for example a consumer class and the type of a message.
+        key: Identifies the event by its source and its kind, for example a consumer class and the
+            type of a message. If a source has very many kinds, the further ones are one event.
         message: The format, as for `logging`.
         args: The arguments of the format.
+        burst: The number of lines within a minute before the counting begins.
+        stacklevel: As for `logging`; 2 for the caller of this function.
     """
     loop = asyncio.get_running_loop()
-    counts = _repeated.setdefault(loop, {})
+    repeated = _repeated.get(loop)
+    if repeated is None:
+        repeated = _repeated[loop] = _Repeated()
+    counts, source = repeated.counts, key[0]
+    more = "more times"
+    if key not in counts and repeated.kinds[source] >= _MOST_KINDS:
+        key, more = (source, _Repeated), "others"
     if key in counts:
         counts[key] += 1
+        if counts[key] <= burst:
+            logger.log(level, message, *args, stacklevel=stacklevel)
         return
-    counts[key] = 0
-    logger.log(level, message, *args, stacklevel=2)
+    counts[key] = 1
+    repeated.kinds[source] += 1
+    logger.log(level, message, *args, stacklevel=stacklevel)
 
     def tell() -> None:
-        if count := counts.pop(key):
-            again = message + " (%d more times within a minute)"
-            logger.log(level, again, *args, count)
+        repeated.kinds[source] -= 1
+        if not repeated.kinds[source]:
+            del repeated.kinds[source]
+        if (count := counts.pop(key) - burst) > 0:
+            again = message + " (%d %s within a minute)"
+            logger.log(level, again, *args, count, more)
 
     # Not in the context of this connection, which may have ended by then.
     loop.call_later(_PERIOD, tell, context=_EMPTY)
+
+
+def log_of_client(
+    logger: logging.Logger,
+    level: int,
+    scope: Scope,
+    message: str,
+    *args: object,
+    kind: object = None,
+) -> None:
+    """Log what a client has caused: some lines a minute for each address, then a count.
+
+    So a client that comes again and again cannot fill the log.
+
+    Args:
+        logger: A logger of ours.
+        level: The level of the record.
+        scope: The connection's scope.
+        message: The format, as for `logging`. What the client chose must be cut short in it, and
+            escaped: `%.200r`.
+        args: The arguments of the format.
+    """
+    client = scope.get("client")
+    address = str(client[0]) if isinstance(client, list | tuple) and client else None
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        logger.log(level, message, *args, stacklevel=2)
+    else:
+        key = logger.name, (address, message, kind)
+        log_repeated(logger, level, key, message, *args, burst=_LINES_OF_CLIENT, stacklevel=3)
 
 
 _EMPTY: Final = Context()

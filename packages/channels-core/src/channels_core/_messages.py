@@ -31,6 +31,7 @@ __all__ = [
     "denial",
     "encode_json",
     "frame",
+    "is_malformed",
     "not_taken",
     "payload",
     "undecodable",
@@ -172,6 +173,21 @@ def not_taken(error: TypeError, payload: dict[str, Any]) -> InvalidFrame | None:
     return InvalidFrame("A binary frame came where text is expected", 1003)
 
 
+def is_malformed(error: Exception, message: Message) -> bool:
+    """Return whether an exception comes from a frame whose text is no str, or bytes no bytes.
+
+    Servers do not send such a frame, but a program may over the channel layer.
+
+    Args:
+        error: The exception of the frame's handler.
+        message: The `websocket.receive` message.
+    """
+    text, data = message.get("text"), message.get("bytes")
+    if text is not None:
+        return isinstance(error, TypeError | AttributeError) and not isinstance(text, str)
+    return isinstance(error, TypeError | AttributeError) and not isinstance(data, bytes)
+
+
 def _too_big(limit: int) -> InvalidFrame:
     return InvalidFrame(f"A frame is larger than max_message_size ({limit} bytes)", 1009)
 
@@ -187,14 +203,18 @@ def decode_json(text: str) -> Any:
     return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
 
 
+class _NotJSONError(ValueError):
+    """A text that is not JSON, though Python's parser accepts it; the fault may be logged."""
+
+
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise _NotJSONError(f"{name} is not JSON")
 
 
 def _finite(number: str) -> float:
     value = float(number)
     if math.isinf(value):
-        raise ValueError(f"{number:.30} is too large a number")
+        raise _NotJSONError(f"{number:.30} is too large a number")
     return value
 
 
@@ -211,8 +231,11 @@ def undecodable(error: Exception) -> InvalidFrame | None:
     """
     if isinstance(error, json.JSONDecodeError):
         return InvalidJSON(error.msg, error.doc, error.pos)
-    if type(error) in (ValueError, RecursionError):
+    if type(error) is _NotJSONError:
         return InvalidFrame(f"A text frame is not JSON: {error}", 1007)
+    if type(error) in (ValueError, RecursionError):
+        # Not the text of the error: a program's `decode_json` may quote its input in it.
+        return InvalidFrame(f"A text frame is not JSON: {type(error).__name__}", 1007)
     setattr(error, CLOSE_CODE, 1007)
     return None
 

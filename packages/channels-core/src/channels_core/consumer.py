@@ -125,12 +125,12 @@ class AsyncConsumer(OfScope):
 
         Messages:
             From the layer, only methods that the program wrote are reached: never one that
-            Channels itself defines, nor `websocket_*` or `http_*`. A type without a method is
-            logged and skipped.
+            Channels itself defines, nor `websocket_*` or `http_*`. A type that is malformed or
+            has no method is logged and skipped.
 
         Raises:
-            ValueError: The type is missing or malformed, or comes from the server and has no
-                method.
+            ValueError: The message is not from the layer, and its type is missing or malformed, or
+                has no method.
         """
         handler = _find_handler(self, message)
         if handler is not None:
@@ -191,12 +191,12 @@ class SyncConsumer(AsyncConsumer):
 
         Messages:
             From the layer, only methods that the program wrote are reached: never one that
-            Channels itself defines, nor `websocket_*` or `http_*`. A type without a method is
-            logged and skipped.
+            Channels itself defines, nor `websocket_*` or `http_*`. A type that is malformed or
+            has no method is logged and skipped.
 
         Raises:
-            ValueError: The type is missing or malformed, or comes from the server and has no
-                method.
+            ValueError: The message is not from the layer, and its type is missing or malformed, or
+                has no method.
         """
         handler = _find_handler(self, message)
         if handler is None:
@@ -222,10 +222,19 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
 
     Raises:
         StopConsumer: The server has reported the end, and there is no handler for that.
-        ValueError: Another message of the server does not have a handler.
+        ValueError: Another message of the server does not have a handler, or is malformed.
     """
-    name = get_handler_name(message)
     from_layer = consumer._channels_connection.from_layer
+    try:
+        name = get_handler_name(message)
+    except (TypeError, ValueError) as error:
+        if not from_layer:
+            raise
+        # One line and not the end of the connection: a message to a group reaches all members.
+        kind = type(consumer)
+        fault = f"{error}; the message from the channel layer is dropped"
+        log_lost(kind, None, f"{kind.__name__}: {fault}")
+        return None
     reach = consumer._channels_connection.handlers.get(name)
     if reach is None:
         # The class did not have it when it was made: it may be an attribute of this instance.
@@ -240,8 +249,8 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
             raise StopConsumer
         raise ValueError(f"No handler for message type {message['type']}")
     kind = type(consumer)
-    fault = f"has no handler for message type {message['type']!r} from the channel layer"
-    log_lost(kind, message, f"{kind.__name__} {fault}; the message is dropped")
+    fault = f"has no handler for message type {message['type']!r:.200} from the channel layer"
+    log_lost(kind, message["type"], f"{kind.__name__} {fault}; the message is dropped")
     return None
 
 
@@ -255,4 +264,4 @@ def _refuse_ordinary(consumer: AsyncConsumer, message: Message) -> None:
     if not consumer._channels_connection.from_layer:
         raise TypeError(text)
     # As for a type without a handler: a message of the layer must not end the connection.
-    log_lost(kind, message, f"{text}; the message from the channel layer is lost")
+    log_lost(kind, message["type"], f"{text}; the message from the channel layer is lost")

@@ -6,10 +6,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.sessions.exceptions import SessionInterrupted
-from hypothesis import given
-from hypothesis import strategies as st
 
-from channels_core._routing.client_errors import one_line
 from channels_core.exceptions import InvalidFrame, RouteNotFound
 from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Receive, Scope, Send
@@ -309,15 +306,6 @@ class TestLog:
         (line,) = lines(caplog)
         assert line.isprintable()
         assert len(line) < 1300
-
-    @given(st.text(max_size=2000))
-    def test_one_line_is_printable_and_bounded(self, text: str) -> None:
-        line = one_line(text)
-        assert line.isprintable()
-        assert len(line) <= 1003
-
-    def test_an_ordinary_text_stays_as_it_is(self) -> None:
-        assert one_line("No route for 'é'.") == "No route for 'é'."
 
 
 @pytest.fixture(autouse=True)

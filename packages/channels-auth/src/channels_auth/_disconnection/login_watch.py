@@ -24,6 +24,7 @@ from channels_auth._disconnection.logins import Login, read_login
 from channels_auth._disconnection.periodic import Periodic
 from channels_auth._disconnection.validity import login_holds
 from channels_core.backoff import Backoff
+from channels_core.close_codes import is_portable_close_code
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Scope
 
@@ -226,7 +227,9 @@ class LoginWatch:
             return
         ends = login.is_ended_by(message)
         if ends:
-            await self._login_ended(login, message.get("code", UNAUTHORIZED))
+            code = message.get("code")
+            # A server may refuse another code, and the socket would stay open without a login.
+            await self._login_ended(login, code if is_portable_close_code(code) else UNAUTHORIZED)
         elif ends is None:
             self._checks.run_soon()
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from channels_auth._close_codes import close_code_of
+from channels_core.client_log import log_of_client, one_line
 from channels_core.close_codes import is_portable_close_code
 from channels_core.exceptions import ConnectionStateError, RouteNotFound
 from channels_core.typing import Message, Receive, Scope, Send
@@ -87,7 +88,8 @@ async def run_accepted(
             raise
         # ProtocolTypeRouter cannot answer for the application: it has seen an accept.
         text = " ".join([str(error), *getattr(error, "__notes__", ())])
-        logger.warning("websocket %.200r: %.1000s", scope.get("path"), text)
+        line, path = one_line(text), scope.get("path")
+        log_of_client(logger, logging.WARNING, scope, "websocket %.200r: %s", path, line)
         with contextlib.suppress(OSError):
             await send({"type": "websocket.close", "code": close_code_of(404)})
         return None

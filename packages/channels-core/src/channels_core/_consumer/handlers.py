@@ -5,6 +5,7 @@ reaches methods that the program has written, and neither those of Channels and 
 for the beginning and the end of a connection. Names with a leading underscore are never reached.
 """
 
+import reprlib
 from inspect import getattr_static
 from typing import Final
 
@@ -51,9 +52,8 @@ def get_handler_name(message: Message) -> str:
     except KeyError:
         raise ValueError("Incoming message has no 'type' attribute") from None
     except (AttributeError, TypeError):
-        raise ValueError(
-            f"Malformed type in message (expected a str, got {message['type']!r:.100})"
-        ) from None
+        got = reprlib.repr(message["type"])  # it may be a long or a deep list
+        raise ValueError(f"Malformed type in message (expected a str, got {got:.100})") from None
     if name.startswith("_"):
         raise ValueError("Malformed type in message (leading underscore)")
     return name

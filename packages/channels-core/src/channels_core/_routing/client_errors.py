@@ -26,17 +26,17 @@ from channels_core._messages import CLOSING_TYPES
 from channels_core._two_step import first_step
 from channels_core._uvicorn import let_server_close
 from channels_core.abort import abort_response, with_server
+from channels_core.client_log import log_of_client, one_line
 from channels_core.close_codes import portable_close_code
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import answers_failures, refusal
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["answer_client_errors", "answer_in_two_steps", "one_line"]
+__all__ = ["answer_client_errors", "answer_in_two_steps"]
 
 logger = logging.getLogger("django.channels.routing")
 
 _BODY: Final = b"Not Found"
-_LONGEST_LINE: Final = 1000
 
 
 async def answer_client_errors(
@@ -175,10 +175,7 @@ def _warn(scope: Scope, error: Exception) -> None:
         else text_with_notes(error)
     )
     # Cut short and escaped: the client chose the path, and no line of the log may be its work.
-    logger.warning("%s %.200r: %s", scope["type"], scope.get("path"), one_line(fault))
-
-
-def one_line(text: str) -> str:
-    """Return a text for the log: of bounded length, and on one line."""
-    text = text if text.isprintable() else repr(text)
-    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}..."
+    kind, path, line = scope["type"], scope.get("path"), one_line(fault)
+    log_of_client(
+        logger, logging.WARNING, scope, "%s %.200r: %s", kind, path, line, kind=type(error)
+    )

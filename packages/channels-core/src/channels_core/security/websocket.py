@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._two_step import Application, first_step
 from channels_core.applications import as_asgi3
+from channels_core.client_log import log_of_client
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.headers import may_add_headers
@@ -109,7 +110,8 @@ class OriginValidator(Application):
             if parsed_origin is not None:
                 fault = "is not that of its own host" if valid else "is not allowed"
                 refusal = f"its origin {parsed_origin.geturl()!r:.200} {fault}"
-        logger.warning("A handshake for %.200r was refused: %s", scope.get("path"), refusal)
+        text = "A handshake for %.200r was refused: %s"
+        log_of_client(logger, logging.WARNING, scope, text, scope.get("path"), refusal)
         return False
 
     def valid_origin(self, parsed_origin: ParseResult | None) -> bool:

@@ -8,7 +8,9 @@ from weakref import WeakSet
 from channels_core import _messages
 from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook
+from channels_core._failure_log import log_lost
 from channels_core._uvicorn import in_one_step
+from channels_core.client_log import log_of_client
 from channels_core.close_codes import portable_close_code
 from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
@@ -103,9 +105,12 @@ class WebsocketConnection(Connection):
         consumer = self.consumer
         offered = consumer.scope.get("subprotocols") or []
         if subprotocol is not None and subprotocol not in offered:
-            logger.warning(
-                "%s accepts with subprotocol %r, but the client offered %r; it will fail the "
-                "handshake (RFC 6455, section 4.1)",
+            log_of_client(
+                logger,
+                logging.WARNING,
+                consumer.scope,
+                "%s accepts with subprotocol %.200r, but the client offered %.500r; it will fail "
+                "the handshake (RFC 6455, section 4.1)",
                 type(consumer).__name__,
                 subprotocol,
                 list(offered),
@@ -172,18 +177,32 @@ class WebsocketConnection(Connection):
         self.socket.peer_left(message.get("code", 1005), message.get("reason") or "")
 
     async def settle_failure(self, error: Exception, message: Message) -> bool:
-        """Let `invalid_frame` answer an invalid frame; an `OSError` of `send` is settled."""
+        """Let `invalid_frame` answer an invalid frame of the client.
+
+        One that the program sent over the layer is logged, and an `OSError` of `send` is settled.
+        """
         if vars(error).get(_LOSS) is self.socket:
             return True
         if message.get("type") != "websocket.receive":
             return False
+        code: int | None = getattr(error, _messages.CLOSE_CODE, None)
+        if self.from_layer:
+            if code is None and not (
+                isinstance(error, InvalidFrame) or _messages.is_malformed(error, message)
+            ):
+                return False
+            # It is not the client's fault, and a message to a group reaches all members.
+            kind = type(self.consumer)
+            fault = f"{type(error).__name__}; the frame from the channel layer is dropped"
+            log_lost(kind, "websocket.receive", f"{kind.__name__} cannot read a frame: {fault}")
+            return True
         if not isinstance(error, InvalidFrame):
-            code: int | None = getattr(error, _messages.CLOSE_CODE, None)
             if code is None:
                 return False
-            fault = InvalidFrame(f"A text frame cannot be decoded: {error}", code)
-            fault.__cause__ = error
-            error = fault
+            # Not the text of the error: a decoder may quote its input, which may be confidential.
+            invalid = InvalidFrame(f"A text frame cannot be decoded: {type(error).__name__}", code)
+            invalid.__cause__ = error
+            error = invalid
         await self.call(find_hook(self.consumer, "invalid_frame"), error)
         return True
 

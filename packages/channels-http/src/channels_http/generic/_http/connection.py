@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 
 from channels_core.abort import abort_response
+from channels_core.client_log import log_of_client
 from channels_core.connection import Connection, ConsumerClass, is_overridden
 from channels_core.exceptions import (
     ConnectionStateError,
@@ -392,12 +393,16 @@ class HttpConnection(Connection):
 
     async def _refuse(self, status: HTTPStatus, error: Exception) -> None:
         scope = self.consumer.scope
-        logger.warning(
+        log_of_client(
+            logger,
+            logging.WARNING,
+            scope,
             "%s %.200r: %s: %.500r",
             scope.get("method"),
             scope.get("path"),
             status.phrase,
             str(error),
+            kind=status,
         )
         await self._answer(refusal(scope, int(status), body=status.phrase))
 
