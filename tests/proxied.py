@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from processes import SECONDS, end, free_port
 from redis_server import require_redis
 from served import SITE, Served, environment
 
-__all__ = ["DEPLOY", "Proxied", "command_of", "nginx", "proxied"]
+__all__ = ["DEPLOY", "SECRET", "Proxied", "command_of", "nginx", "production", "proxied"]
 
 DEPLOY = SITE / "deploy"
+SECRET = "not a secret: it guards nothing but tests, and is long"
 #: What each server prints when it is ready.
 ANNOUNCES = {"chat-web@": "Uvicorn running on ", "chat-daphne@": "Listening on TCP address "}
 
@@ -42,16 +43,20 @@ class Proxied:
         self.servers = servers
 
 
-def server(unit: str, folder: Path, redis: str, *options: str, plain_http: bool) -> Served:
-    """Return one server process with the command of its unit."""
+def production(folder: Path, redis: str, *, plain_http: bool) -> dict[str, str]:
+    """Return the environment of a process of the site in production."""
     env = environment(
         folder / "db.sqlite3",
-        secret_key="not a secret: it guards nothing but tests",
+        secret_key=SECRET,
         static_root=folder / "static",
         allowed_hosts="127.0.0.1",
         plain_http=int(plain_http),
     )
-    env |= {"DJANGO_SETTINGS_MODULE": "chatsite.production", "REDIS_URL": redis}
+    return env | {"DJANGO_SETTINGS_MODULE": "chatsite.production", "REDIS_URL": redis}
+
+
+def server(unit: str, env: dict[str, str], *options: str) -> Served:
+    """Return one server process with the command of its unit."""
 
     def command(port: int) -> list[str]:
         return [word.replace("%i", str(port)) for word in command_of(unit)] + list(options)
@@ -61,7 +66,11 @@ def server(unit: str, folder: Path, redis: str, *options: str, plain_http: bool)
 
 @contextmanager
 def proxied(
-    units: tuple[str, str], *options: str, tls: Path | None = None, **settings: str
+    units: tuple[str, str],
+    *options: str,
+    tls: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    **settings: str,
 ) -> Iterator[Proxied]:
     """Run nginx, with the configuration of the page, in front of two servers of the example site.
 
@@ -70,13 +79,15 @@ def proxied(
         options: More options for both of them.
         tls: A folder with `fullchain.pem` and `privkey.pem`, for a site that browsers reach only
             over TLS.
+        variables: Environment variables of the servers.
         settings: Directives with another value than in the configuration: `send_timeout="1s"`.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="proxied-"))
         stack.callback(shutil.rmtree, folder)
         redis = stack.enter_context(require_redis())
-        servers = [server(unit, folder, redis, *options, plain_http=tls is None) for unit in units]
+        env = production(folder, redis, plain_http=tls is None) | dict(variables or {})
+        servers = [server(unit, env, *options) for unit in units]
         for command in (["migrate", "--verbosity", "0"], ["collectstatic", "--verbosity", "0"]):
             subprocess.run(
                 [sys.executable, "manage.py", *command, "--no-input"],
@@ -128,12 +139,21 @@ def _page(port: int, static: Path, tls: Path | None, settings: dict[str, str]) -
         number = 443
         certificate = (DEPLOY / "tls.conf").read_text().replace("/etc/ssl/chat", str(tls))
         page = _replaced(page, r"    listen 80;\n", certificate)
+        page += _redirect(port)
     page = _replaced(page, rf"\blisten {number}\b(?=;| ssl;)", f"listen 127.0.0.1:{port}")
     page = _replaced(page, r"server_name chat\.example\.org;", "server_name 127.0.0.1;")
     page = _replaced(page, r"alias /srv/chat/static/;", f"alias {static}/;")
     for name, value in settings.items():
         page = _replaced(page, rf"\b{name} \w+;", f"{name} {value};")
     return page
+
+
+def _redirect(port: int) -> str:
+    """Return the server for requests without TLS, at an address of its own."""
+    redirect = (DEPLOY / "redirect.conf").read_text()
+    redirect = _replaced(redirect, r"\blisten 80;", f"listen 127.0.0.2:{port};")
+    redirect = _replaced(redirect, r"server_name chat\.example\.org;", "server_name 127.0.0.1;")
+    return _replaced(redirect, r"\$server_name\$", f"$server_name:{port}$")
 
 
 def _configuration(folder: Path, hosts: list[str], page: str) -> str:

@@ -24,7 +24,7 @@ from websockets.typing import Origin
 from members import Member
 from parts import find
 from processes import SECONDS
-from proxied import DEPLOY, Proxied, command_of, proxied
+from proxied import DEPLOY, SECRET, Proxied, command_of, proxied
 from served import SITE
 
 #: Seconds that a stop may take besides: a server gets its signal when handlers had ten and their
@@ -91,7 +91,7 @@ class TestUnits:
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
     def test_each_process_gets_a_signal_and_time_to_end(self, unit: Path) -> None:
-        parser = configparser.ConfigParser(interpolation=None)
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
         parser.optionxform = str  # type: ignore[assignment] # as systemd reads them
         parser.read_string(unit.read_text())
         service = parser["Service"]
@@ -123,8 +123,9 @@ class TestContainers:
         services = compose["services"]
         assert services.keys() == {"redis", "migrate", "web-1", "web-2", "worker", "nginx"}
         # A container has its own ports, and only its network can reach them.
-        web = [*command_of("chat-web@")[1:], "--forwarded-allow-ips", "*"]
+        web = command_of("chat-web@")[1:]
         web[web.index("127.0.0.1")] = "0.0.0.0"
+        web[web.index("127.0.0.1")] = "*"
         web[web.index("%i")] = "8000"
         image = (DEPLOY / "Dockerfile").read_text()
         [started] = re.findall(r"(?m)^CMD (.*)$", image)
@@ -138,7 +139,8 @@ class TestContainers:
     def test_services_name_existing_files(self, compose: dict[str, Any]) -> None:
         services = compose["services"]
         known = {"image", "build", "command", "environment", "depends_on", "restart", "ports"}
-        known |= {"stop_grace_period", "volumes", "healthcheck"}
+        known |= {"stop_grace_period", "volumes", "healthcheck", "networks", "read_only", "tmpfs"}
+        known |= {"cap_drop", "security_opt", "mem_limit", "pids_limit"}
         for service in services.values():
             assert service.keys() <= known
             assert set(service.get("depends_on", {})) <= services.keys()
@@ -174,6 +176,7 @@ class TestContainers:
             re.findall(r"(?m)^(\w+)=", (DEPLOY / "environment.example").read_text())
         ) - {"DJANGO_SETTINGS_MODULE"}
         env |= {"CHAT_DATABASE": str(tmp_path / "db"), "CHAT_STATIC_ROOT": str(tmp_path)}
+        env["CHAT_SECRET_KEY"] = SECRET
         env["DJANGO_SETTINGS_MODULE"] = "chatsite.production"
         subprocess.run(service["command"], cwd=SITE, env=env, check=True, capture_output=True)
         assert (tmp_path / "db").is_file()
@@ -264,6 +267,13 @@ async def test_a_site_that_is_reached_only_over_tls(certificate: Path) -> None:
         for _ in range(4):
             anna.log_out()
             anna.log_in()
+        # Without TLS, nginx redirects to the site, whatever host the client claims.
+        client = HTTPConnection("127.0.0.2", site.port, timeout=SECONDS)
+        with closing(client):
+            client.request("GET", "/rooms/tea/", headers={"Host": "evil.example"})
+            response = client.getresponse()
+            assert response.status == 301
+            assert response.headers["Location"] == f"{site.origin}/rooms/tea/"
 
 
 @asynccontextmanager

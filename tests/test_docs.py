@@ -25,6 +25,7 @@ from channels.worker import Worker
 from django.contrib.auth import get_user_model, login
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.test import RequestFactory
@@ -60,6 +61,7 @@ DOCS = ROOT / "docs"
 MARKED = {
     "http_requests.complete",
     "logged_in.take_over",
+    "logins.check",
     "rooms.Room",
     "routes.close_pool",
     "routes.open_pool",
@@ -815,6 +817,7 @@ def logins(transactional_db: None, settings: Any) -> ModuleType:
 
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     get_user_model().objects.create_user("kiosk", password="sesame")
+    cache.clear()
     return logins
 
 
@@ -847,18 +850,21 @@ class TestLogins:
         assert (await refused.connect())["type"] == "websocket.close"
         await refused.leave()
 
+    async def answer(self, module: ModuleType, asked: dict[str, str]) -> Any:
+        client = self.client(module, "/account/")
+        await client.connect()
+        await client.send(json.dumps(asked))
+        answer = await client.receive_json()
+        await client.leave()
+        return answer
+
     def test_a_token_and_a_logout(self, logins: ModuleType, rf: RequestFactory) -> None:
         async_to_sync(self.log_in_and_out)(logins, rf)
 
     async def log_in_and_out(self, logins: ModuleType, rf: RequestFactory) -> None:
-        client = self.client(logins, "/account/")
-        await client.connect()
         asked = {"do": "log in", "name": "kiosk", "password": "open"}
-        await client.send(json.dumps(asked))
-        assert await client.receive_json() == {"token": None}
-        await client.send(json.dumps({**asked, "password": "sesame"}))
-        token = (await client.receive_json())["token"]
-        await client.leave()
+        assert await self.answer(logins, asked) == {"token": None}
+        token = (await self.answer(logins, {**asked, "password": "sesame"}))["token"]
         exchange: Any = sync_to_async(SessionMiddleware(logins.exchange))
         response = await exchange(rf.post("/exchange/", {"token": token}))
         assert json.loads(response.content) == {"name": "kiosk"}
@@ -867,6 +873,10 @@ class TestLogins:
         again = await exchange(rf.post("/exchange/", {"token": token}))
         assert again.status_code == 400
         assert "was used" in json.loads(again.content)["problem"]
+        # Failures count, whoever connects; then the right password does not help either.
+        for _ in range(logins.ATTEMPTS):
+            assert await self.answer(logins, {**asked, "name": "nobody"}) == {"token": None}
+        assert (await self.answer(logins, {**asked, "password": "sesame"})) == {"token": None}
         leaving = self.client(logins, "/account/", key)
         await leaving.connect()
         await leaving.send(json.dumps({"do": "log out"}))

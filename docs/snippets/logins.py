@@ -1,5 +1,7 @@
 """The user of a connection, logging in and logging out."""
 
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import Any
 
 from channels.auth import (
@@ -10,13 +12,44 @@ from channels.auth import (
     login_with_token,
     logout,
 )
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from django.contrib.auth import aauthenticate
+from django.contrib.auth import authenticate
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_POST
+
+# begin check
+# So many passwords are checked at once. The others wait here, and nothing else waits for them.
+passwords = ThreadPoolExecutor(2, thread_name_prefix="passwords")
+ATTEMPTS, SECONDS = 10, 600
+
+
+def check(scope: Any, name: str, password: str) -> Any:
+    """Return the user with this name and password, or None; also None after too many failures."""
+    address, _ = scope.get("client") or ("", 0)
+    # A key of a cache may not contain every character.
+    keys = [
+        sha256(f"as {name}".encode()).hexdigest(),
+        sha256(f"from {address}".encode()).hexdigest(),
+    ]
+    for key in keys:
+        # Counted in one step, and before the password is checked: connecting again does not help,
+        # and neither does trying many at once.
+        cache.add(key, 0, SECONDS)
+        if cache.incr(key) > ATTEMPTS:
+            return None
+    if user := authenticate(username=name, password=password):
+        for key in keys:
+            cache.decr(key)
+    return user
+
+
+acheck = database_sync_to_async(check, thread_sensitive=False, executor=passwords)
+# end of check
 
 
 class GreetingConsumer(AsyncWebsocketConsumer):
@@ -32,9 +65,7 @@ class KioskConsumer(AsyncWebsocketConsumer):
     """Log in a machine by the code in its address, with the answer to the handshake."""
 
     async def connect(self) -> None:
-        user = await aauthenticate(
-            username="kiosk", password=self.scope["url_route"]["kwargs"]["code"]
-        )
+        user = await acheck(self.scope, "kiosk", self.scope["url_route"]["kwargs"]["code"])
         if user is None:
             await self.deny(status=401)
             return
@@ -48,7 +79,7 @@ class AccountConsumer(AsyncJsonWebsocketConsumer):
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         match content:
             case {"do": "log in", "name": str(name), "password": str(password)}:
-                user = await aauthenticate(username=name, password=password)
+                user = await acheck(self.scope, name, password)
                 token = create_login_token(user) if user else None
                 await self.send_json({"token": token})
             case {"do": "log out"}:

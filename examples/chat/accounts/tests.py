@@ -1,15 +1,29 @@
 """Tests of the accounts: run them with `python manage.py test`."""
 
+import threading
 from typing import Any
 from unittest import mock
 
 from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
-from django.test import AsyncClient, Client, TestCase, TransactionTestCase, override_settings
+from django.core.cache import cache
+from django.test import (
+    AsyncClient,
+    Client,
+    SimpleTestCase,
+    TestCase,
+    TransactionTestCase,
+    override_settings,
+)
 
-from accounts.consumers import ATTEMPTS, TOO_MANY_ATTEMPTS
+from accounts.attempts import client_of
+from accounts.consumers import TOO_MANY_ATTEMPTS
 from chat.tests import websocket
 
+# A safety net, for a busy machine.
+SECONDS = 60
 PASSWORD = "correct horse battery"
 
 # Checking a password takes much of a second, on purpose, unless it is stored like this.
@@ -67,8 +81,12 @@ class PageTests(TestCase):
 
 
 @fast_passwords
-class SocketTests(TestCase):
-    """Logging in and out over a WebSocket."""
+class SocketTests(TransactionTestCase):
+    """Logging in and out over a WebSocket.
+
+    Another thread checks the password. It does not see what the transaction of a `TestCase` has
+    stored.
+    """
 
     async def token(self, name: str) -> str:
         """Create an account, log in with its password, and return the token."""
@@ -120,17 +138,6 @@ class SocketTests(TestCase):
         self.assertEqual(response.status_code, 400)
         await self.assert_logged_out(self.async_client)
 
-    async def test_a_wrong_password_may_be_tried_a_few_times(self) -> None:
-        """After that the connection is closed."""
-        await User.objects.acreate_user("Anna", password=PASSWORD)
-        async with websocket("/ws/account/") as visitor:
-            for _ in range(ATTEMPTS - 1):
-                await visitor.send_json_to(log_in("Anna", "guess"))
-                problem = (await visitor.receive_json_from())["problem"]
-                self.assertIn("correct username and password", problem)
-            await visitor.send_json_to(log_in("Anna", "guess"))
-            await visitor.assert_closed(TOO_MANY_ATTEMPTS)
-
     async def test_nonsense_is_answered(self) -> None:
         """The connection stays open."""
         bad: list[Any] = [None, [], {}, {"action": ["log_in"]}, {"action": "log_in"}]
@@ -140,6 +147,107 @@ class SocketTests(TestCase):
             for nonsense in bad:
                 await visitor.send_json_to(nonsense)
                 self.assertRegex((await visitor.receive_json_from())["problem"], r"\w")
+
+
+@fast_passwords
+class AttemptTests(TransactionTestCase):
+    """The limits hold for forms and WebSockets together."""
+
+    def setUp(self) -> None:
+        """Forget the attempts of other tests, and create the account."""
+        cache.clear()
+        self.addCleanup(cache.clear)
+        User.objects.create_user("Anna", password=PASSWORD)
+
+    def try_form(self, password: str, address: str) -> tuple[int, str]:
+        """Submit the form to log in, and return the status and the page."""
+        form = {"username": "Anna", "password": password}
+        response = self.client.post("/accounts/log-in/", form, REMOTE_ADDR=address)
+        return response.status_code, response.content.decode()
+
+    async def try_socket(self, password: str, address: str) -> dict[str, str]:
+        """Open a new WebSocket, log in over it, and return the answer."""
+        async with websocket("/ws/account/") as visitor:
+            visitor.scope["client"] = [address, 1234]
+            await visitor.send_json_to(log_in("Anna", password))
+            answer = await visitor.receive_json_from()
+            if answer.get("problem", "").startswith("Too many"):
+                await visitor.assert_closed(TOO_MANY_ATTEMPTS)
+            return dict(answer)
+
+    async def test_one_account_from_many_addresses(self) -> None:
+        """Only wrong passwords count. After too many, the right one does not help either."""
+        await self.try_socket(PASSWORD, "192.0.2.1")
+        for number in range(settings.ATTEMPTS_OF_ACCOUNT):
+            answer = await self.try_socket("a guess", f"192.0.2.{number}")
+            self.assertIn("correct username and password", answer["problem"])
+        answer = await self.try_socket(PASSWORD, "198.51.100.1")
+        self.assertEqual(answer, {"problem": "Too many attempts. Please try again in 10 minutes."})
+
+    def test_a_form_after_websockets(self) -> None:
+        """There is one count for both."""
+        for _ in range(settings.ATTEMPTS_OF_ACCOUNT):
+            self.assertEqual(self.try_form("a guess", "192.0.2.1")[0], 200)
+        status, page = self.try_form(PASSWORD, "198.51.100.1")
+        self.assertEqual(status, 429)
+        self.assertIn("Too many attempts.", page)
+        with mock.patch("time.time", return_value=4e9):
+            self.assertEqual(self.try_form(PASSWORD, "198.51.100.1")[0], 302)
+
+    def test_many_accounts_from_one_address(self) -> None:
+        """Signing up counts too, because it takes as long."""
+        for number in range(settings.ATTEMPTS_OF_ADDRESS):
+            form = {"username": f"Ben-{number}", "password": "a guess"}
+            self.client.post("/accounts/log-in/", form, REMOTE_ADDR="192.0.2.1")
+        form = {"username": "Ben", "password1": PASSWORD, "password2": PASSWORD}
+        response = self.client.post("/accounts/sign-up/", form, REMOTE_ADDR="192.0.2.1")
+        self.assertContains(response, "Too many attempts.", status_code=429)
+        self.assertFalse(User.objects.filter(username="Ben").exists())
+        response = self.client.post("/accounts/sign-up/", form, REMOTE_ADDR="192.0.2.2")
+        self.assertEqual(response.status_code, 302)
+
+    async def test_members_do_not_wait_for_passwords(self) -> None:
+        """Not even while more of them are checked than there are threads for it."""
+        client = AsyncClient()
+        await client.aforce_login(await User.objects.aget())
+        checked = threading.Event()
+        with mock.patch.object(MD5PasswordHasher, "verify", lambda *args: checked.wait(SECONDS)):
+            strangers = [websocket("/ws/account/") for _ in range(20)]
+            try:
+                for number, stranger in enumerate(strangers):
+                    stranger.scope["client"] = [f"192.0.2.{number}", 1234]
+                    await stranger.connect()
+                    await stranger.send_json_to(log_in("Anna", "a guess"))
+                async with websocket("/ws/rooms/tea/", cookies=client.cookies) as room:
+                    await room.send_json_to({"text": "Milk, anyone?"})
+                    self.assertEqual((await room.receive_json_from())["author"], "Anna")
+                self.assertFalse(checked.is_set())
+            finally:
+                checked.set()
+                for stranger in strangers:
+                    await stranger.disconnect()
+
+    def test_a_busy_site_says_so(self) -> None:
+        """A visitor does not wait for long."""
+        with mock.patch("accounts.attempts.turns.acquire", return_value=False):
+            status, page = self.try_form(PASSWORD, "192.0.2.1")
+        self.assertEqual(status, 429)
+        self.assertIn("The site is busy.", page)
+
+
+class AddressTests(SimpleTestCase):
+    """One client, one count."""
+
+    def test_a_client_has_half_of_an_address_of_ipv6(self) -> None:
+        """Its provider gives it that many addresses."""
+        for address, client in (
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+            ("", ""),
+        ):
+            self.assertEqual(client_of(address), client)
 
 
 @fast_passwords

@@ -1,13 +1,13 @@
 """The URLs of the account pages."""
 
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from accounts import views
 
 urlpatterns = [
     path("sign-up/", views.sign_up, name="sign-up"),
-    path("log-in/", LoginView.as_view(template_name="accounts/log_in.html"), name="log-in"),
+    path("log-in/", views.LogInView.as_view(), name="log-in"),
     path("log-in/exchange/", views.exchange, name="exchange"),
     path("log-out/", LogoutView.as_view(), name="log-out"),
 ]

@@ -2,24 +2,41 @@
 
 from channels.auth import InvalidLoginToken, login_with_token
 from django.contrib.auth import login
-from django.contrib.auth.forms import AuthenticationForm, UserCreationForm
-from django.contrib.auth.models import User
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-__all__ = ["exchange", "sign_up"]
+from accounts.attempts import TOO_MANY
+from accounts.forms import LoginForm, SignUpForm
+
+__all__ = ["LogInView", "exchange", "sign_up"]
+
+
+class LogInView(LoginView):
+    """Log a member in, unless there were too many attempts."""
+
+    authentication_form = LoginForm
+    template_name = "accounts/log_in.html"
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Show the form again, with its errors."""
+        response = super().form_invalid(form)
+        response.status_code = status_of(form)
+        return response
 
 
 def sign_up(request: HttpRequest) -> HttpResponse:
     """Create an account, log the new member in, and redirect to the page they wanted."""
-    form: UserCreationForm[User] = UserCreationForm(request.POST or None)
-    if form.is_valid():
-        login(request, form.save())
+    form = SignUpForm(request.POST or None)
+    if member := form.create(request.META.get("REMOTE_ADDR", "")):
+        login(request, member)
         return redirect(wanted_page(request) or "index")
     context = {"form": form, "next": wanted_page(request)}
-    return render(request, "accounts/sign_up.html", context)
+    return render(request, "accounts/sign_up.html", context, status=status_of(form))
 
 
 @require_POST
@@ -29,12 +46,17 @@ def exchange(request: HttpRequest) -> HttpResponse:
         login_with_token(request, request.POST.get("token", ""))
     except InvalidLoginToken:
         context = {
-            "form": AuthenticationForm(request),
+            "form": LoginForm(request),
             "next": wanted_page(request),
             "problem": "This login has expired or was already used. Please log in again.",
         }
         return render(request, "accounts/log_in.html", context, status=400)
     return redirect(wanted_page(request) or "index")
+
+
+def status_of(form: BaseForm) -> int:
+    """Return the status of a page that shows a form."""
+    return 429 if form.has_error("__all__", TOO_MANY) else 200
 
 
 def wanted_page(request: HttpRequest) -> str:

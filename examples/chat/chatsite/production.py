@@ -2,11 +2,18 @@
 
 import os
 
+from django.core.exceptions import ImproperlyConfigured
+
 from chatsite.settings import *  # noqa: F403 (all settings that are not changed here)
 
 DEBUG = False
 # A default would be known to everybody.
 SECRET_KEY = os.environ["CHAT_SECRET_KEY"]
+if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 10:
+    raise ImproperlyConfigured(
+        "CHAT_SECRET_KEY must be a secret of 50 characters or more. This command makes one: "
+        "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+    )
 
 # `manage.py collectstatic` copies the static files there, and the proxy serves them.
 STATIC_ROOT = os.environ["CHAT_STATIC_ROOT"]
@@ -16,7 +23,13 @@ STATIC_ROOT = os.environ["CHAT_STATIC_ROOT"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # The proxy's X-Forwarded-Proto tells the servers whether a request used TLS.
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("CHAT_PLAIN_HTTP") != "1"
+USES_TLS = os.environ.get("CHAT_PLAIN_HTTP") != "1"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = USES_TLS
+# For so long, browsers that have been here do not try without TLS. It cannot be taken back sooner.
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if USES_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+# The list that browsers are delivered with is a decision for a whole domain.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 # The processes reach each other only through Redis.
 CHANNEL_LAYERS = {
@@ -36,5 +49,28 @@ CHANNEL_LAYERS = {
             # theirs once a minute.
             "group_expiry": 1800,
         },
+    },
+}
+
+# The processes count the attempts to log in together.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": os.environ["REDIS_URL"],
+        "KEY_PREFIX": "chat",
+        "OPTIONS": {"socket_timeout": 3},
+    },
+}
+
+# With DEBUG off, Django itself prints no log records, but mails errors to ADMINS. Without these
+# lines, nobody would see which clients `django.channels.security` has refused, for example.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        name: {"handlers": ["console"], "level": "INFO", "propagate": False}
+        for name in ("django", "chat")
     },
 }

@@ -25,6 +25,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "chatsite.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -44,6 +45,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# How many passwords may be tried in this time: from one address, and wrong ones for one account.
+ATTEMPTS_SECONDS = 600
+ATTEMPTS_OF_ADDRESS = int(os.environ.get("CHAT_ATTEMPTS_OF_ADDRESS", "30"))
+ATTEMPTS_OF_ACCOUNT = int(os.environ.get("CHAT_ATTEMPTS_OF_ACCOUNT", "10"))
+# The attempts are counted here. With several processes, use a cache that they share.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        # When it is full, it drops entries, and so forgets attempts.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
+}
 
 # The memory layer connects consumers in one process. With Redis, the site runs in several.
 CHANNEL_LAYER = os.environ.get("CHANNEL_LAYER", "memory")
@@ -83,7 +97,10 @@ TEMPLATES = [
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
         "OPTIONS": {
-            "context_processors": ["django.contrib.auth.context_processors.auth"],
+            "context_processors": [
+                "django.contrib.auth.context_processors.auth",
+                "chatsite.csp.csp_nonce",
+            ],
         },
     },
 ]
