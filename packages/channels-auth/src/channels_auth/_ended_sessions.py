@@ -109,6 +109,8 @@ def _class_of_marks(session: Any) -> type[SessionBase] | None:
     kind = session.__class__
     if not issubclass(kind, SessionBase) or keeps_data_in_cookie(session):
         return None
+    if kind.exists is SessionBase.exists:
+        return None  # an engine that cannot tell which keys are taken
     if issubclass(kind, cached_db.SessionStore):
         return cache.SessionStore  # only the cache can bring the session back
     return None if issubclass(kind, db.SessionStore) else kind

@@ -234,6 +234,18 @@ def test_nobody_can_compute_the_mark_of_an_ended_session(engine: str, anna: User
         session.save()
 
 
+@pytest.mark.parametrize("engine", ["another package's"], indirect=True)
+def test_an_engine_that_cannot_look_for_marks_saves_as_before(
+    engine: str, anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = logged_in_request(anna)
+    monkeypatch.delattr(unconditional_sessions.SessionStore, "exists")
+    session = changed_by_a_socket(request.session.session_key)
+    session.save()
+    logout(request)
+    assert unconditional_sessions.STORE == {}
+
+
 @pytest.mark.parametrize("engine", ["file"], indirect=True)
 def test_a_logout_does_not_fail_with_its_mark(
     engine: str, anna: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
