@@ -86,7 +86,12 @@ NAMES: Final[dict[str, list[str]]] = {
         "logout",
         "permission_required",
     ],
-    "channels_auth.checks": ["check_middleware", "check_origins", "register_checks"],
+    "channels_auth.checks": [
+        "check_login_tokens",
+        "check_middleware",
+        "check_origins",
+        "register_checks",
+    ],
     "channels_auth.cookies": ["CookieMiddleware", "add_cookie"],
     "channels_auth.disconnection": ["EndsWithLoginMiddleware", "disconnect_user"],
     "channels_auth.guards": ["login_required", "permission_required"],

@@ -22,7 +22,7 @@ from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from channels.sessions import SessionMiddlewareStack
 from channels.worker import Worker
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import alogin, get_user_model, login
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.cache import cache
@@ -791,6 +791,25 @@ class TestLoggedIn:
     def test_a_view(self) -> None:
         self.visit(sync_to_async(logged_in.leave_everywhere))
         assert self.code == 4401
+
+    @pytest.mark.django_db(transaction=True)
+    async def test_a_permission_that_is_taken_away(self) -> None:
+        anna = await get_user_model().objects.acreate(username="anna", is_superuser=True)
+        request = RequestFactory().post("/")
+        request.session = import_module("django.contrib.sessions.backends.cache").SessionStore()
+        await alogin(request, anna)
+        await request.session.asave()
+        cookie = (b"cookie", f"sessionid={request.session.session_key}".encode())
+        client = Client(
+            logged_in.AuthMiddlewareStack(logged_in.Announcements.as_asgi()), headers=[cookie]
+        )
+        await client.connect()
+        await client.send("tea")
+        assert (await client.receive())["text"] == "Announced: tea"
+        await get_user_model().objects.aupdate(is_superuser=False)
+        await client.send("more tea")
+        assert (await client.receive())["code"] == 4403
+        await client.leave()
 
     @pytest.mark.django_db(transaction=True)
     def test_one_session(self) -> None:

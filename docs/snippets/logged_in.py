@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack, disconnect_user
+from channels.auth import AuthMiddlewareStack, disconnect_user, get_user
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
@@ -20,6 +20,18 @@ class Inbox(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         await self.accept()
         await self.send(text_data=f"The inbox of {self.scope['user'].get_username()}")
+
+
+class Announcements(AsyncWebsocketConsumer):
+    """Ask with each frame whether the user has the permission now."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        user = await get_user(self.scope)
+        if not await user.ahas_perm("auth.add_user"):
+            await self.close(4403)
+            return
+        self.scope["user"] = user
+        await self.send(text_data=f"Announced: {text_data}")
 
 
 # begin stack

@@ -11,7 +11,12 @@ from django.test import override_settings
 from django.urls import path
 
 from channels_auth.auth import AuthMiddleware, AuthMiddlewareStack
-from channels_auth.checks import check_middleware, check_origins, register_checks
+from channels_auth.checks import (
+    check_login_tokens,
+    check_middleware,
+    check_origins,
+    register_checks,
+)
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware
 from channels_auth.guards import login_required, permission_required
@@ -219,6 +224,16 @@ def test_a_module_that_exits_does_not_end_the_command(
         assert check_origins() == []
 
 
+@pytest.mark.parametrize("cache", ["locmem.LocMemCache", "dummy.DummyCache"])
+@pytest.mark.parametrize("model", ["auth.User", "accounts.Guest", "no.Such"])
+def test_something_remembers_the_used_login_tokens(settings: Any, model: str, cache: str) -> None:
+    settings.AUTH_USER_MODEL = model
+    settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{cache}"}}
+    forgets = (model, cache) == ("accounts.Guest", "dummy.DummyCache")
+    ids = [message.id for message in check_login_tokens()]
+    assert ids == (["channels_auth.W002"] if forgets else [])
+
+
 def test_they_are_registered_once() -> None:
     register_checks()
     before = len(registry.registered_checks), len(registry.deployment_checks)
@@ -226,7 +241,11 @@ def test_they_are_registered_once() -> None:
     assert (len(registry.registered_checks), len(registry.deployment_checks)) == before
     every: Any = registry.registered_checks | registry.deployment_checks
     ours = {check: check.tags for check in every if check.__module__ == "channels_auth.checks"}
-    assert ours == {check_middleware: ("channels",), check_origins: ("channels", "security")}
+    assert ours == {
+        check_login_tokens: ("channels", "security"),
+        check_middleware: ("channels",),
+        check_origins: ("channels", "security"),
+    }
 
 
 def test_django_runs_them(served: Any) -> None:

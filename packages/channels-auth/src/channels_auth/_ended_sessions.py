@@ -18,7 +18,6 @@ import logging
 from typing import Any, Final
 
 from django.contrib.sessions.backends.base import CreateError, SessionBase
-from django.core.exceptions import SuspiciousOperation
 
 from channels_auth._keyed_digests import keyed_digests
 from channels_auth._session_storage import keeps_data_in_cookie
@@ -31,6 +30,9 @@ _SALT: Final = "channels_auth.ended_session"
 
 #: Seconds that a mark is needed: longer than a save can take.
 _LIFETIME: Final = 60
+
+#: The longest session key that Django's table can hold.
+_LONGEST_KEY: Final = 40
 
 _FAILED: Final = (
     "The end of a session could not be recorded; a WebSocket that saves the session at this moment "
@@ -68,12 +70,12 @@ def record_deletion(session: Any, key: str) -> None:
         session: A session of the same engine.
         key: The key that a client has sent as its session's; it may be anything.
     """
+    if not key.isascii() or not key.isalnum() or len(key) > _LONGEST_KEY:
+        return  # not a key that Django makes; engines may raise errors for it
     try:
         if (marks := _marks(session, key)) and not session.exists(key):
             for mark in marks:
                 _create(mark)
-    except SuspiciousOperation:
-        pass  # not a key of this engine
     except Exception:
         logger.exception(_FAILED)
 
@@ -107,6 +109,8 @@ def _class_of_marks(session: Any) -> type[SessionBase] | None:
     kind = session.__class__
     if not issubclass(kind, SessionBase) or keeps_data_in_cookie(session):
         return None
+    if kind.exists is SessionBase.exists:
+        return None  # an engine that cannot tell which keys are taken
     if issubclass(kind, cached_db.SessionStore):
         return cache.SessionStore  # only the cache can bring the session back
     return None if issubclass(kind, db.SessionStore) else kind

@@ -1,4 +1,4 @@
-"""System checks of the order of the middleware, and of origin validators around cookies."""
+"""System checks of the order of the middleware, of origin validators, and of login tokens."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -11,6 +11,7 @@ from channels_auth.auth import AuthMiddleware
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware
 from channels_auth.guards import Guard
+from channels_auth.login_tokens import forgets_used_tokens
 from channels_auth.sessions import SessionMiddleware
 from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.applications import name_that_thing
@@ -19,7 +20,7 @@ from channels_core.inspection import Place, consumer_of, walk
 from channels_core.routing import get_default_application
 from channels_core.security.websocket import OriginValidator
 
-__all__ = ["check_middleware", "check_origins", "register_checks"]
+__all__ = ["check_login_tokens", "check_middleware", "check_origins", "register_checks"]
 
 _IN_DATABASE: Final = frozenset(
     {"django.contrib.sessions.backends.db", "django.contrib.sessions.backends.cached_db"}
@@ -38,6 +39,7 @@ _OUR_PACKAGES: Final = frozenset({"channels_auth", "channels_core"})
 def register_checks() -> None:
     """Register the checks with Django; once more does nothing."""
     checks.register(check_middleware, "channels")
+    checks.register(check_login_tokens, "channels", checks.Tags.security)
     checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
 
 
@@ -194,6 +196,29 @@ def check_origins(
             hint="Wrap the WebSocket application in AllowedHostsOriginValidator. "
             + see("Security", "Origins"),
             id="channels_auth.W001",
+        )
+    ]
+
+
+def check_login_tokens(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check that something remembers which login tokens were used.
+
+    Returns:
+        `channels_auth.W002`, for a user model without `last_login` and a default cache that keeps
+        nothing.
+    """
+    if not forgets_used_tokens():
+        return []
+    return [
+        checks.Warning(
+            "A token of create_login_token works until it expires, not once: the user model has no "
+            "last_login, and the default cache is a DummyCache, which remembers nothing.",
+            hint="Set CACHES['default'] to a cache that all processes share, or give the user "
+            "model a last_login. "
+            + see("Users, logging in and out", "Logging in on an open WebSocket"),
+            id="channels_auth.W002",
         )
     ]
 

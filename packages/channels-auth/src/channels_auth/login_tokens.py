@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core import signing
-from django.core.cache import cache
+from django.core.cache import cache, caches
+from django.core.cache.backends.dummy import DummyCache
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models.query_utils import DeferredAttribute
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -170,7 +172,7 @@ def _enter(
 
 def _claim(user: Any, ticket: _Ticket, max_age: int | timedelta) -> bool:
     """Return whether this is the first use of a ticket: True at most once, in all processes."""
-    if not _has_last_login(user):
+    if not _has_last_login(user._meta.model):
         seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
         return cache.add(f"{_CACHE_PREFIX}{ticket.nonce}", True, timeout=ceil(seconds) + 1)
     now = timezone.now()
@@ -181,9 +183,20 @@ def _claim(user: Any, ticket: _Ticket, max_age: int | timedelta) -> bool:
     return bool(same.update(last_login=user.last_login))
 
 
+def forgets_used_tokens() -> bool:
+    """Return whether a token would work again: neither the user nor the cache remembers its use."""
+    from django.contrib.auth import get_user_model
+
+    try:
+        model = get_user_model()
+    except ImproperlyConfigured:
+        return False  # a site without a user model has no logins
+    return not _has_last_login(model) and isinstance(caches["default"], DummyCache)
+
+
 def _state(user: Any, session_auth_hash: str) -> str:
     """Return a digest that changes with the user's password and with each login."""
-    last_login = user.last_login if _has_last_login(user) else None
+    last_login = user.last_login if _has_last_login(user._meta.model) else None
     if last_login is not None and timezone.is_aware(last_login):
         last_login = last_login.astimezone(UTC)
     return hashlib.sha256(f"{session_auth_hash} {last_login}".encode()).hexdigest()
@@ -194,9 +207,9 @@ def _hashes(user: Any) -> list[str]:
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
 
 
-def _has_last_login(user: Any) -> bool:
+def _has_last_login(model: Any) -> bool:
     # The condition by which Django decides whether to store the time of the last login.
-    return isinstance(getattr(user._meta.model, "last_login", None), DeferredAttribute)
+    return isinstance(getattr(model, "last_login", None), DeferredAttribute)
 
 
 def _user_id(ticket: _Ticket) -> Any:
