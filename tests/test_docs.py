@@ -935,7 +935,7 @@ class TestPages:
         assert [part for part in shown if later.search(part)] == []
         # What remains of these files is valid Python.
         assert any("        form = MessageForm(" in part for part in shown)
-        assert any("revalidate_every=60)\n" in part for part in shown)
+        assert any("revalidate_every=60),\n" in part for part in shown)
 
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
     def test_code_in_a_page_is_valid_python(self, page: Path) -> None:
