@@ -40,6 +40,8 @@ __all__ = ["main"]
 TARGET: Final = "demo-redis"
 LAYERS: Final = ("redis", "redis-pubsub")
 APPLICATION: Final = "chatsite.asgi:application"
+#: The largest WebSocket message, in bytes; the consumers of the site refuse smaller ones.
+MAX_SIZE: Final = "65536"
 #: A safety net: it answers within milliseconds.
 SECONDS_TO_START_REDIS: Final = 30
 
@@ -75,9 +77,13 @@ def commands(port: int) -> dict[str, tuple[str, ...]]:
     """Return the arguments of each process in the order of their start; they end in reverse."""
     # Without this option, Uvicorn would wait for open streams without a limit.
     uvicorn = ("--host", HOST, "--port", str(port), "--timeout-graceful-shutdown", "5")
+    daphne = ("--bind", HOST, "--port", str(port + 1))
+    # A consumer sees a message only when it has arrived, so only a server can limit what arrives.
+    uvicorn += ("--ws-max-size", MAX_SIZE)
+    daphne += ("--websocket-max-message-size", MAX_SIZE, "--websocket-max-frame-size", MAX_SIZE)
     return {
         "The worker": ("manage.py", "runworker", "chat-stats"),
-        "Daphne": ("-m", "daphne", "--bind", HOST, "--port", str(port + 1), APPLICATION),
+        "Daphne": ("-m", "daphne", *daphne, APPLICATION),
         "Uvicorn": ("-m", "uvicorn", "--lifespan", "on", *uvicorn, APPLICATION),
     }
 
