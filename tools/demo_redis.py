@@ -75,12 +75,12 @@ def main() -> int:
 
 def commands(port: int) -> dict[str, tuple[str, ...]]:
     """Return the arguments of each process in the order of their start; they end in reverse."""
-    # Without this option, Uvicorn would wait for open streams without a limit.
-    uvicorn = ("--host", HOST, "--port", str(port), "--timeout-graceful-shutdown", "5")
-    daphne = ("--bind", HOST, "--port", str(port + 1))
     # A consumer sees a message only when it has arrived, so only a server can limit what arrives.
-    uvicorn += ("--ws-max-size", MAX_SIZE)
-    daphne += ("--websocket-max-message-size", MAX_SIZE, "--websocket-max-frame-size", MAX_SIZE)
+    daphne = ["--bind", HOST, "--port", str(port + 1)]
+    daphne += ["--websocket-max-message-size", MAX_SIZE, "--websocket-max-frame-size", MAX_SIZE]
+    uvicorn = ["--host", HOST, "--port", str(port), "--ws-max-size", MAX_SIZE]
+    # Without this option, Uvicorn would wait for open streams without a limit.
+    uvicorn += ["--timeout-graceful-shutdown", "5"]
     return {
         "The worker": ("manage.py", "runworker", "chat-stats"),
         "Daphne": ("-m", "daphne", *daphne, APPLICATION),
