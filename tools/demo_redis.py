@@ -40,6 +40,8 @@ __all__ = ["main"]
 TARGET: Final = "demo-redis"
 LAYERS: Final = ("redis", "redis-pubsub")
 APPLICATION: Final = "chatsite.asgi:application"
+#: The largest WebSocket message, in bytes; the consumers of the site refuse smaller ones.
+MAX_SIZE: Final = "65536"
 #: A safety net: it answers within milliseconds.
 SECONDS_TO_START_REDIS: Final = 30
 
@@ -73,11 +75,15 @@ def main() -> int:
 
 def commands(port: int) -> dict[str, tuple[str, ...]]:
     """Return the arguments of each process in the order of their start; they end in reverse."""
+    # A consumer sees a message only when it has arrived, so only a server can limit what arrives.
+    daphne = ["--bind", HOST, "--port", str(port + 1)]
+    daphne += ["--websocket-max-message-size", MAX_SIZE, "--websocket-max-frame-size", MAX_SIZE]
+    uvicorn = ["--host", HOST, "--port", str(port), "--ws-max-size", MAX_SIZE]
     # Without this option, Uvicorn would wait for open streams without a limit.
-    uvicorn = ("--host", HOST, "--port", str(port), "--timeout-graceful-shutdown", "5")
+    uvicorn += ["--timeout-graceful-shutdown", "5"]
     return {
         "The worker": ("manage.py", "runworker", "chat-stats"),
-        "Daphne": ("-m", "daphne", "--bind", HOST, "--port", str(port + 1), APPLICATION),
+        "Daphne": ("-m", "daphne", *daphne, APPLICATION),
         "Uvicorn": ("-m", "uvicorn", "--lifespan", "on", *uvicorn, APPLICATION),
     }
 

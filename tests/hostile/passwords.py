@@ -29,7 +29,7 @@ from served import Served, demo, uvicorn
 
 __all__ = ["WAYS", "Answers", "address", "handshake", "over_http", "over_socket", "trying"]
 
-SERVERS: Final = {"daphne": demo, "uvicorn": uvicorn}
+SERVERS: Final[dict[str, Callable[[Path], Served]]] = {"daphne": demo, "uvicorn": uvicorn}
 #: What the strangers were told, and how often.
 Answers = Counter[str]
 

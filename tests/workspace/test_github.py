@@ -78,3 +78,18 @@ def test_each_workflow_has_read_access_and_a_limit_of_time() -> None:
         workflow = read(path)
         assert workflow["permissions"] == {"contents": "read"}
         assert all(job["timeout-minutes"] for job in workflow["jobs"].values())
+
+
+def test_actions_are_pinned_and_leave_no_credentials_behind() -> None:
+    """A tag can be moved to other code; a commit cannot."""
+    for path in (GITHUB / "workflows").glob("*.yml"):
+        used = re.findall(r"uses: (\S+)(.*)", path.read_text())
+        assert used
+        for action, comment in used:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action), action
+            # Dependabot reads the version there, and updates both.
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
+        steps = [step for job in read(path)["jobs"].values() for step in job["steps"]]
+        for step in steps:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
