@@ -108,6 +108,7 @@ class Pour(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         for _ in range(8 if text_data == "8" else 0):
             await self.send(bytes_data=bytes(64 * KIBIBYTE))
+        await self.send("poured")
 
 
 class Versions(AsyncWebsocketConsumer):

@@ -8,6 +8,7 @@ from weakref import WeakSet
 from channels_core import _messages
 from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook
+from channels_core._departures import client_has_left
 from channels_core._failure_log import log_lost
 from channels_core._uvicorn import in_one_step
 from channels_core.client_log import log_of_client
@@ -120,24 +121,27 @@ class WebsocketConnection(Connection):
         """Send a message with a coroutine function.
 
         Raises:
-            OSError: The client has left. The connection then ends normally.
+            OSError: The client has left. The connection then ends normally. At some moments,
+                Daphne and Uvicorn raise a `RuntimeError` instead.
         """
         try:
             await send(message)
-        except OSError as error:
-            self._lost(error)
+        except Exception as error:
+            self._failed_to_send(error)
             raise
 
     def transmit_now(self, send: Callable[[Any], None], message: Any) -> None:
         """Send a message with an ordinary function; errors as in `transmit`."""
         try:
             send(message)
-        except OSError as error:
-            self._lost(error)
+        except Exception as error:
+            self._failed_to_send(error)
             raise
 
-    def _lost(self, error: OSError) -> None:
-        """Record that the server's `send` has raised, since the client has left."""
+    def _failed_to_send(self, error: Exception) -> None:
+        """Record that the server's `send` has raised, if the client has left."""
+        if not client_has_left(error, accepted=self.socket.state is SocketState.OPEN):
+            return
         self.socket.lost()
         # The error holds the socket, and not the other way round: its traceback holds this object.
         vars(error)[_LOSS] = self.socket
