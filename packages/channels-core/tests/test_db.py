@@ -346,6 +346,17 @@ class TestLookingUp:
         assert await asyncio.gather(*(look_up(meet, number) for number in range(8))) == [*range(8)]
         assert len(set(threads)) == 5
 
+    async def test_a_setting_gives_the_number_of_threads(self, settings: Any) -> None:
+        thread = await sync_to_async(threading.current_thread)()
+        assert await look_up(threading.current_thread) is not thread
+        settings.CHANNELS_LOOKUP_THREADS = 0
+        assert await look_up(threading.current_thread) is thread
+        settings.CHANNELS_LOOKUP_THREADS = 1
+        meeting = threading.Barrier(2, timeout=0.1)
+        calls = [look_up(meeting.wait) for _ in range(2)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(one, threading.BrokenBarrierError) for one in found)
+
     async def test_it_leaves_no_connection_open(self) -> None:
         assert (await look_up(query)).connection is None
 

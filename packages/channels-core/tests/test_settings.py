@@ -3,7 +3,13 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._settings import drain_timeout, group_renewal, sets_sync_threads, sync_threads
+from channels_core._settings import (
+    drain_timeout,
+    group_renewal,
+    lookup_threads,
+    sets_sync_threads,
+    sync_threads,
+)
 
 
 class TestDrainTimeout:
@@ -42,6 +48,25 @@ class TestGroupRenewal:
             match=r"^CHANNELS_GROUP_RENEWAL must be a number of seconds, or None for no renewals",
         ):
             group_renewal()
+
+
+class TestLookupThreads:
+    def test_default(self) -> None:
+        assert lookup_threads() == 4
+
+    @pytest.mark.parametrize("value", [0, 12])
+    def test_a_number(self, settings: Any, value: int) -> None:
+        settings.CHANNELS_LOOKUP_THREADS = value
+        assert lookup_threads() == value
+
+    @pytest.mark.parametrize("value", [-1, "4", True, None])
+    def test_another_value_is_an_error(self, settings: Any, value: Any) -> None:
+        settings.CHANNELS_LOOKUP_THREADS = value
+        with pytest.raises(
+            ImproperlyConfigured,
+            match=r"^CHANNELS_LOOKUP_THREADS must be an int of at least 0, not ",
+        ):
+            lookup_threads()
 
 
 class TestSyncThreads:

@@ -31,7 +31,7 @@ from channels_auth._tokens.sources import (
 )
 from channels_core.applications import name_that_thing
 from channels_core.client_log import log_of_client
-from channels_core.db import aclose_old_connections, look_up
+from channels_core.db import aclose_old_connections, database_sync_to_async
 from channels_core.middleware import BaseMiddleware
 from channels_core.refusal import refuse
 from channels_core.typing import AnyScope, Message, Receive, Scope, Send
@@ -281,7 +281,8 @@ def _as_coroutine_function(authenticate: Any) -> Callable[[str, Scope], Awaitabl
         if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
             user = function(token, scope)
         else:
-            user = await look_up(function, token, scope)
+            # Not `look_up`: strangers call this, and it may be slow, while lookups must be short.
+            user = await database_sync_to_async(function)(token, scope)
         if inspect.isawaitable(user):
             try:
                 user = await user

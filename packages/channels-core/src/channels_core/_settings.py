@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_GROUP_RENEWAL",
     "drain_timeout",
     "group_renewal",
+    "lookup_threads",
     "sets_sync_threads",
     "sync_threads",
 ]
@@ -23,6 +24,8 @@ __all__ = [
 DEFAULT_GROUP_RENEWAL: Final = 60.0
 #: Seconds that connections have to end by themselves, unless the setting says otherwise.
 _DEFAULT_DRAIN_TIMEOUT: Final = 10.0
+#: Threads for lookups, and so the database connections that they need at most.
+_DEFAULT_LOOKUP_THREADS: Final = 4
 
 
 def drain_timeout() -> float:
@@ -52,6 +55,24 @@ def group_renewal() -> float | None:
     """
     seconds = _seconds("CHANNELS_GROUP_RENEWAL", DEFAULT_GROUP_RENEWAL, none="None for no renewals")
     return seconds or None
+
+
+def lookup_threads() -> int:
+    """Return how many sessions, users and permissions are looked up at once.
+
+    Returns:
+        The setting `CHANNELS_LOOKUP_THREADS`, or 4. 0 means that there are no threads for lookups,
+        and that they run where `database_sync_to_async` runs a function.
+
+    Raises:
+        ImproperlyConfigured: The setting is not an int of at least 0.
+    """
+    size = getattr(settings, "CHANNELS_LOOKUP_THREADS", _DEFAULT_LOOKUP_THREADS)
+    if type(size) is not int or size < 0:
+        raise ImproperlyConfigured(
+            f"CHANNELS_LOOKUP_THREADS must be an int of at least 0, not {size!r}"
+        )
+    return size
 
 
 def sets_sync_threads() -> bool:

@@ -26,12 +26,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
+from django.core.signals import setting_changed
 from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from channels_core._asgiref import has_outer_thread
 from channels_core._pool import BoundedPool
+from channels_core._settings import lookup_threads
 from channels_core.forks import call_in_children
 
 __all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_async", "look_up"]
@@ -44,9 +46,6 @@ _R = TypeVar("_R")
 
 # `active` is true in a thread while a DatabaseSyncToAsync runs there and closes its connections.
 _managed = threading.local()
-
-# Threads that look up, and so the database connections that they need at most.
-_LOOKUP_THREADS: Final = 4
 
 # The usage of the consumer whose handler runs; threads that asgiref starts inherit it.
 _usage: ContextVar["DatabaseUsage | None"] = ContextVar("channels_database_usage", default=None)
@@ -62,10 +61,25 @@ class _Lookups:
     """The threads that look up; each is started when it is needed."""
 
     def __init__(self) -> None:
-        self.renew()
+        self.forget()
+        setting_changed.connect(self._drop)
 
-    def renew(self) -> None:
-        self.pool = BoundedPool(_LOOKUP_THREADS, "channels-lookup")
+    def forget(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: BoundedPool | None = None
+
+    def pool(self, threads: int) -> BoundedPool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = BoundedPool(threads, "channels-lookup")
+            return self._pool
+
+    def _drop(self, *, setting: str, **kwargs: object) -> None:
+        if setting == "CHANNELS_LOOKUP_THREADS":
+            with self._lock:
+                old, self._pool = self._pool, None
+            if old is not None:
+                old.shutdown(wait=False)
 
 
 _lookups: Final = _Lookups()
@@ -74,7 +88,7 @@ _lookups: Final = _Lookups()
 def _forget() -> None:
     # In a child process: the threads exist in its parent only, and the connections and tasks belong
     # to its parent, which closes them.
-    _lookups.renew()
+    _lookups.forget()
     _kept.clear()
     _closing.clear()
     _usage.set(None)
@@ -123,22 +137,23 @@ database_sync_to_async = DatabaseSyncToAsync
 async def look_up(function: Callable[..., _R], *args: Any) -> _R:
     """Call a function that reads from the database or a cache; for plugin authors.
 
-    Up to four such calls run at once, each in a thread of its own, so they do not wait for what a
+    Such calls have `CHANNELS_LOOKUP_THREADS` threads of their own, so they do not wait for what a
     program runs by `database_sync_to_async`. Old database connections are closed before and after,
     and afterwards in the thread of `database_sync_to_async` too, as soon as it is free.
 
     The call runs where `database_sync_to_async` runs it under `async_to_sync`, as in Django's
-    `TestCase`, within a `ThreadSensitiveContext`, and if a database is in memory: connections to a
-    SQLite database in memory lock each other out.
+    `TestCase`, within a `ThreadSensitiveContext`, if a database is in memory, since connections to
+    a SQLite database in memory lock each other out, and if the setting is 0.
 
     Args:
         function: It should be short, since others wait for the threads, and it should not write:
             SQLite has one writer at a time.
         args: Its arguments.
     """
-    if has_outer_thread() or _has_database_in_memory():
+    threads = lookup_threads()
+    if not threads or has_outer_thread() or _has_database_in_memory():
         return await DatabaseSyncToAsync(function, thread_sensitive=True)(*args)
-    pool: Any = _lookups.pool  # asgiref's annotation asks for a subclass
+    pool: Any = _lookups.pool(threads)  # asgiref's annotation asks for a subclass
     try:
         return await DatabaseSyncToAsync(function, thread_sensitive=False, executor=pool)(*args)
     finally:
