@@ -42,6 +42,24 @@ class TestLogOfClient:
             f"192.0.2.{number} again (10 more times within a minute)" for number in (1, 2)
         ]
 
+    async def test_lines_of_one_kind_keep_no_other_from_the_log(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_logging, "_PERIOD", 0.02)
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING):
+            caplog.set_level(logging.INFO, logger.name)
+            for number in range(150):
+                scope = {"client": [f"192.0.2.{number}", 1]}
+                log_of_client(logger, level, scope, "line of level %d", level)
+        log_of_client(logger, logging.WARNING, scope, "another line")
+        levels = [record.levelno for record in caplog.records]
+        # A hundred addresses, and ten lines of all others together.
+        assert levels == [logging.INFO] * 110 + [logging.WARNING] * 111
+        await asyncio.sleep(0.06)
+        assert caplog.messages[221:] == [
+            f"line of level {level} (40 others within a minute)" for level in (20, 30)
+        ]
+
     def test_without_an_event_loop_each_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         for _ in range(20):
             log_of_client(logger, logging.WARNING, {}, "in a test of the program")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.http import HttpResponse
 
 from channels_auth._cookies.parsing import MAX_LENGTH, parse_cookies
+from channels_core.client_log import log_of_client
 from channels_core.middleware import BaseMiddleware
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
@@ -34,12 +35,9 @@ def _read_cookies(scope: Scope) -> dict[str, str]:
         return {}
     # The servers limit each line, and some of them not the number of lines.
     if sum(map(len, lines)) > MAX_LENGTH:
-        logger.warning(
-            "%s %.200r: no cookie is read, since all of them have more than %d bytes",
-            scope["type"],
-            scope.get("path"),
-            MAX_LENGTH,
-        )
+        text = "%s %.200r: no cookie is read, since all of them have more than %d bytes"
+        path = scope.get("path")
+        log_of_client(logger, logging.WARNING, scope, text, scope["type"], path, MAX_LENGTH)
         return {}
     # Latin-1, the encoding of HTTP headers, decodes any byte: one cookie with bytes that no
     # browser sends must not lose the cookies beside it.

@@ -213,6 +213,9 @@ def log_repeated(
         burst: The number of lines within a minute before the counting begins.
         stacklevel: As for `logging`; 2 for the caller of this function.
     """
+    # What is not logged is not counted either, or it would use up the kinds of its source.
+    if not logger.isEnabledFor(level):
+        return
     loop = asyncio.get_running_loop()
     repeated = _repeated.get(loop)
     if repeated is None:
@@ -269,7 +272,8 @@ def log_of_client(
     except RuntimeError:
         logger.log(level, message, *args, stacklevel=2)
     else:
-        key = logger.name, (address, message, kind)
+        # Each message is a source, so many lines of one kind cannot keep another from the log.
+        key = (logger.name, level, message), (address, kind)
         log_repeated(logger, level, key, message, *args, burst=_LINES_OF_CLIENT, stacklevel=3)
 
 

@@ -98,7 +98,9 @@ def read_origin(parsed: ParseResult | SplitResult) -> Origin | None:
 
     Source: `django.http.request.split_domain_port`, for a colon without a port.
     """
-    if parsed.netloc.endswith(":"):
+    # No browser writes a user's name, nor anything before the bracket of an IPv6 address, which
+    # would not be a part of the host here.
+    if parsed.netloc.endswith(":") or "@" in parsed.netloc or "[" in parsed.netloc[1:]:
         return None
     try:
         parsed.port  # noqa: B018 - reading it parses it
