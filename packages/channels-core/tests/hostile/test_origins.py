@@ -64,7 +64,9 @@ async def test_no_host_comes_in_that_django_refuses(entries: list[str], host: st
             assert django_allows(plain, entries), (entries, host)
 
 
-@pytest.mark.parametrize("entry", ["localhost.", "localhost:", "localhost\xa0", " localhost"])
+@pytest.mark.parametrize(
+    "entry", ["localhost.", "localhost:", "localhost\xa0", " localhost", "@localhost"]
+)
 async def test_an_entry_is_compared_as_it_is(settings: Any, entry: str) -> None:
     settings.ALLOWED_HOSTS = [entry]
     for host in ("localhost", "localhost.", "localhost:8000", "localhost:", "localhost\xa0"):

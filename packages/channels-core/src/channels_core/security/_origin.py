@@ -32,8 +32,18 @@ _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _HEADER: Final = re.compile(rb"[\x21-\x7e]*")
 _HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|[0-9a-f.]*:[0-9a-f:.]*")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
-#: White space at either end, a period or a colon at the end, or a period before the port.
-_NO_ENTRY: Final = re.compile(r"\s|.*(?:\s|[.:]|\.:[0-9]*)", re.DOTALL)
+#: What an entry of `ALLOWED_HOSTS` may be: Django's forms, and those of earlier releases with a
+#: scheme or a port, or with an IPv6 address without brackets.
+_ENTRY: Final = re.compile(
+    r"""
+    \*
+    | (?: [a-z][a-z0-9+.-]*:// )?
+      (?: \.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)* | \[[0-9a-f:.]+\] )
+      (?: :[0-9]+ )?
+    | [0-9a-f.]*:[0-9a-f:.]*:[0-9a-f.]+
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
 
 
 class WildcardError(ImproperlyConfigured):
@@ -167,11 +177,11 @@ def is_host_entry(entry: str) -> bool:
     """Return whether an entry of `ALLOWED_HOSTS` can match a host.
 
     Django compares the text as it is. So `localhost:` or `example.com.` matches nothing, although
-    a host may end with a period.
+    a host may end with a period. Neither does `user@example.com`, from which a host can be parsed.
 
     Source: `django.http.request.validate_host`.
     """
-    return _NO_ENTRY.fullmatch(entry) is None
+    return _ENTRY.fullmatch(entry) is not None
 
 
 def matches(origin: Origin, pattern: OriginPattern) -> bool:
