@@ -147,7 +147,7 @@ class Http2Client:
         match event:
             case ResponseReceived(stream_id=stream, headers=headers):
                 assert stream is not None
-                self.status[stream] = int(dict(headers or [])[":status"])  # type: ignore[index] # decoded
+                self.status[stream] = int(dict(headers or [])[":status"])  # type: ignore[index] # h2 decodes them as told
             case DataReceived(stream_id=stream, data=data):
                 assert stream is not None
                 self.data[stream] = self.data.get(stream, b"") + (data or b"")
