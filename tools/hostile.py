@@ -2,8 +2,8 @@
 
 Hostile tests attack Channels as a stranger would. They are in folders named tests/hostile/, at the
 root and in the packages, and are part of `make test`. The kind of a test is its file's name: the
-tests in test_frames.py, and those with a real server in test_frames_served.py, are of the kind
-`frames`.
+tests in test_frames.py, and those with a real server in test_frames_served.py or over HTTP/2 in
+test_frames_http2_served.py, are of the kind `frames`.
 
 A test that tries many hostile inputs calls pytest's `record_property("inputs", number)`. Any other
 test counts as one input.
@@ -85,7 +85,7 @@ def _kind(case: ElementTree.Element) -> str:
     """
     where = case.get("classname") or str(case.get("name"))
     file = re.search(r"\bhostile\.test_(\w+)", where)
-    return file[1].removesuffix("_served") if file else where
+    return re.sub(r"(_http2)?_served$", "", file[1]) if file else where
 
 
 def _outcome(case: ElementTree.Element) -> Kind:

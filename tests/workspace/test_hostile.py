@@ -27,7 +27,7 @@ def test_tests_are_counted_by_the_name_of_their_file(tmp_path: Path) -> None:
     path = report(
         tmp_path,
         case("tests.hostile.test_floods", inputs(40)),
-        case("tests.hostile.test_floods_served.TestStorm"),
+        case("tests.hostile.test_floods_http2_served.TestStorm"),
         case("tests.hostile.test_event_stream", "<failure/>"),
         case("tests.hostile.test_frames_served", "<skipped/>"),
     )
