@@ -18,6 +18,7 @@ import channels
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from channels.auth import AuthMiddlewareStack
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from channels.sessions import SessionMiddlewareStack
@@ -800,9 +801,7 @@ class TestLoggedIn:
         await alogin(request, anna)
         await request.session.asave()
         cookie = (b"cookie", f"sessionid={request.session.session_key}".encode())
-        client = Client(
-            logged_in.AuthMiddlewareStack(logged_in.Announcements.as_asgi()), headers=[cookie]
-        )
+        client = Client(AuthMiddlewareStack(logged_in.Announcements.as_asgi()), headers=[cookie])
         await client.connect()
         await client.send("tea")
         assert (await client.receive())["text"] == "Announced: tea"

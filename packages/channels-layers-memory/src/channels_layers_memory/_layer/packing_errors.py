@@ -30,39 +30,48 @@ def explain_packing_error(message: dict[Any, Any], error: Exception) -> str:
     if fault := _key_fault(message):
         return f"message: {fault}"
     # Not recursive: the message may contain itself, or be nested more deeply than Python can call.
-    # These are the containers on the way to the current value, as iterators and by identity.
-    open_steps = [_steps("message", message)]
-    open_ids = [id(message)]
-    deepest, depth = "message", 1
+    # These are the containers on the way to the current value: as iterators, by identity, and by
+    # the index of the current value in each, since a path for each value would take a time that
+    # grows with the square of the depth.
+    open_steps = [_steps(message)]
+    open_ids = {id(message): message}
+    path = [""]
+    deepest, depth = path, 1
     while open_steps:
-        for path, value in open_steps[-1]:
+        for path[-1], value in open_steps[-1]:
             if isinstance(value, dict | list | tuple):
                 if id(value) in open_ids:
-                    return f"{path}: this {_name(value)} contains itself"
+                    return f"{_joined(path)}: this {_name(value)} contains itself"
                 if isinstance(value, dict) and (fault := _key_fault(value)):
-                    return f"{path}: {fault}"
-                open_steps.append(_steps(path, value))
-                open_ids.append(id(value))
+                    return f"{_joined(path)}: {fault}"
+                open_steps.append(_steps(value))
+                open_ids[id(value)] = value
                 if len(open_ids) > depth:
-                    deepest, depth = path, len(open_ids)
+                    deepest, depth = path[:_SHOWN], len(open_ids)
+                path.append("")
                 break
             if fault := _value_fault(value):
-                return f"{path}: {fault}"
+                return f"{_joined(path)}: {fault}"
         else:
             open_steps.pop()
-            open_ids.pop()
+            open_ids.popitem()
+            path.pop()
     # Each value can be packed by itself, so the nesting is too deep.
-    return f"{deepest[:_SHOWN]}...: {depth} levels deep, where msgpack gave up: {error!r}"
+    return f"{_joined(deepest)[:_SHOWN]}...: {depth} levels deep, where msgpack gave up: {error!r}"
 
 
-def _steps(path: str, container: Any) -> Iterator[tuple[str, object]]:
-    """Yield the values of a container, each with its path."""
+def _joined(path: list[str]) -> str:
+    return "message" + "".join(path)
+
+
+def _steps(container: Any) -> Iterator[tuple[str, object]]:
+    """Yield the values of a container, each with its index."""
     if isinstance(container, dict):
         for key, value in container.items():
-            yield f"{path}[{json.dumps(key)}]", value
+            yield f"[{json.dumps(key)}]", value
     else:
         for index, value in enumerate(container):
-            yield f"{path}[{index}]", value
+            yield f"[{index}]", value
 
 
 def _key_fault(container: dict[Any, Any]) -> str | None:
@@ -76,6 +85,9 @@ def _key_fault(container: dict[Any, Any]) -> str | None:
 
 def _value_fault(value: object) -> str | None:
     """Return why msgpack does not pack a value by itself, or None if it does."""
+    # Most values of a large message, without msgpack's two calls for each.
+    if value is None or type(value) is float or (type(value) is int and abs(value) < 2**63):
+        return None
     try:
         msgpack.unpackb(msgpack.packb(value))
     except OverflowError:
