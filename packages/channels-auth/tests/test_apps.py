@@ -1,10 +1,12 @@
 from typing import Any
 
+import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.core.checks.registry import registry
 from django.db.models.signals import post_init, post_save
+from django.test import override_settings
 
 from channels_auth.apps import ChannelsAuthConfig, set_up
 from channels_auth.checks import check_middleware, check_origins
@@ -35,3 +37,27 @@ def test_setting_up_twice_changes_nothing() -> None:
     before = [len(signal.receivers) for signal in signals]
     set_up()
     assert [len(signal.receivers) for signal in signals] == before
+
+
+@pytest.mark.parametrize("engine", ["no.such.module", "channels_auth.apps"])
+def test_a_wrong_session_engine_is_left_to_django(engine: str) -> None:
+    with override_settings(SESSION_ENGINE=engine):
+        set_up()
+
+
+def test_the_methods_of_an_engine_are_wrapped_once() -> None:
+    from django.contrib.sessions.backends.cache import SessionStore
+
+    with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.cache"):
+        set_up()
+        flush = SessionStore.flush
+        set_up()
+    assert SessionStore.flush is flush
+
+
+def test_the_engine_in_the_database_is_left_alone() -> None:
+    from django.contrib.sessions.backends.base import SessionBase
+    from django.contrib.sessions.backends.db import SessionStore
+
+    set_up()
+    assert SessionStore.flush is SessionBase.flush

@@ -14,7 +14,7 @@ class SessionStore(SessionBase):
         return session_key in STORE
 
     def create(self) -> None:
-        self._session_key = self._get_new_session_key()
+        self._session_key = self._get_new_session_key()  # type: ignore[attr-defined] # Django's
         self.save(must_create=True)
         self.modified = True
 

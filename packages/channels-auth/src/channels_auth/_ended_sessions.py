@@ -9,20 +9,25 @@ So a *mark* is stored before a session is deleted, and whoever has saved a sessi
 mark afterwards. However the two overlap, either the deletion comes after the save, or the mark is
 found, and the session is deleted once more.
 
+Django tells nobody before it deletes a session: `login` flushes the session of another user, for
+example, and sends its signal later. So the methods that end a session are wrapped, in the engine's
+class itself: programs compare and patch the class of a session, which a subclass would replace.
+
 A mark is a small session of the same engine, under a key that only this site can compute. So it is
 visible to exactly the processes that can save the session, whatever the caches are.
 """
 
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, Final
 
 from django.contrib.sessions.backends.base import CreateError, SessionBase
 
 from channels_auth._keyed_digests import keyed_digests
-from channels_auth._session_storage import keeps_data_in_cookie
 
-__all__ = ["ahas_ended", "arecord_end", "has_ended", "record_deletion", "record_end"]
+__all__ = ["ahas_ended", "has_ended", "record_ends"]
 
 logger: Final = logging.getLogger("django.channels.auth")
 
@@ -31,8 +36,8 @@ _SALT: Final = "channels_auth.ended_session"
 #: Seconds that a mark is needed: longer than a save can take.
 _LIFETIME: Final = 60
 
-#: The longest session key that Django's table can hold.
-_LONGEST_KEY: Final = 40
+#: The attribute of a `flush` that is wrapped.
+_WRAPPED: Final = "_channels_records_end"
 
 _FAILED: Final = (
     "The end of a session could not be recorded; a WebSocket that saves the session at this moment "
@@ -40,7 +45,59 @@ _FAILED: Final = (
 )
 
 
-def record_end(session: Any, key: str | None) -> None:
+def record_ends(engine: type[SessionBase]) -> None:
+    """Have the sessions of an engine record their end before they are deleted.
+
+    That is at `flush`, and at `delete` with a key, which `cycle_key` calls. A `delete` without one
+    is not wrapped: the engine `file` calls it for sessions that have expired.
+
+    Args:
+        engine: The class of the sessions; nothing changes if no save can undo a deletion in it.
+    """
+    if _class_of_marks(engine) is not None and not hasattr(engine.flush, _WRAPPED):
+        wrapped: Any = engine  # it has a plain method in place of each one
+        wrapped.flush, wrapped.aflush = _flush(engine.flush), _aflush(engine.aflush)
+        wrapped.delete, wrapped.adelete = _delete(engine.delete), _adelete(engine.adelete)
+
+
+def _flush(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(original)
+    def flush(self: Any) -> None:
+        _record(self, self.session_key)
+        original(self)
+
+    vars(flush)[_WRAPPED] = True
+    return flush
+
+
+def _aflush(original: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    @wraps(original)
+    async def aflush(self: Any) -> None:
+        await _arecord(self, self.session_key)
+        await original(self)
+
+    return aflush
+
+
+def _delete(original: Callable[..., None]) -> Callable[..., None]:
+    @wraps(original)
+    def delete(self: Any, session_key: str | None = None) -> None:
+        _record(self, session_key)
+        original(self, session_key)
+
+    return delete
+
+
+def _adelete(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @wraps(original)
+    async def adelete(self: Any, session_key: str | None = None) -> None:
+        await _arecord(self, session_key)
+        await original(self, session_key)
+
+    return adelete
+
+
+def _record(session: Any, key: str | None) -> None:
     """Record that a session is about to be deleted; an error is logged.
 
     Args:
@@ -54,28 +111,11 @@ def record_end(session: Any, key: str | None) -> None:
         logger.exception(_FAILED)
 
 
-async def arecord_end(session: Any, key: str | None) -> None:
-    """Record that a session is about to be deleted, as `record_end` does."""
+async def _arecord(session: Any, key: str | None) -> None:
+    """Record that a session is about to be deleted, as `_record` does."""
     try:
         for mark in _marks(session, key):
             await _acreate(mark)
-    except Exception:
-        logger.exception(_FAILED)
-
-
-def record_deletion(session: Any, key: str) -> None:
-    """Record that a session was deleted, unless it is stored; an error is logged.
-
-    Args:
-        session: A session of the same engine.
-        key: The key that a client has sent as its session's; it may be anything.
-    """
-    if not key.isascii() or not key.isalnum() or len(key) > _LONGEST_KEY:
-        return  # not a key that Django makes; engines may raise errors for it
-    try:
-        if (marks := _marks(session, key)) and not session.exists(key):
-            for mark in marks:
-                _create(mark)
     except Exception:
         logger.exception(_FAILED)
 
@@ -95,25 +135,22 @@ async def ahas_ended(session: SessionBase) -> bool:
 
 def _marks(session: Any, key: str | None) -> list[Any]:
     """Return the marks of a session, not stored; no marks if a save cannot undo its deletion."""
-    kind = _class_of_marks(session)
+    kind = _class_of_marks(type(session))
     if kind is None or not key:
         return []
     return [kind(digest) for digest in keyed_digests(_SALT, key)]
 
 
-def _class_of_marks(session: Any) -> type[SessionBase] | None:
+def _class_of_marks(engine: type[SessionBase]) -> type[SessionBase] | None:
     # Imported here because they need the settings.
-    from django.contrib.sessions.backends import cache, cached_db, db
+    from django.contrib.sessions.backends import cache, cached_db, db, signed_cookies
 
-    # `__class__`, because the session may be in a lazy object.
-    kind = session.__class__
-    if not issubclass(kind, SessionBase) or keeps_data_in_cookie(session):
-        return None
-    if kind.exists is SessionBase.exists:
-        return None  # an engine that cannot tell which keys are taken
-    if issubclass(kind, cached_db.SessionStore):
+    if issubclass(engine, cached_db.SessionStore):
         return cache.SessionStore  # only the cache can bring the session back
-    return None if issubclass(kind, db.SessionStore) else kind
+    if issubclass(engine, db.SessionStore | signed_cookies.SessionStore):
+        return None
+    # Without `exists` an engine cannot tell which keys are taken.
+    return None if engine.exists is SessionBase.exists else engine
 
 
 def _create(mark: Any) -> None:

@@ -1,5 +1,7 @@
 """The Django application that `INSTALLED_APPS = ["channels_auth"]` names."""
 
+import contextlib
+
 from django.apps import AppConfig
 
 __all__ = ["ChannelsAuthConfig", "set_up"]
@@ -12,18 +14,21 @@ class ChannelsAuthConfig(AppConfig):
     verbose_name: str = "Channels: sessions and logins"
 
     def ready(self) -> None:
-        """Register the system checks, and connect the receivers of signals."""
+        """Prepare the process: see `set_up`."""
         set_up()
 
 
 def set_up() -> None:
-    """Register the system checks, and connect the receivers that detect the end of logins.
+    """Register the system checks, and notice from now on how logins and sessions end.
 
     A second call does nothing. The `ready` of an application that includes this one calls it.
     """
     # Imported here because they need models.
     from channels_auth._disconnection.receivers import connect_receivers
+    from channels_auth._sessions.engine import session_class
     from channels_auth.checks import register_checks
 
     connect_receivers()
+    with contextlib.suppress(ImportError, AttributeError):  # Django reports a wrong SESSION_ENGINE
+        session_class()
     register_checks()

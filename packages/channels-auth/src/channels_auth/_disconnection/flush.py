@@ -1,10 +1,9 @@
-"""Announce a logout once its session is deleted, and record it before.
+"""Announce a logout once its session is deleted.
 
 Django sends `user_logged_out` before `logout` flushes the session, and sends no signal after it.
 An announcement at the signal would come too early: the client would reconnect while its session
 still exists, and stay connected. So the one session object gets a `flush` and an `aflush` of its
-own, which record the end of the session (see `channels_auth._ended_sessions`), flush, announce, and
-are removed at the first call. A subclass of the session's class
+own, which flush, announce and are removed at the first call. A subclass of the session's class
 would not do: programs and tests compare and patch `type(session)`, replace sessions by mocks, and
 keep sessions in lazy objects.
 
@@ -21,10 +20,9 @@ from django.db import router
 
 from channels_auth._disconnection.announcements import after_commit, announce, announce_soon
 from channels_auth._disconnection.messages import revalidate_messages
-from channels_auth._ended_sessions import arecord_end, record_end
 from channels_core.typing import Message
 
-__all__ = ["announce_flush", "announce_missing_flushes", "database_of"]
+__all__ = ["announce_after_flush", "announce_missing_flushes", "database_of"]
 
 # The groups of users who have logged out, and whose sessions are not flushed yet.
 _waiting_for_flush: Final[set[str]] = set()
@@ -36,8 +34,8 @@ def database_of(session: object) -> str | None:
     return None if model is None else router.db_for_write(model)
 
 
-def announce_flush(session: Any, messages: Sequence[Message]) -> None:
-    """Record the end of a session at its next flush, and send messages after it.
+def announce_after_flush(session: Any, messages: Sequence[Message]) -> None:
+    """Send messages after the next flush of a session.
 
     Args:
         session: The session, with a key.
@@ -57,14 +55,12 @@ def announce_flush(session: Any, messages: Sequence[Message]) -> None:
 
     def flush_and_announce() -> None:
         is_same = restore()
-        record_end(session, session.session_key)
         flush()
         if is_same:
             after_commit(database_of(session), announce_soon, messages)
 
     async def aflush_and_announce() -> None:
         is_same = restore()
-        await arecord_end(session, session.session_key)
         await aflush()
         if is_same:
             await announce(messages)

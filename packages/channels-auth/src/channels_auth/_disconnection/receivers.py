@@ -21,7 +21,7 @@ from django.db.models.signals import post_delete, post_init, post_save, pre_save
 from channels_auth._close_codes import UNAUTHORIZED
 from channels_auth._disconnection.announcements import after_commit, announce_soon
 from channels_auth._disconnection.flush import (
-    announce_flush,
+    announce_after_flush,
     announce_missing_flushes,
     database_of,
 )
@@ -33,7 +33,6 @@ from channels_auth._disconnection.messages import (
     session_group,
     user_groups,
 )
-from channels_auth._ended_sessions import record_deletion
 from channels_auth._session_storage import keeps_data_in_cookie
 from channels_core.typing import Message
 
@@ -82,18 +81,15 @@ def _logged_in(*, request: Any, **kwargs: object) -> None:
         return
     # The browser came with another session, perhaps another user's. Django deletes it without a
     # signal, and only its sockets know whose it was.
-    record_deletion(session, key)
     messages = revalidate_messages([session_group(session_digest(key))])
     after_commit(database_of(session), announce_soon, messages)
 
 
 def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
-    session: Any = getattr(request, "session", None)
+    # None: the visitor who logged out was not logged in.
     if user is None or user.pk is None:
-        # The visitor who logged out was not logged in.
-        if getattr(session, "session_key", None) is not None:
-            announce_flush(session, [])
         return
+    session: Any = getattr(request, "session", None)
     groups = user_groups(user)
     if not hasattr(session, "flush"):
         # Without a session, nothing shows which login of the user has ended: close all.
@@ -105,7 +101,7 @@ def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
         # The key of a session in the cookie is its content. It changes with each change, so the
         # sockets of the session have different keys.
         key = None if keeps_data_in_cookie(session) else session.session_key
-        announce_flush(session, disconnect_messages(groups, UNAUTHORIZED, key))
+        announce_after_flush(session, disconnect_messages(groups, UNAUTHORIZED, key))
 
 
 def _request_finished(**kwargs: object) -> None:

@@ -30,7 +30,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import SuspiciousOperation, SynchronousOnlyOperation
 from django.db import connections
 
-from channels_auth._ended_sessions import ahas_ended, arecord_end, has_ended, record_end
+from channels_auth._ended_sessions import ahas_ended, has_ended, record_ends
 from channels_auth._session_storage import keeps_data_in_cookie
 from channels_core.db import look_up
 
@@ -64,6 +64,7 @@ def session_class() -> type["ConnectionSession"]:
 
 @lru_cache(maxsize=8)
 def _derived(engine: type[SessionBase]) -> type["ConnectionSession"]:
+    record_ends(engine)
     # Django signs session data with a salt that contains the qualified name of the class.
     names = {"__module__": engine.__module__, "__qualname__": engine.__qualname__}
     return type(engine.__name__, (ConnectionSession, engine), names)
@@ -192,38 +193,6 @@ class ConnectionSession(SessionBase):
         if overwrites and await ahas_ended(self):
             await self.adelete()
             raise SessionGone(INTERRUPTED)
-
-    def flush(self) -> None:
-        """Delete the session, also if another connection is saving it at this moment.
-
-        Source: `django.contrib.sessions.backends.base.SessionBase.flush`.
-        """
-        record_end(self, self.session_key)
-        super().flush()
-
-    async def aflush(self) -> None:
-        """Delete the session, also if another connection is saving it at this moment.
-
-        Source: `django.contrib.sessions.backends.base.SessionBase.aflush`.
-        """
-        await arecord_end(self, self.session_key)
-        await super().aflush()
-
-    def cycle_key(self) -> None:
-        """Give the session a new key, and delete what is stored under the old one.
-
-        Source: `django.contrib.sessions.backends.base.SessionBase.cycle_key`.
-        """
-        record_end(self, self.session_key)
-        super().cycle_key()
-
-    async def acycle_key(self) -> None:
-        """Give the session a new key, and delete what is stored under the old one.
-
-        Source: `django.contrib.sessions.backends.base.SessionBase.acycle_key`.
-        """
-        await arecord_end(self, self.session_key)
-        await super().acycle_key()
 
 
 # Functions and not methods: an engine may use any of these names.
