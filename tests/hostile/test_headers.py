@@ -54,8 +54,8 @@ def get(server: Served, path: str) -> Message:
     try:
         with urllib.request.urlopen(f"{server.origin}/{path}/", timeout=10) as response:
             response.read()
-            found: Message = response.headers
-            return found
+            headers: Message = response.headers
+            return headers
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.headers

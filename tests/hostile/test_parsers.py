@@ -20,7 +20,7 @@ from channels_auth._auth.request import request_from_scope
 from channels_auth.login_tokens import InvalidLoginToken, login_with_token
 from channels_auth.tokens import FirstMessageToken, HeaderToken, QueryToken, SubprotocolToken
 from channels_core._messages import decode_json, payload
-from channels_core._routing.client_errors import one_line
+from channels_core.client_log import one_line
 from channels_core.headers import encode_headers
 from channels_core.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from channels_http.access_log import access_entry
