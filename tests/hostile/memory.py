@@ -1,7 +1,8 @@
-"""Measure what clients cost that inflate frames, or never read; run `python -m hostile.memory`.
+"""Measure what clients cost that inflate frames, or never read.
 
-From the root of the tree: `env PYTHONPATH=tests .venv/bin/python -m hostile.memory`. With
-`--other PYTHON`, an interpreter with another release of Channels, that one is measured in turn.
+Run `env PYTHONPATH=tests .venv/bin/python -m hostile.memory` in the root of the tree. It prints a
+table, for the default options and with limits. With `--other PYTHON`, an interpreter with another
+release of Channels, that one is measured in turn.
 """
 
 import argparse
@@ -11,9 +12,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from hostile.raw_client import CLOSE, RawClient, deflated, frame
+from hostile.async_client import CLOSE, RawClient, deflated, frame
 from processes import end, free_port
 
 _FOLDER: Final = Path(__file__).resolve().parent
@@ -21,6 +22,9 @@ _COMMANDS: Final = {
     "uvicorn": ("-m", "uvicorn", "--log-level", "error", "hostile.memory_site:application"),
     "daphne": ("-m", "daphne", "-v", "0", "hostile.memory_site:application"),
 }
+#: Options of the consumers of `hostile.memory_site`, and of the servers.
+LIMITS: Final = {"inflating": {"max_message_size": 65_536}, "silent": {"max_pending": 200_000}}
+_LIMITS_OF_SERVERS: Final = {"uvicorn": ("--ws-max-size", "65536"), "daphne": ()}
 #: What Daphne accepts at most, without compression.
 _DAPHNE_LIMIT: Final = 1_048_576
 
@@ -28,7 +32,9 @@ _DAPHNE_LIMIT: Final = 1_048_576
 class Measured:
     """A server in a process of its own."""
 
-    def __init__(self, python: str, server: str, options: object) -> None:
+    def __init__(
+        self, server: str, options: object, *arguments: str, python: str = sys.executable
+    ) -> None:
         self.server = server
         self.port = free_port()
         environment = os.environ | {
@@ -36,7 +42,7 @@ class Measured:
             "HOSTILE_OPTIONS": json.dumps(options),
         }
         self.process = subprocess.Popen(
-            [python, *_COMMANDS[server], "--port", str(self.port)],
+            [python, *_COMMANDS[server], *arguments, "--port", str(self.port)],
             env=environment,
             cwd=_FOLDER,
             stderr=subprocess.DEVNULL,
@@ -58,16 +64,26 @@ class Measured:
                 return int(line.split()[1]) / 1000
         raise AssertionError(name)
 
+    async def longest(self, control: RawClient, messages: int = 0, size: int = 0) -> float:
+        """Have the group get messages; return the longest hold of the loop since the last call."""
+        told = await self._ask(control, messages, size)
+        longest: float = told["longest"]
+        return longest
 
-async def _longest(control: RawClient, messages: int = 0, size: int = 0) -> float:
-    await control.send(frame(json.dumps({"messages": messages, "size": size}).encode()))
-    while True:
-        opcode, payload = await control.receive()
-        if opcode == CLOSE:
-            raise AssertionError("the control connection has ended")
-        if payload.startswith(b"{"):
-            longest: float = json.loads(payload)["longest"]
-            return longest
+    async def members(self, control: RawClient) -> int:
+        """Return the number of clients that are connected to the consumer of silent clients."""
+        members: int = (await self._ask(control))["members"]
+        return members
+
+    async def _ask(self, control: RawClient, messages: int = 0, size: int = 0) -> dict[str, Any]:
+        await control.send(frame(json.dumps({"messages": messages, "size": size}).encode()))
+        while True:
+            opcode, payload = await control.receive()
+            if opcode == CLOSE:
+                raise AssertionError("the control connection has ended")
+            if payload.startswith(b"{"):
+                told: dict[str, Any] = json.loads(payload)
+                return told
 
 
 async def inflating(measured: Measured, clients: int) -> tuple[float, float]:
@@ -82,28 +98,28 @@ async def inflating(measured: Measured, clients: int) -> tuple[float, float]:
         await RawClient.connect(measured.port, "/inflating/", inflates=inflates)
         for _ in range(clients)
     ]
-    await _longest(control)
+    await measured.longest(control)
     for connection in connections:
         await connection.send(data)
     await asyncio.gather(*(connection.receive() for connection in connections))
-    longest = await _longest(control)
-    for connection in connections:
-        connection.abort()
+    longest = await measured.longest(control)
+    for connection in (control, *connections):
+        await connection.drop()
     return measured.megabytes("VmHWM") - before, longest
 
 
-async def silent(measured: Measured, clients: int) -> tuple[float, float]:
+async def silent(measured: Measured, clients: int, messages: int = 200) -> tuple[float, float]:
     """Have clients never read; return megabytes at most, and seconds of hold."""
     control = await measured.control()
     before = measured.megabytes("VmRSS")
     connections = [
         await RawClient.connect(measured.port, "/silent/", reads=False) for _ in range(clients)
     ]
-    await _longest(control)
-    longest = await _longest(control, 200, 20_000)
+    await measured.longest(control)
+    longest = await measured.longest(control, messages, 20_000)
     most = measured.megabytes("VmHWM") - before
-    for connection in connections:
-        connection.abort()
+    for connection in (control, *connections):
+        await connection.drop()
     return most, longest
 
 
@@ -114,14 +130,11 @@ def main() -> None:
     """Print a table: megabytes at most, and the longest hold of the event loop."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--other", help="an interpreter with another release of Channels")
-    parser.add_argument("--options", default="{}", help="options of the consumers, as JSON")
     parser.add_argument("--inflating", type=int, default=20)
     parser.add_argument("--silent", type=int, default=100)
     given = parser.parse_args()
-    options = json.loads(given.options)
-    runs = [("default", sys.executable, {})]
-    if options:
-        runs.append(("with options", sys.executable, options))
+    runs: list[tuple[str, str, object]] = [("default", sys.executable, {})]
+    runs.append(("with limits", sys.executable, LIMITS))
     if given.other:
         runs.append(("other", given.other, {}))
     print("| attack | server | program | MB at most | longest hold, s |")
@@ -129,7 +142,8 @@ def main() -> None:
     for name, attack in _ATTACKS.items():
         for server in _COMMANDS:
             for program, python, chosen in runs:
-                measured = Measured(python, server, chosen)
+                arguments = _LIMITS_OF_SERVERS[server] if chosen else ()
+                measured = Measured(server, chosen, *arguments, python=python)
                 clients = getattr(given, name)
                 try:
                     most, longest = asyncio.run(attack(measured, clients))

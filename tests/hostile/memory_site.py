@@ -8,8 +8,9 @@ from typing import Any
 
 from django.conf import settings
 
-# The options of the two consumers: `{"inflating": {...}, "silent": {...}}`.
-OPTIONS: dict[str, dict[str, Any]] = json.loads(os.environ.get("HOSTILE_OPTIONS", "{}"))
+# The options of the consumers, `{"inflating": {...}, "silent": {...}}`, and `patience`: the seconds
+# that a client may read nothing.
+OPTIONS: dict[str, Any] = json.loads(os.environ.get("HOSTILE_OPTIONS", "{}"))
 
 settings.configure(
     ALLOWED_HOSTS=["*"],
@@ -32,6 +33,12 @@ from django.urls import path  # noqa: E402 (the same)
 
 _GROUP = "silent"
 
+if "patience" in OPTIONS:
+    from channels_core.generic._websocket import connection
+
+    # A test must not wait.
+    connection._PATIENCE = connection._ABORT_AFTER = OPTIONS["patience"]  # type: ignore[misc] # it
+
 
 class Inflating(AsyncJsonWebsocketConsumer, **OPTIONS.get("inflating", {})):
     """Takes large frames, and answers with their length."""
@@ -44,6 +51,14 @@ class Silent(AsyncWebsocketConsumer, **OPTIONS.get("silent", {})):
     """Sends what its group gets to a client that never reads."""
 
     groups = [_GROUP]
+    members = 0
+
+    async def connect(self) -> None:
+        Silent.members += 1
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        Silent.members -= 1
 
     async def room_said(self, event: dict[str, Any]) -> None:
         await self.send(text_data=event["said"])
@@ -74,7 +89,9 @@ class Control(AsyncWebsocketConsumer):
             said = os.urandom(asked["size"] // 2).hex()
             await layer.group_send(_GROUP, {"type": "room.said", "said": said})
             await asyncio.sleep(0.002)
-        await self.send(text_data=json.dumps({"longest": Control.longest}))
+        await self.send(
+            text_data=json.dumps({"longest": Control.longest, "members": Silent.members})
+        )
         Control.longest = 0.0
 
 

@@ -1,8 +1,10 @@
+import copy
 from functools import partial
 
 import pytest
 
-from channels_core.abort import abort_response, close_with, with_server
+from channels_core._scope import OUTGOING
+from channels_core.abort import abort_response, close_with, find_outgoing, with_server
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import StopConsumer
 from channels_core.routing import ProtocolTypeRouter
@@ -128,3 +130,80 @@ class TestCloseWith:
         assert not close_with(with_server({}, socket.send), 1012, "restart")
         assert socket.frames == []
         assert not close_with(with_server({}, DaphnesRequest().send), 1012, "restart")
+
+
+class TcpTransport:
+    """Twisted's, as far as it says what waits."""
+
+    def __init__(self) -> None:
+        self.dataBuffer = b"12345"
+        self.offset = 2
+        self._tempDataLen = 4
+        self.aborted = 0
+
+    def abortConnection(self) -> None:  # noqa: N802 - Twisted's name for it
+        self.aborted += 1
+
+
+class TlsTransport:
+    def __init__(self, transport: TcpTransport) -> None:
+        self.transport = transport
+
+
+class UvicornTransport:
+    def __init__(self) -> None:
+        self.high = 0
+        self.aborted = 0
+
+    def set_write_buffer_limits(self, *, high: int) -> None:
+        self.high = high
+
+    def get_write_buffer_size(self) -> int:
+        return 7
+
+    def abort(self) -> None:
+        self.aborted += 1
+
+
+class UvicornProtocol:
+    __module__ = "uvicorn.protocols.websockets.any"
+
+    def __init__(self) -> None:
+        self.transport = UvicornTransport()
+
+    async def send(self, message: Message) -> None:
+        """Stand for the method that sends."""
+
+
+class TestOutgoing:
+    def test_nothing_is_known_of_other_servers(self) -> None:
+        assert find_outgoing({"type": "websocket"}) is None
+
+    def test_of_daphne(self) -> None:
+        protocol = DaphnesSocket(3)
+        tcp = TcpTransport()
+        protocol.transport = TlsTransport(tcp)  # type: ignore[attr-defined] # Twisted sets it
+        outgoing = find_outgoing(with_server({"type": "websocket"}, protocol.send))
+        assert outgoing is not None
+        outgoing.allow(100)
+        assert outgoing.waiting() == 7
+        protocol.transport = tcp  # type: ignore[attr-defined] # Twisted sets it
+        outgoing = find_outgoing(with_server({"type": "websocket"}, protocol.send))
+        assert outgoing is not None
+        outgoing.abort()
+        assert tcp.aborted == 1
+
+    def test_of_uvicorn(self) -> None:
+        protocol = UvicornProtocol()
+        scope = with_server({"type": "websocket"}, protocol.send)
+        assert with_server(scope, protocol.send) is scope
+        outgoing = find_outgoing(scope)
+        assert outgoing is not None
+        outgoing.allow(65_536)
+        assert protocol.transport.high == 0
+        outgoing.allow(100_000)
+        assert protocol.transport.high == 100_000
+        assert outgoing.waiting() == 7
+        outgoing.abort()
+        assert protocol.transport.aborted == 1
+        assert copy.deepcopy(scope)[OUTGOING] is outgoing

@@ -32,6 +32,7 @@ class TestLogOfClient:
                 scope = {"client": [address, port]}
                 log_of_client(logger, logging.WARNING, scope, "%s again", address)
         log_of_client(logger, logging.WARNING, {"client": None}, "%s again", "no address")
+        scope = {"client": ["192.0.2.1", 1]}
         log_of_client(logger, logging.WARNING, scope, "%s again", "of a kind", kind=ValueError)
         assert len(caplog.messages) == 22
         assert caplog.messages[20:] == ["no address again", "of a kind again"]

@@ -7,6 +7,7 @@ from channels_core._settings import (
     drain_timeout,
     group_renewal,
     lookup_threads,
+    max_message_size,
     sets_sync_threads,
     sync_threads,
 )
@@ -88,3 +89,19 @@ class TestSyncThreads:
         settings.CHANNELS_SYNC_THREADS = value
         with pytest.raises(ImproperlyConfigured, match="must be an int of at least 1"):
             sync_threads()
+
+
+class TestMaxMessageSize:
+    def test_default(self) -> None:
+        assert max_message_size() is None
+
+    @pytest.mark.parametrize("value", [1, 65_536, None])
+    def test_a_number_of_bytes(self, settings: Any, value: int | None) -> None:
+        settings.CHANNELS_MAX_MESSAGE_SIZE = value
+        assert max_message_size() == value
+
+    @pytest.mark.parametrize("value", [0, -1, "1", 1.5, True])
+    def test_another_value_is_an_error(self, settings: Any, value: Any) -> None:
+        settings.CHANNELS_MAX_MESSAGE_SIZE = value
+        with pytest.raises(ImproperlyConfigured, match=r"^CHANNELS_MAX_MESSAGE_SIZE must be a num"):
+            max_message_size()

@@ -34,6 +34,7 @@ __all__ = [
     "is_malformed",
     "not_taken",
     "payload",
+    "size",
     "undecodable",
 ]
 
@@ -171,6 +172,14 @@ def not_taken(error: TypeError, payload: dict[str, Any]) -> InvalidFrame | None:
     if "text_data" in payload:
         return InvalidFrame("A text frame came where binary ones are expected", 1003)
     return InvalidFrame("A binary frame came where text is expected", 1003)
+
+
+def size(message: Message) -> int:
+    """Return the number of bytes of a frame that is sent."""
+    text = message.get("text")
+    if text is None:
+        return len(message.get("bytes") or b"")
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def is_malformed(error: Exception, message: Message) -> bool:

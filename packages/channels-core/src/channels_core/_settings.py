@@ -16,6 +16,7 @@ __all__ = [
     "drain_timeout",
     "group_renewal",
     "lookup_threads",
+    "max_message_size",
     "sets_sync_threads",
     "sync_threads",
 ]
@@ -71,6 +72,24 @@ def lookup_threads() -> int:
     if type(size) is not int or size < 0:
         raise ImproperlyConfigured(
             f"CHANNELS_LOOKUP_THREADS must be an int of at least 0, not {size!r}"
+        )
+    return size
+
+
+def max_message_size() -> int | None:
+    """Return the size limit of a frame for consumers without the option `max_message_size`.
+
+    Returns:
+        The setting `CHANNELS_MAX_MESSAGE_SIZE` in bytes; None, without it, for no limit.
+
+    Raises:
+        ImproperlyConfigured: The setting is neither a positive int nor None.
+    """
+    size = getattr(settings, "CHANNELS_MAX_MESSAGE_SIZE", None)
+    if size is not None and (type(size) is not int or size < 1):
+        raise ImproperlyConfigured(
+            "CHANNELS_MAX_MESSAGE_SIZE must be a number of bytes of at least 1, or None for no "
+            f"limit, not {size!r}"
         )
     return size
 

@@ -1,15 +1,62 @@
-"""What Channels knows of Uvicorn: how it handles an HTTP response that refuses a handshake."""
+"""What Channels knows of Uvicorn: how it refuses a handshake, and what waits for a client.
+
+Its `send` is a method of its object for the connection, and waits while more than 64 KiB wait in
+the transport. `Outgoing` reads how much that is.
+"""
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Final
+from typing import Any, Final, Self
 
 from channels_core.typing import Message, Send
 
-__all__ = ["in_one_step", "let_server_close"]
+__all__ = ["Outgoing", "in_one_step", "let_server_close", "outgoing_of"]
 
 _START: Final = "websocket.http.response.start"
 _BODY: Final = "websocket.http.response.body"
+
+
+#: Bytes that may wait before `send` waits, in asyncio's transports.
+_HIGH_WATER: Final = 65_536
+
+
+class Outgoing:
+    """What waits in Uvicorn for one client."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return itself: a program may copy its scope."""
+        return self
+
+    def allow(self, size: int) -> None:
+        """Let so many bytes wait before `send` waits, so that the caller decides earlier."""
+        if size > _HIGH_WATER:
+            self._transport.set_write_buffer_limits(high=size)
+
+    def waiting(self) -> int:
+        """Return the number of bytes that wait."""
+        size: int = self._transport.get_write_buffer_size()
+        return size
+
+    def abort(self) -> None:
+        """Drop the connection, with what waits."""
+        self._transport.abort()
+
+
+def outgoing_of(send: Any) -> Outgoing | None:
+    """Return what waits for the client behind a `send` of Uvicorn; None for another server's.
+
+    Source: `send` of `WebSocketsSansIOProtocol` and `WSProtocol`, and `asgi_send` of
+    `WebSocketProtocol`, in `uvicorn.protocols.websockets`, Uvicorn 0.54.
+    """
+    protocol: Any = getattr(send, "__self__", None)
+    if not type(protocol).__module__.startswith("uvicorn.protocols.websockets."):
+        return None
+    return Outgoing(protocol.transport)
 
 
 async def let_server_close(last_sent: str | None) -> None:

@@ -11,28 +11,74 @@ Source: `daphne.server.Server`, Daphne 4.2, which calls applications with a `sen
 from functools import partial
 from typing import Any
 
-from channels_core._scope import SERVER
+from channels_core._scope import OUTGOING, SERVER
+from channels_core._uvicorn import Outgoing, outgoing_of
 from channels_core.typing import AnyScope
 
-__all__ = ["abort_response", "close_with", "with_server"]
+__all__ = ["abort_response", "close_with", "find_outgoing", "with_server"]
 
 
 def with_server(scope: AnyScope, send: Any) -> Any:
-    """Return a scope that holds Daphne's object for the connection.
+    """Return a scope that holds the object of Daphne, or of Uvicorn, for the connection.
 
     Args:
         scope: The connection's scope.
         send: The `send` that the application was given.
 
     Returns:
-        The scope itself if it holds the object already, or if the server is not Daphne or cannot
-        be seen, since middleware of another package has wrapped `send`.
+        The scope itself if it holds the object already, or if the server is neither Daphne nor
+        Uvicorn or cannot be seen, since middleware of another package has wrapped `send`.
     """
-    if isinstance(send, partial) and SERVER not in scope:
+    if SERVER in scope or OUTGOING in scope:
+        return scope
+    if isinstance(send, partial):
         for bound in send.args:
             if type(bound).__module__.startswith("daphne."):
                 return {**scope, SERVER: bound}
+    elif (outgoing := outgoing_of(send)) is not None:
+        return {**scope, OUTGOING: outgoing}
     return scope
+
+
+class _DaphneOutgoing(Outgoing):
+    """What waits in Daphne for one client: its `send` never waits, so all of it."""
+
+    __slots__ = ()
+
+    def allow(self, size: int) -> None:
+        """Do nothing: as many bytes may wait as there are."""
+
+    def waiting(self) -> int:
+        """Return the number of bytes that wait, in a transport or in those that it wraps.
+
+        Source: `twisted.internet.abstract.FileDescriptor`, Twisted 26.
+        """
+        size, transport = 0, self._transport
+        while transport is not None:
+            size += len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+            size += getattr(transport, "_tempDataLen", 0)
+            transport = getattr(transport, "transport", None)
+        return size
+
+    def abort(self) -> None:
+        """Drop the connection, with what waits."""
+        self._transport.abortConnection()
+
+
+def find_outgoing(scope: AnyScope) -> Outgoing | None:
+    """Return what waits in the server for the client of a WebSocket.
+
+    Args:
+        scope: The connection's scope, from `with_server`.
+
+    Returns:
+        None if the server cannot be seen. The `send` of Hypercorn and Granian waits for the client.
+    """
+    protocol = scope.get(SERVER)
+    if protocol is not None:
+        return _DaphneOutgoing(protocol.transport)
+    outgoing: Outgoing | None = scope.get(OUTGOING)
+    return outgoing
 
 
 def abort_response(scope: AnyScope) -> None:

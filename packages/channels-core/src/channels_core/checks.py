@@ -8,6 +8,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
+from channels_core._checks.frames import check_frame_limits, check_frame_setting
 from channels_core._checks.groups import check_groups
 from channels_core._checks.handlers import check_handlers
 from channels_core._checks.imports import is_of_database, place, reason, watched
@@ -31,6 +32,8 @@ def register_checks() -> None:
     checks.register(check_layers, "channels")
     checks.register(check_application, "channels")
     checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
+    checks.register(check_frame_setting, "channels")
+    checks.register(check_frame_limits, "channels", checks.Tags.security, deploy=True)
 
 
 def check_application(

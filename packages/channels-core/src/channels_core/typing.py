@@ -171,8 +171,16 @@ class ConsumerOptions(TypedDict, total=False):
 class WebsocketOptions(ConsumerOptions, total=False):
     """Options of a WebSocket consumer."""
 
-    #: The size in bytes of the largest frame that is accepted; None, the default, accepts any.
+    #: The size in bytes of the largest frame that is accepted; None accepts any. By default, the
+    #: setting `CHANNELS_MAX_MESSAGE_SIZE` applies.
     max_message_size: int | None
+    #: The number of frames that the client may send in a second; None, the default, for any.
+    max_messages_per_second: float | None
+    #: The bytes that may wait in the server for a client that does not read; None, the default,
+    #: for any.
+    max_pending: int | None
+    #: What happens to a client for which more than `max_pending` waits.
+    slow_client: Literal["close", "drop"]
 
 
 class JsonOptions(WebsocketOptions, total=False):

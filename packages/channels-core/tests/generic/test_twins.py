@@ -14,6 +14,7 @@ RENAMES = {
     "JsonWebsocketConsumer": "AsyncJsonWebsocketConsumer",
     "SyncConsumer": "AsyncConsumer",
     "SyncGroupMember": "AsyncGroupMember",
+    "decode_large_now": "decode_large",
 }
 IN_LOOP = "self._channels_connection.in_loop"
 # The companion's methods of that kind.

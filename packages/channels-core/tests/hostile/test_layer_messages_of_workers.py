@@ -19,25 +19,26 @@ MESSAGES: Final[list[Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
+done: list[int] = []
+
+
+class Jobs(AsyncConsumer):
+    async def job(self, message: Any) -> None:
+        done.append(message["number"])
+
+
+class SyncJobs(SyncConsumer):
+    def job(self, message: Any) -> None:
+        done.append(message["number"])
+
+
+@pytest.mark.parametrize("program", [Jobs, SyncJobs])
 async def test_no_message_ends_a_worker(
-    base: Any, layer: LocalLayer, record_property: Any, caplog: pytest.LogCaptureFixture
+    program: Any, layer: LocalLayer, record_property: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     record_property("inputs", len(MESSAGES))
-    done: list[int] = []
-
-    class Program(base):  # type: ignore[misc] # its base is a parameter
-        if base is SyncConsumer:
-
-            def job(self, message: Any) -> None:
-                done.append(message["number"])
-
-        else:
-
-            async def job(self, message: Any) -> None:
-                done.append(message["number"])
-
-    worker = Worker(Program, ["jobs"], layer, concurrency=1)
+    done.clear()
+    worker = Worker(program, ["jobs"], layer, concurrency=1)
     running = asyncio.ensure_future(worker.arun())
     for number, message in enumerate(MESSAGES):
         layer.queues["jobs"].put_nowait(message)

@@ -96,7 +96,9 @@ async def test_control_characters_and_long_texts(
             await self.accept("mine")
 
     class Failing(AsyncWebsocketConsumer):
-        async def receive(self, **kwargs: Any) -> None:
+        async def receive(
+            self, text_data: str | None = None, bytes_data: bytes | None = None
+        ) -> None:
             raise LookupError
 
     record_property("inputs", 4)

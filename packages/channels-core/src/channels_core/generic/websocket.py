@@ -12,13 +12,14 @@ from typing import Any, Unpack
 
 from channels_core import _messages
 from channels_core._consumer.classes import class_of
+from channels_core._large_json import LARGE, decode_large, decode_large_now
 from channels_core.connection import framework, new_hook, readable
 from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
     AsyncConsumer,
     SyncConsumer,
 )
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
-from channels_core.generic._websocket.connection import WebsocketConnection
+from channels_core.generic._websocket.connection import FROM_SETTING, WebsocketConnection
 from channels_core.generic._websocket.content import ContentT, JsonContent
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
@@ -39,7 +40,13 @@ __all__ = [
 ]
 
 
-@framework(WebsocketConnection, max_message_size=None)
+@framework(
+    WebsocketConnection,
+    max_message_size=FROM_SETTING,
+    max_messages_per_second=None,
+    max_pending=None,
+    slow_client="close",
+)
 class AsyncWebsocketConsumer(AsyncGroupMember):
     """A WebSocket connection whose handlers are coroutine methods.
 
@@ -48,7 +55,14 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
 
     Options:
         max_message_size: The size of the largest allowed frame from the client, in bytes; None for
-            any. A larger one closes the connection with 1009.
+            any. A larger one closes the connection with 1009. Without this option, the setting
+            `CHANNELS_MAX_MESSAGE_SIZE` applies; without that, any size is allowed.
+        max_messages_per_second: The number of frames that the client may send in a second; None
+            for any. More close the connection with 1008.
+        max_pending: The number of bytes that may wait in Uvicorn or Daphne for a client that does
+            not read; None for any. A single frame may be larger.
+        slow_client: What happens beyond `max_pending`: "close" waits for the client as long as it
+            reads, and closes the connection with 1013 otherwise; "drop" drops the frame.
 
     Attributes:
         groups: The names of the groups to join: an iterable, a property or a method. Read before
@@ -336,9 +350,15 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     async def decode_json(cls, text_data: str) -> ContentT:
         """Parse the text of a frame; override it for another format.
 
+        A text of more than 65,536 characters is parsed in another thread, in pieces, so that the
+        event loop goes on meanwhile.
+
         Raises:
             ValueError: The text is not JSON; `NaN` and `Infinity` are refused, too.
         """
+        if type(text_data) is str and len(text_data) > LARGE:
+            large: ContentT = await decode_large(text_data)
+            return large
         content: ContentT = _messages.decode_json(text_data)
         return content
 
@@ -352,7 +372,13 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         return _messages.encode_json(content, class_of(cls).options["json_encoder"])
 
 
-@framework(WebsocketConnection, max_message_size=None)
+@framework(
+    WebsocketConnection,
+    max_message_size=FROM_SETTING,
+    max_messages_per_second=None,
+    max_pending=None,
+    slow_client="close",
+)
 class WebsocketConsumer(SyncGroupMember):
     """A WebSocket connection whose handlers are ordinary methods, run in a thread.
 
@@ -361,7 +387,14 @@ class WebsocketConsumer(SyncGroupMember):
 
     Options:
         max_message_size: The size of the largest allowed frame from the client, in bytes; None for
-            any. A larger one closes the connection with 1009.
+            any. A larger one closes the connection with 1009. Without this option, the setting
+            `CHANNELS_MAX_MESSAGE_SIZE` applies; without that, any size is allowed.
+        max_messages_per_second: The number of frames that the client may send in a second; None
+            for any. More close the connection with 1008.
+        max_pending: The number of bytes that may wait in Uvicorn or Daphne for a client that does
+            not read; None for any. A single frame may be larger.
+        slow_client: What happens beyond `max_pending`: "close" waits for the client as long as it
+            reads, and closes the connection with 1013 otherwise; "drop" drops the frame.
 
     Attributes:
         groups: The names of the groups to join: an iterable, a property or a method. Read before
@@ -649,9 +682,15 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     def decode_json(cls, text_data: str) -> ContentT:
         """Parse the text of a frame; override it for another format.
 
+        A text of more than 65,536 characters is parsed in another thread, in pieces, so that the
+        event loop goes on meanwhile.
+
         Raises:
             ValueError: The text is not JSON; `NaN` and `Infinity` are refused, too.
         """
+        if type(text_data) is str and len(text_data) > LARGE:
+            large: ContentT = decode_large_now(text_data)
+            return large
         content: ContentT = _messages.decode_json(text_data)
         return content
 

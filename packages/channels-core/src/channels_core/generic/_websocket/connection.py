@@ -1,7 +1,9 @@
 """The companion of WebSocket consumers: the state of the socket, and how it ends."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, ClassVar, Final
 from weakref import WeakSet
 
@@ -10,22 +12,38 @@ from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook
 from channels_core._departures import client_has_left
 from channels_core._failure_log import log_lost
-from channels_core._uvicorn import in_one_step
+from channels_core._settings import max_message_size
+from channels_core._uvicorn import Outgoing, in_one_step
+from channels_core.abort import close_with, find_outgoing
 from channels_core.client_log import log_of_client
 from channels_core.close_codes import portable_close_code
 from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
+from channels_core.generic._websocket.rate import MessageRate
 from channels_core.generic._websocket.state import Socket, SocketState
-from channels_core.typing import Message, Send, WebsocketClose
+from channels_core.typing import Message, Scope, Send, WebsocketClose
 
-__all__ = ["WebsocketConnection"]
+__all__ = ["FROM_SETTING", "WebsocketConnection"]
 
 logger = logging.getLogger("django.channels.consumer")
+
+#: The value of the option `max_message_size` unless a class has it.
+FROM_SETTING: Final = "CHANNELS_MAX_MESSAGE_SIZE"
 
 # After a failed send, the seconds that the server has to report that the client has left.
 _DISCONNECT_WITHIN: Final = 0.5
 # Seconds after `connect` until a missing answer is logged: another handler may still answer.
 _ANSWER_WITHIN: Final = 3.0
+
+_TRY_AGAIN_LATER: Final = 1013  # IANA, "WebSocket Close Code Number Registry"
+_SLOW: Final = "The client does not read"
+# Seconds that a client may read nothing while more than `max_pending` waits for it.
+_PATIENCE: Final = 5.0
+# Seconds between two looks at what waits, after the first ones in the next turns of the loop.
+_LOOK_AGAIN: Final = 0.05
+_TURNS: Final = 4
+# Seconds until the connection of a client that does not read is dropped, with what waits for it.
+_ABORT_AFTER: Final = 5.0
 
 # Attribute of an error of `send`: the socket whose client has left.
 _LOSS: Final = "_channels_loss"
@@ -43,12 +61,23 @@ class WebsocketConnection(Connection):
 
     has_disconnect: ClassVar[bool] = True
 
-    __slots__ = ("_unanswered", "socket")
+    __slots__ = ("_limit", "_outgoing", "_rate", "_slow", "_unanswered", "socket")
 
     def __init__(self, consumer: Any, known: ConsumerClass) -> None:
         """Begin before the handshake."""
         super().__init__(consumer, known)
         self.socket = Socket()
+        # The largest frame; None for any. `begin` replaces it by the setting.
+        self._limit: int | None = None
+        if self.options["max_message_size"] is not FROM_SETTING:
+            self._limit = self.options["max_message_size"]
+        # Counts the client's messages; None if any number is allowed.
+        rate = self.options["max_messages_per_second"]
+        self._rate = None if rate is None else MessageRate(rate)
+        # What waits in the server for the client; None unless it is bounded.
+        self._outgoing: Outgoing | None = None
+        # Whether the connection was closed since the client does not read.
+        self._slow = False
         # Whether `connect` has returned without an answer to the handshake.
         self._unanswered = False
 
@@ -70,7 +99,10 @@ class WebsocketConnection(Connection):
 
     def payload(self, message: Message) -> dict[str, Any]:
         """Return the arguments of `receive` for a frame."""
-        return _messages.payload(message, self.options["max_message_size"])
+        if self._rate is not None and not (self.from_layer or self._rate.allows_one()):
+            limit = self.options["max_messages_per_second"]
+            raise InvalidFrame(f"A client sends more than {limit} messages per second", 1008)
+        return _messages.payload(message, self._limit)
 
     # What consumers report
 
@@ -158,6 +190,11 @@ class WebsocketConnection(Connection):
 
     # The protocol's part
 
+    def begin(self, scope: Scope) -> None:
+        """Read the setting for the size of frames, unless the class has an option."""
+        if self.options["max_message_size"] is FROM_SETTING:
+            self._limit = max_message_size()
+
     def watch_send(self, send: Send) -> Send:
         """Return a function that sends, and records an answer to the handshake.
 
@@ -173,12 +210,82 @@ class WebsocketConnection(Connection):
                 socket.answered(message["type"])
             return send_unopened(message)
 
-        return noting_send
+        most = self.options["max_pending"]
+        self._outgoing = None if most is None else find_outgoing(self.consumer.scope)
+        if self._outgoing is None:
+            return noting_send
+        self._outgoing.allow(most)
+        return self._bounded(self._outgoing, most, noting_send)
+
+    def _bounded(self, outgoing: Outgoing, most: int, send: Send) -> Send:
+        """Return a function that sends unless too much waits for the client already."""
+
+        def bounded_send(message: Message) -> Awaitable[None]:
+            if message["type"] == "websocket.send":
+                size = _messages.size(message)
+                waiting = outgoing.waiting()
+                if waiting and waiting + size > most:
+                    return self._send_later(outgoing, most - size, send, message)
+            return send(message)
+
+        return bounded_send
+
+    async def _send_later(
+        self, outgoing: Outgoing, room: int, send: Send, message: Message
+    ) -> None:
+        """Send a frame to a client that does not keep up, drop it, or close the connection."""
+        patience = 0.0 if self.options["slow_client"] == "drop" else _PATIENCE
+        before = outgoing.waiting()
+        since = monotonic()
+        # Daphne writes in the next turns of the event loop, so that the first looks are at once.
+        turns = 0
+        while self.socket.state is SocketState.OPEN:
+            await asyncio.sleep(0 if turns < _TURNS else _LOOK_AGAIN)
+            turns += 1
+            waiting = outgoing.waiting()
+            if waiting <= max(0, room):
+                await send(message)
+                return
+            if waiting < before:
+                before, since = waiting, monotonic()
+            elif turns >= _TURNS and monotonic() - since >= patience:
+                await self._give_up_on_client(outgoing, send)
+                return
+
+    async def _give_up_on_client(self, outgoing: Outgoing, send: Send) -> None:
+        """Log that a client does not read, and close the connection unless its frames are dropped.
+
+        The frame for which this was called is not sent.
+        """
+        consumer = self.consumer
+        drops = self.options["slow_client"] == "drop"
+        log_of_client(
+            logger,
+            logging.WARNING,
+            consumer.scope,
+            "%s: more than max_pending (%s bytes) waits for a client that does not read; %s",
+            type(consumer).__name__,
+            self.options["max_pending"],
+            "the frame is dropped" if drops else "its connection is closed",
+        )
+        if drops:
+            return
+        self._slow = True
+        # From now on, what the program sends is ignored, as if the client had left.
+        self.socket.closing(_TRY_AGAIN_LATER, _SLOW)
+        self.socket.lost()
+        # The client may read again, so it is told. If not, what waits is freed.
+        asyncio.get_running_loop().call_later(_ABORT_AFTER, outgoing.abort)
+        if not close_with(consumer.scope, _TRY_AGAIN_LATER, _SLOW):
+            await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": _SLOW})
 
     def client_left(self, message: Message) -> None:
         """Record the close code and the reason."""
         self._warn_unanswered()
-        self.socket.peer_left(message.get("code", 1005), message.get("reason") or "")
+        if self._slow:
+            self.socket.peer_left(_TRY_AGAIN_LATER, _SLOW)
+        else:
+            self.socket.peer_left(message.get("code", 1005), message.get("reason") or "")
 
     async def settle_failure(self, error: Exception, message: Message) -> bool:
         """Let `invalid_frame` answer an invalid frame of the client.

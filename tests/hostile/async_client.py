@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import socket
 import struct
@@ -60,8 +61,12 @@ class RawClient:
         if not reads:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
-        limit = 1 << 16 if reads else 1
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+        except OSError:
+            connection.close()
+            raise
+        limit = 1 << 16 if reads else 1 << 10
         reader, writer = await asyncio.open_connection(sock=connection, limit=limit)
         key = base64.b64encode(os.urandom(16)).decode()
         if inflates:
@@ -72,12 +77,18 @@ class RawClient:
             f"{headers}\r\n"
         )
         writer.write(request.encode("latin-1"))
-        status = await reader.readuntil(b"\r\n") if reads else await reader.readexactly(1)
+        client = cls(reader, writer)
         if reads:
-            assert b" 101 " in status, status
-            while await reader.readuntil(b"\r\n") != b"\r\n":
-                pass
-        return cls(reader, writer)
+            await client.read_handshake()
+        else:
+            # So that the server has answered; the reader takes no more than a little ahead.
+            await reader.readexactly(1)
+        return client
+
+    async def read_handshake(self) -> None:
+        """Read the answer of the server."""
+        while (line := await self._reader.readuntil(b"\r\n")) != b"\r\n":
+            assert not line.startswith(b"HTTP/") or b" 101 " in line, line
 
     async def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -103,6 +114,14 @@ class RawClient:
             if opcode == CLOSE:
                 return int.from_bytes(payload[:2], "big") if payload else 1006
 
-    def abort(self) -> None:
+    async def read_to_end(self) -> None:
+        """Read until the server ends the connection, also by a reset."""
+        with contextlib.suppress(ConnectionError):
+            while await self._reader.read(1 << 16):
+                pass
+
+    async def drop(self) -> None:
         """Drop the connection."""
         self._writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
