@@ -830,9 +830,11 @@ class TestLoggedIn:
 
 
 @pytest.fixture
-def logins(transactional_db: None, settings: Any) -> ModuleType:
+def logins(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     from docs.snippets import logins
 
+    # No count of attempts begins anew during a test.
+    monkeypatch.setattr(logins, "time", lambda: 1e9)
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     get_user_model().objects.create_user("kiosk", password="sesame")
     cache.clear()

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from time import time
 from typing import Any
 
 from channels.auth import (
@@ -31,15 +32,14 @@ ATTEMPTS, SECONDS = 10, 600
 def check(scope: Any, name: str, password: str) -> Any:
     """Return the user with this name and password, or None; also None after too many failures."""
     address, _ = scope.get("client") or ("", 0)
-    # A key of a cache may not contain every character.
-    keys = [
-        sha256(f"as {name}".encode()).hexdigest(),
-        sha256(f"from {address}".encode()).hexdigest(),
-    ]
+    # New keys for each ten minutes, hashed because a cache does not accept every character.
+    window = int(time() / SECONDS)
+    counted = (f"account {name.casefold()}", f"address {address}")
+    keys = [sha256(f"{window} {each}".encode()).hexdigest() for each in counted]
     for key in keys:
         # Counted in one step, and before the password is checked: connecting again does not help,
         # and neither does trying many at once.
-        cache.add(key, 0, SECONDS)
+        cache.add(key, 0, 2 * SECONDS)
         if cache.incr(key) > ATTEMPTS:
             return None
     if user := authenticate(username=name, password=password):

@@ -16,6 +16,7 @@ import yaml
 from selenium.webdriver import Chrome
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.protocol import State
 from websockets.typing import Origin
 
 from members import Member
@@ -206,8 +207,10 @@ class TestServers:
 
 
 async def send_fragments(client: ClientConnection, part: bytes, number: int) -> None:
-    """Send the beginning of a message, and never its end."""
+    """Send the beginning of a message, and never its end, until the server closes."""
     for count in range(number):
+        if client.state is not State.OPEN:
+            break
         send = client.protocol.send_continuation if count else client.protocol.send_text
         send(part, fin=False)
         for data in client.protocol.data_to_send():

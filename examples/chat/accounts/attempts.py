@@ -7,11 +7,11 @@ could guess one, and could keep the processors busy.
 import ipaddress
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from threading import BoundedSemaphore
+from time import time
 
 from django.conf import settings
 from django.core.cache import cache
@@ -41,7 +41,9 @@ def attempt(address: str, account: str = "") -> Iterator[None]:
         ValidationError: There were too many attempts, or too many others are waiting.
     """
     count("address", client_of(address), settings.ATTEMPTS_OF_ADDRESS)
-    failures = count("account", account, settings.ATTEMPTS_OF_ACCOUNT) if account else None
+    # Some databases find an account by its name in upper case, too.
+    name = account.casefold()
+    failures = count("account", name, settings.ATTEMPTS_OF_ACCOUNT) if name else None
     if not turns.acquire(timeout=SECONDS_TO_WAIT):
         raise ValidationError("The site is busy. Please try again in a minute.", code=TOO_MANY)
     try:
@@ -63,7 +65,7 @@ def count(kind: str, name: str, limit: int) -> str:
         ValidationError: There were too many attempts.
     """
     seconds = settings.ATTEMPTS_SECONDS
-    window = int(time.time() // seconds)
+    window = int(time() // seconds)
     # A name may be long, and a cache does not accept every character in a key.
     key = f"attempts:{kind}:{window}:{sha256(name.encode()).hexdigest()}"
     cache.add(key, 0, timeout=2 * seconds)

@@ -18,8 +18,8 @@ if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 10:
 # `manage.py collectstatic` copies the static files there, and the proxy serves them.
 STATIC_ROOT = os.environ["CHAT_STATIC_ROOT"]
 
-# The proxy sets this header itself. Daphne does not tell which WebSockets use TLS, and pages must be
-# of the same origin as theirs.
+# The proxy sets this header itself. Daphne does not tell which WebSockets use TLS, and a page must
+# be of the same origin as its WebSockets.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # The proxy's X-Forwarded-Proto tells the servers whether a request used TLS.

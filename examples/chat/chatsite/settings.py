@@ -47,7 +47,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # How many passwords may be tried in this time: from one address, and wrong ones for one account.
-ATTEMPTS_SECONDS = 600
+ATTEMPTS_SECONDS = int(os.environ.get("CHAT_ATTEMPTS_SECONDS", "600"))
 ATTEMPTS_OF_ADDRESS = int(os.environ.get("CHAT_ATTEMPTS_OF_ADDRESS", "30"))
 ATTEMPTS_OF_ACCOUNT = int(os.environ.get("CHAT_ATTEMPTS_OF_ACCOUNT", "10"))
 # The attempts are counted here. With several processes, use a cache that they share.
