@@ -14,7 +14,9 @@ from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.auth import get_user
 from channels.consumer import AsyncConsumer, hook
+from channels.db import database_sync_to_async
 from channels.exceptions import ConnectionStateError, InvalidFrame
 from channels.generic.http import AsyncHttpConsumer
 from channels.generic.websocket import (
@@ -29,7 +31,9 @@ from channels.security.websocket import OriginValidator
 from channels.sessions import CookieMiddleware, SessionMiddleware
 from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from channels.worker import Worker
-from django.contrib.auth.models import User
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import AnonymousUser, User
 from django.test import override_settings
 
 from channels_auth.auth import LoginOnOpenConnectionError, login
@@ -114,6 +118,30 @@ async def check_threads() -> None:
         assert await meet(str(SECONDS)) == ["met", "met"]
     with override_settings(CHANNELS_SYNC_THREADS=1):
         assert await meet("0.1") == ["alone", "alone"]
+
+
+@restores(
+    "`CHANNELS_LOOKUP_THREADS = 0` in the settings. A program needs it if it sets the state of the "
+    "database's thread for the lookups that follow, such as a tenant's schema"
+)
+async def check_lookups() -> None:
+    threads: list[threading.Thread] = []
+
+    def found(request: Any) -> AnonymousUser:
+        threads.append(threading.current_thread())
+        return AnonymousUser()
+
+    of_program = await database_sync_to_async(threading.current_thread)()
+    session = {SESSION_KEY: "1", BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0]}
+    with (
+        mock.patch("django.contrib.auth.get_user", found),
+        # The tests have one, and so no threads for lookups.
+        mock.patch("channels_core.db._has_database_in_memory", bool),
+    ):
+        for number in (4, 0):
+            with override_settings(CHANNELS_LOOKUP_THREADS=number):
+                await get_user({"type": "websocket", "session": session})
+    assert [thread is of_program for thread in threads] == [False, True]
 
 
 @restores("`CHANNELS_DRAIN_TIMEOUT = None` in the settings")

@@ -26,7 +26,7 @@ class Announcements(AsyncWebsocketConsumer):
     """Ask with each frame whether the user has the permission now."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        user = await get_user(self.scope)
+        user: Any = await get_user(self.scope)
         if not await user.ahas_perm("auth.add_user"):
             await self.close(4403)
             return

@@ -34,7 +34,7 @@ def explain_packing_error(message: dict[Any, Any], error: Exception) -> str:
     # the index of the current value in each, since a path for each value would take a time that
     # grows with the square of the depth.
     open_steps = [_steps(message)]
-    open_ids = {id(message): message}
+    open_ids: dict[int, object] = {id(message): message}
     path = [""]
     deepest, depth = path, 1
     while open_steps:
