@@ -161,6 +161,12 @@ class TestWithoutSession:
             User.objects.update(is_active=False)
             assert not holds(user, None)
 
+    def test_a_backend_of_django_looks_the_user_up_in_a_thread(self, user: Any) -> None:
+        user.backend = MODEL_BACKEND
+        assert holds(user, None)
+        User.objects.update(is_active=False)
+        assert not holds(user, None)
+
     def test_a_user_without_a_model_stays_valid(self) -> None:
         assert holds(SimpleNamespace(pk=3, is_authenticated=True), None)
 
