@@ -52,6 +52,7 @@ class TestLogOfClient:
             for number in range(150):
                 scope = {"client": [f"192.0.2.{number}", 1]}
                 log_of_client(logger, level, scope, "line of level %d", level)
+        scope = {"client": ["192.0.2.149", 1]}
         log_of_client(logger, logging.WARNING, scope, "another line")
         levels = [record.levelno for record in caplog.records]
         # A hundred addresses, and ten lines of all others together.
