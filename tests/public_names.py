@@ -139,7 +139,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "get_channel_layer",
         "hook",
     ],
-    "channels_core.abort": ["abort_response", "close_with", "with_server"],
+    "channels_core.abort": ["abort_response", "close_with", "find_outgoing", "with_server"],
     "channels_core.apps": ["ChannelsCoreConfig", "set_up"],
     "channels_core.applications": [
         "ConsumerApplication",

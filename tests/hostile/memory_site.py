@@ -36,8 +36,8 @@ _GROUP = "silent"
 if "patience" in OPTIONS:
     from channels_core.generic._websocket import connection
 
-    # A test must not wait.
-    connection._PATIENCE = connection._ABORT_AFTER = OPTIONS["patience"]  # type: ignore[misc] # it
+    for name in ("_PATIENCE", "_ABORT_AFTER"):  # a test must not wait
+        setattr(connection, name, OPTIONS["patience"])
 
 
 class Inflating(AsyncJsonWebsocketConsumer, **OPTIONS.get("inflating", {})):

@@ -20,8 +20,9 @@ SERVERS: Final = [
 ]
 
 
-@pytest.mark.parametrize("policy", ["close", "drop"])
-@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server[-1])
+@pytest.mark.parametrize(
+    ("server", "policy"), list(zip(SERVERS, ["close", "drop", "drop", "close"], strict=True))
+)
 def test_what_waits_is_bounded(server: tuple[str, ...], policy: str, record_property: Any) -> None:
     record_property("inputs", CLIENTS)
     options = {"silent": {"max_pending": PENDING, "slow_client": policy}}
