@@ -15,7 +15,7 @@ from chat.saying import room_group, say
 __all__ = ["ChatConsumer"]
 
 
-class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
+class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192, max_pending=1_000_000):
     """Connect one member to one room: distribute what they write, and send what others write."""
 
     groups = [EVERYBODY]

@@ -31,6 +31,9 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 # The list that browsers are delivered with is a decision for a whole domain.
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
+# The largest frame, in bytes, for consumers without the option `max_message_size`.
+CHANNELS_MAX_MESSAGE_SIZE = 65536
+
 # The processes reach each other only through Redis.
 CHANNEL_LAYERS = {
     "default": {
