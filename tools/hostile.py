@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report = REPORTS / f"{title}.xml"
         report.unlink(missing_ok=True)
         print(f"\n== {title}", flush=True)
-        command = (sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", "tests/hostile")
+        command = (sys.executable, "-m", "pytest", "-q", *summary.options(report), "tests/hostile")
         done = subprocess.run([*command, *given], cwd=folder, env=environment(), check=False)
         if done.returncode and not (given and done.returncode == NO_TESTS):
             failed.append(title)
