@@ -1,9 +1,8 @@
 """Run the hostile tests, and count them by kind.
 
 Hostile tests attack Channels as a stranger would. They are in folders named tests/hostile/, at the
-root and in the packages, and are part of `make test`. The kind of a test is its file's name: the
-tests in test_frames.py, and those with a real server in test_frames_served.py or over HTTP/2 in
-test_frames_http2_served.py, are of the kind `frames`.
+root and in the packages, and are part of `make test`. A file's name begins with the kind of its
+tests: those in test_frames.py, and with a real server in test_frames_served.py, are `frames`.
 
 A test that tries many hostile inputs calls pytest's `record_property("inputs", number)`. Any other
 test counts as one input.
@@ -85,7 +84,8 @@ def _kind(case: ElementTree.Element) -> str:
     """
     where = case.get("classname") or str(case.get("name"))
     file = re.search(r"\bhostile\.test_(\w+)", where)
-    return re.sub(r"(_http2)?_served$", "", file[1]) if file else where
+    name = file[1] if file else where
+    return next((kind for kind in KINDS if f"{name}_".startswith(f"{kind}_")), name)
 
 
 def _outcome(case: ElementTree.Element) -> Kind:
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report = REPORTS / f"{title}.xml"
         report.unlink(missing_ok=True)
         print(f"\n== {title}", flush=True)
-        command = (sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", "tests/hostile")
+        command = (sys.executable, "-m", "pytest", "-q", *summary.options(report), "tests/hostile")
         done = subprocess.run([*command, *given], cwd=folder, env=environment(), check=False)
         if done.returncode and not (given and done.returncode == NO_TESTS):
             failed.append(title)

@@ -139,7 +139,7 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
             (*pip, "install", *quick, "--no-index", *files),
             (*pip, "check"),
             (python, "-c", PROOF, package.import_name, *expected),
-            (python, "-m", "pytest", "-q", *selection, f"--junit-xml={report}"),
+            (python, "-m", "pytest", "-q", *selection, *summary.options(report)),
         ]
         for step in steps:
             if output := _run(folder, *step):

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from tools.packages import ROOT
 
-__all__ = ["REPORTS", "Counts", "count", "show"]
+__all__ = ["REPORTS", "Counts", "count", "options", "show"]
 
 REPORTS: Final = ROOT / "build" / "reports"
 
@@ -26,6 +26,12 @@ class Counts(NamedTuple):
         skipped = f", {self.skipped} skipped" if self.skipped else ""
         xfailed = f", {self.xfailed} xfailed" if self.xfailed else ""
         return f"{self.passed} passed, {self.failed} failed{skipped}{xfailed}"
+
+
+def options(report: Path) -> tuple[str, ...]:
+    """Return the options with which pytest writes a report."""
+    # In this form, a test may record properties. In the other one, that is a warning.
+    return (f"--junit-xml={report}", "-o", "junit_family=xunit1")
 
 
 def count(reports: Iterable[Path]) -> Counts:

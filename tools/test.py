@@ -52,7 +52,7 @@ def command(package: Package | None, arguments: Sequence[str], report: Path) -> 
     )
     return [
         *(sys.executable, "-m", "pytest", "-q"),
-        f"--junit-xml={report}",
+        *summary.options(report),
         *(arguments or whole),
     ]
 

@@ -85,6 +85,7 @@ class Control(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         asked = json.loads(text_data or "")
         layer = get_channel_layer()
+        assert layer is not None
         for _ in range(asked["messages"]):
             said = os.urandom(asked["size"] // 2).hex()
             await layer.group_send(_GROUP, {"type": "room.said", "said": said})
