@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 
-from channels_core._scope import OUTGOING
+from channels_core._scope import SERVER
 from channels_core.abort import abort_response, close_with, find_outgoing, with_server
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import StopConsumer
@@ -64,11 +64,13 @@ class TestWithServer:
         for send in (request.send, request.server.handle_reply, partial(print), object()):
             assert with_server(scope, send) is scope
 
-    def test_the_outermost_application_sees_the_server(self) -> None:
+    def test_the_first_application_keeps_the_server_in_its_own_scope(self) -> None:
         scope: Scope = {"type": "http"}
-        outer = with_server(scope, DaphnesRequest().send)
-        assert outer is not scope
-        assert with_server(outer, DaphnesRequest().send) is outer
+        request = DaphnesRequest()
+        assert with_server(scope, request.send) is scope
+        with_server(scope, DaphnesRequest().send)
+        assert scope[SERVER].protocol is request
+        assert copy.deepcopy(scope)[SERVER] is scope[SERVER]
 
     @pytest.mark.parametrize("kind", ["http", "websocket"])
     async def test_a_router_hands_it_on(self, kind: str) -> None:
@@ -80,7 +82,8 @@ class TestWithServer:
 
         given = {"type": kind, "path": "/"}
         await ProtocolTypeRouter({kind: application})(given, receive, request.send)
-        assert scopes == [with_server(given, request.send)]
+        assert scopes[0] is given
+        assert given[SERVER].protocol is request
 
     async def test_a_consumer_without_a_router_has_it(self) -> None:
         request = DaphnesSocket(state=3)
@@ -206,4 +209,4 @@ class TestOutgoing:
         assert outgoing.waiting() == 7
         outgoing.abort()
         assert protocol.transport.aborted == 1
-        assert copy.deepcopy(scope)[OUTGOING] is outgoing
+        assert copy.deepcopy(scope)[SERVER] is outgoing

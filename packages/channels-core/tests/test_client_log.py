@@ -61,6 +61,12 @@ class TestLogOfClient:
             f"line of level {level} (40 others within a minute)" for level in (20, 30)
         ]
 
+    async def test_a_network_of_ipv6_is_one_client(self, caplog: pytest.LogCaptureFixture) -> None:
+        for number in range(20):
+            for address in (f"2001:db8::{number}", f"2001:db8:0:{number}::1", "no address:"):
+                log_of_client(logger, logging.WARNING, {"client": [address, 1]}, "a line")
+        assert len(caplog.messages) == 10 + 19 + 10
+
     def test_without_an_event_loop_each_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         for _ in range(20):
             log_of_client(logger, logging.WARNING, {}, "in a test of the program")

@@ -60,6 +60,7 @@ class TestPieces:
     @example('{"a":}')
     @example("{1:2}")
     @example("{5")
+    @example('{"a":[[[[[[[1]]]]]]],"b" [[[[[[[1]]]]]]]}')
     @example("[              ]")
     @example("{              }")
     @example("[1,              ]")
@@ -91,6 +92,10 @@ class TestPieces:
             decode_large_now(text)
         assert (raised.value.doc, raised.value.pos) == (text, expected.value.pos)
 
+    def test_as_deep_as_in_one_call(self) -> None:
+        text = "[" * 900 + "1" + "]" * 900
+        assert decode_large_now(text) == json.loads(text)
+
     def test_deep_nesting_is_an_error_of_recursion(self) -> None:
         text = "[" * 100_000 + "]" * 100_000
         with pytest.raises(RecursionError):
@@ -99,6 +104,22 @@ class TestPieces:
     def test_equal_keys(self) -> None:
         text = '{"a": 1, "b": 2, "a": [[[[[[3]]]]]], "b": 4, "c": 5}'
         assert list(decode_large_now(text).items()) == list(json.loads(text).items())
+
+
+def test_many_deep_elements_are_decoded_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def decode(text: str) -> Any:
+        calls.append(text)
+        return decode_json(text)
+
+    monkeypatch.setattr(_large_json, "decode_json", decode)
+    element = '{"a":' + "[" * 9 + "]" * 9 + "}"
+    text = f"[{','.join([element] * 2000)}]"
+    assert decode_large_now(text) == json.loads(text)
+    assert calls[-1] == text
+    # The steps before are few.
+    assert len(calls) < 500
 
 
 class TestBeside:

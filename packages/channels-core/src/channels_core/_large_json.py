@@ -5,10 +5,16 @@ a thread would hold up the event loop just as long. So a large text is decoded i
 expression finds a number of whole elements of an array or an object, Python's parser decodes these,
 and other threads may run before the next piece. An element that is itself large, or deeply nested,
 is decoded in the same way.
+
+A text of very many small, deeply nested elements would take dozens of times as long in pieces as in
+one call, and other large texts would wait for it. So it is decoded in one call after a number of
+steps.
 """
 
 import asyncio
 import re
+from collections.abc import Iterator
+from itertools import repeat
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final
 
@@ -22,6 +28,9 @@ __all__ = ["LARGE", "decode_large", "decode_large_now"]
 LARGE: Final = 65_536
 
 _STRING: Final = r'"(?:[^"\\]++|\\.)*+"'
+#: The number of elements that may be taken apart one by one, at least and for each piece.
+_STEPS: Final = 200
+_STEPS_OF_PIECE: Final = 20
 #: How deeply the elements of a piece may be nested. Deeper ones are taken apart one by one.
 _LEVELS: Final = 6
 
@@ -48,6 +57,10 @@ _CLOSING: Final = {"[": "]", "{": "}"}
 # Any: typeshed does not have it. Here it decodes strings only.
 _decoder: Final[Any] = JSONDecoder()
 _scan_string: Final = _decoder.scan_once
+
+
+class _TooManyStepsError(Exception):
+    """A text is faster decoded in one call."""
 
 
 class _Thread:
@@ -83,14 +96,26 @@ def decode_large_now(text: str) -> Any:
     start = _skip_space(text, 0)
     if text[start : start + 1] not in _CLOSING:
         return decode_json(text)
-    value, end = _decode_container(text, start)
+    try:
+        value, end = _decode_container(text, start, _steps(len(text)))
+    except (_TooManyStepsError, RecursionError):
+        return decode_json(text)
     if (end := _skip_space(text, end)) != len(text):
         raise JSONDecodeError("Extra data", text, end)
     return value
 
 
-def _decode_container(text: str, start: int) -> tuple[Any, int]:
-    """Return the array or object that begins at a position, and the position after it."""
+def _steps(length: int) -> Iterator[None]:
+    yield from repeat(None, _STEPS + _STEPS_OF_PIECE * (length // LARGE))
+    raise _TooManyStepsError
+
+
+def _decode_container(text: str, start: int, steps: Iterator[None]) -> tuple[Any, int]:
+    """Return the array or object that begins at a position, and the position after it.
+
+    Raises:
+        _TooManyStepsError: The steps are used up.
+    """
     opening = text[start]
     closing = _CLOSING[opening]
     content: Any = [] if opening == "[" else {}
@@ -112,6 +137,7 @@ def _decode_container(text: str, start: int) -> tuple[Any, int]:
             _add(content, piece)
             return content, found.end()
         # It is large, or deep, or not JSON.
+        next(steps)
         is_first = text[position - 1] != ","
         position = _skip_space(text, position)
         if is_first and text[position : position + 1] == closing:
@@ -119,7 +145,7 @@ def _decode_container(text: str, start: int) -> tuple[Any, int]:
         key = None
         if opening == "{":
             key, position = _decode_key(text, position)
-        value, position = _decode_value(text, position)
+        value, position = _decode_value(text, position, steps)
         _add(content, [value] if opening == "[" else {key: value})
         position = _skip_space(text, position)
         following = text[position : position + 1]
@@ -155,9 +181,9 @@ def _decode_key(text: str, position: int) -> tuple[str, int]:
     return key, _skip_space(text, position + 1)
 
 
-def _decode_value(text: str, position: int) -> tuple[Any, int]:
+def _decode_value(text: str, position: int, steps: Iterator[None]) -> tuple[Any, int]:
     if text[position : position + 1] in _CLOSING:
-        return _decode_container(text, position)
+        return _decode_container(text, position, steps)
     if text[position : position + 1] != '"':
         # A number or a word. It is short, or is not JSON, so that its end need not be sought far.
         found = _WORD.match(text, position)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
+from ipaddress import ip_network
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -266,7 +267,7 @@ def log_of_client(
         args: The arguments of the format.
     """
     client = scope.get("client")
-    address = str(client[0]) if isinstance(client, list | tuple) and client else None
+    address = _source_of(client[0]) if isinstance(client, list | tuple) and client else None
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -275,6 +276,15 @@ def log_of_client(
         # Each message is a source, so many lines of one kind cannot keep another from the log.
         key = (logger.name, level, message), (address, kind)
         log_repeated(logger, level, key, message, *args, burst=_LINES_OF_CLIENT, stacklevel=3)
+
+
+def _source_of(address: object) -> str:
+    """Return what the addresses of one client have in common: it may have a whole IPv6 /64."""
+    text = str(address)
+    if ":" in text:
+        with contextlib.suppress(ValueError):
+            return str(ip_network((text, 64), strict=False))
+    return text
 
 
 _EMPTY: Final = Context()

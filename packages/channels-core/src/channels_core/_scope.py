@@ -7,18 +7,15 @@ with `channels.` are private.
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-__all__ = ["AFTER_HANDLER", "OUTGOING", "PATH_REMAINING", "SERVER", "URL_ROUTE", "AfterHandler"]
+__all__ = ["AFTER_HANDLER", "PATH_REMAINING", "SERVER", "URL_ROUTE", "AfterHandler"]
 
 #: What the patterns of the routes have captured; added by a `URLRouter`.
 URL_ROUTE: Final = "url_route"
 #: The part of the path that an inner `URLRouter` has to match; added by the outer one.
 PATH_REMAINING: Final = "path_remaining"
 
-#: Daphne's object for the connection, if the server is Daphne; see `channels_core.abort`.
+#: The object of Daphne or Uvicorn for the connection, in an `Outgoing`; see `channels_core.abort`.
 SERVER: Final = "channels.server"
-
-#: Uvicorn's object for the connection, in an `Outgoing`; see `channels_core._uvicorn`.
-OUTGOING: Final = "channels.outgoing"
 
 #: Called without arguments; returns an awaitable, or None if there is nothing to do.
 AfterHandler: TypeAlias = Callable[[], Awaitable[None] | None]

@@ -21,12 +21,16 @@ _HIGH_WATER: Final = 65_536
 
 
 class Outgoing:
-    """What waits in Uvicorn for one client."""
+    """What waits in Uvicorn for one client.
 
-    __slots__ = ("_transport",)
+    Attributes:
+        protocol: The server's object for the connection.
+    """
 
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
+    __slots__ = ("protocol",)
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
 
     def __deepcopy__(self, memo: object) -> Self:
         """Return itself: a program may copy its scope."""
@@ -35,16 +39,16 @@ class Outgoing:
     def allow(self, size: int) -> None:
         """Let so many bytes wait before `send` waits, so that the caller decides earlier."""
         if size > _HIGH_WATER:
-            self._transport.set_write_buffer_limits(high=size)
+            self.protocol.transport.set_write_buffer_limits(high=size)
 
     def waiting(self) -> int:
         """Return the number of bytes that wait."""
-        size: int = self._transport.get_write_buffer_size()
+        size: int = self.protocol.transport.get_write_buffer_size()
         return size
 
     def abort(self) -> None:
         """Drop the connection, with what waits."""
-        self._transport.abort()
+        self.protocol.transport.abort()
 
 
 def outgoing_of(send: Any) -> Outgoing | None:
@@ -56,7 +60,7 @@ def outgoing_of(send: Any) -> Outgoing | None:
     protocol: Any = getattr(send, "__self__", None)
     if not type(protocol).__module__.startswith("uvicorn.protocols.websockets."):
         return None
-    return Outgoing(protocol.transport)
+    return Outgoing(protocol)
 
 
 async def let_server_close(last_sent: str | None) -> None:

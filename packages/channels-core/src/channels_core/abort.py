@@ -11,7 +11,7 @@ Source: `daphne.server.Server`, Daphne 4.2, which calls applications with a `sen
 from functools import partial
 from typing import Any
 
-from channels_core._scope import OUTGOING, SERVER
+from channels_core._scope import SERVER
 from channels_core._uvicorn import Outgoing, outgoing_of
 from channels_core.typing import AnyScope
 
@@ -19,24 +19,27 @@ __all__ = ["abort_response", "close_with", "find_outgoing", "with_server"]
 
 
 def with_server(scope: AnyScope, send: Any) -> Any:
-    """Return a scope that holds the object of Daphne, or of Uvicorn, for the connection.
+    """Keep the object of Daphne, or of Uvicorn, for the connection in its scope.
+
+    It is the server's own scope, and no copy: an application around ours reads what the program
+    has put into it.
 
     Args:
-        scope: The connection's scope.
+        scope: The connection's scope. It stays as it is if the server is neither Daphne nor
+            Uvicorn or cannot be seen, since middleware of another package has wrapped `send`.
         send: The `send` that the application was given.
 
     Returns:
-        The scope itself if it holds the object already, or if the server is neither Daphne nor
-        Uvicorn or cannot be seen, since middleware of another package has wrapped `send`.
+        The scope.
     """
-    if SERVER in scope or OUTGOING in scope:
+    if SERVER in scope:
         return scope
     if isinstance(send, partial):
         for bound in send.args:
             if type(bound).__module__.startswith("daphne."):
-                return {**scope, SERVER: bound}
+                scope[SERVER] = _DaphneOutgoing(bound)
     elif (outgoing := outgoing_of(send)) is not None:
-        return {**scope, OUTGOING: outgoing}
+        scope[SERVER] = outgoing
     return scope
 
 
@@ -53,7 +56,7 @@ class _DaphneOutgoing(Outgoing):
 
         Source: `twisted.internet.abstract.FileDescriptor`, Twisted 26.
         """
-        size, transport = 0, self._transport
+        size, transport = 0, self.protocol.transport
         while transport is not None:
             size += len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
             size += getattr(transport, "_tempDataLen", 0)
@@ -62,7 +65,7 @@ class _DaphneOutgoing(Outgoing):
 
     def abort(self) -> None:
         """Drop the connection, with what waits."""
-        self._transport.abortConnection()
+        self.protocol.transport.abortConnection()
 
 
 def find_outgoing(scope: AnyScope) -> Outgoing | None:
@@ -74,11 +77,13 @@ def find_outgoing(scope: AnyScope) -> Outgoing | None:
     Returns:
         None if the server cannot be seen. The `send` of Hypercorn and Granian waits for the client.
     """
-    protocol = scope.get(SERVER)
-    if protocol is not None:
-        return _DaphneOutgoing(protocol.transport)
-    outgoing: Outgoing | None = scope.get(OUTGOING)
+    outgoing: Outgoing | None = scope.get(SERVER)
     return outgoing
+
+
+def _daphnes_object(scope: AnyScope) -> Any:
+    found = scope.get(SERVER)
+    return found.protocol if isinstance(found, _DaphneOutgoing) else None
 
 
 def abort_response(scope: AnyScope) -> None:
@@ -94,7 +99,7 @@ def abort_response(scope: AnyScope) -> None:
 
     Source: `daphne.server.Server.application_checker`, Daphne 4.2.
     """
-    request = scope.get(SERVER)
+    request = _daphnes_object(scope)
     if request is not None and not request.finished:
         # Both are Daphne's own ways to end: written data goes out, then the socket closes. Daphne
         # hears of that too late, so it is told before it sees the exception.
@@ -118,7 +123,7 @@ def close_with(scope: AnyScope, code: int, reason: str) -> bool:
 
     Source: `autobahn.websocket.protocol.WebSocketProtocol.sendCloseFrame`.
     """
-    protocol = scope.get(SERVER)
+    protocol = _daphnes_object(scope)
     if protocol is None or getattr(protocol, "state", None) != getattr(
         protocol, "STATE_OPEN", protocol
     ):

@@ -205,5 +205,8 @@ def test_a_mixin_before_a_consumer_of_ours_takes_nothing_from_it() -> None:
     assert isinstance(consumer._channels_connection, type(Patient()._channels_connection))
     assert consumer._channels_connection.options == {
         "cleanup_timeout": 5,
-        "max_message_size": None,
+        "max_message_size": "CHANNELS_MAX_MESSAGE_SIZE",
+        "max_messages_per_second": None,
+        "max_pending": None,
+        "slow_client": "close",
     }

@@ -129,16 +129,18 @@ async def test_what_is_not_a_dict_ends_no_member(
     await _outlives(kind, layer, [None, 5, "note", b"note", [], ["type"], [["type", "note"]], ()])
 
 
+@pytest.mark.parametrize("name", ["websocket.receive", "websocket_receive"])
 @pytest.mark.parametrize("kind", [Member, SyncMember])
 async def test_a_frame_that_cannot_be_read_ends_no_member(
     kind: type[AsyncConsumer],
+    name: str,
     layer: LocalLayer,
     record_property: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hostile = [*FRAMES, *({"text": text} for text in TEXTS[:-1])]
     record_property("inputs", len(hostile))
-    await _outlives(kind, layer, [{"type": "websocket.receive", **each} for each in hostile])
+    await _outlives(kind, layer, [{"type": name, **each} for each in hostile])
     [line] = caplog.messages
     assert line.endswith("; the frame from the channel layer is dropped")
 

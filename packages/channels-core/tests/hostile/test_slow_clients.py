@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._scope import OUTGOING
+from channels_core._scope import SERVER
 from channels_core._uvicorn import Outgoing
 from channels_core.consumer import AsyncConsumer, hook
 from channels_core.exceptions import InvalidFrame
@@ -48,7 +48,7 @@ class Buffered(Server):
 
     def __init__(self, consumer: Any) -> None:
         self.client = Client()
-        super().__init__(consumer.as_asgi(), {OUTGOING: self.client})
+        super().__init__(consumer.as_asgi(), {SERVER: self.client})
 
     async def _send(self, message: Any) -> None:
         await super()._send(message)

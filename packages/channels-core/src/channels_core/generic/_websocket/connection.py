@@ -294,7 +294,8 @@ class WebsocketConnection(Connection):
         """
         if vars(error).get(_LOSS) is self.socket:
             return True
-        if message.get("type") != "websocket.receive":
+        # The layer may also name the handler itself, with an underscore.
+        if message.get("type") not in {"websocket.receive", "websocket_receive"}:
             return False
         code: int | None = getattr(error, _messages.CLOSE_CODE, None)
         if self.from_layer:
