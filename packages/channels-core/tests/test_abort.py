@@ -1,5 +1,6 @@
 import copy
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -69,8 +70,9 @@ class TestWithServer:
         request = DaphnesRequest()
         assert with_server(scope, request.send) is scope
         with_server(scope, DaphnesRequest().send)
-        assert scope[SERVER].protocol is request
-        assert copy.deepcopy(scope)[SERVER] is scope[SERVER]
+        held: Any = scope[SERVER]
+        assert held.protocol is request
+        assert copy.deepcopy(scope)[SERVER] is held
 
     @pytest.mark.parametrize("kind", ["http", "websocket"])
     async def test_a_router_hands_it_on(self, kind: str) -> None:
