@@ -82,7 +82,7 @@ class TestWithServer:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             scopes.append(scope)
 
-        given = {"type": kind, "path": "/"}
+        given: Scope = {"type": kind, "path": "/"}
         await ProtocolTypeRouter({kind: application})(given, receive, request.send)
         assert scopes[0] is given
         assert given[SERVER].protocol is request
