@@ -23,7 +23,7 @@ from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from channels.sessions import SessionMiddlewareStack
 from channels.worker import Worker
-from django.contrib.auth import alogin, get_user_model, login
+from django.contrib.auth import alogin, authenticate, get_user_model, login
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.cache import cache
@@ -835,6 +835,7 @@ def logins(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatc
 
     # No count of attempts begins anew during a test.
     monkeypatch.setattr(logins, "time", lambda: 1e9)
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a quick one
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     get_user_model().objects.create_user("kiosk", password="sesame")
     cache.clear()
@@ -903,6 +904,33 @@ class TestLogins:
         assert (await leaving.receive())["type"] == "websocket.close"
         await leaving.leave()
         assert await self.greeting(logins, key) == "Hello, stranger"
+
+    def test_an_address_over_its_limit_locks_no_account(self, logins: ModuleType) -> None:
+        stranger = {"client": ["192.0.2.1", 1]}
+        for name in ["nobody"] * logins.ATTEMPTS + ["kiosk"] * (logins.ATTEMPTS + 1):
+            assert logins.check(stranger, name, "open") is None
+        assert logins.check(stranger, "kiosk", "sesame") is None
+        assert logins.check({"client": ["192.0.2.2", 1]}, "kiosk", "sesame")
+
+    @pytest.mark.parametrize(
+        ("name", "password"), [("\ud800", "open"), ("kiosk", "\ud800"), ("kio\0sk", "open")]
+    )
+    def test_text_that_no_database_takes(
+        self, logins: ModuleType, name: str, password: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delattr(logins, "authenticate")  # so a call would fail
+        asked = {"do": "log in", "name": name, "password": password}
+        assert async_to_sync(self.answer)(logins, asked) == {"token": None}
+
+    def test_a_count_that_the_cache_has_dropped(
+        self, logins: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def authenticate_without_counts(**given: Any) -> Any:
+            cache.clear()
+            return authenticate(**given)
+
+        monkeypatch.setattr(logins, "authenticate", authenticate_without_counts)
+        assert logins.check({"client": ["192.0.2.1", 1]}, "kiosk", "sesame")
 
 
 class TestPages:

@@ -1,6 +1,8 @@
 """The user of a connection, logging in and logging out."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import sha256
 from time import time
 from typing import Any
@@ -27,14 +29,19 @@ from django.views.decorators.http import require_POST
 # So many passwords are checked at once. The others wait here, and nothing else waits for them.
 passwords = ThreadPoolExecutor(2, thread_name_prefix="passwords")
 ATTEMPTS, SECONDS = 10, 600
+# JSON can contain these: NUL, and half of a character. No account has them.
+UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def check(scope: Any, name: str, password: str) -> Any:
     """Return the user with this name and password, or None; also None after too many failures."""
+    if UNUSABLE.search(name + password):
+        return None
     address, _ = scope.get("client") or ("", 0)
     # New keys for each ten minutes, hashed because a cache does not accept every character.
     window = int(time() / SECONDS)
-    counted = (f"account {name.casefold()}", f"address {address}")
+    # The address first: what it tries over its limit does not count for any account.
+    counted = (f"address {address}", f"account {name.casefold()}")
     keys = [sha256(f"{window} {each}".encode()).hexdigest() for each in counted]
     for key in keys:
         # Counted in one step, and before the password is checked: connecting again does not help,
@@ -44,7 +51,8 @@ def check(scope: Any, name: str, password: str) -> Any:
             return None
     if user := authenticate(username=name, password=password):
         for key in keys:
-            cache.decr(key)
+            with suppress(ValueError):  # the cache has dropped it
+                cache.decr(key)
     return user
 
 
