@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +43,17 @@ def test_setting_up_twice_changes_nothing() -> None:
 @pytest.mark.parametrize("engine", ["no.such.module", "channels_auth.apps"])
 def test_a_wrong_session_engine_is_left_to_django(engine: str) -> None:
     with override_settings(SESSION_ENGINE=engine):
+        set_up()
+
+
+@pytest.mark.parametrize("error", ["ImproperlyConfigured", "RuntimeError"])
+def test_an_engine_that_cannot_be_imported_now_stops_no_command(
+    error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"from django.core.exceptions import ImproperlyConfigured\n\nraise {error}\n"
+    (tmp_path / "failing_engine.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with override_settings(SESSION_ENGINE="failing_engine"):
         set_up()
 
 

@@ -39,7 +39,7 @@ ANNA = User(pk=1, username="anna")
 BEARING = {"headers": [(b"authorization", b"Bearer secret")]}
 
 
-def find(token: str, scope: Scope) -> Any:
+async def find(token: str, scope: Scope) -> Any:
     """Find anna, whatever the token."""
     return ANNA
 

@@ -352,6 +352,39 @@ class TestUser:
         user.save(update_fields=["password"])
         assert layer.sent == disconnect_other_passwords(user)
 
+    def test_a_change_that_is_not_announced_needs_no_secret(
+        self, layer: Reached, user: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with override_settings(SECRET_KEY=""):
+            user.email = "anna@example.com"
+            user.save()
+        assert User.objects.get().email == "anna@example.com"
+        assert caplog.records == []
+
+    @pytest.mark.parametrize(
+        ("field", "value", "stored"),
+        [("pk", None, 0), ("is_active", False, 1), ("password", "!new", 1)],
+    )
+    def test_an_announcement_without_a_secret_breaks_no_change(
+        self,
+        layer: Reached,
+        user: Any,
+        caplog: pytest.LogCaptureFixture,
+        field: str,
+        value: Any,
+        stored: int,
+    ) -> None:
+        with override_settings(SECRET_KEY=""), transaction.atomic():
+            if field == "pk":
+                user.delete()
+            else:
+                setattr(user, field, value)
+                user.save()
+        assert User.objects.filter(**{field: value}).count() == stored
+        [record] = caplog.records
+        assert "could not be announced" in record.getMessage()
+        assert layer.sent == []
+
     def test_a_fixture_is_not_announced(self, layer: Reached, user: Any) -> None:
         user.set_password("new")
         user.save_base(raw=True)

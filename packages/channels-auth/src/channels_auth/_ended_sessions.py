@@ -14,13 +14,19 @@ example, and sends its signal later. So the methods that end a session are wrapp
 class itself: programs compare and patch the class of a session, which a subclass would replace.
 
 A mark is a small session of the same engine, under a key that only this site can compute. So it is
-visible to exactly the processes that can save the session, whatever the caches are.
+visible to exactly the processes that can save the session, whatever the caches are. An engine of
+another package may have keys of another kind, or say of every key that it exists. Its sessions are
+saved and deleted as if there were no marks.
 """
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from functools import wraps
+from time import monotonic
 from typing import Any, Final
 
 from django.contrib.sessions.backends.base import CreateError, SessionBase
@@ -39,10 +45,14 @@ _LIFETIME: Final = 60
 #: The attribute of a `flush` that is wrapped.
 _WRAPPED: Final = "_channels_records_end"
 
-_FAILED: Final = (
-    "The end of a session could not be recorded; a WebSocket that saves the session at this moment "
-    "may store it again"
-)
+#: Digits of a mark's key: as long as Django's own keys, since a table may have no room for more.
+_KEY_LENGTH: Final = 32
+
+#: The engines whose failure is logged already.
+_reported: Final[set[str]] = set()
+
+#: The marks that this process has made and that do not go by themselves, each with its time.
+_kept: Final[deque[tuple[float, Any]]] = deque()
 
 
 def record_ends(engine: type[SessionBase]) -> None:
@@ -98,39 +108,69 @@ def _adelete(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitabl
 
 
 def _record(session: Any, key: str | None) -> None:
-    """Record that a session is about to be deleted; an error is logged.
+    """Record that a session is about to be deleted; the first error of an engine is logged.
 
     Args:
         session: The session, or another one of the same engine.
         key: The key of the session; None does nothing.
     """
-    try:
+    with _failures_logged(session):
         for mark in _marks(session, key):
             _create(mark)
-    except Exception:
-        logger.exception(_FAILED)
+            for old in _old_marks(mark):
+                old.delete()
 
 
 async def _arecord(session: Any, key: str | None) -> None:
     """Record that a session is about to be deleted, as `_record` does."""
-    try:
+    with _failures_logged(session):
         for mark in _marks(session, key):
             await _acreate(mark)
-    except Exception:
-        logger.exception(_FAILED)
+            for old in _old_marks(mark):
+                await old.adelete()
 
 
 def has_ended(session: SessionBase) -> bool:
-    """Return whether the end of a session that was just saved is recorded."""
-    return any(mark.exists(mark.session_key) for mark in _marks(session, session.session_key))
+    """Return whether the end of a session that was just saved is recorded.
+
+    The session is saved already, so an error of the engine is logged, at its first time.
+    """
+    with _failures_logged(session):
+        for mark in _marks(session, session.session_key):
+            if mark.exists(mark.session_key):
+                return not mark.exists(_key_of_nothing())
+    return False
 
 
 async def ahas_ended(session: SessionBase) -> bool:
-    """Return whether the end of a session that was just saved is recorded."""
-    for mark in _marks(session, session.session_key):
-        if await mark.aexists(mark.session_key):
-            return True
+    """Return whether the end of a session that was just saved is recorded, as `has_ended` does."""
+    with _failures_logged(session):
+        for mark in _marks(session, session.session_key):
+            if await mark.aexists(mark.session_key):
+                return not await mark.aexists(_key_of_nothing())
     return False
+
+
+def _key_of_nothing() -> str:
+    """Return a key that looks like one of a mark and is not stored."""
+    return secrets.token_hex(_KEY_LENGTH // 2)
+
+
+@contextlib.contextmanager
+def _failures_logged(session: object) -> Iterator[None]:
+    """Log an exception instead of raising it, once for each engine."""
+    try:
+        yield
+    except Exception:
+        engine = f"{type(session).__module__}.{type(session).__qualname__}"
+        if engine not in _reported:
+            _reported.add(engine)
+            logger.warning(
+                "The session engine %s cannot record which sessions have ended; a WebSocket that "
+                "saves a session while it ends may store it again",
+                engine,
+                exc_info=True,
+            )
 
 
 def _marks(session: Any, key: str | None) -> list[Any]:
@@ -138,7 +178,7 @@ def _marks(session: Any, key: str | None) -> list[Any]:
     kind = _class_of_marks(type(session))
     if kind is None or not key:
         return []
-    return [kind(digest) for digest in keyed_digests(_SALT, key)]
+    return [kind(digest[:_KEY_LENGTH]) for digest in keyed_digests(_SALT, key)]
 
 
 def _class_of_marks(engine: type[SessionBase]) -> type[SessionBase] | None:
@@ -165,5 +205,28 @@ async def _acreate(mark: Any) -> None:
 
 def _fill(mark: Any) -> Any:
     mark._session_cache = {}  # Django's attribute; without it, the session would be loaded
-    mark.set_expiry(_LIFETIME)
+    # Not a number of seconds: `clearsessions` never removes such a session of the engine `file`.
+    mark.set_expiry(timedelta(seconds=_LIFETIME))
     return mark
+
+
+def _old_marks(new: Any) -> list[Any]:
+    """Return marks of this process to delete, and remember a new one.
+
+    They are two at most: so the old ones become fewer, and no logout has to delete many.
+    """
+    from django.contrib.sessions.backends import cache
+
+    if isinstance(new, cache.SessionStore):
+        return []  # a cache forgets them itself
+    now = monotonic()
+    _kept.append((now, new))
+    old = []
+    for _ in range(2):
+        # Taken before the look at its time: two threads must not take one each for the same look.
+        made, mark = _kept.popleft()
+        if now - made <= _LIFETIME:
+            _kept.appendleft((made, mark))
+            break
+        old.append(mark)
+    return old

@@ -29,6 +29,7 @@ def set_up() -> None:
     from channels_auth.checks import register_checks
 
     connect_receivers()
-    with contextlib.suppress(ImportError, AttributeError):  # Django reports a wrong SESSION_ENGINE
+    # Django reports a wrong SESSION_ENGINE when it is used; many commands do without sessions.
+    with contextlib.suppress(Exception):
         session_class()
     register_checks()

@@ -1,8 +1,12 @@
 """Whoever keeps an old session key gets nothing by it: not after a logout, however it is timed."""
 
+import secrets
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +21,10 @@ from django.core.cache import caches
 from django.db import connections
 from django.http import HttpRequest
 from django.test import override_settings
+from django.utils import timezone
 
 import unconditional_sessions
-from channels_auth import auth
+from channels_auth import _ended_sessions, auth
 from channels_auth._ended_sessions import _record
 from channels_auth._sessions.engine import SessionGone, record_headers_sent, session_class
 from channels_auth.apps import set_up
@@ -64,6 +69,8 @@ def engine(request: Any, settings: Any, tmp_path: Path) -> Iterator[str]:
         }
     }
     _forget_folder()
+    _ended_sessions._kept.clear()
+    _ended_sessions._reported.clear()
     set_up()
     yield request.param
     _forget_folder()
@@ -263,6 +270,70 @@ def test_an_engine_that_cannot_look_for_marks_saves_as_before(
     assert unconditional_sessions.STORE == {}
 
 
+class Numbered(unconditional_sessions.SessionStore):
+    """Its keys are numbers, as in a table with such a primary key."""
+
+    parse: Any = int
+
+    def _get_new_session_key(self) -> str:
+        return str(secrets.randbelow(10**12) + 10**12)
+
+    def exists(self, session_key: str) -> bool:
+        type(self).parse(session_key)
+        return super().exists(session_key)
+
+    def save(self, must_create: bool = False) -> None:
+        if self.session_key is not None:
+            type(self).parse(self.session_key)
+        super().save(must_create)
+
+
+class Identified(Numbered):
+    """Its keys are UUIDs; the key of a mark looks like one."""
+
+    parse = uuid.UUID
+
+    def _get_new_session_key(self) -> str:
+        return str(uuid.uuid4())
+
+
+class Undecided(unconditional_sessions.SessionStore):
+    """It says of every key that it exists."""
+
+    def _get_new_session_key(self) -> str:
+        return secrets.token_hex()
+
+    def exists(self, session_key: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("colour", ["save", "asave"])
+@pytest.mark.parametrize(("kind", "warnings"), [(Numbered, 1), (Identified, 0), (Undecided, 0)])
+@pytest.mark.parametrize("engine", ["another package's"], indirect=True)
+def test_an_engine_with_keys_of_its_own_saves_as_before(
+    engine: str,
+    kind: Any,
+    warnings: int,
+    colour: str,
+    anna: User,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unconditional_sessions, "SessionStore", kind)
+    set_up()
+    for _ in range(2):
+        request = logged_in_request(anna)
+        key = request.session.session_key
+        session = changed_by_a_socket(key)
+        for _ in range(2):
+            saves(session, colour)
+        assert user_of(key) == anna
+        assert http_session(key)["count"] == 1
+        logout(request)
+        assert key not in unconditional_sessions.STORE
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * warnings
+
+
 @pytest.mark.parametrize("engine", ["file"], indirect=True)
 def test_a_logout_does_not_fail_with_its_mark(
     engine: str, anna: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -278,7 +349,42 @@ def test_a_logout_does_not_fail_with_its_mark(
             patch.setattr(file.SessionStore, "asave", fail)
             end(request)
         assert not http_session().exists(key)
-        assert "could not be recorded" in caplog.records[-1].getMessage()
+    [record] = caplog.records
+    assert "The session engine django.contrib.sessions.backends.file" in record.getMessage()
+
+
+ENDS_OF_ANY_COLOUR = [logout, async_to_sync(alogout)]
+
+
+@pytest.mark.parametrize("end", ENDS_OF_ANY_COLOUR)
+@pytest.mark.parametrize("engine", ["file", "another package's"], indirect=True)
+def test_old_marks_do_not_pile_up(
+    engine: str, end: Any, anna: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stored() -> int:
+        return len(list(tmp_path.iterdir())) + len(unconditional_sessions.STORE)
+
+    for _ in range(3):
+        end(logged_in_request(anna))
+    assert stored() == 3
+    later = time.monotonic() + 61
+    monkeypatch.setattr(_ended_sessions, "monotonic", lambda: later)
+    for left in (2, 2, 3):
+        end(logged_in_request(anna))
+        assert stored() == left
+
+
+@pytest.mark.parametrize("engine", ["file"], indirect=True)
+def test_clearsessions_removes_the_marks_of_other_processes(
+    engine: str, anna: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logout(logged_in_request(anna))
+    file.SessionStore.clear_expired()
+    assert len(list(tmp_path.iterdir())) == 1
+    later = timezone.now() + timedelta(seconds=61)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    file.SessionStore.clear_expired()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("engine", ["cache"], indirect=True)

@@ -1,12 +1,13 @@
 """Announce the end of a login to its sockets, over the channel layer.
 
-A logout or a change of a user must not fail because of the layer: errors are logged, and the time
-is limited.
+A logout or a change of a user must not fail because of its announcement: errors are logged, and the
+time is limited.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from asgiref.sync import async_to_sync
@@ -16,7 +17,7 @@ from channels_auth._disconnection.layer import layer_with_groups
 from channels_core.forks import call_in_children
 from channels_core.typing import Message
 
-__all__ = ["after_commit", "announce", "announce_soon"]
+__all__ = ["after_commit", "announce", "announce_soon", "failures_logged"]
 
 logger = logging.getLogger("django.channels.auth")
 
@@ -28,6 +29,18 @@ _tasks: Final[set[asyncio.Task[None]]] = set()
 call_in_children(_tasks.clear)
 
 
+@contextlib.contextmanager
+def failures_logged() -> Iterator[None]:
+    """Log an error of an announcement instead of raising it; for a `with` or as a decorator."""
+    try:
+        yield
+    except Exception:
+        logger.exception(
+            "The end of a login could not be announced to its sockets over the channel layer; "
+            "sockets with revalidate_every notice it themselves"
+        )
+
+
 async def announce(messages: Sequence[Message]) -> None:
     """Send each message to its group; do nothing without a layer with groups.
 
@@ -36,17 +49,12 @@ async def announce(messages: Sequence[Message]) -> None:
     Args:
         messages: The messages, each with the name of its group.
     """
-    try:
+    with failures_logged():
         layer = layer_with_groups()
         if layer is not None:
             async with asyncio.timeout(_SEND_TIMEOUT):
                 for message in messages:
                     await layer.group_send(message["group"], message)
-    except Exception:
-        logger.exception(
-            "The end of a login could not be announced to its sockets over the channel layer; "
-            "sockets with revalidate_every notice it themselves"
-        )
 
 
 def announce_soon(messages: Sequence[Message]) -> None:

@@ -19,7 +19,7 @@ from django.core.signals import request_finished
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from channels_auth._close_codes import UNAUTHORIZED
-from channels_auth._disconnection.announcements import after_commit, announce_soon
+from channels_auth._disconnection.announcements import after_commit, announce_soon, failures_logged
 from channels_auth._disconnection.flush import (
     announce_after_flush,
     announce_missing_flushes,
@@ -146,9 +146,11 @@ def _saved(
         _set_stored(instance, {name: stored[name] for name in stored if name not in changed})
         after_commit(using, _add_stored, instance, changed)
     if not created and not raw:
-        messages = _messages_after_save(instance, saved, changed)
-        if messages:
-            after_commit(using, announce_soon, messages)
+        # The messages may need a setting, such as SECRET_KEY, that the change itself does not need.
+        with failures_logged():
+            messages = _messages_after_save(instance, saved, changed)
+            if messages:
+                after_commit(using, announce_soon, messages)
 
 
 def _messages_after_save(
@@ -157,24 +159,27 @@ def _messages_after_save(
     """Return the messages to the sockets of a user who has been saved.
 
     The instance may not know what was stored, since other instances write to the same row. So a
-    message that turns out to be unnecessary must do no harm.
+    message that turns out to be unnecessary must do no harm. Most saves need no message, so they
+    compute no groups.
     """
-    groups = user_groups(instance)
     inactive = "is_active" in saved and not saved["is_active"]
     if inactive and "is_active" in changed:
-        return disconnect_messages(groups, UNAUTHORIZED)
+        return disconnect_messages(user_groups(instance), UNAUTHORIZED)
     messages: list[Message] = []
     if inactive:
         # Not a disconnect: some authentication backends let inactive users log in.
-        messages += revalidate_messages(groups)
+        messages += revalidate_messages(user_groups(instance))
     if "password" in changed:
         digest = password_digest(instance)
+        groups = user_groups(instance)
         messages += disconnect_messages(groups, UNAUTHORIZED, unless=digest)
     return messages
 
 
 def _deleted(*, instance: Any, using: str, **kwargs: object) -> None:
-    after_commit(using, announce_soon, disconnect_messages(user_groups(instance), UNAUTHORIZED))
+    with failures_logged():
+        messages = disconnect_messages(user_groups(instance), UNAUTHORIZED)
+        after_commit(using, announce_soon, messages)
 
 
 def _watched_values(values: dict[str, Any]) -> dict[str, object]:
