@@ -30,7 +30,7 @@ class Outgoing:
     __slots__ = ("protocol",)
 
     def __init__(self, protocol: Any) -> None:
-        self.protocol = protocol
+        self.protocol: Any = protocol
 
     def __deepcopy__(self, memo: object) -> Self:
         """Return itself: a program may copy its scope."""
