@@ -8,19 +8,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 # This loads the apps, so it comes before any import that needs models.
 django_application = get_asgi_application()
 
-from channels.auth import AuthMiddlewareStack  # noqa: E402 (the apps come first)
-from channels.routing import (  # noqa: E402 (the same)
+from channels.auth import AuthMiddlewareStack
+from channels.routing import (
     ChannelNameRouter,
     ProtocolTypeRouter,
     URLRouter,
 )
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402 (the same)
-from django.urls import re_path  # noqa: E402 (the same)
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.urls import re_path
 
-from accounts.routing import websocket_urlpatterns as account_urlpatterns  # noqa: E402 (the same)
-from chat.jobs import STATS, StatsConsumer  # noqa: E402 (the same)
-from chat.routing import http_urlpatterns  # noqa: E402 (the same)
-from chat.routing import websocket_urlpatterns as chat_urlpatterns  # noqa: E402 (the same)
+from accounts.routing import websocket_urlpatterns as account_urlpatterns
+from chat.jobs import STATS, StatsConsumer
+from chat.routing import http_urlpatterns
+from chat.routing import websocket_urlpatterns as chat_urlpatterns
 
 # Requests that no consumer handles go to Django's views.
 everything_else = re_path(r"", django_application)  # type: ignore[arg-type] # stubs know views only

@@ -8,10 +8,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 # This loads the apps, so it comes before any import that needs models.
 django_application = get_asgi_application()
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (the apps come first)
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402 (the same)
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
 
-from chat.routing import websocket_urlpatterns  # noqa: E402 (the same)
+from chat.routing import websocket_urlpatterns
 
 application = ProtocolTypeRouter(
     {
