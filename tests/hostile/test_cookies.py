@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from doors import SERVERS, handshake, serve
+from handshakes import SERVERS, handshake, serve
 from served import Served
 
 

@@ -7,10 +7,10 @@ from email.message import Message
 
 import pytest
 
-from doors import SERVERS, handshake, serve
+from handshakes import SERVERS, handshake, serve
 from served import Served
 
-#: How many headers of the kind the consumers of `doors_site` pass on.
+#: How many headers of the kind the consumers of `handshakes_site` pass on.
 FRAMING = 7
 
 

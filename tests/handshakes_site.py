@@ -8,7 +8,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-urls = ModuleType("doors_urls")
+urls = ModuleType("handshakes_urls")
 vars(urls)["urlpatterns"] = []
 settings.configure(
     SECRET_KEY="of-the-tests",

@@ -1,4 +1,4 @@
-"""Serve `doors_site`, and ask it with handshakes that a library for clients would not send."""
+"""Serve `handshakes_site`, and ask it with handshakes that a library for clients would not send."""
 
 import os
 import socket
@@ -12,12 +12,12 @@ from served import Served
 
 __all__ = ["SERVERS", "handshake", "serve"]
 
-_UVICORN: Final = [sys.executable, "-m", "uvicorn", "doors_site:application"]
+_UVICORN: Final = [sys.executable, "-m", "uvicorn", "handshakes_site:application"]
 #: Commands without their port.
 SERVERS: Final = {
     "websockets-sansio": [*_UVICORN, "--ws", "websockets-sansio", "--port"],
     "websockets": [*_UVICORN, "--ws", "websockets", "--port"],
-    "daphne": [sys.executable, "-m", "daphne", "doors_site:application", "-p"],
+    "daphne": [sys.executable, "-m", "daphne", "handshakes_site:application", "-p"],
 }
 
 
