@@ -265,6 +265,7 @@ def log_of_client(
         message: The format, as for `logging`. What the client chose must be cut short in it, and
             escaped: `%.200r`.
         args: The arguments of the format.
+        kind: What distinguishes events with the same format, such as the class of an error.
     """
     client = scope.get("client")
     address = _source_of(client[0]) if isinstance(client, list | tuple) and client else None
