@@ -273,15 +273,22 @@ def _passed_over(error: _NoRoute, route: Route) -> _NoRoute:
 
 def _path_to_route(scope: Scope) -> str:
     """Return the part of the path that is still to be routed, without leading slashes."""
-    path: str | None = scope.get(PATH_REMAINING, scope.get("path"))
+    if PATH_REMAINING in scope:
+        path: str | None = scope[PATH_REMAINING]
+        root = None
+    else:
+        path, root = scope.get("path"), scope.get("root_path")
     if path is None:
         raise ValueError("No 'path' key in connection scope, cannot route URLs")
-    root = (scope.get("root_path") or "").rstrip("/")
-    if root and PATH_REMAINING not in scope:
+    if root and (root := root.rstrip("/")):
         if path != root and not path.startswith(f"{root}/"):
-            raise _NoRoute(path, lambda: Tried(f"It is not below the root_path {root!r}"))
+            raise _below_another_root(path, root)
         path = path.removeprefix(root)
     return path.lstrip("/")
+
+
+def _below_another_root(path: str, root: str) -> _NoRoute:
+    return _NoRoute(path, lambda: Tried(f"It is not below the root_path {root!r}"))
 
 
 def _inner_scope(

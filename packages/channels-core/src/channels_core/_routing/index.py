@@ -298,22 +298,19 @@ class RouteIndex:
     def _in_tree(self, path: str) -> list[int]:
         found: list[int] = []
         # A client may send any number of slashes; those deeper than the tree do not matter.
-        _collect(self._root, path.split("/", self._depth), 0, found)
+        _collect(self._root, path.split("/", self._depth), found)
         found.sort()
         return found
 
 
-def _collect(node: _Node | None, segments: list[str], start: int, found: list[int]) -> None:
-    """Add the routes below a node that may match the segments from `start` on."""
-    for position in range(start, len(segments)):
-        if node is None:
-            return
+def _collect(node: _Node, segments: list[str], found: list[int]) -> None:
+    """Add the routes at a node and below that may match a path with these further segments."""
+    for position, segment in enumerate(segments, 1):
         found += node.goes_on
-        below = node.literal.get(segments[position])
-        if node.any is None:
-            node = below
-        else:
-            _collect(below, segments, position + 1, found)
-            node = node.any
-    if node is not None:
-        found += node.ends
+        if node.any is not None:
+            _collect(node.any, segments[position:], found)
+        below = node.literal.get(segment)
+        if below is None:
+            return
+        node = below
+    found += node.ends
