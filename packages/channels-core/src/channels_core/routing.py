@@ -1,8 +1,8 @@
 """Routers: pass a connection to its application by protocol, path or channel."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from importlib import import_module
-from itertools import islice
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
@@ -10,8 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._routing.client_errors import answer_client_errors, answer_in_two_steps
 from channels_core._routing.django_application import DjangoApplication
-from channels_core._routing.index import Route, RouteIndex, make_route, route_key
+from channels_core._routing.index import Route, make_route
 from channels_core._routing.lifespan import Lifespan
+from channels_core._routing.table import MergedTable, RouteTable, Tried, shown, some_of
 from channels_core._scope import PATH_REMAINING, URL_ROUTE
 from channels_core._two_step import Application, first_step
 from channels_core.applications import as_asgi3
@@ -28,9 +29,6 @@ __all__ = [
 
 #: The scope types with a client that can be answered.
 _ANSWERED: Final = frozenset({"http", "websocket"})
-
-#: The number of routes that an error names.
-_SHOWN: Final = 10
 
 
 def get_default_application() -> ASGIApplication:
@@ -141,7 +139,7 @@ class ProtocolTypeRouter(Application):
         if application is None:
             raise _explained(
                 RouteNotFound(f"No application configured for scope type {kind!r}"),
-                f"There is one for each of: {_shown(map(repr, self._all_applications()))}",
+                f"There is one for each of: {shown(map(repr, self._all_applications()))}",
             )
         return application
 
@@ -151,15 +149,26 @@ class ProtocolTypeRouter(Application):
 
 
 class _NoRoute(RouteNotFound):
-    """No route of a `URLRouter` matches; one around it may have another that does."""
+    """No route of a `URLRouter` matches; one around it may have another that does.
 
-    def __init__(self, path: str, why: str, tried: Sequence[str] = (), untold: int = 0) -> None:
+    Clients ask for many paths that are not there, and a router around this one catches the error.
+    So the error finds out what was tried when somebody reads its notes.
+    """
+
+    def __init__(self, path: str, tell: Callable[[], Tried]) -> None:
         super().__init__(f"No route found for path {path!r}.")
-        self.add_note(why)
-        self.tried = tried
-        self.untold = untold
+        self._tell = tell
         #: Whether an application raised it to which a route had led, so no other route is tried.
         self.passed_an_application = False
+
+    @cached_property
+    def tried(self) -> Tried:
+        return self._tell()
+
+    # Read by `traceback` and by `add_note`, like the list that `add_note` makes.
+    @cached_property
+    def __notes__(self) -> list[str]:
+        return [self.tried.note]
 
 
 class URLRouter(Application):
@@ -187,8 +196,15 @@ class URLRouter(Application):
             TypeError: The view of one is not an application.
         """
         self.routes: list[Any] = list(routes)
-        self._routes = [make_route(route) for route in self.routes]
-        self._index = RouteIndex(route_key(route.pattern) for route in self._routes)
+        self._table = RouteTable([make_route(route) for route in self.routes])
+        # Only for exactly this class: a subclass may serve in its own way.
+        inner = {
+            position: route.application._merged or route.application._table
+            for position, route in enumerate(self._table.given)
+            if type(route.application) is URLRouter
+        }
+        #: The same with the routes of routers inside; None if there are none.
+        self._merged = MergedTable(self._table, inner) if inner else None
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.
@@ -203,47 +219,48 @@ class URLRouter(Application):
             ValueError: The scope has no path.
         """
         path = _path_to_route(scope)
+        table = self._table_for(path)
         failures: dict[int, _NoRoute] = {}
-        for position, route, inner_scope in self._matches(scope, path):
-            application: ASGIApplication = route.application
-            try:
-                return await application(inner_scope, receive, send)
-            except _NoRoute as error:
-                failures[position] = _passed_over(error, route)
-        raise self._no_route(path, failures)
+        for position in table.candidates(path):
+            route = table.routes[position]
+            match = route.pattern.match(path)
+            if match is not None:
+                application: ASGIApplication = route.application
+                try:
+                    return await application(_inner_scope(scope, match, route), receive, send)
+                except _NoRoute as error:
+                    failures[position] = _passed_over(error, route)
+        raise _no_route(table, path, failures)
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         path = _path_to_route(scope)
+        table = self._table_for(path)
         failures: dict[int, _NoRoute] = {}
-        for position, route, inner_scope in self._matches(scope, path):
-            try:
-                return first_step(route.application, inner_scope)
-            except _NoRoute as error:
-                failures[position] = _passed_over(error, route)
-        raise self._no_route(path, failures)
-
-    def _matches(self, scope: Scope, path: str) -> Iterator[tuple[int, Route, Scope]]:
-        """Yield each route that matches, with its position and the scope for its application."""
-        for position in self._index.candidates(path):
-            route = self._routes[position]
+        for position in table.candidates(path):
+            route = table.routes[position]
             match = route.pattern.match(path)
             if match is not None:
-                yield position, route, _inner_scope(scope, match, route.default_args)
+                try:
+                    return first_step(route.application, _inner_scope(scope, match, route))
+                except _NoRoute as error:
+                    failures[position] = _passed_over(error, route)
+        raise _no_route(table, path, failures)
 
-    def _no_route(self, path: str, failures: Mapping[int, _NoRoute]) -> _NoRoute:
-        untold = len(self._routes) - len(failures)
-        untold += sum(len(error.tried) + error.untold for error in failures.values())
-        tried = list(islice(self._describe(failures), _SHOWN))
-        untold -= len(tried)
-        return _NoRoute(path, f"Tried: {_shown(map(repr, tried), untold)}", tried, untold)
+    def _table_for(self, path: str) -> RouteTable:
+        if self._merged is None or "//" in path or URLRouter.__call__ is not _CALL:
+            return self._table
+        return self._merged
 
-    def _describe(self, failures: Mapping[int, _NoRoute]) -> Iterator[str]:
-        for position, route in enumerate(self._routes):
-            text = str(route.pattern)
-            if position in failures:
-                yield from (text + inner.removeprefix("^") for inner in failures[position].tried)
-            else:
-                yield text
+
+#: Programs may replace the method, and count on each router being called.
+_CALL: Final = URLRouter.__call__
+
+
+def _no_route(table: RouteTable, path: str, failures: Mapping[int, _NoRoute]) -> _NoRoute:
+    return _NoRoute(
+        path,
+        lambda: table.tried(path, {position: failures[position].tried for position in failures}),
+    )
 
 
 def _passed_over(error: _NoRoute, route: Route) -> _NoRoute:
@@ -256,31 +273,36 @@ def _passed_over(error: _NoRoute, route: Route) -> _NoRoute:
 
 def _path_to_route(scope: Scope) -> str:
     """Return the part of the path that is still to be routed, without leading slashes."""
-    path: str | None = scope.get(PATH_REMAINING, scope.get("path"))
+    if PATH_REMAINING in scope:
+        path: str | None = scope[PATH_REMAINING]
+        root = None
+    else:
+        path, root = scope.get("path"), scope.get("root_path")
     if path is None:
         raise ValueError("No 'path' key in connection scope, cannot route URLs")
-    root = (scope.get("root_path") or "").rstrip("/")
-    if root and PATH_REMAINING not in scope:
+    if root and (root := root.rstrip("/")):
         if path != root and not path.startswith(f"{root}/"):
-            raise _NoRoute(path, f"It is not below the root_path {root!r}")
+            raise _below_another_root(path, root)
         path = path.removeprefix(root)
     return path.lstrip("/")
 
 
+def _below_another_root(path: str, root: str) -> _NoRoute:
+    return _NoRoute(path, lambda: Tried(f"It is not below the root_path {root!r}"))
+
+
 def _inner_scope(
-    scope: Scope,
-    match: tuple[str, tuple[Any, ...], dict[str, Any]],
-    default_args: Mapping[str, Any],
+    scope: Scope, match: tuple[str, tuple[Any, ...], dict[str, Any]], route: Route
 ) -> Scope:
     remaining, args, kwargs = match
-    outer = scope.get(URL_ROUTE) or {}
+    outer = scope.get(URL_ROUTE)
+    if outer:
+        args = (*outer.get("args", ()), *args)
+        kwargs = {**outer.get("kwargs", {}), **kwargs}
     return {
         **scope,
         PATH_REMAINING: remaining,
-        URL_ROUTE: {
-            "args": (*outer.get("args", ()), *args),
-            "kwargs": {**outer.get("kwargs", {}), **kwargs, **default_args},
-        },
+        URL_ROUTE: {"args": tuple(args), "kwargs": {**kwargs, **route.default_args}},
     }
 
 
@@ -288,12 +310,6 @@ def _explained(error: ValueError, note: str) -> ValueError:
     """Add a note to an error, whose text programs compare, and return it."""
     error.add_note(note)
     return error
-
-
-def _shown(items: Iterable[str], more: int = 0) -> str:
-    """Join items for a message, with the number of further ones; `nothing` if there are none."""
-    text = ", ".join(items) or "nothing"
-    return f"{text} and {more} more" if more else text
 
 
 def route_pattern_match(
@@ -358,7 +374,6 @@ class ChannelNameRouter(Application):
             names = list(self.application_mapping)
             raise _explained(
                 RouteNotFound(f"No application configured for channel name {scope['channel']!r}"),
-                "There is one for each of: "
-                f"{_shown(map(repr, names[:_SHOWN]), len(names[_SHOWN:]))}",
+                f"There is one for each of: {some_of(names)}",
             )
         return application
