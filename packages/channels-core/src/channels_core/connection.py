@@ -416,7 +416,8 @@ class Connection:
             try:
                 if cancelled is None:
                     await mailbox.read_server()
-                await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
+                if not task.done():
+                    await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
             except asyncio.CancelledError as error:
                 cancelled = error
                 # Not if it was cancelled already: `asyncio.run` cancels all tasks at its end.
@@ -467,6 +468,8 @@ class Connection:
             return await self._end(consumer, mailbox, send, failure)
         finally:
             self._task = None
+            # Not only when this task is done: that would cost one more turn of the event loop.
+            mailbox.end_reading()
             del failure
 
     def _failed(self, error: BaseException) -> BaseException:
