@@ -47,7 +47,12 @@ from channels_core._logging import collect_records, records_handled
 from channels_core._remedies import explain_missing_key, explain_missing_layer
 from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._shutdown.draining import draining
-from channels_core._shutdown.open_connections import Serving, connections_here, record_cancelled
+from channels_core._shutdown.open_connections import (
+    connections_here,
+    record_cancelled,
+    serving_begins,
+    serving_ends,
+)
 from channels_core.abort import close_with
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
@@ -336,27 +341,33 @@ class Connection:
         self._bound = None
         self._cleared = 0
         failure: BaseException | None = None
-        with self._usage, Serving(self if is_client else None):
+        served = self if is_client else None
+        with self._usage:
+            task = serving_begins(served)
             try:
-                if consumer_started.receivers:
-                    await consumer_started.asend_robust(type(consumer), environ=scope)
-                await self._open(consumer, scope, send)
-                if draining.begun and is_client:
-                    await self._come_late(scope, receive, send)
-                if not self.answers_first:
-                    self._listen(consumer, mailbox)
-            except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
-                failure = self._failed(error)
-            if failure is None and self._layer is not None and not self.answers_first:
-                failure = await self._handle_beside(consumer, mailbox, send)
-            elif failure is None:
-                failure = await self._live(consumer, mailbox, send)
-            else:
-                failure = await self._end(consumer, mailbox, send, failure)
-            await records_handled()
-            if consumer_finished.receivers:
-                await consumer_finished.asend_robust(type(consumer), environ=scope)
-        await self._restore_cancellations()
+                try:
+                    if consumer_started.receivers:
+                        await consumer_started.asend_robust(type(consumer), environ=scope)
+                    await self._open(consumer, scope, send)
+                    if draining.begun and is_client:
+                        await self._come_late(scope, receive, send)
+                    if not self.answers_first:
+                        self._listen(consumer, mailbox)
+                except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
+                    failure = self._failed(error)
+                if failure is None and self._layer is not None and not self.answers_first:
+                    failure = await self._handle_beside(consumer, mailbox, send)
+                elif failure is None:
+                    failure = await self._live(consumer, mailbox, send)
+                else:
+                    failure = await self._end(consumer, mailbox, send, failure)
+                await records_handled()
+                if consumer_finished.receivers:
+                    await consumer_finished.asend_robust(type(consumer), environ=scope)
+            finally:
+                serving_ends(served, task)
+        if self._cleared:
+            await self._restore_cancellations()
         if failure is not None:
             try:
                 raise failure
