@@ -22,7 +22,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
 from types import coroutine
@@ -366,8 +366,7 @@ class Connection:
                     await consumer_finished.asend_robust(type(consumer), environ=scope)
             finally:
                 serving_ends(served, task)
-        if self._cleared:
-            await self._restore_cancellations()
+        await self._restore_cancellations()
         if failure is not None:
             try:
                 raise failure
@@ -439,10 +438,7 @@ class Connection:
         if not task.done():
             self._give_up(consumer)
             return cancelled
-        # Middleware around the consumer sees what its handlers have set, as without a layer.
-        for variable, value in context.items():
-            if variable.get(_MISSING) is not value:
-                variable.set(value)
+        _adopt(context)
         if task.cancelled():  # before its first step, so that it has not cleaned up
             return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
         failure = task.result()
@@ -755,6 +751,16 @@ class Connection:
         consumer = self.consumer
         channel = getattr(consumer, "channel_name", None)
         log_failure(type(consumer), consumer.scope, channel, message, error)
+
+
+def _adopt(context: Context) -> None:
+    """Set the variables of this task as they are in the context of the handlers' task.
+
+    Middleware around the consumer sees what its handlers have set, as without a layer.
+    """
+    for variable, value in context.items():
+        if variable.get(_MISSING) is not value:
+            variable.set(value)
 
 
 async def _count_cancellation() -> None:

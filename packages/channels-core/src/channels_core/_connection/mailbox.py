@@ -89,7 +89,7 @@ class Mailbox:
         self._receive = receive
         self._ahead = ahead
         self._loop = asyncio.get_running_loop()
-        # A list: an empty deque has 0.6 KiB for each idle connection, and at most `ahead` frames wait.
+        # A list, of at most `ahead` frames: an empty deque takes 0.6 KiB for each idle connection.
         self.frames: list[Message] = []
         # The exception given to `stop`; `next` raises it before it returns anything else.
         self._failure: BaseException | None = None

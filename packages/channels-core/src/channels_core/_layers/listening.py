@@ -21,10 +21,8 @@ def find_listen(
         The method; None if consumers have to call `receive`.
     """
     function = getattr(getattr(layer, "receive", None), "__func__", None)
-    if not _listens(type(layer), function):
-        return None
-    listen: Any = layer.listen
-    return listen
+    kind: Any = type(layer)
+    return layer.listen if _listens(kind, function) else None
 
 
 @lru_cache(maxsize=32)
