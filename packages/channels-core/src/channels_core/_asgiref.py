@@ -8,7 +8,8 @@ Source: `asgiref.sync.AsyncToSync` and `SyncToAsync`, asgiref 3.13.
 """
 
 import asyncio
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
 
 from asgiref.sync import AsyncToSync, SyncToAsync
 
@@ -20,8 +21,21 @@ __all__ = [
 ]
 
 
+# The variable behind `AsyncToSync.executors`. Nothing is in it unless an `async_to_sync` has run in
+# this context, and asking it takes 0.1 us, while a missing attribute of the `Local` takes 9 us.
+_storage: Any = getattr(vars(AsyncToSync.executors).get("_storage"), "_data", None)
+_variable: Final[ContextVar[Any] | None] = _storage if isinstance(_storage, ContextVar) else None
+
+
+def _has_executors() -> bool:
+    """Return whether `AsyncToSync.executors` may have a value in this task."""
+    return _variable is None or _variable.get(None) is not None
+
+
 def get_outer_executor() -> Any:
     """Return the executor of the `async_to_sync` around this task; None outside of one."""
+    if not _has_executors():
+        return None
     return getattr(AsyncToSync.executors, "current", None)
 
 
@@ -31,6 +45,8 @@ def restore_outer_executor(executor: Any) -> None:
     A call of `async_to_sync` that was cancelled halfway leaves its own executor behind, and no
     thread serves that one any more.
     """
+    if executor is None and not _has_executors():
+        return
     AsyncToSync.executors.current = executor
 
 

@@ -1,7 +1,8 @@
 """Time limits for the clean-up of connections, and waits that a cancellation does not end."""
 
 import asyncio
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Coroutine, Generator
+from types import CoroutineType, coroutine
 from typing import Any, Final
 
 __all__ = ["Bound", "wait_despite_cancellation"]
@@ -16,6 +17,8 @@ class Bound:
     Many connections that end at once wait for a free thread. Their clocks are stopped meanwhile:
     the limit is for each connection's own clean-up.
     """
+
+    __slots__ = ("_left", "_loop", "_since", "_timeout")
 
     def __init__(self, seconds: float) -> None:
         """Start the clock.
@@ -58,15 +61,47 @@ class Bound:
     async def run(self, work: Awaitable[None]) -> None:
         """Wait for an awaitable, and cancel it at the limit.
 
+        Most clean-ups never wait, so the timer is made when the work waits for the first time.
+
         Raises:
             TimeoutError: The limit was reached.
         """
-        async with asyncio.timeout(self.left) as timeout:
+        steps = work if isinstance(work, CoroutineType) else _wait_for(work)
+        try:
+            waits_for = steps.send(None)
+        except StopIteration:
+            return
+        async with asyncio.timeout(None if self._since is None else self.left) as timeout:
             self._timeout = timeout
             try:
-                await work
+                await _go_on(steps, waits_for)
             finally:
                 self._timeout = None
+
+
+async def _wait_for(work: Awaitable[None]) -> None:
+    await work
+
+
+@coroutine
+def _go_on(steps: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, None, None]:
+    """Go on with a coroutine that has begun.
+
+    Args:
+        steps: The coroutine.
+        waits_for: What it waits for now: what its `send` has returned.
+    """
+    while True:
+        try:
+            yield waits_for
+        except BaseException as error:  # noqa: BLE001 - for the coroutine
+            try:
+                waits_for = steps.throw(error)
+            except StopIteration:
+                return
+        else:
+            yield from steps
+            return
 
 
 async def wait_despite_cancellation(

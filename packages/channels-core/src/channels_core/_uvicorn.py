@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from channels_core.typing import Message, Send
 
-__all__ = ["Outgoing", "in_one_step", "let_server_close", "outgoing_of"]
+__all__ = ["Outgoing", "begins_refusal", "in_one_step", "let_server_close", "outgoing_of"]
 
 _START: Final = "websocket.http.response.start"
 _BODY: Final = "websocket.http.response.body"
@@ -80,6 +80,11 @@ async def let_server_close(last_sent: str | None) -> None:
         await asyncio.sleep(0)
 
 
+def begins_refusal(message: Message) -> bool:
+    """Return whether a message is the first of the two that refuse a handshake."""
+    return message.get("type") == _START
+
+
 def in_one_step(send: Send) -> Send:
     """Return a `send` that passes on the two messages of a refusal in one step of the event loop.
 
@@ -93,7 +98,7 @@ def in_one_step(send: Send) -> Send:
     def sending(message: Message) -> Awaitable[None]:
         nonlocal start
         if start is None:
-            if message.get("type") != _START:
+            if not begins_refusal(message):
                 return send(message)
             start = message
             return _refuse(send)

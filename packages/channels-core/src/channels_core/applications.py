@@ -90,7 +90,7 @@ def _step_now(step: Callable[[Scope], Any], application: Callable[..., Any], sco
 async def _take_first_step(
     step: Callable[[Scope], Callable[..., Any]], scope: Scope
 ) -> Callable[..., Any]:
-    """Take the first of two steps, or make a consumer; in a thread if that queries the database.
+    """Take the first of two steps; in a thread if that queries the database.
 
     Middleware of Channels 2 looked up the user in its first step. Since Django 3 such a query is
     refused in the thread of an event loop.
@@ -98,8 +98,15 @@ async def _take_first_step(
     try:
         return step(scope)
     except SynchronousOnlyOperation:
-        # A lambda, since asgiref takes the class of a consumer for a coroutine function.
-        return await database_sync_to_async(lambda: step(scope))()
+        return await _in_thread(step, scope)
+
+
+async def _in_thread(
+    step: Callable[[Scope], Callable[..., Any]], scope: Scope
+) -> Callable[..., Any]:
+    """Take a first step, or make a consumer, in a thread that may query the database."""
+    # A lambda, since asgiref takes the class of a consumer for a coroutine function.
+    return await database_sync_to_async(lambda: step(scope))()
 
 
 def application_of(
@@ -115,7 +122,10 @@ def application_of(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            instance = await _take_first_step(make, scope)
+            try:
+                instance = make(scope)
+            except SynchronousOnlyOperation:
+                instance = await _in_thread(make, scope)
         except Exception as error:
             log_failure(consumer, scope, None, None, error)
             raise

@@ -22,7 +22,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
 from types import coroutine
@@ -47,7 +47,12 @@ from channels_core._logging import collect_records, records_handled
 from channels_core._remedies import explain_missing_key, explain_missing_layer
 from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._shutdown.draining import draining
-from channels_core._shutdown.open_connections import Serving, connections_here, record_cancelled
+from channels_core._shutdown.open_connections import (
+    connections_here,
+    record_cancelled,
+    serving_begins,
+    serving_ends,
+)
 from channels_core.abort import close_with
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
@@ -336,26 +341,31 @@ class Connection:
         self._bound = None
         self._cleared = 0
         failure: BaseException | None = None
-        with self._usage, Serving(self if is_client else None):
+        served = self if is_client else None
+        with self._usage:
+            task = serving_begins(served)
             try:
-                if consumer_started.receivers:
-                    await consumer_started.asend_robust(type(consumer), environ=scope)
-                await self._open(consumer, scope, send)
-                if draining.begun and is_client:
-                    await self._come_late(scope, receive, send)
-                if not self.answers_first:
-                    self._listen(consumer, mailbox)
-            except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
-                failure = self._failed(error)
-            if failure is None and self._layer is not None and not self.answers_first:
-                failure = await self._handle_beside(consumer, mailbox, send)
-            elif failure is None:
-                failure = await self._live(consumer, mailbox, send)
-            else:
-                failure = await self._end(consumer, mailbox, send, failure)
-            await records_handled()
-            if consumer_finished.receivers:
-                await consumer_finished.asend_robust(type(consumer), environ=scope)
+                try:
+                    if consumer_started.receivers:
+                        await consumer_started.asend_robust(type(consumer), environ=scope)
+                    await self._open(consumer, scope, send)
+                    if draining.begun and is_client:
+                        await self._come_late(scope, receive, send)
+                    if not self.answers_first:
+                        self._listen(consumer, mailbox)
+                except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
+                    failure = self._failed(error)
+                if failure is None and self._layer is not None and not self.answers_first:
+                    failure = await self._handle_beside(consumer, mailbox, send)
+                elif failure is None:
+                    failure = await self._live(consumer, mailbox, send)
+                else:
+                    failure = await self._end(consumer, mailbox, send, failure)
+                await records_handled()
+                if consumer_finished.receivers:
+                    await consumer_finished.asend_robust(type(consumer), environ=scope)
+            finally:
+                serving_ends(served, task)
         await self._restore_cancellations()
         if failure is not None:
             try:
@@ -416,7 +426,8 @@ class Connection:
             try:
                 if cancelled is None:
                     await mailbox.read_server()
-                await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
+                if not task.done():
+                    await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
             except asyncio.CancelledError as error:
                 cancelled = error
                 # Not if it was cancelled already: `asyncio.run` cancels all tasks at its end.
@@ -427,10 +438,7 @@ class Connection:
         if not task.done():
             self._give_up(consumer)
             return cancelled
-        # Middleware around the consumer sees what its handlers have set, as without a layer.
-        for variable, value in context.items():
-            if variable.get(_MISSING) is not value:
-                variable.set(value)
+        _adopt(context)
         if task.cancelled():  # before its first step, so that it has not cleaned up
             return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
         failure = task.result()
@@ -467,6 +475,8 @@ class Connection:
             return await self._end(consumer, mailbox, send, failure)
         finally:
             self._task = None
+            # Not only when this task is done: that would cost one more turn of the event loop.
+            mailbox.end_reading()
             del failure
 
     def _failed(self, error: BaseException) -> BaseException:
@@ -741,6 +751,16 @@ class Connection:
         consumer = self.consumer
         channel = getattr(consumer, "channel_name", None)
         log_failure(type(consumer), consumer.scope, channel, message, error)
+
+
+def _adopt(context: Context) -> None:
+    """Set the variables of this task as they are in the context of the handlers' task.
+
+    Middleware around the consumer sees what its handlers have set, as without a layer.
+    """
+    for variable, value in context.items():
+        if variable.get(_MISSING) is not value:
+            variable.set(value)
 
 
 async def _count_cancellation() -> None:

@@ -194,6 +194,8 @@ class DatabaseUsage:
         opened: The connections that were opened since the last `release`.
     """
 
+    __slots__ = ("_token", "opened")
+
     def __init__(self) -> None:
         self.opened: list[BaseDatabaseWrapper] = []
 

@@ -20,7 +20,6 @@ checks that neither of the others does.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -90,7 +89,8 @@ class Mailbox:
         self._receive = receive
         self._ahead = ahead
         self._loop = asyncio.get_running_loop()
-        self.frames: deque[Message] = deque()
+        # A list, of at most `ahead` frames: an empty deque takes 0.6 KiB for each idle connection.
+        self.frames: list[Message] = []
         # The exception given to `stop`; `next` raises it before it returns anything else.
         self._failure: BaseException | None = None
         # The exception of `receive`; `next` raises it after the frames that came before.
@@ -155,7 +155,7 @@ class Mailbox:
                     return message
                 self.layer_waits = False
             elif frames:
-                message = frames.popleft()
+                message = frames.pop(0)
                 self.from_layer = False
                 self._layer_first = True
                 # The reader goes on once half of the frames are handled: a switch between the two
@@ -207,7 +207,7 @@ class Mailbox:
                     "A task still reads the request, but the handler that started it has returned"
                 )
             if self.frames:
-                message = self.frames.popleft()
+                message = self.frames.pop(0)
                 self._make_room()
                 return message
             if self._server_error is not None:
@@ -292,7 +292,7 @@ class Mailbox:
 
     def put(self, message: Message) -> None:
         """Add a message that is handled before all messages of the server."""
-        self.frames.appendleft(message)
+        self.frames.insert(0, message)
         self._wake_connection()
 
     # The server
@@ -337,7 +337,11 @@ class Mailbox:
     def end_reading(self, *_: object) -> None:
         """Have `read_server` return."""
         self._reading_ended = True
-        self._interrupt()
+        if self._room is None:
+            self._interrupt()
+        else:
+            # It does not wait for the server, but for room: nothing has to be cancelled.
+            self._make_room()
 
     def _make_room(self) -> None:
         """Let `read_server` go on, if it waits since the mailbox was full."""

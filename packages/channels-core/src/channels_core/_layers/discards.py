@@ -8,8 +8,8 @@ connection first joins a group of such a layer.
 """
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from inspect import getattr_static, isawaitable, iscoroutinefunction
 from types import FunctionType, MethodType
@@ -18,12 +18,13 @@ from typing import Any, Final, TypeAlias
 __all__ = ["watch_discards"]
 
 Tell: TypeAlias = Callable[[object, object], None]
+_Told: TypeAlias = tuple[object, object] | None
 
 _NAME: Final = "group_discard"
 _MARK: Final = "_channels_tells"
 
 #: The group and the channel of the discard that has been reported and is still running.
-_told: Final[ContextVar[tuple[object, object] | None]] = ContextVar("channels_told", default=None)
+_told: Final[ContextVar[_Told]] = ContextVar("channels_told", default=None)
 
 
 def watch_discards(layer: Any, tell: Tell) -> None:
@@ -65,31 +66,32 @@ async def _look_up(layer: Any, *args: Any, **kwargs: Any) -> Any:
 def _telling(function: Callable[..., Any], tell: Tell) -> Callable[..., Any]:
     """Return a method that reports each call to `tell` and then calls the function."""
 
-    @contextmanager
-    def telling_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
-        names = {**dict(zip(("group", "channel"), args, strict=False)), **kwargs}
-        group, channel = names.get("group"), names.get("channel")
-        if _told.get() == (group, channel):
-            # A subclass has reported this discard and now calls its base. A second report could
-            # come after the channel has joined the group again.
-            yield
-            return
-        tell(group, channel)
-        token = _told.set((group, channel))
-        try:
-            yield
-        finally:
-            _told.reset(token)
+    def tell_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Told:
+        names = dict(zip(("group", "channel"), args, strict=False)) | kwargs
+        discard = names.get("group"), names.get("channel")
+        told = _told.get()
+        # If a subclass has reported this discard and now calls its base, a second report could
+        # come after the channel has joined the group again.
+        if told != discard:
+            tell(*discard)
+            _told.set(discard)
+        return told
 
     @functools.wraps(function)
     async def as_coroutine(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with telling_first(args, kwargs):
+        before = tell_first(args, kwargs)
+        try:
             return await function(self, *args, **kwargs)
+        finally:
+            _told.set(before)
 
     @functools.wraps(function)
     def as_function(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with telling_first(args, kwargs):
+        before = tell_first(args, kwargs)
+        try:
             return function(self, *args, **kwargs)
+        finally:
+            _told.set(before)
 
     # Coroutine function or not, as before: `unittest.mock` asks for that.
     telling = as_coroutine if iscoroutinefunction(function) else as_function

@@ -15,10 +15,11 @@ from channels_core.forks import call_in_children
 __all__ = [
     "Drainable",
     "OpenConnections",
-    "Serving",
     "connections_here",
     "open_connections",
     "record_cancelled",
+    "serving_begins",
+    "serving_ends",
     "wait_for_cancelled",
 ]
 
@@ -92,33 +93,33 @@ call_in_children(_cancelled.clear)
 _LONGEST: Final = 30.0
 
 
-class Serving:
-    """A context in which the present task serves a connection."""
+def serving_begins(connection: Drainable | None) -> asyncio.Task[Any] | None:
+    """Record that the present task serves a connection.
 
-    __slots__ = ("_connection", "_task")
+    Args:
+        connection: The connection; None for a job of a worker, which no signal ends.
 
-    def __init__(self, connection: Drainable | None = None) -> None:
-        """Take the connection; None for a job of a worker, which no signal ends."""
-        self._connection = connection
+    Returns:
+        The task, for `serving_ends`. None if it serves another connection already: if a consumer
+        calls another one, the server's end waits for the outer one.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # a coroutine of asyncio is running
+    if connection is not None:
+        open_connections.add(connection)
+    if task in _tasks:
+        return None
+    _tasks.add(task)
+    return task
 
-    def __enter__(self) -> None:
-        """Record the connection."""
-        task = asyncio.current_task()
-        assert task is not None  # a coroutine of asyncio is running
-        # If a consumer calls another one, the server's end waits for the outer one.
-        self._task: asyncio.Task[Any] | None = None if task in _tasks else task
-        if self._task is not None:
-            _tasks.add(task)
-        if self._connection is not None:
-            open_connections.add(self._connection)
 
-    def __exit__(self, *exc_info: object) -> None:
-        """Forget the connection."""
-        if self._task is not None:
-            _tasks.discard(self._task)
-            _cancelled.discard(self._task)
-        if self._connection is not None:
-            open_connections.discard(self._connection)
+def serving_ends(connection: Drainable | None, task: asyncio.Task[Any] | None) -> None:
+    """Record the end of what `serving_begins` has recorded."""
+    if task is not None:
+        _tasks.discard(task)
+        _cancelled.discard(task)
+    if connection is not None:
+        open_connections.discard(connection)
 
 
 def connections_here() -> list[Drainable]:

@@ -13,7 +13,7 @@ from channels_core._consumer.hooks import find_hook
 from channels_core._departures import client_has_left
 from channels_core._failure_log import log_lost
 from channels_core._settings import max_message_size
-from channels_core._uvicorn import Outgoing, in_one_step
+from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
 from channels_core.abort import close_with, find_outgoing
 from channels_core.client_log import log_of_client
 from channels_core.close_codes import portable_close_code
@@ -21,7 +21,7 @@ from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic._websocket.rate import MessageRate
 from channels_core.generic._websocket.state import Socket, SocketState
-from channels_core.typing import Message, Scope, Send, WebsocketClose
+from channels_core.typing import Message, Send, WebsocketClose
 
 __all__ = ["FROM_SETTING", "WebsocketConnection"]
 
@@ -61,16 +61,25 @@ class WebsocketConnection(Connection):
 
     has_disconnect: ClassVar[bool] = True
 
-    __slots__ = ("_limit", "_outgoing", "_rate", "_slow", "_unanswered", "socket")
+    __slots__ = (
+        "_limit",
+        "_outgoing",
+        "_rate",
+        "_refuses",
+        "_server_send",
+        "_slow",
+        "_unanswered",
+        "socket",
+    )
+
+    _server_send: Send
 
     def __init__(self, consumer: Any, known: ConsumerClass) -> None:
         """Begin before the handshake."""
         super().__init__(consumer, known)
         self.socket = Socket()
-        # The largest frame; None for any. `begin` replaces it by the setting.
-        self._limit: int | None = None
-        if self.options["max_message_size"] is not FROM_SETTING:
-            self._limit = self.options["max_message_size"]
+        # The largest frame; None for any. The first frame replaces FROM_SETTING by the setting.
+        self._limit: Any = self.options["max_message_size"]
         # Counts the client's messages; None if any number is allowed.
         rate = self.options["max_messages_per_second"]
         self._rate = None if rate is None else MessageRate(rate)
@@ -80,6 +89,8 @@ class WebsocketConnection(Connection):
         self._slow = False
         # Whether `connect` has returned without an answer to the handshake.
         self._unanswered = False
+        # Whether the handshake is refused by a response.
+        self._refuses = False
 
     # What consumers ask
 
@@ -102,6 +113,8 @@ class WebsocketConnection(Connection):
         if self._rate is not None and not (self.from_layer or self._rate.allows_one()):
             limit = self.options["max_messages_per_second"]
             raise InvalidFrame(f"A client sends more than {limit} messages per second", 1008)
+        if self._limit is FROM_SETTING:
+            self._limit = max_message_size()
         return _messages.payload(message, self._limit)
 
     # What consumers report
@@ -190,32 +203,30 @@ class WebsocketConnection(Connection):
 
     # The protocol's part
 
-    def begin(self, scope: Scope) -> None:
-        """Read the setting for the size of frames, unless the class has an option."""
-        if self.options["max_message_size"] is FROM_SETTING:
-            self._limit = max_message_size()
-
     def watch_send(self, send: Send) -> Send:
         """Return a function that sends, and records an answer to the handshake.
 
         A program may answer the handshake by `base_send`, without our methods.
         """
-        socket = self.socket
-        send_unopened = in_one_step(send)
-
-        def noting_send(message: Message) -> Awaitable[None]:
-            if socket.state is SocketState.OPEN:
-                return send(message)
-            if socket.state is SocketState.CONNECTING:
-                socket.answered(message["type"])
-            return send_unopened(message)
-
+        self._server_send = send
+        self._refuses = False
         most = self.options["max_pending"]
         self._outgoing = None if most is None else find_outgoing(self.consumer.scope)
         if self._outgoing is None:
-            return noting_send
+            return self._send_noting
         self._outgoing.allow(most)
-        return self._bounded(self._outgoing, most, noting_send)
+        return self._bounded(self._outgoing, most, self._send_noting)
+
+    # A method, since functions for each connection would take 0.6 KiB more.
+    def _send_noting(self, message: Message) -> Awaitable[None]:
+        """Send to the server, and record an answer to the handshake."""
+        if self.socket.state is not SocketState.OPEN:
+            if self.socket.state is SocketState.CONNECTING:
+                self.socket.answered(message["type"])
+            if not self._refuses and begins_refusal(message):
+                self._refuses = True
+                self._server_send = in_one_step(self._server_send)
+        return self._server_send(message)
 
     def _bounded(self, outgoing: Outgoing, most: int, send: Send) -> Send:
         """Return a function that sends unless too much waits for the client already."""

@@ -54,6 +54,8 @@ class Socket:
             was called without such a report.
     """
 
+    __slots__ = ("code", "reason", "state", "told")
+
     def __init__(self) -> None:
         self.state = SocketState.UNKNOWN
         self.code: int | None = None
