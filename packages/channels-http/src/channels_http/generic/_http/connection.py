@@ -8,8 +8,9 @@ channel layer.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from http import HTTPStatus
+from types import coroutine
 from typing import Any, ClassVar, Final, NoReturn
 
 from django.conf import settings
@@ -65,6 +66,7 @@ class HttpConnection(Connection):
     __slots__ = (
         "_first_part",
         "_is_held",
+        "_presence",
         "_timer",
         "_waits_for_continue",
         "body_ended",
@@ -91,6 +93,8 @@ class HttpConnection(Connection):
         self._is_held = False
         # Ends a held response after `response_timeout`.
         self._timer: asyncio.TimerHandle | None = None
+        # Cancels the handler that runs when the client leaves; None while it has not waited yet.
+        self._presence: asyncio.Timeout | None = None
         self.server_send: Send | None = None
         self.parts_in_a_row = 0
 
@@ -249,35 +253,54 @@ class HttpConnection(Connection):
                 f"The request's body did not come within {seconds} seconds"
             ) from None
 
-    async def while_client_stays(self, function: Callable[[], Awaitable[None]]) -> bool:
+    async def while_client_stays(
+        self, function: Callable[[], Coroutine[Any, Any, None]]
+    ) -> bool:
         """Call a function, and cancel it when the client leaves or the server fails.
+
+        Most handlers answer without ever waiting: nobody has to watch the client of these. So the
+        task that reads is made, with all that belongs to it, when the function waits first.
 
         Returns:
             Whether the client has stayed until its end.
         """
-        loop = asyncio.get_running_loop()
         mailbox = self.mailbox
         assert mailbox is not None  # a message has come out of it
-        # Not a limit of time: the client's leaving reschedules it to now.
-        presence = asyncio.timeout(None)
-
-        def leave() -> None:
-            # A server reports the same when the response is complete: what follows goes on.
-            if self.response.state is not ResponseState.ENDED:
-                self.lose_client()
-                presence.reschedule(loop.time())
-
+        mailbox.watch(self._leave)
         try:
-            async with presence:
-                mailbox.watch(leave, reads=not self._waits_for_continue)
-                try:
-                    await function()
-                finally:
-                    mailbox.unwatch()
-        except TimeoutError:
-            if not presence.expired():
-                raise
-        return not presence.expired()
+            steps = function()
+            try:
+                waits_for = steps.send(None)
+            except StopIteration:
+                return True
+            # Not a limit of time, unless the client has left: leaving reschedules it to now.
+            presence = self._presence = self._presence or asyncio.timeout(None)
+            mailbox.keep_watch(reads=not self._waits_for_continue)
+            try:
+                async with presence:
+                    try:
+                        await _go_on(steps, waits_for)
+                    finally:
+                        mailbox.unwatch()
+            except TimeoutError:
+                if not presence.expired():
+                    raise
+            return not presence.expired()
+        finally:
+            self._presence = None
+            mailbox.unwatch()
+
+    def _leave(self) -> None:
+        """Cancel the handler that runs, since the client has left."""
+        # A server reports the same when the response is complete: what follows goes on.
+        if self.response.state is ResponseState.ENDED:
+            return
+        self.lose_client()
+        now = asyncio.get_running_loop().time()
+        if self._presence is None:
+            self._presence = asyncio.timeout_at(now)
+        else:
+            self._presence.reschedule(now)
 
     def hold(self) -> None:
         """Keep an open response after `handle` has returned."""
@@ -421,3 +444,19 @@ class HttpConnection(Connection):
     async def _answer(self, messages: Iterable[Message]) -> None:
         self.response.state = ResponseState.ENDED
         await self.transmit(messages)
+
+
+@coroutine
+def _go_on(steps: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, None, None]:
+    """Go on with a coroutine that has begun, and has yielded what it waits for."""
+    while True:
+        try:
+            yield waits_for
+        except BaseException as error:  # noqa: BLE001 - for the coroutine
+            try:
+                waits_for = steps.throw(error)
+            except StopIteration:
+                return
+        else:
+            yield from steps
+            return
