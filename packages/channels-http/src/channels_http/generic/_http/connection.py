@@ -55,7 +55,6 @@ class HttpConnection(Connection):
         client_is_gone: Whether the client has left, so that nothing is sent.
         server_send: Sends to the server; None if the program has overridden `send`, which is
             called instead.
-        parts_in_a_row: Parts of the response that were sent without a pause for other tasks.
     """
 
     # A client that sends a large body waits until it is read.
@@ -72,7 +71,6 @@ class HttpConnection(Connection):
         "body_ended",
         "client_is_gone",
         "has_begun",
-        "parts_in_a_row",
         "response",
         "server_send",
     )
@@ -80,7 +78,7 @@ class HttpConnection(Connection):
     def __init__(self, consumer: Any, known: ConsumerClass) -> None:
         """Begin before the request."""
         super().__init__(consumer, known)
-        self.response = Response(head=False)
+        self.response = Response()
         self.has_begun = False
         self.body_ended = False
         self.client_is_gone = False
@@ -96,7 +94,6 @@ class HttpConnection(Connection):
         # Cancels the handler that runs when the client leaves; None while it has not waited yet.
         self._presence: asyncio.Timeout | None = None
         self.server_send: Send | None = None
-        self.parts_in_a_row = 0
 
     # The protocol's part
 
@@ -107,9 +104,7 @@ class HttpConnection(Connection):
             ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
         """
         head = scope.get("method") == "HEAD"
-        as_given = not failures_are_answered()
-        if head or as_given:
-            self.response = Response(head=head, as_given=as_given)
+        self.response.expect(head=head, as_given=not failures_are_answered())
         try:
             await super().serve(scope, receive, send)
             unfinished = self.response.state is ResponseState.OPEN
@@ -131,6 +126,7 @@ class HttpConnection(Connection):
         """
         if is_overridden(self.consumer, "send"):
             self.server_send = None
+        self.response.server_send = self.server_send
         length = b"0"
         announced = waits = False
         for given, value in scope.get("headers", ()):
@@ -376,7 +372,7 @@ class HttpConnection(Connection):
     def lose_client(self) -> None:
         """Record that the client has left."""
         self.client_is_gone = True
-        self.response.streams = False
+        self.response.lose_client()
 
     # Responses that are not the program's own
 
