@@ -355,19 +355,26 @@ class Mailbox:
             self.is_read = True
             self._tasks.append(asyncio.create_task(self.read_server()))
 
-    def watch(self, on_end: Callable[[], object], *, reads: bool = True) -> None:
+    def watch(self, on_end: Callable[[], object]) -> None:
         """Call a function when the client leaves, or the server fails, until `unwatch`.
 
-        The function is called once, and not at all if a call of `read` reports the end. The reading
-        starts in the next turn of the event loop. For a handler that has returned by then, no task
-        is made.
+        The function is called once, and not at all if a call of `read` reports the end. Unless the
+        end is seen already, somebody has to read: a call of `read`, or `keep_watch`.
 
         Args:
             on_end: Called without arguments.
-            reads: Whether to read from the server, to see the end while the handler does not read.
         """
         self._on_end = on_end
         self._end_is_told = False
+
+    def keep_watch(self, *, reads: bool = True) -> None:
+        """Report the end also while the handler does not read, since it waits for something else.
+
+        The reading starts in the next turn of the event loop.
+
+        Args:
+            reads: Whether to read from the server; if not, only an end that was seen is reported.
+        """
         if self.client_has_left or self._server_error is not None:
             self._starting = self._loop.call_soon(self._tell_end)
         elif reads:

@@ -8,8 +8,9 @@ channel layer.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from http import HTTPStatus
+from types import coroutine
 from typing import Any, ClassVar, Final, NoReturn
 
 from django.conf import settings
@@ -54,7 +55,6 @@ class HttpConnection(Connection):
         client_is_gone: Whether the client has left, so that nothing is sent.
         server_send: Sends to the server; None if the program has overridden `send`, which is
             called instead.
-        parts_in_a_row: Parts of the response that were sent without a pause for other tasks.
     """
 
     # A client that sends a large body waits until it is read.
@@ -65,12 +65,12 @@ class HttpConnection(Connection):
     __slots__ = (
         "_first_part",
         "_is_held",
+        "_presence",
         "_timer",
         "_waits_for_continue",
         "body_ended",
         "client_is_gone",
         "has_begun",
-        "parts_in_a_row",
         "response",
         "server_send",
     )
@@ -78,7 +78,7 @@ class HttpConnection(Connection):
     def __init__(self, consumer: Any, known: ConsumerClass) -> None:
         """Begin before the request."""
         super().__init__(consumer, known)
-        self.response = Response(head=False)
+        self.response = Response()
         self.has_begun = False
         self.body_ended = False
         self.client_is_gone = False
@@ -91,8 +91,9 @@ class HttpConnection(Connection):
         self._is_held = False
         # Ends a held response after `response_timeout`.
         self._timer: asyncio.TimerHandle | None = None
+        # Cancels the handler that runs when the client leaves; None while it has not waited yet.
+        self._presence: asyncio.Timeout | None = None
         self.server_send: Send | None = None
-        self.parts_in_a_row = 0
 
     # The protocol's part
 
@@ -103,9 +104,7 @@ class HttpConnection(Connection):
             ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
         """
         head = scope.get("method") == "HEAD"
-        as_given = not failures_are_answered()
-        if head or as_given:
-            self.response = Response(head=head, as_given=as_given)
+        self.response.expect(head=head, as_given=not failures_are_answered())
         try:
             await super().serve(scope, receive, send)
             unfinished = self.response.state is ResponseState.OPEN
@@ -127,6 +126,7 @@ class HttpConnection(Connection):
         """
         if is_overridden(self.consumer, "send"):
             self.server_send = None
+        self.response.server_send = self.server_send
         length = b"0"
         announced = waits = False
         for given, value in scope.get("headers", ()):
@@ -249,35 +249,54 @@ class HttpConnection(Connection):
                 f"The request's body did not come within {seconds} seconds"
             ) from None
 
-    async def while_client_stays(self, function: Callable[[], Awaitable[None]]) -> bool:
+    async def while_client_stays(
+        self, function: Callable[[], Coroutine[Any, Any, None]]
+    ) -> bool:
         """Call a function, and cancel it when the client leaves or the server fails.
+
+        Most handlers answer without ever waiting: nobody has to watch the client of these. So the
+        task that reads is made, with all that belongs to it, when the function waits first.
 
         Returns:
             Whether the client has stayed until its end.
         """
-        loop = asyncio.get_running_loop()
         mailbox = self.mailbox
         assert mailbox is not None  # a message has come out of it
-        # Not a limit of time: the client's leaving reschedules it to now.
-        presence = asyncio.timeout(None)
-
-        def leave() -> None:
-            # A server reports the same when the response is complete: what follows goes on.
-            if self.response.state is not ResponseState.ENDED:
-                self.lose_client()
-                presence.reschedule(loop.time())
-
+        mailbox.watch(self._leave)
         try:
-            async with presence:
-                mailbox.watch(leave, reads=not self._waits_for_continue)
-                try:
-                    await function()
-                finally:
-                    mailbox.unwatch()
-        except TimeoutError:
-            if not presence.expired():
-                raise
-        return not presence.expired()
+            steps = function()
+            try:
+                waits_for = steps.send(None)
+            except StopIteration:
+                return True
+            # Not a limit of time, unless the client has left: leaving reschedules it to now.
+            presence = self._presence = self._presence or asyncio.timeout(None)
+            mailbox.keep_watch(reads=not self._waits_for_continue)
+            try:
+                async with presence:
+                    try:
+                        await _go_on(steps, waits_for)
+                    finally:
+                        mailbox.unwatch()
+            except TimeoutError:
+                if not presence.expired():
+                    raise
+            return not presence.expired()
+        finally:
+            self._presence = None
+            mailbox.unwatch()
+
+    def _leave(self) -> None:
+        """Cancel the handler that runs, since the client has left."""
+        # A server reports the same when the response is complete: what follows goes on.
+        if self.response.state is ResponseState.ENDED:
+            return
+        self.lose_client()
+        now = asyncio.get_running_loop().time()
+        if self._presence is None:
+            self._presence = asyncio.timeout_at(now)
+        else:
+            self._presence.reschedule(now)
 
     def hold(self) -> None:
         """Keep an open response after `handle` has returned."""
@@ -353,7 +372,7 @@ class HttpConnection(Connection):
     def lose_client(self) -> None:
         """Record that the client has left."""
         self.client_is_gone = True
-        self.response.streams = False
+        self.response.lose_client()
 
     # Responses that are not the program's own
 
@@ -421,3 +440,19 @@ class HttpConnection(Connection):
     async def _answer(self, messages: Iterable[Message]) -> None:
         self.response.state = ResponseState.ENDED
         await self.transmit(messages)
+
+
+@coroutine
+def _go_on(steps: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, None, None]:
+    """Go on with a coroutine that has begun, and has yielded what it waits for."""
+    while True:
+        try:
+            yield waits_for
+        except BaseException as error:  # noqa: BLE001 - for the coroutine
+            try:
+                waits_for = steps.throw(error)
+            except StopIteration:
+                return
+        else:
+            yield from steps
+            return

@@ -5,9 +5,12 @@ from typing import Any, Final
 
 from channels_core.exceptions import ConnectionStateError
 from channels_core.headers import HeadersArgument, pass_on_headers
-from channels_core.typing import Message
+from channels_core.typing import Message, Send
 
-__all__ = ["Response", "ResponseState", "as_bytes"]
+__all__ = ["BURST", "Response", "ResponseState", "as_bytes"]
+
+#: After so many parts of a stream that were sent without a pause, other connections get a turn.
+BURST: Final = 512
 
 #: A response with one of these has no body (RFC 9110, section 6.4.1).
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -46,12 +49,32 @@ class Response:
 
     Attributes:
         state: How far the response is.
-        streams: Whether parts of type bytes, except the last one, may be sent without a check: the
-            response is open and has a body. To be unset when the client has left.
+        server_send: Sends to the server; None if parts may not go there directly.
+        send_part: The same while parts of type bytes, except the last one, may be sent without a
+            check: the response is open and has a body. None otherwise.
+        parts_left: Parts that may be sent before other tasks get a turn.
     """
 
-    def __init__(self, *, head: bool, as_given: bool = False) -> None:
-        """Start with nothing sent.
+    __slots__ = (
+        "_as_given",
+        "_without_body",
+        "parts_left",
+        "send_part",
+        "server_send",
+        "state",
+    )
+
+    def __init__(self) -> None:
+        """Start with nothing sent."""
+        self._as_given = False
+        self._without_body = False
+        self.state = ResponseState.WAITING
+        self.server_send: Send | None = None
+        self.send_part: Send | None = None
+        self.parts_left = BURST
+
+    def expect(self, *, head: bool, as_given: bool) -> None:
+        """Record what the response may have.
 
         Args:
             head: Whether the request is a HEAD, whose response has no body.
@@ -59,9 +82,16 @@ class Response:
                 if HTTP forbids them here.
         """
         self._as_given = as_given
-        self.state = ResponseState.WAITING
-        self.streams = False
         self._without_body = head and not as_given
+
+    @property
+    def streams(self) -> bool:
+        """Whether the response is open and has a body."""
+        return self.state is ResponseState.OPEN and not self._without_body
+
+    def lose_client(self) -> None:
+        """Record that the client has left."""
+        self.server_send = self.send_part = None
 
     def start(self, status: int, headers: HeadersArgument, *, no_store: bool = False) -> Message:
         """Build the message that starts the response.
@@ -93,7 +123,8 @@ class Response:
         self.state = ResponseState.OPEN
         if status in _WITHOUT_BODY and not self._as_given:
             self._without_body = True
-        self.streams = not self._without_body
+        if not self._without_body:
+            self.send_part = self.server_send
         return {"type": "http.response.start", "status": int(status), "headers": fields}
 
     def note(self, message: Message) -> None:
@@ -102,12 +133,12 @@ class Response:
             self.state = ResponseState.OPEN
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.state = ResponseState.ENDED
-            self.streams = False
+            self.send_part = None
 
     def reset(self) -> None:
         """Begin again: the messages that were built were not sent."""
         self.state = ResponseState.WAITING
-        self.streams = False
+        self.send_part = None
 
     def body(self, body: Any, *, more_body: bool) -> Message:
         """Build the message with a part of the body.
@@ -125,7 +156,7 @@ class Response:
             raise ConnectionStateError("A body was sent after the response had ended")
         if not more_body:
             self.state = ResponseState.ENDED
-            self.streams = False
+            self.send_part = None
         return {
             "type": "http.response.body",
             "body": b"" if self._without_body else content,

@@ -50,7 +50,7 @@ class SseConnection(HttpConnection):
     def _check(self) -> None:
         """Send a comment if it is time for one, or check again when it is."""
         self._timer_of_comments = None
-        if self._keepalive is None or not self.response.streams:
+        if self._keepalive is None or self.client_is_gone or not self.response.streams:
             return
         left = self._sent_at + self._keepalive - monotonic()
         if left > 0:
@@ -59,7 +59,7 @@ class SseConnection(HttpConnection):
             self._comment = asyncio.create_task(self._send_comment())
 
     async def _send_comment(self) -> None:
-        if not self.response.streams:
+        if self.client_is_gone or not self.response.streams:
             return  # It has ended since the timer ran out.
         try:
             await self.consumer.send_body(event_format.comment(), more_body=True)
