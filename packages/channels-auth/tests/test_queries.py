@@ -129,3 +129,26 @@ async def test_what_a_connection_costs(
         await server.connect()
         await server.leave()
     assert (counts.queries, counts.hops) == (queries, hops)
+
+
+@pytest.mark.parametrize(("who", "queries", "hops"), [("anonymous", 0, 0), ("member", 1, 1)])
+async def test_a_session_in_the_cookie_needs_no_thread(
+    who: str, queries: int, hops: int, counts: Counts, settings: Any
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    found: list[Any] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        found.extend([scope["user"].username, await scope["session"].aget("cart")])
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    await User.objects.acreate(username="anna")
+    cookies = await sync_to_async(visitor)(who)
+    counts.queries = counts.hops = 0
+    server = Server(AuthMiddlewareStack(application), websocket(cookies))
+    await server.connect()
+    await server.leave()
+    assert found == ["anna" if who == "member" else "", 3]
+    assert (counts.queries, counts.hops) == (queries, hops)

@@ -366,11 +366,33 @@ class TestLookingUp:
         await look_up(query)
         assert await sync_to_async(lambda: left.connection)() is None
 
+    async def test_it_does_not_enter_the_thread_of_the_program_in_vain(self) -> None:
+        await sync_to_async(query)()
+        await look_up(query)  # this closes the connection there
+        await sync_to_async(int)()
+        with mock.patch.object(SyncToAsync.single_thread_executor, "submit") as submit:
+            await look_up(query)
+        submit.assert_not_called()
+
+    async def test_it_comes_back_to_a_connection_that_may_stay_open(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setitem(connections.settings["default"], "CONN_MAX_AGE", None)
+            left = await sync_to_async(query)()
+        for _ in range(2):
+            await look_up(query)
+            assert await sync_to_async(lambda: left.connection)() is not None
+        left.close_at = 0
+        await look_up(query)
+        assert await sync_to_async(lambda: left.connection)() is None
+
     async def test_at_the_end_of_the_interpreter_nothing_more_is_closed(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ended = ThreadPoolExecutor(1)
         ended.shutdown()
+        await sync_to_async(query)()
         monkeypatch.setattr(SyncToAsync, "single_thread_executor", ended)
         assert (await look_up(query)).connection is None
 

@@ -27,6 +27,7 @@ from channels_auth._scope import (
     user_of,
 )
 from channels_auth._session_storage import keeps_data_in_cookie
+from channels_auth._sessions.engine import loads_at_once
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
 from channels_auth.guards import login_required, permission_required
@@ -218,9 +219,13 @@ async def logout(scope: AnyScope) -> None:
 
 
 def _is_anonymous_without_query(session: Any) -> bool:
-    """Return whether a session is known to have no user without loading it."""
-    is_loaded = getattr(session, "session_key", None) is None or hasattr(session, "_session_cache")
-    return is_loaded and auth.SESSION_KEY not in session
+    """Return whether a session is known to have no user without a query."""
+    is_known = (
+        getattr(session, "session_key", None) is None
+        or hasattr(session, "_session_cache")
+        or loads_at_once(session)
+    )
+    return is_known and auth.SESSION_KEY not in session
 
 
 async def _has_async_backend(session: Any) -> bool:

@@ -44,7 +44,8 @@ _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
 _R = TypeVar("_R")
 
-# `active` is true in a thread while a DatabaseSyncToAsync runs there and closes its connections.
+# `active` is true in a thread while a DatabaseSyncToAsync runs there and closes its connections;
+# `looks_up` in each thread of `look_up`, which runs nothing else.
 _managed = threading.local()
 
 # The usage of the consumer whose handler runs; threads that asgiref starts inherit it.
@@ -52,6 +53,11 @@ _usage: ContextVar["DatabaseUsage | None"] = ContextVar("channels_database_usage
 
 # Connections that are still open after the handler that opened them, since CONN_MAX_AGE allows it.
 _kept: "weakref.WeakSet[BaseDatabaseWrapper]" = weakref.WeakSet()
+
+# Set while the thread of `sync_to_async` may have an open connection: a thread that is not for
+# lookups has opened one since that thread was found without.
+_open_in_programs_thread = threading.Event()
+_open_in_programs_thread.set()
 
 # The tasks that close connections: event loops hold their tasks weakly.
 _closing: set[asyncio.Task[None]] = set()
@@ -89,6 +95,7 @@ def _forget() -> None:
     # In a child process: the threads exist in its parent only, and the connections and tasks belong
     # to its parent, which closes them.
     _lookups.forget()
+    _open_in_programs_thread.set()
     _kept.clear()
     _closing.clear()
     _usage.set(None)
@@ -134,12 +141,21 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
 database_sync_to_async = DatabaseSyncToAsync
 
 
+class _LookUp(DatabaseSyncToAsync[_P, _R]):
+    """The call of a function in one of the threads that look up."""
+
+    def thread_handler(self, loop: Any, *args: Any, **kwargs: Any) -> Any:
+        _managed.looks_up = True
+        return super().thread_handler(loop, *args, **kwargs)
+
+
 async def look_up(function: Callable[..., _R], *args: Any) -> _R:
     """Call a function that reads from the database or a cache; for plugin authors.
 
     Such calls have `CHANNELS_LOOKUP_THREADS` threads of their own, so they do not wait for what a
     program runs by `database_sync_to_async`. Old database connections are closed before and after,
-    and afterwards in the thread of `database_sync_to_async` too, as soon as it is free.
+    and afterwards in the thread of `database_sync_to_async` too, as soon as it is free, if it may
+    have one.
 
     The call runs where `database_sync_to_async` runs it under `async_to_sync`, as in Django's
     `TestCase`, within a `ThreadSensitiveContext`, if a database is in memory, since connections to
@@ -155,17 +171,27 @@ async def look_up(function: Callable[..., _R], *args: Any) -> _R:
         return await DatabaseSyncToAsync(function, thread_sensitive=True)(*args)
     pool: Any = _lookups.pool(threads)  # asgiref's annotation asks for a subclass
     try:
-        return await DatabaseSyncToAsync(function, thread_sensitive=False, executor=pool)(*args)
+        return await _LookUp(function, thread_sensitive=False, executor=pool)(*args)
     finally:
-        with contextlib.suppress(RuntimeError):  # the interpreter ends, and takes no calls
-            # Programs rely on it that a connection to the server cleans up what Django's
-            # asynchronous interface has left open.
-            SyncToAsync.single_thread_executor.submit(_close_old_connections)
+        # Programs rely on it that a connection to the server cleans up what Django's asynchronous
+        # interface has left open. Entering that thread is dear (a fifth of a lookup of session and
+        # user), so it is entered only if it may have a connection.
+        if _open_in_programs_thread.is_set():
+            with contextlib.suppress(RuntimeError):  # the interpreter ends, and takes no calls
+                SyncToAsync.single_thread_executor.submit(_close_in_programs_thread)
 
 
 def _has_database_in_memory() -> bool:
     names = [str(one["NAME"]) for one in connections.settings.values()]
     return any(name == ":memory:" or "mode=memory" in name for name in names)
+
+
+def _close_in_programs_thread() -> None:
+    # Cleared before the look: a connection that is opened meanwhile sets it again.
+    _open_in_programs_thread.clear()
+    _close_old_connections()
+    if any(one.connection is not None for one in connections.all(initialized_only=True)):
+        _open_in_programs_thread.set()
 
 
 async def aclose_old_connections() -> None:
@@ -277,6 +303,8 @@ def _start_closing(connection: BaseDatabaseWrapper) -> None:
 
 
 def _record(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+    if not getattr(_managed, "looks_up", False):
+        _open_in_programs_thread.set()
     usage = _usage.get()
     if usage is not None and not getattr(_managed, "active", False):
         usage.opened.append(connection)

@@ -38,6 +38,7 @@ __all__ = [
     "INTERRUPTED",
     "ConnectionSession",
     "SessionGone",
+    "loads_at_once",
     "merge",
     "record_creation",
     "record_headers_sent",
@@ -210,6 +211,17 @@ def record_creation(session: ConnectionSession) -> None:
     changed during the save.
     """
     session.modified = session._session_cache != session._channels_state.stored
+
+
+def loads_at_once(session: object) -> bool:
+    """Return whether loading a session only decodes its cookie: no query, no thread."""
+    from django.contrib.sessions.backends import signed_cookies
+
+    # Exactly Django's: the engine of a program may do more when it loads.
+    return (
+        isinstance(session, ConnectionSession)
+        and type(session).__mro__[2] is signed_cookies.SessionStore
+    )
 
 
 def _loads_in_thread(session: ConnectionSession) -> bool:
