@@ -1,4 +1,3 @@
-import copy
 import enum
 import math
 import uuid
@@ -11,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from channels_layers_memory._layer import codec
-from channels_layers_memory._layer.codec import ISOLATIONS, Payload, deepcopied, packed, shared
+from channels_layers_memory._layer.codec import ISOLATIONS, Payload, deepcopied, packed
 
 
 def opened(payload: Payload) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def test_messages_are_rejected_and_arrive_as_through_msgpack(message: dict[Any, 
             packed(message)
     else:
         assert same(opened(packed(message)), expected)
-        receiver = shared(packed(message))
+        receiver = packed(message, for_several=True)
         assert same(opened(receiver), expected)
         assert same(opened(receiver), expected)
 
@@ -133,14 +132,57 @@ def test_a_flat_message_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_long_value_is_left_to_msgpack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "_LONGEST", 3)
     assert packed({"a": "abc", "b": b"abc", "c": "aé"}) == {"a": "abc", "b": b"abc", "c": "aé"}
+    packs = count(monkeypatch, "packb")
     for value in ("abcd", b"abcd", "éé"):
-        assert callable(packed({"a": value}))
-        assert opened(packed({"a": value})) == {"a": value}
+        assert packed({"a": value}) == {"a": value}
+    assert len(packs) == 3
+
+
+def count(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
+    """Record the calls of a function of msgpack."""
+    calls: list[object] = []
+    original = getattr(msgpack, name)
+
+    def record(value: object, **options: Any) -> Any:
+        calls.append(value)
+        return original(value, **options)
+
+    monkeypatch.setattr(msgpack, name, record)
+    return calls
+
+
+def test_a_nested_message_is_packed_once_and_unpacked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    packs, unpacks = count(monkeypatch, "packb"), count(monkeypatch, "unpackb")
+    message = {"user": {"tags": ["a"]}}
+    assert opened(packed(message)) == message
+    assert (len(packs), len(unpacks)) == (1, 1)
+
+
+@pytest.mark.parametrize("value", [b"", b"x", [b"\xff"], {"": b"y"}])
+def test_a_nested_message_may_hold_bytes(value: object) -> None:
+    message = {"user": {"é": [None, {"value": value}]}}
+    assert opened(packed(message)) == message
+    with pytest.raises(TypeError, match=r"its key b'k' is of type bytes"):
+        packed({**message, "keys": {b"k": 1}})
+    with pytest.raises(TypeError, match=r"its key b'' is of type bytes"):
+        packed({**message, "keys": {b"": 1}})
+
+
+def test_a_msgpack_without_a_limit_for_bytes_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpackb = msgpack.unpackb
+
+    def without(data: bytes, *, strict_map_key: bool = True, object_hook: Any = None) -> Any:
+        return unpackb(data, strict_map_key=strict_map_key, object_hook=object_hook)
+
+    monkeypatch.setattr(msgpack, "unpackb", without)
+    assert opened(packed({"user": {"tags": ["a"]}})) == {"user": {"tags": ["a"]}}
+    with pytest.raises(TypeError, match="its key b'k' is of type bytes"):
+        packed({"user": {b"k": 1}})
 
 
 def test_a_nested_message_is_unpacked_for_each_receiver() -> None:
-    payload = packed({"user": {"tags": ["a"]}, "place": (1, 2)})
-    first, second = opened(shared(payload)), opened(shared(payload))
+    payload = packed({"user": {"tags": ["a"]}, "place": (1, 2)}, for_several=True)
+    first, second = opened(payload), opened(payload)
     assert first == second == {"user": {"tags": ["a"]}, "place": [1, 2]}
     first["user"]["tags"].append("b")
     assert second["user"]["tags"] == ["a"]
@@ -155,7 +197,7 @@ def test_the_sender_may_change_a_message_once_it_is_sent() -> None:
 
 
 def test_receivers_of_a_flat_message_are_apart() -> None:
-    payload = shared(packed({"n": 1}))
+    payload = packed({"n": 1}, for_several=True)
     first, second = opened(payload), opened(payload)
     first["n"] = 2
     assert second == {"n": 1}
@@ -227,7 +269,7 @@ def test_packing_in_pure_python_may_run_out_of_stack(monkeypatch: pytest.MonkeyP
 def test_deep_copies_let_objects_pass() -> None:
     key = object()
     message = {"id": uuid.UUID(int=1), "place": (1, [2]), 5: {1, 2}, "key": key}
-    payload = shared(deepcopied(message))
+    payload = deepcopied(message, for_several=True)
     message["place"][1].append(3)  # type: ignore[index] # it is a tuple
     first, second = opened(payload), opened(payload)
     assert first["id"] == uuid.UUID(int=1)
@@ -237,7 +279,16 @@ def test_deep_copies_let_objects_pass() -> None:
     assert first["key"] is not key
 
 
-def test_deep_copies_keep_the_kind_of_dict() -> None:
-    arrived = opened(deepcopied(OrderedDict(a=1)))
-    assert type(arrived) is OrderedDict
-    assert arrived == copy.deepcopy(arrived)
+class Callable(dict[str, Any]):
+    def __call__(self) -> None:
+        raise AssertionError("this is data")
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, Callable])
+@pytest.mark.parametrize("for_several", [False, True])
+def test_deep_copies_keep_the_kind_of_dict(kind: type[dict[str, Any]], for_several: bool) -> None:
+    message = kind(a=[1])
+    arrived = opened(deepcopied(message, for_several=for_several))
+    assert type(arrived) is kind
+    assert arrived == message
+    assert arrived["a"] is not message["a"]

@@ -11,7 +11,7 @@ from channels_core.typing import AnyMessage, Message
 from channels_layers_memory._layer.backpressure import wait_for_readers
 from channels_layers_memory._layer.channels_view import Channels
 from channels_layers_memory._layer.clocks import mockable_time, steady_time
-from channels_layers_memory._layer.codec import ISOLATIONS, shared
+from channels_layers_memory._layer.codec import ISOLATIONS
 from channels_layers_memory._layer.dropped_messages import DroppedMessages
 from channels_layers_memory._layer.readers import Listener, Receiver, running_loop
 from channels_layers_memory._layer.store import Store
@@ -274,7 +274,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self.require_valid_group_name(group)
         if self._store.half_full:
             await wait_for_readers(self._store, self._store.half_full_members(group))
-        dropped = self._store.put_all(group, shared(self._encode(message)), running_loop())
+        payload = self._encode(message, for_several=True)
+        dropped = self._store.put_all(group, payload, running_loop())
         if dropped:
             self._dropped.add(group, dropped)
 
