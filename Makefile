@@ -13,7 +13,7 @@ ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile build docs lock ci clean
+.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile bench bench-quick build docs lock ci clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -59,6 +59,12 @@ faults: interpreter ## Break Redis, servers and clients, and print the effects
 
 hostile: interpreter ## Run the hostile tests alone, and count them by kind
 	$(IN_ENV) python -m tools.hostile $(ARGS)
+
+bench: interpreter ## Compare with the peers: about 25 minutes (ARGS='echo-text --rounds 9', --help)
+	$(IN_ENV) python -m benchmarks $(ARGS)
+
+bench-quick: interpreter ## Check in small counts that each peer does what the benchmarks count
+	$(IN_ENV) python -m benchmarks --quick --results build/benchmarks/quick.json $(ARGS)
 
 build: interpreter ## Build wheels and source archives into dist/, and check their content
 	$(IN_ENV) python -m tools.build $(P)

@@ -16,8 +16,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest import mock
 
-from benchmarks.peer import PEER, ROOT, peer_python
+from benchmarks.case import OURS, UPSTREAM
+from benchmarks.environments import install
+from benchmarks.peers import PEERS
+from tools.packages import ROOT
 
+UPSTREAM_VERSION: Final = "4.3.2"
 VERBS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
@@ -182,7 +186,7 @@ async def count(keys: dict[str, str | None]) -> list[list[int] | None]:
 
     found: list[list[int] | None] = []
     counter = Counter()
-    is_peer = channels.__version__ == PEER
+    is_peer = channels.__version__ == UPSTREAM_VERSION
     for row in ROWS:
         for kind in KINDS:
             if kind == "http" and row.action == "late change":
@@ -226,11 +230,11 @@ def measure() -> None:
 def main() -> None:
     """Count with ours and with the peer, and print a table."""
     figures = []
-    for python in (sys.executable, peer_python()):
-        command = [python, "-m", "benchmarks.queries", "--count"]
+    for peer in (OURS, UPSTREAM):
+        command = [str(install(PEERS[peer])), "-m", "benchmarks.queries", "--count"]
         done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
         figures.append(json.loads(done.stdout))
-    print(f"queries (thread entries): ours against Channels {PEER}\n")
+    print(f"queries (thread entries): ours against {PEERS[UPSTREAM].title}\n")
     print("| visitor | the application | HTTP | 4.3.2 | WebSocket | 4.3.2 |")
     print("|---|---|---|---|---|---|")
     ours, theirs = (iter(each) for each in figures)

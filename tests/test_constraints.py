@@ -7,7 +7,17 @@ import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-from tools.lock import HEADER, TRACED, TRACED_HEADER, name_of, requirements, traced_requirements
+from tools.lock import (
+    HEADER,
+    PEER_HEADER,
+    PEERS,
+    TRACED,
+    TRACED_HEADER,
+    name_of,
+    peer_requirements,
+    requirements,
+    traced_requirements,
+)
 from tools.packages import DJANGO, PACKAGES, PYTHON, ROOT
 
 PIN = r"[a-z0-9-]+==[A-Za-z0-9.+!-]+(?: ; [a-z_]+ [!=<>]+ '[A-Za-z0-9.*]+')*"
@@ -16,16 +26,28 @@ HASH = r"    --hash=sha256:[0-9a-f]{64}"
 
 #: The file of `make traced`, which is for the default series.
 OF_TRACED = "traced"
-HEADERS = {series: HEADER.format(series=series) for series in DJANGO} | {OF_TRACED: TRACED_HEADER}
+HEADERS = (
+    {series: HEADER.format(series=series) for series in DJANGO}
+    | {OF_TRACED: TRACED_HEADER}
+    | dict.fromkeys(PEERS, PEER_HEADER)
+)
 
 each_series = pytest.mark.parametrize("series", DJANGO)
 each_pinned = pytest.mark.parametrize("series", HEADERS)
-each_file = pytest.mark.parametrize("path", sorted((ROOT / "constraints").iterdir()))
+each_file = pytest.mark.parametrize(
+    "path", sorted([*(ROOT / "constraints").iterdir(), *(ROOT / "benchmarks" / "pins").iterdir()])
+)
 
 
 def read(series: str) -> str:
-    name = TRACED if series == OF_TRACED else ROOT / "constraints" / f"django-{series}.txt"
-    return name.read_text()
+    paths = PEERS | {OF_TRACED: TRACED}
+    return paths.get(series, ROOT / "constraints" / f"django-{series}.txt").read_text()
+
+
+def wanted_by(series: str) -> str:
+    if series == OF_TRACED:
+        return traced_requirements()
+    return peer_requirements(series) if series in PEERS else requirements(series)
 
 
 def pins(series: str) -> list[Requirement]:
@@ -57,8 +79,8 @@ def test_no_file_names_an_index_a_host_or_a_folder(path: Path) -> None:
 
 @each_pinned
 def test_everything_required_is_pinned_for_every_python(series: str) -> None:
-    text = traced_requirements() if series == OF_TRACED else requirements(series)
-    wanted = [Requirement(line) for line in text.splitlines() if line and not line.startswith("#")]
+    lines = wanted_by(series).splitlines()
+    wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
     for major, minor in (one for one in PYTHON if one >= DJANGO.get(series, PYTHON[0])):
         environment = {name: str(value) for name, value in default_environment().items()} | {
             "python_version": f"{major}.{minor}",
@@ -90,7 +112,18 @@ def test_the_traced_versions_are_the_tested_ones() -> None:
     assert {key: tested[key] for key in common} == {key: traced[key] for key in common}
 
 
+def test_the_versions_of_the_peers_are_the_tested_ones() -> None:
+    tested = {(one.name, str(one.marker)): one.specifier for one in pins("5.2")}
+    for peer in PEERS:
+        found = {(one.name, str(one.marker)): one.specifier for one in pins(peer)}
+        common = tested.keys() & found.keys()
+        assert {key: tested[key] for key in common} == {key: found[key] for key in common}
+
+
 @each_pinned
 def test_it_pins_nothing_of_ours(series: str) -> None:
-    ours = {package.name for package in PACKAGES}
+    # One peer of the benchmarks is the published package.
+    ours = {package.name for package in PACKAGES} - (
+        {"channels"} if series == "upstream" else set()
+    )
     assert not [one.name for one in pins(series) if one.name in ours]

@@ -2,8 +2,8 @@
 
 The requirements come from the packages' pyproject.toml files and from two lists in constraints/:
 test.in (for the tests of packages) and dev.in (everything else that developers run). `make traced`
-has its own pins, for traced.in. The files contain no index, no link and no path, so they work with
-every mirror.
+has its own pins, for traced.in, and so has each peer of the benchmarks, in benchmarks/pins/. The
+files contain no index, no link and no path, so they work with every mirror.
 """
 
 import re
@@ -16,10 +16,13 @@ from tools.packages import DJANGO, PACKAGES, ROOT
 
 __all__ = [
     "HEADER",
+    "PEERS",
+    "PEER_HEADER",
     "TRACED",
     "TRACED_HEADER",
     "main",
     "name_of",
+    "peer_requirements",
     "requirements",
     "third_party",
     "traced_requirements",
@@ -31,6 +34,19 @@ HEADER = "# Third-party pins for Django {series}: `make lock` writes this file.\
 TRACED = ROOT / "constraints" / "traced.txt"
 TRACED_HEADER = "# Third-party pins for `make traced`: `make lock` writes this file.\n"
 TRACED_DJANGO = "5.2"
+
+#: The pins of the peers of the benchmarks, by name; they have the same Django series.
+PEERS = {
+    path.stem: path.with_suffix(".txt")
+    for path in sorted((ROOT / "benchmarks" / "pins").glob("*.in"))
+}
+PEER_HEADER = "# Third-party pins of a peer of the benchmarks: `make lock` writes this file.\n"
+#: The peer whose `channels` is the published one.
+UPSTREAM = "upstream"
+
+
+#: The `channels` that channels-redis requires is in this tree.
+OURS = ("--no-emit-package", "channels")
 
 
 def name_of(requirement: str) -> str:
@@ -65,6 +81,11 @@ def traced_requirements() -> str:
     return "\n".join([*third_party(), f"Django=={TRACED_DJANGO}.*", _list("traced")])
 
 
+def peer_requirements(peer: str) -> str:
+    """Return all requirements of the environment of a peer of the benchmarks, one per line."""
+    return PEERS[peer].with_suffix(".in").read_text(encoding="utf-8")
+
+
 def _list(name: str) -> str:
     return (ROOT / "constraints" / f"{name}.in").read_text(encoding="utf-8")
 
@@ -86,8 +107,6 @@ def _write(path: Path, header: str, wanted: str, oldest: tuple[int, int], *optio
             *("uv", "pip", "compile", "--quiet", "--no-config", "--system-certs", "--upgrade"),
             *("--universal", "--python-version", ".".join(map(str, oldest))),
             *("--generate-hashes", "--no-header", "--no-annotate"),
-            # The `channels` that channels-redis requires is in this tree.
-            *("--no-emit-package", "channels"),
             *options,
             *("--output-file", str(target), str(source)),
         ]
@@ -99,13 +118,17 @@ def _write(path: Path, header: str, wanted: str, oldest: tuple[int, int], *optio
 
 
 def main() -> None:
-    """Write the constraints of each series and of `make traced`."""
+    """Write the constraints of each series, of `make traced` and of the benchmarks' peers."""
     paths = {series: ROOT / "constraints" / f"django-{series}.txt" for series in DJANGO}
     for series, oldest in DJANGO.items():
-        _write(paths[series], HEADER.format(series=series), requirements(series), oldest)
+        header = HEADER.format(series=series)
+        _write(paths[series], header, requirements(series), oldest, *OURS)
     # The same versions in both, so that the traced versions are the tested ones.
     common = ("--constraint", str(paths[TRACED_DJANGO]))
     _write(TRACED, TRACED_HEADER, traced_requirements(), DJANGO[TRACED_DJANGO], *common)
+    for peer, path in PEERS.items():
+        options = common if peer == UPSTREAM else (*common, *OURS)
+        _write(path, PEER_HEADER, peer_requirements(peer), DJANGO[TRACED_DJANGO], *options)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,254 @@
+"""Connect, accept and disconnect, through the authentication stack and a group."""
+
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks.case import Case, Row, Scale
+from benchmarks.clients import Client
+from benchmarks.clock import cheapest, cpu, run
+from benchmarks.honesty import check_equal
+from benchmarks.site import MEMORY, set_up
+
+CHANNELS = ("ours", "upstream", "limit")
+PEERS = ("ours", "upstream", "starlette", "limit")
+LINE = "CPU time of a connection, beside held ones"
+USER = "ada"
+
+CASE = Case(
+    number=5,
+    title="Connect, accept, disconnect",
+    method="Through `AuthMiddlewareStack`, a `URLRouter` and a consumer in a group of the "
+    "memory layer; the consumer reads the user. Fifty at once, or one after the other, also "
+    "beside held connections. Starlette: its authentication middleware and a set of "
+    "connections. The limit: Django's sessions and users in one thread hop, and a set.",
+    rows=(
+        Row("anonymous-one", "connect, anonymous: one", "connection", PEERS),
+        Row("anonymous-fifty", "connect, anonymous: fifty at once", "connection", PEERS),
+        Row("cookie-one", "connect, signed-cookie session: one", "connection", CHANNELS),
+        Row("cookie-fifty", "connect, signed-cookie session: fifty", "connection", CHANNELS),
+        Row("database-one", "connect, database session: one", "connection", CHANNELS),
+        Row("database-fifty", "connect, database session: fifty", "connection", CHANNELS),
+        Row("held-0", "connect, beside none", "connection", PEERS, size=0, line=LINE),
+        Row("held-1000", "connect, beside 1,000 held", "connection", PEERS, size=1000, line=LINE),
+        Row(
+            "held-5000",
+            "connect, beside 5,000 held",
+            "connection",
+            PEERS,
+            size=5000,
+            line=LINE,
+            rounds=3,
+            quick=False,
+        ),
+    ),
+)
+
+
+class Site:
+    """An application that lists the users of its connections."""
+
+    def __init__(self, application: Any, seen: list[str], cookie: str = "") -> None:
+        self.application = application
+        self.seen = seen
+        self.cookie = cookie
+
+
+def django_site(row: Row, *apps: str) -> str:
+    """Set up Django with the row's kind of session, and return a visitor's session key."""
+    kind = row.name.partition("-")[0]
+    engine = "db" if kind == "database" else "signed_cookies"
+    folder = tempfile.mkdtemp(prefix="bench-")
+    set_up(
+        SECRET_KEY="long enough for a benchmark, and not a secret of any site",
+        INSTALLED_APPS=[
+            "django.contrib.auth",
+            "django.contrib.contenttypes",
+            "django.contrib.sessions",
+            *apps,
+        ],
+        DATABASES={
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": str(Path(folder, "db.sqlite3")),
+            }
+        },
+        SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}",
+        CHANNEL_LAYERS=MEMORY if apps else {},
+    )
+    if kind not in {"cookie", "database"}:
+        return ""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.auth.models import User
+    from django.core.management import call_command
+    from django.db import connections
+
+    call_command("migrate", verbosity=0, interactive=False)
+    # What the login view of a site would store, without the cost of a password.
+    user = User.objects.create(username=USER, password="!")
+    session = import_module(f"django.contrib.sessions.backends.{engine}").SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    connections.close_all()
+    return str(session.session_key)
+
+
+def channels(row: Row) -> Any:
+    """Return a consumer of Channels in a group, behind the stack that its tutorial has."""
+    cookie = django_site(row, "channels")
+    from channels.auth import AuthMiddlewareStack
+    from channels.generic.websocket import AsyncWebsocketConsumer
+    from channels.routing import ProtocolTypeRouter, URLRouter
+    from django.urls import path
+
+    seen: list[str] = []
+
+    class Member(AsyncWebsocketConsumer):
+        groups = ["room"]
+
+        async def connect(self) -> None:
+            seen.append(self.scope["user"].get_username())
+            await self.accept()
+
+        async def disconnect(self, code: int) -> None:
+            seen.append(f"left {code}")
+
+    routes = URLRouter([path("room/", Member.as_asgi())])
+    return Site(ProtocolTypeRouter({"websocket": AuthMiddlewareStack(routes)}), seen, cookie)
+
+
+def starlette(row: Row) -> Any:
+    """Return an endpoint of Starlette behind its authentication middleware."""
+    from starlette.applications import Starlette
+    from starlette.authentication import AuthenticationBackend
+    from starlette.endpoints import WebSocketEndpoint
+    from starlette.middleware import Middleware
+    from starlette.middleware.authentication import AuthenticationMiddleware
+    from starlette.routing import WebSocketRoute
+
+    seen: list[str] = []
+    members: set[Any] = set()
+
+    class Anonymous(AuthenticationBackend):
+        async def authenticate(self, conn: Any) -> None:
+            """Know nobody."""
+
+    class Member(WebSocketEndpoint):
+        async def on_connect(self, websocket: Any) -> None:
+            seen.append(websocket.user.display_name)
+            members.add(websocket)
+            await websocket.accept()
+
+        async def on_disconnect(self, websocket: Any, close_code: int) -> None:
+            members.remove(websocket)
+            seen.append(f"left {close_code}")
+
+    middleware = [Middleware(AuthenticationMiddleware, backend=Anonymous())]
+    return Site(Starlette(routes=[WebSocketRoute("/room/", Member)], middleware=middleware), seen)
+
+
+def limit(row: Row) -> Any:
+    """Return the same by hand: Django's sessions and users, one thread hop, and a set."""
+    seen: list[str] = []
+    members: set[Any] = set()
+    cookie = ""
+    user_of: Any = None
+    if row.name.startswith(("cookie", "database")):
+        cookie = django_site(row)
+        user_of = user_in_thread()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        name = await user_of(scope) if user_of else ""
+        await receive()
+        members.add(receive)
+        seen.append(name)
+        try:
+            await send({"type": "websocket.accept"})
+            while (message := await receive())["type"] != "websocket.disconnect":
+                pass
+        finally:
+            members.remove(receive)
+        seen.append(f"left {message['code']}")
+
+    return Site(application, seen, cookie)
+
+
+def user_in_thread() -> Any:
+    """Return a function that finds the user of a scope."""
+    from asgiref.sync import sync_to_async
+    from django.conf import settings
+    from django.contrib.auth import get_user
+    from django.db import close_old_connections
+    from django.http import HttpRequest
+    from django.http.cookie import parse_cookie
+
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+
+    def look_up(key: str) -> str:
+        close_old_connections()
+        try:
+            request = HttpRequest()
+            request.session = store(key)
+            return get_user(request).get_username()
+        finally:
+            close_old_connections()
+
+    async def user_of(scope: Any) -> str:
+        header = next(value for name, value in scope["headers"] if name == b"cookie")
+        return await sync_to_async(look_up)(parse_cookie(header.decode("latin-1"))["sessionid"])
+
+    return user_of
+
+
+PROGRAMS = {"ours": channels, "upstream": channels, "starlette": starlette, "limit": limit}
+
+
+def measure(program: Any, row: Row, scale: Scale) -> float:
+    """Return the CPU seconds for one connection."""
+    return run(connections(program, row, scale), row)
+
+
+class Visit(Client):
+    """A client that leaves as soon as it is accepted."""
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await super()._send(message)
+        self.feed({"type": "websocket.disconnect", "code": 1001, "reason": ""})
+
+
+async def connections(site: Site, row: Row, scale: Scale) -> float:
+    """Measure connections, one after the other or fifty at once."""
+    headers = [(b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Firefox/130.0")]
+    if site.cookie:
+        headers.append((b"cookie", f"theme=dark; sessionid={site.cookie}".encode()))
+    count = scale.count(200, 50)
+    at_once = 50 if row.name.endswith("fifty") else 1
+    held = [Client(site.application, "/room/", headers) for _ in range(row.size)]
+    for client in held:
+        await client.accepted()
+
+    async def once() -> float:
+        site.seen.clear()
+        visits = []
+        start = cpu()
+        for _ in range(0, count, at_once):
+            some = [Visit(site.application, "/room/", headers) for _ in range(at_once)]
+            for visit in some:
+                await visit.task
+            visits += some
+        seconds = cpu() - start
+        for visit in visits:
+            check_equal(
+                "what a connection was sent",
+                ["websocket.accept"],
+                [message["type"] for message in visit.sent],
+            )
+        user = USER if site.cookie else ""
+        check_equal("users that connected", count, site.seen.count(user))
+        check_equal("connections that left", count, site.seen.count("left 1001"))
+        return seconds / count
+
+    return await cheapest(once, scale.repetitions)

@@ -1,0 +1,122 @@
+"""Echo of JSON: each frame is decoded, and the same value is encoded again."""
+
+import json
+from typing import Any
+
+from benchmarks.case import Case, Row, Scale
+from benchmarks.clients import Client
+from benchmarks.clock import cheapest, cpu, run
+from benchmarks.honesty import check_sequence
+from benchmarks.site import set_up
+
+PEERS = ("ours", "upstream", "starlette", "litestar", "limit")
+
+CASE = Case(
+    number=4,
+    title="Echo of JSON",
+    method="As the echo of text, without a layer, with frames of about 100 bytes. Channels and"
+    " Starlette use the standard library's encoder, Litestar and the limit msgspec.",
+    rows=(
+        Row("ping-pong", "echo JSON: ping-pong", "frame", PEERS),
+        Row("burst", "echo JSON: burst", "frame", PEERS),
+    ),
+)
+
+
+def channels(row: Row) -> Any:
+    """Return a consumer of Channels."""
+    set_up()
+    from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+    class Echo(AsyncJsonWebsocketConsumer):
+        async def receive_json(self, content: Any, **kwargs: Any) -> None:
+            await self.send_json(content)
+
+    return Echo.as_asgi()
+
+
+def starlette(row: Row) -> Any:
+    """Return an endpoint of Starlette."""
+    from starlette.endpoints import WebSocketEndpoint
+
+    class Echo(WebSocketEndpoint):
+        encoding = "json"
+
+        async def on_receive(self, websocket: Any, data: Any) -> None:
+            await websocket.send_json(data)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await Echo(scope, receive, send)
+
+    return application
+
+
+def litestar(row: Row) -> Any:
+    """Return a handler of Litestar."""
+    from litestar import Litestar, WebSocket, websocket
+    from litestar.exceptions import WebSocketDisconnect
+
+    @websocket("/")
+    async def echo(socket: WebSocket[Any, Any, Any]) -> None:
+        await socket.accept()
+        try:
+            while True:
+                await socket.send_json(await socket.receive_json())
+        except WebSocketDisconnect:
+            pass
+
+    return Litestar([echo], openapi_config=None)
+
+
+def limit(row: Row) -> Any:
+    """Return an ASGI function with msgspec."""
+    import msgspec
+
+    decode, encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            text = encode(decode(message["text"])).decode()
+            await send({"type": "websocket.send", "text": text})
+
+    return application
+
+
+PROGRAMS = {
+    "ours": channels,
+    "upstream": channels,
+    "starlette": starlette,
+    "litestar": litestar,
+    "limit": limit,
+}
+BURST = 100
+
+
+def measure(program: Any, row: Row, scale: Scale) -> float:
+    """Return the CPU seconds for one frame."""
+    values = [
+        {"type": "message", "number": number, "text": "hello world", "tags": ["a", "b"], "ok": True}
+        for number in range(scale.count(1000, 100))
+    ]
+    return run(echo(program, values, BURST if row.name == "burst" else 1, scale), row)
+
+
+async def echo(program: Any, values: list[Any], at_once: int, scale: Scale) -> float:
+    """Measure one connection."""
+    frames = [{"type": "websocket.receive", "text": json.dumps(value)} for value in values]
+
+    async def once() -> float:
+        client = Client(program)
+        await client.accepted()
+        start = cpu()
+        for first in range(0, len(frames), at_once):
+            client.feed(*frames[first : first + at_once])
+            await client.until(first + at_once + 1)
+        seconds = cpu() - start
+        await client.leave()
+        check_sequence("echoed values", values, map(json.loads, client.texts()))
+        return seconds / len(frames)
+
+    return await cheapest(once, scale.repetitions)

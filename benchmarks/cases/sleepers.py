@@ -1,0 +1,151 @@
+"""Sync handlers that block, and an async echo beside them."""
+
+import asyncio
+import threading
+import time
+from queue import SimpleQueue
+from typing import Any
+
+from benchmarks.case import Case, Row, Scale
+from benchmarks.clients import Client
+from benchmarks.clock import run
+from benchmarks.honesty import check_sequence
+from benchmarks.site import set_up
+
+PEERS = ("ours", "upstream", "starlette", "limit")
+HANDLERS = 64
+SECONDS = 0.05
+
+CASE = Case(
+    number=10,
+    title="Blocking sync handlers",
+    method="64 connections get three frames each; each handler sleeps 50 ms and answers. Wall "
+    "time. The second row is the 99th percentile of an async echo every 2 ms beside them. The"
+    " limit has a thread for each connection.",
+    rows=(
+        Row("handlers", "64 sync handlers that sleep 50 ms", "round", PEERS),
+        Row("echo-p99", "async echo beside them, p99", "frame", PEERS),
+    ),
+)
+
+
+class Pair:
+    """An application that blocks a thread, and one that does not."""
+
+    def __init__(self, blocking: Any, echo: Any) -> None:
+        self.blocking = blocking
+        self.echo = echo
+
+
+def channels(row: Row) -> Any:
+    """Return a sync and an async consumer of Channels."""
+    set_up()
+    from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+
+    class Sleeper(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+            time.sleep(SECONDS)
+            self.send(text_data=text_data)
+
+    class Echo(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+            await self.send(text_data=text_data)
+
+    return Pair(Sleeper.as_asgi(), Echo.as_asgi())
+
+
+def starlette(row: Row) -> Any:
+    """Return endpoints of Starlette, one with its pool of threads."""
+    from starlette.concurrency import run_in_threadpool
+    from starlette.endpoints import WebSocketEndpoint
+
+    class Echo(WebSocketEndpoint):
+        encoding = "text"
+
+        async def on_receive(self, websocket: Any, data: Any) -> None:
+            await websocket.send_text(data)
+
+    class Sleeper(Echo):
+        async def on_receive(self, websocket: Any, data: Any) -> None:
+            await run_in_threadpool(time.sleep, SECONDS)
+            await websocket.send_text(data)
+
+    def application(endpoint: Any) -> Any:
+        async def serve(scope: Any, receive: Any, send: Any) -> None:
+            await endpoint(scope, receive, send)
+
+        return serve
+
+    return Pair(application(Sleeper), application(Echo))
+
+
+def limit(row: Row) -> Any:
+    """Return ASGI functions, and threads that work off a queue."""
+    work: SimpleQueue[Any] = SimpleQueue()
+
+    def run() -> None:
+        while True:
+            loop, future, text = work.get()
+            time.sleep(SECONDS)
+            loop.call_soon_threadsafe(future.set_result, text)
+
+    for _ in range(HANDLERS):
+        threading.Thread(target=run, daemon=True).start()
+
+    async def sleeper(scope: Any, receive: Any, send: Any) -> None:
+        loop = asyncio.get_running_loop()
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            future: asyncio.Future[str] = loop.create_future()
+            work.put((loop, future, message["text"]))
+            await send({"type": "websocket.send", "text": await future})
+
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    return Pair(sleeper, echo)
+
+
+PROGRAMS = {"ours": channels, "upstream": channels, "starlette": starlette, "limit": limit}
+
+
+def measure(program: Any, row: Row, scale: Scale) -> float:
+    """Return the seconds of a round of handlers, or the 99th percentile of the echo."""
+    return run(beside(program, row, scale.count(3, 1)), row)
+
+
+async def beside(pair: Pair, row: Row, frames: int) -> float:
+    """Let handlers sleep, and echo beside them."""
+    sleepers = [Client(pair.blocking) for _ in range(HANDLERS)]
+    beside = Client(pair.echo)
+    for client in [*sleepers, beside]:
+        await client.accepted()
+    texts = [f"hello {number}" for number in range(frames)]
+    start = time.perf_counter()
+    for client in sleepers:
+        client.feed(*({"type": "websocket.receive", "text": text} for text in texts))
+    answered = asyncio.gather(*(client.until(frames + 1) for client in sleepers))
+    delays = []
+    echoed: list[str] = []
+    while not answered.done():
+        text = f"beside {len(echoed)}"
+        echoed.append(text)
+        since = time.perf_counter()
+        beside.feed({"type": "websocket.receive", "text": text})
+        await beside.until(len(echoed) + 1)
+        delays.append(time.perf_counter() - since)
+        await asyncio.sleep(0.002)
+    await answered
+    seconds = (time.perf_counter() - start) / frames
+    for client in [*sleepers, beside]:
+        await client.leave()
+    for client in sleepers:
+        check_sequence("answers of a handler that sleeps", texts, client.texts())
+    check_sequence("echoes beside handlers that sleep", echoed, beside.texts())
+    if row.name == "handlers":
+        return seconds
+    return sorted(delays)[int(len(delays) * 0.99)]

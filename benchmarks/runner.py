@@ -1,0 +1,161 @@
+"""Run rows: each round runs all peers in turn, each in a new process on one processor."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from benchmarks.case import OURS, Case, Row
+from benchmarks.figures import Round
+from benchmarks.peers import BEFORE
+from benchmarks.worker import DISHONEST
+from tools.packages import ROOT
+
+__all__ = ["FailedError", "Job", "jobs_of", "load", "measure_once", "order", "run_round"]
+
+
+class FailedError(Exception):
+    """A process failed: its check of honesty, an error, or its time is over."""
+
+
+class Job(NamedTuple):
+    """One row of one case, with the peers that it is run for."""
+
+    case_name: str
+    case: Case
+    row: Row
+    peers: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Return its key in the results."""
+        return f"{self.case_name}/{self.row.name}"
+
+
+def jobs_of(cases: Mapping[str, Case], peers: Sequence[str], *, quick: bool) -> list[Job]:
+    """Return the jobs for these cases and peers; a row that no peer can do is left out."""
+    found = []
+    for name, case in cases.items():
+        for row in case.rows:
+            able = tuple(peer for peer in peers if program_of(peer) in row.peers)
+            if able and (row.quick or not quick):
+                found.append(Job(name, case, row, able))
+    return found
+
+
+def program_of(peer: str) -> str:
+    """Return the peer whose programs this one runs: another tree of ours runs ours."""
+    return OURS if peer == BEFORE else peer
+
+
+def order(peers: Sequence[str], number: int) -> list[str]:
+    """Return the peers in the order of a round: each round begins with another one."""
+    first = number % len(peers)
+    return [*peers[first:], *peers[:first]]
+
+
+def load() -> float:
+    """Return the machine's load over the last minute, or -1 where it does not tell."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else -1.0
+
+
+def processor() -> int | None:
+    """Return the processor to run on: the last one that this process may use."""
+    # The first one usually has the interrupts to handle.
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def command(job: Job, peer: str, python: Path, *, quick: bool) -> list[str]:
+    """Return the command that measures a row for one peer."""
+    found = [str(python), "-m", "benchmarks.worker", job.case_name, job.row.name, program_of(peer)]
+    if quick:
+        found.append("--quick")
+    if job.case.pinned and (number := processor()) is not None:
+        found += ["--processor", str(number)]
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of a worker: none that would change what Python does."""
+    dropped = ("PYTHON", "DJANGO", "COVERAGE", "VIRTUAL_ENV")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(dropped)}
+    # The order of sets and dicts of texts is the same in every process.
+    return {**kept, "PYTHONHASHSEED": "0"}
+
+
+def measure_once(job: Job, peer: str, python: Path, *, quick: bool) -> float:
+    """Return the cost that one new process has measured.
+
+    Raises:
+        FailedError: It failed, with what it said.
+    """
+    what = f"{job.key} for {peer}"
+    with subprocess.Popen(
+        command(job, peer, python, quick=quick),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A group of its own, so that servers that it started end with it.
+        start_new_session=True,
+    ) as process:
+        try:
+            out, said = process.communicate(timeout=job.row.timeout)
+        except subprocess.TimeoutExpired:
+            raise FailedError(f"{what}: not done after {job.row.timeout:g} seconds") from None
+        finally:
+            _end_group(process)
+    if process.returncode == DISHONEST:
+        raise FailedError(f"{what} did not do what it counts: {said.strip()}")
+    if process.returncode:
+        raise FailedError(f"{what} ended with status {process.returncode}:\n{said.strip()}")
+    figure: float = json.loads(out.splitlines()[-1])["figure"]
+    return figure
+
+
+_KILL: Final = getattr(signal, "SIGKILL", None)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End what a process has left running."""
+    if hasattr(os, "killpg") and _KILL is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, _KILL)
+    elif process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def run_round(
+    job: Job,
+    number: int,
+    pythons: Mapping[str, Path],
+    *,
+    quick: bool,
+    done: Callable[[str], object] = lambda peer: None,
+    peers: Iterable[str] | None = None,
+) -> Round:
+    """Run one round of a row.
+
+    Args:
+        job: The row.
+        number: Which round it is.
+        pythons: The interpreter of each peer.
+        quick: Whether to check more than to measure.
+        done: Called after each peer.
+        peers: Only these peers.
+
+    Raises:
+        FailedError: A process failed.
+    """
+    now = load()
+    figures = {}
+    for peer in order(list(peers or job.peers), number):
+        figures[peer] = measure_once(job, peer, pythons[peer], quick=quick)
+        done(peer)
+    return Round(figures, now)

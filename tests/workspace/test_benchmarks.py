@@ -1,0 +1,357 @@
+"""The framework of the benchmarks: pairing, honesty, selection, and the shape of cases."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import cases
+from benchmarks.__main__ import selected_cases, selected_peers
+from benchmarks.case import LIMIT, SECONDS, UPSTREAM, Case, Row, Scale
+from benchmarks.cases import echo_text, fan_out, layer
+from benchmarks.environments import copy_tree, versions
+from benchmarks.figures import Round, Spread, costs, ratios
+from benchmarks.honesty import DishonestError, check_copies, check_equal, check_sequence
+from benchmarks.layers import Mailboxes
+from benchmarks.peers import PEERS, before
+from benchmarks.results import Results
+from benchmarks.runner import FailedError, Job, command, environment, jobs_of, measure_once, order
+from benchmarks.table import cost_text, ratio_text, table
+from benchmarks.worker import module_of
+from tools.packages import ROOT
+
+QUICK = Scale(quick=True)
+ROW = Row("row", "a row", "frame", ("ours", "upstream", "limit"))
+
+
+class TestFigures:
+    def test_ratios_are_of_figures_of_the_same_round(self) -> None:
+        # The machine was three times slower in the second round. The medians would say 3.
+        rounds = [
+            Round({"ours": 1.0, "upstream": 4.0}, 0.5),
+            Round({"ours": 3.0, "upstream": 12.0}, 9.0),
+            Round({"ours": 1.5, "upstream": 3.0}, 0.5),
+        ]
+        assert ratios(rounds, "ours", "upstream") == Spread(4.0, 2.0, 4.0)
+        assert costs(rounds, "ours") == Spread(1.5, 1.0, 3.0)
+
+    def test_a_round_without_both_peers_is_left_out(self) -> None:
+        rounds = [Round({"ours": 1.0}, 0.5), Round({"ours": 1.0, "upstream": 2.0}, 0.5)]
+        assert ratios(rounds, "ours", "upstream") == Spread(2.0, 2.0, 2.0)
+        assert ratios(rounds, "litestar", "upstream") is None
+
+
+class TestHonesty:
+    @pytest.mark.parametrize(
+        ("found", "problem"),
+        [
+            (["a", "c"], "1 lost; of 3, number 1 should be 'b' and is 'c'"),
+            (["a", "b"], "1 lost; of 3, number 2 should be 'c' and is missing"),
+            (["a", "c", "b"], "in another order; of 3, number 1 should be 'b' and is 'c'"),
+            (["a", "b", "b", "c"], "1 repeated"),
+            (["a", "b", "c", "c"], "1 repeated; of 3, number 3 should be missing and is 'c'"),
+            (["a", b"b", "c"], "1 changed or not sent by us; of 3, number 1 should be 'b'"),
+        ],
+    )
+    def test_a_difference_is_named(self, found: list[Any], problem: str) -> None:
+        with pytest.raises(DishonestError, match=f"frames: {problem}"):
+            check_sequence("frames", ["a", "b", "c"], found)
+
+    def test_equal_values_could_stand_for_each_other(self) -> None:
+        with pytest.raises(ValueError, match="not different from each other"):
+            check_sequence("frames", ["a", "a"], ["a", "a"])
+
+    def test_equal_values_of_other_types_are_other_values(self) -> None:
+        check_equal("a number", 1, 1)
+        with pytest.raises(DishonestError, match="expected 1, got True"):
+            check_equal("a number", 1, True)
+
+    def test_shared_values_are_found(self) -> None:
+        def spoil(message: dict[str, Any]) -> None:
+            message["rows"].append(0)
+
+        inner = [1, 2]
+        check_copies("messages", [{"rows": [1]}, {"rows": [1]}], spoil)
+        with pytest.raises(DishonestError, match="receivers 0 and 1 share a value"):
+            check_copies("messages", [{"rows": inner}, {"rows": inner}], spoil)
+
+
+class Bad(Mailboxes):
+    """A layer with one fault."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(dict if fault != "shares" else lambda message: message)
+        self.fault = fault
+        self.sent = 0
+
+    async def send(self, channel: str, message: Any) -> None:
+        self.sent += 1
+        if self.sent == 30 and self.fault == "changes":
+            message = {**message, "text": "hello"}
+        if self.sent != 30 or self.fault != "drops":
+            await super().send(channel, message)
+        if self.sent == 30 and self.fault == "duplicates":
+            await super().send(channel, message)
+
+    async def receive(self, channel: str) -> Any:
+        message = await super().receive(channel)
+        queue = self._queues[channel]
+        if self.fault == "reorders" and len(queue) > 1:
+            queue.rotate(-1)
+        return message
+
+
+class TestBadLayers:
+    """What a case counts must really arrive, or the run ends with the reason."""
+
+    row = replace(layer.CASE.row("small-buffered"), timeout=2)
+
+    @pytest.mark.parametrize(
+        ("fault", "problem"),
+        [
+            ("changes", "changed or not sent by us"),
+            ("drops", "not all of it arrived"),
+            ("duplicates", "repeated"),
+            ("reorders", "another order"),
+            ("shares", "expected .*'number': 1.* got .*'number': 2"),
+        ],
+    )
+    def test_a_fault_is_found(self, fault: str, problem: str) -> None:
+        with pytest.raises(DishonestError, match=problem):
+            layer.measure(Bad(fault), self.row, QUICK)
+
+    def test_a_good_layer_is_measured(self) -> None:
+        assert 0 < layer.measure(Bad(""), self.row, QUICK) < 1
+
+    def test_members_that_share_a_message_are_found(self) -> None:
+        class Sharing(Mailboxes):
+            async def group_send(self, group: str, message: Any) -> None:
+                copy = dict(message)
+                for channel in self._groups[group]:
+                    self._put(channel, copy)
+
+        with pytest.raises(DishonestError, match="receivers 0 and 1 share a value"):
+            fan_out.measure(Sharing(dict), fan_out.CASE.row("members-10"), QUICK)
+
+
+class TestBadApplications:
+    row = replace(echo_text.CASE.row("burst"), timeout=2)
+
+    @pytest.mark.parametrize(
+        ("frames", "problem"),
+        [
+            (lambda number, text: [], "not all of it arrived"),
+            (lambda number, text: [text] * 2, "repeated"),
+            (lambda number, text: [text.upper()], "changed"),
+        ],
+    )
+    def test_a_fault_is_found(self, frames: Any, problem: str) -> None:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            number = 0
+            while (message := await receive())["type"] == "websocket.receive":
+                number += 1
+                for text in frames(number, message["text"]):
+                    await send({"type": "websocket.send", "text": text})
+
+        with pytest.raises(DishonestError, match=problem):
+            echo_text.measure(application, self.row, QUICK)
+
+    def test_a_refused_handshake_is_found(self) -> None:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "websocket.close", "code": 1000})
+
+        with pytest.raises(DishonestError, match=r"expected 'websocket.accept', got"):
+            echo_text.measure(application, self.row, QUICK)
+
+
+class TestRunner:
+    job = Job("layer", layer.CASE, layer.CASE.row("small-buffered"), ("limit",))
+
+    def test_each_round_begins_with_another_peer(self) -> None:
+        assert [order("abc", number) for number in range(3)] == [
+            ["a", "b", "c"],
+            ["b", "c", "a"],
+            ["c", "a", "b"],
+        ]
+
+    def test_a_row_runs_for_the_peers_that_can_do_it(self) -> None:
+        rows = (ROW, replace(ROW, name="slow", quick=False), replace(ROW, name="x", peers=("y",)))
+        case = Case(1, "a case", "", rows)
+        found = jobs_of({"case": case}, ["ours", "django"], quick=False)
+        assert [(job.key, job.peers) for job in found] == [
+            ("case/row", ("ours",)),
+            ("case/slow", ("ours",)),
+        ]
+        assert len(jobs_of({"case": case}, ["ours"], quick=True)) == 1
+
+    def test_another_tree_of_ours_runs_what_ours_runs(self, tmp_path: Path) -> None:
+        (job,) = jobs_of({"case": Case(1, "a case", "", (ROW,))}, ["ours", "before"], quick=True)
+        assert job.peers == ("ours", "before")
+        assert before(tmp_path).requirements == PEERS["ours"].requirements
+
+    def test_a_worker_does_not_inherit_what_would_change_python(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PYTHONPATH", "/nowhere")
+        monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "settings")
+        found = environment()
+        assert "PYTHONPATH" not in found
+        assert "DJANGO_SETTINGS_MODULE" not in found
+        assert found["PYTHONHASHSEED"] == "0"
+
+    def test_a_worker_measures(self) -> None:
+        # The limit of this row needs only the standard library.
+        assert 0 < measure_once(self.job, "limit", Path(sys.executable), quick=True) < 1
+
+    def test_a_failed_check_ends_the_run_with_its_text(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = """
+import sys
+from benchmarks.cases import layer
+from benchmarks.layers import Mailboxes
+from benchmarks.worker import main
+layer.PROGRAMS["limit"] = lambda row: Mailboxes(lambda message: message)
+sys.argv[1:] = ["layer", "small-buffered", "limit", "--quick"]
+main()
+"""
+        monkeypatch.setattr(
+            "benchmarks.runner.command", lambda *args, **kwargs: [sys.executable, "-c", program]
+        )
+        with pytest.raises(FailedError, match="for limit did not do what it counts: a message"):
+            measure_once(self.job, "limit", Path(sys.executable), quick=True)
+
+    def test_an_error_ends_the_run_with_its_text(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        broken = [sys.executable, "-c", "raise RuntimeError('broken')"]
+        monkeypatch.setattr("benchmarks.runner.command", lambda *args, **kwargs: broken)
+        with pytest.raises(FailedError, match=r"status 1:\n(?s:.)*RuntimeError: broken"):
+            measure_once(self.job, "limit", Path(sys.executable), quick=True)
+
+    def test_a_process_that_hangs_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        job = self.job._replace(row=replace(self.job.row, timeout=0.2))
+        hanging = [sys.executable, "-c", "import time; time.sleep(600)"]
+        monkeypatch.setattr("benchmarks.runner.command", lambda *args, **kwargs: hanging)
+        with pytest.raises(FailedError, match=r"not done after 0\.2 seconds"):
+            measure_once(job, "limit", Path(sys.executable), quick=True)
+
+    def test_the_command_is_the_one_of_the_readme(self) -> None:
+        found = command(self.job, "limit", Path("python"), quick=True)
+        assert found[:6] == [
+            *("python", "-m", "benchmarks.worker"),
+            *("layer", "small-buffered", "limit"),
+        ]
+        assert "--quick" in found
+
+
+class TestResults:
+    def test_a_run_can_be_resumed(self, tmp_path: Path) -> None:
+        path = tmp_path / "folder" / "results.json"
+        first = Results.new(path, [PEERS["ours"]], quick=False)
+        first.add("case/row", Round({"ours": 1.5}, 0.25))
+        again = Results.load(path)
+        assert again.rounds == {"case/row": [Round({"ours": 1.5}, 0.25)]}
+        assert again.about == first.about
+        assert again.about["peers"]["ours"]["pins"]["django"].startswith("5.2")
+        again.add("case/row", Round({"ours": 2.5}, 0.75))
+        assert Results.load(path).load_spread() == (0.25, 0.75)
+        assert [one.name for one in path.parent.iterdir()] == ["results.json"]
+
+
+class TestTable:
+    def test_it_shows_ratios_and_the_load(self) -> None:
+        rounds = [
+            Round({"ours": 2e-6, "upstream": 4e-6}, 0.5),
+            Round({"ours": 1e-6, "upstream": 4e-6}, 1),
+        ]
+        job = Job("case", Case(1, "a case", "", (ROW,)), ROW, ROW.peers)
+        found = table([(job, rounds)], list(PEERS.values()))
+        cells = [next(iter(column.cells)) for column in found.columns]
+        assert cells[:3] == ["1  a row", "4 µs / frame", "3.00 (2.00 to 4.00)"]
+        assert cells[-1] == "0.5 to 1.0"
+
+    @pytest.mark.parametrize(
+        ("unit", "figure", "text"),
+        [
+            (SECONDS, 0.5e-6, "0.5 µs"),
+            (SECONDS, 0.0123, "12.3 ms"),
+            (SECONDS, 2.0, "2 s"),
+            ("bytes", 2048, "2.0 KiB"),
+            ("tasks", 2, "2 tasks"),
+        ],
+    )
+    def test_a_cost_has_a_unit_that_suits_it(self, unit: str, figure: float, text: str) -> None:
+        assert cost_text(replace(ROW, unit=unit), figure) == text
+
+    def test_one_round_has_no_spread(self) -> None:
+        assert ratio_text(Spread(1234.5, 1234.5, 1234.5)) == "1,234"
+        assert ratio_text(None) == ""
+
+
+class TestCases:
+    @pytest.mark.parametrize("name", cases.NAMES)
+    def test_each_row_has_a_program_for_each_of_its_peers(self, name: str) -> None:
+        case = cases.load(name)
+        module = sys.modules[module_of(name)]
+        assert module.__doc__
+        assert len({row.name for row in case.rows}) == len(case.rows)
+        for row in case.rows:
+            assert set(row.peers) <= set(module.PROGRAMS) <= set(PEERS)
+            assert LIMIT in row.peers or UPSTREAM in row.peers
+
+    @pytest.mark.parametrize("name", cases.NAMES)
+    def test_a_case_imports_only_the_standard_library(self, name: str) -> None:
+        """What a peer lacks must not be imported by a module that runs there."""
+        program = f"import sys, {module_of(name)}; print(*sys.modules)"
+        done = subprocess.run(
+            # Without site-packages.
+            [sys.executable, "-S", "-c", program],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def test_cases_are_selected_by_name_and_number(self) -> None:
+        assert list(selected_cases(["layer", "2"])) == ["layer", "fan-out"]
+        assert tuple(selected_cases([])) == cases.NAMES
+        with pytest.raises(SystemExit, match="There is no case nothing: choose from layer,"):
+            selected_cases(["nothing"])
+
+    def test_peers_are_selected_by_name(self) -> None:
+        assert [peer.name for peer in selected_peers("limit,ours", None)] == ["ours", "limit"]
+        assert [peer.name for peer in selected_peers("ours", ROOT)] == ["ours", "before"]
+        with pytest.raises(SystemExit, match="There is no peer nobody: choose from ours,"):
+            selected_peers("nobody", None)
+
+
+class TestEnvironments:
+    def test_our_packages_are_copied(self, tmp_path: Path) -> None:
+        (tmp_path / "channels_core").mkdir()
+        (tmp_path / "channels_core" / "of_an_earlier_copy.py").touch()
+        copy_tree(ROOT, tmp_path)
+        found = {path.name for path in tmp_path.iterdir()}
+        assert found >= {"channels", "channels_core", "channels_layers_memory"}
+        assert (tmp_path / "channels_core" / "consumer.py").is_file()
+        assert not (tmp_path / "channels_core" / "of_an_earlier_copy.py").exists()
+
+    def test_common_packages_have_the_same_versions(self) -> None:
+        every: dict[str, set[str]] = {}
+        for peer in PEERS.values():
+            for name, version in versions(peer).items():
+                every.setdefault(name, set()).add(version)
+        assert {name: found for name, found in every.items() if len(found) > 1} == {}
+        assert every["channels"] == {"4.3.2"}
+        assert "channels" not in versions(PEERS["ours"])
+
+
+def test_the_results_are_json(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    Results.new(path, list(PEERS.values()), quick=True).save()
+    assert json.loads(path.read_text())["rounds"] == {}
