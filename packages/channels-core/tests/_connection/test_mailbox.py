@@ -34,6 +34,12 @@ class StrictServer:
         return message  # type: ignore[no-any-return] # what the test has put
 
 
+def watch(mailbox: Mailbox, told: list[int] | None = None, *, reads: bool = True) -> None:
+    """Watch for the end as HTTP consumers do, for a handler that waits; append 1 when told."""
+    mailbox.watch(lambda: None if told is None else told.append(1))
+    mailbox.keep_watch(reads=reads)
+
+
 @pytest.fixture
 async def server() -> StrictServer:
     return StrictServer()
@@ -79,7 +85,7 @@ class TestReading:
     async def test_during_a_watch_a_cancelled_call_does_not_lose_a_message(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
-        mailbox.watch(lambda: None)
+        watch(mailbox)
         reading = asyncio.create_task(mailbox.read())
         await settle()
         reading.cancel()
@@ -93,7 +99,7 @@ class TestReading:
     async def test_a_task_that_outlives_its_watch_gets_an_error(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
-        mailbox.watch(lambda: None)
+        watch(mailbox)
         reading = asyncio.create_task(mailbox.read())
         await settle()
         mailbox.unwatch()
@@ -130,7 +136,7 @@ class TestReading:
         assert await mailbox.next() == part(0)
 
     async def test_one_part_is_read_ahead(self, server: StrictServer, mailbox: Mailbox) -> None:
-        mailbox.watch(lambda: None)
+        watch(mailbox)
         for number in range(5):
             server.queue.put_nowait(part(number))
         await settle()
@@ -141,7 +147,7 @@ class TestReading:
     async def test_an_error_of_the_server_is_raised_where_it_is_read(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
-        mailbox.watch(lambda: None)
+        watch(mailbox)
         server.queue.put_nowait(LookupError("broken"))
         for call in (mailbox.read, mailbox.next):
             with pytest.raises(LookupError, match="broken"):
@@ -152,7 +158,7 @@ class TestReading:
 class TestWatching:
     async def test_the_end_is_reported_once(self, server: StrictServer, mailbox: Mailbox) -> None:
         told: list[int] = []
-        mailbox.watch(lambda: told.append(1))
+        watch(mailbox, told)
         server.queue.put_nowait(DISCONNECT)
         await until(lambda: bool(told))
         assert mailbox.client_has_left
@@ -166,7 +172,7 @@ class TestWatching:
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
         told: list[int] = []
-        mailbox.watch(lambda: told.append(1))
+        watch(mailbox, told)
         server.queue.put_nowait(DISCONNECT)
         assert await mailbox.read() == DISCONNECT
         assert told == []
@@ -175,7 +181,7 @@ class TestWatching:
     async def test_a_short_watch_does_not_make_a_task(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
-        mailbox.watch(lambda: None)
+        watch(mailbox)
         mailbox.unwatch()
         await settle()
         assert server.asked == 0
@@ -188,14 +194,14 @@ class TestWatching:
         mailbox.start_reading()
         server.queue.put_nowait(DISCONNECT)
         await until(lambda: mailbox.client_has_left)
-        mailbox.watch(lambda: told.append(1))
+        watch(mailbox, told)
         assert told == []
         await settle()
         assert told == [1]
         await end(mailbox)
 
     async def test_a_watch_need_not_read(self, server: StrictServer, mailbox: Mailbox) -> None:
-        mailbox.watch(lambda: None, reads=False)
+        watch(mailbox, reads=False)
         await settle()
         assert server.asked == 0
         mailbox.start_reading()

@@ -297,8 +297,11 @@ class TestTheClientLeaves:
         await client.end()
         assert program.ends == ["end"]
 
-    async def test_a_time_out_of_the_programs_own_is_not_taken_for_it(self) -> None:
+    @pytest.mark.parametrize("waits", [False, True])
+    async def test_a_time_out_of_the_programs_own_is_not_taken_for_it(self, waits: bool) -> None:
         async def handle(self: Any, body: bytes) -> None:
+            if waits:
+                await asyncio.sleep(0)
             raise TimeoutError("of a database")
 
         client = Client(recording(handle))

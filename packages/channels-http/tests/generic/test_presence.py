@@ -225,6 +225,19 @@ class TestLeavingIsToldOnce:
         await client.end()
         assert (steps, program.ends) == (["cancelled"], ["end"])
 
+    async def test_a_handler_may_return_when_it_is_cancelled(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await for_ever()
+
+        program = recording(handle)
+        client = Client(program)
+        client.request()
+        await until(lambda: client.asked == 2, client.changed)
+        client.leave()
+        await client.end()
+        assert (client.sent, program.ends) == ([], ["end"])
+
     @pytest.mark.parametrize("between", range(4))
     async def test_a_reader_that_is_given_up_as_the_client_leaves(self, between: int) -> None:
         """Whichever comes first: no handler waits for a client that has left."""

@@ -91,7 +91,7 @@ class HttpConnection(Connection):
         self._is_held = False
         # Ends a held response after `response_timeout`.
         self._timer: asyncio.TimerHandle | None = None
-        # Cancels the handler that runs when the client leaves; None while it has not waited yet.
+        # Cancels the handler when the client leaves; None while no handler has waited.
         self._presence: asyncio.Timeout | None = None
         self.server_send: Send | None = None
 
@@ -249,9 +249,7 @@ class HttpConnection(Connection):
                 f"The request's body did not come within {seconds} seconds"
             ) from None
 
-    async def while_client_stays(
-        self, function: Callable[[], Coroutine[Any, Any, None]]
-    ) -> bool:
+    async def while_client_stays(self, function: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Call a function, and cancel it when the client leaves or the server fails.
 
         Most handlers answer without ever waiting: nobody has to watch the client of these. So the
@@ -269,34 +267,26 @@ class HttpConnection(Connection):
                 waits_for = steps.send(None)
             except StopIteration:
                 return True
-            # Not a limit of time, unless the client has left: leaving reschedules it to now.
-            presence = self._presence = self._presence or asyncio.timeout(None)
+            # Not a limit of time: the client's leaving reschedules it to now.
+            presence = self._presence = asyncio.timeout(None)
             mailbox.keep_watch(reads=not self._waits_for_continue)
             try:
                 async with presence:
-                    try:
-                        await _go_on(steps, waits_for)
-                    finally:
-                        mailbox.unwatch()
+                    await _go_on(steps, waits_for)
             except TimeoutError:
                 if not presence.expired():
                     raise
             return not presence.expired()
         finally:
-            self._presence = None
             mailbox.unwatch()
 
     def _leave(self) -> None:
-        """Cancel the handler that runs, since the client has left."""
+        """Cancel the handler that waits, since the client has left."""
         # A server reports the same when the response is complete: what follows goes on.
-        if self.response.state is ResponseState.ENDED:
-            return
-        self.lose_client()
-        now = asyncio.get_running_loop().time()
-        if self._presence is None:
-            self._presence = asyncio.timeout_at(now)
-        else:
-            self._presence.reschedule(now)
+        if self.response.state is not ResponseState.ENDED:
+            self.lose_client()
+            assert self._presence is not None  # nobody has read before the handler first waited
+            self._presence.reschedule(asyncio.get_running_loop().time())
 
     def hold(self) -> None:
         """Keep an open response after `handle` has returned."""
@@ -452,7 +442,7 @@ def _go_on(steps: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, N
             try:
                 waits_for = steps.throw(error)
             except StopIteration:
-                return
+                return  # pragma: no cover - Python 3.11 traces no line after a throw()
         else:
             yield from steps
             return
