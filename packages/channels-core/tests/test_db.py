@@ -393,8 +393,10 @@ class TestLookingUp:
         ended = ThreadPoolExecutor(1)
         ended.shutdown()
         await sync_to_async(query)()
-        monkeypatch.setattr(SyncToAsync, "single_thread_executor", ended)
-        assert (await look_up(query)).connection is None
+        with monkeypatch.context() as patch:
+            patch.setattr(SyncToAsync, "single_thread_executor", ended)
+            assert (await look_up(query)).connection is None
+        await sync_to_async(connections.close_all)()
 
     def test_under_async_to_sync_it_sees_the_transaction_of_the_caller(self) -> None:
         with transaction.atomic():
