@@ -504,6 +504,8 @@ class Connection:
         usage = self._usage
         assert usage is not None  # `serve` has made it
         listens = not self.answers_first
+        # Whether a message was seen in the mailbox.
+        waits = False
         # asyncio's list of callbacks to run next: empty if no other task is ready. uvloop does not
         # have it, and there the loop gives way after each message.
         ready = getattr(self.loop, "_ready", None)
@@ -512,7 +514,10 @@ class Connection:
         messages = 0
         since = 0.0
         while True:
-            self._message = message = await mailbox.next()
+            message = mailbox.take() if waits else None
+            if message is None:
+                message = await mailbox.next()
+            self._message = message
             self.from_layer = from_layer = mailbox.from_layer
             if not from_layer and message.get("type") in ENDINGS:
                 # The handler of this message is part of the clean-up, so it has its time limit.
@@ -534,7 +539,8 @@ class Connection:
                 # connection goes on.
                 listens = True
                 self._listen(consumer, mailbox)
-            if mailbox.is_read and not (mailbox.frames or mailbox.layer_waits):
+            waits = mailbox.has_message()
+            if mailbox.is_read and not waits:
                 messages = 0  # the wait for the next message lets other tasks run
                 continue
             if not messages:

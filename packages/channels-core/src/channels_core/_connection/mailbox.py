@@ -54,6 +54,7 @@ class Mailbox:
         "_handler_asks",
         "_interrupted",
         "_layer_first",
+        "_looked_up",
         "_loop",
         "_on_end",
         "_read_waiters",
@@ -116,6 +117,8 @@ class Mailbox:
         # Returns the layer's next message, or None; None before `listen_to`.
         self._take_from_layer: Callable[[], Message | None] | None = None
         self.layer_waits: bool = False
+        # A message that `has_message` has taken out of the layer; None if it has found none.
+        self._looked_up: Message | None = None
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
         # Whether a layer's message has woken `next`, which has not run since.
@@ -131,48 +134,79 @@ class Mailbox:
 
     # The connection takes messages out
 
-    async def next(self) -> Message:  # noqa: C901 - the price of no call for each message
+    def has_message(self) -> bool:
+        """Return whether a message waits, so that `take` returns one.
+
+        The layer is asked, since it announces only the first of several messages.
+        """
+        if self.frames or self._looked_up is not None:
+            return True
+        if self.layer_waits:
+            self._looked_up = self._take_announced()
+            self.layer_waits = self._looked_up is not None
+        return self.layer_waits
+
+    def take(self) -> Message | None:
+        """Return the next message of the server or the layer if one waits.
+
+        Raises:
+            BaseException: The exception given to `stop`, or that of the layer.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self.woken_by_layer = False
+        frames = self.frames
+        if self.layer_waits and (self._layer_first or not frames):
+            message = self._looked_up
+            if message is None:
+                message = self._take_announced()
+            else:
+                self._looked_up = None
+            # At most one frame comes before the layer's next message.
+            self._layer_first = not frames
+            if message is not None:
+                self.from_layer = True
+                return message
+            self.layer_waits = False
+        if not frames:
+            return None
+        self.from_layer = False
+        self._layer_first = True
+        message = frames.pop(0)
+        # The reader goes on once half of the frames are handled: a switch between the two tasks
+        # costs more than handling several frames.
+        if self._room is not None and self._ahead and len(frames) <= self._ahead // 2:
+            self._make_room()
+        return message
+
+    def _take_announced(self) -> Message | None:
+        """Take the message that the layer has announced; None if it has expired since."""
+        assert self._take_from_layer is not None  # it has told us of a message
+        try:
+            return self._take_from_layer()
+        except Exception as error:
+            self.layer_error = error
+            raise
+
+    async def next(self) -> Message:
         """Return the next message of the server or the layer.
 
         Raises:
             BaseException: The exception given to `stop`, or that of the server or the layer.
         """
-        frames = self.frames
         while True:
-            if self._failure is not None:
-                raise self._failure
-            if self.layer_waits and (self._layer_first or not frames):
-                assert self._take_from_layer is not None  # it has told us of a message
-                try:
-                    message = self._take_from_layer()
-                except Exception as error:
-                    self.layer_error = error
-                    raise
-                # At most one frame comes before the layer's next message.
-                self._layer_first = not frames
-                if message is not None:
-                    self.from_layer = True
-                    return message
-                self.layer_waits = False
-            elif frames:
-                message = frames.pop(0)
-                self.from_layer = False
-                self._layer_first = True
-                # The reader goes on once half of the frames are handled: a switch between the two
-                # tasks costs more than handling several frames.
-                if self._room is not None and self._ahead and len(frames) <= self._ahead // 2:
-                    self._make_room()
+            message = self.take()
+            if message is not None:
                 return message
-            elif self._server_error is not None:
+            if self._server_error is not None:
                 raise self._server_error
-            elif self.is_read or self._take_from_layer is not None or self._readers:
+            if self.is_read or self._take_from_layer is not None or self._readers:
                 if not self.is_read:
                     self.start_reading()
                 if self._room is not None:
                     self._make_room()
                 waiter = self._waiter = self._loop.create_future()
                 await waiter
-                self.woken_by_layer = False
             elif (message := await self._ask()) is not None:  # pragma: no branch - see in `_ask`
                 self.from_layer = False
                 return message
@@ -426,8 +460,16 @@ class Mailbox:
         if not self.layer_waits:
             self.layer_waits = True
             self._layer_first = not self.frames
-            self.woken_by_layer = self._waiter is not None
-            self._wake_connection()
+            waiter = self._waiter
+            if waiter is None:
+                self._wake_connection()
+            else:
+                # `next` waits: nobody else has to know, and a message to a group does this for
+                # each of its members.
+                self._waiter = None
+                self.woken_by_layer = True
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def fail(self, error: Exception) -> None:
         """Record that the layer has failed; `next` raises the error."""
@@ -444,7 +486,7 @@ class Mailbox:
         """
         self._reading_ended = True
         self.unwatch()
-        self._take_from_layer = None
+        self._take_from_layer = self._looked_up = None
         self.layer_waits = False
         # The tracebacks of these exceptions hold frames that hold this object: break the circles.
         self._failure = self._server_error = self.layer_error = None
