@@ -105,6 +105,7 @@ class Connection:
         options: The options of the consumer's class.
         handlers: The handlers of the consumer's class: by name, whether a message of the layer may
             reach the method.
+        by_type: The same by the type of the message; see `ConsumerClass.by_type`.
         groups: The groups that the connection is in.
         loop: The event loop that serves it; None for a consumer without a server, as in a unit
             test.
@@ -135,6 +136,7 @@ class Connection:
         "_outer_executor",
         "_task",
         "_usage",
+        "by_type",
         "find_layer",
         "from_layer",
         "groups",
@@ -158,6 +160,7 @@ class Connection:
         self._consumer = ref(consumer)
         self.options: dict[str, Any] = known.options
         self.handlers: dict[str, bool] = known.handlers
+        self.by_type: dict[str, tuple[str, bool]] = known.by_type
         self.threads: HandlerThread | None = HandlerThread() if known.runs_in_threads else None
         self.groups: ConnectionGroups = ConnectionGroups()
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -175,9 +175,10 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
                 `receive` does not take.
         """
-        if not self._channels_connection.may_receive():
+        connection = self._channels_connection
+        if not connection.may_receive():
             return
-        payload = self._channels_connection.payload(message)
+        payload = connection.payload(message)
         try:
             await self.receive(**payload)
         except TypeError as error:
@@ -239,8 +240,14 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
                 not catch it: if it leaves the handler, the connection ends normally.
         """
         message = _messages.frame(text_data, bytes_data)
-        if self._channels_connection.may_send():
-            await self._channels_connection.transmit(super().send, message)
+        connection = self._channels_connection
+        if connection.may_send():
+            # As `transmit`, without its call.
+            try:
+                await super().send(message)
+            except Exception as error:
+                connection.failed_to_send(error)
+                raise
         if close:
             await self.close(close)
 
@@ -507,9 +514,10 @@ class WebsocketConsumer(SyncGroupMember):
             InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
                 `receive` does not take.
         """
-        if not self._channels_connection.may_receive():
+        connection = self._channels_connection
+        if not connection.may_receive():
             return
-        payload = self._channels_connection.payload(message)
+        payload = connection.payload(message)
         try:
             self.receive(**payload)
         except TypeError as error:
@@ -571,8 +579,14 @@ class WebsocketConsumer(SyncGroupMember):
                 not catch it: if it leaves the handler, the connection ends normally.
         """
         message = _messages.frame(text_data, bytes_data)
-        if self._channels_connection.may_send():
-            self._channels_connection.transmit_now(super().send, message)
+        connection = self._channels_connection
+        if connection.may_send():
+            # As `transmit`, without its call.
+            try:
+                super().send(message)
+            except Exception as error:
+                connection.failed_to_send(error)
+                raise
         if close:
             self.close(close)
 
