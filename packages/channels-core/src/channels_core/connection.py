@@ -81,7 +81,7 @@ _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 # While messages are always ready, no `await` between them lets other tasks run. So the connection
 # gives way after each message if another task is ready. If none is, it gives way after this many
 # messages or seconds, since the event loop must also look at its sockets.
-_BURST_MESSAGES: Final = 16
+_BURST_MESSAGES: Final = 64
 _BURST_SECONDS: Final = 0.001
 
 _RESTART: Final = 1012  # IANA, "WebSocket Close Code Number Registry": service restart
@@ -460,7 +460,7 @@ class Connection:
 
     async def _live(self, consumer: Any, mailbox: Mailbox, send: Send) -> BaseException | None:
         """Handle the messages of the connection, clean up, and return the exception to raise."""
-        task = self._task = asyncio.current_task()
+        task = self._task = mailbox.task = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = self._cancels = task.cancelling()
         failure: BaseException
@@ -477,7 +477,7 @@ class Connection:
         try:
             return await self._end(consumer, mailbox, send, failure)
         finally:
-            self._task = None
+            self._task = mailbox.task = None
             # Not only when this task is done: that would cost one more turn of the event loop.
             mailbox.end_reading()
             del failure
@@ -502,7 +502,9 @@ class Connection:
         """Return whether the connection receives from a channel layer."""
         return self._layer is layer
 
-    async def _handle_messages(self, consumer: Any, mailbox: Mailbox) -> NoReturn:
+    async def _handle_messages(  # noqa: C901 - the price of no call for each message
+        self, consumer: Any, mailbox: Mailbox
+    ) -> NoReturn:
         """Handle one message after the other until the mailbox or a handler raises."""
         usage = self._usage
         assert usage is not None  # `serve` has made it
@@ -542,7 +544,8 @@ class Connection:
                 # connection goes on.
                 listens = True
                 self._listen(consumer, mailbox)
-            waits = mailbox.has_message()
+            # Without a reader, nobody knows whether the server has a message.
+            waits = mailbox.is_read and mailbox.has_message()
             if mailbox.is_read and not waits:
                 messages = 0  # the wait for the next message lets other tasks run
                 continue

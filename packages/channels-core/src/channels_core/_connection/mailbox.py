@@ -15,7 +15,7 @@ If frames and messages of the layer wait at the same time, they are handled in t
 
 Two kinds of task may wait here: the connection's task in `next`, and a handler, or a task that it
 started, in `read` (consumers of HTTP requests read the body so). The server's `receive` is never
-called twice at once. `_ask`, `_ask_for_handler` and `read_server` call it, and each of them first
+called twice at once. `next`, `_ask_for_handler` and `read_server` call it, and each of them first
 checks that neither of the others does.
 """
 
@@ -44,6 +44,8 @@ class Mailbox:
         layer_waits: Whether the layer has announced a message, which may have expired since.
         is_read: Whether `read_server` runs; if so, nothing else may call `receive`.
         layer_error: The exception that the channel layer raised; None unless it has failed.
+        task: The task that calls `next`; None if that is any. Python 3.11 takes 0.15 us to find
+            the current one.
     """
 
     __slots__ = (
@@ -73,6 +75,7 @@ class Mailbox:
         "is_read",
         "layer_error",
         "layer_waits",
+        "task",
         "woken_by_layer",
     )
 
@@ -87,6 +90,7 @@ class Mailbox:
         self.from_layer: bool = False
         self.client_has_left: bool = False
         self.layer_error: Exception | None = None
+        self.task: asyncio.Task[Any] | None = None
         self._receive = receive
         self._ahead = ahead
         self._loop = asyncio.get_running_loop()
@@ -188,12 +192,13 @@ class Mailbox:
             self.layer_error = error
             raise
 
-    async def next(self) -> Message:
+    async def next(self) -> Message:  # noqa: C901 - a coroutine less saves 0.15 of 5 us for a frame
         """Return the next message of the server or the layer.
 
         Raises:
             BaseException: The exception given to `stop`, or that of the server or the layer.
         """
+        message: Message | None
         while True:
             message = self.take()
             if message is not None:
@@ -207,9 +212,27 @@ class Mailbox:
                     self._make_room()
                 waiter = self._waiter = self._loop.create_future()
                 await waiter
-            elif (message := await self._ask()) is not None:  # pragma: no branch - see in `_ask`
+                continue
+            # Nothing else can wake this task, so it asks the server itself.
+            task = self._asking = self.task or asyncio.current_task()
+            assert task is not None  # a coroutine of asyncio is running
+            cancels = task.cancelling()
+            try:
+                message = await self._receive()
+            except asyncio.CancelledError:
+                # Ours, since something else has arrived, only if nobody else has cancelled the
+                # task as well.
+                if not self._interrupted or task.uncancel() > cancels:
+                    raise
+            else:
+                if self._interrupted:
+                    # The server's `receive` has caught our cancellation, and returned a message.
+                    task.uncancel()  # pragma: no cover - Python 3.11 traces no line after a throw()
                 self.from_layer = False
                 return message
+            finally:
+                self._asking = None
+                self._interrupted = False
 
     async def read(self) -> Message:
         """Return the server's next message to a handler that is running.
@@ -281,33 +304,8 @@ class Mailbox:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    async def _ask(self) -> Message | None:
-        """Wait for the server in the task of `next`.
-
-        Returns:
-            The message; None if the wait was interrupted, since something else has arrived.
-        """
-        task = self._asking = asyncio.current_task()
-        assert task is not None  # a coroutine of asyncio is running
-        cancels = task.cancelling()
-        try:
-            message: Message = await self._receive()
-        except asyncio.CancelledError:
-            # Ours only if nobody else has cancelled the task as well.
-            if self._interrupted and task.uncancel() <= cancels:
-                return None
-            raise
-        else:
-            if self._interrupted:
-                # The server's `receive` has caught our cancellation, and returned a message.
-                task.uncancel()  # pragma: no cover - Python 3.11 traces no line after a throw()
-            return message
-        finally:
-            self._asking = None
-            self._interrupted = False
-
     def _interrupt(self) -> None:
-        """End the wait of `_ask` or `read_server` for the server; handlers are not cancelled."""
+        """End the wait of `next` or `read_server` for the server; handlers are not cancelled."""
         if self._asking is not None and not self._interrupted:
             self._interrupted = True
             self._asking.cancel()

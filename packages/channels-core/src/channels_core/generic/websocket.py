@@ -239,7 +239,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             OSError: The server's `send` has raised it, since the client has left. A program need
                 not catch it: if it leaves the handler, the connection ends normally.
         """
-        message = _messages.frame(text_data, bytes_data)
+        message: Any = _messages.frame(text_data, bytes_data)
         connection = self._channels_connection
         if connection.may_send():
             # As `transmit`, without its call.
@@ -578,7 +578,7 @@ class WebsocketConsumer(SyncGroupMember):
             OSError: The server's `send` has raised it, since the client has left. A program need
                 not catch it: if it leaves the handler, the connection ends normally.
         """
-        message = _messages.frame(text_data, bytes_data)
+        message: Any = _messages.frame(text_data, bytes_data)
         connection = self._channels_connection
         if connection.may_send():
             # As `transmit`, without its call.
