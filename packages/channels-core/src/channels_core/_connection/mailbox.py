@@ -143,12 +143,15 @@ class Mailbox:
 
         The layer is asked, since it announces only the first of several messages.
         """
-        if self.frames or self._looked_up is not None:
-            return True
-        if self.layer_waits:
-            self._looked_up = self._take_announced()
+        if self.layer_waits and not self.frames and self._looked_up is None:
+            assert self._take_from_layer is not None  # it has told us of a message
+            try:
+                self._looked_up = self._take_from_layer()
+            except Exception as error:
+                self.layer_error = error
+                raise
             self.layer_waits = self._looked_up is not None
-        return self.layer_waits
+        return self.layer_waits or bool(self.frames)
 
     def take(self) -> Message | None:
         """Return the next message of the server or the layer if one waits.
@@ -161,11 +164,14 @@ class Mailbox:
         self.woken_by_layer = False
         frames = self.frames
         if self.layer_waits and (self._layer_first or not frames):
-            message = self._looked_up
+            message, self._looked_up = self._looked_up, None
             if message is None:
-                message = self._take_announced()
-            else:
-                self._looked_up = None
+                assert self._take_from_layer is not None  # it has told us of a message
+                try:
+                    message = self._take_from_layer()
+                except Exception as error:
+                    self.layer_error = error
+                    raise
             # At most one frame comes before the layer's next message.
             self._layer_first = not frames
             if message is not None:
@@ -183,15 +189,6 @@ class Mailbox:
             self._make_room()
         return message
 
-    def _take_announced(self) -> Message | None:
-        """Take the message that the layer has announced; None if it has expired since."""
-        assert self._take_from_layer is not None  # it has told us of a message
-        try:
-            return self._take_from_layer()
-        except Exception as error:
-            self.layer_error = error
-            raise
-
     async def next(self) -> Message:  # noqa: C901 - a coroutine less saves 0.15 of 5 us for a frame
         """Return the next message of the server or the layer.
 
@@ -200,9 +197,11 @@ class Mailbox:
         """
         message: Message | None
         while True:
-            message = self.take()
-            if message is not None:
-                return message
+            # Only then: without a layer this saves the call for each frame.
+            if self.frames or self.layer_waits or self._failure is not None:
+                message = self.take()
+                if message is not None:
+                    return message
             if self._server_error is not None:
                 raise self._server_error
             if self.is_read or self._take_from_layer is not None or self._readers:
@@ -210,7 +209,8 @@ class Mailbox:
                     self.start_reading()
                 if self._room is not None:
                     self._make_room()
-                waiter = self._waiter = self._loop.create_future()
+                # Made directly: the loop's create_future() would take 0.1 us longer.
+                waiter = self._waiter = asyncio.Future(loop=self._loop)
                 await waiter
                 continue
             # Nothing else can wake this task, so it asks the server itself.

@@ -175,10 +175,9 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
                 `receive` does not take.
         """
-        connection = self._channels_connection
-        if not connection.may_receive():
+        payload = self._channels_connection.payload(message)
+        if payload is None:
             return
-        payload = connection.payload(message)
         try:
             await self.receive(**payload)
         except TypeError as error:
@@ -514,10 +513,9 @@ class WebsocketConsumer(SyncGroupMember):
             InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
                 `receive` does not take.
         """
-        connection = self._channels_connection
-        if not connection.may_receive():
+        payload = self._channels_connection.payload(message)
+        if payload is None:
             return
-        payload = connection.payload(message)
         try:
             self.receive(**payload)
         except TypeError as error:

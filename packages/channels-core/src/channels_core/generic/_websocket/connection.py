@@ -104,18 +104,16 @@ class WebsocketConnection(Connection):
         has_left = self.mailbox is not None and self.mailbox.client_has_left
         return self.socket.state is _OPEN and not has_left
 
-    def may_receive(self) -> bool:
-        """Return whether to handle the frame that was received last."""
-        socket = self.socket
-        return socket.state is _OPEN or socket.may_receive(by_layer=bool(self.from_layer))
-
     def may_send(self) -> bool:
         """Return whether a frame can go out; see `Socket.may_send`."""
         socket = self.socket
         return socket.state is _OPEN or socket.may_send(by_layer=bool(self.from_layer))
 
-    def payload(self, message: Message) -> dict[str, Any]:
-        """Return the arguments of `receive` for a frame."""
+    def payload(self, message: Message) -> dict[str, Any] | None:
+        """Return the arguments of `receive` for a frame; None if the frame is not to be handled."""
+        socket = self.socket
+        if socket.state is not _OPEN and not socket.may_receive(by_layer=bool(self.from_layer)):
+            return None
         if self._rate is not None and not (self.from_layer or self._rate.allows_one()):
             limit = self.options["max_messages_per_second"]
             raise InvalidFrame(f"A client sends more than {limit} messages per second", 1008)
