@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -180,9 +181,9 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_forgotten(max_age:
     max_age(0.05)
     server = Server(Program.as_asgi())
     wrapper = await run(server, sync_to_async(query))
-    assert wrapper in db._kept
+    assert weakref.ref(wrapper) in db._kept
     await sync_to_async(connections.close_all)()
-    await until(lambda: wrapper not in db._kept)
+    await until(lambda: weakref.ref(wrapper) not in db._kept)
     server.task.cancel()
 
 

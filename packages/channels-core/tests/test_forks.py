@@ -127,7 +127,7 @@ async def test_what_the_parent_serves_is_not_the_childs() -> None:
 async def test_connections_of_the_parents_threads_are_not_the_childs() -> None:
     task = asyncio.create_task(asyncio.sleep(0))
     kept = connections.create_connection("default")
-    db._kept.add(kept)
+    db._kept.add(weakref.ref(kept))
     db._closing.add(task)
     with db.DatabaseUsage():
         assert holds_in_child(lambda: not (db._kept or db._closing or db._usage.get()))

@@ -62,6 +62,8 @@ def frame(text_data: str | None, bytes_data: bytes | None) -> WebsocketFrame:
         ValueError: There is neither text nor bytes.
         TypeError: The text is not a str, or the bytes are not bytes-like.
     """
+    if type(text_data) is str:  # nearly always
+        return {"type": "websocket.send", "text": text_data}
     if text_data is not None:
         if isinstance(text_data, Promise):  # of gettext_lazy(), for example
             text_data = str(text_data)

@@ -81,7 +81,7 @@ _ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 # While messages are always ready, no `await` between them lets other tasks run. So the connection
 # gives way after each message if another task is ready. If none is, it gives way after this many
 # messages or seconds, since the event loop must also look at its sockets.
-_BURST_MESSAGES: Final = 16
+_BURST_MESSAGES: Final = 64
 _BURST_SECONDS: Final = 0.001
 
 _RESTART: Final = 1012  # IANA, "WebSocket Close Code Number Registry": service restart
@@ -105,6 +105,7 @@ class Connection:
         options: The options of the consumer's class.
         handlers: The handlers of the consumer's class: by name, whether a message of the layer may
             reach the method.
+        by_type: The same by the type of the message; see `ConsumerClass.by_type`.
         groups: The groups that the connection is in.
         loop: The event loop that serves it; None for a consumer without a server, as in a unit
             test.
@@ -135,6 +136,7 @@ class Connection:
         "_outer_executor",
         "_task",
         "_usage",
+        "by_type",
         "find_layer",
         "from_layer",
         "groups",
@@ -158,6 +160,7 @@ class Connection:
         self._consumer = ref(consumer)
         self.options: dict[str, Any] = known.options
         self.handlers: dict[str, bool] = known.handlers
+        self.by_type: dict[str, tuple[str, bool]] = known.by_type
         self.threads: HandlerThread | None = HandlerThread() if known.runs_in_threads else None
         self.groups: ConnectionGroups = ConnectionGroups()
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -457,7 +460,7 @@ class Connection:
 
     async def _live(self, consumer: Any, mailbox: Mailbox, send: Send) -> BaseException | None:
         """Handle the messages of the connection, clean up, and return the exception to raise."""
-        task = self._task = asyncio.current_task()
+        task = self._task = mailbox.task = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = self._cancels = task.cancelling()
         failure: BaseException
@@ -474,7 +477,7 @@ class Connection:
         try:
             return await self._end(consumer, mailbox, send, failure)
         finally:
-            self._task = None
+            self._task = mailbox.task = None
             # Not only when this task is done: that would cost one more turn of the event loop.
             mailbox.end_reading()
             del failure
@@ -499,11 +502,15 @@ class Connection:
         """Return whether the connection receives from a channel layer."""
         return self._layer is layer
 
-    async def _handle_messages(self, consumer: Any, mailbox: Mailbox) -> NoReturn:
+    async def _handle_messages(  # noqa: C901 - the price of no call for each message
+        self, consumer: Any, mailbox: Mailbox
+    ) -> NoReturn:
         """Handle one message after the other until the mailbox or a handler raises."""
         usage = self._usage
         assert usage is not None  # `serve` has made it
         listens = not self.answers_first
+        # Whether a message was seen in the mailbox.
+        waits = False
         # asyncio's list of callbacks to run next: empty if no other task is ready. uvloop does not
         # have it, and there the loop gives way after each message.
         ready = getattr(self.loop, "_ready", None)
@@ -512,7 +519,10 @@ class Connection:
         messages = 0
         since = 0.0
         while True:
-            self._message = message = await mailbox.next()
+            message = mailbox.take() if waits else None
+            if message is None:
+                message = await mailbox.next()
+            self._message = message
             self.from_layer = from_layer = mailbox.from_layer
             if not from_layer and message.get("type") in ENDINGS:
                 # The handler of this message is part of the clean-up, so it has its time limit.
@@ -534,7 +544,9 @@ class Connection:
                 # connection goes on.
                 listens = True
                 self._listen(consumer, mailbox)
-            if mailbox.is_read and not (mailbox.frames or mailbox.layer_waits):
+            # Without a reader, nobody knows whether the server has a message.
+            waits = mailbox.is_read and mailbox.has_message()
+            if mailbox.is_read and not waits:
                 messages = 0  # the wait for the next message lets other tasks run
                 continue
             if not messages:

@@ -224,7 +224,24 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
         StopConsumer: The server has reported the end, and there is no handler for that.
         ValueError: Another message of the server does not have a handler, or is malformed.
     """
-    from_layer = consumer._channels_connection.from_layer
+    connection = consumer._channels_connection
+    from_layer = connection.from_layer
+    try:
+        name, reach = connection.by_type[message["type"]]
+    except (KeyError, TypeError):
+        return _find_unusual(consumer, message, from_layer)
+    if reach or not from_layer:
+        # Looked up again: a test may have replaced the method meanwhile.
+        handler: Callable[[Message], Any] | None = getattr(consumer, name, None)
+        if callable(handler):
+            return handler
+    return _without_handler(consumer, message, from_layer)
+
+
+def _find_unusual(
+    consumer: AsyncConsumer, message: Message, from_layer: bool | None
+) -> Callable[[Message], Any] | None:
+    """Find the handler of a message whose type is spelled unusually, or unknown to the class."""
     try:
         name = get_handler_name(message)
     except (TypeError, ValueError) as error:
@@ -240,10 +257,16 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
         # The class did not have it when it was made: it may be an attribute of this instance.
         reach = may_reach(consumer, name)
     if reach is not None and not (from_layer and not reach):
-        # Looked up again: a test may have replaced the method meanwhile.
         handler: Callable[[Message], Any] | None = getattr(consumer, name, None)
         if callable(handler):
             return handler
+    return _without_handler(consumer, message, from_layer)
+
+
+def _without_handler(
+    consumer: AsyncConsumer, message: Message, from_layer: bool | None
+) -> Callable[[Message], Any] | None:
+    """Refuse a message that has no handler, or log it if it came from the layer."""
     if not from_layer:
         if message["type"] in ENDINGS:
             raise StopConsumer

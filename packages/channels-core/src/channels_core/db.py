@@ -52,7 +52,8 @@ _managed = threading.local()
 _usage: ContextVar["DatabaseUsage | None"] = ContextVar("channels_database_usage", default=None)
 
 # Connections that are still open after the handler that opened them, since CONN_MAX_AGE allows it.
-_kept: "weakref.WeakSet[BaseDatabaseWrapper]" = weakref.WeakSet()
+# Not a WeakSet, which takes 0.2 us to find out whether it is empty, after each message.
+_kept: Final[set["weakref.ref[BaseDatabaseWrapper]"]] = set()
 
 # Set while the thread of `sync_to_async` may have an open connection: a thread that is not for
 # lookups has opened one since that thread was found without.
@@ -245,7 +246,7 @@ class DatabaseUsage:
         """Close the connections that are broken or past `CONN_MAX_AGE`, and watch the others."""
         due = [connection for connection in self.opened if connection.connection is not None]
         self.opened.clear()
-        for connection in list(_kept):
+        for connection in filter(None, [reference() for reference in list(_kept)]):
             # As Django does at the start of a request: with CONN_HEALTH_CHECKS, the next use of the
             # connection checks it.
             connection.health_check_done = False  # type: ignore[attr-defined] # not in the stubs
@@ -267,7 +268,7 @@ async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
     if elsewhere:
         elsewhere = await sync_to_async(lambda: [c for c in elsewhere if not _close_here(c)])()
     for connection in elsewhere:
-        _kept.discard(connection)
+        _kept.discard(weakref.ref(connection))
         logger.warning(
             "A database connection (%s) was opened in a thread that Channels cannot come back to; "
             "use database_sync_to_async there, so that it is closed",
@@ -276,9 +277,9 @@ async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
     loop = asyncio.get_running_loop()
     for connection in connections:
         if connection.connection is None or connection in elsewhere:
-            _kept.discard(connection)
-        elif connection not in _kept:
-            _kept.add(connection)
+            _kept.discard(weakref.ref(connection))
+        elif weakref.ref(connection) not in _kept:
+            _kept.add(weakref.ref(connection, _kept.discard))
             if connection.close_at is not None:
                 loop.call_later(
                     max(0.0, connection.close_at - monotonic()), _start_closing, connection
@@ -295,8 +296,8 @@ def _close_here(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _start_closing(connection: BaseDatabaseWrapper) -> None:
-    if connection in _kept:
-        _kept.discard(connection)
+    if weakref.ref(connection) in _kept:
+        _kept.discard(weakref.ref(connection))
         task = asyncio.get_running_loop().create_task(_close([connection]))
         _closing.add(task)
         task.add_done_callback(_closing.discard)

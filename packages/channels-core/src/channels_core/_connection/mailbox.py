@@ -15,7 +15,7 @@ If frames and messages of the layer wait at the same time, they are handled in t
 
 Two kinds of task may wait here: the connection's task in `next`, and a handler, or a task that it
 started, in `read` (consumers of HTTP requests read the body so). The server's `receive` is never
-called twice at once. `_ask`, `_ask_for_handler` and `read_server` call it, and each of them first
+called twice at once. `next`, `_ask_for_handler` and `read_server` call it, and each of them first
 checks that neither of the others does.
 """
 
@@ -44,6 +44,8 @@ class Mailbox:
         layer_waits: Whether the layer has announced a message, which may have expired since.
         is_read: Whether `read_server` runs; if so, nothing else may call `receive`.
         layer_error: The exception that the channel layer raised; None unless it has failed.
+        task: The task that calls `next`; None if that is any. Python 3.11 takes 0.15 us to find
+            the current one.
     """
 
     __slots__ = (
@@ -54,6 +56,7 @@ class Mailbox:
         "_handler_asks",
         "_interrupted",
         "_layer_first",
+        "_looked_up",
         "_loop",
         "_on_end",
         "_read_waiters",
@@ -72,6 +75,7 @@ class Mailbox:
         "is_read",
         "layer_error",
         "layer_waits",
+        "task",
         "woken_by_layer",
     )
 
@@ -86,6 +90,7 @@ class Mailbox:
         self.from_layer: bool = False
         self.client_has_left: bool = False
         self.layer_error: Exception | None = None
+        self.task: asyncio.Task[Any] | None = None
         self._receive = receive
         self._ahead = ahead
         self._loop = asyncio.get_running_loop()
@@ -116,6 +121,8 @@ class Mailbox:
         # Returns the layer's next message, or None; None before `listen_to`.
         self._take_from_layer: Callable[[], Message | None] | None = None
         self.layer_waits: bool = False
+        # A message that `has_message` has taken out of the layer; None if it has found none.
+        self._looked_up: Message | None = None
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
         # Whether a layer's message has woken `next`, which has not run since.
@@ -131,51 +138,101 @@ class Mailbox:
 
     # The connection takes messages out
 
-    async def next(self) -> Message:  # noqa: C901 - the price of no call for each message
-        """Return the next message of the server or the layer.
+    def has_message(self) -> bool:
+        """Return whether a message waits, so that `take` returns one.
+
+        The layer is asked, since it announces only the first of several messages.
+        """
+        if self.layer_waits and not self.frames and self._looked_up is None:
+            assert self._take_from_layer is not None  # it has told us of a message
+            try:
+                self._looked_up = self._take_from_layer()
+            except Exception as error:
+                self.layer_error = error
+                raise
+            self.layer_waits = self._looked_up is not None
+        return self.layer_waits or bool(self.frames)
+
+    def take(self) -> Message | None:
+        """Return the next message of the server or the layer if one waits.
 
         Raises:
-            BaseException: The exception given to `stop`, or that of the server or the layer.
+            BaseException: The exception given to `stop`, or that of the layer.
         """
+        if self._failure is not None:
+            raise self._failure
+        self.woken_by_layer = False
         frames = self.frames
-        while True:
-            if self._failure is not None:
-                raise self._failure
-            if self.layer_waits and (self._layer_first or not frames):
+        if self.layer_waits and (self._layer_first or not frames):
+            message, self._looked_up = self._looked_up, None
+            if message is None:
                 assert self._take_from_layer is not None  # it has told us of a message
                 try:
                     message = self._take_from_layer()
                 except Exception as error:
                     self.layer_error = error
                     raise
-                # At most one frame comes before the layer's next message.
-                self._layer_first = not frames
-                if message is not None:
-                    self.from_layer = True
-                    return message
-                self.layer_waits = False
-            elif frames:
-                message = frames.pop(0)
-                self.from_layer = False
-                self._layer_first = True
-                # The reader goes on once half of the frames are handled: a switch between the two
-                # tasks costs more than handling several frames.
-                if self._room is not None and self._ahead and len(frames) <= self._ahead // 2:
-                    self._make_room()
+            # At most one frame comes before the layer's next message.
+            self._layer_first = not frames
+            if message is not None:
+                self.from_layer = True
                 return message
-            elif self._server_error is not None:
+            self.layer_waits = False
+        if not frames:
+            return None
+        self.from_layer = False
+        self._layer_first = True
+        message = frames.pop(0)
+        # The reader goes on once half of the frames are handled: a switch between the two tasks
+        # costs more than handling several frames.
+        if self._room is not None and self._ahead and len(frames) <= self._ahead // 2:
+            self._make_room()
+        return message
+
+    async def next(self) -> Message:  # noqa: C901 - a coroutine less saves 0.15 of 5 us for a frame
+        """Return the next message of the server or the layer.
+
+        Raises:
+            BaseException: The exception given to `stop`, or that of the server or the layer.
+        """
+        message: Message | None
+        while True:
+            # Only then: without a layer this saves the call for each frame.
+            if self.frames or self.layer_waits or self._failure is not None:
+                message = self.take()
+                if message is not None:
+                    return message
+            if self._server_error is not None:
                 raise self._server_error
-            elif self.is_read or self._take_from_layer is not None or self._readers:
+            if self.is_read or self._take_from_layer is not None or self._readers:
                 if not self.is_read:
                     self.start_reading()
                 if self._room is not None:
                     self._make_room()
-                waiter = self._waiter = self._loop.create_future()
+                # Made directly: the loop's create_future() would take 0.1 us longer.
+                waiter = self._waiter = asyncio.Future(loop=self._loop)
                 await waiter
-                self.woken_by_layer = False
-            elif (message := await self._ask()) is not None:  # pragma: no branch - see in `_ask`
+                continue
+            # Nothing else can wake this task, so it asks the server itself.
+            task = self._asking = self.task or asyncio.current_task()
+            assert task is not None  # a coroutine of asyncio is running
+            cancels = task.cancelling()
+            try:
+                message = await self._receive()
+            except asyncio.CancelledError:
+                # Ours, since something else has arrived, only if nobody else has cancelled the
+                # task as well.
+                if not self._interrupted or task.uncancel() > cancels:
+                    raise
+            else:
+                if self._interrupted:
+                    # The server's `receive` has caught our cancellation, and returned a message.
+                    task.uncancel()  # pragma: no cover - Python 3.11 traces no line after a throw()
                 self.from_layer = False
                 return message
+            finally:
+                self._asking = None
+                self._interrupted = False
 
     async def read(self) -> Message:
         """Return the server's next message to a handler that is running.
@@ -247,33 +304,8 @@ class Mailbox:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    async def _ask(self) -> Message | None:
-        """Wait for the server in the task of `next`.
-
-        Returns:
-            The message; None if the wait was interrupted, since something else has arrived.
-        """
-        task = self._asking = asyncio.current_task()
-        assert task is not None  # a coroutine of asyncio is running
-        cancels = task.cancelling()
-        try:
-            message: Message = await self._receive()
-        except asyncio.CancelledError:
-            # Ours only if nobody else has cancelled the task as well.
-            if self._interrupted and task.uncancel() <= cancels:
-                return None
-            raise
-        else:
-            if self._interrupted:
-                # The server's `receive` has caught our cancellation, and returned a message.
-                task.uncancel()  # pragma: no cover - Python 3.11 traces no line after a throw()
-            return message
-        finally:
-            self._asking = None
-            self._interrupted = False
-
     def _interrupt(self) -> None:
-        """End the wait of `_ask` or `read_server` for the server; handlers are not cancelled."""
+        """End the wait of `next` or `read_server` for the server; handlers are not cancelled."""
         if self._asking is not None and not self._interrupted:
             self._interrupted = True
             self._asking.cancel()
@@ -426,8 +458,16 @@ class Mailbox:
         if not self.layer_waits:
             self.layer_waits = True
             self._layer_first = not self.frames
-            self.woken_by_layer = self._waiter is not None
-            self._wake_connection()
+            waiter = self._waiter
+            if waiter is None:
+                self._wake_connection()
+            else:
+                # `next` waits: nobody else has to know, and a message to a group does this for
+                # each of its members.
+                self._waiter = None
+                self.woken_by_layer = True
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def fail(self, error: Exception) -> None:
         """Record that the layer has failed; `next` raises the error."""
@@ -444,7 +484,7 @@ class Mailbox:
         """
         self._reading_ended = True
         self.unwatch()
-        self._take_from_layer = None
+        self._take_from_layer = self._looked_up = None
         self.layer_waits = False
         # The tracebacks of these exceptions hold frames that hold this object: break the circles.
         self._failure = self._server_error = self.layer_error = None

@@ -22,11 +22,13 @@ class ConsumerClass:
         prefixes: Handlers of Channels and plugins that begin so are for messages of the server.
         handlers: By name, whether a message of the channel layer may reach the method; False if
             only the server's messages may. Other names are not in it.
+        by_type: The same by the usual spelling of the message's type, with the method's name.
         not_overridden: By name, methods that were found to belong to Channels or a plugin.
     """
 
     __slots__ = (
         "__weakref__",
+        "by_type",
         "connection",
         "handlers",
         "is_framework",
@@ -46,6 +48,7 @@ class ConsumerClass:
         self.own_options: dict[str, Any] = {}
         self.prefixes: tuple[str, ...] = ()
         self.handlers: dict[str, bool] = {}
+        self.by_type: dict[str, tuple[str, bool]] = {}
         self.not_overridden: dict[str, object] = {}
         for base in reversed(consumer.__mro__[1:]):
             known = _classes.get(base)

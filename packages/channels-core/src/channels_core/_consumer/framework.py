@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from channels_core._consumer.classes import record
-from channels_core._consumer.handlers import find_handlers
+from channels_core._consumer.handlers import by_type, find_handlers
 
 __all__ = ["describe", "framework"]
 
@@ -26,6 +26,7 @@ def describe(consumer: type, options: Mapping[str, Any]) -> dict[str, Any]:
     for name in known.options.keys() & rest.keys():
         known.options[name] = known.own_options[name] = rest.pop(name)
     known.handlers = find_handlers(consumer)
+    known.by_type = by_type(known.handlers)
     return rest
 
 
@@ -61,6 +62,7 @@ def framework(
         known.options = {**known.options, **known.own_options}
         # Found again: which methods the layer may reach depends on the mark.
         known.handlers = find_handlers(consumer)
+        known.by_type = by_type(known.handlers)
         return consumer
 
     return mark

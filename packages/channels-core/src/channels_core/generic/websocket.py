@@ -175,9 +175,9 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
                 `receive` does not take.
         """
-        if not self._channels_connection.may_receive():
-            return
         payload = self._channels_connection.payload(message)
+        if payload is None:
+            return
         try:
             await self.receive(**payload)
         except TypeError as error:
@@ -238,9 +238,15 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             OSError: The server's `send` has raised it, since the client has left. A program need
                 not catch it: if it leaves the handler, the connection ends normally.
         """
-        message = _messages.frame(text_data, bytes_data)
-        if self._channels_connection.may_send():
-            await self._channels_connection.transmit(super().send, message)
+        message: Any = _messages.frame(text_data, bytes_data)
+        connection = self._channels_connection
+        if connection.may_send():
+            # As `transmit`, without its call.
+            try:
+                await super().send(message)
+            except Exception as error:
+                connection.failed_to_send(error)
+                raise
         if close:
             await self.close(close)
 
@@ -507,9 +513,9 @@ class WebsocketConsumer(SyncGroupMember):
             InvalidFrame: The frame is too large, has neither text nor bytes, or is of a kind that
                 `receive` does not take.
         """
-        if not self._channels_connection.may_receive():
-            return
         payload = self._channels_connection.payload(message)
+        if payload is None:
+            return
         try:
             self.receive(**payload)
         except TypeError as error:
@@ -570,9 +576,15 @@ class WebsocketConsumer(SyncGroupMember):
             OSError: The server's `send` has raised it, since the client has left. A program need
                 not catch it: if it leaves the handler, the connection ends normally.
         """
-        message = _messages.frame(text_data, bytes_data)
-        if self._channels_connection.may_send():
-            self._channels_connection.transmit_now(super().send, message)
+        message: Any = _messages.frame(text_data, bytes_data)
+        connection = self._channels_connection
+        if connection.may_send():
+            # As `transmit`, without its call.
+            try:
+                super().send(message)
+            except Exception as error:
+                connection.failed_to_send(error)
+                raise
         if close:
             self.close(close)
 

@@ -117,10 +117,10 @@ class Listener:
         Args:
             current_loop: The event loop that runs in this thread, if the caller knows it.
         """
-        if (current_loop or running_loop()) is self._loop:
-            self._call_wake()
-        else:
+        if (current_loop or running_loop()) is not self._loop:
             self.wake_soon()
+        elif (wake := self._wake) is not None:
+            wake()
 
     def wake_soon(self) -> None:
         """Wake from the listener's event loop, never within this call."""

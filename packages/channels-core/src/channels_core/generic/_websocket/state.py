@@ -10,6 +10,7 @@ import contextlib
 import enum
 import logging
 from collections.abc import Iterator
+from typing import Final
 
 from channels_core.close_codes import require_valid_close_code
 from channels_core.exceptions import ConnectionStateError
@@ -35,6 +36,14 @@ class SocketState(enum.Enum):
     CLOSED = "closed"
 
 
+# Python 3.11 takes 0.35 us to find a member in its class, ten times as long as a global.
+_UNKNOWN: Final = SocketState.UNKNOWN
+_CONNECTING: Final = SocketState.CONNECTING
+_OPEN: Final = SocketState.OPEN
+_CLOSING: Final = SocketState.CLOSING
+_CLOSED: Final = SocketState.CLOSED
+
+
 def _check_close(code: int | bool | None, reason: str | None) -> None:
     require_valid_close_code(code)
     if reason and len(reason.encode()) > 123:
@@ -57,7 +66,7 @@ class Socket:
     __slots__ = ("code", "reason", "state", "told")
 
     def __init__(self) -> None:
-        self.state = SocketState.UNKNOWN
+        self.state = _UNKNOWN
         self.code: int | None = None
         self.reason = ""
         self.told = False
@@ -70,12 +79,12 @@ class Socket:
     @property
     def last_code(self) -> int | None:
         """The close code once the connection has ended; None before."""
-        return self.close_code if self.state is SocketState.CLOSED else None
+        return self.close_code if self.state is _CLOSED else None
 
     @property
     def last_reason(self) -> str:
         """The close reason once the connection has ended; often empty."""
-        return self.reason if self.state is SocketState.CLOSED else ""
+        return self.reason if self.state is _CLOSED else ""
 
     def may_accept(self) -> bool:
         """Return whether to send an accept; False if the client has left.
@@ -83,7 +92,7 @@ class Socket:
         Raises:
             ConnectionStateError: The handshake was answered already.
         """
-        if self.state in (SocketState.OPEN, SocketState.CLOSING):
+        if self.state in (_OPEN, _CLOSING):
             raise ConnectionStateError(
                 f"accept() was called on a connection that is {self.state.value}; "
                 "call it once, in connect(), and not after close()"
@@ -96,7 +105,7 @@ class Socket:
         Raises:
             ConnectionStateError: The handshake was accepted.
         """
-        if self.state is SocketState.OPEN:
+        if self.state is _OPEN:
             raise ConnectionStateError("deny() was called after accept(); call close() instead")
         return self._peer_is_there("deny")
 
@@ -111,13 +120,13 @@ class Socket:
             ConnectionStateError: The handshake is not answered yet, or this consumer has closed the
                 connection.
         """
-        if self.state is SocketState.OPEN:
+        if self.state is _OPEN:
             return True
-        if self.state is SocketState.CONNECTING:
+        if self.state is _CONNECTING:
             raise ConnectionStateError(
                 "send() was called before the handshake was accepted; call accept() first"
             )
-        if self.state is SocketState.CLOSING and not by_layer:
+        if self.state is _CLOSING and not by_layer:
             raise ConnectionStateError(
                 "send() was called after this consumer closed the connection; "
                 "return after close(), or ask is_open before sending"
@@ -131,10 +140,10 @@ class Socket:
             by_layer: Whether the program sent the frame over the channel layer. Such a frame may
                 come before the handshake is answered.
         """
-        if self.state is SocketState.CLOSING:
+        if self.state is _CLOSING:
             logger.debug("A frame came after our own close; ignored")
             return False
-        if self.state is SocketState.CONNECTING and not by_layer:
+        if self.state is _CONNECTING and not by_layer:
             # A client sends frames only after the accept: other code of the program has sent that.
             self.accepted()
         return True
@@ -145,18 +154,18 @@ class Socket:
 
     def _peer_is_there(self, what: str) -> bool:
         """Return whether neither side has closed, and log a call that is ignored."""
-        if self.state in (SocketState.CLOSING, SocketState.CLOSED):
+        if self.state in (_CLOSING, _CLOSED):
             logger.debug("%s() was called after the connection had ended; ignored", what)
             return False
         return True
 
     def connecting(self) -> None:
         """Record that a handshake has begun."""
-        self.state = SocketState.CONNECTING
+        self.state = _CONNECTING
 
     def accepted(self) -> None:
         """Record that the handshake was accepted."""
-        self.state = SocketState.OPEN
+        self.state = _OPEN
 
     def answered(self, message_type: str) -> None:
         """Record a message that was sent while the handshake was not answered."""
@@ -167,7 +176,7 @@ class Socket:
 
     def closing(self, code: int | bool | None, reason: str | None) -> None:
         """Record that the consumer closes the connection, or refuses the handshake."""
-        self.state = SocketState.CLOSING
+        self.state = _CLOSING
         self.code = 1000 if code is None or code is True else code
         self.reason = reason or ""
 
@@ -179,24 +188,24 @@ class Socket:
             ValueError: The connection is open, and the code or the reason is not allowed.
         """
         before = self.state, self.code, self.reason
-        if self.state is SocketState.OPEN:
+        if self.state is _OPEN:
             _check_close(code, reason)
         self.closing(code, reason)
         try:
             yield
         except BaseException:
             state, self.code, self.reason = before
-            if self.state is not SocketState.CLOSED:  # unless the client has left meanwhile
+            if self.state is not _CLOSED:  # unless the client has left meanwhile
                 self.state = state
             raise
 
     def peer_left(self, code: int, reason: str) -> None:
         """Record the end of the connection that the server has reported."""
-        self.state = SocketState.CLOSED
+        self.state = _CLOSED
         self.told = True
         self.code = code
         self.reason = reason
 
     def lost(self) -> None:
         """Record that the connection has ended; the code is 1006 (RFC 6455) if none was sent."""
-        self.state = SocketState.CLOSED
+        self.state = _CLOSED
