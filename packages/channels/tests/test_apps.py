@@ -21,7 +21,6 @@ def test_it_sets_up_all_packages() -> None:
     modules = {check.__module__ for check in registry.get_checks()}
     assert modules >= {
         "channels_core.checks",
-        "channels_core._checks.layers",
         "channels_auth.checks",
         "channels_http.checks",
     }

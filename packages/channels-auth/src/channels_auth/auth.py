@@ -7,6 +7,7 @@ time after that.
 """
 
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -29,24 +30,7 @@ from channels_auth._scope import (
 from channels_auth._session_storage import keeps_data_in_cookie
 from channels_auth._sessions.engine import loads_at_once
 from channels_auth.cookies import CookieMiddleware
-from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
-from channels_auth.guards import login_required, permission_required
-from channels_auth.login_tokens import (
-    InvalidLoginToken,
-    alogin_with_token,
-    create_login_token,
-    login_with_token,
-)
 from channels_auth.sessions import SessionMiddlewareStack
-from channels_auth.tokens import (
-    FirstMessageToken,
-    HeaderToken,
-    QueryToken,
-    SubprotocolToken,
-    TokenAuthenticator,
-    TokenAuthMiddleware,
-    TokenSource,
-)
 from channels_core.applications import first_step
 from channels_core.db import aclose_old_connections, database_sync_to_async, look_up
 from channels_core.exceptions import ChannelsError
@@ -58,6 +42,24 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
+
+    from channels_auth.disconnection import EndsWithLoginMiddleware, disconnect_user
+    from channels_auth.guards import login_required, permission_required
+    from channels_auth.login_tokens import (
+        InvalidLoginToken,
+        alogin_with_token,
+        create_login_token,
+        login_with_token,
+    )
+    from channels_auth.tokens import (
+        FirstMessageToken,
+        HeaderToken,
+        QueryToken,
+        SubprotocolToken,
+        TokenAuthenticator,
+        TokenAuthMiddleware,
+        TokenSource,
+    )
 
 __all__ = [
     "AuthMiddleware",
@@ -84,6 +86,38 @@ __all__ = [
     "logout",
     "permission_required",
 ]
+
+
+#: The modules of names that few programs need; each is imported when one of its names is used.
+_OTHERS: Final = {
+    "EndsWithLoginMiddleware": "disconnection",
+    "FirstMessageToken": "tokens",
+    "HeaderToken": "tokens",
+    "InvalidLoginToken": "login_tokens",
+    "QueryToken": "tokens",
+    "SubprotocolToken": "tokens",
+    "TokenAuthMiddleware": "tokens",
+    "TokenAuthenticator": "tokens",
+    "TokenSource": "tokens",
+    "alogin_with_token": "login_tokens",
+    "create_login_token": "login_tokens",
+    "disconnect_user": "disconnection",
+    "login_required": "guards",
+    "login_with_token": "login_tokens",
+    "permission_required": "guards",
+}
+
+if not TYPE_CHECKING:  # pragma: no branch - a type checker would accept any name otherwise
+
+    def __getattr__(name: str) -> Any:
+        """Load a name from its module (PEP 562); not kept here, so that a patch there counts."""
+        if name not in _OTHERS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"channels_auth.{_OTHERS[name]}"), name)
+
+    def __dir__() -> list[str]:
+        """Include the names that are not loaded yet."""
+        return sorted({*globals(), *__all__})
 
 
 _CSRF_MIDDLEWARE: Final = "django.middleware.csrf.CsrfViewMiddleware"
@@ -362,6 +396,8 @@ def AuthMiddlewareStack(  # noqa: N802 - programs know this name
         ValueError: `revalidate_every` is given without `ends_with_login`.
     """
     if ends_with_login:
+        from channels_auth.disconnection import EndsWithLoginMiddleware
+
         inner = EndsWithLoginMiddleware(inner, revalidate_every=revalidate_every)
     elif revalidate_every is not None:
         raise ValueError(

@@ -14,6 +14,7 @@ steps.
 import asyncio
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import repeat
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final
@@ -45,10 +46,23 @@ def _container(levels: int) -> str:
 
 
 _ELEMENT: Final = rf'(?:[^\[\]{{}}",]++|{_STRING}|{_container(_LEVELS)})++'
-#: Whole elements, each with the comma after it.
-_ELEMENTS: Final = re.compile(rf"(?:{_ELEMENT},)++", re.DOTALL)
-#: The last element, and the bracket after it.
-_LAST: Final = re.compile(rf"(?:{_ELEMENT})?+[\]}}]", re.DOTALL)
+
+
+@cache
+def _elements() -> re.Pattern[str]:
+    """Return the expression for whole elements, each with the comma after it.
+
+    It is large, so it is compiled when the first large text comes.
+    """
+    return re.compile(rf"(?:{_ELEMENT},)++", re.DOTALL)
+
+
+@cache
+def _last() -> re.Pattern[str]:
+    """Return the expression for the last element, and the bracket after it."""
+    return re.compile(rf"(?:{_ELEMENT})?+[\]}}]", re.DOTALL)
+
+
 #: A number or a word such as null.
 _WORD: Final = re.compile(r"[^,\[\]{} \t\n\r]*+")
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
@@ -122,14 +136,14 @@ def _decode_container(text: str, start: int, steps: Iterator[None]) -> tuple[Any
     position = start + 1
     while True:
         # As many elements as a piece may have.
-        if found := _ELEMENTS.match(text, position, position + LARGE):
+        if found := _elements().match(text, position, position + LARGE):
             piece = _decode_piece(text, position, found.end() - 1, opening)
             if not piece:
                 raise _missing(text, found.end() - 1, opening)
             _add(content, piece)
             position = found.end()
             continue
-        found = _LAST.match(text, position, position + LARGE)
+        found = _last().match(text, position, position + LARGE)
         if found and text[found.end() - 1] == closing:
             piece = _decode_piece(text, position, found.end() - 1, opening)
             if not piece and text[position - 1] == ",":

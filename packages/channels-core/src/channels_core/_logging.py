@@ -9,7 +9,6 @@ before it ends, so that they are complete by then.
 import asyncio
 import contextlib
 import logging
-import logging.handlers
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -20,7 +19,6 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db import connections
-from django.utils.log import AdminEmailHandler
 
 from channels_core._pool import BoundedPool
 from channels_core.forks import call_in_children
@@ -56,18 +54,21 @@ _LINES_OF_CLIENT: Final = 10
 _MARK: Final = "_channels_in_thread"
 
 #: Handlers that do not block: they write a line to this machine, or keep it. Exactly these
-#: classes, since a subclass may do anything.
+#: classes, since a subclass may do anything. By name, since `logging.handlers` and
+#: `django.utils.log` would load modules for mail and for every kind of socket.
 _QUICK: Final = frozenset(
     {
-        logging.NullHandler,
-        logging.StreamHandler,
-        logging.FileHandler,
-        logging.handlers.QueueHandler,
-        logging.handlers.RotatingFileHandler,
-        logging.handlers.TimedRotatingFileHandler,
-        logging.handlers.WatchedFileHandler,
+        ("logging", "NullHandler"),
+        ("logging", "StreamHandler"),
+        ("logging", "FileHandler"),
+        ("logging.handlers", "QueueHandler"),
+        ("logging.handlers", "RotatingFileHandler"),
+        ("logging.handlers", "TimedRotatingFileHandler"),
+        ("logging.handlers", "WatchedFileHandler"),
     }
 )
+#: It is in Django's default settings.
+_MAILING: Final = ("django.utils.log", "AdminEmailHandler")
 #: The modules of pytest's `caplog` and of `assertLogs`.
 _CAPTURING: Final = frozenset({"_pytest.logging", "unittest._log"})
 
@@ -138,10 +139,11 @@ def _handlers(logger: logging.Logger, level: int) -> Iterator[logging.Handler]:
 
 def _may_block(handler: logging.Handler) -> bool:
     kind = type(handler)
-    if kind is AdminEmailHandler:
-        # It is in Django's default settings, and does nothing without an address.
+    name = kind.__module__, kind.__qualname__
+    if name == _MAILING:
+        # It does nothing without an address.
         return bool(settings.ADMINS)
-    return kind not in _QUICK and kind.__module__ not in _CAPTURING
+    return name not in _QUICK and kind.__module__ not in _CAPTURING
 
 
 def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:

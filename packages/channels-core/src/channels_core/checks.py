@@ -1,22 +1,15 @@
-"""System checks: `ASGI_APPLICATION`, `CHANNEL_LAYERS`, and the consumers of the application."""
+"""System checks: `ASGI_APPLICATION`, `CHANNEL_LAYERS`, and the consumers of the application.
+
+Each process of a site registers the checks, and few run them. So each check imports what it needs.
+"""
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.core import checks
 
-from channels_core._checks.frames import check_frame_limits, check_frame_setting
-from channels_core._checks.groups import check_groups
-from channels_core._checks.handlers import check_handlers
-from channels_core._checks.imports import is_of_database, place, reason, watched
-from channels_core._checks.layers import check_layers, check_worker_layer
-from channels_core._checks.origins import check_openness, check_patterns
-from channels_core.documentation import see
-from channels_core.inspection import consumer_of, walk
-from channels_core.routing import get_default_application
+from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
 
 __all__ = [
     "check_application",
@@ -32,8 +25,8 @@ def register_checks() -> None:
     checks.register(check_layers, "channels")
     checks.register(check_application, "channels")
     checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
-    checks.register(check_frame_setting, "channels")
-    checks.register(check_frame_limits, "channels", checks.Tags.security, deploy=True)
+    checks.register(_check_frame_setting, "channels")
+    checks.register(_check_frame_limits, "channels", checks.Tags.security, deploy=True)
 
 
 def check_application(
@@ -48,32 +41,9 @@ def check_application(
         has no layer; `W006`, it has handlers that are `async def` and should not be, or the
         reverse. For each `OriginValidator`: `W007`, it has a pattern that matches nothing.
     """
-    name = getattr(settings, "ASGI_APPLICATION", None)
-    if not name:
-        return [
-            checks.Warning(
-                "ASGI_APPLICATION is not set, so runserver serves no WebSockets and runworker has "
-                "nothing to run.",
-                hint="Set it to the dotted path of the site's application, for example "
-                "'mysite.asgi.application'. " + see("System checks", "The application"),
-                id="channels_core.W001",
-            )
-        ]
-    try:
-        application = watched(get_default_application)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a program's module may raise any
-        return [_unusable(name, error)]
-    applications = _applications(application)
-    found = (consumer_of(each) for each in applications)
-    consumers = dict.fromkeys(each for each in found if each is not None)
-    return [
-        *(message for each in applications for message in check_patterns(each)),
-        *(
-            message
-            for consumer in consumers
-            for message in (*check_groups(consumer), *check_handlers(consumer))
-        ),
-    ]
+    from channels_core._checks import application
+
+    return application.check_application()
 
 
 def check_origins(
@@ -84,33 +54,60 @@ def check_origins(
     Returns:
         `channels_core.W010`, once, if one of them allows every origin.
     """
-    try:
-        application = watched(get_default_application)
-    except (Exception, SystemExit):  # noqa: BLE001 - `check_application` reports it
-        return []
-    found = (message for each in _applications(application) for message in check_openness(each))
-    return [*islice(found, 1)]
+    from channels_core._checks import application
+
+    return application.check_origins()
 
 
-def _applications(application: Any) -> list[Any]:
-    """Return an application and all inside it; each once, however many routes lead to it."""
-    return list({id(place.application): place.application for place in walk(application)}.values())
+def check_layers(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check that each layer of `CHANNEL_LAYERS` can be imported and constructed.
+
+    Returns:
+        `channels_core.E001`, a setting of the wrong shape; `E002`, a layer that cannot be built.
+    """
+    from channels_core._checks import layers
+
+    return layers.check_layers()
 
 
-def _unusable(name: object, error: BaseException) -> checks.CheckMessage:
-    fault = f"ASGI_APPLICATION {name!r} cannot be used: {reason(error)}{place(error)}."
-    if is_of_database(error):
-        # Not an error: that would also stop `migrate`, which makes the tables.
-        return checks.Warning(
-            fault,
-            hint="If its tables are not there yet, run migrate. No module should need them to be "
-            "imported: ask the database when a connection is served. "
-            + see("System checks", "The application"),
-            id="channels_core.W002",
-        )
-    return checks.Error(
-        fault,
-        hint="Correct the setting, or the module that it names. "
-        + see("System checks", "The application"),
-        id="channels_core.E003",
-    )
+def check_worker_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> list[checks.CheckMessage]:
+    """Check that a layer reaches other processes; called by the command `runworker`.
+
+    Args:
+        alias: The layer's alias in `CHANNEL_LAYERS`.
+
+    Returns:
+        `channels_core.W004`, for a layer within one process. Nothing if that is not known, or if
+        the layer cannot be built.
+    """
+    from channels_core._checks import layers
+
+    return layers.check_worker_layer(alias)
+
+
+def _check_frame_setting(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check the setting `CHANNELS_MAX_MESSAGE_SIZE`.
+
+    Returns:
+        `channels_core.E006`, its value is not a size.
+    """
+    from channels_core._checks import frames
+
+    return frames.check_frame_setting()
+
+
+def _check_frame_limits(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check, for `check --deploy`, that each WebSocket consumer limits the size of frames.
+
+    Returns:
+        `channels_core.W011`, neither the setting nor the option of a consumer does.
+    """
+    from channels_core._checks import frames
+
+    return frames.check_frame_limits()

@@ -1,9 +1,7 @@
 """System checks: the size of the frames that WebSocket consumers accept is limited."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
-from django.apps import AppConfig
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
@@ -23,9 +21,7 @@ __all__ = ["check_frame_limits", "check_frame_setting"]
 _SHOWN: Final = 5
 
 
-def check_frame_setting(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def check_frame_setting() -> list[checks.CheckMessage]:
     """Check the setting `CHANNELS_MAX_MESSAGE_SIZE`.
 
     Returns:
@@ -44,9 +40,7 @@ def check_frame_setting(
     return []
 
 
-def check_frame_limits(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def check_frame_limits() -> list[checks.CheckMessage]:
     """Check, for `check --deploy`, that each WebSocket consumer limits the size of frames.
 
     Returns:

@@ -1,13 +1,11 @@
 """System checks: the channel layers of the settings can be built, and serve a worker."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.apps import AppConfig
 from django.core import checks
 
 from channels_core._checks.imports import reason
-from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
 from channels_core.applications import name_that_thing
 from channels_core.documentation import see
 from channels_core.exceptions import InvalidChannelLayerError
@@ -24,14 +22,8 @@ def layer_of(alias: str) -> Any:
     return channel_layers.backends.get(alias) or channel_layers.make_backend(alias)
 
 
-def check_layers(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
-    """Check that each layer of `CHANNEL_LAYERS` can be imported and constructed.
-
-    Returns:
-        `channels_core.E001`, a setting of the wrong shape; `E002`, a layer that cannot be built.
-    """
+def check_layers() -> list[checks.CheckMessage]:
+    """Check the setting `CHANNEL_LAYERS`: see `channels_core.checks`."""
     configs: Any = channel_layers.configs
     if not isinstance(configs, Mapping):
         return [_misshapen(f"CHANNEL_LAYERS must be a dict; its type is {type(configs).__name__}.")]
@@ -76,16 +68,8 @@ def _misshapen(fault: str) -> checks.CheckMessage:
     )
 
 
-def check_worker_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> list[checks.CheckMessage]:
-    """Check that a layer reaches other processes; called by the command `runworker`.
-
-    Args:
-        alias: The layer's alias in `CHANNEL_LAYERS`.
-
-    Returns:
-        `channels_core.W004`, for a layer within one process. Nothing if that is not known, or if
-        the layer cannot be built.
-    """
+def check_worker_layer(alias: str) -> list[checks.CheckMessage]:
+    """Check the layer of a worker: see `channels_core.checks`."""
     try:
         layer = layer_of(alias)
     except (Exception, SystemExit):  # noqa: BLE001 - the layer's module may raise any; `check_layers` reports it

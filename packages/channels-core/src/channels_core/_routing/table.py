@@ -94,7 +94,7 @@ class MergedTable(RouteTable):
             end = start + count
             of_part = {n - start: failures[n] for n in failures if start <= n < end}
             if table is None:
-                of_outer |= {position: tried for tried in of_part.values()}
+                of_outer.update((position, tried) for tried in of_part.values())
             elif (match := self._outer.given[position].pattern.match(path)) is not None:
                 of_outer[position] = table.tried(match[0], of_part)
             start = end
