@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from channels_core import connection as connection_module
-from channels_core.connection import Connection, framework
+from channels_core.connection import Connection, framework, readable
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
@@ -842,6 +842,41 @@ class TestProtocols:
         assert await server.replies(2) == [answer, {"type": "noted"}]
         server.put({"type": "http.disconnect"})
         await server.end()
+
+    @pytest.mark.parametrize("read", [None, "channel_name", "channel_receive"])
+    async def test_one_that_answers_first_may_make_its_channel_when_it_is_used(
+        self, either_layer: LocalLayer, read: str | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Answering(Connection):
+            answers_first = True
+
+        @framework(Answering)
+        class Base(AsyncConsumer):
+            channel_name: str = readable(
+                lambda self: self._channels_connection.make_channel("channel_name")
+            )
+            channel_receive: Receive = readable(
+                lambda self: self._channels_connection.make_channel("channel_receive")
+            )
+
+            async def http_request(self, message: Message) -> None:
+                assert read is None or getattr(self, read) is getattr(self, read)
+                raise StopConsumer
+
+        async def new_channel() -> str:
+            made.append("a")
+            return "a"
+
+        made: list[str] = []
+        new_channel.never_waits = True  # type: ignore[attr-defined] # as layers mark it
+        monkeypatch.setattr(either_layer, "new_channel", new_channel)
+        consumer = Base()
+        for count in (1, 2):
+            server = Server(consumer, {"type": "http"})
+            server.put({"type": "http.request"})
+            await server.end()
+            assert len(made) == (count if read else 0)
+        assert not hasattr(Base(), "channel_name")
 
 
 class TestRepeatedCancellations:

@@ -39,8 +39,9 @@ from channels_core._connection.threads import HandlerThread
 from channels_core._consumer.classes import ConsumerClass, class_of
 from channels_core._consumer.framework import framework
 from channels_core._consumer.handlers import is_overridden
-from channels_core._consumer.hooks import find_hook, new_hook, readable
+from channels_core._consumer.hooks import find_hook, is_readable, new_hook, readable
 from channels_core._failure_log import log_failure, mark_as_logged
+from channels_core._layers.channel_names import name_at_once, names_at_once
 from channels_core._layers.endings import forget_channel
 from channels_core._layers.outages import is_outage, was_answered
 from channels_core._logging import collect_records, records_handled
@@ -131,6 +132,7 @@ class Connection:
         "_disconnect_called",
         "_finished",
         "_is_cut",
+        "_is_unnamed",
         "_layer",
         "_message",
         "_outer_executor",
@@ -171,6 +173,8 @@ class Connection:
         self.is_ending: bool = False
         # The channel layer in which the connection has a channel; None without one.
         self._layer: Any = None
+        # Whether that channel is made only when the consumer uses its name.
+        self._is_unnamed = False
         # The message that is handled now, for the report of an exception.
         self._message: Message | None = None
         # The functions of middleware to call after each handler.
@@ -387,9 +391,44 @@ class Connection:
         if alias is not None:
             layer = consumer.channel_layer = self.find_layer(alias)
             if layer is not None:
-                consumer.channel_name = await layer.new_channel()
-                consumer.channel_receive = partial(layer.receive, consumer.channel_name)
+                if self.answers_first and self._may_name_later(consumer, layer):
+                    self._is_unnamed = True
+                else:
+                    self._name(consumer, layer, await layer.new_channel())
                 self._layer = layer
+
+    def _may_name_later(self, consumer: Any, layer: Any) -> bool:
+        """Return whether the channel can be made when the consumer first uses its name."""
+        if not (is_readable(type(consumer), "channel_name") and names_at_once(layer)):
+            return False
+        for name in ("channel_name", "channel_receive"):
+            vars(consumer).pop(name, None)  # of an earlier call
+        return True
+
+    def _name(self, consumer: Any, layer: Any, name: str) -> None:
+        """Set the consumer's attributes for its channel."""
+        self._is_unnamed = False
+        consumer.channel_name = name
+        consumer.channel_receive = partial(layer.receive, name)
+
+    def make_channel(self, attribute: str) -> Any:
+        """Make the channel of a protocol that answers at once, since the consumer uses it now.
+
+        Args:
+            attribute: The consumer's attribute that is read, such as `channel_name`.
+
+        Returns:
+            The value of this attribute.
+
+        Raises:
+            AttributeError: There is no layer, or the consumer is not served.
+        """
+        consumer = self.consumer
+        if not self._is_unnamed:
+            fault = f"{type(consumer).__name__!r} object has no attribute {attribute!r}"
+            raise AttributeError(fault, name=attribute, obj=consumer)
+        self._name(consumer, self._layer, name_at_once(self._layer))
+        return vars(consumer)[attribute]
 
     async def _come_late(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a handshake while the server stops; an HTTP request is answered.
@@ -718,7 +757,7 @@ class Connection:
             yield self.finish_unasked
         if self._after_handler or (self._usage is not None and self._usage.pending):
             yield partial(self._insist, self._settle)
-        if self._layer is not None:
+        if self._layer is not None and not self._is_unnamed:
             yield partial(self._insist, forget_channel, self._layer, consumer.channel_name)
 
     async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:

@@ -76,6 +76,8 @@ class BaseChannelLayer:
     - `forget_channel(channel)`: a coroutine method that drops the messages in a channel and all its
       group memberships. A consumer calls it when its connection has ended. Without it, both stay
       until they expire.
+    - `never_waits`, an attribute of the function `new_channel`: True if it never waits. An HTTP
+      consumer then has a channel only if it uses one.
     - `close()`: a method or a coroutine method. A worker calls it when it ends.
     - `group_expiry`: the seconds after which a membership ends unless `group_add` renews it.
       Channels renews each membership every `CHANNELS_GROUP_RENEWAL` seconds, and at least four

@@ -238,6 +238,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self.require_valid_channel_name(name)
         return name
 
+    # A consumer whose request may never use the layer calls it when it first uses the name.
+    vars(new_channel)["never_waits"] = True
+
     async def forget_channel(self, channel: str) -> None:
         """Drop the messages, the listener and the memberships of a channel without a user."""
         self._store.forget(channel)

@@ -14,6 +14,7 @@ __all__ = [
     "find_hook",
     "hook",
     "is_hook",
+    "is_readable",
     "new_hook",
     "readable",
     "refuse_unknown_hooks",
@@ -82,6 +83,11 @@ def readable(read: Callable[[Any], object]) -> Any:
         The attribute; typed as Any, so that the class can annotate the type of the value.
     """
     return _Readable(read)
+
+
+def is_readable(consumer: type, name: str) -> bool:
+    """Return whether an attribute of a consumer class is `readable`."""
+    return type(getattr(consumer, name, None)) is _Readable
 
 
 class _Readable:

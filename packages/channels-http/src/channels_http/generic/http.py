@@ -5,12 +5,19 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, ClassVar, Final, Unpack
 
-from channels_core.connection import class_of, framework
+from channels_core.connection import class_of, framework, readable
 from channels_core.consumer import AsyncConsumer  # noqa: F401 - programs import it from here, too
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.headers import HeadersArgument
-from channels_core.typing import AnyMessage, ConsumerOptions, HttpDisconnect, HttpRequest, Message
+from channels_core.typing import (
+    AnyMessage,
+    ConsumerOptions,
+    HttpDisconnect,
+    HttpRequest,
+    Message,
+    Receive,
+)
 from channels_http.generic._http.connection import DISCONNECT, OF_SETTINGS, HttpConnection
 from channels_http.generic._http.response import BURST, ResponseState
 
@@ -67,6 +74,14 @@ class AsyncHttpConsumer(AsyncGroupMember):
     head: ClassVar[Any] = None
     options: ClassVar[Any] = None
     trace: ClassVar[Any] = None
+
+    # Most requests do not use the layer, so the channel is made when one of these is first read.
+    channel_name: str = readable(
+        lambda self: self._channels_connection.make_channel("channel_name")
+    )
+    channel_receive: Receive = readable(
+        lambda self: self._channels_connection.make_channel("channel_receive")
+    )
 
     #: The parts of the request's body, for programs that override `http_request`.
     body: list[bytes]

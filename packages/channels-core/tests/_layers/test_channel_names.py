@@ -1,0 +1,39 @@
+"""Layers whose `new_channel` does not wait."""
+
+from unittest import mock
+
+import pytest
+
+from channels_core._layers.channel_names import name_at_once, names_at_once
+from fakes import LocalLayer
+
+
+class Marked(LocalLayer):
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        if self.faults:
+            await self.receive("a")
+        return await super().new_channel(prefix)
+
+    vars(new_channel)["never_waits"] = True
+
+
+class Overriding(Marked):
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        return await super().new_channel(prefix)
+
+
+def test_only_a_marked_function_is_called_later() -> None:
+    assert names_at_once(Marked())
+    for layer in (LocalLayer(), Overriding(), mock.Mock(), mock.AsyncMock(), object()):
+        assert not names_at_once(layer)
+
+
+def test_the_name_is_that_of_the_layer() -> None:
+    assert name_at_once(Marked()) == "specific.1!1"
+
+
+async def test_one_that_waits_all_the_same_is_an_error() -> None:
+    layer = Marked()
+    layer.faults["wait"] = LookupError()
+    with pytest.raises(RuntimeError, match="new_channel waits, although it has never_waits"):
+        name_at_once(layer)
