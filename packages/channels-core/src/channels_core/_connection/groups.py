@@ -1,7 +1,7 @@
 """The groups of one connection."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from channels_core._layers.memberships import join, leave, leave_when_possible
 from channels_core.exceptions import InvalidChannelLayerError
@@ -9,8 +9,28 @@ from channels_core.layers import BaseChannelLayer, has_groups
 
 __all__ = ["ConnectionGroups", "group_names"]
 
-#: Up to so many declared names are searched one by one.
+#: Group names: a tuple if they are few, since a set takes 0.2 KiB for each idle connection.
+Names: TypeAlias = tuple[str, ...] | set[str]
+
 _FEW: Final = 8
+
+
+def _with(names: Names, name: str) -> Names:
+    if name in names:
+        return names
+    if isinstance(names, set):
+        names.add(name)
+        return names
+    return (*names, name) if len(names) < _FEW else {*names, name}
+
+
+def _without(names: Names, name: str) -> Names:
+    if name not in names:
+        return names
+    if isinstance(names, set):
+        names.discard(name)
+        return names
+    return tuple(each for each in names if each != name)
 
 
 def group_names(groups: object) -> list[str]:
@@ -45,10 +65,9 @@ class ConnectionGroups:
 
     def __init__(self) -> None:
         # The groups to leave; also those whose `group_add` failed, perhaps after it had an effect.
-        # A connection has the sets that it needs, since an empty one takes 0.2 KiB.
-        self._joined: set[str] | None = None
+        self._joined: Names = ()
         # The groups that were left; their names may still be in `groups`.
-        self._left: set[str] | None = None
+        self._left: Names = ()
         # The names in `groups` before `connect`.
         self._declared: Collection[str] = ()
 
@@ -56,12 +75,8 @@ class ConnectionGroups:
         """Join a group."""
         layer = _layer_of(consumer)
         # Before the call: if it fails halfway, the channel may be in the group all the same.
-        if self._joined is None:
-            self._joined = {name}
-        else:
-            self._joined.add(name)
-        if self._left is not None:
-            self._left.discard(name)
+        self._joined = _with(self._joined, name)
+        self._left = _without(self._left, name)
         try:
             await join(layer, name, consumer.channel_name)
         except TypeError:
@@ -80,22 +95,24 @@ class ConnectionGroups:
     def declare(self, consumer: Any) -> list[str]:
         """Return the names in the consumer's `groups`, for the caller to join."""
         names = group_names(consumer.groups)
-        # Few names are found as quickly in the list.
-        self._declared = names if len(names) <= _FEW else frozenset(names)
+        self._declared = tuple(names) if len(names) <= _FEW else frozenset(names)
         return names
 
     def to_leave(self, consumer: Any) -> list[str]:
         """Return the groups that were joined, and those that a program added to `groups`."""
-        names = set(self._joined) if self._joined else set()
+        names = self._joined
         groups = vars(consumer).get("groups")
         # A program may keep something else under this name.
         if groups and isinstance(groups, list | tuple | set | frozenset):
-            declared, left = self._declared, self._left or ()
-            names.update(
-                name
-                for name in groups
-                if isinstance(name, str) and name not in declared and name not in left
-            )
+            declared, left = self._declared, self._left
+            names = {
+                *names,
+                *[
+                    name
+                    for name in groups
+                    if isinstance(name, str) and name not in declared and name not in left
+                ],
+            }
         return sorted(names)
 
     async def leave_all(self, consumer: Any, errors: list[Exception]) -> None:
@@ -109,12 +126,8 @@ class ConnectionGroups:
 
     def _forget(self, name: str) -> None:
         # The name stays in `groups`: the program's `disconnect` may read it.
-        if self._joined:
-            self._joined.discard(name)
-        if self._left is None:
-            self._left = {name}
-        else:
-            self._left.add(name)
+        self._joined = _without(self._joined, name)
+        self._left = _with(self._left, name)
 
 
 def _layer_of(consumer: Any) -> BaseChannelLayer:

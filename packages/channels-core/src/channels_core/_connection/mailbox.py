@@ -134,7 +134,7 @@ class Mailbox:
         # Starts the reading for a watch, in the next turn of the event loop.
         self._starting: asyncio.Handle | None = None
         # The tasks that were started here, which `close` cancels.
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     # The connection takes messages out
 
@@ -385,7 +385,7 @@ class Mailbox:
         if not (self.is_read or self._handler_asks or self._asking or self._server_error):
             # Set here already, since the task begins later.
             self.is_read = True
-            self._tasks.append(asyncio.create_task(self.read_server()))
+            self._tasks += (asyncio.create_task(self.read_server()),)
 
     def watch(self, on_end: Callable[[], object]) -> None:
         """Call a function when the client leaves, or the server fails, until `unwatch`.
@@ -447,7 +447,7 @@ class Mailbox:
         if listen is None:
             reader = _LayerReader(self, receive)
             self._take_from_layer = reader.take
-            self._tasks.append(asyncio.create_task(reader.run()))
+            self._tasks += (asyncio.create_task(reader.run()),)
         else:
             self._take_from_layer = listen(channel, self.layer_has_message)
             # A message may have come before the listening began.
@@ -488,7 +488,7 @@ class Mailbox:
         self.layer_waits = False
         # The tracebacks of these exceptions hold frames that hold this object: break the circles.
         self._failure = self._server_error = self.layer_error = None
-        tasks, self._tasks = self._tasks, []
+        tasks, self._tasks = list(self._tasks), ()
         for task in tasks:
             task.cancel()
         return tasks
