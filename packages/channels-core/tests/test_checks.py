@@ -10,6 +10,7 @@ from django.test import override_settings
 from django.urls import path
 
 from channels_core._checks.frames import check_frame_setting
+from channels_core._checks.json_codec import check_json_codec
 from channels_core.checks import (
     check_application,
     check_layers,
@@ -172,7 +173,7 @@ def test_they_are_registered_once() -> None:
     assert (len(registry.registered_checks), len(registry.deployment_checks)) == before
     every: Any = registry.registered_checks
     ours = {check: check.tags for check in every if check.__module__.startswith("channels_core.")}
-    always = (check_application, check_frame_setting, check_layers)
+    always = (check_application, check_frame_setting, check_json_codec, check_layers)
     assert ours == dict.fromkeys(always, ("channels",))
     for_deployments: Any = registry.deployment_checks
     assert check_origins in for_deployments

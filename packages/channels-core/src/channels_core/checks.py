@@ -12,6 +12,7 @@ from channels_core._checks.frames import check_frame_limits, check_frame_setting
 from channels_core._checks.groups import check_groups
 from channels_core._checks.handlers import check_handlers
 from channels_core._checks.imports import is_of_database, place, reason, watched
+from channels_core._checks.json_codec import check_json_codec
 from channels_core._checks.layers import check_layers, check_worker_layer
 from channels_core._checks.origins import check_openness, check_patterns
 from channels_core.documentation import see
@@ -33,6 +34,7 @@ def register_checks() -> None:
     checks.register(check_application, "channels")
     checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
     checks.register(check_frame_setting, "channels")
+    checks.register(check_json_codec, "channels")
     checks.register(check_frame_limits, "channels", checks.Tags.security, deploy=True)
 
 
