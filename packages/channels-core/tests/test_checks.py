@@ -172,7 +172,8 @@ def test_they_are_registered_once() -> None:
     every: Any = registry.registered_checks
     ours = {check: check.tags for check in every if check.__module__.startswith("channels_core.")}
     assert {check.__name__.strip("_"): tags for check, tags in ours.items()} == dict.fromkeys(
-        ("check_application", "check_frame_setting", "check_layers"), ("channels",)
+        ("check_application", "check_frame_setting", "check_json_codec", "check_layers"),
+        ("channels",),
     )
     assert {check_application, check_layers} <= ours.keys()
     for_deployments: Any = registry.deployment_checks

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from channels_core import _large_json
+from channels_core._json import decode_json
 from channels_core._large_json import decode_large, decode_large_now
-from channels_core._messages import decode_json
 
 
 def outcome(decode: Any, text: str) -> Any:

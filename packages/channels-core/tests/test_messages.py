@@ -81,28 +81,6 @@ def test_text_is_measured_in_bytes_of_utf_8(text: str, limit: int) -> None:
         assert caught.value.code == 1009
 
 
-@pytest.mark.parametrize(
-    "text", ["NaN", "[Infinity]", '{"a": -Infinity}', '{"a": 1e999}', "-1e999", "{", ""]
-)
-def test_what_is_not_json_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - any kind of it
-        _events.decode_json(text)
-
-
-def test_numbers_come_as_they_are() -> None:
-    assert _events.decode_json("[1, 1.5, -2e3, 1e308]") == [1, 1.5, -2000.0, 1e308]
-
-
-def test_json_is_encoded_with_the_encoder() -> None:
-    class Encoder(json.JSONEncoder):
-        def default(self, o: object) -> str:
-            return "x"
-
-    assert _events.encode_json({"a": object()}, Encoder) == '{"a": "x"}'
-    with pytest.raises(TypeError):
-        _events.encode_json(object(), None)
-
-
 def test_receive_may_lack_the_parameter_for_a_kind_of_frame() -> None:
     def text_only(text_data: str) -> None:
         raise TypeError("of its own")

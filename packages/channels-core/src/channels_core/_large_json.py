@@ -19,7 +19,7 @@ from itertools import repeat
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final
 
-from channels_core._messages import decode_json
+from channels_core._json import decode_json
 from channels_core._pool import BoundedPool
 from channels_core.forks import call_in_children
 

@@ -1,11 +1,11 @@
 """Build the ASGI messages that a WebSocket consumer sends, and read those that it receives."""
 
 import json
-import math
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from django.utils.functional import Promise
 
+from channels_core._json import NotJSONError
 from channels_core.exceptions import InvalidFrame, InvalidJSON
 from channels_core.headers import (
     HeadersArgument,
@@ -27,9 +27,7 @@ __all__ = [
     "CLOSING_TYPES",
     "accept",
     "close",
-    "decode_json",
     "denial",
-    "encode_json",
     "frame",
     "is_malformed",
     "not_taken",
@@ -203,32 +201,6 @@ def _too_big(limit: int) -> InvalidFrame:
     return InvalidFrame(f"A frame is larger than max_message_size ({limit} bytes)", 1009)
 
 
-def decode_json(text: str) -> Any:
-    """Parse JSON strictly: without `NaN` and `Infinity`, which Python's parser accepts.
-
-    A number too large for a float is refused, too: it would become `Infinity`.
-
-    Raises:
-        ValueError: The text is not JSON.
-    """
-    return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-
-
-class _NotJSONError(ValueError):
-    """A text that is not JSON, though Python's parser accepts it; the fault may be logged."""
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NotJSONError(f"{name} is not JSON")
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if math.isinf(value):
-        raise _NotJSONError(f"{number:.30} is too large a number")
-    return value
-
-
 def undecodable(error: Exception) -> InvalidFrame | None:
     """Return the error to raise for a text frame that `decode_json` could not read.
 
@@ -242,15 +214,10 @@ def undecodable(error: Exception) -> InvalidFrame | None:
     """
     if isinstance(error, json.JSONDecodeError):
         return InvalidJSON(error.msg, error.doc, error.pos)
-    if type(error) is _NotJSONError:
+    if type(error) is NotJSONError:
         return InvalidFrame(f"A text frame is not JSON: {error}", 1007)
     if type(error) in (ValueError, RecursionError):
         # Not the text of the error: a program's `decode_json` may quote its input in it.
         return InvalidFrame(f"A text frame is not JSON: {type(error).__name__}", 1007)
     setattr(error, CLOSE_CODE, 1007)
     return None
-
-
-def encode_json(content: Any, encoder: type[json.JSONEncoder] | None) -> str:
-    """Serialise a value with an encoder class; None for the standard library's."""
-    return json.dumps(content, cls=encoder)

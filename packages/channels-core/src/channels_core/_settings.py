@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_GROUP_RENEWAL",
     "drain_timeout",
     "group_renewal",
+    "json_codec",
     "lookup_threads",
     "max_message_size",
     "sets_sync_threads",
@@ -56,6 +57,23 @@ def group_renewal() -> float | None:
     """
     seconds = _seconds("CHANNELS_GROUP_RENEWAL", DEFAULT_GROUP_RENEWAL, none="None for no renewals")
     return seconds or None
+
+
+def json_codec() -> str | None:
+    """Return what decodes and encodes the JSON of text frames.
+
+    Returns:
+        The setting `CHANNELS_JSON_CODEC`: "msgspec"; or None, without it, for the standard library.
+
+    Raises:
+        ImproperlyConfigured: The setting is neither "msgspec" nor None.
+    """
+    codec = getattr(settings, "CHANNELS_JSON_CODEC", None)
+    if codec not in (None, "msgspec"):
+        raise ImproperlyConfigured(
+            f"CHANNELS_JSON_CODEC must be 'msgspec', or None for Python's own, not {codec!r}"
+        )
+    return codec
 
 
 def lookup_threads() -> int:

@@ -26,6 +26,7 @@ def register_checks() -> None:
     checks.register(check_application, "channels")
     checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
     checks.register(_check_frame_setting, "channels")
+    checks.register(_check_json_codec, "channels")
     checks.register(_check_frame_limits, "channels", checks.Tags.security, deploy=True)
 
 
@@ -98,6 +99,19 @@ def _check_frame_setting(
     from channels_core._checks import frames
 
     return frames.check_frame_setting()
+
+
+def _check_json_codec(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check the setting `CHANNELS_JSON_CODEC`.
+
+    Returns:
+        `channels_core.E007`, its value is not known, or the package that it names is missing.
+    """
+    from channels_core._checks import json_codec
+
+    return json_codec.check_json_codec()
 
 
 def _check_frame_limits(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels_core._messages import decode_json
+from channels_core._json import decode_json
 from channels_core.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from channels_core.routing import ProtocolTypeRouter
 from fakes import Server

@@ -10,8 +10,7 @@ message may be sent.
 import json  # noqa: F401 - tests of programs patch it here
 from typing import Any, Unpack
 
-from channels_core import _messages
-from channels_core._consumer.classes import class_of
+from channels_core import _json, _messages
 from channels_core._large_json import LARGE, decode_large, decode_large_now
 from channels_core.connection import framework, new_hook, readable
 from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
@@ -21,6 +20,7 @@ from channels_core.consumer import (  # noqa: F401 - programs import them from h
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
 from channels_core.generic._websocket.connection import FROM_SETTING, WebsocketConnection
 from channels_core.generic._websocket.content import ContentT, JsonContent
+from channels_core.generic._websocket.encoders import encoder_of
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.typing import (
@@ -365,7 +365,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         if type(text_data) is str and len(text_data) > LARGE:
             large: ContentT = await decode_large(text_data)
             return large
-        content: ContentT = _messages.decode_json(text_data)
+        content: ContentT = _json.decoder()(text_data)
         return content
 
     @classmethod
@@ -375,7 +375,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         Raises:
             TypeError: The value cannot be serialised.
         """
-        return _messages.encode_json(content, class_of(cls).options["json_encoder"])
+        return encoder_of(cls)(content)
 
 
 @framework(
@@ -703,7 +703,7 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         if type(text_data) is str and len(text_data) > LARGE:
             large: ContentT = decode_large_now(text_data)
             return large
-        content: ContentT = _messages.decode_json(text_data)
+        content: ContentT = _json.decoder()(text_data)
         return content
 
     @classmethod
@@ -713,4 +713,4 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         Raises:
             TypeError: The value cannot be serialised.
         """
-        return _messages.encode_json(content, class_of(cls).options["json_encoder"])
+        return encoder_of(cls)(content)
