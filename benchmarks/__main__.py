@@ -83,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results = Results.new(options.results, peers, quick=options.quick)
     if not options.show:
         run(jobs, peers, results, options, console)
-    console.print(table([(job, results.rounds.get(job.key, [])) for job in jobs], peers))
+    found = [(job, row, results.rounds.get(job.key(row), [])) for job in jobs for row in job.rows]
+    console.print(table(found, peers))
 
 
 def run(
@@ -111,8 +112,8 @@ def run(
         for peer in peers:
             pythons[peer.name] = install(peer)
             progress.advance(bar)
-        wanted = {job.key: min(rounds, job.row.rounds or rounds) for job in jobs}
-        todo = [(job, wanted[job.key] - len(results.rounds.get(job.key, []))) for job in jobs]
+        wanted = {job.key(): min(rounds, job.row.rounds or rounds) for job in jobs}
+        todo = [(job, wanted[job.key()] - len(results.rounds.get(job.key(), []))) for job in jobs]
         progress.reset(bar, total=sum(max(left, 0) * len(job.peers) for job, left in todo))
         for job, left in todo:
             if left <= 0:
@@ -120,8 +121,8 @@ def run(
             if options.minutes and time.monotonic() - began > options.minutes * 60:
                 console.print("The time is over: `make bench ARGS=--resume` goes on from here.")
                 return
-            progress.update(bar, description=job.key)
-            for number in range(wanted[job.key] - left, wanted[job.key]):
+            progress.update(bar, description=job.key())
+            for number in range(wanted[job.key()] - left, wanted[job.key()]):
                 try:
                     measured = run_round(
                         job,
@@ -133,9 +134,10 @@ def run(
                 except FailedError as error:
                     progress.stop()
                     sys.exit(f"{error}")
-                results.add(job.key, measured)
+                for key, found in measured.items():
+                    results.add(key, found)
             if not console.is_terminal:
-                console.print(f"{time.monotonic() - began:6.0f} s  {job.key}")
+                console.print(f"{time.monotonic() - began:6.0f} s  {job.key()}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks.worker CASE ROW PEER [--quick] [--processor N]
 
-runs in the peer's environment and prints the figure as JSON in its last line.
+runs in the peer's environment and prints the figures by row as JSON in its last line.
 """
 
 import argparse
@@ -47,8 +47,8 @@ def main() -> None:
     except DishonestError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(DISHONEST)
-    figures = figure if isinstance(figure, dict) else {"figure": figure}
-    print(json.dumps({**figures, "seconds": time.perf_counter() - started}), flush=True)
+    figures = figure if isinstance(figure, dict) else {row.name: figure}
+    print(json.dumps({"figures": figures, "seconds": time.perf_counter() - started}), flush=True)
     # Threads of a pool may wait for work forever, and nothing here has to be saved.
     os._exit(0)
 

@@ -21,6 +21,7 @@ NAMES: Final = (
     "http",
     "routes",
     "imports",
+    "live",
     "sleepers",
 )
 

@@ -171,7 +171,7 @@ class TestBadApplications:
 
 
 class TestRunner:
-    job = Job("layer", layer.CASE, layer.CASE.row("small-buffered"), ("limit",))
+    job = Job("layer", layer.CASE, (layer.CASE.row("small-buffered"),), ("limit",))
 
     def test_each_round_begins_with_another_peer(self) -> None:
         assert [order("abc", number) for number in range(3)] == [
@@ -184,7 +184,7 @@ class TestRunner:
         rows = (ROW, replace(ROW, name="slow", quick=False), replace(ROW, name="x", peers=("y",)))
         case = Case(1, "a case", "", rows)
         found = jobs_of({"case": case}, ["ours", "django"], quick=False)
-        assert [(job.key, job.peers) for job in found] == [
+        assert [(job.key(), job.peers) for job in found] == [
             ("case/row", ("ours",)),
             ("case/slow", ("ours",)),
         ]
@@ -207,7 +207,9 @@ class TestRunner:
 
     def test_a_worker_measures(self) -> None:
         # The limit of this row needs only the standard library.
-        assert 0 < measure_once(self.job, "limit", Path(sys.executable), quick=True) < 1
+        found = measure_once(self.job, "limit", Path(sys.executable), quick=True)
+        assert list(found) == ["small-buffered"]
+        assert 0 < found["small-buffered"] < 1
 
     def test_a_failed_check_ends_the_run_with_its_text(
         self, monkeypatch: pytest.MonkeyPatch
@@ -234,7 +236,7 @@ main()
             measure_once(self.job, "limit", Path(sys.executable), quick=True)
 
     def test_a_process_that_hangs_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        job = self.job._replace(row=replace(self.job.row, timeout=0.2))
+        job = self.job._replace(rows=(replace(self.job.row, timeout=0.2),))
         hanging = [sys.executable, "-c", "import time; time.sleep(600)"]
         monkeypatch.setattr("benchmarks.runner.command", lambda *args, **kwargs: hanging)
         with pytest.raises(FailedError, match=r"not done after 0\.2 seconds"):
@@ -269,8 +271,8 @@ class TestTable:
             Round({"ours": 2e-6, "upstream": 4e-6}, 0.5),
             Round({"ours": 1e-6, "upstream": 4e-6}, 1),
         ]
-        job = Job("case", Case(1, "a case", "", (ROW,)), ROW, ROW.peers)
-        found = table([(job, rounds)], list(PEERS.values()))
+        job = Job("case", Case(1, "a case", "", (ROW,)), (ROW,), ROW.peers)
+        found = table([(job, ROW, rounds)], list(PEERS.values()))
         cells = [next(iter(column.cells)) for column in found.columns]
         assert cells[:3] == ["1  a row", "4 µs / frame", "3.00 (2.00 to 4.00)"]
         assert cells[-1] == "0.5 to 1.0"
