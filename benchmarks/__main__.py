@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import cases
-from benchmarks.case import Case
+from benchmarks.case import Case, Scale
 from benchmarks.environments import install
 from benchmarks.peers import PEERS, Peer, before
 from benchmarks.results import DEFAULT, Results
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--peers", default=",".join(PEERS), help="names, with commas")
     found.add_argument("--before", type=Path, help="another tree of ours to compare with")
     found.add_argument("--quick", action="store_true", help="check honesty, with small counts")
+    found.add_argument("--soak", type=float, default=0, help="minutes for the case soak")
     found.add_argument("--minutes", type=float, help="begin no row after so many minutes")
     found.add_argument("--resume", action="store_true", help="go on with the results in the file")
     found.add_argument("--results", type=Path, default=DEFAULT, help="the file")
@@ -128,7 +129,7 @@ def run(
                         job,
                         number,
                         pythons,
-                        quick=options.quick,
+                        scale=Scale(options.quick, options.soak),
                         done=lambda peer: progress.advance(bar),
                     )
                 except FailedError as error:

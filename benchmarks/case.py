@@ -75,9 +75,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much to do: a full run measures, a quick one only checks."""
+    """How much to do: a full run measures, a quick one only checks.
+
+    Attributes:
+        quick: Whether it is a quick one.
+        soak: For how many minutes to soak, or 0 for a time that suits the kind of run.
+    """
 
     quick: bool = False
+    soak: float = 0
 
     def count(self, full: int, quick: int) -> int:
         """Return how many of something to do."""

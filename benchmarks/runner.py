@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks.case import OURS, Case, Row
+from benchmarks.case import OURS, Case, Row, Scale
 from benchmarks.figures import Round
 from benchmarks.peers import BEFORE
 from benchmarks.worker import DISHONEST
@@ -90,11 +90,13 @@ def processor() -> int | None:
     return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
-def command(job: Job, peer: str, python: Path, *, quick: bool) -> list[str]:
+def command(job: Job, peer: str, python: Path, *, scale: Scale) -> list[str]:
     """Return the command that measures a row for one peer."""
     found = [str(python), "-m", "benchmarks.worker", job.case_name, job.row.name, program_of(peer)]
-    if quick:
+    if scale.quick:
         found.append("--quick")
+    if scale.soak:
+        found += ["--soak", str(scale.soak)]
     if job.case.pinned and (number := processor()) is not None:
         found += ["--processor", str(number)]
     return found
@@ -108,7 +110,7 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONHASHSEED": "0"}
 
 
-def measure_once(job: Job, peer: str, python: Path, *, quick: bool) -> dict[str, float]:
+def measure_once(job: Job, peer: str, python: Path, *, scale: Scale) -> dict[str, float]:
     """Return the costs that one new process has measured, by row.
 
     Raises:
@@ -116,7 +118,7 @@ def measure_once(job: Job, peer: str, python: Path, *, quick: bool) -> dict[str,
     """
     what = f"{job.key()} for {peer}"
     with subprocess.Popen(
-        command(job, peer, python, quick=quick),
+        command(job, peer, python, scale=scale),
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -157,7 +159,7 @@ def run_round(
     number: int,
     pythons: Mapping[str, Path],
     *,
-    quick: bool,
+    scale: Scale,
     done: Callable[[str], object] = lambda peer: None,
     peers: Iterable[str] | None = None,
 ) -> dict[str, Round]:
@@ -167,7 +169,7 @@ def run_round(
         job: The job.
         number: Which round it is.
         pythons: The interpreter of each peer.
-        quick: Whether to check more than to measure.
+        scale: How much to do.
         done: Called after each peer.
         peers: Only these peers.
 
@@ -177,7 +179,7 @@ def run_round(
     now = load()
     figures: dict[str, dict[str, float]] = {job.key(row): {} for row in job.rows}
     for peer in order(list(peers or job.peers), number):
-        measured = measure_once(job, peer, pythons[peer], quick=quick)
+        measured = measure_once(job, peer, pythons[peer], scale=scale)
         for row in job.rows:
             figures[job.key(row)][peer] = measured[row.name]
         done(peer)

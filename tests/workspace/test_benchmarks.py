@@ -207,7 +207,7 @@ class TestRunner:
 
     def test_a_worker_measures(self) -> None:
         # The limit of this row needs only the standard library.
-        found = measure_once(self.job, "limit", Path(sys.executable), quick=True)
+        found = measure_once(self.job, "limit", Path(sys.executable), scale=QUICK)
         assert list(found) == ["small-buffered"]
         assert 0 < found["small-buffered"] < 1
 
@@ -227,28 +227,28 @@ main()
             "benchmarks.runner.command", lambda *args, **kwargs: [sys.executable, "-c", program]
         )
         with pytest.raises(FailedError, match="for limit did not do what it counts: a message"):
-            measure_once(self.job, "limit", Path(sys.executable), quick=True)
+            measure_once(self.job, "limit", Path(sys.executable), scale=QUICK)
 
     def test_an_error_ends_the_run_with_its_text(self, monkeypatch: pytest.MonkeyPatch) -> None:
         broken = [sys.executable, "-c", "raise RuntimeError('broken')"]
         monkeypatch.setattr("benchmarks.runner.command", lambda *args, **kwargs: broken)
         with pytest.raises(FailedError, match=r"status 1:\n(?s:.)*RuntimeError: broken"):
-            measure_once(self.job, "limit", Path(sys.executable), quick=True)
+            measure_once(self.job, "limit", Path(sys.executable), scale=QUICK)
 
     def test_a_process_that_hangs_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
         job = self.job._replace(rows=(replace(self.job.row, timeout=0.2),))
         hanging = [sys.executable, "-c", "import time; time.sleep(600)"]
         monkeypatch.setattr("benchmarks.runner.command", lambda *args, **kwargs: hanging)
         with pytest.raises(FailedError, match=r"not done after 0\.2 seconds"):
-            measure_once(job, "limit", Path(sys.executable), quick=True)
+            measure_once(job, "limit", Path(sys.executable), scale=QUICK)
 
     def test_the_command_is_the_one_of_the_readme(self) -> None:
-        found = command(self.job, "limit", Path("python"), quick=True)
+        found = command(self.job, "limit", Path("python"), scale=Scale(quick=True, soak=30))
         assert found[:6] == [
             *("python", "-m", "benchmarks.worker"),
             *("layer", "small-buffered", "limit"),
         ]
-        assert "--quick" in found
+        assert found[6:9] == ["--quick", "--soak", "30"]
 
 
 class TestResults:
