@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import cases
-from benchmarks.case import Case
+from benchmarks.case import Case, Scale
 from benchmarks.environments import install
 from benchmarks.peers import PEERS, Peer, before
 from benchmarks.results import DEFAULT, Results
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--peers", default=",".join(PEERS), help="names, with commas")
     found.add_argument("--before", type=Path, help="another tree of ours to compare with")
     found.add_argument("--quick", action="store_true", help="check honesty, with small counts")
+    found.add_argument("--soak", type=float, default=0, help="minutes for the case soak")
     found.add_argument("--minutes", type=float, help="begin no row after so many minutes")
     found.add_argument("--resume", action="store_true", help="go on with the results in the file")
     found.add_argument("--results", type=Path, default=DEFAULT, help="the file")
@@ -83,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results = Results.new(options.results, peers, quick=options.quick)
     if not options.show:
         run(jobs, peers, results, options, console)
-    console.print(table([(job, results.rounds.get(job.key, [])) for job in jobs], peers))
+    found = [(job, row, results.rounds.get(job.key(row), [])) for job in jobs for row in job.rows]
+    console.print(table(found, peers))
 
 
 def run(
@@ -111,8 +113,8 @@ def run(
         for peer in peers:
             pythons[peer.name] = install(peer)
             progress.advance(bar)
-        wanted = {job.key: min(rounds, job.row.rounds or rounds) for job in jobs}
-        todo = [(job, wanted[job.key] - len(results.rounds.get(job.key, []))) for job in jobs]
+        wanted = {job.key(): min(rounds, job.row.rounds or rounds) for job in jobs}
+        todo = [(job, wanted[job.key()] - len(results.rounds.get(job.key(), []))) for job in jobs]
         progress.reset(bar, total=sum(max(left, 0) * len(job.peers) for job, left in todo))
         for job, left in todo:
             if left <= 0:
@@ -120,22 +122,23 @@ def run(
             if options.minutes and time.monotonic() - began > options.minutes * 60:
                 console.print("The time is over: `make bench ARGS=--resume` goes on from here.")
                 return
-            progress.update(bar, description=job.key)
-            for number in range(wanted[job.key] - left, wanted[job.key]):
+            progress.update(bar, description=job.key())
+            for number in range(wanted[job.key()] - left, wanted[job.key()]):
                 try:
                     measured = run_round(
                         job,
                         number,
                         pythons,
-                        quick=options.quick,
+                        scale=Scale(options.quick, options.soak),
                         done=lambda peer: progress.advance(bar),
                     )
                 except FailedError as error:
                     progress.stop()
                     sys.exit(f"{error}")
-                results.add(job.key, measured)
+                for key, found in measured.items():
+                    results.add(key, found)
             if not console.is_terminal:
-                console.print(f"{time.monotonic() - began:6.0f} s  {job.key}")
+                console.print(f"{time.monotonic() - began:6.0f} s  {job.key()}")
 
 
 if __name__ == "__main__":

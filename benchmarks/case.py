@@ -31,7 +31,9 @@ class Row:
         rounds: At most so many rounds, for a row that takes long.
         quick: Whether `make bench-quick` runs it.
         timeout: Seconds for one process.
-        options: What the case needs to know besides.
+        together: Rows with the same text here are measured by one process, which is started for the
+            first of them and returns the figures of all.
+        needs: A program that must be on the PATH.
     """
 
     name: str
@@ -44,7 +46,8 @@ class Row:
     rounds: int | None = None
     quick: bool = True
     timeout: float = 120
-    options: tuple[str, ...] = ()
+    together: str = ""
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much to do: a full run measures, a quick one only checks."""
+    """How much to do: a full run measures, a quick one only checks.
+
+    Attributes:
+        quick: Whether it is a quick one.
+        soak: For how many minutes to soak, or 0 for a time that suits the kind of run.
+    """
 
     quick: bool = False
+    soak: float = 0
 
     def count(self, full: int, quick: int) -> int:
         """Return how many of something to do."""

@@ -4,12 +4,14 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.case import Row
 from benchmarks.honesty import DishonestError
 
 __all__ = ["cheapest", "cpu", "run"]
+
+T = TypeVar("T")
 
 #: CPU time of all threads of this process. Other programs that are busy do not count in it.
 cpu = time.process_time
@@ -26,14 +28,14 @@ async def cheapest(once: Callable[[], Awaitable[float]], repetitions: int) -> fl
     return min(figures[1:])
 
 
-def run(measuring: Coroutine[Any, Any, float], row: Row) -> float:
+def run(measuring: Coroutine[Any, Any, T], row: Row) -> T:
     """Return the result of a coroutine that measures a row, in an event loop of its own.
 
     Raises:
         DishonestError: It did not end in time, because something that it waits for was lost.
     """
 
-    async def limited() -> float:
+    async def limited() -> T:
         try:
             # Before the runner ends the whole process, which could not say why.
             return await asyncio.wait_for(measuring, row.timeout * 0.9)

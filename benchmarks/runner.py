@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks.case import OURS, Case, Row
+from benchmarks.case import OURS, Case, Row, Scale
 from benchmarks.figures import Round
 from benchmarks.peers import BEFORE
 from benchmarks.worker import DISHONEST
@@ -23,28 +24,48 @@ class FailedError(Exception):
 
 
 class Job(NamedTuple):
-    """One row of one case, with the peers that it is run for."""
+    """What one process measures: a row, or several together, with the peers that can do it."""
 
     case_name: str
     case: Case
-    row: Row
+    rows: tuple[Row, ...]
     peers: tuple[str, ...]
 
     @property
-    def key(self) -> str:
-        """Return its key in the results."""
-        return f"{self.case_name}/{self.row.name}"
+    def row(self) -> Row:
+        """Return the row that it is started for."""
+        return self.rows[0]
+
+    def key(self, row: Row | None = None) -> str:
+        """Return the key in the results of a row, by default of the first one."""
+        return f"{self.case_name}/{(row or self.row).name}"
 
 
 def jobs_of(cases: Mapping[str, Case], peers: Sequence[str], *, quick: bool) -> list[Job]:
     """Return the jobs for these cases and peers; a row that no peer can do is left out."""
-    found = []
+    found: list[Job] = []
     for name, case in cases.items():
         for row in case.rows:
+            if found and row.together and row.together == found[-1].row.together:
+                found[-1] = found[-1]._replace(rows=(*found[-1].rows, row))
+                continue
             able = tuple(peer for peer in peers if program_of(peer) in row.peers)
-            if able and (row.quick or not quick):
-                found.append(Job(name, case, row, able))
+            if able and (row.quick or not quick) and has_part(row):
+                found.append(Job(name, case, (row,), able))
     return found
+
+
+def has_part(row: Row) -> bool:
+    """Return whether the program that a row needs is here; in CI, it must be.
+
+    Raises:
+        FailedError: It is not, and `CHANNELS_REQUIRE_PARTS` is set.
+    """
+    if not row.needs or shutil.which(row.needs):
+        return True
+    if os.environ.get("CHANNELS_REQUIRE_PARTS"):
+        raise FailedError(f"{row.title} needs {row.needs}, which is not installed")
+    return False
 
 
 def program_of(peer: str) -> str:
@@ -69,11 +90,13 @@ def processor() -> int | None:
     return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
-def command(job: Job, peer: str, python: Path, *, quick: bool) -> list[str]:
+def command(job: Job, peer: str, python: Path, *, scale: Scale) -> list[str]:
     """Return the command that measures a row for one peer."""
     found = [str(python), "-m", "benchmarks.worker", job.case_name, job.row.name, program_of(peer)]
-    if quick:
+    if scale.quick:
         found.append("--quick")
+    if scale.soak:
+        found += ["--soak", str(scale.soak)]
     if job.case.pinned and (number := processor()) is not None:
         found += ["--processor", str(number)]
     return found
@@ -87,15 +110,15 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONHASHSEED": "0"}
 
 
-def measure_once(job: Job, peer: str, python: Path, *, quick: bool) -> float:
-    """Return the cost that one new process has measured.
+def measure_once(job: Job, peer: str, python: Path, *, scale: Scale) -> dict[str, float]:
+    """Return the costs that one new process has measured, by row.
 
     Raises:
         FailedError: It failed, with what it said.
     """
-    what = f"{job.key} for {peer}"
+    what = f"{job.key()} for {peer}"
     with subprocess.Popen(
-        command(job, peer, python, quick=quick),
+        command(job, peer, python, scale=scale),
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -114,8 +137,8 @@ def measure_once(job: Job, peer: str, python: Path, *, quick: bool) -> float:
         raise FailedError(f"{what} did not do what it counts: {said.strip()}")
     if process.returncode:
         raise FailedError(f"{what} ended with status {process.returncode}:\n{said.strip()}")
-    figure: float = json.loads(out.splitlines()[-1])["figure"]
-    return figure
+    figures: dict[str, float] = json.loads(out.splitlines()[-1])["figures"]
+    return figures
 
 
 _KILL: Final = getattr(signal, "SIGKILL", None)
@@ -136,17 +159,17 @@ def run_round(
     number: int,
     pythons: Mapping[str, Path],
     *,
-    quick: bool,
+    scale: Scale,
     done: Callable[[str], object] = lambda peer: None,
     peers: Iterable[str] | None = None,
-) -> Round:
-    """Run one round of a row.
+) -> dict[str, Round]:
+    """Run one round of a job, and return it for each of its rows, by key.
 
     Args:
-        job: The row.
+        job: The job.
         number: Which round it is.
         pythons: The interpreter of each peer.
-        quick: Whether to check more than to measure.
+        scale: How much to do.
         done: Called after each peer.
         peers: Only these peers.
 
@@ -154,8 +177,10 @@ def run_round(
         FailedError: A process failed.
     """
     now = load()
-    figures = {}
+    figures: dict[str, dict[str, float]] = {job.key(row): {} for row in job.rows}
     for peer in order(list(peers or job.peers), number):
-        figures[peer] = measure_once(job, peer, pythons[peer], quick=quick)
+        measured = measure_once(job, peer, pythons[peer], scale=scale)
+        for row in job.rows:
+            figures[job.key(row)][peer] = measured[row.name]
         done(peer)
-    return Round(figures, now)
+    return {key: Round(each, now) for key, each in figures.items()}

@@ -41,7 +41,7 @@ def ratio_text(spread: Spread | None, *, full: bool = True) -> str:
     return f"{middle} ({_short(spread.least)} to {_short(spread.most)})"
 
 
-def table(results: Sequence[tuple[Job, Sequence[Round]]], peers: Sequence[Peer]) -> Table:
+def table(results: Sequence[tuple[Job, Row, Sequence[Round]]], peers: Sequence[Peer]) -> Table:
     """Return the table of a run."""
     found = Table(title="times better than Channels 4.3.2: median (smallest to largest round)")
     found.add_column("row", no_wrap=True)
@@ -51,13 +51,13 @@ def table(results: Sequence[tuple[Job, Sequence[Round]]], peers: Sequence[Peer])
         found.add_column(peer.title, justify="right")
     found.add_column("load", justify="right")
     number = None
-    for job, rounds in results:
+    for job, row, rounds in results:
         if job.case.number != number:
             found.add_section()
             number = job.case.number
-        base = base_of(job.row)
+        base = base_of(row)
         cost = costs(rounds, base)
-        cells = [f"{cost_text(job.row, cost.median)} / {job.row.per}" if cost else ""]
+        cells = [f"{cost_text(row, cost.median)} / {row.per}" if cost else ""]
         if base != UPSTREAM:
             cells = [""]
         for peer in shown:
@@ -65,10 +65,10 @@ def table(results: Sequence[tuple[Job, Sequence[Round]]], peers: Sequence[Peer])
                 cells.append(ratio_text(ratios(rounds, peer.name, base)))
             else:
                 own = costs(rounds, peer.name)
-                cells.append(f"{cost_text(job.row, own.median)}" if own else "")
+                cells.append(f"{cost_text(row, own.median)}" if own else "")
         loads = [each.load for each in rounds]
         cells.append(f"{min(loads):.1f} to {max(loads):.1f}" if loads else "")
-        found.add_row(f"{job.case.number}  {job.row.title}", *cells)
+        found.add_row(f"{job.case.number}  {row.title}", *cells)
     return found
 
 

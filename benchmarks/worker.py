@@ -1,8 +1,8 @@
 """Measure one row of one case for one peer, in this process.
 
-    python -m benchmarks.worker CASE ROW PEER [--quick] [--processor N]
+    python -m benchmarks.worker CASE ROW PEER [--quick] [--soak MINUTES] [--processor N]
 
-runs in the peer's environment and prints the figure as JSON in its last line.
+runs in the peer's environment and prints the figures by row as JSON in its last line.
 """
 
 import argparse
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("row")
     parser.add_argument("peer")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--soak", type=float, default=0)
     parser.add_argument("--processor", type=int)
     options = parser.parse_args()
     if options.processor is not None and hasattr(os, "sched_setaffinity"):
@@ -43,12 +44,12 @@ def main() -> None:
     started = time.perf_counter()
     try:
         program = module.PROGRAMS[options.peer](row)
-        figure = module.measure(program, row, Scale(options.quick))
+        figure = module.measure(program, row, Scale(options.quick, options.soak))
     except DishonestError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(DISHONEST)
-    figures = figure if isinstance(figure, dict) else {"figure": figure}
-    print(json.dumps({**figures, "seconds": time.perf_counter() - started}), flush=True)
+    figures = figure if isinstance(figure, dict) else {row.name: figure}
+    print(json.dumps({"figures": figures, "seconds": time.perf_counter() - started}), flush=True)
     # Threads of a pool may wait for work forever, and nothing here has to be saved.
     os._exit(0)
 

@@ -21,7 +21,9 @@ NAMES: Final = (
     "http",
     "routes",
     "imports",
+    "live",
     "sleepers",
+    "soak",
 )
 
 

@@ -76,7 +76,7 @@ def litestar(row: Row) -> Any:
         ):
             try:
                 while True:
-                    await socket.receive_text()
+                    plugin.publish(await socket.receive_text(), "room")
             except WebSocketDisconnect:
                 pass
 

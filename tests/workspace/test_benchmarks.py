@@ -171,7 +171,7 @@ class TestBadApplications:
 
 
 class TestRunner:
-    job = Job("layer", layer.CASE, layer.CASE.row("small-buffered"), ("limit",))
+    job = Job("layer", layer.CASE, (layer.CASE.row("small-buffered"),), ("limit",))
 
     def test_each_round_begins_with_another_peer(self) -> None:
         assert [order("abc", number) for number in range(3)] == [
@@ -184,7 +184,7 @@ class TestRunner:
         rows = (ROW, replace(ROW, name="slow", quick=False), replace(ROW, name="x", peers=("y",)))
         case = Case(1, "a case", "", rows)
         found = jobs_of({"case": case}, ["ours", "django"], quick=False)
-        assert [(job.key, job.peers) for job in found] == [
+        assert [(job.key(), job.peers) for job in found] == [
             ("case/row", ("ours",)),
             ("case/slow", ("ours",)),
         ]
@@ -207,7 +207,9 @@ class TestRunner:
 
     def test_a_worker_measures(self) -> None:
         # The limit of this row needs only the standard library.
-        assert 0 < measure_once(self.job, "limit", Path(sys.executable), quick=True) < 1
+        found = measure_once(self.job, "limit", Path(sys.executable), scale=QUICK)
+        assert list(found) == ["small-buffered"]
+        assert 0 < found["small-buffered"] < 1
 
     def test_a_failed_check_ends_the_run_with_its_text(
         self, monkeypatch: pytest.MonkeyPatch
@@ -225,28 +227,28 @@ main()
             "benchmarks.runner.command", lambda *args, **kwargs: [sys.executable, "-c", program]
         )
         with pytest.raises(FailedError, match="for limit did not do what it counts: a message"):
-            measure_once(self.job, "limit", Path(sys.executable), quick=True)
+            measure_once(self.job, "limit", Path(sys.executable), scale=QUICK)
 
     def test_an_error_ends_the_run_with_its_text(self, monkeypatch: pytest.MonkeyPatch) -> None:
         broken = [sys.executable, "-c", "raise RuntimeError('broken')"]
         monkeypatch.setattr("benchmarks.runner.command", lambda *args, **kwargs: broken)
         with pytest.raises(FailedError, match=r"status 1:\n(?s:.)*RuntimeError: broken"):
-            measure_once(self.job, "limit", Path(sys.executable), quick=True)
+            measure_once(self.job, "limit", Path(sys.executable), scale=QUICK)
 
     def test_a_process_that_hangs_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        job = self.job._replace(row=replace(self.job.row, timeout=0.2))
+        job = self.job._replace(rows=(replace(self.job.row, timeout=0.2),))
         hanging = [sys.executable, "-c", "import time; time.sleep(600)"]
         monkeypatch.setattr("benchmarks.runner.command", lambda *args, **kwargs: hanging)
         with pytest.raises(FailedError, match=r"not done after 0\.2 seconds"):
-            measure_once(job, "limit", Path(sys.executable), quick=True)
+            measure_once(job, "limit", Path(sys.executable), scale=QUICK)
 
     def test_the_command_is_the_one_of_the_readme(self) -> None:
-        found = command(self.job, "limit", Path("python"), quick=True)
+        found = command(self.job, "limit", Path("python"), scale=Scale(quick=True, soak=30))
         assert found[:6] == [
             *("python", "-m", "benchmarks.worker"),
             *("layer", "small-buffered", "limit"),
         ]
-        assert "--quick" in found
+        assert found[6:9] == ["--quick", "--soak", "30"]
 
 
 class TestResults:
@@ -269,8 +271,8 @@ class TestTable:
             Round({"ours": 2e-6, "upstream": 4e-6}, 0.5),
             Round({"ours": 1e-6, "upstream": 4e-6}, 1),
         ]
-        job = Job("case", Case(1, "a case", "", (ROW,)), ROW, ROW.peers)
-        found = table([(job, rounds)], list(PEERS.values()))
+        job = Job("case", Case(1, "a case", "", (ROW,)), (ROW,), ROW.peers)
+        found = table([(job, ROW, rounds)], list(PEERS.values()))
         cells = [next(iter(column.cells)) for column in found.columns]
         assert cells[:3] == ["1  a row", "4 µs / frame", "3.00 (2.00 to 4.00)"]
         assert cells[-1] == "0.5 to 1.0"
