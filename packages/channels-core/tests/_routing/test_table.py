@@ -142,7 +142,12 @@ class TestCalls:
     ) -> None:
         asked: list[Any] = []
         text = RoutePattern.__str__
-        monkeypatch.setattr(RoutePattern, "__str__", lambda self: asked.append(self) or text(self))
+
+        def counted(self: RoutePattern) -> str:
+            asked.append(self)
+            return text(self)
+
+        monkeypatch.setattr(RoutePattern, "__str__", counted)
         router = URLRouter([path("a/", URLRouter([path("b/", application(1))]))])
         with pytest.raises(RouteNotFound) as raised:
             await router({"type": "http", "path": "/a/c/"}, None, None)  # type: ignore[arg-type] # not used
