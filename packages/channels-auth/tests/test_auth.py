@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.test import override_settings
 from django.utils.functional import LazyObject, SimpleLazyObject
 
-from channels_auth import auth
+from channels_auth import auth, guards
 from channels_auth.auth import (
     AuthMiddleware,
     AuthMiddlewareStack,
@@ -707,3 +707,10 @@ async def test_a_login_needs_a_server_that_sends_cookies(anna: User, version: st
     else:
         assert answer["code"] == 4001
         assert await sync_to_async(stored)(key) == {"a": 1}
+
+
+def test_names_of_other_modules_are_loaded_from_there() -> None:
+    assert set(auth.__all__) <= set(dir(auth))
+    assert auth.login_required is guards.login_required
+    with pytest.raises(AttributeError, match=r"'channels_auth\.auth' has no attribute 'nothing'"):
+        auth.nothing  # type: ignore[attr-defined] # noqa: B018 - not there

@@ -180,6 +180,12 @@ def test_they_are_registered_once() -> None:
     assert check_origins in for_deployments
 
 
+def test_django_runs_those_for_deployments(served: Any) -> None:
+    served(Chat)
+    found = checks.run_checks(tags=["security"], include_deployment_checks=True)
+    assert "channels_core.W011" in [message.id for message in found]
+
+
 def test_django_runs_them(served: Any) -> None:
     served(Chat)
     with override_settings(CHANNEL_LAYERS={"other": {}}):

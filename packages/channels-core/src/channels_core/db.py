@@ -28,13 +28,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, Type
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.core.signals import setting_changed
 from django.db import close_old_connections, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from channels_core._asgiref import has_outer_thread
 from channels_core._pool import BoundedPool
 from channels_core._settings import lookup_threads
 from channels_core.forks import call_in_children
+
+if TYPE_CHECKING:
+    # It would load dates and decimals.
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_async", "look_up"]
 
@@ -256,11 +259,11 @@ class DatabaseUsage:
             await _close(due)
 
 
-def _past_its_age(connection: BaseDatabaseWrapper) -> bool:
+def _past_its_age(connection: "BaseDatabaseWrapper") -> bool:
     return connection.close_at is not None and monotonic() >= connection.close_at
 
 
-async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
+async def _close(connections: "Collection[BaseDatabaseWrapper]") -> None:
     """Close the connections that are broken or past their age, and keep the others for later."""
     # In the event loop's thread first: DJANGO_ALLOW_ASYNC_UNSAFE allows connections there. Then in
     # the thread of `sync_to_async`, where most connections are opened.
@@ -286,7 +289,7 @@ async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
                 )
 
 
-def _close_here(connection: BaseDatabaseWrapper) -> bool:
+def _close_here(connection: "BaseDatabaseWrapper") -> bool:
     """Close a connection if it is old or broken; False if it belongs to another thread."""
     # Django records in this attribute which thread has made the connection.
     if connection._thread_ident != threading.get_ident():  # type: ignore[attr-defined] # not in the stubs
@@ -295,7 +298,7 @@ def _close_here(connection: BaseDatabaseWrapper) -> bool:
     return True
 
 
-def _start_closing(connection: BaseDatabaseWrapper) -> None:
+def _start_closing(connection: "BaseDatabaseWrapper") -> None:
     if weakref.ref(connection) in _kept:
         _kept.discard(weakref.ref(connection))
         task = asyncio.get_running_loop().create_task(_close([connection]))
@@ -303,7 +306,7 @@ def _start_closing(connection: BaseDatabaseWrapper) -> None:
         task.add_done_callback(_closing.discard)
 
 
-def _record(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+def _record(*, connection: "BaseDatabaseWrapper", **kwargs: object) -> None:
     if not getattr(_managed, "looks_up", False):
         _open_in_programs_thread.set()
     usage = _usage.get()

@@ -167,7 +167,7 @@ class _NoRoute(RouteNotFound):
 
     # Read by `traceback` and by `add_note`, like the list that `add_note` makes.
     @cached_property
-    def __notes__(self) -> list[str]:
+    def __notes__(self) -> list[str]:  # type: ignore[override] # can be set, as an attribute can
         return [self.tried.note]
 
 
@@ -204,7 +204,7 @@ class URLRouter(Application):
             if type(route.application) is URLRouter
         }
         #: The same with the routes of routers inside; None if there are none.
-        self._merged = MergedTable(self._table, inner) if inner else None
+        self._merged: RouteTable | None = MergedTable(self._table, inner) if inner else None
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         """Serve one connection.

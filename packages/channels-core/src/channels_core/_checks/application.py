@@ -1,4 +1,4 @@
-"""System checks: the application of `ASGI_APPLICATION`, with its consumers and origin validators."""
+"""System checks: the application of the site, with its consumers and origin validators."""
 
 from itertools import islice
 from typing import Any

@@ -1,6 +1,6 @@
 """System checks: the size of the frames that WebSocket consumers accept is limited."""
 
-from typing import Any, Final
+from typing import Final
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured

@@ -9,13 +9,15 @@ themselves how many handlers run at once, and take no turns.
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from channels_core._settings import sets_sync_threads
 from channels_core.forks import call_in_children
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["call_in_turn"]
 
@@ -76,7 +78,7 @@ def _take_turn(execute: Callable[..., Any], sql: Any, params: Any, many: bool, c
     return execute(sql, params, many, context)
 
 
-def _watch(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+def _watch(*, connection: "BaseDatabaseWrapper", **kwargs: object) -> None:
     # Django has one connection for each thread: only handlers' threads get the wrapper.
     if (
         connection.vendor == "sqlite"

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import transaction
 
 from channels_core._layers.channels_redis import require_packable
 from channels_core.exceptions import InvalidChannelLayerError
@@ -182,6 +181,9 @@ def _call_on_commit(
             task = loop.create_task(send())
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)
+
+    # Imported here: most consumers never wait for a commit.
+    from django.db import transaction
 
     in_loop = asyncio._get_running_loop() is not None
     if in_loop and not transaction.get_connection(using).in_atomic_block:

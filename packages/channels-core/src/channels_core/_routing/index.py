@@ -161,7 +161,8 @@ def merge(outer: Route, inner: Sequence[Route]) -> list[Route] | None:
 def _is_path(pattern: Any) -> bool:
     # Exactly this class, and a str: a translated route changes with the language, and a subclass
     # may match in its own way.
-    return type(pattern) is RoutePattern and isinstance(pattern._route, str)
+    kind = type(pattern)
+    return kind is RoutePattern and isinstance(pattern._route, str)
 
 
 def _ends_a_segment(prefix: Any) -> bool:
@@ -179,9 +180,10 @@ def route_key(pattern: Any) -> RouteKey:
     """
     pieces: _Pieces = []
     exact = False
+    kind = type(pattern)
     if _is_path(pattern):
         pieces, exact = _pieces_of_route(pattern)
-    elif type(pattern) is RegexPattern and isinstance(pattern._regex, str):
+    elif kind is RegexPattern and isinstance(pattern._regex, str):
         pieces, exact = _pieces_of_regex(pattern)
     return RouteKey(_segments(pieces, exact=exact), exact)
 
