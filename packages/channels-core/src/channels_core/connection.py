@@ -482,7 +482,8 @@ class Connection:
             return cancelled
         _adopt(context)
         if task.cancelled():  # before its first step, so that it has not cleaned up
-            return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
+            failure = cancelled or asyncio.CancelledError()  # pragma: no cover - as in Mailbox._ask
+            return await self._end(consumer, mailbox, send, failure)  # pragma: no cover - likewise
         failure = task.result()
         if cancelled is not None and isinstance(failure, asyncio.CancelledError | None):
             return cancelled
