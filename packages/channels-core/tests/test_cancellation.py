@@ -115,3 +115,21 @@ class TestBound:
         bound.at_least(7)
         now = 200.0
         assert bound.left == 7
+
+
+async def test_a_limit_also_holds_for_what_is_no_coroutine() -> None:
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    await Bound(20).run(done)
+    with pytest.raises(TimeoutError):
+        await Bound(0.001).run(asyncio.get_running_loop().create_future())
+
+
+async def test_work_that_never_waits_makes_no_timer() -> None:
+    async def work() -> None:
+        timers.append(len(asyncio.get_running_loop()._scheduled))  # type: ignore[attr-defined] # private, but of every asyncio loop
+
+    timers: list[int] = [len(asyncio.get_running_loop()._scheduled)]  # type: ignore[attr-defined] # likewise
+    await Bound(20).run(work())
+    timers.append(len(asyncio.get_running_loop()._scheduled))  # type: ignore[attr-defined] # likewise
+    assert len(set(timers)) == 1

@@ -481,7 +481,8 @@ class Connection:
             self._give_up(consumer)
             return cancelled
         _adopt(context)
-        if task.cancelled():  # before its first step, so that it has not cleaned up
+        if task.cancelled():  # pragma: no cover - Python 3.11 traces no line after a throw()
+            # Before its first step, so that it has not cleaned up.
             return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
         failure = task.result()
         if cancelled is not None and isinstance(failure, asyncio.CancelledError | None):

@@ -224,21 +224,20 @@ class DatabaseUsage:
         opened: The connections that were opened since the last `release`.
     """
 
-    __slots__ = ("_token", "opened")
+    __slots__ = ("_before", "opened")
 
     def __init__(self) -> None:
         self.opened: list[BaseDatabaseWrapper] = []
 
     def __enter__(self) -> Self:
         """Record the connections that are opened from now on."""
-        self._token = _usage.set(self)
+        self._before = _usage.get()
+        _usage.set(self)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """Stop recording."""
-        _usage.reset(self._token)
-        # The token holds the context, and the context may hold this object: break the circle.
-        del self._token
+        _usage.set(self._before)
 
     @property
     def pending(self) -> bool:

@@ -235,7 +235,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """
         token = secrets.token_hex(16)
         name = f"{prefix}{token[:16]}!{token[16:]}"
-        self.require_valid_channel_name(name)
+        self._check(name)
         return name
 
     # A consumer whose request may never use the layer calls it when it first uses the name.
@@ -259,13 +259,15 @@ class InMemoryChannelLayer(BaseChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Add a channel to a group, or renew its membership."""
         self.require_valid_group_name(group)
-        self.require_valid_channel_name(channel)
+        if type(channel) is not str or channel not in self._checked:
+            self.require_valid_channel_name(channel)
         self._store.join(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group; does nothing if it is not a member."""
         self.require_valid_group_name(group)
-        self.require_valid_channel_name(channel)
+        if type(channel) is not str or channel not in self._checked:
+            self.require_valid_channel_name(channel)
         self._store.leave(group, channel)
 
     async def group_send(self, group: str, message: AnyMessage) -> None:

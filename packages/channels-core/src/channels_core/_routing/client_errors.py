@@ -95,7 +95,9 @@ async def answer_client_errors(
     server = _Server(receive, send)
     scope = with_server(scope, send)
     collect_records()
-    token = answers_failures.set(True)
+    # Not kept as a token, which holds the context too.
+    before = answers_failures.get()
+    answers_failures.set(True)
     try:
         result = await application(scope, server.receive, server.send)
         await let_server_close(server.last_sent)
@@ -119,7 +121,7 @@ async def answer_client_errors(
         if not (was_answered(error) or await _end_response(scope, send, error, server.last_sent)):
             raise
     finally:
-        answers_failures.reset(token)
+        answers_failures.set(before)
         await records_handled()
 
 
