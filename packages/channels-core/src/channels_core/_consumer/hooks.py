@@ -6,6 +6,7 @@ of that name is the program's own. A `readable` attribute has our value until th
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from channels_core._consumer.classes import is_framework
@@ -85,6 +86,7 @@ def readable(read: Callable[[Any], object]) -> Any:
     return _Readable(read)
 
 
+@lru_cache(maxsize=128)
 def is_readable(consumer: type, name: str) -> bool:
     """Return whether an attribute of a consumer class is `readable`."""
     return type(getattr(consumer, name, None)) is _Readable

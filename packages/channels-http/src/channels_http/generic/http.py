@@ -146,8 +146,9 @@ class AsyncHttpConsumer(AsyncGroupMember):
             self.body = [body]
 
         async def handle() -> None:
-            for name in connection.join_declared(self):
-                await connection.groups.join(self, name)
+            if vars(self).get("groups") != []:
+                for name in connection.join_declared(self):
+                    await connection.groups.join(self, name)
             try:
                 await self.handle(body)
             finally:

@@ -229,9 +229,12 @@ class HttpConnection(Connection):
             RequestTimeout: It is not there within `body_timeout`.
             RequestAborted: The client has left before its end.
         """
-        limit = self._max_body_size
         message = self._first_part
         assert message is not None  # `begin_request` has set it
+        if not (self._waits_for_continue or message.get("more_body") or message.get("body")):
+            self.body_ended = True
+            return b""
+        limit = self._max_body_size
         if self._waits_for_continue:
             raise RequestDataTooBig(f"The request's body would have more than {limit} bytes")
         if not message.get("more_body"):
