@@ -126,8 +126,12 @@ def pass_on_headers(headers: HeadersArgument) -> list[Any]:
             name, value = pair
         except (TypeError, ValueError):
             raise _not_pairs(headers) from None
-        is_encoded = type(pair) is tuple and type(name) is bytes and type(value) is bytes
-        if is_encoded and not (_FORBIDDEN.search(name) or _FORBIDDEN.search(value)):
+        if (
+            type(pair) is tuple
+            and type(name) is bytes
+            and type(value) is bytes
+            and not (_FORBIDDEN.search(name) or _FORBIDDEN.search(value))
+        ):
             passed.append(pair)
             continue
         kind = list if isinstance(pair, list) else tuple

@@ -86,10 +86,12 @@ def readable(read: Callable[[Any], object]) -> Any:
     return _Readable(read)
 
 
-@lru_cache(maxsize=128)
-def is_readable(consumer: type, name: str) -> bool:
-    """Return whether an attribute of a consumer class is `readable`."""
+def _is_readable(consumer: type, name: str) -> bool:
     return type(getattr(consumer, name, None)) is _Readable
+
+
+#: Returns whether the attribute of a consumer class with a name is `readable`.
+is_readable: Final[Callable[[type, str], bool]] = lru_cache(maxsize=128)(_is_readable)
 
 
 class _Readable:
