@@ -401,8 +401,10 @@ class Connection:
         """Return whether the channel can be made when the consumer first uses its name."""
         if not (is_readable(type(consumer), "channel_name") and names_at_once(layer)):
             return False
-        for name in ("channel_name", "channel_receive"):
-            vars(consumer).pop(name, None)  # of an earlier call
+        own = vars(consumer)
+        if "channel_name" in own:  # of an earlier call
+            own.pop("channel_name")
+            own.pop("channel_receive", None)
         return True
 
     def _name(self, consumer: Any, layer: Any, name: str) -> None:

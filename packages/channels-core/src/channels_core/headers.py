@@ -114,7 +114,9 @@ def pass_on_headers(headers: HeadersArgument) -> list[Any]:
         TypeError: They are something else.
         ValueError: A name or a value holds CR, LF or NUL, which could start another header.
     """
-    if isinstance(headers, Mapping):
+    if type(headers) is list:
+        pass  # Nearly always; the question for a mapping takes long.
+    elif isinstance(headers, Mapping):
         headers = headers.items()
     elif isinstance(headers, str | bytes):
         raise _not_pairs(headers)
@@ -124,6 +126,14 @@ def pass_on_headers(headers: HeadersArgument) -> list[Any]:
             name, value = pair
         except (TypeError, ValueError):
             raise _not_pairs(headers) from None
+        if (
+            type(pair) is tuple
+            and type(name) is bytes
+            and type(value) is bytes
+            and not (_FORBIDDEN.search(name) or _FORBIDDEN.search(value))
+        ):
+            passed.append(pair)
+            continue
         kind = list if isinstance(pair, list) else tuple
         passed.append(kind((_encode_value(name), _encode_value(value))))
     return passed

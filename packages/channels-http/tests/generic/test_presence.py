@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from channels_core.exceptions import ConnectionStateError, RequestAborted, RequestTimeout
 from channels_core.layers import channel_layers
+from channels_core.routing import ProtocolTypeRouter
+from channels_core.typing import Message
 from channels_http.generic.http import AsyncHttpConsumer
 from clients import Client, LocalLayer, ask, recording, turns, until
 
@@ -224,6 +226,34 @@ class TestLeavingIsToldOnce:
         client.leave()
         await client.end()
         assert (steps, program.ends) == (["cancelled"], ["end"])
+
+    async def test_a_handler_that_does_not_wait_costs_no_task_or_timer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_response(200, b"a")
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        sent: list[Message] = []
+        used: list[str] = []
+        loop = asyncio.get_running_loop()
+        for name in ("call_soon", "call_at", "create_future", "create_task"):
+            monkeypatch.setattr(loop, name, lambda *args, name=name, **kwargs: used.append(name))
+        application = ProtocolTypeRouter({"http": recording(handle).as_asgi()})
+        await application({"type": "http", "method": "GET", "path": "/"}, receive, send)
+        monkeypatch.undo()
+        assert (len(sent), used) == (2, [])
+
+    async def test_a_handler_may_return_any_awaitable(self) -> None:
+        def handle(self: Any, body: bytes) -> Any:
+            return asyncio.ensure_future(self.send_response(200, b"a"))
+
+        assert (await ask(recording(handle)))[2] == b"a"
 
     async def test_a_handler_may_return_when_it_is_cancelled(self) -> None:
         async def handle(self: Any, body: bytes) -> None:

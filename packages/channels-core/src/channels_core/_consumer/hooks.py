@@ -6,6 +6,7 @@ of that name is the program's own. A `readable` attribute has our value until th
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from channels_core._consumer.classes import is_framework
@@ -85,9 +86,12 @@ def readable(read: Callable[[Any], object]) -> Any:
     return _Readable(read)
 
 
-def is_readable(consumer: type, name: str) -> bool:
-    """Return whether an attribute of a consumer class is `readable`."""
+def _is_readable(consumer: type, name: str) -> bool:
     return type(getattr(consumer, name, None)) is _Readable
+
+
+#: Returns whether the attribute of a consumer class with a name is `readable`.
+is_readable: Final[Callable[[type, str], bool]] = lru_cache(maxsize=128)(_is_readable)
 
 
 class _Readable:

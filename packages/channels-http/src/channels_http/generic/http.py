@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any, ClassVar, Final, Unpack
 
 from channels_core.connection import class_of, framework, readable
@@ -118,8 +117,7 @@ class AsyncHttpConsumer(AsyncGroupMember):
         connection = self._channels_connection
         try:
             if connection.from_layer and connection.has_begun:
-                handler = partial(super().dispatch, message)
-                await connection.while_client_stays(handler)
+                await connection.while_client_stays(super().dispatch(message))
             else:
                 await super().dispatch(message)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised on, or answered
@@ -145,15 +143,18 @@ class AsyncHttpConsumer(AsyncGroupMember):
             body = await connection.read_body()
             self.body = [body]
 
-        async def handle() -> None:
+        async def join_and_handle() -> None:
             for name in connection.join_declared(self):
                 await connection.groups.join(self, name)
-            try:
-                await self.handle(body)
-            finally:
-                connection.body_ended = True  # The rest of the body is not wanted.
+            await self.handle(body)
 
-        if not await connection.while_client_stays(handle):
+        # Most consumers have the empty list that the constructor has set.
+        work = self.handle(body) if vars(self).get("groups") == [] else join_and_handle()
+        try:
+            stays = await connection.while_client_stays(work)
+        finally:
+            connection.body_ended = True  # The rest of the body is not wanted.
+        if not stays:
             return  # The client has left; that is the next message.
         if connection.is_unanswered:
             await connection.answer_nothing("returned from handle")

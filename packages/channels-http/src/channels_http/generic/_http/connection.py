@@ -8,9 +8,9 @@ channel layer.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Iterable
 from http import HTTPStatus
-from types import coroutine
+from types import CoroutineType, coroutine
 from typing import Any, ClassVar, Final, NoReturn
 
 from django.conf import settings
@@ -229,9 +229,12 @@ class HttpConnection(Connection):
             RequestTimeout: It is not there within `body_timeout`.
             RequestAborted: The client has left before its end.
         """
-        limit = self._max_body_size
         message = self._first_part
         assert message is not None  # `begin_request` has set it
+        if not (self._waits_for_continue or message.get("more_body") or message.get("body")):
+            self.body_ended = True
+            return b""
+        limit = self._max_body_size
         if self._waits_for_continue:
             raise RequestDataTooBig(f"The request's body would have more than {limit} bytes")
         if not message.get("more_body"):
@@ -249,11 +252,14 @@ class HttpConnection(Connection):
                 f"The request's body did not come within {seconds} seconds"
             ) from None
 
-    async def while_client_stays(self, function: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Call a function, and cancel it when the client leaves or the server fails.
+    async def while_client_stays(self, work: Awaitable[None]) -> bool:
+        """Wait for a handler, and cancel it when the client leaves or the server fails.
 
         Most handlers answer without ever waiting: nobody has to watch the client of these. So the
-        task that reads is made, with all that belongs to it, when the function waits first.
+        task that reads is made, with all that belongs to it, when the handler waits first.
+
+        Args:
+            work: What the handler has returned, nearly always a coroutine.
 
         Returns:
             Whether the client has stayed until its end.
@@ -262,7 +268,7 @@ class HttpConnection(Connection):
         assert mailbox is not None  # a message has come out of it
         mailbox.watch(self._leave)
         try:
-            steps = function()
+            steps = work if isinstance(work, CoroutineType) else _wait_for(work)
             try:
                 waits_for = steps.send(None)
             except StopIteration:
@@ -430,6 +436,10 @@ class HttpConnection(Connection):
     async def _answer(self, messages: Iterable[Message]) -> None:
         self.response.state = ResponseState.ENDED
         await self.transmit(messages)
+
+
+async def _wait_for(work: Awaitable[None]) -> None:
+    await work
 
 
 @coroutine

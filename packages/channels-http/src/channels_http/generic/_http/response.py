@@ -31,6 +31,8 @@ def as_bytes(body: Any) -> bytes:
         TypeError: It is something else. The exception is an `AssertionError` as well, for
             programs that catch that one.
     """
+    if type(body) is bytes:
+        return body
     if isinstance(body, str):
         return body.encode()
     if isinstance(body, bytes | bytearray | memoryview):
