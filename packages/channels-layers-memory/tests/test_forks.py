@@ -19,7 +19,7 @@ def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
             threading.Timer(5, os._exit, [1]).start()
             store.put("mail", {"n": 2})
             drops.add("room", 1)
-            os._exit(0 if len(store.channels["mail"]) == 1 else 2)
+            os._exit(0 if len(store._backlogs.kept["mail"]) == 1 else 2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -1,4 +1,5 @@
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -216,7 +217,7 @@ class Machine(RuleBasedStateMachine):
                     payload["n"] for _, _, payload in queue if isinstance(payload, dict)
                 ]
             else:
-                readers[name] = list(queue)
+                readers[name] = list(queue) if isinstance(queue, OrderedDict) else [queue]
         assert messages == {
             name: [one.number for one in sent] for name, sent in self.model.messages.items() if sent
         }

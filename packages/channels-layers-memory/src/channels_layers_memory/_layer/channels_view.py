@@ -1,9 +1,10 @@
 """Show programs the channels of a layer, and let them delete some."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
 from typing import NoReturn
 
-from channels_layers_memory._layer.backlogs import Message
+from channels_layers_memory._layer.backlogs import Backlog, Message
 from channels_layers_memory._layer.readers import Listener
 from channels_layers_memory._layer.store import Store, WaitingReceiver
 
@@ -41,7 +42,9 @@ class Channels(MutableMapping[str, Waiting]):
     def __getitem__(self, name: str) -> Waiting:
         waiting = self._store.channels.get(name)
         # A copy: whoever changed the queue itself would break the indices beside it.
-        return Waiting((self._store.listeners()[name],) if waiting is None else waiting)
+        if isinstance(waiting, Backlog | OrderedDict):
+            return Waiting(waiting)
+        return Waiting((self._store.listeners()[name] if waiting is None else waiting,))
 
     def __iter__(self) -> Iterator[str]:
         # A copy, since another thread may send in the meantime.

@@ -62,8 +62,8 @@ class WaitingReceiver(Protocol):
 
 ReceiverT = TypeVar("ReceiverT", bound=WaitingReceiver)
 
-#: The receivers that wait on one channel, in the order in which they came. An ordered dict, since
-#: any of them may leave at any time.
+#: Several receivers that wait on one channel, in the order in which they came. An ordered dict,
+#: since any of them may leave at any time.
 Receivers: TypeAlias = OrderedDict[WaitingReceiver, None]
 
 
@@ -81,7 +81,7 @@ class Store:
     Attributes:
         channels: By name: the messages or the receivers that wait in a channel; never both, since
             a message is handed to a receiver that waits. A name is in it only while one of them
-            waits.
+            waits. A receiver that waits alone, as most do, has no dict around it.
         groups: The members of groups.
         half_full: The channels that were more than half full at the last look. The value is the
             number of their first message if its reader was found busy, or else None.
@@ -114,7 +114,7 @@ class Store:
 
     def start_anew(self) -> None:
         """Become empty, with a lock that nobody holds."""
-        self.channels: dict[str, Backlog | Receivers] = {}
+        self.channels: dict[str, Backlog | WaitingReceiver | Receivers] = {}
         self.groups = Groups()
         self.half_full: dict[str, int | None] = {}
         self._backlogs = Backlogs()
@@ -152,11 +152,12 @@ class Store:
             now = self._base + self._monotonic() if unmocked else self._clock()
             if now >= self._messages_due + OVERDUE:
                 self._expire_messages(now)
-            accepted = self._put(name, now, payload)
+            message = (now + self._limits.expiry, self._next_number(), payload)
+            accepted = self._put(name, message)
             if not accepted and now >= self._messages_due:
                 # It may be full of expired messages.
                 self._expire_messages(now)
-                accepted = self._put(name, now, payload)
+                accepted = self._put(name, message)
         finally:
             self._release()
         if self._to_wake:
@@ -175,9 +176,11 @@ class Store:
             How many channels were full.
         """
         with self._lock:
-            now = self._expire()
+            expires = self._expire() + self._limits.expiry
+            # One for all: numbers are compared only within a channel.
+            message = (expires, self._next_number(), payload)
             names = tuple(self.groups.members.get(group, ()))
-            full = sum([not self._put(name, now, payload, current_loop) for name in names])
+            full = sum([not self._put(name, message, current_loop) for name in names])
         if self._to_wake:
             self._wake_listeners(current_loop)
         return full
@@ -205,8 +208,11 @@ class Store:
                 return message
             receiver = wait()
             if queue is None:
-                queue = self.channels[name] = OrderedDict()
-            queue[receiver] = None
+                self.channels[name] = receiver
+            elif isinstance(queue, OrderedDict):
+                queue[receiver] = None
+            else:
+                self.channels[name] = OrderedDict({queue: None, receiver: None})
             return receiver
         finally:
             self._release()
@@ -439,14 +445,15 @@ class Store:
         self.groups.add(group, channel, now)
         self._groups_due = min(self._groups_due, now + self._limits.group_expiry)
 
-    def _put(self, name: str, now: float, payload: Payload, current_loop: object = None) -> bool:
-        message = (now + self._limits.expiry, self._next_number(), payload)
+    def _put(self, name: str, message: Message, current_loop: object = None) -> bool:
         queue = self.channels.get(name)
-        if type(queue) is OrderedDict and self._hand_over(name, queue, message, current_loop):
+        if type(queue) is Backlog:
+            backlog = queue
+        elif queue is not None and self._hand_over(name, queue, message, current_loop):
             return True
-        backlog = self._backlogs.kept.get(name)
-        if backlog is None:
-            backlog = self._backlogs.new(name)
+        else:
+            kept = self._backlogs.kept.get(name)
+            backlog = self._backlogs.new(name) if kept is None else kept
         shared = backlog.shared
         held = len(backlog) if shared is None else shared.used
         capacity = self._limits.get_capacity(name)
@@ -493,36 +500,44 @@ class Store:
         self._messages_due = min(self._messages_due, time)
 
     def _hand_over(
-        self, name: str, receivers: Receivers, message: Message, current_loop: object = None
+        self,
+        name: str,
+        waiting: WaitingReceiver | Receivers,
+        message: Message,
+        current_loop: object = None,
     ) -> bool:
         """Give a message to the receiver that has waited longest.
 
         Returns:
             False if none can be reached any more; the channel is then removed.
         """
-        taken = False
-        while receivers and not taken:
-            receiver, _ = receivers.popitem(last=False)
+        while True:
+            if isinstance(waiting, OrderedDict):
+                receiver, _ = waiting.popitem(last=False)
+                last = not waiting
+            else:
+                receiver, last = waiting, True
+            if last:
+                del self.channels[name]
             receiver.message = message
-            taken = receiver.wake(current_loop)
-            if not taken:
-                receiver.message = None
-        if not receivers:
-            del self.channels[name]
-        return taken
+            if receiver.wake(current_loop):
+                return True
+            receiver.message = None
+            if last:
+                return False
 
     def _give_up(self, name: str, receiver: WaitingReceiver, now: float) -> None:
         message, receiver.message = receiver.message, None
         queue = self.channels.get(name)
-        receivers = queue if type(queue) is OrderedDict else None
+        waiting = None if isinstance(queue, Backlog) else queue
         if message is None:
-            if receivers is not None and receiver in receivers:
-                del receivers[receiver]
-                if not receivers:
-                    del self.channels[name]
+            if isinstance(waiting, OrderedDict):
+                waiting.pop(receiver, None)
+            if waiting is receiver or waiting == {}:
+                del self.channels[name]
         elif message[1] < self._first_after_flush:
             return
         elif message[0] <= now:
             self.groups.forget(name)
-        elif receivers is None or not self._hand_over(name, receivers, message):
+        elif waiting is None or not self._hand_over(name, waiting, message):
             self._put_back(name, message)
