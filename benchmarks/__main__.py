@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import cases
 from benchmarks.case import Case, Scale
 from benchmarks.environments import install
+from benchmarks.page import publish
 from benchmarks.peers import PEERS, Peer, before
 from benchmarks.results import DEFAULT, Results
 from benchmarks.runner import FailedError, Job, jobs_of, run_round
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--resume", action="store_true", help="go on with the results in the file")
     found.add_argument("--results", type=Path, default=DEFAULT, help="the file")
     found.add_argument("--show", action="store_true", help="run nothing, show the results")
+    found.add_argument("--publish", action="store_true", help="write docs/performance/")
     found.add_argument("--list", action="store_true", help="list the cases and their rows")
     return found
 
@@ -86,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(jobs, peers, results, options, console)
     found = [(job, row, results.rounds.get(job.key(row), [])) for job in jobs for row in job.rows]
     console.print(table(found, peers))
+    if options.publish:
+        publish(jobs, results)
 
 
 def run(

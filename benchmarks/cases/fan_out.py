@@ -27,6 +27,7 @@ CASE = Case(
                 PEERS,
                 size=size,
                 line=LINE,
+                quick=size != 100,
             )
             for size in (10, 100, 1000)
         ),

@@ -1,6 +1,7 @@
 """The framework of the benchmarks: pairing, honesty, selection, and the shape of cases."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from benchmarks.environments import copy_tree, versions
 from benchmarks.figures import Round, Spread, costs, ratios
 from benchmarks.honesty import DishonestError, check_copies, check_equal, check_sequence
 from benchmarks.layers import Mailboxes
+from benchmarks.page import publish
 from benchmarks.peers import PEERS, before
 from benchmarks.results import Results
 from benchmarks.runner import FailedError, Job, command, environment, jobs_of, measure_once, order
@@ -293,6 +295,59 @@ class TestTable:
     def test_one_round_has_no_spread(self) -> None:
         assert ratio_text(Spread(1234.5, 1234.5, 1234.5)) == "1,234"
         assert ratio_text(None) == ""
+
+
+class TestPage:
+    line = tuple(
+        replace(ROW, name=f"size-{size}", title=f"size {size}", size=size, line="cost by size")
+        for size in (10, 1000)
+    )
+    case = Case(1, "a case", "What it measures.", (ROW, *line))
+
+    def publish(self, folder: Path) -> dict[str, str]:
+        """Publish made-up results, and return the files."""
+        peers = [PEERS["ours"], PEERS["upstream"], PEERS["limit"]]
+        results = Results.new(folder / "results.json", peers, quick=False)
+        jobs = jobs_of({"a-case": self.case}, [peer.name for peer in peers], quick=False)
+        for job in jobs:
+            results.add(job.key(), Round({"ours": 2e-6, "upstream": 3e-6, "limit": 1e-6}, 0.5))
+            results.add(job.key(), Round({"ours": 2e-6, "upstream": 5e-6, "limit": 1e-6}, 1.5))
+        publish(jobs, results, folder / "page")
+        return {path.name: path.read_text() for path in (folder / "page").iterdir()}
+
+    def test_a_case_has_a_table_a_plot_of_ratios_and_one_for_each_line(
+        self, tmp_path: Path
+    ) -> None:
+        files = self.publish(tmp_path)
+        assert set(files) == {"a-case-size.svg", "a-case.svg", "results.json", "results.md"}
+        page = files["results.md"]
+        assert "the load of the machine was 0.5 to 1.5" in page
+        assert "### a case\n\nWhat it measures.\n\n| |" in page
+        assert (
+            "| a row | 4 µs for a frame | **2.00 (1.50 to 2.50)** | 4.00 (3.00 to 5.00) |" in page
+        )
+        assert "![a case](/performance/a-case.svg)" in page
+        assert "![a case](/performance/a-case-size.svg)" in page
+
+    def test_plots_name_peers_and_rows_and_load_nothing(self, tmp_path: Path) -> None:
+        files = self.publish(tmp_path)
+        for name, texts in {
+            "a-case.svg": ["this tree", "the limit", "a row", "times better than Channels 4.3.2"],
+            "a-case-size.svg": ["this tree", "Channels 4.3.2", "1,000", "microseconds"],
+        }.items():
+            assert all(text in files[name] for text in texts)
+            assert "<script" not in files[name]
+            assert set(re.findall(r"https?://[^\"<> ]+", files[name])) <= {
+                "http://www.w3.org/2000/svg",
+                "http://www.w3.org/1999/xlink",
+            }
+
+    def test_the_same_results_give_the_same_files(self, tmp_path: Path) -> None:
+        for folder in ("one", "other"):
+            (tmp_path / folder).mkdir()
+        one, other = self.publish(tmp_path / "one"), self.publish(tmp_path / "other")
+        del one["results.json"], other["results.json"]  # They have the time.
+        assert one == other
 
 
 class TestCases:
