@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import cases
-from benchmarks.__main__ import selected_cases, selected_peers
+from benchmarks.__main__ import alone, main, selected_cases, selected_peers
 from benchmarks.case import LIMIT, SECONDS, UPSTREAM, Case, Row, Scale
 from benchmarks.cases import echo_text, fan_out, layer
 from benchmarks.environments import copy_tree, versions
@@ -386,6 +386,31 @@ class TestCases:
         assert [peer.name for peer in selected_peers("ours", ROOT)] == ["ours", "before"]
         with pytest.raises(SystemExit, match="There is no peer nobody: choose from ours,"):
             selected_peers("nobody", None)
+
+
+class TestCommandLine:
+    def test_one_run_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("benchmarks.__main__.FOLDER", tmp_path / "benchmarks")
+        done = []
+        with pytest.raises(SystemExit, match="Another run"):
+            alone(lambda: alone(lambda: done.append(1)))
+        alone(lambda: done.append(2))
+        assert done == [2]
+
+    def test_results_are_shown_without_a_run(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "results.json"
+        results = Results.new(path, list(PEERS.values()), quick=False)
+        results.add("layer/small-buffered", Round({"ours": 1e-6, "upstream": 5e-6}, 0.5))
+        main(["layer", "--show", "--results", str(path)])
+        assert re.search(r"small: buffered +│ +5 µs / message │ +5\.00", capsys.readouterr().out)
+        with pytest.raises(SystemExit, match="There are no results in"):
+            main(["--resume", "--results", str(tmp_path / "nothing.json")])
+
+    def test_the_cases_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        main(["--list", "layer"])
+        assert "1 layer: small-buffered, small-waiting" in capsys.readouterr().out
 
 
 class TestEnvironments:
