@@ -49,7 +49,7 @@ def measure(program: Any, row: Row, scale: Scale) -> float:
     """Return the CPU seconds for sending and receiving a message."""
     make = small if row.name.startswith("small") else nested
     once = buffered if row.name.endswith("buffered") else waiting
-    count = scale.count(2000 if make is small else 200, 50)
+    count = scale.count(2000 if make is small else 100, 50)
 
     async def measured() -> float:
         await check_layer(program, make)
