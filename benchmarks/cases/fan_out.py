@@ -40,7 +40,7 @@ CASE = Case(
             line=LINE,
             rounds=1,
             quick=False,
-            timeout=400,
+            timeout=900,
         ),
         Row(
             "members-100000",

@@ -28,7 +28,7 @@ CASE = Case(
             line=LINE,
             rounds=3,
             quick=False,
-            timeout=300,
+            timeout=600,
         ),
         Row(
             "idle-50000",
@@ -39,7 +39,7 @@ CASE = Case(
             line=LINE,
             rounds=1,
             quick=False,
-            timeout=600,
+            timeout=900,
         ),
     ),
 )

@@ -15,7 +15,7 @@ BATCH = 50
 CASE = Case(
     number=1,
     title="Memory layer: point to point",
-    method="A small message has four plain values, a nested one 180 rows and about 10 kB. "
+    method="A small message has four plain values, a nested one 110 rows and about 10 kB. "
     "Buffered: 50 are sent and then received. Waiting: two tasks answer each other, and each "
     "is waiting when its message arrives. The limit copies a small message with `dict.copy` "
     "and a nested one with msgpack.",

@@ -1,5 +1,6 @@
 """The framework of the benchmarks: pairing, honesty, selection, and the shape of cases."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -13,11 +14,12 @@ import pytest
 from benchmarks import cases
 from benchmarks.__main__ import alone, main, selected_cases, selected_peers
 from benchmarks.case import LIMIT, SECONDS, UPSTREAM, Case, Row, Scale
-from benchmarks.cases import echo_text, fan_out, layer
+from benchmarks.cases import echo_text, fan_out, layer, live, soak
 from benchmarks.environments import copy_tree, versions
 from benchmarks.figures import Round, Spread, costs, ratios
 from benchmarks.honesty import DishonestError, check_copies, check_equal, check_sequence
 from benchmarks.layers import Mailboxes
+from benchmarks.live_clients import LiveClient
 from benchmarks.page import publish
 from benchmarks.peers import PEERS, before
 from benchmarks.results import Results
@@ -170,6 +172,69 @@ class TestBadApplications:
 
         with pytest.raises(DishonestError, match=r"expected 'websocket.accept', got"):
             echo_text.measure(application, self.row, QUICK)
+
+
+class TestLive:
+    def test_a_room_is_served_and_measured(self) -> None:
+        row = live.CASE.row("uvicorn-200-time")
+        found = live.measure("limit", row, QUICK)
+        assert set(found) == {row.name for row in live.CASE.rows if row.together == "uvicorn-200"}
+        assert all(figure > 0 for figure in found.values())
+
+    @pytest.mark.parametrize("size", [1, 3, 1000])
+    async def test_a_client_reads_frames_in_pieces(self, size: int) -> None:
+        arrived: list[bytes] = []
+        client = LiveClient(arrived.append)
+        texts = [b"short", b"x" * 300, b""]
+        content = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+        for text in texts:
+            length = bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2)
+            content += b"\x81" + length + text
+        for at in range(0, len(content), size):
+            client.data_received(content[at : at + size])
+        await client.connected
+        assert arrived == client.texts == texts
+
+    async def test_a_refused_handshake_is_found(self) -> None:
+        client = LiveClient(lambda text: None)
+        with pytest.raises(DishonestError, match=r"a handshake was answered with b'HTTP/1\.1 403"):
+            client.data_received(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        client.connection_lost(None)
+        with pytest.raises(DishonestError, match="a handshake was refused"):
+            await client.connected
+
+
+class TestSoak:
+    row = soak.CASE.row("connections")
+
+    def test_a_room_that_keeps_nothing_is_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Scale, "count", lambda self, full, quick: 0.5)
+        assert 0 < soak.measure(soak.limit(self.row), self.row, QUICK) < 1
+
+    @pytest.mark.parametrize(
+        ("kept", "problem"),
+        [("groups", "groups: expected 0, got 1"), ("tasks", "tasks: expected 2, got ")],
+    )
+    def test_what_piles_up_is_found(
+        self, monkeypatch: pytest.MonkeyPatch, kept: str, problem: str
+    ) -> None:
+        monkeypatch.setattr(Scale, "count", lambda self, full, quick: 0.5)
+        room = soak.limit(self.row)
+        application, calls, tasks = room.asynchronous, 0, []
+
+        async def leaking(scope: Any, receive: Any, send: Any) -> None:
+            nonlocal calls
+            calls += 1
+            # After the connections that warm up.
+            if calls == 450 and kept == "tasks":
+                tasks.append(asyncio.ensure_future(asyncio.sleep(600)))
+            await application(scope, receive, send)
+
+        room.asynchronous = leaking
+        if kept == "groups":
+            room.groups = lambda: int(calls > 450)
+        with pytest.raises(DishonestError, match=problem):
+            soak.measure(room, self.row, QUICK)
 
 
 class TestRunner:
