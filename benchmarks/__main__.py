@@ -4,23 +4,27 @@ A case has a name, such as echo-text, and a number; several cases may share a nu
 """
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from sqlite3 import OperationalError
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import cases
 from benchmarks.case import Case, Scale
-from benchmarks.environments import install
+from benchmarks.environments import FOLDER, install
+from benchmarks.page import publish
 from benchmarks.peers import PEERS, Peer, before
 from benchmarks.results import DEFAULT, Results
 from benchmarks.runner import FailedError, Job, jobs_of, run_round
 from benchmarks.table import table
+from tools.env import exclusive
 
-__all__ = ["main", "parser", "selected_cases", "selected_peers"]
+__all__ = ["alone", "main", "parser", "selected_cases", "selected_peers"]
 
 ROUNDS = 5
 QUICK_ROUNDS = 1
@@ -39,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--resume", action="store_true", help="go on with the results in the file")
     found.add_argument("--results", type=Path, default=DEFAULT, help="the file")
     found.add_argument("--show", action="store_true", help="run nothing, show the results")
+    found.add_argument("--publish", action="store_true", help="write docs/performance/")
     found.add_argument("--list", action="store_true", help="list the cases and their rows")
     return found
 
@@ -83,9 +88,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         results = Results.new(options.results, peers, quick=options.quick)
     if not options.show:
-        run(jobs, peers, results, options, console)
+        alone(lambda: run(jobs, peers, results, options, console))
     found = [(job, row, results.rounds.get(job.key(row), [])) for job in jobs for row in job.rows]
     console.print(table(found, peers))
+    if options.publish:
+        publish(jobs, results)
+
+
+def alone(work: Callable[[], object]) -> None:
+    """Do the work unless another run does: it would replace our packages, and take its time."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(FOLDER / "run.lock", patience=1):
+            work()
+    except OperationalError:
+        sys.exit("Another run of the benchmarks has not ended yet.")
 
 
 def run(
@@ -138,7 +155,10 @@ def run(
                 for key, found in measured.items():
                     results.add(key, found)
             if not console.is_terminal:
-                console.print(f"{time.monotonic() - began:6.0f} s  {job.key()}")
+                children = os.times()
+                cpu = children.children_user + children.children_system
+                passed = time.monotonic() - began
+                console.print(f"{passed:6.0f} s, {cpu:6.0f} s of CPU time  {job.key()}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.peers import Peer
-from tools.env import exclusive, programs
+from tools.env import programs
 from tools.packages import ROOT
 
 __all__ = ["FOLDER", "copy_tree", "install", "versions"]
@@ -27,22 +27,21 @@ def install(peer: Peer) -> Path:
     folder = FOLDER / f"env-{peer.name}-{series}"
     python = programs(folder) / "python"
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with exclusive(FOLDER / f"{folder.name}.lock"):
-        wanted = _digest(peer)
-        stamp = folder / STAMP
-        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
-            uv = (str(programs(Path(sys.prefix)) / "uv"), "--quiet", "--no-config")
-            _run(*uv, "venv", "--clear", "--python", sys.executable, str(folder))
-            _run(
-                *(*uv, "--system-certs", "pip", "install", "--python", str(python)),
-                *("--no-deps", "--require-hashes", "-r", str(peer.requirements)),
-            )
-            # Compiled once, so that no first import of a run has to do it.
-            _run(str(python), "-m", "compileall", "-q", "-j", "0", str(_site_packages(folder)))
-            stamp.write_text(wanted, encoding="utf-8")
-        if peer.tree is not None:
-            copy_tree(peer.tree, _site_packages(folder))
-            _run(str(python), "-m", "compileall", "-q", str(_site_packages(folder)))
+    wanted = _digest(peer)
+    stamp = folder / STAMP
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
+        uv = (str(programs(Path(sys.prefix)) / "uv"), "--quiet", "--no-config")
+        _run(*uv, "venv", "--clear", "--python", sys.executable, str(folder))
+        _run(
+            *(*uv, "--system-certs", "pip", "install", "--python", str(python)),
+            *("--no-deps", "--require-hashes", "-r", str(peer.requirements)),
+        )
+        # Compiled once, so that no first import of a run has to do it.
+        _run(str(python), "-m", "compileall", "-q", "-j", "0", str(_site_packages(folder)))
+        stamp.write_text(wanted, encoding="utf-8")
+    if peer.tree is not None:
+        copy_tree(peer.tree, _site_packages(folder))
+        _run(str(python), "-m", "compileall", "-q", str(_site_packages(folder)))
     return python
 
 

@@ -44,4 +44,5 @@ def ratios(rounds: Sequence[Round], peer: str, base: str) -> Spread | None:
     both. The median of ratios is not the ratio of medians.
     """
     pairs = [each.figures for each in rounds if {peer, base} <= each.figures.keys()]
-    return Spread.of([figures[base] / figures[peer] for figures in pairs])
+    # A clock with a low resolution may have seen nothing of a quick run.
+    return Spread.of([figures[base] / figures[peer] for figures in pairs if figures[peer]])

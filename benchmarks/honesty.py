@@ -33,18 +33,16 @@ def check_sequence(what: str, expected: Iterable[Any], found: Iterable[Any]) -> 
         DishonestError: Something was lost, repeated, changed or reordered; the message says which.
     """
     wanted, got = list(expected), list(found)
-    if len(Counter(map(_key, wanted))) != len(wanted):
+    wanted_keys, got_keys = [_key(one) for one in wanted], [_key(one) for one in got]
+    want = Counter(wanted_keys)
+    if len(want) != len(wanted):
         raise ValueError(f"{what}: the expected values are not different from each other")
-    if [_key(one) for one in wanted] == [_key(one) for one in got]:
+    if wanted_keys == got_keys:
         return
-    want, have = Counter(map(_key, wanted)), Counter(map(_key, got))
+    have = Counter(got_keys)
     at, first, second = _first_difference(wanted, got)
-    if (
-        strange := have
-        - want
-        - Counter(key for key in have if key in want for _ in range(have[key]))
-    ):
-        kind = f"{sum(strange.values())} changed or not sent by us"
+    if strange := [key for key in have if key not in want]:
+        kind = f"{len(strange)} changed or not sent by us"
     elif repeated := [key for key in have if have[key] > 1]:
         kind = f"{len(repeated)} repeated"
     elif lost := want - have:

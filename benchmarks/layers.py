@@ -20,7 +20,7 @@ def nested(number: int) -> dict[str, Any]:
     """Return a message of about 10 kB when packed, with lists and dicts in it."""
     rows = [
         {"id": row, "name": f"a name of row {row}", "tags": ["red", "green", "blue"], "price": 9.5}
-        for row in range(180)
+        for row in range(110)
     ]
     return {"type": "chat.message", "rows": rows, "number": number}
 

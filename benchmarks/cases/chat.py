@@ -21,7 +21,9 @@ CASE = Case(
     " with the memory backend. The limit: a mailbox and a task for each connection.",
     rows=(
         Row("connections-100", "chat, 100 connections", "delivery", PEERS, size=100),
-        Row("connections-1000", "chat, 1,000 connections", "delivery", PEERS, size=1000),
+        Row(
+            "connections-1000", "chat, 1,000 connections", "delivery", PEERS, size=1000, quick=False
+        ),
     ),
 )
 

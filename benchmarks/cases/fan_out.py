@@ -27,6 +27,7 @@ CASE = Case(
                 PEERS,
                 size=size,
                 line=LINE,
+                quick=size != 100,
             )
             for size in (10, 100, 1000)
         ),
@@ -39,7 +40,7 @@ CASE = Case(
             line=LINE,
             rounds=1,
             quick=False,
-            timeout=400,
+            timeout=900,
         ),
         Row(
             "members-100000",

@@ -17,7 +17,7 @@ CASE = Case(
     method="One task sends and receives in turn, while receivers wait on other channels. "
     "Upstream needs minutes until 50,000 receivers wait, so that row has one round.",
     rows=(
-        Row("idle-0", "one pair beside no idle channel", "message", PEERS, size=0, line=LINE),
+        Row("idle-0", "one pair beside no idle channel", "message", PEERS, line=LINE, quick=False),
         Row("idle-1000", "one pair beside 1,000 idle", "message", PEERS, size=1000, line=LINE),
         Row(
             "idle-10000",
@@ -28,7 +28,7 @@ CASE = Case(
             line=LINE,
             rounds=3,
             quick=False,
-            timeout=300,
+            timeout=600,
         ),
         Row(
             "idle-50000",
@@ -39,7 +39,7 @@ CASE = Case(
             line=LINE,
             rounds=1,
             quick=False,
-            timeout=600,
+            timeout=900,
         ),
     ),
 )

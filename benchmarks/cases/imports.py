@@ -21,7 +21,7 @@ CASE = Case(
     "needs; for a whole asgi.py, Django itself.",
     rows=(
         Row("consumers", "import the consumers", "process", PEERS),
-        Row("asgi", "import a whole asgi.py", "process", PEERS),
+        Row("asgi", "import a whole asgi.py", "process", PEERS, quick=False),
         Row("first-echo", "start to first echo", "process", PEERS),
     ),
 )

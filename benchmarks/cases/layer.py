@@ -15,7 +15,7 @@ BATCH = 50
 CASE = Case(
     number=1,
     title="Memory layer: point to point",
-    method="A small message has four plain values, a nested one 180 rows and about 10 kB. "
+    method="A small message has four plain values, a nested one 110 rows and about 10 kB. "
     "Buffered: 50 are sent and then received. Waiting: two tasks answer each other, and each "
     "is waiting when its message arrives. The limit copies a small message with `dict.copy` "
     "and a nested one with msgpack.",
@@ -49,7 +49,7 @@ def measure(program: Any, row: Row, scale: Scale) -> float:
     """Return the CPU seconds for sending and receiving a message."""
     make = small if row.name.startswith("small") else nested
     once = buffered if row.name.endswith("buffered") else waiting
-    count = scale.count(2000 if make is small else 200, 50)
+    count = scale.count(2000 if make is small else 100, 50)
 
     async def measured() -> float:
         await check_layer(program, make)

@@ -273,7 +273,8 @@ class Audience:
 
     def arrived(self, text: bytes) -> None:
         """Count one delivery."""
-        self.delays.append(time.perf_counter() - self.sent[text])
+        # What was never sent is found when all has arrived.
+        self.delays.append(time.perf_counter() - self.sent.get(text, 0.0))
         self.left -= 1
         if not self.left and self.all_arrived is not None:
             self.all_arrived.set_result(None)
@@ -301,8 +302,7 @@ async def room(servers: Sequence[LiveServer], count: int, scale: Scale) -> dict[
     many = count > 1000
 
     cpu, start, done = sum(server.cpu() for server in servers), time.perf_counter(), 0
-    limit = scale.count(3, 1)
-    while done < 3 or (time.perf_counter() - start < limit and not scale.quick):
+    while done < 3 or (time.perf_counter() - start < 2 and not scale.quick):
         arrived = audience.expect(count)
         audience.send(clients[done % count])
         await arrived
@@ -312,7 +312,7 @@ async def room(servers: Sequence[LiveServer], count: int, scale: Scale) -> dict[
     if not many:
         # For 2,000 clients, ten a second would be too many. The delays are those of the above.
         audience.delays.clear()
-        broadcasts = scale.count(30, 3)
+        broadcasts = scale.count(25, 3)
         arrived = audience.expect(count * broadcasts)
         begin = time.perf_counter()
         for number in range(broadcasts):

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,9 @@ def measure(program: Any, row: Row, scale: Scale) -> float:
 
 
 def resident() -> int:
-    """Return the memory of this process in bytes."""
+    """Return the memory of this process in bytes; it is only there on Unix."""
+    import resource
+
     status = Path("/proc/self/statm")
     if status.is_file():
         return int(status.read_text().split()[1]) * resource.getpagesize()

@@ -24,7 +24,15 @@ CASE = Case(
     "routes. The limit: one dict of static paths, and one of what is before the parameter.",
     rows=(
         *(
-            Row(f"{kind}-{size}", f"routes, {kind}: {size:,}", "path", PEERS, size=size, line=line)
+            Row(
+                f"{kind}-{size}",
+                f"routes, {kind}: {size:,}",
+                "path",
+                PEERS,
+                size=size,
+                line=line,
+                quick=size == 10,
+            )
             for kind, line in LINES.items()
             for size in (10, 100, 1000)
         ),

@@ -128,24 +128,34 @@ async def soak(room: Room, seconds: float) -> float:
     """Let sets of connections come and go."""
     for number in range(10):
         await connections(room, number)
-    state = await current(room)
+    before = await current(room)
     memory = 0
     begin, start, number = time.monotonic(), cpu(), 0
     while (passed := time.monotonic() - begin) < seconds:
         await connections(room, number)
         number += 1
-        if number % 20 == 0 or not memory:
-            now = await current(room)
-            for what in ("tasks", "threads", "groups"):
-                check_equal(what, getattr(state, what), getattr(now, what))
-            # Some may wait in free lists and caches, but not one for each connection.
-            if now.objects > state.objects + 500:
-                raise DishonestError(f"objects: {state.objects} before, {now.objects} now")
+        if number % 20 == 0:
+            check(before, await current(room))
         if passed < seconds / 4:
             memory = max(memory, resident())
+    figure = (cpu() - start) / number / (ASYNC + SYNC)
+    check(before, await current(room))
     if (grown := resident() - memory) > TOLERANCE:
         raise DishonestError(f"memory: grown by {grown:,} bytes over {number} sets of connections")
-    return (cpu() - start) / number / (ASYNC + SYNC)
+    return figure
+
+
+def check(before: State, now: State) -> None:
+    """Check that nothing has piled up.
+
+    Raises:
+        DishonestError: Something has.
+    """
+    for what in ("tasks", "threads", "groups"):
+        check_equal(what, getattr(before, what), getattr(now, what))
+    # Some may wait in free lists and caches, but not one for each connection.
+    if now.objects > before.objects + 500:
+        raise DishonestError(f"objects: {before.objects} before, {now.objects} now")
 
 
 async def current(room: Room) -> State:

@@ -1,6 +1,8 @@
 """The framework of the benchmarks: pairing, honesty, selection, and the shape of cases."""
 
+import asyncio
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,13 +12,15 @@ from typing import Any
 import pytest
 
 from benchmarks import cases
-from benchmarks.__main__ import selected_cases, selected_peers
+from benchmarks.__main__ import alone, main, selected_cases, selected_peers
 from benchmarks.case import LIMIT, SECONDS, UPSTREAM, Case, Row, Scale
-from benchmarks.cases import echo_text, fan_out, layer
+from benchmarks.cases import echo_text, fan_out, layer, live, soak
 from benchmarks.environments import copy_tree, versions
 from benchmarks.figures import Round, Spread, costs, ratios
 from benchmarks.honesty import DishonestError, check_copies, check_equal, check_sequence
 from benchmarks.layers import Mailboxes
+from benchmarks.live_clients import LiveClient
+from benchmarks.page import publish
 from benchmarks.peers import PEERS, before
 from benchmarks.results import Results
 from benchmarks.runner import FailedError, Job, command, environment, jobs_of, measure_once, order
@@ -170,6 +174,69 @@ class TestBadApplications:
             echo_text.measure(application, self.row, QUICK)
 
 
+class TestLive:
+    def test_a_room_is_served_and_measured(self) -> None:
+        row = live.CASE.row("uvicorn-200-time")
+        found = live.measure("limit", row, QUICK)
+        assert set(found) == {row.name for row in live.CASE.rows if row.together == "uvicorn-200"}
+        assert all(figure > 0 for figure in found.values())
+
+    @pytest.mark.parametrize("size", [1, 3, 1000])
+    async def test_a_client_reads_frames_in_pieces(self, size: int) -> None:
+        arrived: list[bytes] = []
+        client = LiveClient(arrived.append)
+        texts = [b"short", b"x" * 300, b""]
+        content = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+        for text in texts:
+            length = bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2)
+            content += b"\x81" + length + text
+        for at in range(0, len(content), size):
+            client.data_received(content[at : at + size])
+        await client.connected
+        assert arrived == client.texts == texts
+
+    async def test_a_refused_handshake_is_found(self) -> None:
+        client = LiveClient(lambda text: None)
+        with pytest.raises(DishonestError, match=r"a handshake was answered with b'HTTP/1\.1 403"):
+            client.data_received(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        client.connection_lost(None)
+        with pytest.raises(DishonestError, match="a handshake was refused"):
+            await client.connected
+
+
+class TestSoak:
+    row = soak.CASE.row("connections")
+
+    def test_a_room_that_keeps_nothing_is_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Scale, "count", lambda self, full, quick: 0.5)
+        assert 0 < soak.measure(soak.limit(self.row), self.row, QUICK) < 1
+
+    @pytest.mark.parametrize(
+        ("kept", "problem"),
+        [("groups", "groups: expected 0, got 1"), ("tasks", "tasks: expected 2, got ")],
+    )
+    def test_what_piles_up_is_found(
+        self, monkeypatch: pytest.MonkeyPatch, kept: str, problem: str
+    ) -> None:
+        monkeypatch.setattr(Scale, "count", lambda self, full, quick: 0.5)
+        room = soak.limit(self.row)
+        application, calls, tasks = room.asynchronous, 0, []
+
+        async def leaking(scope: Any, receive: Any, send: Any) -> None:
+            nonlocal calls
+            calls += 1
+            # After the connections that warm up.
+            if calls == 450 and kept == "tasks":
+                tasks.append(asyncio.ensure_future(asyncio.sleep(600)))
+            await application(scope, receive, send)
+
+        room.asynchronous = leaking
+        if kept == "groups":
+            room.groups = lambda: int(calls > 450)
+        with pytest.raises(DishonestError, match=problem):
+            soak.measure(room, self.row, QUICK)
+
+
 class TestRunner:
     job = Job("layer", layer.CASE, (layer.CASE.row("small-buffered"),), ("limit",))
 
@@ -295,6 +362,59 @@ class TestTable:
         assert ratio_text(None) == ""
 
 
+class TestPage:
+    line = tuple(
+        replace(ROW, name=f"size-{size}", title=f"size {size}", size=size, line="cost by size")
+        for size in (10, 1000)
+    )
+    case = Case(1, "a case", "What it measures.", (ROW, *line))
+
+    def publish(self, folder: Path) -> dict[str, str]:
+        """Publish made-up results, and return the files."""
+        peers = [PEERS["ours"], PEERS["upstream"], PEERS["limit"]]
+        results = Results.new(folder / "results.json", peers, quick=False)
+        jobs = jobs_of({"a-case": self.case}, [peer.name for peer in peers], quick=False)
+        for job in jobs:
+            results.add(job.key(), Round({"ours": 2e-6, "upstream": 3e-6, "limit": 1e-6}, 0.5))
+            results.add(job.key(), Round({"ours": 2e-6, "upstream": 5e-6, "limit": 1e-6}, 1.5))
+        publish(jobs, results, folder / "page")
+        return {path.name: path.read_text() for path in (folder / "page").iterdir()}
+
+    def test_a_case_has_a_table_a_plot_of_ratios_and_one_for_each_line(
+        self, tmp_path: Path
+    ) -> None:
+        files = self.publish(tmp_path)
+        assert set(files) == {"a-case-size.svg", "a-case.svg", "results.json", "results.md"}
+        page = files["results.md"]
+        assert "the load of the machine was 0.5 to 1.5" in page
+        assert "### a case\n\nWhat it measures.\n\n| |" in page
+        assert (
+            "| a row | 4 µs for a frame | **2.00 (1.50 to 2.50)** | 4.00 (3.00 to 5.00) |" in page
+        )
+        assert "![a case](/performance/a-case.svg)" in page
+        assert "![a case](/performance/a-case-size.svg)" in page
+
+    def test_plots_name_peers_and_rows_and_load_nothing(self, tmp_path: Path) -> None:
+        files = self.publish(tmp_path)
+        for name, texts in {
+            "a-case.svg": ["this tree", "the limit", "a row", "times better than Channels 4.3.2"],
+            "a-case-size.svg": ["this tree", "Channels 4.3.2", "1,000", "microseconds"],
+        }.items():
+            assert all(text in files[name] for text in texts)
+            assert "<script" not in files[name]
+            assert set(re.findall(r"https?://[^\"<> ]+", files[name])) <= {
+                "http://www.w3.org/2000/svg",
+                "http://www.w3.org/1999/xlink",
+            }
+
+    def test_the_same_results_give_the_same_files(self, tmp_path: Path) -> None:
+        for folder in ("one", "other"):
+            (tmp_path / folder).mkdir()
+        one, other = self.publish(tmp_path / "one"), self.publish(tmp_path / "other")
+        del one["results.json"], other["results.json"]  # They have the time.
+        assert one == other
+
+
 class TestCases:
     @pytest.mark.parametrize("name", cases.NAMES)
     def test_each_row_has_a_program_for_each_of_its_peers(self, name: str) -> None:
@@ -331,6 +451,31 @@ class TestCases:
         assert [peer.name for peer in selected_peers("ours", ROOT)] == ["ours", "before"]
         with pytest.raises(SystemExit, match="There is no peer nobody: choose from ours,"):
             selected_peers("nobody", None)
+
+
+class TestCommandLine:
+    def test_one_run_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("benchmarks.__main__.FOLDER", tmp_path / "benchmarks")
+        done = []
+        with pytest.raises(SystemExit, match="Another run"):
+            alone(lambda: alone(lambda: done.append(1)))
+        alone(lambda: done.append(2))
+        assert done == [2]
+
+    def test_results_are_shown_without_a_run(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "results.json"
+        results = Results.new(path, list(PEERS.values()), quick=False)
+        results.add("layer/small-buffered", Round({"ours": 1e-6, "upstream": 5e-6}, 0.5))
+        main(["layer", "--show", "--results", str(path)])
+        assert re.search(r"small: buffered +│ +5 µs / message │ +5\.00", capsys.readouterr().out)
+        with pytest.raises(SystemExit, match="There are no results in"):
+            main(["--resume", "--results", str(tmp_path / "nothing.json")])
+
+    def test_the_cases_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        main(["--list", "layer"])
+        assert "1 layer: small-buffered, small-waiting" in capsys.readouterr().out
 
 
 class TestEnvironments:
