@@ -226,47 +226,19 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
     """
     connection = consumer._channels_connection
     from_layer = connection.from_layer
+    found: tuple[str, bool | None] | None
     try:
-        name, reach = connection.by_type[message["type"]]
-    except (KeyError, TypeError):
-        return _find_unusual(consumer, message, from_layer)
-    if reach or not from_layer:
+        found = connection.by_type.get(message["type"])
+    except (KeyError, TypeError):  # there is no type, or one that is not a str
+        found = None
+    if found is None and (found := _look_closer(consumer, message)) is None:
+        return None
+    name, reach = found
+    if reach is not None and (reach or not from_layer):
         # Looked up again: a test may have replaced the method meanwhile.
         handler: Callable[[Message], Any] | None = getattr(consumer, name, None)
         if callable(handler):
             return handler
-    return _without_handler(consumer, message, from_layer)
-
-
-def _find_unusual(
-    consumer: AsyncConsumer, message: Message, from_layer: bool | None
-) -> Callable[[Message], Any] | None:
-    """Find the handler of a message whose type is spelled unusually, or unknown to the class."""
-    try:
-        name = get_handler_name(message)
-    except (TypeError, ValueError) as error:
-        if not from_layer:
-            raise
-        # One line and not the end of the connection: a message to a group reaches all members.
-        kind = type(consumer)
-        fault = f"{error}; the message from the channel layer is dropped"
-        log_lost(kind, None, f"{kind.__name__}: {fault}")
-        return None
-    reach = consumer._channels_connection.handlers.get(name)
-    if reach is None:
-        # The class did not have it when it was made: it may be an attribute of this instance.
-        reach = may_reach(consumer, name)
-    if reach is not None and not (from_layer and not reach):
-        handler: Callable[[Message], Any] | None = getattr(consumer, name, None)
-        if callable(handler):
-            return handler
-    return _without_handler(consumer, message, from_layer)
-
-
-def _without_handler(
-    consumer: AsyncConsumer, message: Message, from_layer: bool | None
-) -> Callable[[Message], Any] | None:
-    """Refuse a message that has no handler, or log it if it came from the layer."""
     if not from_layer:
         if message["type"] in ENDINGS:
             raise StopConsumer
@@ -275,6 +247,29 @@ def _without_handler(
     fault = f"has no handler for message type {message['type']!r:.200} from the channel layer"
     log_lost(kind, message["type"], f"{kind.__name__} {fault}; the message is dropped")
     return None
+
+
+def _look_closer(consumer: AsyncConsumer, message: Message) -> tuple[str, bool | None] | None:
+    """Return the handler's name for a message that `by_type` does not have, and who may reach it.
+
+    The type is malformed or spelled unusually, or the class did not have the method at first.
+
+    Returns:
+        As in `by_type`; None if the message is dropped.
+    """
+    try:
+        name = get_handler_name(message)
+    except (TypeError, ValueError) as error:
+        if not consumer._channels_connection.from_layer:
+            raise
+        # One line and not the end of the connection: a message to a group reaches all members.
+        kind = type(consumer)
+        fault = f"{error}; the message from the channel layer is dropped"
+        log_lost(kind, None, f"{kind.__name__}: {fault}")
+        return None
+    reach = consumer._channels_connection.handlers.get(name)
+    # If None, the class did not have it when it was made: it may be an attribute of this instance.
+    return name, may_reach(consumer, name) if reach is None else reach
 
 
 def _refuse_ordinary(consumer: AsyncConsumer, message: Message) -> None:

@@ -211,28 +211,88 @@ class TestWatching:
         await end(mailbox)
 
 
+class Layer:
+    """A layer whose messages wait until they are taken."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message | Exception] = []
+        self.wakes: list[Any] = []
+
+    def listen(self, channel: str, wake: Any) -> Any:
+        self.wakes.append(wake)
+        return self.take
+
+    def take(self) -> Message | None:
+        message = self.messages.pop(0) if self.messages else None
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    async def receive(self, channel: str) -> None: ...
+
+    def add(self, *messages: Message | Exception) -> None:
+        self.messages.extend(messages)
+        self.wakes[0]()
+        self.wakes[0]()
+
+
+@pytest.fixture
+def layer(server: StrictServer, mailbox: Mailbox) -> Layer:
+    layer = Layer()
+    mailbox.listen_to(layer, "mine", server.receive)
+    return layer
+
+
 class TestALayer:
     async def test_its_messages_arrive_while_the_server_is_silent(
-        self, server: StrictServer, mailbox: Mailbox
+        self, mailbox: Mailbox, layer: Layer
     ) -> None:
-        messages: list[Message] = []
-        wakes: list[Any] = []
-
-        class Layer:
-            def listen(self, channel: str, wake: Any) -> Any:
-                wakes.append(wake)
-                return lambda: messages.pop() if messages else None
-
-            async def receive(self, channel: str) -> None: ...
-
-        mailbox.listen_to(Layer(), "mine", server.receive)
         waiting = asyncio.create_task(mailbox.next())
         await settle()
-        messages.append({"type": "note"})
-        wakes[0]()
-        wakes[0]()
+        layer.add({"type": "note"})
         assert await waiting == {"type": "note"}
         assert mailbox.from_layer
+        await end(mailbox)
+
+    async def test_a_look_at_its_messages_takes_one_at_most(
+        self, mailbox: Mailbox, layer: Layer
+    ) -> None:
+        layer.add({"type": "note"}, {"type": "last"})
+        assert mailbox.has_message()
+        assert mailbox.has_message()
+        assert layer.messages == [{"type": "last"}]
+        assert [mailbox.take(), mailbox.take()] == [{"type": "note"}, {"type": "last"}]
+        assert not mailbox.has_message()
+        assert mailbox.take() is None
+
+    async def test_a_message_that_was_looked_at_takes_turns_with_frames(
+        self, mailbox: Mailbox, layer: Layer
+    ) -> None:
+        layer.add({"type": "note"}, {"type": "last"})
+        assert mailbox.has_message()
+        mailbox.frames.extend([part(1), part(2)])
+        taken = [mailbox.take() for _ in range(4)]
+        assert taken == [{"type": "note"}, part(1), {"type": "last"}, part(2)]
+
+    async def test_an_error_of_a_look_is_an_error_of_the_layer(
+        self, mailbox: Mailbox, layer: Layer
+    ) -> None:
+        error = LookupError("gone")
+        layer.add({"type": "note"}, error)
+        assert mailbox.take() == {"type": "note"}
+        with pytest.raises(LookupError):
+            mailbox.has_message()
+        assert mailbox.layer_error is error
+
+    async def test_a_message_may_wake_a_call_that_was_cancelled(
+        self, mailbox: Mailbox, layer: Layer
+    ) -> None:
+        waiting = asyncio.create_task(mailbox.next())
+        await settle()
+        waiting.cancel()
+        layer.add({"type": "note"})
+        await asyncio.wait([waiting])
+        assert await mailbox.next() == {"type": "note"}
         await end(mailbox)
 
     async def test_a_stop_ends_the_wait_for_the_server(
