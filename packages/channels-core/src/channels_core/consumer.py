@@ -226,6 +226,7 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
     """
     connection = consumer._channels_connection
     from_layer = connection.from_layer
+    found: tuple[str, bool | None] | None
     try:
         found = connection.by_type.get(message["type"])
     except (KeyError, TypeError):  # there is no type, or one that is not a str
