@@ -27,7 +27,7 @@ from tools.env import exclusive
 
 __all__ = ["alone", "main", "parser", "selected_cases", "selected_peers"]
 
-ROUNDS = 5
+ROUNDS = 3
 QUICK_ROUNDS = 1
 
 
