@@ -5,6 +5,7 @@ A case has a name, such as echo-text, and a number; several cases may share a nu
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from tools.env import exclusive
 
 __all__ = ["alone", "main", "parser", "selected_cases", "selected_peers"]
 
-ROUNDS = 5
+ROUNDS = 3
 QUICK_ROUNDS = 1
 
 
@@ -88,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         results = Results.new(options.results, peers, quick=options.quick)
     if not options.show:
+        # An exit ends the process that measures, too.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("The run was ended."))
         alone(lambda: run(jobs, peers, results, options, console))
     found = [(job, row, results.rounds.get(job.key(row), [])) for job in jobs for row in job.rows]
     console.print(table(found, peers))

@@ -1,6 +1,7 @@
 """Plots as SVG: peers as bars, and costs against sizes as lines."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,11 @@ from benchmarks.figures import Round, costs, ratios
 from benchmarks.peers import Peer
 
 __all__ = ["bars", "line", "plots"]
+
+# pygal adds a finder of modules, for plugins with maps, that Python 3.11 warns of at every import.
+sys.meta_path[:] = [
+    each for each in sys.meta_path if type(each).__module__.partition(".")[0] != "pygal"
+]
 
 FONT: Final = "sans-serif"
 
