@@ -197,8 +197,8 @@ async def test_a_sync_consumer_may_send_from_a_thread_that_it_started() -> None:
         def connect(self) -> None:
             self.accept()
             self.thread = threading.Thread(target=self.send, args=("tick",))
-            self.thread.start()
             threads.append(self.thread)
+            self.thread.start()
 
     loops: set[asyncio.AbstractEventLoop] = set()
 
@@ -232,8 +232,8 @@ async def test_a_thread_that_it_started_joins_and_leaves_in_its_loop() -> None:
         def connect(self) -> None:
             self.accept()
             self.thread = threading.Thread(target=self.change)
-            self.thread.start()
             threads.append(self.thread)
+            self.thread.start()
 
         def change(self) -> None:
             self.join_group("joined")
