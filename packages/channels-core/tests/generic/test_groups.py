@@ -106,6 +106,18 @@ async def test_any_consumer_may_be_in_groups(program: Any, end: str, layer: Loca
     assert layer.members == 0
 
 
+async def test_a_consumer_may_be_in_many_groups(layer: LocalLayer) -> None:
+    names = [f"room.{number}" for number in range(20)]
+    server = Server(Job.as_asgi(), {"type": "job"})
+    join = [*names, *names]
+    server.put({"type": "job.begin", "seen": [], "join": join, "leave": names[:10]})
+    await server.reply()
+    assert {name for name, members in layer.groups.items() if members} == {*names[10:]}
+    server.put({"type": "job.end"})
+    await server.end()
+    assert layer.members == 0
+
+
 @pytest.mark.parametrize("program", [Job, SyncJob])
 async def test_a_single_name_as_groups_is_an_error(program: Any, layer: LocalLayer) -> None:
     seen: list[Any] = []
