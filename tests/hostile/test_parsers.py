@@ -19,7 +19,8 @@ from django.urls import path, re_path
 from channels_auth._auth.request import request_from_scope
 from channels_auth.login_tokens import InvalidLoginToken, login_with_token
 from channels_auth.tokens import FirstMessageToken, HeaderToken, QueryToken, SubprotocolToken
-from channels_core._messages import decode_json, payload
+from channels_core._json import decode_json
+from channels_core._messages import payload
 from channels_core.client_log import one_line
 from channels_core.headers import encode_headers
 from channels_core.security.websocket import AllowedHostsOriginValidator, OriginValidator

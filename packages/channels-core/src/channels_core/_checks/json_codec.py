@@ -21,7 +21,7 @@ def check_json_codec() -> list[checks.CheckMessage]:
         return [
             checks.Error(
                 f"{error}.",
-                hint="Correct the setting. " + see("Consumers", "Decoding JSON faster"),
+                hint="Correct the setting. " + see("Consumers", "Receiving frames"),
                 id="channels_core.E007",
             )
         ]
