@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Any, cast
 
 import pytest
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +115,10 @@ def test_a_lazy_translation_is_sent_as_text() -> None:
 
 class _Code(IntEnum):
     BUSY = 4008
+
+
+def test_text_marked_as_safe_is_sent() -> None:
+    assert _events.frame(mark_safe("<b>"), None) == {"type": "websocket.send", "text": "<b>"}
 
 
 def test_an_enum_is_a_close_code_as_a_server_takes_it() -> None:
