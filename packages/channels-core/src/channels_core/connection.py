@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
+from threading import Lock
 from time import monotonic
 from types import coroutine
 from typing import Any, ClassVar, Final, NoReturn
@@ -90,6 +91,8 @@ _GOODBYE: Final = "Service restart"
 #: Seconds to send the goodbye: the client may have vanished, and sending may block.
 _GOODBYE_WITHIN: Final = 2
 _MISSING: Final = object()
+# Threads that a handler has started may read the channel's name at the same time.
+_naming: Final = Lock()
 #: Seconds that each remaining step of the end has when `cleanup_timeout` is used up.
 _AT_LEAST: Final = 1.0
 
@@ -426,11 +429,14 @@ class Connection:
             AttributeError: There is no layer, or the consumer is not served.
         """
         consumer = self.consumer
-        if not self._is_unnamed:
+        with _naming:
+            if self._is_unnamed:
+                self._name(consumer, self._layer, name_at_once(self._layer))
+        own = vars(consumer)
+        if attribute not in own:
             fault = f"{type(consumer).__name__!r} object has no attribute {attribute!r}"
             raise AttributeError(fault, name=attribute, obj=consumer)
-        self._name(consumer, self._layer, name_at_once(self._layer))
-        return vars(consumer)[attribute]
+        return own[attribute]
 
     async def _come_late(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a handshake while the server stops; an HTTP request is answered.

@@ -1,5 +1,7 @@
 """Layers whose `new_channel` does not wait."""
 
+from functools import wraps
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -26,6 +28,17 @@ def test_only_a_marked_function_is_called_later() -> None:
     assert names_at_once(Marked())
     for layer in (LocalLayer(), Overriding(), mock.Mock(), mock.AsyncMock(), object()):
         assert not names_at_once(layer)
+
+
+def test_a_function_that_wraps_it_may_wait() -> None:
+    layer = Marked()
+
+    @wraps(layer.new_channel)
+    async def traced(*args: Any) -> str:
+        return await Marked.new_channel(layer, *args)
+
+    layer.new_channel = traced  # type: ignore[method-assign] # as a tracer does
+    assert not names_at_once(layer)
 
 
 def test_the_name_is_that_of_the_layer() -> None:

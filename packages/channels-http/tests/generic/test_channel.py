@@ -1,7 +1,10 @@
 """The channel of a request: with most layers made at once, with others when it is first used."""
 
 import logging
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -63,6 +66,27 @@ class TestChannel:
         assert (await ask(recording(handle)))[0] == 200
         assert quick.made == quick.forgotten == ["specific.0"]
         assert "specific.0" in seen
+
+    async def test_threads_that_name_it_at_once_get_one_name(self, quick: QuickLayer) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            everyone = threading.Barrier(8)
+
+            def read() -> str:
+                everyone.wait()
+                name: str = self.channel_name
+                return name
+
+            with ThreadPoolExecutor(8) as pool:
+                names = [pool.submit(read) for _ in range(8)]
+            assert {name.result() for name in names} == {"specific.0"}
+            await self.send_response(200, b"a")
+
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)  # so that the threads are inside at the same time
+        try:
+            assert (await ask(recording(handle)))[0] == 200
+        finally:
+            sys.setswitchinterval(before)
 
     async def test_a_group_makes_it(self, quick: QuickLayer) -> None:
         async def handle(self: Any, body: bytes) -> None:

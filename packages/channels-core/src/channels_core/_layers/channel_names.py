@@ -8,9 +8,11 @@ __all__ = ["name_at_once", "names_at_once"]
 def names_at_once(layer: Any) -> bool:
     """Return whether a layer's `new_channel` is marked as one that never waits.
 
-    The mark is on the function, so that one which overrides or replaces it is not taken for it.
+    The mark is on the function, so that one which overrides or replaces it is not taken for it. A
+    function that wraps it may wait, although `functools.wraps` copies the mark.
     """
-    return getattr(getattr(layer, "new_channel", None), "never_waits", None) is True
+    function = getattr(layer, "new_channel", None)
+    return getattr(function, "never_waits", None) is True and not hasattr(function, "__wrapped__")
 
 
 def name_at_once(layer: Any) -> str:
