@@ -237,7 +237,11 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_core.management": [],
     "channels_core.management.commands": [],
     "channels_core.management.commands.runworker": ["Command", "logger"],
-    "channels_core.middleware": ["BaseMiddleware", "after_each_handler"],
+    "channels_core.middleware": [
+        "BaseMiddleware",
+        "after_each_handler",
+        "forget_after_each_handler",
+    ],
     "channels_core.refusal": ["failures_are_answered", "refusal", "refuse"],
     "channels_core.routing": [
         "ChannelNameRouter",

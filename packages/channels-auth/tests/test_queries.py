@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.contrib.auth.models import User
+from django.core.signing import JSONSerializer
 from django.db.backends.utils import CursorWrapper
 
 from channels_auth.auth import AuthMiddlewareStack, login, logout
@@ -152,3 +153,30 @@ async def test_a_session_in_the_cookie_needs_no_thread(
     await server.leave()
     assert found == ["anna" if who == "member" else "", 3]
     assert (counts.queries, counts.hops) == (queries, hops)
+
+
+class CountingSerializer(JSONSerializer):
+    """A serializer of a program, which asks the database."""
+
+    def loads(self, data: bytes) -> Any:
+        User.objects.count()
+        return super().loads(data)
+
+
+async def test_a_serializer_of_the_program_may_ask_the_database(settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.SESSION_SERIALIZER = f"{__name__}.CountingSerializer"
+    found: list[str] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        found.append(scope["user"].username)
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    await User.objects.acreate(username="anna")
+    cookies = await sync_to_async(visitor)("member")
+    server = Server(AuthMiddlewareStack(application), websocket(cookies))
+    await server.connect()
+    await server.leave()
+    assert found == ["anna"]

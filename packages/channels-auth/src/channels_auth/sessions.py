@@ -46,7 +46,11 @@ from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.applications import first_step
 from channels_core.client_log import log_of_client
 from channels_core.db import database_sync_to_async
-from channels_core.middleware import BaseMiddleware, after_each_handler
+from channels_core.middleware import (
+    BaseMiddleware,
+    after_each_handler,
+    forget_after_each_handler,
+)
 from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
 
 __all__ = [
@@ -345,18 +349,26 @@ class InstanceSessionWrapper:
             return receive()
 
         try:
-            result = await application(self.scope, markcoroutinefunction(saving_receive), self.send)
-        except BaseException as error:
-            if self._websocket is not None:
-                if isinstance(error, SessionInterrupted):
-                    await self._close()
-                    return None
-                if self._needs_save():
-                    await self._try_to_save()
-            raise
-        if self._needs_save():
-            await self._save_after_headers()
-        return result
+            try:
+                result = await application(
+                    self.scope, markcoroutinefunction(saving_receive), self.send
+                )
+            except BaseException as error:
+                if self._websocket is not None:
+                    if isinstance(error, SessionInterrupted):
+                        await self._close()
+                        return None
+                    if self._needs_save():
+                        await self._try_to_save()
+                raise
+            if self._needs_save():
+                await self._save_after_headers()
+            return result
+        finally:
+            # The scope holds this object, so that each connection would leave a circle of 23
+            # objects to the garbage collector. Applications inside have copies of the scope.
+            self.scope.pop(SESSION_WRAPPER, None)
+            forget_after_each_handler(self.scope)
 
     async def _save_and_receive(self, receive: Receive) -> AnyMessage:
         await self._save_after_headers()

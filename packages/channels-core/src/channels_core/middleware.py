@@ -9,7 +9,7 @@ from channels_core._two_step import Application, first_step, takes
 from channels_core.applications import as_asgi3
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Send
 
-__all__ = ["BaseMiddleware", "after_each_handler"]
+__all__ = ["BaseMiddleware", "after_each_handler", "forget_after_each_handler"]
 
 
 def after_each_handler(scope: AnyScope, function: AfterHandler) -> None:
@@ -26,6 +26,17 @@ def after_each_handler(scope: AnyScope, function: AfterHandler) -> None:
             function that returns a coroutine costs the least.
     """
     scope[AFTER_HANDLER] = (*scope.get(AFTER_HANDLER, ()), function)
+
+
+def forget_after_each_handler(scope: AnyScope) -> None:
+    """Take the functions of `after_each_handler` out of a scope, once its application has ended.
+
+    A method of an object that holds the scope would leave a circle to the garbage collector.
+
+    Args:
+        scope: The scope that was passed on; copies of it keep the functions.
+    """
+    scope.pop(AFTER_HANDLER, None)
 
 
 class BaseMiddleware(Application):

@@ -37,7 +37,7 @@ def test_a_function_that_wraps_it_may_wait() -> None:
     async def traced(*args: Any) -> str:
         return await Marked.new_channel(layer, *args)
 
-    layer.new_channel = traced  # type: ignore[method-assign] # as a tracer does
+    vars(layer)["new_channel"] = traced  # as a tracer does
     assert not names_at_once(layer)
 
 

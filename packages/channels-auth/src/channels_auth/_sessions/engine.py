@@ -28,6 +28,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import SuspiciousOperation, SynchronousOnlyOperation
+from django.core.signing import JSONSerializer
 from django.db import connections
 
 from channels_auth._ended_sessions import ahas_ended, has_ended, record_ends
@@ -217,10 +218,12 @@ def loads_at_once(session: object) -> bool:
     """Return whether loading a session only decodes its cookie: no query, no thread."""
     from django.contrib.sessions.backends import signed_cookies
 
-    # Exactly Django's: the engine of a program may do more when it loads.
+    # Exactly Django's: an engine or a serializer of the program may ask the database. Django would
+    # take the error of that for a bad cookie.
     return (
         isinstance(session, ConnectionSession)
         and type(session).__mro__[2] is signed_cookies.SessionStore
+        and session.serializer is JSONSerializer
     )
 
 
