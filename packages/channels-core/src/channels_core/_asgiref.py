@@ -8,16 +8,25 @@ Source: `asgiref.sync.AsyncToSync` and `SyncToAsync`, asgiref 3.13.
 """
 
 import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final
 
+from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync
+from asgiref.sync import _restore_context as copy_variables
 
 __all__ = [
+    "WaitingThread",
+    "copy_variables",
     "get_outer_executor",
     "has_outer_thread",
     "is_thread_of_loop",
     "restore_outer_executor",
+    "set_outer_executor",
 ]
 
 
@@ -39,6 +48,11 @@ def get_outer_executor() -> Any:
     return getattr(AsyncToSync.executors, "current", None)
 
 
+def set_outer_executor(executor: Any) -> None:
+    """Set the outer executor of this task."""
+    AsyncToSync.executors.current = executor
+
+
 def restore_outer_executor(executor: Any) -> None:
     """Set the outer executor of this task to what `get_outer_executor` has returned before.
 
@@ -47,7 +61,7 @@ def restore_outer_executor(executor: Any) -> None:
     """
     if executor is None and not _has_executors():
         return
-    AsyncToSync.executors.current = executor
+    set_outer_executor(executor)
 
 
 def has_outer_thread() -> bool:
@@ -69,3 +83,45 @@ def is_thread_of_loop(loop: asyncio.AbstractEventLoop) -> bool:
     `async_to_sync` then runs coroutines in that loop; in other threads it makes a new loop.
     """
     return getattr(SyncToAsync.threadlocal, "main_event_loop", None) is loop
+
+
+class WaitingThread:
+    """A thread that waits for a coroutine, and meanwhile runs what `sync_to_async` gives to it.
+
+    To the coroutine this is the outer executor. Few coroutines use it, so that asgiref's own
+    object, with its lock and its condition (9 us), is made at the first use.
+    """
+
+    __slots__ = ("_ended", "_executor", "_is_over", "_run", "_thread")
+
+    def __init__(self, thread: threading.Thread, run: Callable[[Callable[[], object]], object]):
+        """Begin with the coroutine.
+
+        Args:
+            thread: The thread.
+            run: Has the thread call a function.
+        """
+        self._thread = thread
+        self._run = run
+        self._executor: CurrentThreadExecutor | None = None
+        self._ended: Future[None]
+        self._is_over = False
+
+    def end(self) -> None:
+        """Record that the coroutine has ended; its thread is not given any more to do."""
+        self._is_over = True
+        if self._executor is not None:
+            self._ended.set_result(None)  # a thread that runs it leaves it then
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of asgiref's executor: its `submit`, or what a nested one reads."""
+        executor = self._executor
+        if executor is None:
+            executor = self._executor = CurrentThreadExecutor(None)
+            executor._work_thread = self._thread
+            self._ended = Future()
+            if self._is_over:
+                executor._broken = True
+            else:
+                self._run(partial(executor.run_until_future, self._ended))
+        return getattr(executor, name)

@@ -44,8 +44,8 @@ class BoundedPool(Executor):
         self._lock = threading.Lock()
         # The calls that wait for a thread; a None ends the thread that takes it.
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
-        # Counts the threads that have finished a call and have not been promised another one.
-        self._idle = threading.Semaphore(0)
+        # The number of threads that have finished a call and have not been promised another one.
+        self._idle = 0
         # The number of threads that were started.
         self._threads = 0
         # The number of calls that run or wait; `_finished` is notified whenever it falls.
@@ -62,10 +62,12 @@ class BoundedPool(Executor):
         if self._keeps:
             future.set_running_or_notify_cancel()
         with self._lock:
-            # Only if no thread is idle, another one is started.
             self._unfinished += 1
             self._work.put((future, partial(fn, *args, **kwargs)))
-            if not self._idle.acquire(blocking=False) and self._threads < self._size:
+            # Only if no thread is idle, another one is started.
+            if self._idle:
+                self._idle -= 1
+            elif self._threads < self._size:
                 self._threads += 1
                 threading.Thread(
                     target=self._run, name=f"{self._name}_{self._threads}", daemon=True
@@ -87,8 +89,8 @@ class BoundedPool(Executor):
             del work, future, call
             with self._lock:
                 self._unfinished -= 1
+                self._idle += 1
                 self._finished.notify_all()
-            self._idle.release()
 
     def wait(self, seconds: float) -> bool:
         """Wait until all calls have finished; return False if that took too long."""

@@ -6,7 +6,6 @@ run a coroutine in the event loop of its connection, to send for example.
 """
 
 import asyncio
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
@@ -19,7 +18,7 @@ from django.core.signals import setting_changed
 
 from channels_core._asgiref import get_outer_executor, has_outer_thread, is_thread_of_loop
 from channels_core._cancellation import Bound
-from channels_core._connection.sqlite_turns import call_in_turn
+from channels_core._connection.errands import Handling, handling_here, tell
 from channels_core._pool import BoundedPool
 from channels_core._settings import sync_threads
 from channels_core.db import DatabaseSyncToAsync
@@ -100,7 +99,7 @@ class ThreadCall:
             args: Its arguments.
             on_start: Called in the running event loop as soon as a thread begins the call.
         """
-        self._on_start = on_start and partial(_tell, asyncio.get_running_loop(), on_start)
+        self._on_start = on_start and partial(tell, asyncio.get_running_loop(), on_start)
         self._function = function
         self._args = args
         self._lock = threading.Lock()
@@ -137,15 +136,8 @@ class ThreadCall:
                 self._abandoned = True
             if self._ended or self._abandoned:
                 return
-            self._waiters.append(partial(_tell, loop, event.set))
+            self._waiters.append(partial(tell, loop, event.set))
         await event.wait()
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    """Call a function in an event loop, unless the loop is closed."""
-    # A call whose task was cancelled may outlive the event loop.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(callback)
 
 
 async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
@@ -163,9 +155,7 @@ async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
     """
     if has_outer_thread():
         return await DatabaseSyncToAsync(call, thread_sensitive=True)()
-    executor: Any = _pools.get(ending=ending)  # asgiref's annotation asks for a subclass
-    in_turn = partial(call_in_turn, call)
-    return await DatabaseSyncToAsync(in_turn, thread_sensitive=False, executor=executor)()
+    return await Handling(call).run(_pools.get(ending=ending))
 
 
 def run_in_loop(
@@ -173,9 +163,10 @@ def run_in_loop(
 ) -> Any:
     """Run a coroutine function in a consumer's event loop, and wait for it in the calling thread.
 
-    In a handler's thread, `async_to_sync` runs it in the loop that started the handler. In a thread
-    that the program started, `async_to_sync` would make a new loop, in which the connection's
-    objects do not work. So there the coroutine is handed to the consumer's loop.
+    In a handler's thread, the task that waits for the handler runs it, or `async_to_sync` makes a
+    task in the same loop. In a thread that the program started, `async_to_sync` would make a new
+    loop, in which the connection's objects do not work. So there the coroutine is handed to the
+    consumer's loop.
 
     Args:
         loop: The consumer's event loop.
@@ -191,6 +182,11 @@ def run_in_loop(
     if not loop.is_running():
         # A server that stops may leave handlers running, which would wait here for ever.
         raise ConnectionError(_STOPPED)
+    handling = handling_here()
+    if handling is not None and handling.loop is loop:
+        errand = handling.run_errand(function, args)
+        if errand is not None:
+            return errand.take_result()
     if is_thread_of_loop(loop) or _has_loop():
         return async_to_sync(function)(*args)
     future = asyncio.run_coroutine_threadsafe(function(*args), loop)
@@ -245,8 +241,9 @@ class HandlerThread:
         """
         call = ThreadCall(function, args, None if bound is None else bound.go_on)
         if get_outer_executor() is not self.outer_executor:
-            # A handler has called this through `async_to_sync`. Its thread waits to run such calls,
-            # and `_running` is the handler's own call: waiting for that would never end.
+            # A handler has called this through `in_loop` or `async_to_sync`. Its thread waits to
+            # run such calls, and `_running` is the handler's own call: waiting for that would never
+            # end.
             result = await run_in_thread(call)
         else:
             if self._running is not None:
