@@ -1,3 +1,4 @@
+import pickle
 import sys
 from pathlib import Path
 from traceback import extract_tb
@@ -302,6 +303,12 @@ class TestURLRouter:
         assert raised.value.__notes__ == [
             "Tried: '0/', '1/', '2/', '3/', '4/', '5/', '6/', '7/', '8/', '9/' and 2 more"
         ]
+
+    async def test_a_missing_route_can_be_sent_to_another_process(self) -> None:
+        with pytest.raises(RouteNotFound) as raised:
+            await lead_to(URLRouter([path("a/", Mark("a"))]), "/b/")
+        copy = pickle.loads(pickle.dumps(raised.value))
+        assert (str(copy), copy.__notes__) == (str(raised.value), ["Tried: 'a/'"])
 
     async def test_a_router_without_routes_matches_nothing(self) -> None:
         with pytest.raises(RouteNotFound) as raised:

@@ -4,9 +4,10 @@ Python's `json.loads` and `json.dumps` make a new decoder or encoder for each ca
 Those made here are kept. They behave as the two functions do, and leave the work to these if a
 program has replaced them, as tests and faster packages do.
 
-The setting `CHANNELS_JSON_CODEC` may choose msgspec, which decodes in less than half the time. What
-it refuses is left to the standard library. It does not encode, since it takes more types than
-`json`, and NaN for null: to look for these first takes as long as Python's own encoder.
+The setting `CHANNELS_JSON_CODEC` may choose msgspec, which decodes in less than half the time, and
+does not ask a `json.loads` that was replaced. What it refuses is left to the standard library. It
+does not encode, since it takes more types than `json`, and NaN for null: to look for these first
+takes as long as Python's own encoder.
 """
 
 import json

@@ -161,6 +161,10 @@ class _NoRoute(RouteNotFound):
         #: Whether an application raised it to which a route had led, so no other route is tried.
         self.passed_an_application = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Become a `RouteNotFound` with the same notes in another process, as of a test runner."""
+        return RouteNotFound, self.args, {"__notes__": self.__notes__}
+
     @cached_property
     def tried(self) -> Tried:
         return self._tell()
