@@ -28,6 +28,8 @@ __all__ = ["Decode", "Encode", "NotJSONError", "decode_json", "decoder", "encode
 Decode: TypeAlias = Callable[[str], Any]
 Encode: TypeAlias = Callable[[Any], str]
 
+# The modules whose `default` keeps nothing in its encoder.
+_STATELESS: Final = frozenset({"json.encoder", "django.core.serializers.json"})
 _loads: Final = json.loads
 _dumps: Final = json.dumps
 _SPACE: Final = " \t\n\r"
@@ -85,7 +87,7 @@ def decoder() -> Decode:
 def encoder(encoder_class: type[json.JSONEncoder] | None) -> Encode:
     """Return a function that encodes values with an encoder class; None for the standard one."""
     chosen = encoder_class or json.JSONEncoder
-    if not _only_adds_types(chosen):
+    if not _keeps_no_state(chosen):
         return partial(_dump, encoder_class)
     return _kept_encoder(chosen, partial(_dump, encoder_class))
 
@@ -104,12 +106,13 @@ def _dump(encoder_class: type[json.JSONEncoder] | None, content: Any) -> str:
     return json.dumps(content, cls=encoder_class)
 
 
-def _only_adds_types(encoder_class: type[json.JSONEncoder]) -> bool:
-    """Return whether an encoder class changes nothing but its method `default`.
+def _keeps_no_state(encoder_class: type[json.JSONEncoder]) -> bool:
+    """Return whether an encoder of a class may be kept, since it works the same for each value.
 
-    Another one may rely on being made anew for each value.
+    A `default` of a program may note something about a value in `self`, and a class that changes
+    more may rely on being made anew.
     """
-    return all(
+    return getattr(encoder_class.default, "__module__", "") in _STATELESS and all(
         getattr(encoder_class, name) is getattr(json.JSONEncoder, name)
         for name in ("__new__", "__init__", "encode", "iterencode")
     )
@@ -119,7 +122,7 @@ def _kept_encoder(encoder_class: type[json.JSONEncoder], dump: Encode) -> Encode
     """Keep an encoder of a class, with the part that does the work in C.
 
     Args:
-        encoder_class: Adds types by `default`, and changes nothing else.
+        encoder_class: One that keeps no state.
         dump: Encodes a value with a new encoder.
     """
     # Any: typeshed does not have it.

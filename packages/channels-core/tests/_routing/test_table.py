@@ -2,7 +2,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from django.urls import path, re_path
+from django.urls import path, re_path, register_converter
+from django.urls.converters import StringConverter
 from django.urls.resolvers import RoutePattern
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,13 @@ from channels_core._routing.index import make_route, merge
 from channels_core.exceptions import RouteNotFound
 from channels_core.middleware import BaseMiddleware
 from channels_core.routing import URLRouter
+
+
+class Once(StringConverter):
+    """A converter of a program."""
+
+
+register_converter(Once, "once")
 
 
 class Unmerged(URLRouter):
@@ -88,6 +96,7 @@ class TestMerge:
         assert merged("<path:a>/", "b/") is None
         assert merged("<x>/", "b/", "<int:x>/") is None
         assert merged("a/", "b/", extra=1) is None
+        assert merged("<once:a>/", "b/") is None
         regex = make_route(re_path("^a/", URLRouter([])))
         assert merge(regex, []) is None
         outer = make_route(path("a/", URLRouter([])))

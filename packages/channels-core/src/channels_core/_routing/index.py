@@ -30,6 +30,7 @@ _PARAMETER: Final = re.compile(r"<(?:[^>:]+:)?([^>]+)>")
 # The regular expressions of converters that never match a slash: character classes and single
 # characters. Ranges are between letters or digits, and the slash sorts before all of these; a
 # literal hyphen stands at the edge.
+_DJANGOS: Final = "django.urls.converters"
 _NO_SLASH: Final = re.compile(
     r"""
     (?:
@@ -166,10 +167,15 @@ def _is_path(pattern: Any) -> bool:
 
 
 def _ends_a_segment(prefix: Any) -> bool:
-    """Return whether a prefix leaves the path after a slash, in whatever way the rest matches."""
+    """Return whether a prefix leaves the path after a slash, in whatever way the rest matches.
+
+    Only with Django's converters: merged, a prefix is matched for each route inside that may match,
+    and the converter of a program may take long, or count its calls.
+    """
     converters = prefix.converters.values()
     return (prefix._route == "" or prefix._route.endswith("/")) and all(
-        _NO_SLASH.fullmatch(converter.regex) for converter in converters
+        type(converter).__module__ == _DJANGOS and _NO_SLASH.fullmatch(converter.regex)
+        for converter in converters
     )
 
 
