@@ -391,8 +391,8 @@ class TestPage:
         assert (
             "| a row | 4 µs for a frame | **2.00 (1.50 to 2.50)** | 4.00 (3.00 to 5.00) |" in page
         )
-        assert "![a case](/performance/a-case.svg)" in page
-        assert "![a case](/performance/a-case-size.svg)" in page
+        assert "![a case: a-case](/performance/a-case.svg)" in page
+        assert "![a case: a-case-size](/performance/a-case-size.svg)" in page
 
     def test_plots_name_peers_and_rows_and_load_nothing(self, tmp_path: Path) -> None:
         files = self.publish(tmp_path)
