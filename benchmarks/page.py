@@ -55,7 +55,9 @@ def tables(
         case = own[0].case
         if any(results.rounds.get(job.key(row)) for job in own for row in job.rows):
             found += [f"### {case.title}", case.method, _table(own, results, peers)]
-            found += [f"![{case.title}: {Path(file).stem}](/performance/{file})" for file in images[name]]
+            found += [
+                f"![{case.title}: {Path(file).stem}](/performance/{file})" for file in images[name]
+            ]
     return "\n\n".join(found) + "\n"
 
 
