@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -27,6 +28,19 @@ async def test_waiting_goes_on_despite_cancellation() -> None:
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    assert ended
+
+
+async def test_work_may_end_by_itself_when_it_is_cancelled_at_the_limit() -> None:
+    ended = False
+
+    async def work() -> None:
+        nonlocal ended
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        ended = True
+
+    await Bound(0.001).run(work())
     assert ended
 
 

@@ -8,7 +8,11 @@ from django.urls import path
 from channels_core.applications import as_asgi3
 from channels_core.generic.websocket import WebsocketConsumer
 from channels_core.layers import channel_layers
-from channels_core.middleware import BaseMiddleware, after_each_handler
+from channels_core.middleware import (
+    BaseMiddleware,
+    after_each_handler,
+    forget_after_each_handler,
+)
 from channels_core.routing import ProtocolTypeRouter, URLRouter
 from channels_core.security.websocket import OriginValidator
 from channels_core.typing import Receive, Scope, Send
@@ -275,3 +279,13 @@ class TestAroundOurs:
         server = Server(as_asgi3(Derived(inner)))
         assert (await server.connect())[0]["type"] == "websocket.accept"
         await server.leave()
+
+
+def test_the_functions_after_handlers_are_taken_out_of_their_scope_only() -> None:
+    scope: Scope = {"type": "websocket"}
+    after_each_handler(scope, lambda: None)
+    inner = dict(scope)
+    for _ in range(2):
+        forget_after_each_handler(scope)
+        assert scope == {"type": "websocket"}
+    assert len(inner) == 2

@@ -16,6 +16,7 @@ from django.test import override_settings
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_layers_memory import layer as layer_module
+from channels_layers_memory._layer.readers import Listener
 from channels_layers_memory.layer import InMemoryChannelLayer
 from fakes import Clock
 
@@ -933,6 +934,13 @@ class TestListening:
         assert [take() for _ in range(4)] == [{"n": 0}, {"n": 1}, {"n": 2}, None]
         assert is_empty_but_for_checks(layer, listening=True)
 
+    async def test_nobody_is_woken_once_it_has_ended(self) -> None:
+        bell = Bell()
+        listener = Listener("mail", lambda name, listener: None, bell.ring)
+        listener.end()
+        listener.wake()
+        assert bell.rings == 0
+
     async def test_the_first_message_wakes_and_the_next_ones_do_not(
         self, layer: InMemoryChannelLayer
     ) -> None:
@@ -946,6 +954,13 @@ class TestListening:
             pass
         await layer.send("mail", {"n": 3})
         assert bell.rings == 2
+
+    async def test_a_new_channel_joins_and_leaves(self, layer: InMemoryChannelLayer) -> None:
+        name = await layer.new_channel()
+        await layer.group_add("room", name)
+        assert await layer.group_channels("room") == [name]
+        await layer.group_discard("room", name)
+        assert await layer.group_channels("room") == []
 
     async def test_a_group_wakes_each_member(self, layer: InMemoryChannelLayer) -> None:
         bells = {name: Bell() for name in ("a", "b")}

@@ -22,6 +22,8 @@ _MAX_LENGTH: Final = 200
 _MAX_MESSAGES: Final = 5
 _CONNECTION: Final = "channels_core.connection"
 _MAILBOX: Final = "channels_core._connection.mailbox"
+#: Where the task of a sync consumer waits for the thread of its handler.
+_ERRANDS: Final = "channels_core._connection.errands"
 
 
 def describe_application(task: asyncio.Task[Any], untaken: int, sent: Sequence[Message]) -> str:
@@ -101,7 +103,7 @@ def _place(frame: Any) -> str | None:
             return "waits for a message"
         case name, _ if name == _MAILBOX:
             return "waits for a message"
-        case "asgiref.sync", _:
+        case name, _ if name in {"asgiref.sync", _ERRANDS}:
             return "runs synchronous code in a thread"
     if module.partition(".")[0] == "asyncio":
         return None  # Not the program's code.
