@@ -75,11 +75,10 @@ docs: interpreter ## Build the documentation into docs/_build/html, warnings as 
 lock: interpreter ## Resolve the third-party pins again
 	$(IN_ENV) python -m tools.lock
 
-# The checks of types and imports use one processor, so the benchmarks' honesty is checked on another.
-ci: lint ## Run all checks that a change must pass
-	$(IN_ENV) python -m tools.side_by_side "types, imports" "bench-quick"
+# The tests of the tree end before those of the packages, so what else there is follows them.
+ci: lint types imports ## Run all checks that a change must pass
 	$(IN_ENV) python -m tools.side_by_side \
-		"test P=tree, docs" "test P=packages, isolated, traced, build"
+		"test P=tree, docs, traced, bench-quick" "test P=packages, isolated, build"
 	$(IN_ENV) python -m tools.summary
 
 clean: ## Remove builds, reports and caches, but not the environments (.venv*)
