@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from channels_core._pool import drain
 from channels_core.consumer import AsyncConsumer, SyncConsumer, get_handler_name, hook
 from channels_core.exceptions import InvalidChannelLayerError, InvalidFrame, StopConsumer
-from channels_core.generic.websocket import WebsocketConsumer
+from channels_core.generic.websocket import AsyncJsonWebsocketConsumer, WebsocketConsumer
 from channels_core.layers import channel_layers
 from channels_core.typing import Message
 from fakes import LocalLayer, Server, until
@@ -792,3 +792,26 @@ class TestLogging:
             "the message is dropped"
             for kind in ("admin.note", "admin.other")
         ]
+
+
+async def test_a_consumer_class_may_go() -> None:
+    """Programs count on it that the receivers of signals in their class go with it."""
+
+    def make() -> Any:
+        class Consumer(AsyncJsonWebsocketConsumer):
+            async def receive_json(self, content: Any, **kwargs: Any) -> None:
+                await self.send_json(content)
+
+        return Consumer
+
+    consumer = make()
+    server = Server(consumer.as_asgi())
+    await server.connect()
+    server.text("1")
+    assert (await server.reply())[0]["text"] == "1"
+    await server.leave()
+    gone = weakref.ref(consumer)
+    assert gone() is consumer
+    del consumer, server
+    gc.collect()
+    assert gone() is None

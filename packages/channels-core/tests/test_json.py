@@ -2,6 +2,7 @@ import json
 import math
 import sys
 from collections import OrderedDict, namedtuple
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any
@@ -17,7 +18,6 @@ from hypothesis import strategies as st
 from channels_core import _json
 from channels_core._checks.json_codec import check_json_codec
 from channels_core._json import decode_json, decoder, encoder
-from channels_core.generic._websocket.encoders import encoder_of
 from channels_core.generic.websocket import JsonWebsocketConsumer
 
 values = st.recursive(
@@ -150,6 +150,14 @@ class TestEncoding:
         assert encoder(None)([1]) == "[1]"
 
 
+@pytest.fixture
+def no_kept_encoders() -> Iterator[None]:
+    encoder.cache_clear()
+    yield
+    encoder.cache_clear()
+
+
+@pytest.mark.usefixtures("no_kept_encoders")
 def test_python_without_an_encoder_in_c_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
     assert encoder(None)({"a": [1]}) == '{"a": [1]}'
@@ -169,6 +177,7 @@ def test_a_replaced_default_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert encode([object()]) == '["replaced"]'
 
 
+@pytest.mark.usefixtures("no_kept_encoders")
 def test_no_encoder_is_made_for_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("channels_core._json._dump", mock.Mock(side_effect=NotImplementedError))
     assert encoder(None)([1]) == "[1]"
@@ -187,8 +196,8 @@ def test_an_encoder_of_the_program_is_made_anew() -> None:
     assert [Consumer.encode_json([object(), object()]) for _ in range(2)] == ["[1, 2]"] * 2
 
 
-def test_a_class_has_one_function() -> None:
-    assert encoder_of(JsonWebsocketConsumer) is encoder_of(JsonWebsocketConsumer)
+def test_an_encoder_class_has_one_function() -> None:
+    assert encoder(DjangoJSONEncoder) is encoder(DjangoJSONEncoder)
 
 
 @pytest.mark.msgspec

@@ -84,6 +84,7 @@ def decoder() -> Decode:
     return decode_json if json_codec() is None else _msgspec_decoder()
 
 
+@lru_cache(maxsize=32)
 def encoder(encoder_class: type[json.JSONEncoder] | None) -> Encode:
     """Return a function that encodes values with an encoder class; None for the standard one."""
     chosen = encoder_class or json.JSONEncoder

@@ -4,10 +4,8 @@ Programs choose the names in their consumers freely. So the facts are kept here,
 attributes of the class.
 """
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 __all__ = ["ConsumerClass", "class_of", "is_framework", "record", "server_prefixes"]
 
@@ -29,7 +27,7 @@ class ConsumerClass:
     """
 
     __slots__ = (
-        "__weakref__",
+        "_consumer",
         "by_type",
         "connection",
         "handlers",
@@ -43,6 +41,10 @@ class ConsumerClass:
 
     def __init__(self, consumer: type) -> None:
         """Inherit the facts about the class's bases."""
+        number = id(consumer)
+        # Nothing here keeps the class alive: programs count on it that what belongs to their class,
+        # such as receivers of signals, ends with it.
+        self._consumer = ref(consumer, lambda _: _classes.pop(number))
         self.is_framework: bool = False
         self.connection: Any = None
         self.runs_in_threads: bool = False
@@ -53,7 +55,7 @@ class ConsumerClass:
         self.by_type: dict[str, tuple[str, bool]] = {}
         self.not_overridden: dict[str, object] = {}
         for base in reversed(consumer.__mro__[1:]):
-            known = _classes.get(base)
+            known = _classes.get(id(base))
             if known is None:
                 continue
             self.options.update(known.own_options)
@@ -65,33 +67,31 @@ class ConsumerClass:
                 self.prefixes = known.prefixes or self.prefixes
 
 
-_classes: Final["WeakKeyDictionary[type, ConsumerClass]"] = WeakKeyDictionary()
-
-
-# Each connection asks several times, and to find a weak reference takes 0.5 us.
-_recent: Final[Callable[[type], ConsumerClass]] = lru_cache(maxsize=128)(_classes.__getitem__)
+# By the `id` of the class, for as long as the class exists. Each connection asks several times, and
+# a dictionary with weak keys would take 0.5 us.
+_classes: Final[dict[int, ConsumerClass]] = {}
 
 
 def class_of(consumer: type) -> ConsumerClass:
     """Return the facts about a consumer class."""
-    return _recent(consumer)
+    return _classes[id(consumer)]
 
 
 def record(consumer: type) -> ConsumerClass:
     """Return the facts about a consumer class, and record the class if it is new."""
-    known = _classes.get(consumer)
+    known = _classes.get(id(consumer))
     if known is None:
-        known = _classes[consumer] = ConsumerClass(consumer)
+        known = _classes[id(consumer)] = ConsumerClass(consumer)
     return known
 
 
 def server_prefixes(consumer: type) -> tuple[str, ...]:
     """Return the prefixes of the handlers that only the server may reach."""
-    known = _classes.get(consumer)
+    known = _classes.get(id(consumer))
     return () if known is None else known.prefixes
 
 
 def is_framework(consumer: type) -> bool:
     """Return whether a class of a consumer's MRO belongs to Channels or a plugin."""
-    known = _classes.get(consumer)
+    known = _classes.get(id(consumer))
     return known is not None and known.is_framework

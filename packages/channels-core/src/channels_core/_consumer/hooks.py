@@ -6,7 +6,6 @@ of that name is the program's own. A `readable` attribute has our value until th
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from channels_core._consumer.classes import is_framework
@@ -86,12 +85,9 @@ def readable(read: Callable[[Any], object]) -> Any:
     return _Readable(read)
 
 
-def _is_readable(consumer: type, name: str) -> bool:
+def is_readable(consumer: type, name: str) -> bool:
+    """Return whether the attribute of a consumer class with a name is `readable`."""
     return type(getattr(consumer, name, None)) is _Readable
-
-
-#: Returns whether the attribute of a consumer class with a name is `readable`.
-is_readable: Final[Callable[[type, str], bool]] = lru_cache(maxsize=128)(_is_readable)
 
 
 class _Readable:

@@ -1,7 +1,6 @@
 """Decide whether a consumer listens to its layer, or calls `receive`."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from channels_core.typing import Message
@@ -20,19 +19,14 @@ def find_listen(
     Returns:
         The method; None if consumers have to call `receive`.
     """
-    function = getattr(getattr(layer, "receive", None), "__func__", None)
-    kind: Any = type(layer)
-    return layer.listen if _listens(kind, function) else None
-
-
-@lru_cache(maxsize=32)
-def _listens(layer: type, receive: object) -> bool:
-    """Return whether the `listen` of a layer's class delivers what a function would receive."""
-    owner = next((kind for kind in layer.__mro__ if "listen" in vars(kind)), None)
+    owner = next((kind for kind in type(layer).__mro__ if "listen" in vars(kind)), None)
     if owner is None:
-        return False  # also for a mock of a layer, which has any method
+        return None  # also for a mock of a layer, which has any method
     defined = next((kind for kind in owner.__mro__ if "receive" in vars(kind)), owner)
-    return (
-        getattr(receive, "__module__", None) == defined.__module__
-        and getattr(receive, "__qualname__", None) == f"{defined.__qualname__}.receive"
+    function = getattr(getattr(layer, "receive", None), "__func__", None)
+    is_owners = (
+        getattr(function, "__module__", None) == defined.__module__
+        and getattr(function, "__qualname__", None) == f"{defined.__qualname__}.receive"
     )
+    listen: Any = layer.listen
+    return listen if is_owners else None

@@ -11,6 +11,7 @@ import json  # noqa: F401 - tests of programs patch it here
 from typing import Any, Unpack
 
 from channels_core import _json, _messages
+from channels_core._consumer.classes import class_of
 from channels_core._large_json import LARGE, decode_large, decode_large_now
 from channels_core.connection import framework, new_hook, readable
 from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
@@ -20,7 +21,6 @@ from channels_core.consumer import (  # noqa: F401 - programs import them from h
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
 from channels_core.generic._websocket.connection import FROM_SETTING, WebsocketConnection
 from channels_core.generic._websocket.content import ContentT, JsonContent
-from channels_core.generic._websocket.encoders import encoder_of
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.typing import (
@@ -375,7 +375,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         Raises:
             TypeError: The value cannot be serialised.
         """
-        return encoder_of(cls)(content)
+        return _json.encoder(class_of(cls).options["json_encoder"])(content)
 
 
 @framework(
@@ -713,4 +713,4 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         Raises:
             TypeError: The value cannot be serialised.
         """
-        return encoder_of(cls)(content)
+        return _json.encoder(class_of(cls).options["json_encoder"])(content)
