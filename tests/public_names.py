@@ -166,6 +166,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_core.connection": [
         "Connection",
         "ConsumerClass",
+        "begin",
         "class_of",
         "find_hook",
         "framework",

@@ -1,9 +1,10 @@
 """Time limits for the clean-up of connections, and waits that a cancellation does not end."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Coroutine, Generator
-from types import CoroutineType, coroutine
+from collections.abc import Awaitable, Collection
 from typing import Any, Final
+
+from channels_core._eager import begin
 
 __all__ = ["Bound", "wait_despite_cancellation"]
 
@@ -66,42 +67,15 @@ class Bound:
         Raises:
             TimeoutError: The limit was reached.
         """
-        steps = work if isinstance(work, CoroutineType) else _wait_for(work)
-        try:
-            waits_for = steps.send(None)
-        except StopIteration:
+        rest = begin(work)
+        if rest is None:
             return
         async with asyncio.timeout(None if self._since is None else self.left) as timeout:
             self._timeout = timeout
             try:
-                await _go_on(steps, waits_for)
+                await rest
             finally:
                 self._timeout = None
-
-
-async def _wait_for(work: Awaitable[None]) -> None:
-    await work
-
-
-@coroutine
-def _go_on(steps: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, None, None]:
-    """Go on with a coroutine that has begun.
-
-    Args:
-        steps: The coroutine.
-        waits_for: What it waits for now: what its `send` has returned.
-    """
-    while True:
-        try:
-            yield waits_for
-        except BaseException as error:  # noqa: BLE001 - for the coroutine
-            try:
-                waits_for = steps.throw(error)
-            except StopIteration:
-                return
-        else:
-            yield from steps
-            return
 
 
 async def wait_despite_cancellation(

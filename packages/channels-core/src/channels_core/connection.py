@@ -41,6 +41,7 @@ from channels_core._consumer.classes import ConsumerClass, class_of
 from channels_core._consumer.framework import framework
 from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook, is_readable, new_hook, readable
+from channels_core._eager import begin
 from channels_core._failure_log import log_failure, mark_as_logged
 from channels_core._layers.channel_names import name_at_once, names_at_once
 from channels_core._layers.endings import forget_channel
@@ -66,6 +67,7 @@ from channels_core.typing import Message, Receive, Scope, Send
 __all__ = [
     "Connection",
     "ConsumerClass",
+    "begin",
     "class_of",
     "find_hook",
     "framework",

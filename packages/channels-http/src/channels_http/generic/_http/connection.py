@@ -8,9 +8,8 @@ channel layer.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from http import HTTPStatus
-from types import CoroutineType, coroutine
 from typing import Any, ClassVar, Final, NoReturn
 
 from django.conf import settings
@@ -18,7 +17,7 @@ from django.core.exceptions import RequestDataTooBig
 
 from channels_core.abort import abort_response
 from channels_core.client_log import log_of_client
-from channels_core.connection import Connection, ConsumerClass, is_overridden
+from channels_core.connection import Connection, ConsumerClass, begin, is_overridden
 from channels_core.exceptions import (
     ConnectionStateError,
     ConsumerSignal,
@@ -268,17 +267,15 @@ class HttpConnection(Connection):
         assert mailbox is not None  # a message has come out of it
         mailbox.watch(self._leave)
         try:
-            steps = work if isinstance(work, CoroutineType) else _wait_for(work)
-            try:
-                waits_for = steps.send(None)
-            except StopIteration:
+            rest = begin(work)
+            if rest is None:
                 return True
             # Not a limit of time: the client's leaving reschedules it to now.
             presence = self._presence = asyncio.timeout(None)
             mailbox.keep_watch(reads=not self._waits_for_continue)
             try:
                 async with presence:
-                    await _go_on(steps, waits_for)
+                    await rest
             except TimeoutError:
                 if not presence.expired():
                     raise
@@ -436,23 +433,3 @@ class HttpConnection(Connection):
     async def _answer(self, messages: Iterable[Message]) -> None:
         self.response.state = ResponseState.ENDED
         await self.transmit(messages)
-
-
-async def _wait_for(work: Awaitable[None]) -> None:
-    await work
-
-
-@coroutine
-def _go_on(steps: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, None, None]:
-    """Go on with a coroutine that has begun, and has yielded what it waits for."""
-    while True:
-        try:
-            yield waits_for
-        except BaseException as error:  # noqa: BLE001 - for the coroutine
-            try:
-                waits_for = steps.throw(error)
-            except StopIteration:
-                return  # pragma: no cover - Python 3.11 traces no line after a throw()
-        else:
-            yield from steps
-            return
