@@ -4,9 +4,8 @@ import json
 from typing import Any
 
 from benchmarks.case import Case, Row, Scale
-from benchmarks.clients import Client
-from benchmarks.clock import cheapest, cpu, run
-from benchmarks.honesty import check_sequence
+from benchmarks.cases.echo_text import BURST, echo
+from benchmarks.clock import run
 from benchmarks.site import set_up
 
 PEERS = ("ours", "upstream", "starlette", "litestar", "limit")
@@ -96,32 +95,14 @@ PROGRAMS = {
     "litestar": litestar,
     "limit": limit,
 }
-BURST = 100
+FRAME = {"type": "message", "text": "hello world", "tags": ["a", "b"], "ok": True}
 
 
 def measure(program: Any, row: Row, scale: Scale) -> float:
     """Return the CPU seconds for one frame."""
-    values = [
-        {"type": "message", "number": number, "text": "hello world", "tags": ["a", "b"], "ok": True}
+    texts = [
+        json.dumps({**FRAME, "number": number})  # unlike each other, as `check_sequence` wants it
         for number in range(scale.count(1000, 100))
     ]
-    return run(echo(program, values, BURST if row.name.startswith("burst") else 1, scale), row)
-
-
-async def echo(program: Any, values: list[Any], at_once: int, scale: Scale) -> float:
-    """Measure one connection."""
-    frames = [{"type": "websocket.receive", "text": json.dumps(value)} for value in values]
-
-    async def once() -> float:
-        client = Client(program)
-        await client.accepted()
-        start = cpu()
-        for first in range(0, len(frames), at_once):
-            client.feed(*frames[first : first + at_once])
-            await client.until(first + at_once + 1)
-        seconds = cpu() - start
-        await client.leave()
-        check_sequence("echoed values", values, map(json.loads, client.texts()))
-        return seconds / len(frames)
-
-    return await cheapest(once, scale.repetitions)
+    at_once = BURST if row.name.startswith("burst") else 1
+    return run(echo(program, texts, at_once, scale, json.loads), row)

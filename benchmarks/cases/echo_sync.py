@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.case import Case, Row, Scale
@@ -52,14 +53,25 @@ def litestar(row: Row) -> Any:
 
 def limit(row: Row) -> Any:
     """Return one thread that works off a queue."""
+    return in_threads(lambda text: text, 1)
+
+
+def in_threads(handle: Callable[[str], str], count: int) -> Any:
+    """Return an ASGI function whose frames are handled in threads that work off a queue.
+
+    Args:
+        handle: Returns the answer to a text.
+        count: The number of threads.
+    """
     work: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def run() -> None:
         while True:
             loop, future, text = work.get()
-            loop.call_soon_threadsafe(future.set_result, text)
+            loop.call_soon_threadsafe(future.set_result, handle(text))
 
-    threading.Thread(target=run, daemon=True).start()
+    for _ in range(count):
+        threading.Thread(target=run, daemon=True).start()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         loop = asyncio.get_running_loop()

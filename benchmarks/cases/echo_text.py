@@ -1,6 +1,7 @@
 """Echo of text frames through one async connection, with and without a channel layer."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.case import Case, Row, Scale
@@ -124,8 +125,14 @@ def measure(program: Any, row: Row, scale: Scale) -> float:
     return run(echo(program, texts, at_once, scale), row)
 
 
-async def echo(program: Any, texts: list[str], at_once: int, scale: Scale) -> float:
-    """Measure one connection."""
+async def echo(
+    program: Any,
+    texts: list[str],
+    at_once: int,
+    scale: Scale,
+    read: Callable[[str], Any] = str,
+) -> float:
+    """Measure one connection; what `read` makes of the texts has to come back."""
     frames = [{"type": "websocket.receive", "text": text} for text in texts]
 
     async def once() -> float:
@@ -137,7 +144,7 @@ async def echo(program: Any, texts: list[str], at_once: int, scale: Scale) -> fl
             await client.until(first + at_once + 1)
         seconds = cpu() - start
         await client.leave()
-        check_sequence("echoed frames", texts, client.texts())
+        check_sequence("echoed frames", map(read, texts), map(read, client.texts()))
         return seconds / len(frames)
 
     return await cheapest(once, scale.repetitions)

@@ -4,9 +4,12 @@ import asyncio
 from typing import Any
 
 from benchmarks.case import Case, Row, Scale
+from benchmarks.cases.fan_out import PROGRAMS
 from benchmarks.clock import cheapest, cpu, run
 from benchmarks.honesty import check_sequence
-from benchmarks.layers import Mailboxes, channels_layer, small
+from benchmarks.layers import small
+
+__all__ = ["CASE", "PROGRAMS", "measure"]
 
 PEERS = ("ours", "upstream", "limit")
 LINE = "CPU time of a message, beside idle channels"
@@ -43,19 +46,6 @@ CASE = Case(
         ),
     ),
 )
-
-
-def channels(row: Row) -> Any:
-    """Return the layer of Channels."""
-    return channels_layer()
-
-
-def limit(row: Row) -> Any:
-    """Return deques and futures."""
-    return Mailboxes(dict.copy)
-
-
-PROGRAMS = {"ours": channels, "upstream": channels, "limit": limit}
 
 
 def measure(program: Any, row: Row, scale: Scale) -> float:

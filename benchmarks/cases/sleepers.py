@@ -1,12 +1,12 @@
 """Sync handlers that block, and an async echo beside them."""
 
 import asyncio
-import threading
 import time
-from queue import SimpleQueue
 from typing import Any
 
 from benchmarks.case import Case, Row, Scale
+from benchmarks.cases import echo_text
+from benchmarks.cases.echo_sync import in_threads
 from benchmarks.clients import Client
 from benchmarks.clock import run
 from benchmarks.honesty import check_sequence
@@ -80,34 +80,13 @@ def starlette(row: Row) -> Any:
 
 
 def limit(row: Row) -> Any:
-    """Return ASGI functions, and threads that work off a queue."""
-    work: SimpleQueue[Any] = SimpleQueue()
+    """Return ASGI functions, one with a thread for each connection."""
 
-    def run() -> None:
-        while True:
-            loop, future, text = work.get()
-            time.sleep(SECONDS)
-            loop.call_soon_threadsafe(future.set_result, text)
+    def answer(text: str) -> str:
+        time.sleep(SECONDS)
+        return text
 
-    for _ in range(HANDLERS):
-        threading.Thread(target=run, daemon=True).start()
-
-    async def sleeper(scope: Any, receive: Any, send: Any) -> None:
-        loop = asyncio.get_running_loop()
-        await receive()
-        await send({"type": "websocket.accept"})
-        while (message := await receive())["type"] == "websocket.receive":
-            future: asyncio.Future[str] = loop.create_future()
-            work.put((loop, future, message["text"]))
-            await send({"type": "websocket.send", "text": await future})
-
-    async def echo(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        while (message := await receive())["type"] == "websocket.receive":
-            await send({"type": "websocket.send", "text": message["text"]})
-
-    return Pair(sleeper, echo)
+    return Pair(in_threads(answer, HANDLERS), echo_text.limit(row))
 
 
 PROGRAMS = {"ours": channels, "upstream": channels, "starlette": starlette, "limit": limit}

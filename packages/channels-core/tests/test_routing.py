@@ -225,7 +225,7 @@ class TestTwoSteps:
             step(router, {"path": "/x/none/"})
 
     def test_an_application_that_raises_it_ends_the_search(self) -> None:
-        view: Any = lambda scope: step(URLRouter([]), {"path": "/other/"})  # noqa: E731 - as above
+        view: Any = lambda scope: step(URLRouter([]), {"path": "/other/"})  # noqa: E731 - as a view of a test
         router = URLRouter([path("x/", view), re_path("", view)])
         with pytest.raises(RouteNotFound, match="No route found for path 'other/'"):
             step(URLRouter([path("", router), path("x/", view)]), {"path": "/x/"})
