@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,11 @@ class TestSoak:
 
     @pytest.mark.parametrize(
         ("kept", "problem"),
-        [("groups", "groups: expected 0, got 1"), ("tasks", "tasks: expected 2, got ")],
+        [
+            ("groups", "groups: expected 0, got 1"),
+            ("tasks", "tasks: expected 2, got "),
+            ("threads", r"threads: \d+ before, \d+ now"),
+        ],
     )
     def test_what_piles_up_is_found(
         self, monkeypatch: pytest.MonkeyPatch, kept: str, problem: str
@@ -221,6 +226,7 @@ class TestSoak:
         monkeypatch.setattr(Scale, "count", lambda self, full, quick: 0.5)
         room = soak.limit(self.row)
         application, calls, tasks = room.asynchronous, 0, []
+        end = threading.Event()
 
         async def leaking(scope: Any, receive: Any, send: Any) -> None:
             nonlocal calls
@@ -228,13 +234,18 @@ class TestSoak:
             # After the connections that warm up.
             if calls == 450 and kept == "tasks":
                 tasks.append(asyncio.ensure_future(asyncio.sleep(600)))
+            if 450 <= calls < 470 and kept == "threads":
+                threading.Thread(target=end.wait).start()
             await application(scope, receive, send)
 
         room.asynchronous = leaking
         if kept == "groups":
             room.groups = lambda: int(calls > 450)
-        with pytest.raises(DishonestError, match=problem):
-            soak.measure(room, self.row, QUICK)
+        try:
+            with pytest.raises(DishonestError, match=problem):
+                soak.measure(room, self.row, QUICK)
+        finally:
+            end.set()
 
 
 class TestRunner:
