@@ -25,7 +25,7 @@ from tools.lock import name_of
 from tools.packages import PACKAGES, ROOT, Package, select, with_needs
 from tools.test import environment
 
-__all__ = ["closure", "declared", "main", "subset", "title", "try_alone", "variants"]
+__all__ = ["closure", "declared", "main", "selection", "subset", "title", "try_alone", "variants"]
 
 REPORTS: Final = summary.REPORTS / "isolated"
 TEST_TOOLS: Final = ROOT / "constraints" / "test.in"
@@ -95,12 +95,21 @@ def variants(package: Package) -> list[tuple[str, ...]]:
     """Return the sets of extras to test a package with: none, then those that tests need.
 
     A test that needs an extra has a marker of the same name. The first run shows that the rest of
-    the package works without the extras; the second runs all tests.
+    the package works without the extras; the second runs the marked tests. `make test` runs all
+    tests with all extras.
     """
     options = package.pyproject()
     marked = {line.partition(":")[0] for line in options["tool"]["pytest"].get("markers", [])}
     extras = sorted(marked & options["project"].get("optional-dependencies", {}).keys())
     return [(), tuple(extras)] if extras else [()]
+
+
+def selection(package: Package, extras: Iterable[str]) -> list[str]:
+    """Return the pytest options that select the tests of a variant."""
+    if wanted := sorted(extras):
+        return ["-m", " or ".join(wanted)]
+    absent = [extra for every in variants(package) for extra in every]
+    return ["-m", " and ".join(f"not {extra}" for extra in absent)] if absent else []
 
 
 def title(package: Package, extras: Iterable[str] = ()) -> str:
@@ -116,8 +125,6 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
         if line and not line.startswith("#")
     ]
     names = closure([*declared(package, extras), *tools])
-    absent = [extra for every in variants(package) for extra in every if extra not in extras]
-    selection = ("-m", " and ".join(f"not {extra}" for extra in absent)) if absent else ()
     report = REPORTS / f"{title(package, extras)}.xml"
     report.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
@@ -139,7 +146,7 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
             (*pip, "install", *quick, "--no-index", *files),
             (*pip, "check"),
             (python, "-c", PROOF, package.import_name, *expected),
-            (python, "-m", "pytest", "-q", *selection, *summary.options(report)),
+            (python, "-m", "pytest", "-q", *selection(package, extras), *summary.options(report)),
         ]
         for step in steps:
             if output := _run(folder, *step):

@@ -1,6 +1,6 @@
 from packaging.requirements import Requirement
 
-from tools.isolated import closure, declared, subset, title, variants
+from tools.isolated import closure, declared, selection, subset, title, variants
 from tools.packages import by_name
 
 PINS = """\
@@ -43,9 +43,17 @@ def test_a_package_whose_tests_are_marked_by_an_extra_runs_without_and_with_it()
     ]
 
 
+def test_each_test_of_such_a_package_runs_in_one_of_its_variants() -> None:
+    package = by_name("channels-http")
+    assert selection(package, ()) == ["-m", "not daphne"]
+    assert selection(package, ("daphne",)) == ["-m", "daphne"]
+
+
 def test_other_packages_run_once() -> None:
     # It has an extra, and no test that needs it.
-    assert variants(by_name("channels")) == [()]
+    package = by_name("channels")
+    assert variants(package) == [()]
+    assert selection(package, ()) == []
 
 
 def test_the_closure_follows_requirements_and_their_markers() -> None:
