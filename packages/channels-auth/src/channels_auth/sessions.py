@@ -15,6 +15,7 @@ whether a handshake's headers reach the browser.
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from functools import cached_property
 from http.cookies import SimpleCookie
 from typing import Any, ClassVar, Final
 
@@ -74,11 +75,23 @@ class InstanceSessionWrapper:
         session: The session.
         activated: Whether this wrapper saves the session. False inside another
             SessionMiddleware, which saves it, and after a response with status 500 or above.
-        cookies: Further cookies to set together with the session's.
     """
 
     save_message_types: Collection[str] = WITH_HEADERS
     cookie_response_message_types: Collection[str] = WITH_HEADERS
+
+    # What stays so for most connections is kept in the class.
+
+    # Whether the headers of the answer are still to be sent.
+    _headers_are_pending = True
+    # Whether the server sends the headers of this connection's answer to the browser.
+    _headers_reach_browser = True
+    # The connection, if it is a WebSocket, so that it can be closed.
+    _websocket: ClosableWebsocket | None = None
+    # Whether the application inside reports the end of its handlers, as our consumers do.
+    _handlers_are_reported = False
+    # Whether a change that cannot be stored, or not be found again, was logged.
+    _warned = False
 
     def __init__(self, scope: AnyScope, send: Send | None) -> None:
         """Create the session of a connection.
@@ -98,17 +111,6 @@ class InstanceSessionWrapper:
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
         self.session_store: type[Any] = session_class()
         self.activated: bool = "session" not in scope
-        self.cookies: SimpleCookie = SimpleCookie()
-        # Whether the headers of the answer are still to be sent.
-        self._headers_are_pending = True
-        # Whether the server sends the headers of this connection's answer to the browser.
-        self._headers_reach_browser = True
-        # The connection, if it is a WebSocket, so that it can be closed.
-        self._websocket: ClosableWebsocket | None = None
-        # Whether the application inside reports the end of its handlers, as our consumers do.
-        self._handlers_are_reported = False
-        # Whether a change that cannot be stored, or not be found again, was logged.
-        self._warned = False
         if self.activated:
             key = self.scope["cookies"].get(self.cookie_name)
             # The session key that the browser's cookie holds. No engine makes unprintable keys,
@@ -123,9 +125,15 @@ class InstanceSessionWrapper:
         if send is not None:
             self._set_send(send)
 
+    @cached_property
+    def cookies(self) -> SimpleCookie:
+        """Further cookies to set together with the session's."""
+        return SimpleCookie()
+
     def _set_send(self, send: Send) -> None:
         self.real_send: Send = send
-        self._headers_reach_browser = server_sends_headers(self.scope, send)
+        if not server_sends_headers(self.scope, send):
+            self._headers_reach_browser = False
         if self.activated:
             if self.scope["type"] == "websocket":
                 self._websocket = ClosableWebsocket(self.scope, send)
@@ -204,9 +212,10 @@ class InstanceSessionWrapper:
             self._browser_key = session.session_key
             set_session_cookie(added, self.cookie_name, self._browser_key or "", max_age)
             vary = True
-        for morsel in self.cookies.values():
-            add_cookie(added, morsel)
-            vary = True
+        if "cookies" in vars(self):
+            for morsel in self.cookies.values():
+                add_cookie(added, morsel)
+                vary = True
         vary = vary and message["type"] != "websocket.accept"
         if not added and not vary:
             return message  # the same object: programs compare it
@@ -340,19 +349,10 @@ class InstanceSessionWrapper:
         Returns:
             What the application returns.
         """
-
-        # Not a coroutine function: most messages need no save, and no coroutine of ours then.
-        def saving_receive() -> Awaitable[Message]:
-            # An application that does not report its handlers asks for the next message after one.
-            if not self._handlers_are_reported and self._needs_save():
-                return self._save_and_receive(receive)
-            return receive()
-
+        self._server_receive = receive
         try:
             try:
-                result = await application(
-                    self.scope, markcoroutinefunction(saving_receive), self.send
-                )
+                result = await application(self.scope, self._saving_receive, self.send)
             except BaseException as error:
                 if self._websocket is not None:
                     if isinstance(error, SessionInterrupted):
@@ -370,9 +370,18 @@ class InstanceSessionWrapper:
             self.scope.pop(SESSION_WRAPPER, None)
             forget_after_each_handler(self.scope)
 
-    async def _save_and_receive(self, receive: Receive) -> AnyMessage:
+    # A method, since a function for each connection would take 0.4 KiB. Not a coroutine function:
+    # most messages need no save, and no coroutine of ours then.
+    @markcoroutinefunction
+    def _saving_receive(self) -> Awaitable[Message]:
+        # An application that does not report its handlers asks for the next message after one.
+        if not self._handlers_are_reported and self._needs_save():
+            return self._save_and_receive()
+        return self._server_receive()
+
+    async def _save_and_receive(self) -> AnyMessage:
         await self._save_after_headers()
-        return await receive()
+        return await self._server_receive()
 
     async def _try_to_save(self) -> None:
         """Save the session; log an error, because the application's own is raised."""
@@ -407,12 +416,18 @@ class SessionMiddleware(BaseMiddleware):
         if scope.get("type") in WITHOUT_CLIENT:
             return await super().__call__(scope, receive, send)
         wrapper = InstanceSessionWrapper(scope, send)
-        wrapper.save_message_types = self.save_message_types
-        wrapper.cookie_response_message_types = self.cookie_response_message_types
+        if self.save_message_types is not wrapper.save_message_types:
+            wrapper.save_message_types = self.save_message_types
+        if self.cookie_response_message_types is not wrapper.cookie_response_message_types:
+            wrapper.cookie_response_message_types = self.cookie_response_message_types
         await wrapper.resolve_session()
-        if not wrapper.activated:
-            return await super().__call__(scope, receive, send)
-        return await wrapper.serve(self.inner, receive)
+        if wrapper.activated:
+            inside = wrapper.serve(self.inner, receive)
+        else:
+            inside = super().__call__(scope, receive, send)
+        # The wrapper has a copy of the scope, so an idle connection need not keep this one as well.
+        del scope, wrapper
+        return await inside
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         if scope.get("type") in WITHOUT_CLIENT:

@@ -103,6 +103,8 @@ class Connection:
     """The companion of one consumer.
 
     Attributes:
+        beginner: The consumer, from its call until `serve` begins: the caller may have no other
+            reference to it. None afterwards.
         find_layer: Returns the channel layer of an alias.
         from_layer: Whether the latest message came from the channel layer; None before the first
             message.
@@ -143,6 +145,7 @@ class Connection:
         "_outer_executor",
         "_task",
         "_usage",
+        "beginner",
         "by_type",
         "find_layer",
         "from_layer",
@@ -165,6 +168,7 @@ class Connection:
         """
         # Weak, since the consumer holds this object: no circle is left to the garbage collector.
         self._consumer = ref(consumer)
+        self.beginner: Any = None
         self.options: dict[str, Any] = known.options
         self.handlers: dict[str, bool] = known.handlers
         self.by_type: dict[str, tuple[str, bool]] = known.by_type
@@ -337,6 +341,7 @@ class Connection:
         """
         collect_records()
         consumer = self.consumer
+        self.beginner = None
         self.loop = asyncio.get_running_loop()
         self._after_handler = scope.get(AFTER_HANDLER, ())
         self._usage = DatabaseUsage()

@@ -8,7 +8,7 @@ the message's type names, and calls it: as a coroutine in `AsyncConsumer`, in a 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final, Self, Unpack
@@ -22,7 +22,7 @@ from channels_core._consumer.handlers import get_handler_name, may_reach
 from channels_core._consumer.hooks import hook, new_hook, refuse_unknown_hooks
 from channels_core._failure_log import log_lost
 from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
-from channels_core._two_step import OfScope
+from channels_core._two_step import OfScope, at_once
 from channels_core.abort import with_server
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.connection import Connection
@@ -100,7 +100,10 @@ class AsyncConsumer(OfScope):
             raise
         refuse_unknown_hooks(cls)
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
+    @at_once
+    def __call__(
+        self, scope: AnyScope, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
         """Serve the connection until it ends.
 
         Scope:
@@ -116,9 +119,11 @@ class AsyncConsumer(OfScope):
         self.scope = scope = with_server(scope, send)
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
+        connection = self._channels_connection
         # Looked up here, where tests of programs patch it.
-        self._channels_connection.find_layer = get_channel_layer
-        await self._channels_connection.serve(scope, receive, send)
+        connection.find_layer = get_channel_layer
+        connection.beginner = self
+        return connection.serve(scope, receive, send)
 
     async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type.

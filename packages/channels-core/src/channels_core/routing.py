@@ -1,9 +1,9 @@
 """Routers: pass a connection to its application by protocol, path or channel."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
 from importlib import import_module
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -14,7 +14,7 @@ from channels_core._routing.index import Route, make_route
 from channels_core._routing.lifespan import Lifespan
 from channels_core._routing.table import MergedTable, RouteTable, Tried, shown, some_of
 from channels_core._scope import PATH_REMAINING, URL_ROUTE
-from channels_core._two_step import Application, first_step
+from channels_core._two_step import Application, at_once, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
@@ -112,7 +112,10 @@ class ProtocolTypeRouter(Application):
             "http": DjangoApplication(),
         }
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(
+        self, scope: AnyScope, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:
@@ -124,8 +127,8 @@ class ProtocolTypeRouter(Application):
         """
         application = self._application_for(scope)
         if scope["type"] in _ANSWERED:
-            return await answer_client_errors(application, scope, receive, send)
-        return await application(scope, receive, send)
+            return answer_client_errors(application, scope, receive, send)
+        return cast(Coroutine[Any, Any, Any], application(scope, receive, send))
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         application = self._application_for(scope)
@@ -230,8 +233,14 @@ class URLRouter(Application):
             match = route.pattern.match(path)
             if match is not None:
                 application: ASGIApplication = route.application
+                inner = _inner_scope(scope, match, route)
+                if not route.is_prefix:
+                    # No other route is tried, so the connection need not keep this scope as well.
+                    scope = {}
+                rest = application(inner, receive, send)
+                del inner, match
                 try:
-                    return await application(_inner_scope(scope, match, route), receive, send)
+                    return await rest
                 except _NoRoute as error:
                     failures[position] = _passed_over(error, route)
         raise _no_route(table, path, failures)
