@@ -81,9 +81,7 @@ class CookieMiddleware(BaseMiddleware):
     """
 
     @at_once
-    def __call__(
-        self, scope: AnyScope, receive: Receive, send: Send
-    ) -> Coroutine[Any, Any, Any]:
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:

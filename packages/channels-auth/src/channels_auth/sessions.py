@@ -14,8 +14,7 @@ whether a handshake's headers reach the browser.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from http.cookies import SimpleCookie
 from typing import Any, ClassVar, Final
 
@@ -50,6 +49,7 @@ from channels_core.db import database_sync_to_async
 from channels_core.middleware import (
     BaseMiddleware,
     after_each_handler,
+    at_once,
     forget_after_each_handler,
 )
 from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
@@ -80,18 +80,28 @@ class InstanceSessionWrapper:
     save_message_types: Collection[str] = WITH_HEADERS
     cookie_response_message_types: Collection[str] = WITH_HEADERS
 
-    # What stays so for most connections is kept in the class.
+    # With a dict as well, made when a program sets a further attribute.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_browser_key",
+        "_cookies",
+        "_handlers_are_reported",
+        "_headers_are_pending",
+        "_headers_reach_browser",
+        "_server_receive",
+        "_warned",
+        "_websocket",
+        "activated",
+        "cookie_name",
+        "real_send",
+        "scope",
+        "session",
+        "session_store",
+    )
 
-    # Whether the headers of the answer are still to be sent.
-    _headers_are_pending = True
-    # Whether the server sends the headers of this connection's answer to the browser.
-    _headers_reach_browser = True
-    # The connection, if it is a WebSocket, so that it can be closed.
-    _websocket: ClosableWebsocket | None = None
-    # Whether the application inside reports the end of its handlers, as our consumers do.
-    _handlers_are_reported = False
-    # Whether a change that cannot be stored, or not be found again, was logged.
-    _warned = False
+    real_send: Send
+    _server_receive: Receive
 
     def __init__(self, scope: AnyScope, send: Send | None) -> None:
         """Create the session of a connection.
@@ -111,6 +121,18 @@ class InstanceSessionWrapper:
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
         self.session_store: type[Any] = session_class()
         self.activated: bool = "session" not in scope
+        # None until they are used.
+        self._cookies: SimpleCookie | None = None
+        # Whether the headers of the answer are still to be sent.
+        self._headers_are_pending = True
+        # Whether the server sends the headers of this connection's answer to the browser.
+        self._headers_reach_browser = True
+        # The connection, if it is a WebSocket, so that it can be closed.
+        self._websocket: ClosableWebsocket | None = None
+        # Whether the application inside reports the end of its handlers, as our consumers do.
+        self._handlers_are_reported = False
+        # Whether a change that cannot be stored, or not be found again, was logged.
+        self._warned = False
         if self.activated:
             key = self.scope["cookies"].get(self.cookie_name)
             # The session key that the browser's cookie holds. No engine makes unprintable keys,
@@ -125,15 +147,16 @@ class InstanceSessionWrapper:
         if send is not None:
             self._set_send(send)
 
-    @cached_property
+    @property
     def cookies(self) -> SimpleCookie:
         """Further cookies to set together with the session's."""
-        return SimpleCookie()
+        if self._cookies is None:
+            self._cookies = SimpleCookie()
+        return self._cookies
 
     def _set_send(self, send: Send) -> None:
-        self.real_send: Send = send
-        if not server_sends_headers(self.scope, send):
-            self._headers_reach_browser = False
+        self.real_send = send
+        self._headers_reach_browser = server_sends_headers(self.scope, send)
         if self.activated:
             if self.scope["type"] == "websocket":
                 self._websocket = ClosableWebsocket(self.scope, send)
@@ -212,10 +235,10 @@ class InstanceSessionWrapper:
             self._browser_key = session.session_key
             set_session_cookie(added, self.cookie_name, self._browser_key or "", max_age)
             vary = True
-        if "cookies" in vars(self):
-            for morsel in self.cookies.values():
+        if self._cookies:
+            for morsel in self._cookies.values():
                 add_cookie(added, morsel)
-                vary = True
+            vary = True
         vary = vary and message["type"] != "websocket.accept"
         if not added and not vary:
             return message  # the same object: programs compare it
@@ -340,7 +363,7 @@ class InstanceSessionWrapper:
     async def serve(
         self, application: Callable[[Scope, Receive, Send], Awaitable[Any]], receive: Receive
     ) -> Any:
-        """Run the application inside, and save the last changes when it has ended.
+        """Prepare the session, run the application inside, and save the last changes.
 
         Args:
             application: An ASGI 3 application.
@@ -349,6 +372,7 @@ class InstanceSessionWrapper:
         Returns:
             What the application returns.
         """
+        await self.resolve_session()
         self._server_receive = receive
         try:
             try:
@@ -403,7 +427,8 @@ class SessionMiddleware(BaseMiddleware):
         InstanceSessionWrapper.cookie_response_message_types
     )
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:
@@ -414,20 +439,15 @@ class SessionMiddleware(BaseMiddleware):
             ValueError: The scope has no cookies.
         """
         if scope.get("type") in WITHOUT_CLIENT:
-            return await super().__call__(scope, receive, send)
+            return super().__call__(scope, receive, send)
         wrapper = InstanceSessionWrapper(scope, send)
         if self.save_message_types is not wrapper.save_message_types:
             wrapper.save_message_types = self.save_message_types
         if self.cookie_response_message_types is not wrapper.cookie_response_message_types:
             wrapper.cookie_response_message_types = self.cookie_response_message_types
-        await wrapper.resolve_session()
-        if wrapper.activated:
-            inside = wrapper.serve(self.inner, receive)
-        else:
-            inside = super().__call__(scope, receive, send)
-        # The wrapper has a copy of the scope, so an idle connection need not keep this one as well.
-        del scope, wrapper
-        return await inside
+        if not wrapper.activated:
+            return super().__call__(scope, receive, send)
+        return wrapper.serve(self.inner, receive)
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         if scope.get("type") in WITHOUT_CLIENT:

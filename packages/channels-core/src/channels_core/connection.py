@@ -421,7 +421,19 @@ class Connection:
         """Set the consumer's attributes for its channel."""
         self._is_unnamed = False
         consumer.channel_name = name
-        consumer.channel_receive = partial(layer.receive, name)
+        if self.answers_first or not is_readable(type(consumer), "channel_receive"):
+            consumer.channel_receive = partial(layer.receive, name)
+
+    def channel_receive(self) -> Receive:
+        """Return a function that receives from the channel; few programs ever use it.
+
+        Raises:
+            AttributeError: There is no layer, or the consumer is not served.
+        """
+        consumer = self.consumer
+        if self._layer is None:
+            raise _no_attribute(consumer, "channel_receive")
+        return partial(self._layer.receive, consumer.channel_name)
 
     def make_channel(self, attribute: str) -> Any:
         """Make the channel of a protocol that answers at once, since the consumer uses it now.
@@ -441,8 +453,7 @@ class Connection:
                 self._name(consumer, self._layer, name_at_once(self._layer))
         own = vars(consumer)
         if attribute not in own:
-            fault = f"{type(consumer).__name__!r} object has no attribute {attribute!r}"
-            raise AttributeError(fault, name=attribute, obj=consumer)
+            raise _no_attribute(consumer, attribute)
         return own[attribute]
 
     async def _come_late(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -475,8 +486,10 @@ class Connection:
         """
         mailbox.is_read = True  # already here, for an event loop that starts tasks at once
         context = copy_context()
-        task = asyncio.create_task(self._live(consumer, mailbox, send), context=context)
-        task.add_done_callback(mailbox.end_reading)
+        task = asyncio.create_task(
+            self._live(consumer, mailbox, send), name=type(consumer).__name__, context=context
+        )
+        task.add_done_callback(mailbox.end_reading, context=context)
         cancelled: asyncio.CancelledError | None = None
         cancels = 0
         while not (task.done() or (cancelled is not None and self._is_overdue())):
@@ -818,6 +831,11 @@ class Connection:
         consumer = self.consumer
         channel = getattr(consumer, "channel_name", None)
         log_failure(type(consumer), consumer.scope, channel, message, error)
+
+
+def _no_attribute(consumer: Any, name: str) -> AttributeError:
+    fault = f"{type(consumer).__name__!r} object has no attribute {name!r}"
+    return AttributeError(fault, name=name, obj=consumer)
 
 
 def _adopt(context: Context) -> None:

@@ -19,7 +19,7 @@ from channels_core._connection.mailbox import ENDINGS
 from channels_core._consumer.classes import class_of
 from channels_core._consumer.framework import describe, framework
 from channels_core._consumer.handlers import get_handler_name, may_reach
-from channels_core._consumer.hooks import hook, new_hook, refuse_unknown_hooks
+from channels_core._consumer.hooks import hook, new_hook, readable, refuse_unknown_hooks
 from channels_core._failure_log import log_lost
 from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
 from channels_core._two_step import OfScope, at_once
@@ -76,7 +76,7 @@ class AsyncConsumer(OfScope):
     # have a layer. It is not set in the class, as in other type stubs of Channels.
     channel_layer: BaseChannelLayer
     channel_name: str
-    channel_receive: Receive
+    channel_receive: Receive = readable(lambda self: self._channels_connection.channel_receive())
     base_send: Callable[[Message], Any]
 
     # All that Channels keeps for this consumer; every other name is the program's.
@@ -101,9 +101,7 @@ class AsyncConsumer(OfScope):
         refuse_unknown_hooks(cls)
 
     @at_once
-    def __call__(
-        self, scope: AnyScope, receive: Receive, send: Send
-    ) -> Coroutine[Any, Any, None]:
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Serve the connection until it ends.
 
         Scope:

@@ -68,9 +68,7 @@ class BaseMiddleware(Application):
         self._path_routing: bool = getattr(inner, "_path_routing", False)
 
     @at_once
-    def __call__(
-        self, scope: AnyScope, receive: Receive, send: Send
-    ) -> Coroutine[Any, Any, Any]:
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Args:

@@ -113,9 +113,7 @@ class ProtocolTypeRouter(Application):
         }
 
     @at_once
-    def __call__(
-        self, scope: AnyScope, receive: Receive, send: Send
-    ) -> Coroutine[Any, Any, Any]:
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:
@@ -213,7 +211,8 @@ class URLRouter(Application):
         #: The same with the routes of routers inside; None if there are none.
         self._merged: RouteTable | None = MergedTable(self._table, inner) if inner else None
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:
@@ -227,23 +226,15 @@ class URLRouter(Application):
         """
         path = _path_to_route(scope)
         table = self._table_for(path)
-        failures: dict[int, _NoRoute] = {}
         for position in table.candidates(path):
             route = table.routes[position]
             match = route.pattern.match(path)
             if match is not None:
-                application: ASGIApplication = route.application
+                if route.is_prefix:
+                    return _try_routes(table, path, scope, receive, send)
                 inner = _inner_scope(scope, match, route)
-                if not route.is_prefix:
-                    # No other route is tried, so the connection need not keep this scope as well.
-                    scope = {}
-                rest = application(inner, receive, send)
-                del inner, match
-                try:
-                    return await rest
-                except _NoRoute as error:
-                    failures[position] = _passed_over(error, route)
-        raise _no_route(table, path, failures)
+                return _serve_last(route.application, inner, receive, send)
+        raise _no_route(table, path, {})
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         path = _path_to_route(scope)
@@ -267,6 +258,39 @@ class URLRouter(Application):
 
 #: Programs may replace the method, and count on each router being called.
 _CALL: Final = URLRouter.__call__
+
+
+async def _serve_last(
+    application: ASGIApplication, scope: Scope, receive: Receive, send: Send
+) -> Any:
+    """Serve a connection by a route after which no other one is tried.
+
+    A coroutine of its own, since this is what an idle connection keeps.
+    """
+    inside = application(scope, receive, send)
+    del scope
+    try:
+        return await inside
+    except _NoRoute as error:
+        error.passed_an_application = True
+        raise
+
+
+async def _try_routes(
+    table: RouteTable, path: str, scope: Scope, receive: Receive, send: Send
+) -> Any:
+    """Serve a connection by the first route that leads to an application."""
+    failures: dict[int, _NoRoute] = {}
+    for position in table.candidates(path):
+        route = table.routes[position]
+        match = route.pattern.match(path)
+        if match is not None:
+            application: ASGIApplication = route.application
+            try:
+                return await application(_inner_scope(scope, match, route), receive, send)
+            except _NoRoute as error:
+                failures[position] = _passed_over(error, route)
+    raise _no_route(table, path, failures)
 
 
 def _no_route(table: RouteTable, path: str, failures: Mapping[int, _NoRoute]) -> _NoRoute:

@@ -25,6 +25,11 @@ _SENDING: Final = frozenset({"uvicorn", "hypercorn", "asgiref", "asyncio", "chan
 #: How many functions of middleware around the server's `send` are looked through.
 _WRAPPERS: Final = 20
 
+# The packages of coroutine functions, by file and name: only a frame tells them, and Python keeps
+# a frame, of 0.25 KiB, for each connection that was asked for it.
+_packages: Final[dict[tuple[str, str], str]] = {}
+_MOST_PACKAGES: Final = 100
+
 
 def server_sends_headers(scope: Scope, send: Send) -> bool:
     """Return whether the headers of an accepted handshake reach the client.
@@ -50,8 +55,19 @@ def _package_of_task() -> str:
         task = asyncio.current_task()
     except RuntimeError:  # there is no event loop: a program calls the middleware itself
         return ""
-    frame = getattr(task and task.get_coro(), "cr_frame", None)
-    return "" if frame is None else _top(frame.f_globals.get("__name__"))
+    coroutine = task and task.get_coro()
+    code = getattr(coroutine, "cr_code", None)
+    if code is None:
+        return ""
+    place = code.co_filename, code.co_qualname
+    if place not in _packages:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None:
+            return ""
+        if len(_packages) >= _MOST_PACKAGES:
+            _packages.clear()
+        _packages[place] = _top(frame.f_globals.get("__name__"))
+    return _packages[place]
 
 
 def _packages_of(send: Any) -> Iterator[str]:
