@@ -12,6 +12,7 @@ Tests have no server: their scope has no addresses, or their `send` puts message
 
 import asyncio
 from collections.abc import Iterator
+from types import CodeType
 from typing import Any, Final
 
 from channels_core.typing import Scope, Send
@@ -25,9 +26,9 @@ _SENDING: Final = frozenset({"uvicorn", "hypercorn", "asgiref", "asyncio", "chan
 #: How many functions of middleware around the server's `send` are looked through.
 _WRAPPERS: Final = 20
 
-# The packages of coroutine functions, by file and name: only a frame tells them, and Python keeps
-# a frame, of 0.25 KiB, for each connection that was asked for it.
-_packages: Final[dict[tuple[str, str], str]] = {}
+# The package of each coroutine function, by its file and name. Only a frame tells it, and Python
+# keeps a frame, of 0.25 KiB, for each connection that was asked for it.
+_packages: Final[dict[tuple[str, str], tuple[CodeType, str]]] = {}
 _MOST_PACKAGES: Final = 100
 
 
@@ -55,19 +56,19 @@ def _package_of_task() -> str:
         task = asyncio.current_task()
     except RuntimeError:  # there is no event loop: a program calls the middleware itself
         return ""
-    coroutine = task and task.get_coro()
-    code = getattr(coroutine, "cr_code", None)
+    coroutine: Any = task and task.get_coro()
+    code: CodeType | None = getattr(coroutine, "cr_code", None)
     if code is None:
         return ""
     place = code.co_filename, code.co_qualname
-    if place not in _packages:
-        frame = getattr(coroutine, "cr_frame", None)
-        if frame is None:
-            return ""
+    known, package = _packages.get(place, (None, ""))
+    if known is not code:
+        # A running coroutine has a frame.
+        package = _top(coroutine.cr_frame.f_globals.get("__name__"))
         if len(_packages) >= _MOST_PACKAGES:
             _packages.clear()
-        _packages[place] = _top(frame.f_globals.get("__name__"))
-    return _packages[place]
+        _packages[place] = code, package
+    return package
 
 
 def _packages_of(send: Any) -> Iterator[str]:
