@@ -241,6 +241,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_core.middleware": [
         "BaseMiddleware",
         "after_each_handler",
+        "at_once",
         "forget_after_each_handler",
     ],
     "channels_core.refusal": ["failures_are_answered", "refusal", "refuse"],

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from channels_auth._sessions import handshake_headers
 from channels_auth._sessions.handshake_headers import server_sends_headers
 from channels_core.typing import Message, Send
 
@@ -78,3 +79,20 @@ async def test_a_server_is_recognised_by_the_task_that_it_starts(
     names |= {"scope": scope, "unknown": unknown}
     exec("async def serve():\n    return look(scope, unknown)", names)
     assert await asyncio.create_task(names["serve"]()) is answer
+
+
+async def test_the_package_of_a_task_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python keeps the frame of a coroutine that was asked for it."""
+    monkeypatch.setattr(handshake_headers, "_MOST_PACKAGES", 2)
+    scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
+
+    def of_server(name: str) -> Any:
+        names: dict[str, Any] = {"__name__": "uvicorn", "look": server_sends_headers}
+        names |= {"scope": scope, "unknown": unknown}
+        exec(f"async def {name}():\n    return look(scope, unknown)", names)
+        return names[name]
+
+    first = of_server("first")
+    for serve in (first, first, of_server("second"), of_server("third"), first):
+        assert await asyncio.create_task(serve()) is True
+    assert len(handshake_headers._packages) <= 2

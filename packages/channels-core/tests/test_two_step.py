@@ -1,4 +1,6 @@
+import asyncio
 import inspect
+from collections.abc import Coroutine
 from functools import wraps
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
@@ -6,7 +8,14 @@ from unittest.mock import AsyncMock, MagicMock
 import pytest
 from asgiref.compatibility import is_double_callable
 
-from channels_core._two_step import Application, TwoSteps, first_step, in_two_steps_too, takes
+from channels_core._two_step import (
+    Application,
+    TwoSteps,
+    at_once,
+    first_step,
+    in_two_steps_too,
+    takes,
+)
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.middleware import BaseMiddleware
@@ -40,6 +49,17 @@ class LessEager(Eager):
         return "less", await super().__call__(scope, receive, send)
 
 
+class AtOnce(Application):
+    """Passes on without a coroutine of its own."""
+
+    @at_once
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
+        """Serve."""
+        inner: Any = scope["inner"]
+        rest: Coroutine[Any, Any, Any] = inner(scope, receive, send)
+        return rest
+
+
 class OfTwo(Telling):
     """A program's subclass, written for Channels 2."""
 
@@ -50,6 +70,36 @@ class OfTwo(Telling):
 
 def call(application: Any, *args: Any, **kwargs: Any) -> Any:
     return application(*args, **kwargs)
+
+
+class TestAtOnce:
+    async def test_the_coroutine_inside_is_returned(self) -> None:
+        inside = Telling()({"type": "one"}, "receive", "send")  # type: ignore[arg-type] # only told
+        assert call(AtOnce(), {"inner": lambda *_: inside}, None, None) is inside
+        assert await inside == ("one", "receive", "send")
+
+    async def test_another_awaitable_becomes_a_coroutine(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.set_result("done")
+        inside = call(AtOnce(), {"inner": lambda *_: future}, None, None)
+        assert inspect.iscoroutine(inside)
+        assert await inside == "done"
+
+    async def test_an_error_is_raised_by_the_await(self) -> None:
+        """A server that makes a task of the application looks for it there."""
+        inside = call(AtOnce(), {}, None, None)
+        with pytest.raises(KeyError, match="inner"):
+            await inside
+
+    async def test_a_server_finds_a_coroutine_function(self) -> None:
+        shown = vars(AtOnce())["__call__"]
+        assert inspect.iscoroutinefunction(shown)
+        assert shown.__doc__ == "Serve."
+        assert await shown({"type": "one", "inner": Telling()}, 1, 2) == ("one", 1, 2)
+
+    async def test_the_scope_may_come_first(self) -> None:
+        instance = call(AtOnce(), {"type": "two", "inner": Telling()})
+        assert await instance("receive", "send") == ("two", "receive", "send")
 
 
 class TestTwoSteps:

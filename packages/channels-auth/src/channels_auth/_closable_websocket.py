@@ -45,6 +45,8 @@ class ClosableWebsocket:
         closed_from_outside: Whether `close` has ended the connection, not the application.
     """
 
+    __slots__ = ("_scope", "_send", "closed_from_outside", "state")
+
     def __init__(self, scope: Scope, send: Send) -> None:
         """Wrap the `send` of a connection.
 

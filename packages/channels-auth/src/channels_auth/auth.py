@@ -373,7 +373,10 @@ class AuthMiddleware(BaseMiddleware):
         if _has_user(scope):
             self.populate_scope(scope)
             await self.resolve_scope(scope)
-        return await super().__call__(scope, receive, send)
+        inside = super().__call__(scope, receive, send)
+        # The application inside has a copy, so an idle connection need not keep this one as well.
+        del scope
+        return await inside
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         scope = dict(scope)

@@ -1,7 +1,7 @@
 """Read the cookies that a client sends; set and delete cookies on messages with headers."""
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Coroutine, MutableMapping
 from datetime import datetime, timedelta
 from http.cookies import CookieError, Morsel
 from typing import Any, Final
@@ -10,7 +10,7 @@ from django.http import HttpResponse
 
 from channels_auth._cookies.parsing import MAX_LENGTH, parse_cookies
 from channels_core.client_log import log_of_client
-from channels_core.middleware import BaseMiddleware
+from channels_core.middleware import BaseMiddleware, at_once
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["CookieMiddleware", "add_cookie"]
@@ -80,7 +80,8 @@ class CookieMiddleware(BaseMiddleware):
     `websocket.accept`, `websocket.http.response.start`.
     """
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:
@@ -92,7 +93,7 @@ class CookieMiddleware(BaseMiddleware):
 
         Source: `django.http.cookie.parse_cookie`.
         """
-        return await super().__call__(_with_cookies(scope), receive, send)
+        return super().__call__(_with_cookies(scope), receive, send)
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         return super()._channels_first_step(_with_cookies(scope))

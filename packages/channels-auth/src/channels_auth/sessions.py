@@ -14,7 +14,7 @@ whether a handshake's headers reach the browser.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from http.cookies import SimpleCookie
 from typing import Any, ClassVar, Final
 
@@ -49,6 +49,7 @@ from channels_core.db import database_sync_to_async
 from channels_core.middleware import (
     BaseMiddleware,
     after_each_handler,
+    at_once,
     forget_after_each_handler,
 )
 from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
@@ -74,11 +75,33 @@ class InstanceSessionWrapper:
         session: The session.
         activated: Whether this wrapper saves the session. False inside another
             SessionMiddleware, which saves it, and after a response with status 500 or above.
-        cookies: Further cookies to set together with the session's.
     """
 
     save_message_types: Collection[str] = WITH_HEADERS
     cookie_response_message_types: Collection[str] = WITH_HEADERS
+
+    # With a dict as well, made when a program sets a further attribute.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_browser_key",
+        "_cookies",
+        "_handlers_are_reported",
+        "_headers_are_pending",
+        "_headers_reach_browser",
+        "_server_receive",
+        "_warned",
+        "_websocket",
+        "activated",
+        "cookie_name",
+        "real_send",
+        "scope",
+        "session",
+        "session_store",
+    )
+
+    real_send: Send
+    _server_receive: Receive
 
     def __init__(self, scope: AnyScope, send: Send | None) -> None:
         """Create the session of a connection.
@@ -98,7 +121,8 @@ class InstanceSessionWrapper:
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
         self.session_store: type[Any] = session_class()
         self.activated: bool = "session" not in scope
-        self.cookies: SimpleCookie = SimpleCookie()
+        # None until they are used.
+        self._cookies: SimpleCookie | None = None
         # Whether the headers of the answer are still to be sent.
         self._headers_are_pending = True
         # Whether the server sends the headers of this connection's answer to the browser.
@@ -123,8 +147,15 @@ class InstanceSessionWrapper:
         if send is not None:
             self._set_send(send)
 
+    @property
+    def cookies(self) -> SimpleCookie:
+        """Further cookies to set together with the session's."""
+        if self._cookies is None:
+            self._cookies = SimpleCookie()
+        return self._cookies
+
     def _set_send(self, send: Send) -> None:
-        self.real_send: Send = send
+        self.real_send = send
         self._headers_reach_browser = server_sends_headers(self.scope, send)
         if self.activated:
             if self.scope["type"] == "websocket":
@@ -204,8 +235,9 @@ class InstanceSessionWrapper:
             self._browser_key = session.session_key
             set_session_cookie(added, self.cookie_name, self._browser_key or "", max_age)
             vary = True
-        for morsel in self.cookies.values():
-            add_cookie(added, morsel)
+        if self._cookies:
+            for morsel in self._cookies.values():
+                add_cookie(added, morsel)
             vary = True
         vary = vary and message["type"] != "websocket.accept"
         if not added and not vary:
@@ -331,7 +363,7 @@ class InstanceSessionWrapper:
     async def serve(
         self, application: Callable[[Scope, Receive, Send], Awaitable[Any]], receive: Receive
     ) -> Any:
-        """Run the application inside, and save the last changes when it has ended.
+        """Prepare the session, run the application inside, and save the last changes.
 
         Args:
             application: An ASGI 3 application.
@@ -340,19 +372,11 @@ class InstanceSessionWrapper:
         Returns:
             What the application returns.
         """
-
-        # Not a coroutine function: most messages need no save, and no coroutine of ours then.
-        def saving_receive() -> Awaitable[Message]:
-            # An application that does not report its handlers asks for the next message after one.
-            if not self._handlers_are_reported and self._needs_save():
-                return self._save_and_receive(receive)
-            return receive()
-
+        await self.resolve_session()
+        self._server_receive = receive
         try:
             try:
-                result = await application(
-                    self.scope, markcoroutinefunction(saving_receive), self.send
-                )
+                result = await application(self.scope, self._saving_receive, self.send)
             except BaseException as error:
                 if self._websocket is not None:
                     if isinstance(error, SessionInterrupted):
@@ -370,9 +394,18 @@ class InstanceSessionWrapper:
             self.scope.pop(SESSION_WRAPPER, None)
             forget_after_each_handler(self.scope)
 
-    async def _save_and_receive(self, receive: Receive) -> AnyMessage:
+    # A method, since a function for each connection would take 0.4 KiB. Not a coroutine function:
+    # most messages need no save, and no coroutine of ours then.
+    @markcoroutinefunction
+    def _saving_receive(self) -> Awaitable[Message]:
+        # An application that does not report its handlers asks for the next message after one.
+        if not self._handlers_are_reported and self._needs_save():
+            return self._save_and_receive()
+        return self._server_receive()
+
+    async def _save_and_receive(self) -> AnyMessage:
         await self._save_after_headers()
-        return await receive()
+        return await self._server_receive()
 
     async def _try_to_save(self) -> None:
         """Save the session; log an error, because the application's own is raised."""
@@ -394,7 +427,8 @@ class SessionMiddleware(BaseMiddleware):
         InstanceSessionWrapper.cookie_response_message_types
     )
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:
@@ -405,14 +439,15 @@ class SessionMiddleware(BaseMiddleware):
             ValueError: The scope has no cookies.
         """
         if scope.get("type") in WITHOUT_CLIENT:
-            return await super().__call__(scope, receive, send)
+            return super().__call__(scope, receive, send)
         wrapper = InstanceSessionWrapper(scope, send)
-        wrapper.save_message_types = self.save_message_types
-        wrapper.cookie_response_message_types = self.cookie_response_message_types
-        await wrapper.resolve_session()
+        if self.save_message_types is not wrapper.save_message_types:
+            wrapper.save_message_types = self.save_message_types
+        if self.cookie_response_message_types is not wrapper.cookie_response_message_types:
+            wrapper.cookie_response_message_types = self.cookie_response_message_types
         if not wrapper.activated:
-            return await super().__call__(scope, receive, send)
-        return await wrapper.serve(self.inner, receive)
+            return super().__call__(scope, receive, send)
+        return wrapper.serve(self.inner, receive)
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         if scope.get("type") in WITHOUT_CLIENT:

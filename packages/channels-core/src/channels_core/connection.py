@@ -103,6 +103,8 @@ class Connection:
     """The companion of one consumer.
 
     Attributes:
+        beginner: The consumer, from its call until `serve` begins: the caller may have no other
+            reference to it. None afterwards.
         find_layer: Returns the channel layer of an alias.
         from_layer: Whether the latest message came from the channel layer; None before the first
             message.
@@ -143,6 +145,7 @@ class Connection:
         "_outer_executor",
         "_task",
         "_usage",
+        "beginner",
         "by_type",
         "find_layer",
         "from_layer",
@@ -165,6 +168,7 @@ class Connection:
         """
         # Weak, since the consumer holds this object: no circle is left to the garbage collector.
         self._consumer = ref(consumer)
+        self.beginner: Any = None
         self.options: dict[str, Any] = known.options
         self.handlers: dict[str, bool] = known.handlers
         self.by_type: dict[str, tuple[str, bool]] = known.by_type
@@ -337,6 +341,7 @@ class Connection:
         """
         collect_records()
         consumer = self.consumer
+        self.beginner = None
         self.loop = asyncio.get_running_loop()
         self._after_handler = scope.get(AFTER_HANDLER, ())
         self._usage = DatabaseUsage()
@@ -416,7 +421,19 @@ class Connection:
         """Set the consumer's attributes for its channel."""
         self._is_unnamed = False
         consumer.channel_name = name
-        consumer.channel_receive = partial(layer.receive, name)
+        if self.answers_first or not is_readable(type(consumer), "channel_receive"):
+            consumer.channel_receive = partial(layer.receive, name)
+
+    def channel_receive(self) -> Receive:
+        """Return a function that receives from the channel; few programs ever use it.
+
+        Raises:
+            AttributeError: There is no layer, or the consumer is not served.
+        """
+        consumer = self.consumer
+        if self._layer is None:
+            raise _no_attribute(consumer, "channel_receive")
+        return partial(self._layer.receive, consumer.channel_name)
 
     def make_channel(self, attribute: str) -> Any:
         """Make the channel of a protocol that answers at once, since the consumer uses it now.
@@ -436,8 +453,7 @@ class Connection:
                 self._name(consumer, self._layer, name_at_once(self._layer))
         own = vars(consumer)
         if attribute not in own:
-            fault = f"{type(consumer).__name__!r} object has no attribute {attribute!r}"
-            raise AttributeError(fault, name=attribute, obj=consumer)
+            raise _no_attribute(consumer, attribute)
         return own[attribute]
 
     async def _come_late(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -470,8 +486,10 @@ class Connection:
         """
         mailbox.is_read = True  # already here, for an event loop that starts tasks at once
         context = copy_context()
-        task = asyncio.create_task(self._live(consumer, mailbox, send), context=context)
-        task.add_done_callback(mailbox.end_reading)
+        task = asyncio.create_task(
+            self._live(consumer, mailbox, send), name=type(consumer).__name__, context=context
+        )
+        task.add_done_callback(mailbox.end_reading, context=context)
         cancelled: asyncio.CancelledError | None = None
         cancels = 0
         while not (task.done() or (cancelled is not None and self._is_overdue())):
@@ -813,6 +831,11 @@ class Connection:
         consumer = self.consumer
         channel = getattr(consumer, "channel_name", None)
         log_failure(type(consumer), consumer.scope, channel, message, error)
+
+
+def _no_attribute(consumer: Any, name: str) -> AttributeError:
+    fault = f"{type(consumer).__name__!r} object has no attribute {name!r}"
+    return AttributeError(fault, name=name, obj=consumer)
 
 
 def _adopt(context: Context) -> None:

@@ -8,7 +8,7 @@ the message's type names, and calls it: as a coroutine in `AsyncConsumer`, in a 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, ClassVar, Final, Self, Unpack
@@ -19,10 +19,10 @@ from channels_core._connection.mailbox import ENDINGS
 from channels_core._consumer.classes import class_of
 from channels_core._consumer.framework import describe, framework
 from channels_core._consumer.handlers import get_handler_name, may_reach
-from channels_core._consumer.hooks import hook, new_hook, refuse_unknown_hooks
+from channels_core._consumer.hooks import hook, new_hook, readable, refuse_unknown_hooks
 from channels_core._failure_log import log_lost
 from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
-from channels_core._two_step import OfScope
+from channels_core._two_step import OfScope, at_once
 from channels_core.abort import with_server
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.connection import Connection
@@ -76,7 +76,7 @@ class AsyncConsumer(OfScope):
     # have a layer. It is not set in the class, as in other type stubs of Channels.
     channel_layer: BaseChannelLayer
     channel_name: str
-    channel_receive: Receive
+    channel_receive: Receive = readable(lambda self: self._channels_connection.channel_receive())
     base_send: Callable[[Message], Any]
 
     # All that Channels keeps for this consumer; every other name is the program's.
@@ -100,7 +100,8 @@ class AsyncConsumer(OfScope):
             raise
         refuse_unknown_hooks(cls)
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Serve the connection until it ends.
 
         Scope:
@@ -116,9 +117,11 @@ class AsyncConsumer(OfScope):
         self.scope = scope = with_server(scope, send)
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
+        connection = self._channels_connection
         # Looked up here, where tests of programs patch it.
-        self._channels_connection.find_layer = get_channel_layer
-        await self._channels_connection.serve(scope, receive, send)
+        connection.find_layer = get_channel_layer
+        connection.beginner = self
+        return connection.serve(scope, receive, send)
 
     async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type.

@@ -1,15 +1,15 @@
 """The base of middleware: wrap an application, and add to its scope."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from channels_core._scope import AFTER_HANDLER, AfterHandler
-from channels_core._two_step import Application, first_step, takes
+from channels_core._two_step import Application, at_once, first_step, takes
 from channels_core.applications import as_asgi3
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Send
 
-__all__ = ["BaseMiddleware", "after_each_handler", "forget_after_each_handler"]
+__all__ = ["BaseMiddleware", "after_each_handler", "at_once", "forget_after_each_handler"]
 
 
 def after_each_handler(scope: AnyScope, function: AfterHandler) -> None:
@@ -67,7 +67,8 @@ class BaseMiddleware(Application):
         # Lets a URLRouter inside middleware be the view of another URLRouter's route.
         self._path_routing: bool = getattr(inner, "_path_routing", False)
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Args:
@@ -78,11 +79,14 @@ class BaseMiddleware(Application):
         Returns:
             The result of the application inside.
         """
-        scope = dict(scope)
         if self._channels_prepares:
-            self.populate_scope(scope)
-            return await self.coroutine_call(partial(self.inner, scope), scope, receive, send)
-        return await self.inner(scope, receive, send)
+            return self._channels_prepare(dict(scope), receive, send)
+        # For the `__call__` of a subclass.
+        return cast(Coroutine[Any, Any, Any], self.inner(dict(scope), receive, send))
+
+    async def _channels_prepare(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+        self.populate_scope(scope)
+        return await self.coroutine_call(partial(self.inner, scope), scope, receive, send)
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         scope = dict(scope)

@@ -1,9 +1,9 @@
 """Routers: pass a connection to its application by protocol, path or channel."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
 from importlib import import_module
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -14,7 +14,7 @@ from channels_core._routing.index import Route, make_route
 from channels_core._routing.lifespan import Lifespan
 from channels_core._routing.table import MergedTable, RouteTable, Tried, shown, some_of
 from channels_core._scope import PATH_REMAINING, URL_ROUTE
-from channels_core._two_step import Application, first_step
+from channels_core._two_step import Application, at_once, first_step
 from channels_core.applications import as_asgi3
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
@@ -112,7 +112,8 @@ class ProtocolTypeRouter(Application):
             "http": DjangoApplication(),
         }
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:
@@ -124,8 +125,8 @@ class ProtocolTypeRouter(Application):
         """
         application = self._application_for(scope)
         if scope["type"] in _ANSWERED:
-            return await answer_client_errors(application, scope, receive, send)
-        return await application(scope, receive, send)
+            return answer_client_errors(application, scope, receive, send)
+        return cast(Coroutine[Any, Any, Any], application(scope, receive, send))
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         application = self._application_for(scope)
@@ -210,7 +211,8 @@ class URLRouter(Application):
         #: The same with the routes of routers inside; None if there are none.
         self._merged: RouteTable | None = MergedTable(self._table, inner) if inner else None
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scope:
@@ -224,17 +226,15 @@ class URLRouter(Application):
         """
         path = _path_to_route(scope)
         table = self._table_for(path)
-        failures: dict[int, _NoRoute] = {}
         for position in table.candidates(path):
             route = table.routes[position]
             match = route.pattern.match(path)
             if match is not None:
-                application: ASGIApplication = route.application
-                try:
-                    return await application(_inner_scope(scope, match, route), receive, send)
-                except _NoRoute as error:
-                    failures[position] = _passed_over(error, route)
-        raise _no_route(table, path, failures)
+                if route.is_prefix:
+                    return _try_routes(table, path, scope, receive, send)
+                inner = _inner_scope(scope, match, route)
+                return _serve_last(route.application, inner, receive, send)
+        raise _no_route(table, path, {})
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         path = _path_to_route(scope)
@@ -258,6 +258,39 @@ class URLRouter(Application):
 
 #: Programs may replace the method, and count on each router being called.
 _CALL: Final = URLRouter.__call__
+
+
+async def _serve_last(
+    application: ASGIApplication, scope: Scope, receive: Receive, send: Send
+) -> Any:
+    """Serve a connection by a route after which no other one is tried.
+
+    A coroutine of its own, since this is what an idle connection keeps.
+    """
+    inside = application(scope, receive, send)
+    del scope
+    try:
+        return await inside
+    except _NoRoute as error:
+        error.passed_an_application = True
+        raise
+
+
+async def _try_routes(
+    table: RouteTable, path: str, scope: Scope, receive: Receive, send: Send
+) -> Any:
+    """Serve a connection by the first route that leads to an application."""
+    failures: dict[int, _NoRoute] = {}
+    for position in table.candidates(path):
+        route = table.routes[position]
+        match = route.pattern.match(path)
+        if match is not None:
+            application: ASGIApplication = route.application
+            try:
+                return await application(_inner_scope(scope, match, route), receive, send)
+            except _NoRoute as error:
+                failures[position] = _passed_over(error, route)
+    raise _no_route(table, path, failures)
 
 
 def _no_route(table: RouteTable, path: str, failures: Mapping[int, _NoRoute]) -> _NoRoute:

@@ -346,6 +346,7 @@ class Mailbox:
                 if message.get("type") in ENDINGS:
                     self._client_left()
                 self._wake()
+                del message  # not kept until the next one comes
                 if self.client_has_left or len(frames) >= ahead:
                     self._room = self._loop.create_future()
                     await self._room

@@ -20,7 +20,8 @@ class Groups:
         self.members: dict[str, dict[str, float]] = {}
         # All memberships (group and channel) in the order in which they expire.
         self._joined: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._groups_of: dict[str, set[str]] = {}
+        # The groups of each channel: mostly one, and the set for more takes 0.2 KiB.
+        self._groups_of: dict[str, str | set[str]] = {}
 
     @property
     def oldest(self) -> float:
@@ -30,7 +31,11 @@ class Groups:
     def add(self, group: str, channel: str, now: float) -> None:
         """Make a channel a member, or renew its membership."""
         self.members.setdefault(group, {})[channel] = now
-        self._groups_of.setdefault(channel, set()).add(group)
+        groups = self._groups_of.setdefault(channel, group)
+        if isinstance(groups, set):
+            groups.add(group)
+        elif groups != group:
+            self._groups_of[channel] = {groups, group}
         membership = (group, channel)
         self._joined[membership] = now
         self._joined.move_to_end(membership)
@@ -39,10 +44,12 @@ class Groups:
         """End a membership if it exists."""
         self._joined.pop((group, channel), None)
         groups = self._groups_of.get(channel)
-        if groups is not None:
+        if isinstance(groups, set):
             groups.discard(group)
             if not groups:
                 del self._groups_of[channel]
+        elif groups == group:
+            del self._groups_of[channel]
         members = self.members.get(group)
         if members is not None:
             members.pop(channel, None)
@@ -51,7 +58,8 @@ class Groups:
 
     def forget(self, channel: str) -> None:
         """End all memberships of a channel."""
-        for group in list(self._groups_of.get(channel, ())):
+        groups = self._groups_of.get(channel, ())
+        for group in (groups,) if isinstance(groups, str) else list(groups):
             self.discard(group, channel)
 
     def expire(self, until: float) -> None:

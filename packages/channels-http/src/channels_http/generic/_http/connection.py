@@ -102,17 +102,18 @@ class HttpConnection(Connection):
         Raises:
             ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
         """
+        consumer = self.consumer  # held until the end, which its caller need not do
         head = scope.get("method") == "HEAD"
         self.response.expect(head=head, as_given=not failures_are_answered())
         try:
             await super().serve(scope, receive, send)
             unfinished = self.response.state is ResponseState.OPEN
             if unfinished and not (self.client_is_gone or self.is_drained):
-                kind = type(self.consumer).__name__
+                kind = type(consumer).__name__
                 raise ConnectionStateError(f"{kind} has ended in its response")
         except Exception:
             if self.response.state is ResponseState.OPEN:
-                abort_response(self.consumer.scope)
+                abort_response(consumer.scope)
             raise
         finally:
             if self._timer is not None:
