@@ -1,7 +1,9 @@
 """Build the ASGI messages that a WebSocket consumer sends, and read those that it receives."""
 
+from __future__ import annotations
+
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.functional import Promise
 
@@ -12,15 +14,16 @@ from channels_core.headers import (
     encode_accept_headers,
     encode_response_headers,
 )
-from channels_core.typing import (
-    Message,
-    Scope,
-    WebsocketAccept,
-    WebsocketClose,
-    WebsocketDenialBody,
-    WebsocketDenialStart,
-    WebsocketFrame,
-)
+from channels_core.typing import Message, Scope
+
+if TYPE_CHECKING:
+    from channels_core.typing import (
+        WebsocketAccept,
+        WebsocketClose,
+        WebsocketDenialBody,
+        WebsocketDenialStart,
+        WebsocketFrame,
+    )
 
 __all__ = [
     "CLOSE_CODE",

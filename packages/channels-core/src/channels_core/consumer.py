@@ -7,11 +7,13 @@ the message's type names, and calls it: as a coroutine in `AsyncConsumer`, in a 
 `SyncConsumer`.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from types import CoroutineType
-from typing import Any, ClassVar, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
 from asgiref.sync import async_to_sync  # noqa: F401 - tests of programs patch it here
 
@@ -31,12 +33,14 @@ from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import (
     AnyMessage,
     AnyScope,
-    ConsumerOptions,
     Message,
     Receive,
     Scope,
     Send,
 )
+
+if TYPE_CHECKING:
+    from channels_core.typing import ConsumerOptions
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"]
 

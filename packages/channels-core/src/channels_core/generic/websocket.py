@@ -7,8 +7,10 @@ The companion, `self._channels_connection`, keeps the state of the socket and de
 message may be sent.
 """
 
+from __future__ import annotations
+
 import json  # noqa: F401 - tests of programs patch it here
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from channels_core import _json, _messages
 from channels_core._consumer.classes import class_of
@@ -23,14 +25,16 @@ from channels_core.generic._websocket.connection import FROM_SETTING, WebsocketC
 from channels_core.generic._websocket.content import ContentT, JsonContent
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
-from channels_core.typing import (
-    CloseArgument,
-    JsonOptions,
-    WebsocketConnect,
-    WebsocketDisconnect,
-    WebsocketOptions,
-    WebsocketReceive,
-)
+from channels_core.typing import CloseArgument
+
+if TYPE_CHECKING:
+    from channels_core.typing import (
+        JsonOptions,
+        WebsocketConnect,
+        WebsocketDisconnect,
+        WebsocketOptions,
+        WebsocketReceive,
+    )
 
 __all__ = [
     "AsyncJsonWebsocketConsumer",

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakSet
 
 from channels_core import _messages
@@ -21,7 +21,10 @@ from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic._websocket.rate import MessageRate
 from channels_core.generic._websocket.state import Socket, SocketState
-from channels_core.typing import Message, Send, WebsocketClose
+from channels_core.typing import Message, Send
+
+if TYPE_CHECKING:
+    from channels_core.typing import WebsocketClose
 
 __all__ = ["FROM_SETTING", "WebsocketConnection"]
 
@@ -199,7 +202,7 @@ class WebsocketConnection(Connection):
         # of the end has the close code.
         self.stop_later(_DISCONNECT_WITHIN, StopConsumer())
 
-    def private_close(self, error: InvalidFrame) -> WebsocketClose:
+    def private_close(self, error: InvalidFrame) -> "WebsocketClose":
         """Return a close with a code above 3000, for a server that refuses lower ones."""
         code = portable_close_code(error.code)
         self.socket.closing(code, None)
