@@ -9,7 +9,6 @@ import enum
 import logging
 from typing import Final
 
-from channels_auth._challenges import challenge_headers
 from channels_core.refusal import refusal
 from channels_core.typing import Message, Scope, Send
 
@@ -88,6 +87,9 @@ class ClosableWebsocket:
         if self.state is WebsocketState.CLOSED:
             return
         if self.state is WebsocketState.CONNECTING:
+            # Loaded with the first handshake that is refused so.
+            from channels_auth._challenges import challenge_headers
+
             headers = challenge_headers(self._scope) if status == 401 else None
             messages = refusal(
                 self._scope, status, headers=headers, body=reason, code=code, reason=reason

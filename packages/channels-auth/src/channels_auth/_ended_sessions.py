@@ -32,6 +32,7 @@ from typing import Any, Final
 from django.contrib.sessions.backends.base import CreateError, SessionBase
 
 from channels_auth._keyed_digests import keyed_digests
+from channels_auth._session_storage import derives_from_engine
 
 __all__ = ["ahas_ended", "has_ended", "record_ends"]
 
@@ -182,12 +183,12 @@ def _marks(session: Any, key: str | None) -> list[Any]:
 
 
 def _class_of_marks(engine: type[SessionBase]) -> type[SessionBase] | None:
-    # Imported here because they need the settings.
-    from django.contrib.sessions.backends import cache, cached_db, db, signed_cookies
+    if derives_from_engine(engine, "cached_db"):
+        # Imported here because it needs the settings, as all engines do.
+        from django.contrib.sessions.backends import cache
 
-    if issubclass(engine, cached_db.SessionStore):
         return cache.SessionStore  # only the cache can bring the session back
-    if issubclass(engine, db.SessionStore | signed_cookies.SessionStore):
+    if derives_from_engine(engine, "db") or derives_from_engine(engine, "signed_cookies"):
         return None
     # Without `exists` an engine cannot tell which keys are taken.
     return None if engine.exists is SessionBase.exists else engine
@@ -215,9 +216,7 @@ def _old_marks(new: Any) -> list[Any]:
 
     They are two at most: so the old ones become fewer, and no logout has to delete many.
     """
-    from django.contrib.sessions.backends import cache
-
-    if isinstance(new, cache.SessionStore):
+    if derives_from_engine(type(new), "cache"):
         return []  # a cache forgets them itself
     now = monotonic()
     _kept.append((now, new))

@@ -22,7 +22,16 @@ from django.core.signals import setting_changed
 
 from channels_core._settings import json_codec
 
-__all__ = ["Decode", "Encode", "NotJSONError", "decode_json", "decoder", "encoder", "require_codec"]
+__all__ = [
+    "LARGE",
+    "Decode",
+    "Encode",
+    "NotJSONError",
+    "decode_json",
+    "decoder",
+    "encoder",
+    "require_codec",
+]
 
 # Any: what a JSON text says.
 Decode: TypeAlias = Callable[[str], Any]
@@ -30,6 +39,9 @@ Encode: TypeAlias = Callable[[Any], str]
 
 # The modules whose `default` keeps nothing in its encoder.
 _STATELESS: Final = frozenset({"json.encoder", "django.core.serializers.json"})
+#: The number of characters from which on a text is large; it takes some milliseconds to decode.
+LARGE: Final = 65_536
+
 _loads: Final = json.loads
 _dumps: Final = json.dumps
 _SPACE: Final = " \t\n\r"

@@ -19,14 +19,11 @@ from itertools import repeat
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final
 
-from channels_core._json import decode_json
+from channels_core._json import LARGE, decode_json
 from channels_core._pool import BoundedPool
 from channels_core.forks import call_in_children
 
-__all__ = ["LARGE", "decode_large", "decode_large_now"]
-
-#: The number of characters from which on a text is large; it takes some milliseconds to decode.
-LARGE: Final = 65_536
+__all__ = ["decode_large", "decode_large_now"]
 
 _STRING: Final = r'"(?:[^"\\]++|\\.)*+"'
 #: The number of elements that may be taken apart one by one, at least and for each piece.

@@ -1,7 +1,7 @@
 """Build the ASGI messages that a WebSocket consumer sends, and read those that it receives."""
 
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.functional import Promise
 
@@ -12,15 +12,16 @@ from channels_core.headers import (
     encode_accept_headers,
     encode_response_headers,
 )
-from channels_core.typing import (
-    Message,
-    Scope,
-    WebsocketAccept,
-    WebsocketClose,
-    WebsocketDenialBody,
-    WebsocketDenialStart,
-    WebsocketFrame,
-)
+from channels_core.typing import Message, Scope
+
+if TYPE_CHECKING:
+    from channels_core.typing import (
+        WebsocketAccept,
+        WebsocketClose,
+        WebsocketDenialBody,
+        WebsocketDenialStart,
+        WebsocketFrame,
+    )
 
 __all__ = [
     "CLOSE_CODE",
@@ -45,7 +46,7 @@ CLOSING_TYPES: Final = frozenset(
 )
 
 
-def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept:
+def accept(subprotocol: str | None, headers: HeadersArgument) -> "WebsocketAccept":
     """Build the message that accepts a handshake."""
     message: WebsocketAccept = {"type": "websocket.accept", "subprotocol": subprotocol}
     if headers:
@@ -53,7 +54,7 @@ def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept
     return message
 
 
-def frame(text_data: str | None, bytes_data: bytes | None) -> WebsocketFrame:
+def frame(text_data: str | None, bytes_data: bytes | None) -> "WebsocketFrame":
     """Build the message that sends a frame; text goes first if both are given.
 
     Raises:
@@ -83,7 +84,7 @@ def frame(text_data: str | None, bytes_data: bytes | None) -> WebsocketFrame:
     raise ValueError("You must pass one of bytes_data or text_data")
 
 
-def close(code: int | bool | None, reason: str | None) -> WebsocketClose:
+def close(code: int | bool | None, reason: str | None) -> "WebsocketClose":
     """Build the message that closes a socket, or refuses its handshake.
 
     Args:
@@ -107,7 +108,7 @@ def denial(
     body: bytes | str = b"",
     code: int | None = None,
     reason: str | None = None,
-) -> list[WebsocketDenialStart | WebsocketDenialBody | WebsocketClose]:
+) -> "list[WebsocketDenialStart | WebsocketDenialBody | WebsocketClose]":
     """Build the messages that refuse a handshake, with an HTTP response if the server can send it.
 
     Scope:

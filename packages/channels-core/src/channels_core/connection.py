@@ -27,16 +27,13 @@ from functools import partial
 from threading import Lock
 from time import monotonic
 from types import coroutine
-from typing import Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from weakref import ref
-
-from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._asgiref import get_outer_executor, restore_outer_executor
 from channels_core._cancellation import Bound, wait_despite_cancellation
 from channels_core._connection.groups import ConnectionGroups
 from channels_core._connection.mailbox import ENDINGS, Mailbox
-from channels_core._connection.threads import HandlerThread
 from channels_core._consumer.classes import ConsumerClass, class_of
 from channels_core._consumer.framework import framework
 from channels_core._consumer.handlers import is_overridden
@@ -47,7 +44,6 @@ from channels_core._layers.channel_names import name_at_once, names_at_once
 from channels_core._layers.endings import forget_channel
 from channels_core._layers.outages import is_outage, was_answered
 from channels_core._logging import collect_records, records_handled
-from channels_core._remedies import explain_missing_key, explain_missing_layer
 from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._shutdown.draining import draining
 from channels_core._shutdown.open_connections import (
@@ -64,6 +60,9 @@ from channels_core.refusal import refuse
 from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import Message, Receive, Scope, Send
 
+if TYPE_CHECKING:
+    from channels_core._connection.threads import HandlerThread
+
 __all__ = [
     "Connection",
     "ConsumerClass",
@@ -79,9 +78,6 @@ __all__ = [
 
 logger: Final = logging.getLogger("django.channels.consumer")
 drain_logger: Final = logging.getLogger("django.channels.drain")
-
-# Errors of the client: a router or the session middleware answers them, with one line in the log.
-_ANSWERED_OUTSIDE: Final = (InvalidFrame, RouteNotFound, SessionInterrupted)
 
 # While messages are always ready, no `await` between them lets other tasks run. So the connection
 # gives way after each message if another task is ready. If none is, it gives way after this many
@@ -173,7 +169,12 @@ class Connection:
         self.options: dict[str, Any] = known.options
         self.handlers: dict[str, bool] = known.handlers
         self.by_type: dict[str, tuple[str, bool]] = known.by_type
-        self.threads: HandlerThread | None = HandlerThread() if known.runs_in_threads else None
+        self.threads: HandlerThread | None = None
+        if known.runs_in_threads:
+            # Loaded with the first such consumer: many programs have none.
+            from channels_core._connection import threads
+
+            self.threads = threads.HandlerThread()
         self.groups: ConnectionGroups = ConnectionGroups()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.mailbox: Mailbox | None = None
@@ -824,11 +825,20 @@ class Connection:
     def report(self, error: BaseException) -> None:
         """Report an exception that no handler caught, through the hook `report_exception`."""
         message, self._message = self._message, None
-        if isinstance(error, _ANSWERED_OUTSIDE) or was_answered(error):
+        # Imported here: a site may do without sessions.
+        from django.contrib.sessions.exceptions import SessionInterrupted
+
+        # Errors of the client: a router or the session middleware answers them, with one line in
+        # the log.
+        answered_outside = (InvalidFrame, RouteNotFound, SessionInterrupted)
+        if isinstance(error, answered_outside) or was_answered(error):
             return
         if isinstance(error, Exception):
             consumer = self.consumer
             mark_as_logged(error)
+            # Imported here: an error is rare.
+            from channels_core._remedies import explain_missing_key, explain_missing_layer
+
             explain_missing_key(error, getattr(consumer, "scope", {}))
             explain_missing_layer(error, consumer)
             try:

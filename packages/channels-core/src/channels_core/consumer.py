@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from types import CoroutineType
-from typing import Any, ClassVar, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
 from asgiref.sync import async_to_sync  # noqa: F401 - tests of programs patch it here
 
@@ -31,12 +31,14 @@ from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import (
     AnyMessage,
     AnyScope,
-    ConsumerOptions,
     Message,
     Receive,
     Scope,
     Send,
 )
+
+if TYPE_CHECKING:
+    from channels_core.typing import ConsumerOptions
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"]
 
@@ -89,7 +91,7 @@ class AsyncConsumer(OfScope):
         consumer._channels_connection = known.connection(consumer, known)
         return consumer
 
-    def __init_subclass__(cls, **options: Unpack[ConsumerOptions]) -> None:
+    def __init_subclass__(cls, **options: Unpack["ConsumerOptions"]) -> None:
         """Keep the options, and make the table of the new class's handlers."""
         rest = describe(cls, options)
         try:

@@ -4,22 +4,35 @@ Messages that Channels sends have exact types. Programs can use exact types for 
 scopes that they receive: events as asgiref defines them, and scopes with the keys that routers and
 middleware add.
 
+The types with known keys are loaded when they are first used; modules of Channels name them in
+annotations only.
+
 Source: ASGI 3.0, and its HTTP, WebSocket and lifespan specifications (versions 2.5 and 2.0).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from json import JSONEncoder
-from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from asgiref.typing import (
-    HTTPDisconnectEvent,
-    HTTPRequestEvent,
-    HTTPScope,
-    WebSocketConnectEvent,
-    WebSocketDisconnectEvent,
-    WebSocketReceiveEvent,
-    WebSocketScope,
-)
+if TYPE_CHECKING:
+    from channels_core._typed_dicts import (
+        ChannelScope,
+        ConsumerOptions,
+        HttpDisconnect,
+        HttpRequest,
+        HttpScope,
+        JsonOptions,
+        UrlRoute,
+        WebsocketAccept,
+        WebsocketClose,
+        WebsocketConnect,
+        WebsocketDenialBody,
+        WebsocketDenialStart,
+        WebsocketDisconnect,
+        WebsocketFrame,
+        WebsocketOptions,
+        WebsocketReceive,
+        WebsocketScope,
+    )
 
 __all__ = [
     "ASGIApplication",
@@ -71,120 +84,17 @@ Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 # Any, for bool or int: programs override methods that take it with only one of the two types.
 CloseArgument: TypeAlias = Any
 
-# The events of servers. Optional keys may be absent, though asgiref declares all: use `get`.
-WebsocketConnect: TypeAlias = WebSocketConnectEvent
-WebsocketReceive: TypeAlias = WebSocketReceiveEvent
-WebsocketDisconnect: TypeAlias = WebSocketDisconnectEvent
-HttpRequest: TypeAlias = HTTPRequestEvent
-HttpDisconnect: TypeAlias = HTTPDisconnectEvent
+if not TYPE_CHECKING:  # pragma: no branch - for type checkers any attribute would be right
 
+    def __getattr__(name: str) -> Any:
+        """Load a type with known keys (PEP 562)."""
+        if name not in __all__:  # the import system asks for `__path__`
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Imported here: see the docstring of that module.
+        from channels_core import _typed_dicts
 
-class UrlRoute(TypedDict):
-    """The values that the patterns of the routes have captured, the outer router's first.
+        return globals().setdefault(name, getattr(_typed_dicts, name))
 
-    Attributes:
-        args: The groups without a name.
-        kwargs: The groups with a name, converted, and the extra arguments of the routes.
-    """
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
-class _Enriched(TypedDict, total=False):
-    """Keys that routers and middleware add to a scope, if they are used."""
-
-    #: Added by a `URLRouter`.
-    url_route: UrlRoute
-    #: Added by a `URLRouter`: the part of the path that a router inside has to match.
-    path_remaining: str
-    #: Added by a `CookieMiddleware`.
-    cookies: dict[str, str]
-    # Any: the class of a session depends on the engine, and that of a user on the project.
-    #: Added by a `SessionMiddleware`.
-    session: Any
-    #: Added by an `AuthMiddleware` or a `TokenAuthMiddleware`.
-    user: Any
-
-
-class WebsocketScope(_Enriched, WebSocketScope):
-    """The scope of a WebSocket, with the keys that routers and middleware add."""
-
-
-class HttpScope(_Enriched, HTTPScope):
-    """The scope of a request, with the keys that routers and middleware add."""
-
-
-class ChannelScope(TypedDict):
-    """The scope of a consumer that a worker runs."""
-
-    type: Literal["channel"]
-    channel: str
-
-
-class WebsocketAccept(TypedDict):
-    """Accept a WebSocket handshake."""
-
-    type: Literal["websocket.accept"]
-    subprotocol: str | None
-    headers: NotRequired[list[tuple[bytes, bytes]]]
-
-
-class WebsocketFrame(TypedDict):
-    """Send one text or one binary frame."""
-
-    type: Literal["websocket.send"]
-    text: NotRequired[str]
-    bytes: NotRequired[bytes]
-
-
-class WebsocketClose(TypedDict):
-    """Close a WebSocket, or refuse its handshake."""
-
-    type: Literal["websocket.close"]
-    code: NotRequired[int]
-    reason: NotRequired[str]
-
-
-class WebsocketDenialStart(TypedDict):
-    """Refuse a handshake with an HTTP status and headers."""
-
-    type: Literal["websocket.http.response.start"]
-    status: int
-    headers: list[tuple[bytes, bytes]]
-
-
-class WebsocketDenialBody(TypedDict):
-    """Send the body of a refusal."""
-
-    type: Literal["websocket.http.response.body"]
-    body: bytes
-
-
-class ConsumerOptions(TypedDict, total=False):
-    """Options of every consumer, given as keywords of its class statement."""
-
-    #: Seconds that the clean-up may take when the connection ends; 10 by default.
-    cleanup_timeout: float
-
-
-class WebsocketOptions(ConsumerOptions, total=False):
-    """Options of a WebSocket consumer."""
-
-    #: The size in bytes of the largest frame that is accepted; None accepts any. By default, the
-    #: setting `CHANNELS_MAX_MESSAGE_SIZE` applies.
-    max_message_size: int | None
-    #: The number of frames that the client may send in a second; None, the default, for any.
-    max_messages_per_second: float | None
-    #: The bytes that may wait in the server for a client that does not read; None, the default,
-    #: for any.
-    max_pending: int | None
-    #: What happens to a client for which more than `max_pending` waits.
-    slow_client: Literal["close", "drop"]
-
-
-class JsonOptions(WebsocketOptions, total=False):
-    """Options of a JSON WebSocket consumer."""
-
-    #: The encoder class of `encode_json`; None, the default, for that of the standard library.
-    json_encoder: type[JSONEncoder] | None
+    def __dir__() -> list[str]:
+        """List the types that are not loaded yet, too."""
+        return sorted({*globals(), *__all__})

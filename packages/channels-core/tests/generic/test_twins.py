@@ -14,11 +14,10 @@ RENAMES = {
     "JsonWebsocketConsumer": "AsyncJsonWebsocketConsumer",
     "SyncConsumer": "AsyncConsumer",
     "SyncGroupMember": "AsyncGroupMember",
-    "decode_large_now": "decode_large",
 }
 IN_LOOP = "self._channels_connection.in_loop"
 # The companion's methods of that kind.
-ATTRIBUTES = {"transmit_now": "transmit"}
+ATTRIBUTES = {"decode_large_now": "decode_large", "transmit_now": "transmit"}
 # What neither colour needs twice.
 COLOURLESS = {"_GroupConnection"}
 TWINS = [

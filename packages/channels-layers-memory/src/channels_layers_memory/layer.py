@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Final, Self
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage, Message
-from channels_layers_memory._layer.backpressure import wait_for_readers
 from channels_layers_memory._layer.channels_view import Channels
 from channels_layers_memory._layer.clocks import mockable_time, steady_time
 from channels_layers_memory._layer.codec import ISOLATIONS
@@ -138,6 +137,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         if type(channel) is not str or channel not in self._checked:
             self._check(channel)
         if channel in self._store.half_full:
+            from channels_layers_memory._layer.backpressure import wait_for_readers
+
             await wait_for_readers(self._store, (channel,))
         if not self._store.put(channel, self._encode(message)):
             raise ChannelFull(
@@ -280,6 +281,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """
         self.require_valid_group_name(group)
         if self._store.half_full:
+            from channels_layers_memory._layer.backpressure import wait_for_readers
+
             await wait_for_readers(self._store, self._store.half_full_members(group))
         payload = self._encode(message, for_several=True)
         dropped = self._store.put_all(group, payload, running_loop())

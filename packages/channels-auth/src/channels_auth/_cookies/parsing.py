@@ -6,15 +6,13 @@ client can stop the event loop for seconds with a header of a few kilobytes.
 """
 
 import re
+from functools import cache
 from typing import Final
 
 __all__ = ["MAX_LENGTH", "parse_cookies"]
 
 #: The most bytes that the cookies of one client may have: what the servers allow for all headers.
 MAX_LENGTH: Final = 65536
-
-#: An escaped character of a quoted value: its octal number, or itself.
-_ESCAPED: Final = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
 
 
 def parse_cookies(header: str) -> dict[str, str]:
@@ -34,11 +32,20 @@ def parse_cookies(header: str) -> dict[str, str]:
     return cookies
 
 
+@cache
+def _escaped() -> "re.Pattern[str]":
+    """Return the expression for an escaped character: its octal number, or itself.
+
+    It is compiled on use, since few cookies have one.
+    """
+    return re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
+
+
 def _unquote(value: str) -> str:
     """Return a cookie's value without its quotes and escapes, if it is quoted."""
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         return value
-    return _ESCAPED.sub(_unescaped, value[1:-1])
+    return _escaped().sub(_unescaped, value[1:-1])
 
 
 def _unescaped(found: "re.Match[str]") -> str:

@@ -5,6 +5,9 @@ sockets of the user or the session. Django's `post_save` does not tell which fie
 So an instance of the user model remembers the stored values of the two fields that matter, under
 `_STORED` in its `__dict__`: set when it is loaded, and updated when a save is committed. As an
 attribute, they go along with copies of the instance.
+
+Each process of a site connects the receivers, and few processes see a login end. So a receiver
+imports what announces it.
 """
 
 from collections.abc import Collection
@@ -19,20 +22,6 @@ from django.core.signals import request_finished
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from channels_auth._close_codes import UNAUTHORIZED
-from channels_auth._disconnection.announcements import after_commit, announce_soon, failures_logged
-from channels_auth._disconnection.flush import (
-    announce_after_flush,
-    announce_missing_flushes,
-    database_of,
-)
-from channels_auth._disconnection.messages import (
-    disconnect_messages,
-    password_digest,
-    revalidate_messages,
-    session_digest,
-    session_group,
-    user_groups,
-)
 from channels_auth._session_storage import keeps_data_in_cookie
 from channels_core.typing import Message
 
@@ -79,6 +68,14 @@ def _logged_in(*, request: Any, **kwargs: object) -> None:
     key = getattr(request, "COOKIES", {}).get(settings.SESSION_COOKIE_NAME)
     if not key or key == getattr(session, "session_key", key) or keeps_data_in_cookie(session):
         return
+    from channels_auth._disconnection.announcements import after_commit, announce_soon
+    from channels_auth._disconnection.flush import database_of
+    from channels_auth._disconnection.messages import (
+        revalidate_messages,
+        session_digest,
+        session_group,
+    )
+
     # The browser came with another session, perhaps another user's. Django deletes it without a
     # signal, and only its sockets know whose it was.
     messages = revalidate_messages([session_group(session_digest(key))])
@@ -89,6 +86,14 @@ def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
     # None: the visitor who logged out was not logged in.
     if user is None or user.pk is None:
         return
+    from channels_auth._disconnection.announcements import after_commit, announce_soon
+    from channels_auth._disconnection.flush import announce_after_flush, database_of
+    from channels_auth._disconnection.messages import (
+        disconnect_messages,
+        revalidate_messages,
+        user_groups,
+    )
+
     session: Any = getattr(request, "session", None)
     groups = user_groups(user)
     if not hasattr(session, "flush"):
@@ -105,6 +110,8 @@ def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
 
 
 def _request_finished(**kwargs: object) -> None:
+    from channels_auth._disconnection.flush import announce_missing_flushes
+
     announce_missing_flushes()
 
 
@@ -133,6 +140,12 @@ def _saved(
     update_fields: frozenset[str] | None,
     **kwargs: object,
 ) -> None:
+    from channels_auth._disconnection.announcements import (
+        after_commit,
+        announce_soon,
+        failures_logged,
+    )
+
     saved = _watched_values(vars(instance))
     if update_fields is not None:
         saved = {name: saved[name] for name in saved if name in update_fields}
@@ -162,6 +175,13 @@ def _messages_after_save(
     message that turns out to be unnecessary must do no harm. Most saves need no message, so they
     compute no groups.
     """
+    from channels_auth._disconnection.messages import (
+        disconnect_messages,
+        password_digest,
+        revalidate_messages,
+        user_groups,
+    )
+
     inactive = "is_active" in saved and not saved["is_active"]
     if inactive and "is_active" in changed:
         return disconnect_messages(user_groups(instance), UNAUTHORIZED)
@@ -177,6 +197,13 @@ def _messages_after_save(
 
 
 def _deleted(*, instance: Any, using: str, **kwargs: object) -> None:
+    from channels_auth._disconnection.announcements import (
+        after_commit,
+        announce_soon,
+        failures_logged,
+    )
+    from channels_auth._disconnection.messages import disconnect_messages, user_groups
+
     with failures_logged():
         messages = disconnect_messages(user_groups(instance), UNAUTHORIZED)
         after_commit(using, announce_soon, messages)

@@ -1,9 +1,11 @@
-"""The groups of one connection."""
+"""The groups of one connection.
+
+Memberships are loaded when the first connection joins a group.
+"""
 
 from collections.abc import Collection, Iterable
 from typing import Any, Final, TypeAlias
 
-from channels_core._layers.memberships import join, leave, leave_when_possible
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.layers import BaseChannelLayer, has_groups
 
@@ -73,6 +75,8 @@ class ConnectionGroups:
 
     async def join(self, consumer: Any, name: str) -> None:
         """Join a group."""
+        from channels_core._layers.memberships import join
+
         layer = _layer_of(consumer)
         # Before the call: if it fails halfway, the channel may be in the group all the same.
         self._joined = _with(self._joined, name)
@@ -86,6 +90,8 @@ class ConnectionGroups:
 
     async def leave(self, consumer: Any, name: str) -> None:
         """Leave a group, and take its name out of the consumer's `groups`."""
+        from channels_core._layers.memberships import leave
+
         await leave(_layer_of(consumer), name, consumer.channel_name)
         self._forget(name)
         groups = vars(consumer).get("groups")
@@ -118,6 +124,8 @@ class ConnectionGroups:
     async def leave_all(self, consumer: Any, errors: list[Exception]) -> None:
         """Leave all groups, and append exceptions to the errors."""
         for name in self.to_leave(consumer):
+            from channels_core._layers.memberships import leave_when_possible
+
             try:
                 await leave_when_possible(_layer_of(consumer), name, consumer.channel_name)
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs

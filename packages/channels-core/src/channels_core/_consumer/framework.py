@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from channels_core._consumer.classes import record
-from channels_core._consumer.handlers import by_type, find_handlers
+from channels_core._consumer.handlers import find_handlers
 
 __all__ = ["describe", "framework"]
 
@@ -25,8 +25,7 @@ def describe(consumer: type, options: Mapping[str, Any]) -> dict[str, Any]:
     rest = dict(options)
     for name in known.options.keys() & rest.keys():
         known.options[name] = known.own_options[name] = rest.pop(name)
-    known.handlers = find_handlers(consumer)
-    known.by_type = by_type(known.handlers)
+    known.find_handlers = find_handlers
     return rest
 
 
@@ -60,9 +59,7 @@ def framework(
         known.prefixes = known.prefixes + prefixes
         known.own_options = {**options, **known.own_options}
         known.options = {**known.options, **known.own_options}
-        # Found again: which methods the layer may reach depends on the mark.
-        known.handlers = find_handlers(consumer)
-        known.by_type = by_type(known.handlers)
+        known.find_handlers = find_handlers
         return consumer
 
     return mark

@@ -13,7 +13,7 @@ from channels_core._consumer.classes import class_of, is_framework, server_prefi
 from channels_core._consumer.hooks import is_hook
 from channels_core.typing import Message
 
-__all__ = ["by_type", "find_handlers", "get_handler_name", "is_free", "is_overridden", "may_reach"]
+__all__ = ["find_handlers", "get_handler_name", "is_free", "is_overridden", "may_reach"]
 
 # Only the server reports the beginning and the end of a connection.
 _OF_SERVERS: Final = frozenset(
@@ -64,11 +64,6 @@ def find_handlers(consumer: type) -> dict[str, bool]:
     return {
         name: reach for name in dir(consumer) if (reach := may_reach(consumer, name)) is not None
     }
-
-
-def by_type(handlers: dict[str, bool]) -> dict[str, tuple[str, bool]]:
-    """Return some handlers by the usual type of their messages, as `ConsumerClass.by_type`."""
-    return {name.replace("_", "."): (name, reach) for name, reach in handlers.items()}
 
 
 def is_overridden(consumer: object, name: str) -> bool:

@@ -3,8 +3,6 @@
 from inspect import isawaitable
 from typing import Any
 
-from channels_core._layers import channels_redis
-
 __all__ = ["close_layer", "forget_channel"]
 
 
@@ -17,6 +15,8 @@ async def forget_channel(layer: Any, channel: str) -> None:
     """
     forget = getattr(layer, "forget_channel", None)
     if forget is None:
+        from channels_core._layers import channels_redis  # for its layers only
+
         await channels_redis.drop_channel(layer, channel)
         return
     result = forget(channel)
@@ -30,6 +30,8 @@ async def close_layer(layer: Any) -> None:
     Raises:
         Exception: The layer's own error.
     """
+    from channels_core._layers import channels_redis  # at the end of a worker only
+
     for name in ("close", channels_redis.CLOSE):
         if close := getattr(layer, name, None):
             result = close()

@@ -19,8 +19,6 @@ DEFAULT_CHANNEL_LAYER: Final = "default"
 GROUP_NAME = re.compile(r"^[a-zA-Z\d\-_.]+$", re.ASCII)
 CHANNEL_NAME = re.compile(r"^[a-zA-Z\d\-_.]+(\![\d\w\-_.]*)?$", re.ASCII)
 
-_ALLOWED = re.compile(r"[a-zA-Z\d\-_.]", re.ASCII)
-
 
 def explain_invalid_name(name: object, *, limit: int, channel: bool) -> str:
     """Return what is wrong with an invalid name.
@@ -40,7 +38,7 @@ def explain_invalid_name(name: object, *, limit: int, channel: bool) -> str:
     for position, character in enumerate(name):
         if channel and character == "!" and position and not marks:
             marks = 1
-        elif not _ALLOWED.match(character):
+        elif not re.match(r"[a-zA-Z\d\-_.]", character, re.ASCII):
             return f"character {position + 1} is {character!r}: {name!r} ({len(name)} characters)"
     # A layer may have a stricter pattern than ours.
     return f"it does not match the layer's pattern: {name!r}"

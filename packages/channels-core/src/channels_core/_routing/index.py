@@ -10,7 +10,8 @@ results of `path()` that allow it: `a/` and `b/<int:x>/` become `a/b/<int:x>/`.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from functools import cache
+from typing import Any, Final, TypeAlias
 
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLPattern, URLResolver
@@ -24,57 +25,104 @@ __all__ = ["Route", "RouteIndex", "RouteKey", "make_route", "merge", "route_key"
 # A piece of a pattern: literal text, or None for anything without a slash.
 _Pieces: TypeAlias = list[str | None]
 
-# `<converter:parameter>` in the route of a `path()`.
-_PARAMETER: Final = re.compile(r"<(?:[^>:]+:)?([^>]+)>")
-
-# The regular expressions of converters that never match a slash: character classes and single
-# characters. Ranges are between letters or digits, and the slash sorts before all of these; a
-# literal hyphen stands at the edge.
 _DJANGOS: Final = "django.urls.converters"
-_NO_SLASH: Final = re.compile(
-    r"""
-    (?:
-        (?: \[\^/\] | \[ -? (?: \\[dw] | [0-9A-Za-z_](?:-[0-9A-Za-z_])? )+ -? \] | \\[dw] | [\w-] )
-        (?: (?: [*+?] | \{\d+(?:,\d*)?\} ) [?+]? )?
-    )+
-    """,
-    re.VERBOSE | re.ASCII,
-)
 
-# The part of a `re_path()` that is understood: a character or a group, without a quantifier,
-# since what has one may be missing from the path.
-_REGEX_PIECE: Final = re.compile(
-    r"""
-    (?:
-        \\(?P<escaped>[^\w])
-        | (?P<plain>[^\\.^$*+?{}\[\]|()])
-        | \( (?:\?P<\w+>|\?:)? (?P<group>[^()]*) \)
+# The regular expressions are compiled when the first route needs one: that takes milliseconds, and
+# small sites have routes without parameters only.
+
+
+@cache
+def _parameter() -> re.Pattern[str]:
+    """Return the expression for `<converter:parameter>` in the route of a `path()`."""
+    return re.compile(r"<(?:[^>:]+:)?([^>]+)>")
+
+
+@cache
+def _no_slash() -> re.Pattern[str]:
+    """Return the expression for the expressions of converters that never match a slash.
+
+    They are of character classes and single characters. Ranges are between letters or digits, and
+    the slash sorts before all of these; a literal hyphen stands at the edge.
+    """
+    return re.compile(
+        r"""
+        (?:
+            (?:
+                \[\^/\] | \[ -? (?: \\[dw] | [0-9A-Za-z_](?:-[0-9A-Za-z_])? )+ -? \]
+                | \\[dw] | [\w-]
+            )
+            (?: (?: [*+?] | \{\d+(?:,\d*)?\} ) [?+]? )?
+        )+
+        """,
+        re.VERBOSE | re.ASCII,
     )
-    (?![*+?{])
-    """,
-    re.VERBOSE | re.ASCII | re.DOTALL,
-)
 
 
-class Route(NamedTuple):
-    """One route of a router."""
+@cache
+def _regex_piece() -> re.Pattern[str]:
+    """Return the expression for the part of a `re_path()` that is understood.
 
-    #: Django's pattern: `match(path)` returns None, or the rest of the path, args and kwargs.
-    pattern: Any
-    application: ASGIApplication
-    #: The extra keyword arguments that `path()` was given.
-    default_args: Mapping[str, Any]
-    #: Whether the application routes the rest of the path.
-    is_prefix: bool
+    It is a character or a group, without a quantifier, since what has one may be missing from the
+    path.
+    """
+    return re.compile(
+        r"""
+        (?:
+            \\(?P<escaped>[^\w])
+            | (?P<plain>[^\\.^$*+?{}\[\]|()])
+            | \( (?:\?P<\w+>|\?:)? (?P<group>[^()]*) \)
+        )
+        (?![*+?{])
+        """,
+        re.VERBOSE | re.ASCII | re.DOTALL,
+    )
 
 
-class RouteKey(NamedTuple):
-    """What all paths that a route matches have in common."""
+class Route:
+    """One route of a router.
 
-    #: The first segments of the path; None for one that can be anything.
-    segments: tuple[str | None, ...]
-    #: Whether the path has only these segments; otherwise more follow.
-    exact: bool
+    Attributes:
+        pattern: Django's pattern: `match(path)` returns None, or the rest of the path, args and
+            kwargs.
+        application: Serves the connection.
+        default_args: The extra keyword arguments that `path()` was given.
+        is_prefix: Whether the application routes the rest of the path.
+    """
+
+    __slots__ = ("application", "default_args", "is_prefix", "pattern")
+
+    def __init__(
+        self,
+        pattern: Any,
+        application: ASGIApplication,
+        default_args: Mapping[str, Any],
+        is_prefix: bool,
+    ) -> None:
+        """Take the parts."""
+        self.pattern = pattern
+        self.application = application
+        self.default_args = default_args
+        self.is_prefix = is_prefix
+
+    def with_pattern(self, pattern: Any) -> "Route":
+        """Return this route with another pattern."""
+        return Route(pattern, self.application, self.default_args, self.is_prefix)
+
+
+class RouteKey:
+    """What all paths that a route matches have in common.
+
+    Attributes:
+        segments: The first segments of the path; None for one that can be anything.
+        exact: Whether the path has only these segments; otherwise more follow.
+    """
+
+    __slots__ = ("exact", "segments")
+
+    def __init__(self, segments: tuple[str | None, ...], exact: bool) -> None:
+        """Take the parts."""
+        self.segments = segments
+        self.exact = exact
 
     @property
     def only_path(self) -> str | None:
@@ -132,7 +180,7 @@ def without_match(route: Route, key: RouteKey) -> Route:
 
     Django's pattern would search for it by a regular expression: 0.5 of 4 us for a connection.
     """
-    return route if key.only_path is None else route._replace(pattern=_FOUND)
+    return route if key.only_path is None else route.with_pattern(_FOUND)
 
 
 def merge(outer: Route, inner: Sequence[Route]) -> list[Route] | None:
@@ -155,7 +203,7 @@ def merge(outer: Route, inner: Sequence[Route]) -> list[Route] | None:
         joined: Any = RoutePattern(prefix._route + pattern._route, is_endpoint=pattern._is_endpoint)
         # Programs may have replaced those of a pattern.
         joined.converters = {**prefix.converters, **pattern.converters}
-        merged.append(route._replace(pattern=joined))
+        merged.append(route.with_pattern(joined))
     return merged
 
 
@@ -174,7 +222,7 @@ def _ends_a_segment(prefix: Any) -> bool:
     """
     converters = prefix.converters.values()
     return (prefix._route == "" or prefix._route.endswith("/")) and all(
-        type(converter).__module__ == _DJANGOS and _NO_SLASH.fullmatch(converter.regex)
+        type(converter).__module__ == _DJANGOS and _no_slash().fullmatch(converter.regex)
         for converter in converters
     )
 
@@ -196,11 +244,13 @@ def route_key(pattern: Any) -> RouteKey:
 
 def _pieces_of_route(pattern: Any) -> tuple[_Pieces, bool]:
     route: str = pattern._route
+    if "<" not in route:
+        return [route], pattern._is_endpoint
     pieces: _Pieces = []
     end = 0
-    for found in _PARAMETER.finditer(route):
+    for found in _parameter().finditer(route):
         pieces.append(route[end : found.start()])
-        if not _NO_SLASH.fullmatch(pattern.converters[found[1]].regex):
+        if not _no_slash().fullmatch(pattern.converters[found[1]].regex):
             return pieces, False
         pieces.append(None)
         end = found.end()
@@ -214,9 +264,9 @@ def _pieces_of_regex(pattern: Any) -> tuple[_Pieces, bool]:
     if not regex.startswith("^") or "|" in regex:
         return pieces, False
     end = 1
-    while found := _REGEX_PIECE.match(regex, end):
+    while found := _regex_piece().match(regex, end):
         group = found["group"]
-        if group is not None and not _NO_SLASH.fullmatch(group):
+        if group is not None and not _no_slash().fullmatch(group):
             break
         pieces.append(None if group is not None else found["escaped"] or found["plain"])
         end = found.end()

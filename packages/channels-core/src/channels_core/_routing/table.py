@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from channels_core._routing.index import Route, RouteIndex, merge, route_key, without_match
 
@@ -12,13 +12,22 @@ __all__ = ["MergedTable", "RouteTable", "Tried", "shown", "some_of"]
 _SHOWN: Final = 10
 
 
-class Tried(NamedTuple):
-    """Why no route was found."""
+class Tried:
+    """Why no route was found.
 
-    note: str
-    #: The first routes that did not match, and the number of further ones.
-    routes: Sequence[str] = ()
-    untold: int = 0
+    Attributes:
+        note: The reason as a text.
+        routes: The first routes that did not match.
+        untold: The number of further ones.
+    """
+
+    __slots__ = ("note", "routes", "untold")
+
+    def __init__(self, note: str, routes: Sequence[str] = (), untold: int = 0) -> None:
+        """Take the parts."""
+        self.note = note
+        self.routes = routes
+        self.untold = untold
 
 
 class RouteTable:

@@ -18,16 +18,18 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from channels_core._settings import drain_timeout
-from channels_core._shutdown.loop_signals import LoopSignals
 from channels_core._shutdown.open_connections import (
     Drainable,
     OpenConnections,
     open_connections,
 )
 from channels_core.forks import call_in_children
+
+if TYPE_CHECKING:
+    from channels_core._shutdown.loop_signals import LoopSignals
 
 __all__ = ["Draining", "draining"]
 
@@ -58,7 +60,8 @@ class Draining:
         self._previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
         # Kept, since `self._on_signal` is a new object each time, and this one is compared.
         self._handler = self._on_signal
-        self._loop_signals = LoopSignals(self._is_ours)
+        # Made, and its module loaded, when a server's signals are taken.
+        self._loop_signals: LoopSignals | None = None
         self.forget()
 
     def forget(self) -> None:
@@ -70,7 +73,8 @@ class Draining:
         self._ended: asyncio.Event | None = None
         # The task of `_drain`: event loops hold their tasks weakly.
         self._task: asyncio.Task[None] | None = None
-        self._loop_signals.forget()
+        if self._loop_signals is not None:
+            self._loop_signals.forget()
 
     def opened(self) -> None:
         """Take the signals, if they are not taken yet."""
@@ -101,6 +105,10 @@ class Draining:
                 self._previous[number] = previous
                 signal.signal(number, self._handler)
         # The server may have set its handlers by `loop.add_signal_handler`.
+        if self._loop_signals is None:
+            from channels_core._shutdown.loop_signals import LoopSignals
+
+            self._loop_signals = LoopSignals(self._is_ours)
         self._loop_signals.take()
         # The handlers may belong to a second server, which has not got a signal yet.
         self._loop = asyncio.get_running_loop()
@@ -113,7 +121,8 @@ class Draining:
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         """Give the signal to the server, as an ordinary handler or through its event loop."""
         self._previous[number](number, frame)
-        self._loop_signals.pass_on(number)
+        if self._loop_signals is not None:
+            self._loop_signals.pass_on(number)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Begin to end the connections; Python calls this in the main thread."""

@@ -8,11 +8,10 @@ message may be sent.
 """
 
 import json  # noqa: F401 - tests of programs patch it here
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from channels_core import _json, _messages
 from channels_core._consumer.classes import class_of
-from channels_core._large_json import LARGE, decode_large, decode_large_now
 from channels_core.connection import framework, new_hook, readable
 from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
     AsyncConsumer,
@@ -23,14 +22,16 @@ from channels_core.generic._websocket.connection import FROM_SETTING, WebsocketC
 from channels_core.generic._websocket.content import ContentT, JsonContent
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
-from channels_core.typing import (
-    CloseArgument,
-    JsonOptions,
-    WebsocketConnect,
-    WebsocketDisconnect,
-    WebsocketOptions,
-    WebsocketReceive,
-)
+from channels_core.typing import CloseArgument
+
+if TYPE_CHECKING:
+    from channels_core.typing import (
+        JsonOptions,
+        WebsocketConnect,
+        WebsocketDisconnect,
+        WebsocketOptions,
+        WebsocketReceive,
+    )
 
 __all__ = [
     "AsyncJsonWebsocketConsumer",
@@ -78,12 +79,12 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
 
     _channels_connection: WebsocketConnection
 
-    def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
+    def __init_subclass__(cls, **options: Unpack["WebsocketOptions"]) -> None:
         """Declare the options of a WebSocket consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
 
-    async def websocket_connect(self, message: WebsocketConnect) -> None:
+    async def websocket_connect(self, message: "WebsocketConnect") -> None:
         """Join the groups, then let `connect` answer the handshake.
 
         Messages:
@@ -165,7 +166,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             for message in messages:
                 await self._channels_connection.transmit(super().send, message)
 
-    async def websocket_receive(self, message: WebsocketReceive) -> None:
+    async def websocket_receive(self, message: "WebsocketReceive") -> None:
         """Pass a frame to `receive`, unless this consumer has closed the connection.
 
         Messages:
@@ -266,7 +267,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             with self._channels_connection.socket.closes(code, reason):
                 await self._channels_connection.transmit(super().send, message)
 
-    async def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
+    async def websocket_disconnect(self, message: "WebsocketDisconnect") -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
 
         Messages:
@@ -303,7 +304,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
 
-    def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
+    def __init_subclass__(cls, **options: Unpack["JsonOptions"]) -> None:
         """Declare the options of a JSON consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
@@ -362,8 +363,10 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         Raises:
             ValueError: The text is not JSON; `NaN` and `Infinity` are refused, too.
         """
-        if type(text_data) is str and len(text_data) > LARGE:
-            large: ContentT = await decode_large(text_data)
+        if type(text_data) is str and len(text_data) > _json.LARGE:
+            from channels_core import _large_json  # few programs get such a text
+
+            large: ContentT = await _large_json.decode_large(text_data)
             return large
         content: ContentT = _json.decoder()(text_data)
         return content
@@ -416,12 +419,12 @@ class WebsocketConsumer(SyncGroupMember):
 
     _channels_connection: WebsocketConnection
 
-    def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
+    def __init_subclass__(cls, **options: Unpack["WebsocketOptions"]) -> None:
         """Declare the options of a WebSocket consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
 
-    def websocket_connect(self, message: WebsocketConnect) -> None:
+    def websocket_connect(self, message: "WebsocketConnect") -> None:
         """Join the groups, then let `connect` answer the handshake.
 
         Messages:
@@ -503,7 +506,7 @@ class WebsocketConsumer(SyncGroupMember):
             for message in messages:
                 self._channels_connection.transmit_now(super().send, message)
 
-    def websocket_receive(self, message: WebsocketReceive) -> None:
+    def websocket_receive(self, message: "WebsocketReceive") -> None:
         """Pass a frame to `receive`, unless this consumer has closed the connection.
 
         Messages:
@@ -604,7 +607,7 @@ class WebsocketConsumer(SyncGroupMember):
             with self._channels_connection.socket.closes(code, reason):
                 self._channels_connection.transmit_now(super().send, message)
 
-    def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
+    def websocket_disconnect(self, message: "WebsocketDisconnect") -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
 
         Messages:
@@ -641,7 +644,7 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
 
-    def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
+    def __init_subclass__(cls, **options: Unpack["JsonOptions"]) -> None:
         """Declare the options of a JSON consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
@@ -700,8 +703,10 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         Raises:
             ValueError: The text is not JSON; `NaN` and `Infinity` are refused, too.
         """
-        if type(text_data) is str and len(text_data) > LARGE:
-            large: ContentT = decode_large_now(text_data)
+        if type(text_data) is str and len(text_data) > _json.LARGE:
+            from channels_core import _large_json  # few programs get such a text
+
+            large: ContentT = _large_json.decode_large_now(text_data)
             return large
         content: ContentT = _json.decoder()(text_data)
         return content

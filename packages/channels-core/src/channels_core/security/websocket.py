@@ -16,7 +16,6 @@ from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.headers import may_add_headers
 from channels_core.security import _origin
-from channels_core.security._own_origin import own_origin
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
 __all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
@@ -149,6 +148,9 @@ class OriginValidator(Application):
 
 def _is_own(parsed_origin: ParseResult | None, scope: Scope) -> bool:
     origin = None if parsed_origin is None else _origin.read_origin(parsed_origin)
+    # Loaded with the first such validator.
+    from channels_core.security._own_origin import own_origin
+
     return origin is not None and origin == own_origin(scope)
 
 

@@ -1,14 +1,13 @@
-"""Copy a message for its receivers, as a network layer would, or by `copy.deepcopy` on request."""
+"""Copy a message for its receivers, as a network layer would, or by `copy.deepcopy` on request.
+
+msgpack is loaded with the first message that needs it; most are flat.
+"""
 
 import copy
 import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
-
-import msgpack
-
-from channels_layers_memory._layer.packing_errors import explain_packing_error
 
 __all__ = ["ISOLATIONS", "Encode", "Payload", "deepcopied", "packed"]
 
@@ -71,15 +70,21 @@ def packed(message: object, *, for_several: bool = False) -> Payload:  # noqa: C
         else:
             return message.copy().copy if for_several else message.copy()
     message = _require_dict(message)
+    import msgpack
+
     try:
         data = _pack(message)
         copied = _unpack(data)
     except (TypeError, ValueError, OverflowError, BufferError, RecursionError) as error:
+        from channels_layers_memory._layer.packing_errors import explain_packing_error
+
         raise TypeError(explain_packing_error(message, error)) from error
     return partial(msgpack.unpackb, data) if for_several else copied
 
 
 def _pack(message: dict[Any, Any]) -> bytes:
+    import msgpack
+
     try:
         # Faster by a fifth, but refuses tuples and instances of subclasses.
         data: bytes = msgpack.packb(message, strict_types=True)
@@ -90,6 +95,8 @@ def _pack(message: dict[Any, Any]) -> bytes:
 
 def _unpack(data: bytes) -> dict[str, Any]:
     """Unpack a message, and require that all its keys are str: msgpack packs keys of any type."""
+    import msgpack
+
     message: dict[str, Any]
     # msgpack refuses keys that are neither str nor bytes. So if nothing at all is bytes, every key
     # is a str. A hook for each dict would take half as long again.

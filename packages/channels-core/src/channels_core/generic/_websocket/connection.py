@@ -4,13 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakSet
 
 from channels_core import _messages
 from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook
-from channels_core._departures import client_has_left
 from channels_core._failure_log import log_lost
 from channels_core._settings import max_message_size
 from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
@@ -19,9 +18,12 @@ from channels_core.client_log import log_of_client
 from channels_core.close_codes import portable_close_code
 from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
-from channels_core.generic._websocket.rate import MessageRate
 from channels_core.generic._websocket.state import Socket, SocketState
-from channels_core.typing import Message, Send, WebsocketClose
+from channels_core.typing import Message, Send
+
+if TYPE_CHECKING:
+    from channels_core.generic._websocket.rate import MessageRate
+    from channels_core.typing import WebsocketClose
 
 __all__ = ["FROM_SETTING", "WebsocketConnection"]
 
@@ -86,7 +88,12 @@ class WebsocketConnection(Connection):
         self._limit: Any = self.options["max_message_size"]
         # Counts the client's messages; None if any number is allowed.
         rate = self.options["max_messages_per_second"]
-        self._rate = None if rate is None else MessageRate(rate)
+        self._rate: MessageRate | None = None
+        if rate is not None:
+            # Loaded with the first such consumer.
+            from channels_core.generic._websocket import rate as rates
+
+            self._rate = rates.MessageRate(rate)
         # What waits in the server for the client; None unless it is bounded.
         self._outgoing: Outgoing | None = None
         # Whether the connection was closed since the client does not read.
@@ -189,6 +196,8 @@ class WebsocketConnection(Connection):
 
     def failed_to_send(self, error: Exception) -> None:
         """Record that the server's `send` has raised an error, if the client has left."""
+        from channels_core._departures import client_has_left  # loaded with the first error
+
         if not client_has_left(error, accepted=self.socket.state is _OPEN):
             return
         self.socket.lost()
@@ -199,7 +208,7 @@ class WebsocketConnection(Connection):
         # of the end has the close code.
         self.stop_later(_DISCONNECT_WITHIN, StopConsumer())
 
-    def private_close(self, error: InvalidFrame) -> WebsocketClose:
+    def private_close(self, error: InvalidFrame) -> "WebsocketClose":
         """Return a close with a code above 3000, for a server that refuses lower ones."""
         code = portable_close_code(error.code)
         self.socket.closing(code, None)
