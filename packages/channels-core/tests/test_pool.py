@@ -63,6 +63,22 @@ def test_a_pool_may_run_calls_that_were_cancelled_while_they_waited() -> None:
     pool.shutdown()
 
 
+def test_a_pool_that_is_shut_ends_its_threads_and_still_takes_calls() -> None:
+    pool = BoundedPool(1, "test")
+    go_on = threading.Event()
+    first = pool.submit(threading.current_thread)
+    assert pool.wait(20)
+    pool.submit(go_on.wait, 20)
+    pool.shutdown(wait=False)
+    waiting = pool.submit(threading.current_thread)
+    go_on.set()
+    assert waiting.result(20) is first.result(20)
+    first.result(20).join(20)
+    assert not first.result(20).is_alive()
+    assert pool.submit(threading.current_thread).result(20) is not first.result(20)
+    pool.shutdown()
+
+
 def test_threads_are_daemons_and_hold_nothing_of_a_call() -> None:
     class Payload:
         def touch(self) -> bool:

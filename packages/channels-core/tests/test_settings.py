@@ -71,7 +71,7 @@ class TestLookupThreads:
 
 
 class TestSyncThreads:
-    @pytest.mark.parametrize(("processors", "threads"), [(2, 6), (64, 32), (None, 5)])
+    @pytest.mark.parametrize(("processors", "threads"), [(2, 10), (8, 12), (64, 32), (None, 10)])
     def test_default(
         self, monkeypatch: pytest.MonkeyPatch, processors: int | None, threads: int
     ) -> None:

@@ -9,12 +9,13 @@ import atexit
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
-from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 
+from channels_core._bell import Bell, bell_here
 from channels_core.forks import call_in_children
 
 __all__ = ["BoundedPool", "drain"]
@@ -22,13 +23,43 @@ __all__ = ["BoundedPool", "drain"]
 # Seconds that running and queued calls have at the end of the program.
 _EXIT_SECONDS: Final = 10
 
-_Work: TypeAlias = tuple[Future[Any], Callable[[], Any]]
+# A call that does not raise. It returns a function that tells of its end.
+_Work: TypeAlias = Callable[[], Callable[[], object]]
 
 _pools: "weakref.WeakSet[BoundedPool]" = weakref.WeakSet()
 
 
+class _Worker:
+    """A thread of a pool.
+
+    Attributes:
+        bell: Wakes it; set by the thread itself.
+        ends: Whether it ends instead of waiting for a call.
+        work: The call that it was given.
+    """
+
+    __slots__ = ("bell", "ends", "work")
+
+    bell: Bell
+
+    def __init__(self, work: _Work) -> None:
+        self.ends = False
+        self.work: _Work | None = work
+
+    def next(self) -> "_Work | None":
+        """Wait for the next call; None if the thread is to end."""
+        while self.work is None and not self.ends:
+            self.bell.wait()
+        work, self.work = self.work, None
+        return work
+
+
 class BoundedPool(Executor):
-    """Run calls in threads, as `ThreadPoolExecutor` does, but in daemon threads."""
+    """Run calls in threads, as `ThreadPoolExecutor` does, but in daemon threads.
+
+    Attributes:
+        keeps: Whether a call also runs if it is cancelled while it waits for a thread.
+    """
 
     def __init__(self, size: int, name: str, *, keeps: bool = False) -> None:
         """Start without a thread.
@@ -36,18 +67,19 @@ class BoundedPool(Executor):
         Args:
             size: The largest number of threads.
             name: The beginning of the threads' names.
-            keeps: Whether a call also runs if it is cancelled while it waits for a thread.
+            keeps: The attribute of this name.
         """
-        self._keeps = keeps
+        self.keeps: bool = keeps
         self._size = size
         self._name = name
         self._lock = threading.Lock()
-        # The calls that wait for a thread; a None ends the thread that takes it.
-        self._work: SimpleQueue[_Work | None] = SimpleQueue()
-        # The number of threads that have finished a call and have not been promised another one.
-        self._idle = 0
-        # The number of threads that were started.
+        # The calls that wait for a thread.
+        self._waiting: deque[_Work] = deque()
+        # The threads without a call, in the order in which they became idle.
+        self._idle: list[_Worker] = []
+        # The number of threads.
         self._threads = 0
+        self._is_shut = False
         # The number of calls that run or wait; `_finished` is notified whenever it falls.
         self._unfinished = 0
         self._finished = threading.Condition(self._lock)
@@ -59,38 +91,58 @@ class BoundedPool(Executor):
         Source: `concurrent.futures.Executor.submit`.
         """
         future: Future[Any] = Future()
-        if self._keeps:
+        if self.keeps:
             future.set_running_or_notify_cancel()
-        with self._lock:
-            self._unfinished += 1
-            self._work.put((future, partial(fn, *args, **kwargs)))
-            # Only if no thread is idle, another one is started.
-            if self._idle:
-                self._idle -= 1
-            elif self._threads < self._size:
-                self._threads += 1
-                threading.Thread(
-                    target=self._run, name=f"{self._name}_{self._threads}", daemon=True
-                ).start()
+        self.start(partial(_settle, future, self.keeps, partial(fn, *args, **kwargs)))
         return future
 
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            future, call = work
-            if self._keeps or future.set_running_or_notify_cancel():
-                try:
-                    result = call()
-                except BaseException as error:  # noqa: BLE001 - the future raises it
-                    future.set_exception(error)
+    def start(self, work: "_Work") -> bool:
+        """Run a call in a thread as soon as one is free, without a future.
+
+        Args:
+            work: The call. The function that it returns is called when the thread counts as free,
+                so that whoever learns of the end finds it free.
+
+        Returns:
+            Whether an idle thread has taken the call.
+        """
+        with self._lock:
+            self._unfinished += 1
+            if not self._idle:
+                # Only if no thread is idle, another one is started.
+                if self._threads < self._size:
+                    self._threads += 1
+                    # A thread keeps its arguments, so that they must not hold the call.
+                    args = (_Worker(work),)
+                    name = f"{self._name}_{self._threads}"
+                    threading.Thread(target=self._run, args=args, name=name, daemon=True).start()
                 else:
-                    future.set_result(result)
-                    del result
+                    self._waiting.append(work)
+                return False
+            # The one that ran last: what it needs is still in the processor's caches.
+            worker = self._idle.pop()
+            worker.work = work
+        worker.bell.ring()
+        return True
+
+    def _run(self, worker: _Worker) -> None:
+        worker.bell = bell_here()
+        while (work := worker.next()) is not None:
+            tell = work()
             # An idle thread must not keep a connection's objects alive.
-            del work, future, call
+            del work
             with self._lock:
                 self._unfinished -= 1
-                self._idle += 1
+                if self._waiting:
+                    worker.work = self._waiting.popleft()
+                elif self._is_shut:
+                    worker.ends = True
+                    self._threads -= 1
+                else:
+                    self._idle.append(worker)
                 self._finished.notify_all()
+            tell()
+            del tell
 
     def wait(self, seconds: float) -> bool:
         """Wait until all calls have finished; return False if that took too long."""
@@ -103,10 +155,31 @@ class BoundedPool(Executor):
         Source: `concurrent.futures.Executor.shutdown`.
         """
         with self._lock:
-            for _ in range(self._threads):
-                self._work.put(None)
+            self._is_shut = True
+            idle, self._idle = self._idle, []
+            self._threads -= len(idle)
+        for worker in idle:
+            worker.ends = True
+            worker.bell.ring()
         if wait:
             self.wait(threading.TIMEOUT_MAX)
+
+
+def _settle(future: Future[Any], is_running: bool, call: Callable[[], Any]) -> Callable[[], object]:
+    """Make a call, unless it was cancelled while it waited; return what settles its future."""
+    if not (is_running or future.set_running_or_notify_cancel()):
+        return _tell_nobody
+    try:
+        return partial(future.set_result, call())
+    except BaseException as error:  # noqa: BLE001 - the future raises it
+        return partial(future.set_exception, error)
+    finally:
+        # The exception's traceback holds this frame: leave no circle to the garbage collector.
+        del future, call
+
+
+def _tell_nobody() -> None:
+    """Do nothing at the end of a call that was cancelled."""
 
 
 def drain(seconds: float = _EXIT_SECONDS) -> bool:

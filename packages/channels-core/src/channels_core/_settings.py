@@ -126,15 +126,16 @@ def sync_threads() -> int:
     """Return how many synchronous handlers run at once.
 
     Returns:
-        The setting `CHANNELS_SYNC_THREADS`, or asyncio's default: four more than there are
-        processors, and at most 32.
+        The setting `CHANNELS_SYNC_THREADS`. Without it, asyncio's default, four more than there are
+        processors and at most 32, but at least 10: most handlers wait for a database or another
+        service, and need no processor meanwhile.
 
     Raises:
         ImproperlyConfigured: The setting is not a positive int.
     """
     size = getattr(settings, "CHANNELS_SYNC_THREADS", None)
     if size is None:
-        return min(32, (os.cpu_count() or 1) + 4)
+        return min(32, max(10, (os.cpu_count() or 1) + 4))
     if type(size) is not int or size < 1:
         raise ImproperlyConfigured(
             f"CHANNELS_SYNC_THREADS must be an int of at least 1, not {size!r}"

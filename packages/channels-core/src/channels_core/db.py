@@ -49,9 +49,22 @@ _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
 _R = TypeVar("_R")
 
-# `active` is true in a thread while a DatabaseSyncToAsync runs there and closes its connections;
-# `looks_up` in each thread of `look_up`, which runs nothing else.
-_managed = threading.local()
+
+class _Managed(threading.local):
+    """The state of a thread.
+
+    Attributes:
+        active: Whether a DatabaseSyncToAsync runs there and closes its connections.
+        is_unused: Whether the thread is known to have opened no connection.
+        looks_up: Whether it is a thread of `look_up`, which runs nothing else.
+    """
+
+    active = False
+    is_unused = False
+    looks_up = False
+
+
+_managed: Final = _Managed()
 
 # The usage of the consumer whose handler runs; threads that asgiref starts inherit it.
 _usage: ContextVar["DatabaseUsage | None"] = ContextVar("channels_database_usage", default=None)
@@ -134,7 +147,7 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
         Source: `asgiref.sync.SyncToAsync.thread_handler`.
         """
         _close_old_connections()
-        outer = getattr(_managed, "active", False)
+        outer = _managed.active
         _managed.active = True
         try:
             return super().thread_handler(loop, *args, **kwargs)  # type: ignore[no-untyped-call] # asgiref's
@@ -153,6 +166,11 @@ class _LookUp(DatabaseSyncToAsync[_P, _R]):
     def thread_handler(self, loop: Any, *args: Any, **kwargs: Any) -> Any:
         _managed.looks_up = True
         return super().thread_handler(loop, *args, **kwargs)
+
+
+def begin_unused() -> None:
+    """Record that this thread is new, so that it has no connection to close yet."""
+    _managed.is_unused = True
 
 
 async def look_up(function: Callable[..., _R], *args: Any) -> _R:
@@ -211,6 +229,9 @@ async def aclose_old_connections() -> None:
 
 
 def _close_old_connections() -> None:
+    # A handler without a database would look for connections twice, which takes 10 us of 40.
+    if _managed.is_unused and close_old_connections is _CLOSE_OLD_CONNECTIONS:
+        return
     opened = connections.all(initialized_only=True)
     # Django's function would look for connections once more (3 us), and find none. It is called all
     # the same if a program's test has replaced it, since such a test counts the calls.
@@ -313,10 +334,11 @@ def _start_closing(connection: "BaseDatabaseWrapper") -> None:
 
 
 def _record(*, connection: "BaseDatabaseWrapper", **kwargs: object) -> None:
-    if not getattr(_managed, "looks_up", False):
+    _managed.is_unused = False
+    if not _managed.looks_up:
         _open_in_programs_thread.set()
     usage = _usage.get()
-    if usage is not None and not getattr(_managed, "active", False):
+    if usage is not None and not _managed.active:
         usage.opened.append(connection)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
+from channels_core._bell import Bell
 from channels_core._connection import errands as _errands
-from channels_core._connection.errands import Errand, Handling, handling_here
+from channels_core._connection.errands import Handling, Pace, handling_here
 from channels_core._connection.threads import ThreadCall, run_in_loop, run_in_thread
 from channels_core._pool import BoundedPool
 from channels_core.generic.websocket import WebsocketConsumer
@@ -369,13 +370,25 @@ async def test_a_handler_that_uses_async_to_sync_may_still_send() -> None:
 
 
 async def test_a_coroutine_that_is_closed_lets_its_thread_go_on() -> None:
-    errand = Errand(asyncio.Event().wait, ())
-    running = errand.run()
+    loop = asyncio.get_running_loop()
+    ended: list[BaseException] = []
+
+    def handler() -> None:
+        try:
+            run_in_loop(loop, asyncio.Event().wait)
+        except BaseException as error:
+            ended.append(error)
+            raise
+
+    pool = BoundedPool(1, "closed")
+    running = Handling(handler).run(pool)
+    errand = running.send(None)
+    assert isinstance(errand, asyncio.Future)
+    await asyncio.wait([errand])
     running.send(None)
     running.close()
-    assert errand.wait()
-    with pytest.raises(GeneratorExit):
-        errand.take_result()
+    await asyncio.to_thread(pool.shutdown)
+    assert isinstance(ended[0], GeneratorExit)
 
 
 def test_a_loop_that_is_closed_runs_no_errand() -> None:
@@ -392,3 +405,145 @@ async def test_a_child_process_has_no_task_that_waits_for_its_handler() -> None:
         return here is not None, handling_here()
 
     assert await handle(handler) == (True, None)
+
+
+class TestStandingStill:
+    """The event loop waits for quick handlers, and for nothing else, for a moment."""
+
+    @pytest.fixture
+    def loop_is_woken(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        """Return a list of the calls by which a thread wakes the event loop."""
+        # Any handler is quick, however slow the machine is.
+        monkeypatch.setattr(_errands, "_QUICK", 20.0)
+        monkeypatch.setattr(_errands, "_STAND_STILL", 20.0)
+        calls: list[Any] = []
+
+        def tell(loop: Any, callback: Any, *args: Any) -> bool:
+            calls.append(callback)
+            return _tell(loop, callback, *args)
+
+        _tell = _errands.tell
+        monkeypatch.setattr(_errands, "tell", tell)
+        return calls
+
+    async def test_frames_of_a_sync_consumer_do_not_wake_it(self, loop_is_woken: list[Any]) -> None:
+        class Echo(WebsocketConsumer):
+            channel_layer_alias = None
+
+            def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+                self.send(text_data)
+
+        server = Server(Echo.as_asgi())
+        await server.connect()
+        server.put({"type": "websocket.receive", "text": "0"})
+        await server.replies(2)
+        loop_is_woken.clear()  # the thread for `connect` had to be started
+        for number in range(1, 10):
+            server.put({"type": "websocket.receive", "text": str(number)})
+        await server.replies(11)
+        assert [one["text"] for one in server.received[1:]] == [str(n) for n in range(10)]
+        assert loop_is_woken == []
+        await server.leave()
+
+    async def test_a_handler_that_needs_the_event_loop_gets_it(self) -> None:
+        loop = asyncio.get_running_loop()
+        pace = Pace()
+        pool = BoundedPool(1, "needs")
+        await asyncio.wrap_future(pool.submit(int))
+        called: list[str] = []
+
+        def handler() -> None:
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(20)
+            called.append("handler")
+
+        for _ in range(_errands._SLOW_CALLS):
+            assert pace.is_quick()
+            await Handling(handler, pace).run(pool)
+        assert len(called) == _errands._SLOW_CALLS
+        assert not pace.is_quick()
+        await asyncio.to_thread(pool.shutdown)
+
+    def test_a_slow_method_is_tried_more_and_more_seldom(self) -> None:
+        pace = Pace()
+
+        def calls_until_quick() -> int:
+            calls = 0
+            while not pace.is_quick():
+                calls += 1
+            return calls
+
+        found = []
+        for _ in range(13):
+            found.append(calls_until_quick())
+            pace.record(quick=False)
+        assert found == [0, 0, 0, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024]
+        calls_until_quick()
+        pace.record(quick=True)
+        pace.record(quick=False)
+        assert pace.is_quick()
+
+    async def test_a_handler_that_sends_much_lets_others_run(
+        self, loop_is_woken: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        now = [100.0]
+
+        def later() -> float:
+            now[0] += 6.0
+            return now[0]
+
+        monkeypatch.setattr(_errands, "monotonic", later)
+
+        def handler() -> None:
+            for _ in range(3):
+                run_in_loop(loop, task_of)
+
+        pool = BoundedPool(1, "much")
+        await asyncio.wrap_future(pool.submit(int))
+        await Handling(handler, Pace()).run(pool)
+        # At 106 it begins, and 20 seconds later that is enough: the third errand, and the end.
+        assert len(loop_is_woken) == 2
+        await asyncio.to_thread(pool.shutdown)
+
+    @pytest.mark.parametrize("tells", [False, True])
+    async def test_an_exception_of_a_signal_ends_it(
+        self, loop_is_woken: list[Any], tells: bool
+    ) -> None:
+        """As when Python's own handler of SIGINT raises KeyboardInterrupt."""
+        loop = asyncio.get_running_loop()
+        begun, go_on = threading.Event(), threading.Event()
+        tasks: asyncio.Queue[Any] = asyncio.Queue()
+
+        class Interrupted:
+            """A bell during whose wait a signal arrives."""
+
+            def __init__(self, bell: Bell) -> None:
+                self.ring = bell.ring
+                self.rings = bell.wait
+
+            def wait(self, seconds: float | None = None) -> bool:
+                if seconds is None:
+                    return self.rings(seconds)
+                assert begun.wait(20)
+                if tells:
+                    # The thread has told just now.
+                    assert self.rings(20)
+                    self.ring()
+                raise KeyboardInterrupt
+
+        def handler() -> None:
+            begun.set()
+            assert tells or go_on.wait(20)
+            loop.call_soon_threadsafe(tasks.put_nowait, run_in_loop(loop, task_of))
+
+        pool = BoundedPool(1, "signal")
+        await asyncio.wrap_future(pool.submit(int))
+        handling = Handling(handler, Pace())
+        interrupted: Any = Interrupted(handling._bell)
+        handling._bell = interrupted
+        task = asyncio.current_task()
+        with pytest.raises(KeyboardInterrupt):
+            await handling.run(pool)
+        go_on.set()
+        assert await tasks.get() is not task
+        await asyncio.to_thread(pool.shutdown)

@@ -12,13 +12,14 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import wait
 from functools import cache, partial
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 from django.core.signals import setting_changed
 
 from channels_core._asgiref import get_outer_executor, has_outer_thread, is_thread_of_loop
 from channels_core._cancellation import Bound
-from channels_core._connection.errands import Handling, handling_here, tell
+from channels_core._connection.errands import Handling, Pace, handling_here, tell
 from channels_core._pool import BoundedPool
 from channels_core._settings import sync_threads
 from channels_core.db import DatabaseSyncToAsync
@@ -140,7 +141,7 @@ class ThreadCall:
         await event.wait()
 
 
-async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
+async def run_in_thread(call: ThreadCall, *, ending: bool = False, pace: Pace | None = None) -> Any:
     """Run a call in a thread, and return its result.
 
     Usually that is a thread of the pool. There are two exceptions. Under an outer `async_to_sync`,
@@ -152,10 +153,11 @@ async def run_in_thread(call: ThreadCall, *, ending: bool = False) -> Any:
         ending: Whether the call is part of a connection's clean-up. Such calls have a pool of
             their own, which handlers that block all other threads cannot block. They also run if
             the task that waits for them is cancelled before they begin.
+        pace: The pace of the method, if the event loop may stand still for it.
     """
     if has_outer_thread():
         return await DatabaseSyncToAsync(call, thread_sensitive=True)()
-    return await Handling(call).run(_pools.get(ending=ending))
+    return await Handling(call, pace).run(_pools.get(ending=ending))
 
 
 def run_in_loop(
@@ -208,6 +210,10 @@ def _has_loop() -> bool:
     return True
 
 
+# By the class of the consumer, and the name of the method.
+_paces: "Final[WeakKeyDictionary[type, dict[str, Pace]]]" = WeakKeyDictionary()
+
+
 class HandlerThread:
     """Run the handlers of one consumer, one at a time.
 
@@ -216,10 +222,12 @@ class HandlerThread:
             without one.
     """
 
-    __slots__ = ("_running", "outer_executor")
+    __slots__ = ("_paces", "_running", "outer_executor")
 
     def __init__(self) -> None:
         self.outer_executor: Any = None
+        # The paces of the consumer's class; None before the first call.
+        self._paces: dict[str, Pace] | None = None
         # The call that a thread may still be running; None once it has returned to its task.
         self._running: ThreadCall | None = None
 
@@ -253,11 +261,24 @@ class HandlerThread:
             self._running = call
             if bound is not None:
                 bound.pause()
-            result = await run_in_thread(call, ending=bound is not None)
+                result = await run_in_thread(call, ending=True)
+            else:
+                result = await run_in_thread(call, pace=self._pace_of(consumer, function))
             self._running = None
         if asyncio.iscoroutine(result):
             result.close()
             _warn_of_coroutine(consumer, getattr(function, "__name__", str(function)))
+
+    def _pace_of(self, consumer: type, function: Callable[..., Any]) -> Pace:
+        """Return the pace of a method, which all consumers of a class share."""
+        paces = self._paces
+        if paces is None:
+            paces = self._paces = _paces.setdefault(consumer, {})
+        name = getattr(function, "__name__", "")
+        pace = paces.get(name)
+        if pace is None:
+            pace = paces[name] = Pace()
+        return pace
 
     def in_loop(
         self,
