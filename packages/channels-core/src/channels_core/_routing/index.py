@@ -278,6 +278,11 @@ class _Node:
         below = [*self.literal.values(), *([self.any] if self.any is not None else [])]
         return max((node.depth() + 1 for node in below), default=0)
 
+    @property
+    def is_last(self) -> bool:
+        """Whether further segments of a path make no difference."""
+        return not (self.literal or self.any or self.ends)
+
 
 class RouteIndex:
     """Find the routes that may match a path, by the whole path or in a tree of segments."""
@@ -297,10 +302,22 @@ class RouteIndex:
         self._by_path = {
             path: sorted(positions + self._in_tree(path)) for path, positions in by_path.items()
         }
+        #: The candidates for each other path by its first segment, or for any other first segment;
+        #: None where more of the path counts. In most programs the first segment tells.
+        root = self._root
+        self._others = root.goes_on if root.any is None else None
+        self._by_first = {
+            segment: sorted(root.goes_on + node.goes_on)
+            if root.any is None and node.is_last
+            else None
+            for segment, node in root.literal.items()
+        }
 
     def candidates(self, path: str) -> list[int]:
         """Return the positions of the routes that may match, in their order; not to be changed."""
         found = self._by_path.get(path)
+        if found is None:
+            found = self._by_first.get(path.partition("/")[0], self._others)
         return self._in_tree(path) if found is None else found
 
     def _in_tree(self, path: str) -> list[int]:
