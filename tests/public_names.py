@@ -166,6 +166,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_core.connection": [
         "Connection",
         "ConsumerClass",
+        "Rest",
         "begin",
         "class_of",
         "find_hook",

@@ -73,7 +73,8 @@ class Bound:
         async with asyncio.timeout(None if self._since is None else self.left) as timeout:
             self._timeout = timeout
             try:
-                await rest
+                if await rest.first_wait():
+                    await rest
             finally:
                 self._timeout = None
 

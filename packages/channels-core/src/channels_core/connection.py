@@ -41,7 +41,7 @@ from channels_core._consumer.classes import ConsumerClass, class_of
 from channels_core._consumer.framework import framework
 from channels_core._consumer.handlers import is_overridden
 from channels_core._consumer.hooks import find_hook, is_readable, new_hook, readable
-from channels_core._eager import begin
+from channels_core._eager import Rest, begin
 from channels_core._failure_log import log_failure, mark_as_logged
 from channels_core._layers.channel_names import name_at_once, names_at_once
 from channels_core._layers.endings import forget_channel
@@ -67,6 +67,7 @@ from channels_core.typing import Message, Receive, Scope, Send
 __all__ = [
     "Connection",
     "ConsumerClass",
+    "Rest",
     "begin",
     "class_of",
     "find_hook",
@@ -274,6 +275,14 @@ class Connection:
         """Finish a connection that has ended without a message of the server about it."""
         await self.finish()
 
+    def ended(self, failure: BaseException | None) -> BaseException | None:
+        """Record that the clean-up is done, and return the exception that `serve` raises, or None.
+
+        Args:
+            failure: The exception that it would raise otherwise.
+        """
+        return failure
+
     def drain(self) -> None:
         """End after the handler that runs now, since the server stops or the layer has failed."""
         self.is_drained = True
@@ -378,6 +387,7 @@ class Connection:
                     failure = await self._live(consumer, mailbox, send)
                 else:
                     failure = await self._end(consumer, mailbox, send, failure)
+                failure = self.ended(failure)
                 await records_handled()
                 if consumer_finished.receivers:
                     await consumer_finished.asend_robust(type(consumer), environ=scope)

@@ -151,11 +151,16 @@ class AsyncHttpConsumer(AsyncGroupMember):
         # Most consumers have the empty list that the constructor has set.
         work = self.handle(body) if vars(self).get("groups") == [] else join_and_handle()
         try:
-            stays = await connection.while_client_stays(work)
+            rest = connection.begin_handler(work)
+            if rest is not None:
+                async with connection.presence() as presence:
+                    # Not in a coroutine of ours: each one costs time for each wait of the handler.
+                    if await rest.first_wait():
+                        await rest
+                if presence.expired():
+                    return  # The client has left; that is the next message.
         finally:
             connection.body_ended = True  # The rest of the body is not wanted.
-        if not stays:
-            return  # The client has left; that is the next message.
         if connection.is_unanswered:
             await connection.answer_nothing("returned from handle")
             raise StopConsumer

@@ -9,6 +9,7 @@ channel layer.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, NoReturn
 
@@ -17,7 +18,7 @@ from django.core.exceptions import RequestDataTooBig
 
 from channels_core.abort import abort_response
 from channels_core.client_log import log_of_client
-from channels_core.connection import Connection, ConsumerClass, begin, is_overridden
+from channels_core.connection import Connection, ConsumerClass, Rest, begin, is_overridden
 from channels_core.exceptions import (
     ConnectionStateError,
     ConsumerSignal,
@@ -28,7 +29,7 @@ from channels_core.exceptions import (
 )
 from channels_core.headers import HeadersArgument, may_add_headers
 from channels_core.refusal import failures_are_answered, refusal
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import Message, Scope, Send
 from channels_http.generic._http.error_responses import debug_page, status_of
 from channels_http.generic._http.response import Response, ResponseState
 
@@ -96,34 +97,30 @@ class HttpConnection(Connection):
 
     # The protocol's part
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request to its end, and cut a response short that fails.
+    def ended(self, failure: BaseException | None) -> BaseException | None:
+        """End the timer of a held response, and cut a response short that has failed.
 
-        Raises:
-            ConnectionStateError: A handler has raised `StopConsumer` while the response was open.
+        Returns:
+            A `ConnectionStateError` if a handler has raised `StopConsumer` in an open response.
         """
-        consumer = self.consumer  # held until the end, which its caller need not do
-        head = scope.get("method") == "HEAD"
-        self.response.expect(head=head, as_given=not failures_are_answered())
-        try:
-            await super().serve(scope, receive, send)
-            unfinished = self.response.state is ResponseState.OPEN
-            if unfinished and not (self.client_is_gone or self.is_drained):
-                kind = type(consumer).__name__
-                raise ConnectionStateError(f"{kind} has ended in its response")
-        except Exception:
-            if self.response.state is ResponseState.OPEN:
-                abort_response(consumer.scope)
-            raise
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.response.state is not ResponseState.OPEN:
+            return failure
+        if failure is None and not (self.client_is_gone or self.is_drained):
+            kind = type(self.consumer).__name__
+            failure = ConnectionStateError(f"{kind} has ended in its response")
+        if isinstance(failure, Exception):
+            abort_response(self.consumer.scope)
+        return failure
 
     def begin(self, scope: Scope) -> None:
         """Put a first part of the body in the mailbox if the request announces a body.
 
         A server may report nothing before the first byte, and that may never come.
         """
+        head = scope.get("method") == "HEAD"
+        self.response.expect(head=head, as_given=not failures_are_answered())
         if is_overridden(self.consumer, "send"):
             self.server_send = None
         self.response.server_send = self.server_send
@@ -252,8 +249,8 @@ class HttpConnection(Connection):
                 f"The request's body did not come within {seconds} seconds"
             ) from None
 
-    async def while_client_stays(self, work: Awaitable[None]) -> bool:
-        """Wait for a handler, and cancel it when the client leaves or the server fails.
+    def begin_handler(self, work: Awaitable[None]) -> Rest | None:
+        """Run a handler until it waits for the first time.
 
         Most handlers answer without ever waiting: nobody has to watch the client of these. So the
         task that reads is made, with all that belongs to it, when the handler waits first.
@@ -262,27 +259,47 @@ class HttpConnection(Connection):
             work: What the handler has returned, nearly always a coroutine.
 
         Returns:
-            Whether the client has stayed until its end.
+            The rest of the handler, to be awaited within `presence`; None if it has ended.
         """
         mailbox = self.mailbox
         assert mailbox is not None  # a message has come out of it
         mailbox.watch(self._leave)
+        rest = None
         try:
             rest = begin(work)
+        finally:
             if rest is None:
-                return True
-            # Not a limit of time: the client's leaving reschedules it to now.
-            presence = self._presence = asyncio.timeout(None)
-            mailbox.keep_watch(reads=not self._waits_for_continue)
-            try:
-                async with presence:
-                    await rest
-            except TimeoutError:
-                if not presence.expired():
-                    raise
-            return not presence.expired()
+                mailbox.unwatch()
+        return rest
+
+    @asynccontextmanager
+    async def presence(self) -> AsyncIterator[asyncio.Timeout]:
+        """Cancel a handler that waits when the client leaves or the server fails.
+
+        Returns:
+            What has expired if the client has left. It is not a limit of time: the client's leaving
+            reschedules it to now.
+        """
+        mailbox = self.mailbox
+        assert mailbox is not None  # a message has come out of it
+        presence = self._presence = asyncio.timeout(None)
+        mailbox.keep_watch(reads=not self._waits_for_continue)
+        try:
+            async with presence:
+                yield presence
+        except TimeoutError:
+            if not presence.expired():
+                raise
         finally:
             mailbox.unwatch()
+
+    async def while_client_stays(self, work: Awaitable[None]) -> None:
+        """Wait for a handler, and cancel it when the client leaves or the server fails."""
+        rest = self.begin_handler(work)
+        if rest is not None:
+            async with self.presence():
+                if await rest.first_wait():
+                    await rest
 
     def _leave(self) -> None:
         """Cancel the handler that waits, since the client has left."""
