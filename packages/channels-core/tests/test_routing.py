@@ -406,6 +406,15 @@ class TestNested:
         assert await lead_to(router, "/p/a/") == 1
         assert await lead_to(router, "/p/b/") == 2
 
+    async def test_the_error_can_be_read_and_changed_as_any_other(self) -> None:
+        with pytest.raises(RouteNotFound) as raised:
+            await lead_to(URLRouter([]), "/x/")
+        error = raised.value
+        assert error.args == ("No route found for path 'x/'.",)
+        assert repr(error) == """RouteNotFound("No route found for path 'x/'.")"""
+        error.args = ("mine", 1)
+        assert str(error) == "('mine', 1)"
+
     async def test_the_error_tells_what_inner_routers_tried(self) -> None:
         many = URLRouter([path(f"{n}/", Mark(n)) for n in range(12)])
         regex = URLRouter([re_path("^b/$", Mark(1))])
