@@ -588,6 +588,7 @@ class Connection:
         usage = self._usage
         assert usage is not None  # `serve` has made it
         listens = not self.answers_first
+        frames = mailbox.frames
         # Whether a message was seen in the mailbox.
         waits = False
         # asyncio's list of callbacks to run next: empty if no other task is ready. uvloop does not
@@ -623,8 +624,9 @@ class Connection:
                 # connection goes on.
                 listens = True
                 self._listen(consumer, mailbox)
-            # Without a reader, nobody knows whether the server has a message.
-            waits = mailbox.is_read and mailbox.has_message()
+            # Without a reader, nobody knows whether the server has a message. A frame is seen
+            # without a call.
+            waits = mailbox.is_read and (bool(frames) or mailbox.has_message())
             if mailbox.is_read and not waits:
                 messages = 0  # the wait for the next message lets other tasks run
                 continue

@@ -345,7 +345,8 @@ class Mailbox:
                     self._layer_first = False
                 if message.get("type") in ENDINGS:
                     self._client_left()
-                self._wake()
+                if self._waiter is not None or self._read_waiters:
+                    self._wake()  # not in a burst, where the connection is handling a frame
                 del message  # not kept until the next one comes
                 if self.client_has_left or len(frames) >= ahead:
                     self._room = self._loop.create_future()
