@@ -94,8 +94,7 @@ class TwoSteps:
         if call is not None and takes(call, 4):
             # Only a first step of this very class: that of a base does not know this `__call__`.
             first = vars(cls).get("_channels_first_step")
-            shown = _coroutine_function(call) if getattr(call, _AT_ONCE, False) else call
-            setattr(cls, "__call__", _in_steps(call, first, shown))  # noqa: B010 - for type checkers it stays as it is
+            setattr(cls, "__call__", _in_steps(call, first))  # noqa: B010 - for type checkers it stays as it is
 
 
 class OfScope(TwoSteps):
@@ -154,18 +153,8 @@ def at_once(call: _Function) -> _Function:
     more if it holds a copy of the scope. Callers do not see a difference: what such a function
     raises is raised when its result is awaited.
     """
-
-    @wraps(call)
-    def serve(self: Any, scope: Any, receive: Any, send: Any) -> Any:
-        try:
-            rest = call(self, scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - raised by the coroutine
-            return _raise(error)
-        # Another application may return any awaitable, and callers may need a coroutine.
-        return rest if type(rest) is CoroutineType else _wait_for(rest)
-
-    vars(serve)[_AT_ONCE] = True
-    return cast(_Function, serve)
+    vars(call)[_AT_ONCE] = True
+    return call
 
 
 def _coroutine_function(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -189,26 +178,32 @@ async def _wait_for(rest: Any) -> Any:
     return await rest
 
 
-def _in_steps(
-    call: Callable[..., Any], first: Callable[..., Any] | None, shown: Callable[..., Any]
-) -> Callable[..., Any]:
+def _in_steps(call: Callable[..., Any], first: Callable[..., Any] | None) -> Callable[..., Any]:
     """Return a method like `in_two_steps_too`, for a consumer with its scope as well.
 
     Args:
-        call: The `__call__` that a class defines.
+        call: The `__call__` that a class defines; perhaps marked by `at_once`.
         first: As for `in_two_steps_too`.
-        shown: The coroutine function that servers find.
     """
+    begins_at_once: bool = getattr(call, _AT_ONCE, False)
 
-    @wraps(shown)
+    # Servers find the function that is wrapped.
+    @wraps(_coroutine_function(call) if begins_at_once else call)
     def in_steps(self: Any, scope: Any, receive: Any = _NOT_GIVEN, send: Any = _NOT_GIVEN) -> Any:
         if send is not _NOT_GIVEN:
-            return call(self, scope, receive, send)
+            if not begins_at_once:
+                return call(self, scope, receive, send)
+            try:
+                rest = call(self, scope, receive, send)
+            except Exception as error:  # noqa: BLE001 - raised by the coroutine
+                return _raise(error)
+            # Another application may return any awaitable, and callers may need a coroutine.
+            return rest if type(rest) is CoroutineType else _wait_for(rest)
         if receive is _NOT_GIVEN:
-            return partial(call, self, scope) if first is None else first(self, scope)
+            return partial(in_steps, self, scope) if first is None else first(self, scope)
         if hasattr(self, "scope"):
             # The two arguments are `receive` and `send`.
-            return call(self, self.scope, scope, receive)
+            return in_steps(self, self.scope, scope, receive)
         return call(self, scope, receive)  # raises Python's own TypeError
 
     return markcoroutinefunction(in_steps)
