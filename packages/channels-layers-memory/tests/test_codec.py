@@ -214,7 +214,7 @@ def test_instances_of_subclasses_arrive_as_the_plain_type() -> None:
 
 @pytest.mark.parametrize("message", ["text", None, [1], (("a", 1),), 5])
 @pytest.mark.parametrize("encode", ISOLATIONS.values(), ids=ISOLATIONS)
-def test_a_message_that_is_not_a_dict_is_rejected(encode: codec.Encode, message: object) -> None:
+def test_a_message_that_is_not_a_dict_is_rejected(encode: "codec.Encode", message: object) -> None:
     with pytest.raises(TypeError, match=r"A message must be a dict, not \w+: "):
         encode(message)
 

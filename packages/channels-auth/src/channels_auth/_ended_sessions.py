@@ -32,7 +32,7 @@ from typing import Any, Final
 from django.contrib.sessions.backends.base import CreateError, SessionBase
 
 from channels_auth._keyed_digests import keyed_digests
-from channels_auth._session_storage import derives_from_engine
+from channels_auth._session_storage import class_of_marks, derives_from_engine
 
 __all__ = ["ahas_ended", "has_ended", "record_ends"]
 
@@ -65,7 +65,7 @@ def record_ends(engine: type[SessionBase]) -> None:
     Args:
         engine: The class of the sessions; nothing changes if no save can undo a deletion in it.
     """
-    if _class_of_marks(engine) is not None and not hasattr(engine.flush, _WRAPPED):
+    if class_of_marks(engine) is not None and not hasattr(engine.flush, _WRAPPED):
         wrapped: Any = engine  # it has a plain method in place of each one
         wrapped.flush, wrapped.aflush = _flush(engine.flush), _aflush(engine.aflush)
         wrapped.delete, wrapped.adelete = _delete(engine.delete), _adelete(engine.adelete)
@@ -176,22 +176,10 @@ def _failures_logged(session: object) -> Iterator[None]:
 
 def _marks(session: Any, key: str | None) -> list[Any]:
     """Return the marks of a session, not stored; no marks if a save cannot undo its deletion."""
-    kind = _class_of_marks(type(session))
+    kind = class_of_marks(type(session))
     if kind is None or not key:
         return []
     return [kind(digest[:_KEY_LENGTH]) for digest in keyed_digests(_SALT, key)]
-
-
-def _class_of_marks(engine: type[SessionBase]) -> type[SessionBase] | None:
-    if derives_from_engine(engine, "cached_db"):
-        # Imported here because it needs the settings, as all engines do.
-        from django.contrib.sessions.backends import cache
-
-        return cache.SessionStore  # only the cache can bring the session back
-    if derives_from_engine(engine, "db") or derives_from_engine(engine, "signed_cookies"):
-        return None
-    # Without `exists` an engine cannot tell which keys are taken.
-    return None if engine.exists is SessionBase.exists else engine
 
 
 def _create(mark: Any) -> None:

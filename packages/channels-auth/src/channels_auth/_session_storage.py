@@ -2,7 +2,7 @@
 
 from django.contrib.sessions.backends.base import SessionBase
 
-__all__ = ["derives_from_engine", "keeps_data_in_cookie"]
+__all__ = ["class_of_marks", "derives_from_engine", "keeps_data_in_cookie"]
 
 
 def derives_from_engine(kind: type[SessionBase], name: str) -> bool:
@@ -18,6 +18,25 @@ def derives_from_engine(kind: type[SessionBase], name: str) -> bool:
     return any(
         base.__name__ == "SessionStore" and base.__module__ == module for base in kind.__mro__
     )
+
+
+def class_of_marks(engine: type[SessionBase]) -> type[SessionBase] | None:
+    """Return the class of the marks that a session of an engine has ended.
+
+    See `channels_auth._ended_sessions`.
+
+    Returns:
+        None if no save can undo a deletion in the engine.
+    """
+    if derives_from_engine(engine, "cached_db"):
+        # Imported here because it needs the settings, as all engines do.
+        from django.contrib.sessions.backends import cache
+
+        return cache.SessionStore  # only the cache can bring the session back
+    if derives_from_engine(engine, "db") or derives_from_engine(engine, "signed_cookies"):
+        return None
+    # Without `exists` an engine cannot tell which keys are taken.
+    return None if engine.exists is SessionBase.exists else engine
 
 
 def keeps_data_in_cookie(session: SessionBase) -> bool:

@@ -16,9 +16,6 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.functional import LazyObject
 
-from channels_auth._async_backends import is_natively_async
-from channels_auth._auth.request import request_from_scope
-from channels_auth._auth.session_proxies import SessionKeepingKey, SessionRefusingNewKey
 from channels_auth._scope import (
     add_cookies,
     cookie_can_change,
@@ -160,6 +157,10 @@ async def get_user(scope: AnyScope) -> "AbstractBaseUser | AnonymousUser":
         from django.contrib.auth.models import AnonymousUser
 
         return AnonymousUser()
+    # Loaded with the first user or login, as in the functions below.
+    from channels_auth._auth.request import request_from_scope
+    from channels_auth._auth.session_proxies import SessionKeepingKey
+
     # A lookup must not lose the session. Whether the browser of a WebSocket would receive a new
     # key is not known yet: the handshake may be refused.
     keeps_key = scope.get("type") == "websocket" or not cookie_can_change(scope)
@@ -203,6 +204,9 @@ async def login(
 
     Source: `django.contrib.auth.login`.
     """
+    from channels_auth._auth.request import request_from_scope
+    from channels_auth._auth.session_proxies import SessionRefusingNewKey
+
     session = session_of(scope)
     who: Any = scope.get("user") if user is None else user
     if getattr(who, "is_anonymous", who is None):
@@ -247,6 +251,8 @@ async def logout(scope: AnyScope) -> None:
     if scope.get("user") is None:
         await database_sync_to_async(session.flush)()
     else:
+        from channels_auth._auth.request import request_from_scope
+
         request = request_from_scope(scope, session, user_of(scope))
         await database_sync_to_async(_logout)(request)
     if "user" in scope:
@@ -268,6 +274,8 @@ def _is_anonymous_without_query(session: Any) -> bool:
 
 async def _has_async_backend(session: Any) -> bool:
     """Return whether the backend of a session's login has an `aget_user` of its own."""
+    from channels_auth._async_backends import is_natively_async
+
     if not any(map(is_natively_async, auth.get_backends())):
         return False
     path = await session.aget(auth.BACKEND_SESSION_KEY)

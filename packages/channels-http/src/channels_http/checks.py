@@ -9,8 +9,6 @@ from django.apps import AppConfig, apps
 from django.core import checks
 from django.core.management import find_commands
 
-from channels_core.documentation import see
-
 __all__ = ["check_runserver", "register_checks"]
 
 #: The applications that include our command.
@@ -40,6 +38,8 @@ def check_runserver(
     ours = [name for name in bring_one if name in _OURS]
     if not ours or bring_one[0] != _STATIC_FILES or find_spec("daphne") is None:
         return []
+    from channels_core.documentation import see  # each process of a site imports this module
+
     return [
         checks.Error(
             f"{ours[0]!r} comes after {_STATIC_FILES!r} in INSTALLED_APPS, so that runserver is "

@@ -3,17 +3,19 @@
 import secrets
 from collections.abc import Callable, Mapping, MutableMapping
 from copy import copy
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage, Message
-from channels_layers_memory._layer.channels_view import Channels
 from channels_layers_memory._layer.clocks import mockable_time, steady_time
 from channels_layers_memory._layer.codec import ISOLATIONS
 from channels_layers_memory._layer.dropped_messages import DroppedMessages
 from channels_layers_memory._layer.readers import Listener, Receiver, running_loop
 from channels_layers_memory._layer.store import Store
+
+if TYPE_CHECKING:
+    from channels_layers_memory._layer.channels_view import Channels
 
 __all__ = ["InMemoryChannelLayer"]
 
@@ -87,7 +89,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         )
         # Bound once, since a bound method takes 64 bytes for each channel.
         self._take_for_listener = self._store.take_for_listener
-        self._channels = Channels(self._store)
+        # Made, and its module loaded, when a program first looks at the channels.
+        self._channels: Channels | None = None
         self._dropped = DroppedMessages(clock or steady_time)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -101,14 +104,19 @@ class InMemoryChannelLayer(BaseChannelLayer):
     @property
     def channels(self) -> MutableMapping[str, Any]:
         """The channels in which messages or readers wait, by name; entries may be deleted."""
+        if self._channels is None:
+            from channels_layers_memory._layer import channels_view
+
+            self._channels = channels_view.Channels(self._store)
         return self._channels
 
     @channels.setter
     def channels(self, channels: Mapping[str, Any]) -> None:
         """Drop the channels that are not in a mapping; programs assign an empty one."""
-        for name in self._channels:
+        present = self.channels
+        for name in present:
             if name not in channels:
-                del self._channels[name]
+                del present[name]
 
     @property
     def groups(self) -> dict[str, dict[str, float]]:

@@ -31,8 +31,7 @@ from django.core.exceptions import SuspiciousOperation, SynchronousOnlyOperation
 from django.core.signing import JSONSerializer
 from django.db import connections
 
-from channels_auth._ended_sessions import ahas_ended, has_ended, record_ends
-from channels_auth._session_storage import keeps_data_in_cookie
+from channels_auth._session_storage import class_of_marks, keeps_data_in_cookie
 from channels_core.db import look_up
 
 __all__ = [
@@ -66,7 +65,11 @@ def session_class() -> type["ConnectionSession"]:
 
 @lru_cache(maxsize=8)
 def _derived(engine: type[SessionBase]) -> type["ConnectionSession"]:
-    record_ends(engine)
+    if class_of_marks(engine) is not None:
+        # Loaded for such an engine: Django's default needs no marks.
+        from channels_auth._ended_sessions import record_ends
+
+        record_ends(engine)
     # Django signs session data with a salt that contains the qualified name of the class.
     names = {"__module__": engine.__module__, "__qualname__": engine.__qualname__}
     return type(engine.__name__, (ConnectionSession, engine), names)
@@ -174,9 +177,12 @@ class ConnectionSession(SessionBase):
         overwrites = _overwrites(self, must_create)
         with _saving(self):
             super().save(must_create)
-        if overwrites and has_ended(self):
-            self.delete()
-            raise SessionGone(INTERRUPTED)
+        if overwrites and class_of_marks(type(self)) is not None:
+            from channels_auth._ended_sessions import has_ended
+
+            if has_ended(self):
+                self.delete()
+                raise SessionGone(INTERRUPTED)
 
     async def asave(self, must_create: bool = False) -> None:
         """Save the data; once the headers are sent, save our changes only.
@@ -192,9 +198,12 @@ class ConnectionSession(SessionBase):
         overwrites = _overwrites(self, must_create)
         with _saving(self):
             await super().asave(must_create)
-        if overwrites and await ahas_ended(self):
-            await self.adelete()
-            raise SessionGone(INTERRUPTED)
+        if overwrites and class_of_marks(type(self)) is not None:
+            from channels_auth._ended_sessions import ahas_ended
+
+            if await ahas_ended(self):
+                await self.adelete()
+                raise SessionGone(INTERRUPTED)
 
 
 # Functions and not methods: an engine may use any of these names.

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from channels_core._settings import drain_timeout
 from channels_core._shutdown.open_connections import (
-    Drainable,
     OpenConnections,
     open_connections,
 )
@@ -30,6 +29,7 @@ from channels_core.forks import call_in_children
 
 if TYPE_CHECKING:
     from channels_core._shutdown.loop_signals import LoopSignals
+    from channels_core._shutdown.open_connections import Drainable
 
 __all__ = ["Draining", "draining"]
 
@@ -87,7 +87,7 @@ class Draining:
             self._ended.set()
 
     @property
-    def _open(self) -> list[Drainable]:
+    def _open(self) -> "list[Drainable]":
         """The connections of the event loop in the main thread."""
         return [] if self._loop is None else self.connections.of(self._loop)
 

@@ -7,13 +7,12 @@ server has cancelled.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from channels_core._cancellation import wait_despite_cancellation
 from channels_core.forks import call_in_children
 
 __all__ = [
-    "Drainable",
     "OpenConnections",
     "connections_here",
     "open_connections",
@@ -24,23 +23,26 @@ __all__ = [
 ]
 
 
-class Drainable(Protocol):
-    """A connection that can be ended.
+if TYPE_CHECKING:
+    from typing import Protocol
 
-    Attributes:
-        options: Holds `cleanup_timeout`, the seconds that its clean-up may take.
-    """
+    class Drainable(Protocol):
+        """A connection that can be ended.
 
-    options: Any
+        Attributes:
+            options: Holds `cleanup_timeout`, the seconds that its clean-up may take.
+        """
 
-    def drain(self) -> None:
-        """End after the handler that runs now."""
+        options: Any
 
-    def cut(self) -> None:
-        """Cancel the handler that runs now."""
+        def drain(self) -> None:
+            """End after the handler that runs now."""
 
-    def uses_layer(self, layer: object) -> bool:
-        """Return whether the connection receives from a channel layer."""
+        def cut(self) -> None:
+            """Cancel the handler that runs now."""
+
+        def uses_layer(self, layer: object) -> bool:
+            """Return whether the connection receives from a channel layer."""
 
 
 class OpenConnections:
@@ -57,19 +59,19 @@ class OpenConnections:
         # The open connections, each with the event loop that serves it.
         self._loops: dict[Drainable, asyncio.AbstractEventLoop] = {}
 
-    def add(self, connection: Drainable) -> None:
+    def add(self, connection: "Drainable") -> None:
         """Record a connection of the running event loop."""
         self._loops[connection] = asyncio.get_running_loop()
         for function in self.on_opened:
             function()
 
-    def discard(self, connection: Drainable) -> None:
+    def discard(self, connection: "Drainable") -> None:
         """Forget a connection that has ended."""
         self._loops.pop(connection, None)
         for function in self.on_closed:
             function()
 
-    def of(self, loop: asyncio.AbstractEventLoop) -> list[Drainable]:
+    def of(self, loop: asyncio.AbstractEventLoop) -> "list[Drainable]":
         """Return the connections that an event loop serves."""
         return [each for each, its_loop in list(self._loops.items()) if its_loop is loop]
 
@@ -93,7 +95,7 @@ call_in_children(_cancelled.clear)
 _LONGEST: Final = 30.0
 
 
-def serving_begins(connection: Drainable | None) -> asyncio.Task[Any] | None:
+def serving_begins(connection: "Drainable | None") -> asyncio.Task[Any] | None:
     """Record that the present task serves a connection.
 
     Args:
@@ -113,7 +115,7 @@ def serving_begins(connection: Drainable | None) -> asyncio.Task[Any] | None:
     return task
 
 
-def serving_ends(connection: Drainable | None, task: asyncio.Task[Any] | None) -> None:
+def serving_ends(connection: "Drainable | None", task: asyncio.Task[Any] | None) -> None:
     """Record the end of what `serving_begins` has recorded."""
     if task is not None:
         _tasks.discard(task)
@@ -122,7 +124,7 @@ def serving_ends(connection: Drainable | None, task: asyncio.Task[Any] | None) -
         open_connections.discard(connection)
 
 
-def connections_here() -> list[Drainable]:
+def connections_here() -> "list[Drainable]":
     """Return the connections that the running event loop serves."""
     return open_connections.of(asyncio.get_running_loop())
 

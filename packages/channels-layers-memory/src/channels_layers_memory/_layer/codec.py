@@ -7,9 +7,9 @@ import copy
 import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-__all__ = ["ISOLATIONS", "Encode", "Payload", "deepcopied", "packed"]
+__all__ = ["ISOLATIONS", "Payload", "deepcopied", "packed"]
 
 # Any: the values of a message are the program's own.
 MakeCopy: TypeAlias = Callable[[], dict[str, Any]]
@@ -17,15 +17,18 @@ MakeCopy: TypeAlias = Callable[[], dict[str, Any]]
 Payload: TypeAlias = dict[str, Any] | MakeCopy
 
 
-class Encode(Protocol):
-    """Copies a message, so that nothing that its sender does afterwards changes it."""
+if TYPE_CHECKING:
+    from typing import Protocol
 
-    def __call__(self, message: object, *, for_several: bool = False) -> Payload:
-        """Return the copy for the one receiver, or a function that makes one for each of several.
+    class Encode(Protocol):
+        """Copies a message, so that nothing that its sender does afterwards changes it."""
 
-        Raises:
-            TypeError: The message is refused.
-        """
+        def __call__(self, message: object, *, for_several: bool = False) -> Payload:
+            """Return the copy for one receiver, or a function that makes one for each of several.
+
+            Raises:
+                TypeError: The message is refused.
+            """
 
 
 # The limits of msgpack: of an int, and of the length of str and bytes.
@@ -129,7 +132,7 @@ def deepcopied(message: object, *, for_several: bool = False) -> Payload:
 
 
 #: The values of the layer's option `isolation`.
-ISOLATIONS: Final[Mapping[str, Encode]] = {"msgpack": packed, "deepcopy": deepcopied}
+ISOLATIONS: "Final[Mapping[str, Encode]]" = {"msgpack": packed, "deepcopy": deepcopied}
 
 
 class _NotADictError(TypeError, AssertionError):

@@ -12,12 +12,12 @@ A channel is read in one of two ways:
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol, final
+from typing import TYPE_CHECKING, Any, final
 from weakref import ref
 
 from channels_layers_memory._layer.backlogs import Message
 
-__all__ = ["Listener", "ListenerRef", "Receiver", "TakeMessage", "running_loop"]
+__all__ = ["Listener", "ListenerRef", "Receiver", "running_loop"]
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -70,11 +70,14 @@ class Receiver:
             self.woken.set_result(None)
 
 
-class TakeMessage(Protocol):
-    """Takes the first message of a channel; see `Store.take_for_listener`."""
+if TYPE_CHECKING:
+    from typing import Protocol
 
-    def __call__(self, name: str, listener: "Listener", /) -> Message | None:
-        """Return the message, or None if none waits."""
+    class TakeMessage(Protocol):
+        """Takes the first message of a channel; see `Store.take_for_listener`."""
+
+        def __call__(self, name: str, listener: "Listener", /) -> Message | None:
+            """Return the message, or None if none waits."""
 
 
 @final
@@ -83,7 +86,7 @@ class Listener:
 
     __slots__ = ("__weakref__", "_channel", "_loop", "_take", "_wake", "armed")
 
-    def __init__(self, channel: str, take: TakeMessage, wake: Callable[[], object]) -> None:
+    def __init__(self, channel: str, take: "TakeMessage", wake: Callable[[], object]) -> None:
         """Belong to the event loop that runs.
 
         Args:

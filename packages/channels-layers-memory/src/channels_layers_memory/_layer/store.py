@@ -17,7 +17,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from math import inf
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from channels_core.forks import start_anew_in_children
 from channels_layers_memory._layer.backlogs import Backlog, Backlogs, Message
@@ -26,25 +26,27 @@ from channels_layers_memory._layer.codec import Payload
 from channels_layers_memory._layer.groups import Groups
 from channels_layers_memory._layer.readers import Listener, ListenerRef
 
-__all__ = ["OVERDUE", "Limits", "Receivers", "Store", "WaitingReceiver"]
+__all__ = ["OVERDUE", "Receivers", "Store", "WaitingReceiver"]
 
 #: Seconds that an expired message may stay while no operation but `put` is called.
 OVERDUE: Final = 10.0
 
 
-class Limits(Protocol):
-    """The limits of a store. They are read at each use, so a program may change them."""
+if TYPE_CHECKING:
 
-    @property
-    def expiry(self) -> float:
-        """Seconds that a message may wait."""
+    class Limits(Protocol):
+        """The limits of a store. They are read at each use, so a program may change them."""
 
-    @property
-    def group_expiry(self) -> float:
-        """Seconds that a membership lasts unless it is renewed."""
+        @property
+        def expiry(self) -> float:
+            """Seconds that a message may wait."""
 
-    def get_capacity(self, channel: str) -> int:
-        """Return how many messages may wait in a channel."""
+        @property
+        def group_expiry(self) -> float:
+            """Seconds that a membership lasts unless it is renewed."""
+
+        def get_capacity(self, channel: str) -> int:
+            """Return how many messages may wait in a channel."""
 
 
 class WaitingReceiver(Protocol):
@@ -89,7 +91,7 @@ class Store:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: "Limits",
         clock: Callable[[], float],
         group_clock: Callable[[], float] | None = None,
     ) -> None:

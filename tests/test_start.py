@@ -1,0 +1,105 @@
+"""What a new process loads until its first message: nothing that only some connections use."""
+
+import subprocess
+import sys
+
+import pytest
+
+CONSUMERS = "import channels.generic.websocket"
+FIRST_ECHO = """
+import asyncio
+from django.conf import settings
+
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    SECRET_KEY="not a secret",
+    INSTALLED_APPS=[
+        "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "channels",
+    ],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+)
+from django.core.asgi import get_asgi_application
+
+get_asgi_application()
+from channels.auth import AuthMiddlewareStack
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.urls import path
+
+class Echo(AsyncWebsocketConsumer):
+    async def receive(self, text_data=None, bytes_data=None):
+        await self.send(text_data=text_data)
+
+routes = URLRouter([path("", Echo.as_asgi())])
+application = ProtocolTypeRouter(
+    {"websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(routes))}
+)
+messages = [
+    {"type": "websocket.connect"},
+    {"type": "websocket.receive", "text": "hello"},
+    {"type": "websocket.disconnect", "code": 1000},
+]
+sent = []
+
+async def receive():
+    return messages.pop(0) if messages else await asyncio.Future()
+
+async def send(message):
+    sent.append(message["type"])
+
+scope = {
+    "type": "websocket", "asgi": {"version": "3.0"}, "path": "/", "query_string": b"",
+    "headers": [(b"host", b"localhost"), (b"origin", b"http://localhost")], "subprotocols": [],
+}
+asyncio.run(application(scope, receive, send))
+assert sent == ["websocket.accept", "websocket.send"], sent
+"""
+#: Loaded by what uses them.
+ON_USE = {
+    "asgiref.typing",
+    "channels_auth._async_backends",
+    "channels_auth._auth.request",
+    "channels_auth._challenges",
+    "channels_auth._checks.application",
+    "channels_auth._disconnection.announcements",
+    "channels_auth._disconnection.login_watch",
+    "channels_auth._ended_sessions",
+    "channels_auth.guards",
+    "channels_auth.login_tokens",
+    "channels_auth.tokens",
+    "channels_core._checks.application",
+    "channels_core._connection.threads",
+    "channels_core._departures",
+    "channels_core._large_json",
+    "channels_core._layers.memberships",
+    "channels_core._remedies",
+    "channels_core._shutdown.loop_signals",
+    "channels_core._typed_dicts",
+    "channels_core.backoff",
+    "channels_core.documentation",
+    "channels_core.security._own_origin",
+    "channels_core.worker",
+    "channels_http.generic.http",
+    "channels_http.handlers",
+    "channels_layers_memory._layer.backpressure",
+    "channels_layers_memory._layer.channels_view",
+    "channels_layers_memory._layer.packing_errors",
+    "channels_testing",
+    "django.contrib.sessions.backends.cache",
+    "django.contrib.sessions.backends.cached_db",
+    "django.contrib.sessions.backends.signed_cookies",
+    "msgpack",
+    "twisted",
+}
+
+
+@pytest.mark.parametrize("program", [CONSUMERS, FIRST_ECHO], ids=["consumers", "first echo"])
+def test_a_new_process_loads_only_what_its_connections_use(program: str) -> None:
+    asked = f"{program}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert ON_USE & {*done.stdout.split()} == set()
