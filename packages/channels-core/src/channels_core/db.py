@@ -256,7 +256,7 @@ class DatabaseUsage:
 
     def __init__(self) -> None:
         # Not a list, which takes 56 bytes for each idle connection.
-        self.opened: tuple[BaseDatabaseWrapper, ...] = ()
+        self.opened: Collection[BaseDatabaseWrapper] = ()
 
     def __enter__(self) -> Self:
         """Record the connections that are opened from now on."""
@@ -340,7 +340,7 @@ def _record(*, connection: "BaseDatabaseWrapper", **kwargs: object) -> None:
         _open_in_programs_thread.set()
     usage = _usage.get()
     if usage is not None and not _managed.active:
-        usage.opened += (connection,)
+        usage.opened = (*usage.opened, connection)
 
 
 connection_created.connect(_record)

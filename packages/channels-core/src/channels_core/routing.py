@@ -259,8 +259,7 @@ class URLRouter(Application):
                 inner = _inner_scope(scope, match, route)
                 if records_passed(route.application):
                     # A consumer's, which is a coroutine function.
-                    served: Coroutine[Any, Any, Any] = route.application(inner, receive, send)
-                    return served
+                    return cast(Coroutine[Any, Any, Any], route.application(inner, receive, send))
                 return _serve_last(route.application, inner, receive, send)
         raise _NoRoute(path, table, {})
 
