@@ -96,3 +96,12 @@ async def test_the_package_of_a_task_is_looked_up_once(monkeypatch: pytest.Monke
     for serve in (first, first, of_server("second"), of_server("third"), first):
         assert await asyncio.create_task(serve()) is True
     assert len(handshake_headers._packages) <= 2
+
+
+async def test_outside_of_a_task_the_send_alone_counts() -> None:
+    """Daphne calls an application before it makes the task."""
+    scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bool] = loop.create_future()
+    loop.call_soon(lambda: answer.set_result(server_sends_headers(scope, unknown)))
+    assert await answer is False

@@ -838,9 +838,11 @@ class TestTheShape:
         stack = SessionMiddlewareStack(application)
         assert await stack({"type": "lifespan"}, never, never) == {"type": "lifespan"}
 
-    async def test_a_subclass_may_name_other_messages(self) -> None:
-        class Quiet(SessionMiddleware):
-            cookie_response_message_types = ["http.response.start"]
+    @pytest.mark.parametrize("name", ["cookie_response_message_types", "save_message_types"])
+    async def test_a_subclass_may_name_other_messages(self, name: str) -> None:
+        class Quiet(SessionMiddleware): ...
+
+        setattr(Quiet, name, ["http.response.start"])
 
         server = chat(CookieMiddleware(Quiet(Chatty)), None, "one")
         assert not cookies_of(await server.connect())

@@ -1,5 +1,6 @@
 import pickle
 import sys
+from functools import wraps
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
@@ -10,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 
+from channels_core.consumer import hook
 from channels_core.exceptions import ChannelsError, InvalidFrame, RouteNotFound
 from channels_core.generic.websocket import AsyncJsonWebsocketConsumer, WebsocketConsumer
 from channels_core.middleware import BaseMiddleware
@@ -527,3 +529,35 @@ def test_route_pattern_match_is_djangos() -> None:
     route = path("a/<int:x>/", Mark(1))
     assert route_pattern_match(route, "a/3/") == ("", (), {"x": 3})
     assert route_pattern_match(route, "a/b/") is None
+
+
+async def test_no_other_route_is_tried_after_a_consumer_that_has_called_a_router() -> None:
+    """Whether the consumer's application records that, or the router around it."""
+    lost = URLRouter([])
+
+    class Calling(AsyncJsonWebsocketConsumer):
+        async def connect(self) -> None:
+            await lost({"type": "websocket", "path": "/lost/"}, lambda: None, lambda _: None)  # type: ignore[arg-type, return-value] # never called
+
+        @hook
+        def report_exception(self, *args: object) -> None:
+            """Do not log the failure, which is intended."""
+
+    async def other(scope: Any, receive: Any, send: Any) -> Any:
+        raise AssertionError("another route was tried")
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    application: Any = Calling.as_asgi()
+
+    @wraps(application)
+    async def wrapped(scope: Any, receive: Any, send: Any) -> Any:
+        await application(scope, receive, send)
+
+    views: list[Any] = [application, wrapped]
+    for view in views:
+        inner: Any = URLRouter([path("chat/", view)])
+        outer: Any = URLRouter([path("", inner), path("chat/", other)])
+        with pytest.raises(RouteNotFound, match="'lost/'"):
+            await outer({"type": "websocket", "path": "/chat/"}, receive, other)

@@ -8,8 +8,10 @@ from asgiref.compatibility import is_double_callable
 from django.core.exceptions import SynchronousOnlyOperation
 
 from channels_core._failure_log import log_failure
+from channels_core._passed_errors import mark_recording, record_passed
 from channels_core._two_step import OfScope, first_step, in_two_steps_too, takes
 from channels_core.db import database_sync_to_async
+from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
 __all__ = ["ConsumerApplication", "application_of", "as_asgi3", "first_step", "name_that_thing"]
@@ -129,10 +131,15 @@ def application_of(
         except Exception as error:
             log_failure(consumer, scope, None, None, error)
             raise
-        await instance(scope, receive, send)
+        try:
+            await instance(scope, receive, send)
+        except RouteNotFound as error:
+            record_passed(error)
+            raise
 
     update_wrapper(app, consumer, updated=())
     vars(app).update(consumer_class=consumer, consumer_initkwargs=initkwargs)
+    mark_recording(app)
     return cast(ConsumerApplication, app)
 
 

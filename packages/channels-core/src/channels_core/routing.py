@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, cast
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_core._passed_errors import record_passed, records_passed
 from channels_core._routing.client_errors import answer_client_errors, answer_in_two_steps
 from channels_core._routing.django_application import DjangoApplication
 from channels_core._routing.index import Route, make_route
@@ -256,6 +257,9 @@ class URLRouter(Application):
                 if route.is_prefix:
                     return _try_routes(table, path, scope, receive, send)
                 inner = _inner_scope(scope, match, route)
+                if records_passed(route.application):
+                    # A consumer's, which is a coroutine function.
+                    return cast(Coroutine[Any, Any, Any], route.application(inner, receive, send))
                 return _serve_last(route.application, inner, receive, send)
         raise _NoRoute(path, table, {})
 
@@ -295,7 +299,7 @@ async def _serve_last(
     try:
         return await inside
     except _NoRoute as error:
-        error.passed_an_application = True
+        record_passed(error)
         raise
 
 

@@ -120,8 +120,11 @@ class _Memberships:
     def keep(self, group: str, channel: str) -> None:
         """Renew a membership from now on; a removal that failed before is not repeated."""
         self._kept[group, channel] = None
-        self._owed.pop((group, channel), None)
-        self._schedule(self._interval)
+        if self._owed:
+            self._owed.pop((group, channel), None)
+        if self._timer is None:
+            # One that runs fires within the interval.
+            self._schedule(self._interval)
 
     def drop(self, group: str, channel: str) -> None:
         """Stop renewing a membership."""
