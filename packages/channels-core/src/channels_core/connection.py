@@ -18,6 +18,8 @@ A consumer belongs to the program. Channels keeps its own data in the consumer's
 For a new protocol, write a subclass that overrides the methods under "The protocol's part".
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator

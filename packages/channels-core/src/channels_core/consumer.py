@@ -7,6 +7,8 @@ the message's type names, and calls it: as a coroutine in `AsyncConsumer`, in a 
 `SyncConsumer`.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
@@ -91,7 +93,7 @@ class AsyncConsumer(OfScope):
         consumer._channels_connection = known.connection(consumer, known)
         return consumer
 
-    def __init_subclass__(cls, **options: Unpack["ConsumerOptions"]) -> None:
+    def __init_subclass__(cls, **options: Unpack[ConsumerOptions]) -> None:
         """Keep the options, and make the table of the new class's handlers."""
         rest = describe(cls, options)
         try:

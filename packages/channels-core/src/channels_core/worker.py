@@ -6,6 +6,8 @@ the instances get `graceful_timeout` to finish their messages, the rest is cance
 layer is closed.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import time

@@ -1,5 +1,7 @@
 """System checks: the size of the frames that WebSocket consumers accept is limited."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from django.core import checks

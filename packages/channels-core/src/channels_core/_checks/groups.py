@@ -5,6 +5,8 @@ read in its source: the check follows the names that each method mentions, from 
 That may be mistaken, so it only warns; and a class without source is not looked at.
 """
 
+from __future__ import annotations
+
 import ast
 import inspect
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,7 @@
 """System check: the handlers of an async consumer are `async def`, those of a sync one `def`."""
 
+from __future__ import annotations
+
 import ast
 import inspect
 from collections.abc import Iterator

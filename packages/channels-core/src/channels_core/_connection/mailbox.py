@@ -19,6 +19,8 @@ called twice at once. `next`, `_ask_for_handler` and `read_server` call it, and 
 checks that neither of the others does.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final

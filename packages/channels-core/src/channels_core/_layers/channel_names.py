@@ -1,5 +1,7 @@
 """Get the name of a new channel from a layer when the name is first needed."""
 
+from __future__ import annotations
+
 from typing import Any
 
 __all__ = ["name_at_once", "names_at_once"]

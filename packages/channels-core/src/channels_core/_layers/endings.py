@@ -1,5 +1,7 @@
 """Tell a channel layer that a channel, or its whole use, has ended."""
 
+from __future__ import annotations
+
 from inspect import isawaitable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Decide whether a consumer listens to its layer, or calls `receive`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

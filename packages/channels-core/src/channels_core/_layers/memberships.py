@@ -12,6 +12,8 @@ and later with each further failure. Once nothing is left to renew or to remove,
 timer are dropped.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from contextlib import suppress

@@ -4,6 +4,8 @@ Not every layer derives from ours, and some have their methods only while an eve
 method is looked up in the coroutine that calls it.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from contextlib import suppress

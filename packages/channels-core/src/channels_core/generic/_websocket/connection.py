@@ -1,5 +1,7 @@
 """The companion of WebSocket consumers: the state of the socket, and how it ends."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
@@ -55,7 +57,7 @@ _ABORT_AFTER: Final = 5.0
 _LOSS: Final = "_channels_loss"
 
 # The consumer classes whose `connect` does not answer, and for which that was logged.
-_unanswering: "WeakSet[type]" = WeakSet()
+_unanswering: WeakSet[type] = WeakSet()
 
 
 class WebsocketConnection(Connection):
@@ -208,7 +210,7 @@ class WebsocketConnection(Connection):
         # of the end has the close code.
         self.stop_later(_DISCONNECT_WITHIN, StopConsumer())
 
-    def private_close(self, error: InvalidFrame) -> "WebsocketClose":
+    def private_close(self, error: InvalidFrame) -> WebsocketClose:
         """Return a close with a code above 3000, for a server that refuses lower ones."""
         code = portable_close_code(error.code)
         self.socket.closing(code, None)

@@ -6,6 +6,8 @@ time, so a message that cannot reach it any more is ignored, with a debug line i
 that the program sends at the wrong time raises a `ConnectionStateError`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import enum
 import logging
