@@ -73,6 +73,7 @@ ON_USE = {
     "channels_core._connection.threads",
     "channels_core._departures",
     "channels_core._large_json",
+    "channels_core._layers.channels_redis",
     "channels_core._layers.memberships",
     "channels_core._remedies",
     "channels_core._shutdown.loop_signals",

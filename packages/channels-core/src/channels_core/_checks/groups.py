@@ -16,7 +16,7 @@ from django.core import checks
 
 from channels_core._checks.layers import layer_of
 from channels_core._checks.source import parse
-from channels_core._consumer.classes import is_framework
+from channels_core._consumer_classes import is_framework
 from channels_core.applications import name_that_thing
 from channels_core.documentation import see
 from channels_core.layers import channel_layers, has_groups

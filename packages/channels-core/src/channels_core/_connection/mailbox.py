@@ -25,7 +25,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from channels_core._layers.listening import find_listen
+from channels_core._layers.optional_methods import find_listen
 from channels_core.exceptions import ConnectionStateError
 from channels_core.typing import Message, Receive
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
 
-from channels_core._layers.channels_redis import require_packable
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.typing import Message
 
@@ -201,5 +200,7 @@ def copy_of(layer: Any, message: Message) -> dict[str, Any]:
     Raises:
         Exception: The layer's own error for a message that it cannot pack.
     """
+    from channels_core._layers.channels_redis import require_packable  # with the first copy
+
     require_packable(layer, message)
     return deepcopy(dict(message))

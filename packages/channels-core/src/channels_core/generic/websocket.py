@@ -13,7 +13,7 @@ import json  # noqa: F401 - tests of programs patch it here
 from typing import TYPE_CHECKING, Any, Unpack
 
 from channels_core import _json, _messages
-from channels_core._consumer.classes import class_of
+from channels_core._consumer_classes import class_of
 from channels_core.connection import framework, new_hook, readable
 from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
     AsyncConsumer,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakSet
 
 from channels_core import _messages
-from channels_core._consumer.handlers import is_overridden
-from channels_core._consumer.hooks import find_hook
+from channels_core._consumer_classes import find_hook, is_overridden
 from channels_core._failure_log import log_lost
 from channels_core._settings import max_message_size
 from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
