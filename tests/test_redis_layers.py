@@ -14,7 +14,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from django.utils.module_loading import import_string
 from redis import exceptions
 
-from channels_core._layers.endings import close_layer, forget_channel
+from channels_core._layers.optional_methods import close_layer, forget_channel
 from channels_core._layers.outages import is_outage
 from redis_server import require_redis
 

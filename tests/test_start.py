@@ -1,9 +1,13 @@
 """What a new process loads until its first message: nothing that only some connections use."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import channels_core
 
 CONSUMERS = "import channels.generic.websocket"
 FIRST_ECHO = """
@@ -73,6 +77,7 @@ ON_USE = {
     "channels_core._connection.threads",
     "channels_core._departures",
     "channels_core._large_json",
+    "channels_core._layers.channels_redis",
     "channels_core._layers.memberships",
     "channels_core._remedies",
     "channels_core._shutdown.loop_signals",
@@ -103,3 +108,18 @@ def test_a_new_process_loads_only_what_its_connections_use(program: str) -> None
     )
     assert done.returncode == 0, done.stderr
     assert ON_USE & {*done.stdout.split()} == set()
+
+
+def test_the_core_evaluates_no_annotations() -> None:
+    # Those of a TypedDict are evaluated, or it would not see `NotRequired`.
+    folder = Path(channels_core.__file__).parent
+    modules = [path for path in folder.rglob("*.py") if path.name != "_typed_dicts.py"]
+    assert [path.name for path in modules if _evaluates_annotations(path)] == []
+
+
+def _evaluates_annotations(module: Path) -> bool:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    annotated = (ast.FunctionDef, ast.AsyncFunctionDef, ast.AnnAssign)
+    return any(isinstance(node, annotated) for node in ast.walk(tree)) and not any(
+        isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body
+    )

@@ -44,6 +44,7 @@ def test_undeclared_packages_may_not_be_imported(package: str, imported: str) ->
 @pytest.mark.parametrize(
     ("importer", "imported", "breach"),
     [
+        ("channels_core.consumer", "__future__", False),
         ("channels_core.consumer", "channels_core._cancellation", False),
         ("channels_auth.auth", "channels_core.consumer", False),
         ("channels_auth.auth", "channels_core._cancellation", True),

@@ -4,6 +4,8 @@ The names that most programs need can be imported from here. Each is loaded from
 when it is first used, so `import channels_core` stays free.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 

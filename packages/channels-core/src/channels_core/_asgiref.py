@@ -7,6 +7,8 @@ transaction. asgiref has no public way to ask for it.
 Source: `asgiref.sync.AsyncToSync` and `SyncToAsync`, asgiref 3.13.
 """
 
+from __future__ import annotations
+
 import asyncio
 import threading
 from collections.abc import Callable

@@ -7,6 +7,8 @@ take 9 us for both ways with an eventfd of Linux, 16 with a lock, and 44 if one 
 selector of an event loop.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import threading

@@ -1,5 +1,7 @@
 """Time limits for the clean-up of connections, and waits that a cancellation does not end."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Collection
 from typing import Any, Final

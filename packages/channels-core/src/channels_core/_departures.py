@@ -4,6 +4,8 @@ ASGI has servers raise an `OSError`. Two of them also raise other errors if the 
 unlucky moment, and a client can choose the moment.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 __all__ = ["client_has_left"]

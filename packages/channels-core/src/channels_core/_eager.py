@@ -1,5 +1,7 @@
 """Begin some work at once, to prepare for a wait only if it waits."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Coroutine, Generator
 from types import CoroutineType, coroutine
 from typing import Any

@@ -1,5 +1,7 @@
 """Log that a consumer has failed, and record in an exception that it is logged."""
 
+from __future__ import annotations
+
 import logging
 from typing import Final
 

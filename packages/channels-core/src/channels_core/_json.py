@@ -10,6 +10,8 @@ does not encode, since it takes more types than `json`, and NaN for null: to loo
 takes as long as Python's own encoder.
 """
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Callable

@@ -11,6 +11,8 @@ one call, and other large texts would wait for it. So it is decoded in one call 
 steps.
 """
 
+from __future__ import annotations
+
 import asyncio
 import re
 from collections.abc import Iterator

@@ -6,6 +6,8 @@ another thread passes the whole record to all its handlers. A connection waits f
 before it ends, so that they are complete by then.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging

@@ -1,5 +1,7 @@
 """Build the ASGI messages that a WebSocket consumer sends, and read those that it receives."""
 
+from __future__ import annotations
+
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +48,7 @@ CLOSING_TYPES: Final = frozenset(
 )
 
 
-def accept(subprotocol: str | None, headers: HeadersArgument) -> "WebsocketAccept":
+def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept:
     """Build the message that accepts a handshake."""
     message: WebsocketAccept = {"type": "websocket.accept", "subprotocol": subprotocol}
     if headers:
@@ -54,7 +56,7 @@ def accept(subprotocol: str | None, headers: HeadersArgument) -> "WebsocketAccep
     return message
 
 
-def frame(text_data: str | None, bytes_data: bytes | None) -> "WebsocketFrame":
+def frame(text_data: str | None, bytes_data: bytes | None) -> WebsocketFrame:
     """Build the message that sends a frame; text goes first if both are given.
 
     Raises:
@@ -84,7 +86,7 @@ def frame(text_data: str | None, bytes_data: bytes | None) -> "WebsocketFrame":
     raise ValueError("You must pass one of bytes_data or text_data")
 
 
-def close(code: int | bool | None, reason: str | None) -> "WebsocketClose":
+def close(code: int | bool | None, reason: str | None) -> WebsocketClose:
     """Build the message that closes a socket, or refuses its handshake.
 
     Args:
@@ -108,7 +110,7 @@ def denial(
     body: bytes | str = b"",
     code: int | None = None,
     reason: str | None = None,
-) -> "list[WebsocketDenialStart | WebsocketDenialBody | WebsocketClose]":
+) -> list[WebsocketDenialStart | WebsocketDenialBody | WebsocketClose]:
     """Build the messages that refuse a handshake, with an HTTP response if the server can send it.
 
     Scope:

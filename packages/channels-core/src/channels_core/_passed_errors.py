@@ -5,6 +5,8 @@ consumers record by themselves that an error has passed them: a router need not 
 with a coroutine of 0.25 KiB for each idle connection.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Final
 

@@ -5,6 +5,8 @@ never returns. `ThreadPoolExecutor` has the interpreter wait for all of its thre
 threads of `BoundedPool` are daemons: `drain`, an exit function, gives their calls 10 seconds.
 """
 
+from __future__ import annotations
+
 import atexit
 import threading
 import time
@@ -26,7 +28,7 @@ _EXIT_SECONDS: Final = 10
 # A call that does not raise. It returns a function that tells of its end.
 _Work: TypeAlias = Callable[[], Callable[[], object]]
 
-_pools: "weakref.WeakSet[BoundedPool]" = weakref.WeakSet()
+_pools: weakref.WeakSet[BoundedPool] = weakref.WeakSet()
 
 
 class _Worker:
@@ -46,7 +48,7 @@ class _Worker:
         self.ends = False
         self.work: _Work | None = work
 
-    def next(self) -> "_Work | None":
+    def next(self) -> _Work | None:
         """Wait for the next call; None if the thread is to end."""
         while self.work is None and not self.ends:
             self.bell.wait()
@@ -96,7 +98,7 @@ class BoundedPool(Executor):
         self.start(partial(_settle, future, self.keeps, partial(fn, *args, **kwargs)))
         return future
 
-    def start(self, work: "_Work") -> bool:
+    def start(self, work: _Work) -> bool:
         """Run a call in a thread as soon as one is free, without a future.
 
         Args:

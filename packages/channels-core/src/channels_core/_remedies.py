@@ -3,6 +3,8 @@
 The exception itself is the program's: its class and its text stay, only a note is added.
 """
 
+from __future__ import annotations
+
 from typing import Any, Final
 
 from channels_core.documentation import see

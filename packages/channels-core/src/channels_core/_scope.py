@@ -4,6 +4,8 @@ Programs read `url_route`; `channels_core.typing` declares it for type checkers.
 with `channels.` are private.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 

@@ -7,6 +7,8 @@ and `CHANNEL_LAYERS` are read by `get_default_application()` and by the manager 
 layers.
 """
 
+from __future__ import annotations
+
 import os
 from functools import cache
 from typing import Any, Final

@@ -13,6 +13,8 @@ function there (`Application.__new__`), because `inspect` ignores marked functio
 3.12. A call of the instance does not read that attribute, so both kinds of callers are served.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial, wraps
 from inspect import CO_VARARGS, signature

@@ -4,6 +4,8 @@ Its `send` is a method of its object for the connection, and waits while more th
 the transport. `Outgoing` reads how much that is.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final, Self

@@ -8,6 +8,8 @@ Source: `daphne.server.Server`, Daphne 4.2, which calls applications with a `sen
 `partial(self.handle_reply, protocol)`.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Turn any application that a router or middleware is given into one of ASGI 3."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Coroutine
 from functools import partial, update_wrapper
 from typing import Any, Protocol, cast

@@ -1,5 +1,7 @@
 """The Django application that `INSTALLED_APPS = ["channels_core"]` names."""
 
+from __future__ import annotations
+
 from django.apps import AppConfig
 
 __all__ = ["ChannelsCoreConfig", "set_up"]

@@ -5,6 +5,8 @@ tried again and again. Whoever tries keeps a `Backoff`: it counts the failures i
 how long to wait and whether it works again.
 """
 
+from __future__ import annotations
+
 import random
 import time
 from collections.abc import Callable

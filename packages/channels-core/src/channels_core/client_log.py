@@ -1,5 +1,7 @@
 """Log what clients cause, so that no client can fill or forge the log; for authors of plugins."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from channels_core._logging import log_of_client

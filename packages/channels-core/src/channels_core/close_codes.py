@@ -7,6 +7,8 @@ lower code, it falls back to `portable_close_code`.
 Source: RFC 6455, section 7.4, and IANA, "WebSocket Close Code Number Registry".
 """
 
+from __future__ import annotations
+
 from typing import Final, TypeGuard
 
 __all__ = [

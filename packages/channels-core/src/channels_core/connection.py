@@ -18,6 +18,8 @@ A consumer belongs to the program. Channels keeps its own data in the consumer's
 For a new protocol, write a subclass that overrides the methods under "The protocol's part".
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
@@ -34,14 +36,19 @@ from channels_core._asgiref import get_outer_executor, restore_outer_executor
 from channels_core._cancellation import Bound, wait_despite_cancellation
 from channels_core._connection.groups import ConnectionGroups
 from channels_core._connection.mailbox import ENDINGS, Mailbox
-from channels_core._consumer.classes import ConsumerClass, class_of
-from channels_core._consumer.framework import framework
-from channels_core._consumer.handlers import is_overridden
-from channels_core._consumer.hooks import find_hook, is_readable, new_hook, readable
+from channels_core._consumer_classes import (
+    ConsumerClass,
+    class_of,
+    find_hook,
+    framework,
+    is_overridden,
+    is_readable,
+    new_hook,
+    readable,
+)
 from channels_core._eager import Rest, begin
 from channels_core._failure_log import log_failure, mark_as_logged
-from channels_core._layers.channel_names import name_at_once, names_at_once
-from channels_core._layers.endings import forget_channel
+from channels_core._layers.optional_methods import forget_channel, name_at_once, names_at_once
 from channels_core._layers.outages import is_outage, was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._scope import AFTER_HANDLER, AfterHandler

@@ -7,6 +7,8 @@ the message's type names, and calls it: as a coroutine in `AsyncConsumer`, in a 
 `SyncConsumer`.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
@@ -16,10 +18,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 from asgiref.sync import async_to_sync  # noqa: F401 - tests of programs patch it here
 
 from channels_core._connection.mailbox import ENDINGS
-from channels_core._consumer.classes import class_of
-from channels_core._consumer.framework import describe, framework
-from channels_core._consumer.handlers import get_handler_name, may_reach
-from channels_core._consumer.hooks import hook, new_hook, readable, refuse_unknown_hooks
+from channels_core._consumer_classes import (
+    class_of,
+    describe,
+    framework,
+    get_handler_name,
+    hook,
+    may_reach,
+    new_hook,
+    readable,
+    refuse_unknown_hooks,
+)
 from channels_core._failure_log import log_lost
 from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
 from channels_core._two_step import OfScope, at_once
@@ -91,7 +100,7 @@ class AsyncConsumer(OfScope):
         consumer._channels_connection = known.connection(consumer, known)
         return consumer
 
-    def __init_subclass__(cls, **options: Unpack["ConsumerOptions"]) -> None:
+    def __init_subclass__(cls, **options: Unpack[ConsumerOptions]) -> None:
         """Keep the options, and make the table of the new class's handlers."""
         rest = describe(cls, options)
         try:

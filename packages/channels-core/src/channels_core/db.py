@@ -15,6 +15,8 @@ A connection can be closed only in the thread that opened it.
 others. So whoever wants to connect does not wait there: `look_up` has a few threads of its own.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
@@ -67,11 +69,11 @@ class _Managed(threading.local):
 _managed: Final = _Managed()
 
 # The usage of the consumer whose handler runs; threads that asgiref starts inherit it.
-_usage: ContextVar["DatabaseUsage | None"] = ContextVar("channels_database_usage", default=None)
+_usage: ContextVar[DatabaseUsage | None] = ContextVar("channels_database_usage", default=None)
 
 # Connections that are still open after the handler that opened them, since CONN_MAX_AGE allows it.
 # Not a WeakSet, which takes 0.2 us to find out whether it is empty, after each message.
-_kept: Final[set["weakref.ref[BaseDatabaseWrapper]"]] = set()
+_kept: Final[set[weakref.ref[BaseDatabaseWrapper]]] = set()
 
 # Set while the thread of `sync_to_async` may have an open connection: a thread that is not for
 # lookups has opened one since that thread was found without.
@@ -133,7 +135,7 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
     if TYPE_CHECKING:
         # As a method's decorator: asgiref's own typing leaves `self` among the parameters.
         def __get__(
-            self: "DatabaseSyncToAsync[Concatenate[Any, _Q], _R]", parent: Any, objtype: Any
+            self: DatabaseSyncToAsync[Concatenate[Any, _Q], _R], parent: Any, objtype: Any
         ) -> Callable[_Q, Coroutine[Any, Any, _R]]: ...
 
     def thread_handler(self, loop: Any, *args: Any, **kwargs: Any) -> Any:
@@ -287,11 +289,11 @@ class DatabaseUsage:
             await _close(due)
 
 
-def _past_its_age(connection: "BaseDatabaseWrapper") -> bool:
+def _past_its_age(connection: BaseDatabaseWrapper) -> bool:
     return connection.close_at is not None and monotonic() >= connection.close_at
 
 
-async def _close(connections: "Collection[BaseDatabaseWrapper]") -> None:
+async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
     """Close the connections that are broken or past their age, and keep the others for later."""
     # In the event loop's thread first: DJANGO_ALLOW_ASYNC_UNSAFE allows connections there. Then in
     # the thread of `sync_to_async`, where most connections are opened.
@@ -317,7 +319,7 @@ async def _close(connections: "Collection[BaseDatabaseWrapper]") -> None:
                 )
 
 
-def _close_here(connection: "BaseDatabaseWrapper") -> bool:
+def _close_here(connection: BaseDatabaseWrapper) -> bool:
     """Close a connection if it is old or broken; False if it belongs to another thread."""
     # Django records in this attribute which thread has made the connection.
     if connection._thread_ident != threading.get_ident():  # type: ignore[attr-defined] # not in the stubs
@@ -326,7 +328,7 @@ def _close_here(connection: "BaseDatabaseWrapper") -> bool:
     return True
 
 
-def _start_closing(connection: "BaseDatabaseWrapper") -> None:
+def _start_closing(connection: BaseDatabaseWrapper) -> None:
     if weakref.ref(connection) in _kept:
         _kept.discard(weakref.ref(connection))
         task = asyncio.get_running_loop().create_task(_close([connection]))
@@ -334,7 +336,7 @@ def _start_closing(connection: "BaseDatabaseWrapper") -> None:
         task.add_done_callback(_closing.discard)
 
 
-def _record(*, connection: "BaseDatabaseWrapper", **kwargs: object) -> None:
+def _record(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
     _managed.is_unused = False
     if not _managed.looks_up:
         _open_in_programs_thread.set()

@@ -1,5 +1,7 @@
 """Refer to a section of the documentation, for hints and errors."""
 
+from __future__ import annotations
+
 __all__ = ["see"]
 
 

@@ -1,5 +1,7 @@
 """The exceptions of Channels: errors under one base, and signals that steer a consumer."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 

@@ -4,6 +4,8 @@ A forked process has only one thread of its parent. A lock that another thread h
 would never be released, and the connections and calls of the parent are not the child's.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from typing import Any, Final, TypeVar

@@ -1,5 +1,7 @@
 """Convert headers from the forms that programs write to the form that ASGI requires."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias

@@ -1,5 +1,7 @@
 """Walk through an application: which applications are inside which, as far as can be seen."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from functools import partial
 from types import CellType, FunctionType

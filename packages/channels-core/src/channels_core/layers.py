@@ -1,5 +1,7 @@
 """The interface of a channel layer, and the layers that the settings configure."""
 
+from __future__ import annotations
+
 import fnmatch
 import re
 import threading

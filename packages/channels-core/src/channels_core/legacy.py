@@ -1,5 +1,7 @@
 """The functions that programs import from `channels.utils`."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any

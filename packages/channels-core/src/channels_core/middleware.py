@@ -1,5 +1,7 @@
 """The base of middleware: wrap an application, and add to its scope."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, ClassVar, cast

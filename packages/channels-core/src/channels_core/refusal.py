@@ -1,5 +1,7 @@
 """Refuse a connection before its application has answered it, over HTTP or a WebSocket."""
 
+from __future__ import annotations
+
 import contextlib
 from contextvars import ContextVar
 

@@ -1,5 +1,7 @@
 """Routers: pass a connection to its application by protocol, path or channel."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
 from importlib import import_module

@@ -1,5 +1,7 @@
 """Signals at the start and the end of each consumer."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from django.dispatch import Signal

@@ -10,6 +10,8 @@ annotations only.
 Source: ASGI 3.0, and its HTTP, WebSocket and lifespan specifications (versions 2.5 and 2.0).
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 

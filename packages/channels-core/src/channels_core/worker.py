@@ -6,6 +6,8 @@ the instances get `graceful_timeout` to finish their messages, the rest is cance
 layer is closed.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import time
@@ -18,7 +20,7 @@ from asgiref.server import StatelessServer
 
 from channels_core._cancellation import wait_despite_cancellation
 from channels_core._failure_log import text_with_notes, was_logged
-from channels_core._layers.endings import close_layer
+from channels_core._layers.optional_methods import close_layer
 from channels_core._worker.reader import ChannelReader
 from channels_core._worker.slots import Instance, Slots
 from channels_core.applications import as_asgi3

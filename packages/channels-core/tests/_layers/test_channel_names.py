@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from channels_core._layers.channel_names import name_at_once, names_at_once
+from channels_core._layers.optional_methods import name_at_once, names_at_once
 from fakes import LocalLayer
 
 

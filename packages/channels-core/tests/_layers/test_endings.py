@@ -4,7 +4,7 @@ from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
-from channels_core._layers.endings import forget_channel
+from channels_core._layers.optional_methods import forget_channel
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import channel_layers
 from channels_core.typing import ChannelMessage

@@ -5,7 +5,7 @@ from unittest.mock import AsyncMock, MagicMock, patch
 
 import pytest
 
-from channels_core._layers.listening import find_listen
+from channels_core._layers.optional_methods import find_listen
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import ChannelMessage
 from fakes import LocalLayer

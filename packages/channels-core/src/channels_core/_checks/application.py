@@ -1,5 +1,7 @@
 """System checks: the application of the site, with its consumers and origin validators."""
 
+from __future__ import annotations
+
 from itertools import islice
 from typing import Any
 

@@ -1,12 +1,14 @@
 """System checks: the size of the frames that WebSocket consumers accept is limited."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._checks.imports import watched
-from channels_core._consumer.classes import class_of
+from channels_core._consumer_classes import class_of
 from channels_core._settings import max_message_size
 from channels_core.applications import name_that_thing
 from channels_core.documentation import see

@@ -5,6 +5,8 @@ read in its source: the check follows the names that each method mentions, from 
 That may be mistaken, so it only warns; and a class without source is not looked at.
 """
 
+from __future__ import annotations
+
 import ast
 import inspect
 from collections.abc import Iterator, Mapping
@@ -14,7 +16,7 @@ from django.core import checks
 
 from channels_core._checks.layers import layer_of
 from channels_core._checks.source import parse
-from channels_core._consumer.classes import is_framework
+from channels_core._consumer_classes import is_framework
 from channels_core.applications import name_that_thing
 from channels_core.documentation import see
 from channels_core.layers import channel_layers, has_groups

@@ -1,5 +1,7 @@
 """System check: the handlers of an async consumer are `async def`, those of a sync one `def`."""
 
+from __future__ import annotations
+
 import ast
 import inspect
 from collections.abc import Iterator
@@ -10,8 +12,7 @@ from typing import Any, Final
 from django.core import checks
 
 from channels_core._checks.source import parse
-from channels_core._consumer.classes import is_framework
-from channels_core._consumer.handlers import is_free
+from channels_core._consumer_classes import is_framework, is_free
 from channels_core.applications import name_that_thing
 from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.documentation import see

@@ -1,5 +1,7 @@
 """Describe why a module of the program could not be imported."""
 
+from __future__ import annotations
+
 import os
 import sysconfig
 from collections.abc import Callable

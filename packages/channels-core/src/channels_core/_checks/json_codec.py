@@ -1,5 +1,7 @@
 """System check: what decodes and encodes JSON is known and installed."""
 
+from __future__ import annotations
+
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 

@@ -1,5 +1,7 @@
 """System checks: the channel layers of the settings can be built, and serve a worker."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """System checks: the patterns of an `OriginValidator` match some origins, and not all of them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, Final
 

@@ -1,5 +1,7 @@
 """Read the source of classes and functions of a program, without running any of it."""
 
+from __future__ import annotations
+
 import ast
 import inspect
 import textwrap

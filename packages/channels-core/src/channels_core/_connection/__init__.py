@@ -1,3 +1,5 @@
 """Private parts of `channels_core.connection`."""
 
+from __future__ import annotations
+
 __all__: list[str] = []

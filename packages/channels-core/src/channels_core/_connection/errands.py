@@ -9,6 +9,8 @@ waits in its selector. So the event loop *stands still* for a handler that was q
 its thread waits for the handler's thread, and for nothing else, for a millisecond at most.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import sys
@@ -183,14 +185,14 @@ class _Here(threading.local):
         is_new: Whether it has not run any handler; only asked in threads of a pool.
     """
 
-    handling: "Handling | None" = None
+    handling: Handling | None = None
     is_new: bool = True
 
 
 _here: Final = _Here()
 
 
-def handling_here() -> "Handling | None":
+def handling_here() -> Handling | None:
     """Return the handling whose handler runs in this thread."""
     return _here.handling
 
@@ -309,7 +311,7 @@ class Handling:
 
     # In the event loop
 
-    async def _next(self) -> "Errand | _Outcome":
+    async def _next(self) -> Errand | _Outcome:
         """Wait for what the thread tells next."""
         if self._stands_until:
             self._stand_still()
@@ -365,7 +367,7 @@ class Handling:
         if isinstance(untaken, Errand):
             untaken.answer()
 
-    def _arrive(self, arrived: "Errand | _Outcome") -> None:
+    def _arrive(self, arrived: Errand | _Outcome) -> None:
         """Take what the thread tells."""
         if not self._has_left:
             self._arrived = arrived
@@ -376,7 +378,7 @@ class Handling:
 
     # In the thread
 
-    def _tell(self, arrived: "Errand | _Outcome") -> bool:
+    def _tell(self, arrived: Errand | _Outcome) -> bool:
         """Tell the task something; return False if its event loop is closed."""
         if self._token.acquire(blocking=False):
             self._arrived = arrived

@@ -3,6 +3,8 @@
 Memberships are loaded when the first connection joins a group.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable
 from typing import Any, Final, TypeAlias
 

@@ -19,11 +19,13 @@ called twice at once. `next`, `_ask_for_handler` and `read_server` call it, and 
 checks that neither of the others does.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from channels_core._layers.listening import find_listen
+from channels_core._layers.optional_methods import find_listen
 from channels_core.exceptions import ConnectionStateError
 from channels_core.typing import Message, Receive
 

@@ -7,6 +7,8 @@ Handlers that do not use SQLite run in parallel. Sites that set `CHANNELS_SYNC_T
 themselves how many handlers run at once, and take no turns.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -78,7 +80,7 @@ def _take_turn(execute: Callable[..., Any], sql: Any, params: Any, many: bool, c
     return execute(sql, params, many, context)
 
 
-def _watch(*, connection: "BaseDatabaseWrapper", **kwargs: object) -> None:
+def _watch(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
     # Django has one connection for each thread: only handlers' threads get the wrapper.
     if (
         connection.vendor == "sqlite"

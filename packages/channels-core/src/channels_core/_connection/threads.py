@@ -5,6 +5,8 @@
 run a coroutine in the event loop of its connection, to send for example.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import threading
@@ -211,7 +213,7 @@ def _has_loop() -> bool:
 
 
 # By the class of the consumer, and the name of the method.
-_paces: "Final[WeakKeyDictionary[type, dict[str, Pace]]]" = WeakKeyDictionary()
+_paces: Final[WeakKeyDictionary[type, dict[str, Pace]]] = WeakKeyDictionary()
 
 
 class HandlerThread:

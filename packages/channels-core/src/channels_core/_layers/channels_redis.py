@@ -7,6 +7,8 @@ layer reads from Redis for all channels of the process. So Channels makes them w
 tests/test_redis_layers.py and tests/test_worker.py run this against the real package (4.3).
 """
 
+from __future__ import annotations
+
 import asyncio
 from inspect import iscoroutinefunction
 from typing import Any, Final

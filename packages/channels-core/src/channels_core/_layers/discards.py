@@ -7,6 +7,8 @@ replaced by one that first reports the call and then does what it did before. Th
 connection first joins a group of such a layer.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from contextlib import suppress

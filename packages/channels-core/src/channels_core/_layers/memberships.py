@@ -12,13 +12,15 @@ and later with each further failure. Once nothing is left to renew or to remove,
 timer are dropped.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from channels_core._layers.discards import watch_discards
-from channels_core._layers.endings import forget_channel
+from channels_core._layers.optional_methods import forget_channel
 from channels_core._layers.outages import is_outage, mark_as_answered
 from channels_core._settings import DEFAULT_GROUP_RENEWAL, group_renewal
 from channels_core.backoff import Backoff

@@ -1,5 +1,7 @@
 """The names of layers, channels and groups, and what is wrong with an invalid one."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

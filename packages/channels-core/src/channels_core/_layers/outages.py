@@ -4,6 +4,8 @@ In an outage a layer cannot reach its store for now, as while Redis restarts. `i
 distinguishes an outage from a fault in the program.
 """
 
+from __future__ import annotations
+
 from typing import Any, Final
 
 __all__ = ["is_outage", "mark_as_answered", "was_answered"]

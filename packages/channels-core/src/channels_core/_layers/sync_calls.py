@@ -4,6 +4,8 @@ Not every layer derives from ours, and some have their methods only while an eve
 method is looked up in the coroutine that calls it.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from contextlib import suppress
@@ -15,7 +17,6 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
 
-from channels_core._layers.channels_redis import require_packable
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.typing import Message
 
@@ -199,5 +200,7 @@ def copy_of(layer: Any, message: Message) -> dict[str, Any]:
     Raises:
         Exception: The layer's own error for a message that it cannot pack.
     """
+    from channels_core._layers.channels_redis import require_packable  # with the first copy
+
     require_packable(layer, message)
     return deepcopy(dict(message))

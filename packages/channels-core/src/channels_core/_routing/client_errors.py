@@ -9,6 +9,8 @@ with one warning in the log; every other exception goes on to the server:
 - `SessionInterrupted`, for a session that was deleted while its request was served: status 400.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging

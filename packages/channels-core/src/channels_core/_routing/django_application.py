@@ -1,5 +1,7 @@
 """Django's own ASGI application, for a router without an application for HTTP."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any

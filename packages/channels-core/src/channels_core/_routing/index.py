@@ -8,6 +8,8 @@ A route that leads to another `URLRouter` is merged with the routes of that rout
 results of `path()` that allow it: `a/` and `b/<int:x>/` become `a/b/<int:x>/`.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -104,7 +106,7 @@ class Route:
         self.default_args = default_args
         self.is_prefix = is_prefix
 
-    def with_pattern(self, pattern: Any) -> "Route":
+    def with_pattern(self, pattern: Any) -> Route:
         """Return this route with another pattern."""
         return Route(pattern, self.application, self.default_args, self.is_prefix)
 

@@ -1,5 +1,7 @@
 """Acknowledge a server's start and end, and run the functions that a program has for them."""
 
+from __future__ import annotations
+
 import inspect
 import logging
 from collections.abc import Callable, Iterable

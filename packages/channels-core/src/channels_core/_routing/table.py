@@ -1,5 +1,7 @@
 """The routes that a `URLRouter` tries, and what it tells if none of them matches."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final

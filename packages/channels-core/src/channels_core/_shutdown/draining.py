@@ -12,6 +12,8 @@ waits for them without telling them (Uvicorn, for a stream of events). So we tak
    stops. A second signal is passed on at once.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import signal
@@ -87,7 +89,7 @@ class Draining:
             self._ended.set()
 
     @property
-    def _open(self) -> "list[Drainable]":
+    def _open(self) -> list[Drainable]:
         """The connections of the event loop in the main thread."""
         return [] if self._loop is None else self.connections.of(self._loop)
 

@@ -7,6 +7,8 @@ drops the numbers that are held back, and writes the others to the loop's own de
 for the loops of asyncio and of uvloop.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os

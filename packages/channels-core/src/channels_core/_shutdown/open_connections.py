@@ -5,6 +5,8 @@ connections when a signal arrives, and `wait_for_cancelled` waits for the clean-
 server has cancelled.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -59,19 +61,19 @@ class OpenConnections:
         # The open connections, each with the event loop that serves it.
         self._loops: dict[Drainable, asyncio.AbstractEventLoop] = {}
 
-    def add(self, connection: "Drainable") -> None:
+    def add(self, connection: Drainable) -> None:
         """Record a connection of the running event loop."""
         self._loops[connection] = asyncio.get_running_loop()
         for function in self.on_opened:
             function()
 
-    def discard(self, connection: "Drainable") -> None:
+    def discard(self, connection: Drainable) -> None:
         """Forget a connection that has ended."""
         self._loops.pop(connection, None)
         for function in self.on_closed:
             function()
 
-    def of(self, loop: asyncio.AbstractEventLoop) -> "list[Drainable]":
+    def of(self, loop: asyncio.AbstractEventLoop) -> list[Drainable]:
         """Return the connections that an event loop serves."""
         return [each for each, its_loop in list(self._loops.items()) if its_loop is loop]
 
@@ -95,7 +97,7 @@ call_in_children(_cancelled.clear)
 _LONGEST: Final = 30.0
 
 
-def serving_begins(connection: "Drainable | None") -> asyncio.Task[Any] | None:
+def serving_begins(connection: Drainable | None) -> asyncio.Task[Any] | None:
     """Record that the present task serves a connection.
 
     Args:
@@ -115,7 +117,7 @@ def serving_begins(connection: "Drainable | None") -> asyncio.Task[Any] | None:
     return task
 
 
-def serving_ends(connection: "Drainable | None", task: asyncio.Task[Any] | None) -> None:
+def serving_ends(connection: Drainable | None, task: asyncio.Task[Any] | None) -> None:
     """Record the end of what `serving_begins` has recorded."""
     if task is not None:
         _tasks.discard(task)
@@ -124,7 +126,7 @@ def serving_ends(connection: "Drainable | None", task: asyncio.Task[Any] | None)
         open_connections.discard(connection)
 
 
-def connections_here() -> "list[Drainable]":
+def connections_here() -> list[Drainable]:
     """Return the connections that the running event loop serves."""
     return open_connections.of(asyncio.get_running_loop())
 

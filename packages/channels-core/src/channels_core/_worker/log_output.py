@@ -1,5 +1,7 @@
 """Show the log of a worker on stderr if the project has no handler for it."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Iterator

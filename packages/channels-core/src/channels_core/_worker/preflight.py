@@ -1,5 +1,7 @@
 """Find what keeps a worker from handling messages of its channels, before it starts."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any
 

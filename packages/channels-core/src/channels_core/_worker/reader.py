@@ -6,6 +6,8 @@ without an error counts as working again. When the worker stops, the attempt tha
 still bring a message for a moment, which is not lost.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import random

@@ -1,5 +1,7 @@
 """Stop a process by SIGTERM or SIGINT: the first one gracefully, the second one at once."""
 
+from __future__ import annotations
+
 import logging
 import os
 import signal

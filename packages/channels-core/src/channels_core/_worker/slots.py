@@ -13,6 +13,8 @@ which is handed one message after the other. The states of a slot:
 the worker are in use, it ends the instance that has been idle for the longest time.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine

@@ -1,5 +1,7 @@
 """Consumers that can join groups of the channel layer, and leave them when the connection ends."""
 
+from __future__ import annotations
+
 from copy import copy
 from typing import Any, ClassVar
 

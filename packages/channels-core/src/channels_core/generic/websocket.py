@@ -7,11 +7,13 @@ The companion, `self._channels_connection`, keeps the state of the socket and de
 message may be sent.
 """
 
+from __future__ import annotations
+
 import json  # noqa: F401 - tests of programs patch it here
 from typing import TYPE_CHECKING, Any, Unpack
 
 from channels_core import _json, _messages
-from channels_core._consumer.classes import class_of
+from channels_core._consumer_classes import class_of
 from channels_core.connection import framework, new_hook, readable
 from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
     AsyncConsumer,
@@ -79,12 +81,12 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
 
     _channels_connection: WebsocketConnection
 
-    def __init_subclass__(cls, **options: Unpack["WebsocketOptions"]) -> None:
+    def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
         """Declare the options of a WebSocket consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
 
-    async def websocket_connect(self, message: "WebsocketConnect") -> None:
+    async def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake.
 
         Messages:
@@ -166,7 +168,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             for message in messages:
                 await self._channels_connection.transmit(super().send, message)
 
-    async def websocket_receive(self, message: "WebsocketReceive") -> None:
+    async def websocket_receive(self, message: WebsocketReceive) -> None:
         """Pass a frame to `receive`, unless this consumer has closed the connection.
 
         Messages:
@@ -267,7 +269,7 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             with self._channels_connection.socket.closes(code, reason):
                 await self._channels_connection.transmit(super().send, message)
 
-    async def websocket_disconnect(self, message: "WebsocketDisconnect") -> None:
+    async def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
 
         Messages:
@@ -304,7 +306,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
 
-    def __init_subclass__(cls, **options: Unpack["JsonOptions"]) -> None:
+    def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
         """Declare the options of a JSON consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
@@ -419,12 +421,12 @@ class WebsocketConsumer(SyncGroupMember):
 
     _channels_connection: WebsocketConnection
 
-    def __init_subclass__(cls, **options: Unpack["WebsocketOptions"]) -> None:
+    def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
         """Declare the options of a WebSocket consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)
 
-    def websocket_connect(self, message: "WebsocketConnect") -> None:
+    def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake.
 
         Messages:
@@ -506,7 +508,7 @@ class WebsocketConsumer(SyncGroupMember):
             for message in messages:
                 self._channels_connection.transmit_now(super().send, message)
 
-    def websocket_receive(self, message: "WebsocketReceive") -> None:
+    def websocket_receive(self, message: WebsocketReceive) -> None:
         """Pass a frame to `receive`, unless this consumer has closed the connection.
 
         Messages:
@@ -607,7 +609,7 @@ class WebsocketConsumer(SyncGroupMember):
             with self._channels_connection.socket.closes(code, reason):
                 self._channels_connection.transmit_now(super().send, message)
 
-    def websocket_disconnect(self, message: "WebsocketDisconnect") -> None:
+    def websocket_disconnect(self, message: WebsocketDisconnect) -> None:
         """Leave the groups, call `disconnect`, and end the consumer.
 
         Messages:
@@ -644,7 +646,7 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
             `django.core.serializers.json.DjangoJSONEncoder`; None for the standard one.
     """
 
-    def __init_subclass__(cls, **options: Unpack["JsonOptions"]) -> None:
+    def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
         """Declare the options of a JSON consumer to type checkers."""
         rest: Any = options
         super().__init_subclass__(**rest)

@@ -1,5 +1,7 @@
 """Parse an `Origin` header, and compare origins with patterns."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from functools import cache, lru_cache

@@ -1,5 +1,7 @@
 """Find out which origin a handshake was sent to, as Django does for a request."""
 
+from __future__ import annotations
+
 from io import BytesIO
 from typing import Final
 from urllib.parse import urlsplit

@@ -1,5 +1,7 @@
 """Let only pages of allowed origins open a WebSocket, since browsers do not refuse others."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator

@@ -1,5 +1,7 @@
 """The companion of WebSocket consumers: the state of the socket, and how it ends."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
@@ -8,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakSet
 
 from channels_core import _messages
-from channels_core._consumer.handlers import is_overridden
-from channels_core._consumer.hooks import find_hook
+from channels_core._consumer_classes import find_hook, is_overridden
 from channels_core._failure_log import log_lost
 from channels_core._settings import max_message_size
 from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
@@ -18,7 +19,7 @@ from channels_core.client_log import log_of_client
 from channels_core.close_codes import portable_close_code
 from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
-from channels_core.generic._websocket.state import Socket, SocketState
+from channels_core.generic._websocket.state import CONNECTING, OPEN, Socket
 from channels_core.typing import Message, Send
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["FROM_SETTING", "WebsocketConnection"]
 
 logger = logging.getLogger("django.channels.consumer")
-
-# As in `state`: a member is found faster as a global.
-_OPEN: Final = SocketState.OPEN
-_CONNECTING: Final = SocketState.CONNECTING
 
 #: The value of the option `max_message_size` unless a class has it.
 FROM_SETTING: Final = "CHANNELS_MAX_MESSAGE_SIZE"
@@ -55,7 +52,7 @@ _ABORT_AFTER: Final = 5.0
 _LOSS: Final = "_channels_loss"
 
 # The consumer classes whose `connect` does not answer, and for which that was logged.
-_unanswering: "WeakSet[type]" = WeakSet()
+_unanswering: WeakSet[type] = WeakSet()
 
 
 class WebsocketConnection(Connection):
@@ -109,17 +106,17 @@ class WebsocketConnection(Connection):
     def is_open(self) -> bool:
         """Whether the handshake was accepted and neither side has closed since."""
         has_left = self.mailbox is not None and self.mailbox.client_has_left
-        return self.socket.state is _OPEN and not has_left
+        return self.socket.state == OPEN and not has_left
 
     def may_send(self) -> bool:
         """Return whether a frame can go out; see `Socket.may_send`."""
         socket = self.socket
-        return socket.state is _OPEN or socket.may_send(by_layer=bool(self.from_layer))
+        return socket.state == OPEN or socket.may_send(by_layer=bool(self.from_layer))
 
     def payload(self, message: Message) -> dict[str, Any] | None:
         """Return the arguments of `receive` for a frame; None if the frame is not to be handled."""
         socket = self.socket
-        if socket.state is not _OPEN and not socket.may_receive(by_layer=bool(self.from_layer)):
+        if socket.state != OPEN and not socket.may_receive(by_layer=bool(self.from_layer)):
             return None
         if self._rate is not None and not (self.from_layer or self._rate.allows_one()):
             limit = self.options["max_messages_per_second"]
@@ -139,14 +136,14 @@ class WebsocketConnection(Connection):
     def connected(self) -> None:
         """Record that `connect` has returned; may be called in any thread."""
         loop = self.loop
-        if self.socket.state is _CONNECTING and loop is not None:
+        if self.socket.state == CONNECTING and loop is not None:
             self._unanswered = True
             warn = self._warn_unanswered
             loop.call_soon_threadsafe(loop.call_later, _ANSWER_WITHIN, warn)
 
     def _warn_unanswered(self) -> None:
         """Log once for each class that `connect` has not answered the handshake."""
-        if not (self._unanswered and self.socket.state is _CONNECTING):
+        if not (self._unanswered and self.socket.state == CONNECTING):
             return
         consumer = self.consumer
         if consumer is not None and type(consumer) not in _unanswering:
@@ -198,7 +195,7 @@ class WebsocketConnection(Connection):
         """Record that the server's `send` has raised an error, if the client has left."""
         from channels_core._departures import client_has_left  # loaded with the first error
 
-        if not client_has_left(error, accepted=self.socket.state is _OPEN):
+        if not client_has_left(error, accepted=self.socket.state == OPEN):
             return
         self.socket.lost()
         # The error holds the socket, and not the other way round: its traceback holds this object.
@@ -208,7 +205,7 @@ class WebsocketConnection(Connection):
         # of the end has the close code.
         self.stop_later(_DISCONNECT_WITHIN, StopConsumer())
 
-    def private_close(self, error: InvalidFrame) -> "WebsocketClose":
+    def private_close(self, error: InvalidFrame) -> WebsocketClose:
         """Return a close with a code above 3000, for a server that refuses lower ones."""
         code = portable_close_code(error.code)
         self.socket.closing(code, None)
@@ -233,8 +230,8 @@ class WebsocketConnection(Connection):
     # A method, since functions for each connection would take 0.6 KiB more.
     def _send_noting(self, message: Message) -> Awaitable[None]:
         """Send to the server, and record an answer to the handshake."""
-        if self.socket.state is not _OPEN:
-            if self.socket.state is _CONNECTING:
+        if self.socket.state != OPEN:
+            if self.socket.state == CONNECTING:
                 self.socket.answered(message["type"])
             if not self._refuses and begins_refusal(message):
                 self._refuses = True
@@ -263,7 +260,7 @@ class WebsocketConnection(Connection):
         since = monotonic()
         # Daphne writes in the next turns of the event loop, so that the first looks are at once.
         turns = 0
-        while self.socket.state is _OPEN:
+        while self.socket.state == OPEN:
             await asyncio.sleep(0 if turns < _TURNS else _LOOK_AGAIN)
             turns += 1
             waiting = outgoing.waiting()

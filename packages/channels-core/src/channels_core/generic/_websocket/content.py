@@ -1,5 +1,7 @@
 """The type of what a JSON consumer receives, which a subclass may name in brackets."""
 
+from __future__ import annotations
+
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic
 

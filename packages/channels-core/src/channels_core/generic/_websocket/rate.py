@@ -1,5 +1,7 @@
 """How many messages a client may send in a second."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from time import monotonic
 

@@ -1,5 +1,7 @@
 """The `runworker` command: handle the messages of named channels until a signal stops it."""
 
+from __future__ import annotations
+
 import argparse
 import logging
 from functools import partial

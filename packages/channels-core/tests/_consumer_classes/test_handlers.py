@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._consumer.handlers import find_handlers, get_handler_name, may_reach
+from channels_core._consumer_classes import find_handlers, get_handler_name, may_reach
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import (
     AsyncJsonWebsocketConsumer,

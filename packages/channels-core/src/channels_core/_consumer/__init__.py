@@ -1,3 +1,0 @@
-"""Private parts of `channels_core.consumer`."""
-
-__all__: list[str] = []

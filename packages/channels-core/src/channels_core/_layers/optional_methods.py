@@ -1,0 +1,98 @@
+"""The methods that a channel layer may have beyond those of every layer, and what replaces them.
+
+`channels_core.layers.BaseChannelLayer` lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any
+
+from channels_core.typing import Message
+
+__all__ = ["close_layer", "find_listen", "forget_channel", "name_at_once", "names_at_once"]
+
+
+def names_at_once(layer: Any) -> bool:
+    """Return whether a layer's `new_channel` is marked as one that never waits.
+
+    The mark is on the function, so that one which overrides or replaces it is not taken for it. A
+    function that wraps it may wait, although `functools.wraps` copies the mark.
+    """
+    function = getattr(layer, "new_channel", None)
+    return getattr(function, "never_waits", None) is True and not hasattr(function, "__wrapped__")
+
+
+def name_at_once(layer: Any) -> str:
+    """Return the name of a new channel of a layer for which `names_at_once` is true.
+
+    Raises:
+        RuntimeError: `new_channel` waits, although it is marked.
+    """
+    steps = layer.new_channel()
+    try:
+        steps.send(None)
+    except StopIteration as ended:
+        name: str = ended.value
+        return name
+    steps.close()
+    raise RuntimeError(f"{type(layer).__name__}.new_channel waits, although it has never_waits")
+
+
+def find_listen(
+    layer: Any,
+) -> Callable[[str, Callable[[], object]], Callable[[], Message | None]] | None:
+    """Return the `listen` of a layer, if it delivers what the layer's `receive` would.
+
+    It does not if a subclass overrides `receive`, or if a test has replaced it: then the new
+    `receive` is to be called.
+
+    Returns:
+        The method; None if consumers have to call `receive`.
+    """
+    owner = next((kind for kind in type(layer).__mro__ if "listen" in vars(kind)), None)
+    if owner is None:
+        return None  # also for a mock of a layer, which has any method
+    defined = next((kind for kind in owner.__mro__ if "receive" in vars(kind)), owner)
+    function = getattr(getattr(layer, "receive", None), "__func__", None)
+    is_owners = (
+        getattr(function, "__module__", None) == defined.__module__
+        and getattr(function, "__qualname__", None) == f"{defined.__qualname__}.receive"
+    )
+    listen: Any = layer.listen
+    return listen if is_owners else None
+
+
+async def forget_channel(layer: Any, channel: str) -> None:
+    """Make a layer drop a channel whose connection has ended, and what has arrived for it.
+
+    Args:
+        layer: A channel layer, or None. It may have `forget_channel`, which is then called.
+        channel: The channel's name.
+    """
+    forget = getattr(layer, "forget_channel", None)
+    if forget is None:
+        from channels_core._layers import channels_redis  # for its layers only
+
+        await channels_redis.drop_channel(layer, channel)
+        return
+    result = forget(channel)
+    if isawaitable(result):  # a test's mock may return anything
+        await result
+
+
+async def close_layer(layer: Any) -> None:
+    """Close the connections of a layer to its store, if it has a method for that.
+
+    Raises:
+        Exception: The layer's own error.
+    """
+    from channels_core._layers import channels_redis  # at the end of a worker only
+
+    for name in ("close", channels_redis.CLOSE):
+        if close := getattr(layer, name, None):
+            result = close()
+            if isawaitable(result):
+                await result
+            return
