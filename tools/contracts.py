@@ -42,7 +42,7 @@ def undeclared(package: Package, imported: str, distributions: Mapping[str, Sequ
 
 def breaks_privacy(importer: str, imported: str) -> bool:
     """Return whether a module imports a private module of another distribution."""
-    if importer.partition(".")[0] == imported.partition(".")[0]:
+    if importer.partition(".")[0] == imported.partition(".")[0] or imported == "__future__":
         return False
     return any(part.startswith("_") for part in imported.split("."))
 
