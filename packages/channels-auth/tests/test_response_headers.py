@@ -4,10 +4,10 @@ import pytest
 
 from channels_auth._sessions.response_headers import (
     delete_session_cookie,
-    is_failure,
     set_session_cookie,
     vary_on_cookie,
 )
+from channels_auth.sessions import _is_failure
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +71,6 @@ def test_the_vary_of_the_program_keeps_its_place() -> None:
 
 
 def test_a_status_of_500_or_more_is_a_failure() -> None:
-    assert is_failure({"type": "http.response.start", "status": 500})
-    assert not is_failure({"type": "http.response.start", "status": 404})
-    assert not is_failure({"type": "websocket.accept"})
+    assert _is_failure({"type": "http.response.start", "status": 500})
+    assert not _is_failure({"type": "http.response.start", "status": 404})
+    assert not _is_failure({"type": "websocket.accept"})

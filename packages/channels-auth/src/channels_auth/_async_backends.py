@@ -1,5 +1,7 @@
 """Decide whether an authentication backend is called through `get_user` or `aget_user`."""
 
+from __future__ import annotations
+
 from typing import Any
 
 __all__ = ["is_natively_async"]

@@ -1,5 +1,7 @@
 """The `WWW-Authenticate` headers of a refusal with status 401."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Final
 

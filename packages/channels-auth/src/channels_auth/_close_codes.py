@@ -4,6 +4,8 @@ They stand for the status where a server cannot send one. `channels_core.close_c
 codes may be sent at all.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 __all__ = ["UNAUTHORIZED", "close_code_of"]

@@ -19,6 +19,8 @@ another package may have keys of another kind, or say of every key that it exist
 saved and deleted as if there were no marks.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import secrets

@@ -1,5 +1,7 @@
 """Digests that only this site can compute, since they are keyed with its `SECRET_KEY`."""
 
+from __future__ import annotations
+
 from typing import Final
 
 __all__ = ["keyed_digests"]

@@ -3,6 +3,8 @@
 Three keys belong to this package. They are private: programs use `session` and `user`.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.functional import LazyObject, empty
@@ -61,7 +63,7 @@ def cookie_can_change(scope: Scope) -> bool:
     return wrapper is None or wrapper.can_set_cookie
 
 
-def add_cookies(scope: Scope, cookies: "SimpleCookie") -> None:
+def add_cookies(scope: Scope, cookies: SimpleCookie) -> None:
     """Set cookies with the answer to the client, if they can still reach it."""
     if cookies and SESSION_WRAPPER in scope and cookie_can_change(scope):
         scope[SESSION_WRAPPER].cookies.update(cookies)

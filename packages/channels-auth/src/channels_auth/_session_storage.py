@@ -1,5 +1,7 @@
 """Decide where a session's data is stored."""
 
+from __future__ import annotations
+
 from django.contrib.sessions.backends.base import SessionBase
 
 __all__ = ["class_of_marks", "derives_from_engine", "keeps_data_in_cookie"]

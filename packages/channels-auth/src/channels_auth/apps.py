@@ -1,5 +1,7 @@
 """The Django application that `INSTALLED_APPS = ["channels_auth"]` names."""
 
+from __future__ import annotations
+
 import contextlib
 
 from django.apps import AppConfig

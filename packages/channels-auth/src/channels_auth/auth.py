@@ -6,6 +6,8 @@ change only until the handshake is answered. `_auth/session_proxies.py` has the 
 time after that.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -128,7 +130,7 @@ class LogoutOnOpenConnectionError(ChannelsError, RuntimeError):
     """`logout` would have to change the cookie of a connection that is already open."""
 
 
-async def get_user(scope: AnyScope) -> "AbstractBaseUser | AnonymousUser":
+async def get_user(scope: AnyScope) -> AbstractBaseUser | AnonymousUser:
     """Return the user of the connection's session.
 
     This is Django's `get_user`: it verifies the session's hash, falls back to
@@ -177,9 +179,7 @@ async def get_user(scope: AnyScope) -> "AbstractBaseUser | AnonymousUser":
         del request.user, request.auser
 
 
-async def login(
-    scope: AnyScope, user: "AbstractBaseUser | None", backend: str | None = None
-) -> None:
+async def login(scope: AnyScope, user: AbstractBaseUser | None, backend: str | None = None) -> None:
     """Log a user in, as Django's `login` does.
 
     Until the connection is accepted (or a response has begun), the session's new key is sent with
@@ -282,7 +282,7 @@ async def _has_async_backend(session: Any) -> bool:
     return path in settings.AUTHENTICATION_BACKENDS and is_natively_async(auth.load_backend(path))
 
 
-def _login(request: HttpRequest, user: Any, backend: str | None) -> "SimpleCookie":
+def _login(request: HttpRequest, user: Any, backend: str | None) -> SimpleCookie:
     """Log in, and return the cookies that Django's CSRF protection sets after a login."""
     auth.login(request, user, backend)
     response = HttpResponse()

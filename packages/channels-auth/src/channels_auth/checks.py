@@ -3,6 +3,8 @@
 Each process of a site registers the checks, and few run them. So each check imports what it needs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

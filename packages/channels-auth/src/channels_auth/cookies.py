@@ -1,5 +1,7 @@
 """Read the cookies that a client sends; set and delete cookies on messages with headers."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Coroutine, MutableMapping
 from datetime import datetime, timedelta
@@ -8,7 +10,6 @@ from typing import Any, Final
 
 from django.http import HttpResponse
 
-from channels_auth._cookies.parsing import MAX_LENGTH, parse_cookies
 from channels_core.client_log import log_of_client
 from channels_core.middleware import BaseMiddleware, at_once
 from channels_core.typing import AnyScope, Receive, Scope, Send
@@ -33,6 +34,9 @@ def _read_cookies(scope: Scope) -> dict[str, str]:
     lines = [value for name, value in scope["headers"] if name.lower() == b"cookie"]
     if not lines:
         return {}
+    # Loaded with the first client that sends a cookie.
+    from channels_auth._cookies.parsing import MAX_LENGTH, parse_cookies
+
     # The servers limit each line, and some of them not the number of lines.
     if sum(map(len, lines)) > MAX_LENGTH:
         text = "%s %.200r: no cookie is read, since all of them have more than %d bytes"
@@ -210,7 +214,7 @@ class CookieMiddleware(BaseMiddleware):
 
 
 def add_cookie(
-    message: MutableMapping[str, Any], morsel: "Morsel[str]", *, partitioned: bool = False
+    message: MutableMapping[str, Any], morsel: Morsel[str], *, partitioned: bool = False
 ) -> None:
     """Add a cookie to the headers of a message.
 
@@ -225,7 +229,7 @@ def add_cookie(
     message["headers"] = [*(message.get("headers") or ()), header]
 
 
-def _written(morsel: "Morsel[str]", partitioned: bool) -> bytes:
+def _written(morsel: Morsel[str], partitioned: bool) -> bytes:
     if partitioned:
         try:
             morsel["partitioned"] = True

@@ -5,6 +5,8 @@ and closes the connection. The messages come from `disconnect_user`, and from th
 Django's signals in `_disconnection/receivers.py`.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Generator, Sequence
 from typing import Any, Final

@@ -4,6 +4,8 @@
 in the scope and refuses the connection, or redirects to the login page as Django does.
 """
 
+from __future__ import annotations
+
 import enum
 import io
 import logging

@@ -9,6 +9,8 @@ Two requests with the same token at the same moment are decided by the database,
 `last_login` once, or by the cache for a user model without that field.
 """
 
+from __future__ import annotations
+
 import hashlib
 import secrets
 from datetime import UTC, timedelta
@@ -54,7 +56,7 @@ class _Ticket(NamedTuple):
     nonce: str
 
 
-def create_login_token(user: "AbstractBaseUser", backend: str | None = None) -> str:
+def create_login_token(user: AbstractBaseUser, backend: str | None = None) -> str:
     """Create a token that logs a user in once, within a short time.
 
     The function enters no thread and makes no query, so synchronous and asynchronous code may call
@@ -88,8 +90,8 @@ def create_login_token(user: "AbstractBaseUser", backend: str | None = None) -> 
 
 @sensitive_variables("token")
 def login_with_token(
-    request: "HttpRequest", token: str, max_age: int | timedelta = 60
-) -> "AbstractBaseUser":
+    request: HttpRequest, token: str, max_age: int | timedelta = 60
+) -> AbstractBaseUser:
     """Log the user of a token in, in a view.
 
     Allow only POST requests with Django's CSRF protection. Otherwise another site could log its
@@ -116,8 +118,8 @@ def login_with_token(
 
 @sensitive_variables("token")
 async def alogin_with_token(
-    request: "HttpRequest", token: str, max_age: int | timedelta = 60
-) -> "AbstractBaseUser":
+    request: HttpRequest, token: str, max_age: int | timedelta = 60
+) -> AbstractBaseUser:
     """Log the user of a token in, in an asynchronous view: see `login_with_token`."""
     from django.contrib.auth import load_backend
 
@@ -149,11 +151,11 @@ def _read(token: object, max_age: int | timedelta) -> _Ticket:
 
 
 def _enter(
-    request: "HttpRequest",
-    user: "AbstractBaseUser | None",
+    request: HttpRequest,
+    user: AbstractBaseUser | None,
     ticket: _Ticket,
     max_age: int | timedelta,
-) -> "AbstractBaseUser":
+) -> AbstractBaseUser:
     """Log a user in if the ticket is still valid, and make it void."""
     from django.contrib.auth import login
 

@@ -13,6 +13,8 @@ closed with 4401. Private parts: `_sessions/engine.py` loads, saves and merges;
 whether a handshake's headers reach the browser.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from http.cookies import SimpleCookie
@@ -24,7 +26,6 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_auth._closable_websocket import ClosableWebsocket, WebsocketState
-from channels_auth._close_codes import UNAUTHORIZED
 from channels_auth._scope import SESSION_WRAPPER
 from channels_auth._session_storage import keeps_data_in_cookie
 from channels_auth._sessions.engine import (
@@ -35,13 +36,6 @@ from channels_auth._sessions.engine import (
     session_class,
 )
 from channels_auth._sessions.handshake_headers import server_sends_headers
-from channels_auth._sessions.response_headers import (
-    WITH_HEADERS,
-    delete_session_cookie,
-    is_failure,
-    set_session_cookie,
-    vary_on_cookie,
-)
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.applications import first_step
 from channels_core.client_log import log_of_client
@@ -63,6 +57,14 @@ __all__ = [
 ]
 
 logger: Final = logging.getLogger("django.channels.auth")
+
+#: The messages that carry the headers of a response.
+WITH_HEADERS: Final = ["http.response.start", "websocket.accept", "websocket.http.response.start"]
+
+
+def _is_failure(message: Message) -> bool:
+    """Return whether a message starts a response that reports a server error."""
+    return bool(message.get("status", 200) >= 500)
 
 
 class InstanceSessionWrapper:
@@ -209,7 +211,7 @@ class InstanceSessionWrapper:
                 self.session.modified = False
                 await self._close()
         self._headers_are_pending = False
-        if is_failure(message):
+        if _is_failure(message):
             self.activated = False  # like Django, store no changes of a failed request
         else:
             record_headers_sent(self.session)
@@ -223,14 +225,19 @@ class InstanceSessionWrapper:
         added: dict[str, Any] = {}
         vary = session.accessed
         if self.cookie_name in self.scope["cookies"] and session.is_empty():
+            # Loaded with the first session that changes headers, as below.
+            from channels_auth._sessions.response_headers import delete_session_cookie
+
             delete_session_cookie(added, self.cookie_name)
             vary = True
         elif (
             (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
             and not session.is_empty()
-            and not is_failure(message)
+            and not _is_failure(message)
             and message["type"] in self.save_message_types
         ):
+            from channels_auth._sessions.response_headers import set_session_cookie
+
             max_age = await self._save_and_get_max_age()
             self._browser_key = session.session_key
             set_session_cookie(added, self.cookie_name, self._browser_key or "", max_age)
@@ -244,7 +251,11 @@ class InstanceSessionWrapper:
             return message  # the same object: programs compare it
         # The headers may be an iterable that can be read only once.
         headers = [*(message.get("headers") or ()), *added.get("headers", ())]
-        return {**message, "headers": vary_on_cookie(headers) if vary else headers}
+        if vary:
+            from channels_auth._sessions.response_headers import vary_on_cookie
+
+            headers = vary_on_cookie(headers)
+        return {**message, "headers": headers}
 
     async def _save_and_get_max_age(self) -> int | None:
         """Save the session.
@@ -358,6 +369,8 @@ class InstanceSessionWrapper:
         if self._websocket.state is not WebsocketState.CLOSED:
             text, path = "WebSocket %.200r is closed: %s", self.scope.get("path")
             log_of_client(logger, logging.WARNING, self.scope, text, path, INTERRUPTED)
+        from channels_auth._close_codes import UNAUTHORIZED
+
         await self._websocket.close(UNAUTHORIZED, "The session has ended")
 
     async def serve(

@@ -8,6 +8,8 @@ read, and the application run on the accepted connection (`_tokens/early_accept.
 No token is written to a log line, an error or a `repr` by this module.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import inspect

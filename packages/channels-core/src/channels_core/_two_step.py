@@ -64,7 +64,7 @@ def takes(function: Any, count: int) -> bool:
     for _ in range(_WRAPPERS):
         if type(plain) is FunctionType and vars(plain).keys() & _WRAPPING == {"__wrapped__"}:
             plain = vars(plain)["__wrapped__"]
-    if type(plain) is FunctionType and not vars(plain):
+    if type(plain) is FunctionType and vars(plain).keys() <= {_AT_ONCE}:
         code = plain.__code__
         if not code.co_kwonlyargcount and not code.co_flags & CO_VARARGS:
             required = code.co_argcount - len(plain.__defaults__ or ())

@@ -1,13 +1,13 @@
 """Warn of WebSocket handshakes that reach Django as HTTP requests, where they cannot succeed."""
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.core.signals import request_started
-
-__all__ = ["watch_requests"]
+__all__ = ["check_request"]
 
 logger = logging.getLogger("django.channels.http")
 
@@ -59,7 +59,5 @@ class _Watch:
 
 _watch: Final = _Watch()
 
-
-def watch_requests() -> None:
-    """Begin to check requests; a second call does nothing."""
-    request_started.connect(_watch.check, dispatch_uid="channels_http.upgrades")
+#: The receiver of the signal `request_started`.
+check_request: Final = _watch.check

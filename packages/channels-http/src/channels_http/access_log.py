@@ -1,5 +1,7 @@
 """Choose the log line, its level and its style for each event of the development server."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple

@@ -1,6 +1,11 @@
 """The Django application that `INSTALLED_APPS = ["channels_http"]` names."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.apps import AppConfig
+from django.core.signals import request_started
 
 __all__ = ["ChannelsHttpConfig", "set_up"]
 
@@ -21,9 +26,15 @@ def set_up() -> None:
 
     For the `ready` method of an application that includes this one.
     """
-    # Imported here: these modules need the application registry.
-    from channels_http._misdirected_websockets import watch_requests
+    # Imported here: this module needs the application registry.
     from channels_http.checks import register_checks
 
     register_checks()
-    watch_requests()
+    request_started.connect(_check_request, dispatch_uid="channels_http.upgrades")
+
+
+def _check_request(**kwargs: Any) -> None:
+    # Loaded with the first request: a process that serves only WebSockets has none.
+    from channels_http._misdirected_websockets import check_request
+
+    check_request(**kwargs)

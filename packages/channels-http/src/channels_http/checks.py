@@ -1,5 +1,7 @@
 """System check: does another application's `runserver` hide the one that serves WebSockets?"""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path

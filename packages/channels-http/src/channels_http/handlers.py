@@ -1,5 +1,7 @@
 """Django's views as an ASGI application that can stand in a route, beside consumers."""
 
+from __future__ import annotations
+
 import inspect
 import io
 import logging

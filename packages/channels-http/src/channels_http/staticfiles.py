@@ -1,5 +1,7 @@
 """Static files, served in front of another application while a site is developed."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, overload
 from urllib.parse import ParseResult, urlparse

@@ -1,5 +1,7 @@
 """The channel layer that keeps everything in the memory of one process."""
 
+from __future__ import annotations
+
 import secrets
 from collections.abc import Callable, Mapping, MutableMapping
 from copy import copy

@@ -1,5 +1,7 @@
 """Build the request that Django's authentication functions and signals get for a connection."""
 
+from __future__ import annotations
+
 from io import BytesIO
 from typing import Any, Final
 

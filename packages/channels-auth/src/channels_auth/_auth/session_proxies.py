@@ -4,6 +4,8 @@ Django's login functions give a session a new key. If the browser cannot receive
 cookie would point to no session. One proxy skips the new key, the other one raises an error.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from django.utils.functional import LazyObject

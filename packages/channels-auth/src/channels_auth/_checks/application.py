@@ -1,5 +1,7 @@
 """System checks of the order of the middleware, of origin validators, and of login tokens."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Final
 

@@ -5,6 +5,8 @@ value again for each escaped character (CVE-2024-7592). Before Python 3.11.10, 3
 client can stop the event loop for seconds with a header of a few kilobytes.
 """
 
+from __future__ import annotations
+
 import re
 from functools import cache
 from typing import Final
@@ -33,7 +35,7 @@ def parse_cookies(header: str) -> dict[str, str]:
 
 
 @cache
-def _escaped() -> "re.Pattern[str]":
+def _escaped() -> re.Pattern[str]:
     """Return the expression for an escaped character: its octal number, or itself.
 
     It is compiled on use, since few cookies have one.
@@ -48,6 +50,6 @@ def _unquote(value: str) -> str:
     return _escaped().sub(_unescaped, value[1:-1])
 
 
-def _unescaped(found: "re.Match[str]") -> str:
+def _unescaped(found: re.Match[str]) -> str:
     octal, character = found.groups()
     return chr(int(octal, 8)) if octal else str(character)

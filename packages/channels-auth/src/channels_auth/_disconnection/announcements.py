@@ -4,6 +4,8 @@ A logout or a change of a user must not fail because of its announcement: errors
 time is limited.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging

@@ -12,6 +12,8 @@ Nothing connects the end of a request with its signal, so the groups that still 
 are kept for the whole process, and their sockets check their login when any request finishes.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Sequence
 from typing import Any, Final

@@ -1,5 +1,7 @@
 """Find the channel layer that carries the messages to sockets; it has to support groups."""
 
+from __future__ import annotations
+
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.layers import BaseChannelLayer, get_channel_layer, has_groups
 

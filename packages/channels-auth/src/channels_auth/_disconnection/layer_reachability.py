@@ -4,6 +4,8 @@ Each socket retries by itself, with growing delays. All of them lose the layer a
 so the process logs one line when the first one fails and one line when the last one recovers.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from typing import Final
@@ -25,7 +27,7 @@ _LONGEST_DELAY: Final = 30.0
 _STEADY: Final = 5.0
 
 # The sockets whose layer fails at present.
-_unreachable: "WeakSet[LayerReachability]" = WeakSet()
+_unreachable: WeakSet[LayerReachability] = WeakSet()
 call_in_children(_unreachable.clear)
 
 

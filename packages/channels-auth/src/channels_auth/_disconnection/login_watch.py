@@ -11,6 +11,8 @@ still send; the connection closes after it. And while the session has changes th
 yet, a check would read old data; it runs after the save.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable

@@ -1,5 +1,7 @@
 """The login of a connection, and which messages end it."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 from channels_auth._disconnection.messages import (

@@ -9,6 +9,8 @@ names and messages contain digests of them. The digest in the name of a user's g
 primary keys can be guessed: a program may send to a group that its client has named.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable
 from typing import Any, Final

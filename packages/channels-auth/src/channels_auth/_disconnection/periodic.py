@@ -1,5 +1,7 @@
 """Call a function at intervals, on request and after a failure, never twice at the same time."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 from collections.abc import Awaitable, Callable

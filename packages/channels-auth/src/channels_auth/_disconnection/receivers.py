@@ -10,6 +10,8 @@ Each process of a site connects the receivers, and few processes see a login end
 imports what announces it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -21,7 +23,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
-from channels_auth._close_codes import UNAUTHORIZED
 from channels_auth._session_storage import keeps_data_in_cookie
 from channels_core.typing import Message
 
@@ -86,6 +87,7 @@ def _logged_out(*, request: Any, user: Any, **kwargs: object) -> None:
     # None: the visitor who logged out was not logged in.
     if user is None or user.pk is None:
         return
+    from channels_auth._close_codes import UNAUTHORIZED
     from channels_auth._disconnection.announcements import after_commit, announce_soon
     from channels_auth._disconnection.flush import announce_after_flush, database_of
     from channels_auth._disconnection.messages import (
@@ -175,6 +177,7 @@ def _messages_after_save(
     message that turns out to be unnecessary must do no harm. Most saves need no message, so they
     compute no groups.
     """
+    from channels_auth._close_codes import UNAUTHORIZED
     from channels_auth._disconnection.messages import (
         disconnect_messages,
         password_digest,
@@ -197,6 +200,7 @@ def _messages_after_save(
 
 
 def _deleted(*, instance: Any, using: str, **kwargs: object) -> None:
+    from channels_auth._close_codes import UNAUTHORIZED
     from channels_auth._disconnection.announcements import (
         after_commit,
         announce_soon,

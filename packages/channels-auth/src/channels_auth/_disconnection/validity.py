@@ -1,5 +1,7 @@
 """Check in the database whether a login is still valid, without changing anything."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase

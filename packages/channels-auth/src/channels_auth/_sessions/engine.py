@@ -11,6 +11,8 @@ A session that is read without `await`, in the thread of an event loop, is loade
 thread, since Django forbids the query in this one. The event loop waits meanwhile.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import copy
@@ -58,13 +60,13 @@ _DJANGOS: Final = "django.contrib.sessions.backends."
 _LOAD_TIMEOUT: Final = 10
 
 
-def session_class() -> type["ConnectionSession"]:
+def session_class() -> type[ConnectionSession]:
     """Return the session class for connections: a subclass of the one of `SESSION_ENGINE`."""
     return _derived(import_module(settings.SESSION_ENGINE).SessionStore)
 
 
 @lru_cache(maxsize=8)
-def _derived(engine: type[SessionBase]) -> type["ConnectionSession"]:
+def _derived(engine: type[SessionBase]) -> type[ConnectionSession]:
     if class_of_marks(engine) is not None:
         # Loaded for such an engine: Django's default needs no marks.
         from channels_auth._ended_sessions import record_ends

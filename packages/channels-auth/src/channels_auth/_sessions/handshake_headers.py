@@ -10,6 +10,8 @@ the connection: the module of the coroutine that the connection's task runs, and
 Tests have no server: their scope has no addresses, or their `send` puts messages into a queue.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Iterator
 from types import CodeType

@@ -1,30 +1,21 @@
 """The headers that a session adds to a response: its cookie, and `Vary: Cookie`."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Collection, MutableMapping
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.utils.http import http_date
 
 from channels_auth.cookies import CookieMiddleware
-from channels_core.typing import Message
 
 __all__ = [
-    "WITH_HEADERS",
     "delete_session_cookie",
-    "is_failure",
     "set_session_cookie",
     "vary_on_cookie",
 ]
-
-#: The messages that carry the headers of a response.
-WITH_HEADERS: Final = ["http.response.start", "websocket.accept", "websocket.http.response.start"]
-
-
-def is_failure(message: Message) -> bool:
-    """Return whether a message starts a response that reports a server error."""
-    return bool(message.get("status", 200) >= 500)
 
 
 def set_session_cookie(

@@ -5,6 +5,8 @@ a handshake that it has to answer: it receives a `websocket.connect`, its accept
 its refusal becomes a close.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable

@@ -1,5 +1,7 @@
 """The places where a connection may carry a token."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Iterable

@@ -1,5 +1,7 @@
 """The limits of Daphne's server: an option for each, and the smallest value that works."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple

@@ -1,5 +1,7 @@
 """Daphne's server, changed to show warnings, and to cancel each application when it stops."""
 
+from __future__ import annotations
+
 import asyncio
 import warnings
 from collections.abc import Callable

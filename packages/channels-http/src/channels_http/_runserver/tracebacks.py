@@ -1,5 +1,7 @@
 """Show one traceback of each exception on the development server, of the program's own lines."""
 
+from __future__ import annotations
+
 import logging
 import os
 import sys

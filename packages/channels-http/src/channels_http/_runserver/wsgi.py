@@ -1,5 +1,7 @@
 """Django's own development server, for a site that has no ASGI application."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 from django.apps import apps

@@ -1,5 +1,7 @@
 """HTTP consumers: requests that may be held, streamed, and answered by messages of the layer."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar, Final, Unpack

@@ -1,5 +1,7 @@
 """Consumers for server-sent events: a response that stays open, for a browser's `EventSource`."""
 
+from __future__ import annotations
+
 import json
 from typing import Any, Final, Unpack
 

@@ -1,5 +1,7 @@
 """Keep the messages that wait in channels until they are taken or expire."""
 
+from __future__ import annotations
+
 import heapq
 from collections import deque
 from collections.abc import Iterator

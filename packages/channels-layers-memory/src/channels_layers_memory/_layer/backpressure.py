@@ -7,6 +7,8 @@ first message of the channel stays where it is for a number of turns, its reader
 sender goes on, and does not wait for that message again.
 """
 
+from __future__ import annotations
+
 import asyncio
 import threading
 import time

@@ -1,17 +1,22 @@
 """Show programs the channels of a layer, and let them delete some."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from channels_layers_memory._layer.backlogs import Backlog, Message
 from channels_layers_memory._layer.readers import Listener
-from channels_layers_memory._layer.store import Store, WaitingReceiver
+from channels_layers_memory._layer.store import Store
+
+if TYPE_CHECKING:
+    from channels_layers_memory._layer.store import WaitingReceiver
 
 __all__ = ["Channels", "Waiting"]
 
 
-class Waiting(tuple[Message | WaitingReceiver | Listener, ...]):
+class Waiting(tuple["Message | WaitingReceiver | Listener", ...]):
     """The messages or the readers that wait in one channel, at the time of the look.
 
     Tests of programs use it like an `asyncio.Queue` of messages.

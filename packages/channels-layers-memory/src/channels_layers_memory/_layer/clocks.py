@@ -4,6 +4,8 @@ Libraries such as freezegun replace `time.time` and `time.monotonic` in every mo
 as globals. The originals are kept here as attributes of an object, where they are not found.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import Final

@@ -3,6 +3,8 @@
 msgpack is loaded with the first message that needs it; most are flat.
 """
 
+from __future__ import annotations
+
 import copy
 import reprlib
 from collections.abc import Callable, Mapping
@@ -132,7 +134,7 @@ def deepcopied(message: object, *, for_several: bool = False) -> Payload:
 
 
 #: The values of the layer's option `isolation`.
-ISOLATIONS: "Final[Mapping[str, Encode]]" = {"msgpack": packed, "deepcopy": deepcopied}
+ISOLATIONS: Final[Mapping[str, Encode]] = {"msgpack": packed, "deepcopy": deepcopied}
 
 
 class _NotADictError(TypeError, AssertionError):

@@ -1,5 +1,7 @@
 """Count the messages that groups dropped, and log a warning from time to time."""
 
+from __future__ import annotations
+
 import logging
 import threading
 from collections.abc import Callable

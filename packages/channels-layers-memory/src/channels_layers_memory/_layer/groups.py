@@ -1,5 +1,7 @@
 """Keep which channels are in which group, and since when."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from math import inf
 

@@ -1,5 +1,7 @@
 """Find the value of a message that cannot be packed, for the text of the error."""
 
+from __future__ import annotations
+
 import json
 import reprlib
 from collections.abc import Iterator

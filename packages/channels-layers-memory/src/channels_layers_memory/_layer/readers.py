@@ -10,6 +10,8 @@ A channel is read in one of two ways:
   it again. So a burst of messages costs one wake, and looking at an empty channel takes no lock.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
@@ -76,7 +78,7 @@ if TYPE_CHECKING:
     class TakeMessage(Protocol):
         """Takes the first message of a channel; see `Store.take_for_listener`."""
 
-        def __call__(self, name: str, listener: "Listener", /) -> Message | None:
+        def __call__(self, name: str, listener: Listener, /) -> Message | None:
             """Return the message, or None if none waits."""
 
 
@@ -86,7 +88,7 @@ class Listener:
 
     __slots__ = ("__weakref__", "_channel", "_loop", "_take", "_wake", "armed")
 
-    def __init__(self, channel: str, take: "TakeMessage", wake: Callable[[], object]) -> None:
+    def __init__(self, channel: str, take: TakeMessage, wake: Callable[[], object]) -> None:
         """Belong to the event loop that runs.
 
         Args:

@@ -11,13 +11,15 @@ other operations as long as there is room, because tests of programs look at the
 `send`, and expect to find the messages that nobody has received.
 """
 
+from __future__ import annotations
+
 import itertools
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from channels_core.forks import start_anew_in_children
 from channels_layers_memory._layer.backlogs import Backlog, Backlogs, Message
@@ -26,13 +28,14 @@ from channels_layers_memory._layer.codec import Payload
 from channels_layers_memory._layer.groups import Groups
 from channels_layers_memory._layer.readers import Listener, ListenerRef
 
-__all__ = ["OVERDUE", "Receivers", "Store", "WaitingReceiver"]
+__all__ = ["OVERDUE", "Store"]
 
 #: Seconds that an expired message may stay while no operation but `put` is called.
 OVERDUE: Final = 10.0
 
 
 if TYPE_CHECKING:
+    from typing import Protocol, TypeAlias, TypeVar
 
     class Limits(Protocol):
         """The limits of a store. They are read at each use, so a program may change them."""
@@ -48,25 +51,23 @@ if TYPE_CHECKING:
         def get_capacity(self, channel: str) -> int:
             """Return how many messages may wait in a channel."""
 
+    class WaitingReceiver(Protocol):
+        """A receiver that waits for a message."""
 
-class WaitingReceiver(Protocol):
-    """A receiver that waits for a message."""
+        message: Message | None
 
-    message: Message | None
+        def wake(self, current_loop: object = None) -> bool:
+            """Let the receiver take `message`; return False if it can no longer be reached.
 
-    def wake(self, current_loop: object = None) -> bool:
-        """Let the receiver take `message`; return False if it can no longer be reached.
+            Args:
+                current_loop: The event loop that runs in this thread, if the caller knows it.
+            """
 
-        Args:
-            current_loop: The event loop that runs in this thread, if the caller knows it.
-        """
+    ReceiverT = TypeVar("ReceiverT", bound=WaitingReceiver)
 
-
-ReceiverT = TypeVar("ReceiverT", bound=WaitingReceiver)
-
-#: Several receivers that wait on one channel, in the order in which they came. An ordered dict,
-#: since any of them may leave at any time.
-Receivers: TypeAlias = OrderedDict[WaitingReceiver, None]
+    #: Several receivers that wait on one channel, in the order in which they came. An ordered dict,
+    #: since any of them may leave at any time.
+    Receivers: TypeAlias = OrderedDict[WaitingReceiver, None]
 
 
 class Store:
@@ -91,7 +92,7 @@ class Store:
 
     def __init__(
         self,
-        limits: "Limits",
+        limits: Limits,
         clock: Callable[[], float],
         group_clock: Callable[[], float] | None = None,
     ) -> None:

@@ -6,6 +6,8 @@ open when `handle` has returned, it is held: the connection lives on and handles
 channel layer.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Iterable

@@ -1,5 +1,7 @@
 """Choose the response to an exception: a status, or Django's error page."""
 
+from __future__ import annotations
+
 from http import HTTPStatus
 from io import BytesIO
 from typing import Final

@@ -1,5 +1,7 @@
 """Build the messages of one HTTP response, and check that each may be sent now."""
 
+from __future__ import annotations
+
 import enum
 from typing import Any, Final
 

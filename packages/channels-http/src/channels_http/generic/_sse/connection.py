@@ -1,5 +1,7 @@
 """The companion of consumers for server-sent events: it keeps a quiet stream alive."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from time import monotonic

@@ -3,6 +3,8 @@
 Source: the HTML standard, "Server-sent events", sections 9.2.5 and 9.2.6.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

@@ -4,6 +4,8 @@ Without Daphne, or without an ASGI application, Django's WSGI server runs instea
 made when it is first used, since Daphne loads Twisted.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import sys
