@@ -95,6 +95,7 @@ async def test_its_layer_is_none_then(alias: str | None) -> None:
 
         async def websocket_connect(self, message: Any) -> None:
             found.append(self.channel_layer)
+            assert not hasattr(self, "channel_receive")
             await super().websocket_connect(message)
 
     found: list[Any] = []

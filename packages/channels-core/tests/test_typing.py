@@ -15,6 +15,7 @@ SENT: dict[str, Any] = {
 
 def test_all_names_are_there() -> None:
     assert all(hasattr(typing, name) for name in typing.__all__)
+    assert {*typing.__all__} <= {*dir(typing)}
 
 
 def test_each_message_has_its_type_and_no_key_besides_those_it_lists() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._consumer_classes import find_handlers, get_handler_name, may_reach
+from channels_core._consumer_classes import class_of, find_handlers, get_handler_name, may_reach
 from channels_core.consumer import AsyncConsumer
 from channels_core.generic.websocket import (
     AsyncJsonWebsocketConsumer,
@@ -131,3 +131,10 @@ def test_a_programs_own_getattr_is_asked() -> None:
 
     assert may_reach(Dynamic(), "note") is True
     assert may_reach(Dynamic(), "other") is None
+
+
+def test_only_its_tables_are_made_when_they_are_used() -> None:
+    known = class_of(AsyncWebsocketConsumer)
+    with pytest.raises(AttributeError, match="'ConsumerClass' object has no attribute 'table'"):
+        getattr(known, "table")  # noqa: B009 - for the type checker it has none
+    assert "websocket_receive" in known.handlers

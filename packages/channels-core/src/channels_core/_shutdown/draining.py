@@ -101,16 +101,16 @@ class Draining:
             and drain_timeout()
         ):
             return
+        if self._loop_signals is None:
+            from channels_core._shutdown.loop_signals import LoopSignals
+
+            self._loop_signals = LoopSignals(self._is_ours)
         for number in _SIGNALS:
             previous = signal.getsignal(number)
             if callable(previous) and previous is not self._handler:
                 self._previous[number] = previous
                 signal.signal(number, self._handler)
         # The server may have set its handlers by `loop.add_signal_handler`.
-        if self._loop_signals is None:
-            from channels_core._shutdown.loop_signals import LoopSignals
-
-            self._loop_signals = LoopSignals(self._is_ours)
         self._loop_signals.take()
         # The handlers may belong to a second server, which has not got a signal yet.
         self._loop = asyncio.get_running_loop()
@@ -122,9 +122,9 @@ class Draining:
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         """Give the signal to the server, as an ordinary handler or through its event loop."""
+        assert self._loop_signals is not None  # made before our handler
         self._previous[number](number, frame)
-        if self._loop_signals is not None:
-            self._loop_signals.pass_on(number)
+        self._loop_signals.pass_on(number)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Begin to end the connections; Python calls this in the main thread."""
