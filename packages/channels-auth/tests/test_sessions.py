@@ -861,6 +861,12 @@ class TestTheShape:
         with pytest.raises(SessionInterrupted):
             await wrapper.save_session()
 
+    async def test_cookies_that_are_set_in_turns_are_together(self) -> None:
+        wrapper = InstanceSessionWrapper({**http(), "cookies": {}}, never)
+        wrapper.cookies["first"] = "1"
+        wrapper.cookies["second"] = "2"
+        assert {*wrapper.cookies} == {"first", "second"}
+
     @pytest.mark.parametrize("nested", [False, True])
     async def test_the_two_step_form(self, nested: bool) -> None:
         def two_step(scope: Scope) -> Any:
