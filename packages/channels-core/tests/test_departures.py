@@ -13,6 +13,9 @@ UVICORN = RuntimeError(
     "Expected ASGI message 'websocket.accept', 'websocket.close' or "
     "'websocket.http.response.start' but got 'websocket.send'."
 )
+UVICORN_CLOSED = RuntimeError(
+    "Unexpected ASGI message 'websocket.send', after sending 'websocket.close'."
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,7 @@ UVICORN = RuntimeError(
         (AUTOBAHN, True, True),
         # Without an acceptance before, the application is at fault.
         (UVICORN, False, True),
+        (UVICORN_CLOSED, False, True),
         (RuntimeError("another"), False, False),
         (type("Disconnected", (RuntimeError,), {})(), False, False),
         (ValueError(str(UVICORN)), False, False),
@@ -33,7 +37,9 @@ def test_each_error(error: Exception, before: bool, after: bool) -> None:
     assert client_has_left(error, accepted=True) is after
 
 
-@pytest.mark.parametrize("error", [AUTOBAHN, UVICORN], ids=["daphne", "uvicorn"])
+@pytest.mark.parametrize(
+    "error", [AUTOBAHN, UVICORN, UVICORN_CLOSED], ids=["daphne", "uvicorn", "uvicorn-closed"]
+)
 async def test_a_client_that_leaves_is_no_failure(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
