@@ -50,7 +50,7 @@ def test_compiled_limits_can_be_compiled_again() -> None:
 
 
 def test_no_option_has_no_limits() -> None:
-    assert compile_history(None) == compile_queues(None) == compile_history({}) == []
+    assert [compile_history(None), compile_history({}), compile_queues(None)] == [[], [], []]
 
 
 def test_queues_have_defaults() -> None:

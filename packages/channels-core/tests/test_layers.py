@@ -356,3 +356,33 @@ class Overriding(BaseChannelLayer):
 )
 def test_a_layer_has_groups_if_it_lists_or_defines_them(layer: Any, expected: bool) -> None:
     assert has_groups(layer) is expected
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "extension"),
+    [
+        ("group_add", ("g", "c"), "groups"),
+        ("group_discard", ("g", "c"), "groups"),
+        ("group_send", ("g", {}), "groups"),
+        ("flush", (), "flush"),
+        ("group_history", ("g",), "history"),
+        ("group_members", ("g",), "members"),
+        ("receive_delivery", ("c",), "acks"),
+        ("acknowledge", ("c", "t"), "acks"),
+        ("reject", ("c", "t", "error"), "acks"),
+        ("give_back", ("c", "t"), "acks"),
+        ("ping", (), "ping"),
+    ],
+)
+async def test_a_method_of_a_missing_extension_names_it(
+    method: str, args: tuple[Any, ...], extension: str
+) -> None:
+    with pytest.raises(NotImplementedError, match=f"^Bare does not offer '{extension}'$"):
+        await getattr(Bare(), method)(*args)
+
+
+def test_limits_of_a_missing_extension_are_an_error() -> None:
+    with pytest.raises(NotImplementedError, match=r"^Bare does not offer 'history'$"):
+        Bare().history_limits("g")
+    with pytest.raises(NotImplementedError, match=r"^Bare does not offer 'acks'$"):
+        Bare().queue_limits("c")

@@ -6,8 +6,8 @@ import fnmatch
 import re
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final, TypeAlias
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -25,14 +25,20 @@ from channels_core._layers.sync_calls import (
     give_sync_calls,
     group_add_sync,
     group_discard_sync,
+    group_history_sync,
+    group_members_sync,
     group_send_on_commit,
     group_send_sync,
+    ping_sync,
     send_on_commit,
     send_sync,
 )
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.forks import start_anew_in_children
 from channels_core.typing import AnyMessage, ChannelMessage, Message
+
+if TYPE_CHECKING:
+    from channels_core.layer_extensions import Delivery, History, HistoryLimits, QueueLimits
 
 __all__ = [
     "BaseChannelLayer",
@@ -41,9 +47,12 @@ __all__ = [
     "get_channel_layer",
     "group_add_sync",
     "group_discard_sync",
+    "group_history_sync",
+    "group_members_sync",
     "group_send_on_commit",
     "group_send_sync",
     "has_groups",
+    "ping_sync",
     "send_on_commit",
     "send_sync",
 ]
@@ -91,6 +100,23 @@ class BaseChannelLayer:
     - `serialize(message)`: called by the `copy_message` of this class, before it copies; raises an
       error if the message cannot be sent.
 
+    Each of the following is an extension, which a layer names in `extensions` if it has it. The
+    methods are described below, and the values that they take and return are in
+    `channels_core.layer_extensions`.
+
+    - `groups`: the methods `group_add`, `group_discard` and `group_send`.
+    - `flush`: the method of that name.
+    - `exclude`: the argument `exclude` of `group_send`.
+    - `history`: `history_limits` and `group_history`. Messages to some groups, by an option of the
+      layer, are kept for a while, and arrive with the key `position`.
+    - `members`: the argument `member` of `group_add`, and `group_members`. The group is told who
+      comes and who leaves.
+    - `gaps`: `receive`, and the function that `listen` returns, raise `MessagesMissed` if messages
+      for the channel may be lost, since the connection to the store was away for example. The next
+      call returns the next message. Consumers then ask for what they have missed.
+    - `acks`: `queue_limits`, `receive_delivery`, `acknowledge`, `reject` and `give_back`. Messages
+      to some channels, by an option of the layer, are given again until they are acknowledged.
+
     Attributes:
         expiry: Seconds after which an undelivered message is dropped.
         capacity: The number of messages that a channel holds before it is full.
@@ -109,7 +135,7 @@ class BaseChannelLayer:
         "hyphens, underscores and periods"
     )
 
-    #: The extensions that the layer has: `groups` (its methods `group_*`), `flush`.
+    #: The extensions that the layer has; see above.
     extensions: ClassVar[list[str]] = []
 
     #: Whether a message reaches receivers in other processes; None if that is not known.
@@ -254,17 +280,128 @@ class BaseChannelLayer:
         """Drop all messages and groups (extension `flush`)."""
         raise self._lacks("flush")
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Add a channel to a group, or renew its membership (extension `groups`)."""
+    # `*args: Any, **kwargs: Any` stand for the argument of an extension: for type checkers, a
+    # layer may override these methods without it.
+
+    async def group_add(self, group: str, channel: str, *args: Any, **kwargs: Any) -> None:
+        """Add a channel to a group, or renew its membership (extension `groups`).
+
+        With the extension `members`, it has one more argument, `member=None`: the data of the
+        member behind the channel, a dict with its `id` (see `checked_member`). A second call with
+        other data replaces them, and one without them keeps those that there are. The membership
+        of the member ends with that of the channel.
+
+        When the first channel of an id joins, the message
+        `{"type": "group.joined", "group": ..., "member": {...}}` goes to the group; when the last
+        one has left and none is back after some seconds, `group.left` does. Neither is kept in the
+        history.
+        """
         raise self._lacks("groups")
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group; not being in it is not an error (extension `groups`)."""
         raise self._lacks("groups")
 
-    async def group_send(self, group: str, message: AnyMessage) -> None:
-        """Send a message to every channel of a group that is not full (extension `groups`)."""
+    async def group_send(self, group: str, message: AnyMessage, *args: Any, **kwargs: Any) -> None:
+        """Send a message to every channel of a group that is not full (extension `groups`).
+
+        With the extension `exclude`, it has one more argument, `exclude=()`: the names of channels
+        that get no copy (see `checked_exclude`). If the group has history, each of them gets
+        `{"type": "group.position", "position": ...}` instead, so that it does not miss a number.
+
+        Raises:
+            ValueError: The group has history, and the message has a key `position`.
+        """
         raise self._lacks("groups")
+
+    def history_limits(self, group: str) -> HistoryLimits | None:
+        """Return how much of a group's messages is kept; None for nothing (extension `history`)."""
+        raise self._lacks("history")
+
+    async def group_history(
+        self, group: str, after: str | None = None, limit: int | None = None
+    ) -> History:
+        """Return the messages of a group that are kept, in order of sending (extension `history`).
+
+        Args:
+            group: The group's name.
+            after: The position after which the messages are wanted, as a client may have sent it;
+                None for the newest messages.
+            limit: The most messages to return, the oldest first if `after` is given and the
+                newest otherwise; None for all, 0 to ask for the newest position only.
+
+        Returns:
+            The messages and the newest position of the group. It is not `complete` if a message
+            after `after` is missing, or if that position is malformed, of another group, or of a
+            history that was emptied since. Then the messages are all that are kept.
+
+        Raises:
+            ValueError: The group has no history, or the limit is negative.
+        """
+        raise self._lacks("history")
+
+    async def group_members(self, group: str) -> list[dict[str, Any]]:
+        """Return who is in a group, in order of first joining (extension `members`).
+
+        Returns:
+            For each id the data of its newest channel, and the number of its channels as
+            `connections`. One that has just left is listed for some seconds, with 0 connections.
+        """
+        raise self._lacks("members")
+
+    def queue_limits(self, channel: str) -> QueueLimits | None:
+        """Return how messages of a channel are given again, or None (extension `acks`).
+
+        None means that `receive` gives each message once, and that the other methods of the
+        extension must not be called.
+        """
+        raise self._lacks("acks")
+
+    async def receive_delivery(self, channel: str) -> Delivery:
+        """Wait for the next message of a channel that has to be acknowledged (extension `acks`).
+
+        One that is not acknowledged within `redeliver_after` seconds, or was rejected, is given
+        again after that time, up to `tries` times. Then it goes to the channel
+        `"{channel}.dead"`, with a key `dead`. A cancelled call does not lose a message.
+        """
+        raise self._lacks("acks")
+
+    async def acknowledge(self, channel: str, token: str) -> bool:
+        """End the life of a message that was handled (extension `acks`).
+
+        Args:
+            channel: The channel's name.
+            token: That of the delivery.
+
+        Returns:
+            Whether it was still this delivery's turn; False if the message was given again since.
+        """
+        raise self._lacks("acks")
+
+    async def reject(self, channel: str, token: str, error: str) -> bool:
+        """Record that a message could not be handled; arguments as in `acknowledge`.
+
+        Args:
+            channel: The channel's name.
+            token: That of the delivery.
+            error: What has failed; a dead letter has the last one.
+        """
+        raise self._lacks("acks")
+
+    async def give_back(self, channel: str, token: str) -> bool:
+        """Let another worker have a message at once; arguments as in `acknowledge`.
+
+        The delivery does not count as an attempt.
+        """
+        raise self._lacks("acks")
+
+    async def ping(self) -> None:
+        """Return if the layer can be used now; for readiness probes. A layer need not have it.
+
+        Raises:
+            Exception: The store cannot be reached.
+        """
+        raise self._lacks("ping")
 
     def _lacks(self, what: str) -> NotImplementedError:
         return NotImplementedError(f"{type(self).__name__} does not offer {what!r}")
@@ -275,17 +412,33 @@ class BaseChannelLayer:
         """Send a message to a channel from synchronous code; see `send`."""
         send_sync(self, channel, message)
 
-    def group_add_sync(self, group: str, channel: str) -> None:
+    def group_add_sync(
+        self, group: str, channel: str, member: Mapping[str, Any] | None = None
+    ) -> None:
         """Add a channel to a group from synchronous code; see `group_add`."""
-        group_add_sync(self, group, channel)
+        group_add_sync(self, group, channel, member)
 
     def group_discard_sync(self, group: str, channel: str) -> None:
         """Remove a channel from a group from synchronous code; see `group_discard`."""
         group_discard_sync(self, group, channel)
 
-    def group_send_sync(self, group: str, message: Message) -> None:
+    def group_send_sync(self, group: str, message: Message, exclude: Collection[str] = ()) -> None:
         """Send a message to a group from synchronous code; see `group_send`."""
-        group_send_sync(self, group, message)
+        group_send_sync(self, group, message, exclude)
+
+    def group_history_sync(
+        self, group: str, after: str | None = None, limit: int | None = None
+    ) -> History:
+        """Return the kept messages of a group to synchronous code; see `group_history`."""
+        return group_history_sync(self, group, after, limit)
+
+    def group_members_sync(self, group: str) -> list[dict[str, Any]]:
+        """Return who is in a group to synchronous code; see `group_members`."""
+        return group_members_sync(self, group)
+
+    def ping_sync(self) -> None:
+        """Return to synchronous code if the layer can be used now; see `ping`."""
+        ping_sync(self)
 
     def send_on_commit(self, channel: str, message: Message, using: str | None = None) -> None:
         """Send to a channel once the open database transaction has been committed.
@@ -305,7 +458,13 @@ class BaseChannelLayer:
         """
         send_on_commit(self, channel, message, using)
 
-    def group_send_on_commit(self, group: str, message: Message, using: str | None = None) -> None:
+    def group_send_on_commit(
+        self,
+        group: str,
+        message: Message,
+        using: str | None = None,
+        exclude: Collection[str] = (),
+    ) -> None:
         """Send to a group once the open database transaction has been committed.
 
         A failure at that time is logged and not raised, so it disturbs neither the request nor
@@ -315,13 +474,15 @@ class BaseChannelLayer:
             group: The group's name, checked at once.
             message: The message; it is copied now.
             using: Alias of the database; the default one if None.
+            exclude: Names of channels that get no copy, checked at once (extension `exclude`).
 
         Raises:
             TypeError: The name is not valid, or the layer cannot send the message.
+            InvalidChannelLayerError: The layer does not have the extension that is needed.
 
         Source: `django.db.transaction.on_commit`; without a transaction it sends at once.
         """
-        group_send_on_commit(self, group, message, using)
+        group_send_on_commit(self, group, message, using, exclude)
 
     def copy_message(self, message: Message) -> dict[str, Any]:
         """Return a deep copy of a message that will be sent later.

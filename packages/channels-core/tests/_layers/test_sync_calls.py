@@ -11,10 +11,12 @@ from django.db import transaction
 
 from channels_core.db import database_sync_to_async
 from channels_core.exceptions import ChannelFull, InvalidChannelLayerError
+from channels_core.layer_extensions import History
 from channels_core.layers import (
     get_channel_layer,
     group_add_sync,
     group_discard_sync,
+    group_history_sync,
     group_send_on_commit,
     group_send_sync,
     send_on_commit,
@@ -262,3 +264,117 @@ def test_a_layer_without_groups_is_an_error_that_says_so() -> None:
 async def test_in_an_event_loop_the_functions_say_what_to_do() -> None:
     with pytest.raises(SynchronousOnlyOperation, match=r"await group_send\(\) instead"):
         group_send_sync(Foreign(), "g", {"type": "x"})
+
+
+# The extensions
+
+
+class Extended(LocalLayer):
+    """A layer with extensions that records what it is asked."""
+
+    extensions: ClassVar[list[str]] = ["groups", "exclude", "history", "members"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Any] = []
+
+    async def group_add(self, group: str, channel: str, member: Any = None) -> None:
+        self.asked.append((group, channel, member))
+
+    async def group_send(self, group: str, message: Message, exclude: Any = ()) -> None:
+        self.asked.append((group, message, exclude))
+
+    async def group_history(
+        self, group: str, after: str | None = None, limit: int | None = None
+    ) -> History:
+        self.asked.append((group, after, limit))
+        return History([], "1", complete=True)
+
+    async def group_members(self, group: str) -> list[dict[str, Any]]:
+        return [{"id": 1, "connections": 1}]
+
+    async def ping(self) -> None:
+        self.asked.append("ping")
+
+
+def test_the_extensions_have_synchronous_calls() -> None:
+    layer = Extended()
+    layer.group_add_sync("g", "c", member={"id": 1})
+    layer.group_send_sync("g", {"type": "x"}, exclude=["c"])
+    assert layer.group_history_sync("g", after="a", limit=2).position == "1"
+    assert layer.group_members_sync("g") == [{"id": 1, "connections": 1}]
+    layer.ping_sync()
+    assert layer.asked == [
+        ("g", "c", {"id": 1}),
+        ("g", {"type": "x"}, frozenset({"c"})),
+        ("g", "a", 2),
+        "ping",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_layer_without_an_extension_gets_no_argument_of_it() -> None:
+    layer = LocalLayer()
+    layer.group_add_sync("g", "c", member=None)
+    layer.group_send_sync("g", {"type": "x"}, exclude=[])
+    layer.group_send_on_commit("g", {"type": "x"}, exclude=())
+    assert layer.queues["c"].qsize() == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda layer: layer.group_add_sync("g", "c", member={"id": 1}),
+            "LocalLayer has no 'members', which group_add_sync(member=...) needs",
+        ),
+        (
+            lambda layer: layer.group_send_sync("g", {"type": "x"}, exclude=["c"]),
+            "LocalLayer has no 'exclude', which group_send_sync(exclude=...) needs",
+        ),
+        (
+            lambda layer: layer.group_send_on_commit("g", {"type": "x"}, exclude=["c"]),
+            "LocalLayer has no 'exclude', which group_send_on_commit(exclude=...) needs",
+        ),
+        (
+            lambda layer: layer.group_history_sync("g"),
+            "LocalLayer has no 'history', which group_history_sync() needs",
+        ),
+        (
+            lambda layer: layer.group_members_sync("g"),
+            "LocalLayer has no 'members', which group_members_sync() needs",
+        ),
+    ],
+)
+def test_a_missing_extension_is_an_error_that_names_the_layer(call: Any, text: str) -> None:
+    with pytest.raises(InvalidChannelLayerError) as caught:
+        call(LocalLayer())
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("exclude", ["", "c"])
+def test_a_single_name_to_exclude_is_refused(exclude: str) -> None:
+    with pytest.raises(TypeError, match="exclude must be a collection of channel names"):
+        Extended().group_send_sync("g", {"type": "x"}, exclude=exclude)
+    with pytest.raises(TypeError, match="exclude must be a collection of channel names"):
+        Extended().group_send_on_commit("g", {"type": "x"}, exclude=exclude)
+
+
+def test_no_layer_is_said_before_a_missing_extension() -> None:
+    with pytest.raises(InvalidChannelLayerError, match="needs a channel layer, got None"):
+        group_history_sync(None, "g")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_excluded_is_remembered_until_the_commit() -> None:
+    layer = Extended()
+    exclude = ["c"]
+    with transaction.atomic():
+        layer.group_send_on_commit("g", {"type": "x"}, exclude=exclude)
+        exclude.clear()
+    assert layer.asked == [("g", {"type": "x"}, frozenset({"c"}))]
+
+
+def test_a_mock_of_a_layer_has_no_extension() -> None:
+    with pytest.raises(InvalidChannelLayerError, match="MagicMock has no 'history'"):
+        group_history_sync(MagicMock(), "g")

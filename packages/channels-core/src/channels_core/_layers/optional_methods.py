@@ -11,7 +11,39 @@ from typing import Any
 
 from channels_core.typing import Message
 
-__all__ = ["close_layer", "find_listen", "forget_channel", "name_at_once", "names_at_once"]
+__all__ = [
+    "close_layer",
+    "find_listen",
+    "forget_channel",
+    "has_extension",
+    "name_at_once",
+    "names_at_once",
+    "require_extension",
+]
+
+
+def has_extension(layer: Any, extension: str) -> bool:
+    """Return whether a layer lists an extension; a mock of a layer lists none."""
+    listed = getattr(layer, "extensions", ())
+    return isinstance(listed, list | tuple | set | frozenset) and extension in listed
+
+
+def require_extension(layer: Any, extension: str, what: str) -> None:
+    """Raise an error that names the layer unless it has an extension.
+
+    Args:
+        layer: A channel layer; None is left to the call that follows.
+        extension: The extension's name.
+        what: The call that needs it.
+
+    Raises:
+        InvalidChannelLayerError: It does not have it.
+    """
+    if layer is None or has_extension(layer, extension):
+        return
+    from channels_core.layer_extensions import lacks  # with the first such error
+
+    raise lacks(layer, extension, what)
 
 
 def names_at_once(layer: Any) -> bool:

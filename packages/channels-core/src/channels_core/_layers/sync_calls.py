@@ -8,25 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from inspect import getattr_static, isawaitable
 from types import MethodType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
 
+from channels_core._layers.optional_methods import require_extension
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.typing import Message
+
+if TYPE_CHECKING:
+    from channels_core.layer_extensions import History
 
 __all__ = [
     "copy_of",
     "give_sync_calls",
     "group_add_sync",
     "group_discard_sync",
+    "group_history_sync",
+    "group_members_sync",
     "group_send_on_commit",
     "group_send_sync",
+    "ping_sync",
     "send_on_commit",
     "send_sync",
 ]
@@ -53,9 +61,22 @@ def send_sync(layer: Any, channel: str, message: Message) -> None:
     _call_and_wait(layer, "send", channel, message)
 
 
-def group_add_sync(layer: Any, group: str, channel: str) -> None:
-    """Add a channel to a group of any layer, from synchronous code; errors as in `send_sync`."""
-    _call_and_wait(layer, "group_add", group, channel)
+def group_add_sync(
+    layer: Any, group: str, channel: str, member: Mapping[str, Any] | None = None
+) -> None:
+    """Add a channel to a group of any layer, from synchronous code; errors as in `send_sync`.
+
+    Args:
+        layer: A channel layer, which need not derive from ours.
+        group: The group's name.
+        channel: The channel's name.
+        member: The data of the member behind the channel, for a layer that has `members`.
+    """
+    extra: dict[str, Any] = {}
+    if member is not None:
+        require_extension(layer, "members", "group_add_sync(member=...)")
+        extra["member"] = member
+    _call_and_wait(layer, "group_add", group, channel, **extra)
 
 
 def group_discard_sync(layer: Any, group: str, channel: str) -> None:
@@ -63,9 +84,54 @@ def group_discard_sync(layer: Any, group: str, channel: str) -> None:
     _call_and_wait(layer, "group_discard", group, channel)
 
 
-def group_send_sync(layer: Any, group: str, message: Message) -> None:
-    """Send a message to a group of any layer, from synchronous code; errors as in `send_sync`."""
-    _call_and_wait(layer, "group_send", group, message)
+def group_send_sync(
+    layer: Any, group: str, message: Message, exclude: Collection[str] = ()
+) -> None:
+    """Send a message to a group of any layer, from synchronous code; errors as in `send_sync`.
+
+    Args:
+        layer: A channel layer, which need not derive from ours.
+        group: The group's name.
+        message: The message.
+        exclude: Names of channels that get no copy, for a layer that has `exclude`.
+    """
+    extra = _excluding(layer, exclude, "group_send_sync(exclude=...)")
+    _call_and_wait(layer, "group_send", group, message, **extra)
+
+
+def group_history_sync(
+    layer: Any, group: str, after: str | None = None, limit: int | None = None
+) -> History:
+    """Return the messages of a group that a layer keeps, to synchronous code.
+
+    Arguments and errors are those of `BaseChannelLayer.group_history`.
+
+    Raises:
+        InvalidChannelLayerError: The layer does not have `history`.
+    """
+    require_extension(layer, "history", "group_history_sync()")
+    history: History = _call_and_wait(layer, "group_history", group, after=after, limit=limit)
+    return history
+
+
+def group_members_sync(layer: Any, group: str) -> list[dict[str, Any]]:
+    """Return who is in a group, to synchronous code; see `BaseChannelLayer.group_members`.
+
+    Raises:
+        InvalidChannelLayerError: The layer does not have `members`.
+    """
+    require_extension(layer, "members", "group_members_sync()")
+    members: list[dict[str, Any]] = _call_and_wait(layer, "group_members", group)
+    return members
+
+
+def ping_sync(layer: Any) -> None:
+    """Return to synchronous code if a layer can be used now; see `BaseChannelLayer.ping`.
+
+    Raises:
+        Exception: The store cannot be reached, or the layer does not have `ping`.
+    """
+    _call_and_wait(layer, "ping")
 
 
 def send_on_commit(layer: Any, channel: str, message: Message, using: str | None = None) -> None:
@@ -91,13 +157,32 @@ def send_on_commit(layer: Any, channel: str, message: Message, using: str | None
 
 
 def group_send_on_commit(
-    layer: Any, group: str, message: Message, using: str | None = None
+    layer: Any,
+    group: str,
+    message: Message,
+    using: str | None = None,
+    exclude: Collection[str] = (),
 ) -> None:
     """Send to a group of any layer once the open database transaction has been committed.
 
-    Arguments and errors are those of `send_on_commit`.
+    Arguments and errors are those of `send_on_commit` and, for `exclude`, of `group_send_sync`.
     """
-    _call_on_commit(layer, "group_send", group, message, using)
+    extra = _excluding(layer, exclude, "group_send_on_commit(exclude=...)")
+    _call_on_commit(layer, "group_send", group, message, using, **extra)
+
+
+def _excluding(layer: Any, exclude: Collection[str], what: str) -> dict[str, Any]:
+    """Return the arguments of `group_send` that exclude some channels: none if there are none.
+
+    A str is refused even if it is empty: it is no collection of names.
+    """
+    if not exclude and not isinstance(exclude, str):
+        return {}
+    require_extension(layer, "exclude", what)
+    # Imported here: most programs exclude nobody.
+    from channels_core.layer_extensions import checked_exclude
+
+    return {"exclude": checked_exclude(exclude)}
 
 
 def give_sync_calls(layer: Any) -> None:
@@ -118,6 +203,9 @@ _METHODS: Final = (
     group_add_sync,
     group_discard_sync,
     group_send_sync,
+    group_history_sync,
+    group_members_sync,
+    ping_sync,
     send_on_commit,
     group_send_on_commit,
 )
@@ -131,29 +219,28 @@ def _require(layer: Any, what: str) -> None:
         )
 
 
-def _call_and_wait(layer: Any, name: str, *args: object) -> None:
+def _call_and_wait(layer: Any, name: str, *args: object, **kwargs: object) -> Any:
     _require(layer, f"{name}_sync()")
     if asyncio._get_running_loop() is not None:
         raise SynchronousOnlyOperation(
             f"{name}_sync() would block the event loop of this thread; await {name}() instead"
         )
-    async_to_sync(_call)(layer, name, *args)
+    return async_to_sync(_call)(layer, name, *args, **kwargs)
 
 
-async def _call(layer: Any, name: str, *args: object) -> None:
+async def _call(layer: Any, name: str, *args: object, **kwargs: object) -> Any:
     method = getattr(layer, name, None)
     if method is None:
         kind = "a channel layer with groups" if name.startswith("group") else "a channel layer"
         raise InvalidChannelLayerError(
             f"{name}_sync() needs {kind}; a {type(layer).__name__} has no {name}()"
         )
-    result = method(*args)
-    if isawaitable(result):  # a test's mock may return anything
-        await result
+    result = method(*args, **kwargs)
+    return await result if isawaitable(result) else result  # a test's mock may return anything
 
 
 def _call_on_commit(
-    layer: Any, name: str, target: str, message: Message, using: str | None
+    layer: Any, name: str, target: str, message: Message, using: str | None, **kwargs: object
 ) -> None:
     _require(layer, f"{name}_on_commit()")
     kind = "group" if name == "group_send" else "channel"
@@ -165,7 +252,7 @@ def _call_on_commit(
 
     async def send() -> None:
         try:
-            await _call(layer, name, target, taken)
+            await _call(layer, name, target, taken, **kwargs)
         except Exception:
             logger.exception(
                 "A message of type %r to %s %r is lost: the channel layer failed after the commit",
