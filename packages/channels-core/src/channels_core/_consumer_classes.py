@@ -210,7 +210,7 @@ def hook(function: FunctionT) -> FunctionT:
     """Mark a method as the hook of its name, which Channels is to call.
 
     Without the mark, Channels does not call a program's method of that name. The hooks are
-    `report_exception` of every consumer and `invalid_frame` of a WebSocket consumer.
+    `report_exception` and `missed` of every consumer, and `invalid_frame` of a WebSocket consumer.
     """
     vars(function)[_MARK] = _OVERRIDES
     return function
@@ -298,6 +298,7 @@ _NOT_RESERVED: Final = frozenset(
         "is_open",
         "join_group",
         "leave_group",
+        "missed",
         "report_exception",
     }
 )

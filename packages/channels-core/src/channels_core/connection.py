@@ -61,7 +61,12 @@ from channels_core._shutdown.open_connections import (
 )
 from channels_core.abort import close_with
 from channels_core.db import DatabaseUsage
-from channels_core.exceptions import InvalidFrame, RouteNotFound, StopConsumer
+from channels_core.exceptions import (
+    InvalidFrame,
+    MessagesMissed,
+    RouteNotFound,
+    StopConsumer,
+)
 from channels_core.layers import get_channel_layer
 from channels_core.refusal import refuse
 from channels_core.signals import consumer_finished, consumer_started
@@ -606,9 +611,13 @@ class Connection:
         messages = 0
         since = 0.0
         while True:
-            message = mailbox.take() if waits else None
-            if message is None:
-                message = await mailbox.next()
+            try:
+                message = mailbox.take() if waits else None
+                if message is None:
+                    message = await mailbox.next()
+            except MessagesMissed as error:
+                waits = await self._catch_up(consumer, mailbox, error)
+                continue
             self._message = message
             self.from_layer = from_layer = mailbox.from_layer
             if not from_layer and message.get("type") in ENDINGS:
@@ -633,7 +642,11 @@ class Connection:
                 self._listen(consumer, mailbox)
             # Without a reader, nobody knows whether the server has a message. A frame is seen
             # without a call.
-            waits = mailbox.is_read and (bool(frames) or mailbox.has_message())
+            try:
+                waits = mailbox.is_read and (bool(frames) or mailbox.has_message())
+            except MessagesMissed as error:
+                waits = await self._catch_up(consumer, mailbox, error)
+                continue
             if mailbox.is_read and not waits:
                 messages = 0  # the wait for the next message lets other tasks run
                 continue
@@ -648,6 +661,38 @@ class Connection:
             ):
                 messages = 0
                 await _give_way()
+
+    async def _catch_up(self, consumer: Any, mailbox: Mailbox, error: MessagesMissed) -> bool:
+        """Fetch the messages that were missed, or say which groups have missed some.
+
+        Returns:
+            False: `take` is not to be called before `next`.
+        """
+        mailbox.layer_error = None
+        self.from_layer = True
+        groups = self.groups
+        if groups.positions is None or not groups.positions.caused(error):
+            for name in groups.not_followed(consumer):
+                await self._tell_missed(name)
+            if groups.positions is not None:
+                groups.positions.fall_behind()
+        if groups.positions is not None and not self.is_drained:
+            await groups.positions.catch_up(self._layer, self._tell_missed)
+        if self._after_handler or (self._usage is not None and self._usage.pending):
+            await self._settle()
+        await _give_way()
+        return False
+
+    async def _tell_missed(self, group: str | None) -> bool:
+        """Call the hook `missed`, and return whether the connection goes on."""
+        await self.call(find_hook(self.consumer, "missed"), group)
+        return not self.is_drained
+
+    async def could_not_catch_up(self) -> None:
+        """End, since messages are lost, unless a group is only being joined."""
+        positions = self.groups.positions
+        if positions is None or not positions.is_joining:
+            self.drain()
 
     async def _settle(self) -> None:
         """Call the functions of middleware, and close old database connections."""

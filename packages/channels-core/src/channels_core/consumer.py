@@ -53,6 +53,9 @@ __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"]
 
 logger: Final = logging.getLogger("django.channels.consumer")
 
+#: What a layer tells all members of a group; most consumers have no handlers for it.
+_NOTICES: Final = frozenset({"group.joined", "group.left", "group.position"})
+
 
 @framework(Connection, prefixes=("websocket_", "http_"), cleanup_timeout=10)
 class AsyncConsumer(OfScope):
@@ -186,6 +189,23 @@ class AsyncConsumer(OfScope):
         """
         self._channels_connection.log(error, message)
 
+    @new_hook
+    async def missed(self, group: str | None) -> None:
+        """Handle that messages are lost which the channel layer cannot give again.
+
+        By default the connection ends, a WebSocket with 1012, so that its client connects again
+        and loads what it needs. Override it as a `hook` to tell the client instead; the connection
+        then goes on. If the group has history, the messages that are left of it follow.
+
+        It is called as well when the messages after the position of `join_group(after=...)` are
+        not kept any more; by default that does nothing.
+
+        Args:
+            group: The name of the group; None if the messages were sent to the channel, and the
+                consumer is in no group.
+        """
+        await self._channels_connection.could_not_catch_up()
+
 
 @framework(runs_in_threads=True)
 class SyncConsumer(AsyncConsumer):
@@ -230,6 +250,23 @@ class SyncConsumer(AsyncConsumer):
         """
         self.base_send(message)
 
+    @new_hook
+    def missed(self, group: str | None) -> None:  # type: ignore[override] # the synchronous colour
+        """Handle that messages are lost which the channel layer cannot give again.
+
+        By default the connection ends, a WebSocket with 1012, so that its client connects again
+        and loads what it needs. Override it as a `hook` to tell the client instead; the connection
+        then goes on. If the group has history, the messages that are left of it follow.
+
+        It is called as well when the messages after the position of `join_group(after=...)` are
+        not kept any more; by default that does nothing.
+
+        Args:
+            group: The name of the group; None if the messages were sent to the channel, and the
+                consumer is in no group.
+        """
+        self._channels_connection.in_loop(self._channels_connection.could_not_catch_up)
+
 
 def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Message], Any] | None:
     """Return the handler of a message; None, with a line in the log, if the layer may not reach it.
@@ -257,6 +294,8 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
         if message["type"] in ENDINGS:
             raise StopConsumer
         raise ValueError(f"No handler for message type {message['type']}")
+    if message["type"] in _NOTICES:
+        return None
     kind = type(consumer)
     fault = f"has no handler for message type {message['type']!r:.200} from the channel layer"
     log_lost(kind, message["type"], f"{kind.__name__} {fault}; the message is dropped")

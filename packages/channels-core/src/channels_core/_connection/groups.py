@@ -1,15 +1,20 @@
 """The groups of one connection.
 
-Memberships are loaded when the first connection joins a group.
+Memberships are loaded when the first connection joins a group, and what follows the history of a
+group when one joins a group that has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from channels_core._layers.optional_methods import has_extension, require_extension
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.layers import BaseChannelLayer, has_groups
+
+if TYPE_CHECKING:
+    from channels_core._connection.positions import Positions
 
 __all__ = ["ConnectionGroups", "group_names"]
 
@@ -63,9 +68,12 @@ class ConnectionGroups:
     The consumer's attribute `groups` belongs to the program. It names the groups to join before
     `connect`. A program that calls the layer's `group_add` itself may add the name to `groups`;
     the connection leaves such a group, too.
+
+    Attributes:
+        positions: Follows the groups with history; None without one.
     """
 
-    __slots__ = ("_declared", "_joined", "_left")
+    __slots__ = ("_declared", "_joined", "_left", "positions")
 
     def __init__(self) -> None:
         # The groups to leave; also those whose `group_add` failed, perhaps after it had an effect.
@@ -74,21 +82,80 @@ class ConnectionGroups:
         self._left: Names = ()
         # The names in `groups` before `connect`.
         self._declared: Collection[str] = ()
+        self.positions: Positions | None = None
 
-    async def join(self, consumer: Any, name: str) -> None:
-        """Join a group."""
+    async def join(
+        self, consumer: Any, name: str, after: object = None, member: object = None
+    ) -> None:
+        """Join a group.
+
+        Args:
+            consumer: The consumer.
+            name: The group's name.
+            after: The position in the group's history after which messages are wanted; None or ""
+                for the messages from now on.
+            member: The data of the member behind the connection, or None.
+        """
         from channels_core._layers.memberships import join
 
         layer = _layer_of(consumer)
+        if member is not None:
+            require_extension(layer, "members", "join_group(member=...)")
+            from channels_core.layer_extensions import checked_member
+
+            member = checked_member(member)
+        if after == "":
+            after = None
+        if after is not None:
+            require_extension(layer, "history", "join_group(after=...)")
+        positions = None
+        if has_extension(layer, "history"):
+            positions = self._positions_for(consumer, layer, name, after)
         # Before the call: if it fails halfway, the channel may be in the group all the same.
         self._joined = _with(self._joined, name)
         self._left = _without(self._left, name)
         try:
-            await join(layer, name, consumer.channel_name)
+            if positions is not None:
+                await positions.begin(layer, name, after)
+            await join(layer, name, consumer.channel_name, member)
         except TypeError:
             # The name is not valid, so the layer has done nothing.
             self._forget(name)
             raise
+        if positions is not None and after is not None:
+            positions.go_on(name, after)
+
+    def _positions_for(
+        self, consumer: Any, layer: BaseChannelLayer, name: object, after: object
+    ) -> Positions | None:
+        """Return what follows the group's history; None if it has none, or nobody is served.
+
+        Raises:
+            ValueError: It has none, and messages of it are wanted.
+        """
+        # A name that is no str is refused by `group_add`.
+        if not isinstance(name, str) or layer.history_limits(name) is None:
+            if after is None or not isinstance(name, str):
+                return None
+            raise ValueError(
+                f"join_group(after=...) needs the history of group {name!r}, but no pattern in the "
+                f"option 'history' of {type(layer).__name__} matches it"
+            )
+        mailbox = consumer._channels_connection.mailbox
+        if self.positions is None and mailbox is not None:
+            # Imported here: most programs have no history.
+            from channels_core._connection.positions import Positions
+
+            self.positions = Positions(mailbox)
+        return self.positions
+
+    def not_followed(self, consumer: Any) -> list[str | None]:
+        """Return the groups whose missed messages nobody can fetch; None stands for no group."""
+        names = self.to_leave(consumer)
+        positions = self.positions
+        if not names:
+            return [None]
+        return [name for name in names if positions is None or not positions.follows(name)]
 
     async def leave(self, consumer: Any, name: str) -> None:
         """Leave a group, and take its name out of the consumer's `groups`."""
@@ -135,6 +202,8 @@ class ConnectionGroups:
             self._forget(name)
 
     def _forget(self, name: str) -> None:
+        if self.positions is not None:
+            self.positions.forget(name)
         # The name stays in `groups`: the program's `disconnect` may read it.
         self._joined = _without(self._joined, name)
         self._left = _with(self._left, name)

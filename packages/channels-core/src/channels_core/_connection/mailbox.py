@@ -23,16 +23,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from channels_core._layers.optional_methods import find_listen
-from channels_core.exceptions import ConnectionStateError
+from channels_core.exceptions import ConnectionStateError, MessagesMissed
 from channels_core.typing import Message, Receive
 
-__all__ = ["ENDINGS", "Mailbox"]
+__all__ = ["ENDINGS", "Mailbox", "Sieve"]
 
 #: Types of the messages with which a server reports the end of a connection.
 ENDINGS: Final = frozenset({"websocket.disconnect", "http.disconnect"})
+
+
+class Sieve(Protocol):
+    """Stands between the layer and a mailbox, and decides which messages get through.
+
+    Attributes:
+        source: Returns the layer's next message, or None; None before the mailbox listens.
+    """
+
+    source: Callable[[], Message | None] | None
+
+    def take(self) -> Message | None:
+        """Return the next message for the mailbox, or None if none waits."""
 
 
 class Mailbox:
@@ -67,6 +80,7 @@ class Mailbox:
         "_receive",
         "_room",
         "_server_error",
+        "_sieve",
         "_starting",
         "_take_from_layer",
         "_tasks",
@@ -122,6 +136,8 @@ class Mailbox:
         self._interrupted = False
         # Returns the layer's next message, or None; None before `listen_to`.
         self._take_from_layer: Callable[[], Message | None] | None = None
+        # Stands before that function; None unless `sift` was called.
+        self._sieve: Sieve | None = None
         self.layer_waits: bool = False
         # A message that `has_message` has taken out of the layer; None if it has found none.
         self._looked_up: Message | None = None
@@ -456,6 +472,18 @@ class Mailbox:
             self._take_from_layer = listen(channel, self.layer_has_message)
             # A message may have come before the listening began.
             self.layer_has_message()
+        self._put_sieve_between()
+
+    def sift(self, sieve: Sieve) -> None:
+        """Take the layer's messages through a sieve from now on."""
+        self._sieve = sieve
+        self._put_sieve_between()
+
+    def _put_sieve_between(self) -> None:
+        if self._sieve is not None and self._take_from_layer is not None:
+            self._sieve.source, self._take_from_layer = self._take_from_layer, self._sieve.take
+            # It may have a message of its own.
+            self.layer_has_message()
 
     def layer_has_message(self) -> None:
         """Record that the layer may have a message; called in the connection's event loop."""
@@ -488,7 +516,7 @@ class Mailbox:
         """
         self._reading_ended = True
         self.unwatch()
-        self._take_from_layer = self._looked_up = None
+        self._take_from_layer = self._looked_up = self._sieve = None
         self.layer_waits = False
         # The tracebacks of these exceptions hold frames that hold this object: break the circles.
         self._failure = self._server_error = self.layer_error = None
@@ -501,13 +529,15 @@ class Mailbox:
 class _LayerReader:
     """Read a channel layer that does not have `listen`, one message ahead."""
 
-    __slots__ = ("_asked", "_mailbox", "_message", "_receive")
+    __slots__ = ("_asked", "_mailbox", "_message", "_missed", "_receive")
 
     def __init__(self, mailbox: Mailbox, receive: Receive) -> None:
         self._mailbox = mailbox
         self._receive = receive
         # The message that was read and not taken yet.
         self._message: Message | None = None
+        # What the layer has raised instead, since messages may be lost.
+        self._missed: MessagesMissed | None = None
         # Resolved when the message is taken and the next one is wanted.
         self._asked: asyncio.Future[None] | None = None
 
@@ -517,7 +547,10 @@ class _LayerReader:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                self._message = await self._receive()
+                try:
+                    self._message = await self._receive()
+                except MessagesMissed as missed:
+                    self._missed = missed
                 self._asked = loop.create_future()
                 mailbox.layer_has_message()
                 # This task has run in its turn: the order is that of the readers.
@@ -531,4 +564,10 @@ class _LayerReader:
         message, self._message = self._message, None
         if self._asked is not None and not self._asked.done():
             self._asked.set_result(None)
+        if message is None and self._missed is not None:
+            missed, self._missed = self._missed, None
+            try:
+                raise missed
+            finally:
+                del missed  # its traceback holds this frame
         return message

@@ -31,6 +31,7 @@ __all__ = ["join", "leave", "leave_when_possible"]
 logger = logging.getLogger("django.channels.layers")
 
 Membership: TypeAlias = tuple[str, str]
+Member: TypeAlias = dict[str, Any] | None
 
 #: Number of renewals of a membership within the layer's `group_expiry`.
 _PER_EXPIRY: Final = 4
@@ -40,17 +41,26 @@ _SOON: Final = 1.0
 _BURST: Final = 50
 
 
-async def join(layer: Any, group: str, channel: str) -> None:
+async def join(layer: Any, group: str, channel: str, member: Member = None) -> None:
     """Add a channel to a group, and keep it there until `leave`.
 
     Args:
         layer: A channel layer with groups.
         group: The group's name.
         channel: The channel's name.
+        member: The data of the member behind the channel, for a layer that has `members`; None
+            keeps those that were given before.
     """
     watch_discards(layer, _forget)
-    await layer.group_add(group, channel)
-    _of(layer).keep(group, channel)
+    await _add(layer, group, channel, member)
+    _of(layer).keep(group, channel, member)
+
+
+async def _add(layer: Any, group: str, channel: str, member: Member) -> None:
+    if member is None:
+        await layer.group_add(group, channel)
+    else:
+        await layer.group_add(group, channel, member=member)
 
 
 async def leave(layer: Any, group: str, channel: str) -> None:
@@ -99,8 +109,9 @@ class _Memberships:
     def __init__(self, layer: Any, interval: float | None) -> None:
         self._layer = layer
         self._interval = interval
-        # The memberships to renew, in the order of joining.
-        self._kept: dict[Membership, None] = {}
+        # The memberships to renew, in the order of joining, each with the data of its member: a
+        # store that was emptied does not have them any more.
+        self._kept: dict[Membership, Member] = {}
         # The removals to repeat, each with whether its connection has ended.
         self._owed: dict[Membership, bool] = {}
         # Without jitter: one process renews for all of its connections, so no crowd forms.
@@ -119,9 +130,12 @@ class _Memberships:
         """Whether there is nothing to renew and nothing to remove."""
         return not (self._kept or self._owed)
 
-    def keep(self, group: str, channel: str) -> None:
+    def keep(self, group: str, channel: str, member: Member) -> None:
         """Renew a membership from now on; a removal that failed before is not repeated."""
-        self._kept[group, channel] = None
+        if member is None:
+            self._kept.setdefault((group, channel))
+        else:
+            self._kept[group, channel] = member
         if self._owed:
             self._owed.pop((group, channel), None)
         if self._timer is None:
@@ -203,9 +217,11 @@ class _Memberships:
         """
         while membership in self._kept or membership in self._owed:
             wanted = membership in self._kept
-            call = self._layer.group_add if wanted else self._layer.group_discard
             try:
-                await call(*membership)
+                if wanted:
+                    await _add(self._layer, *membership, self._kept[membership])
+                else:
+                    await self._layer.group_discard(*membership)
             finally:
                 if wanted and membership not in self._kept:
                     # The connection left the group during the call. Whether the layer has added or

@@ -34,17 +34,28 @@ class AsyncGroupMember(AsyncConsumer):
         """Accept any arguments, which subclasses may pass; a dict that comes first is the scope."""
         _set_up(self, args)
 
-    async def join_group(self, name: str) -> None:
+    async def join_group(
+        self, name: str, after: object = None, member: dict[str, Any] | None = None
+    ) -> None:
         """Join a group of the channel layer, and leave it when the connection ends.
+
+        If the layer keeps the messages of the group, the connection follows them: none comes twice,
+        and one that is missing is fetched, so that they come in order.
 
         Args:
             name: The group's name: ASCII letters, digits, hyphens, underscores, periods.
+            after: The `position` of the last message that the client has, as the client has sent
+                it. The messages after it are handled next, before any other message of the group.
+                None or "" for the messages from now on.
+            member: Who is behind the connection: a dict with an `id`, for `group_members`.
 
         Raises:
-            InvalidChannelLayerError: There is no layer, or it has no groups.
-            TypeError: The name is not valid.
+            InvalidChannelLayerError: There is no layer, or it does not have groups, or what `after`
+                or `member` need.
+            TypeError: The name is not valid, or the member is not.
+            ValueError: The group has no history, or the member is not valid.
         """
-        await self._channels_connection.groups.join(self, name)
+        await self._channels_connection.groups.join(self, name, after, member)
 
     async def leave_group(self, name: str) -> None:
         """Leave a group of the channel layer; it is not an error if the consumer is not in it.
@@ -75,17 +86,30 @@ class SyncGroupMember(SyncConsumer):
         """Accept any arguments, which subclasses may pass; a dict that comes first is the scope."""
         _set_up(self, args)
 
-    def join_group(self, name: str) -> None:
+    def join_group(
+        self, name: str, after: object = None, member: dict[str, Any] | None = None
+    ) -> None:
         """Join a group of the channel layer, and leave it when the connection ends.
+
+        If the layer keeps the messages of the group, the connection follows them: none comes twice,
+        and one that is missing is fetched, so that they come in order.
 
         Args:
             name: The group's name: ASCII letters, digits, hyphens, underscores, periods.
+            after: The `position` of the last message that the client has, as the client has sent
+                it. The messages after it are handled next, before any other message of the group.
+                None or "" for the messages from now on.
+            member: Who is behind the connection: a dict with an `id`, for `group_members`.
 
         Raises:
-            InvalidChannelLayerError: There is no layer, or it has no groups.
-            TypeError: The name is not valid.
+            InvalidChannelLayerError: There is no layer, or it does not have groups, or what `after`
+                or `member` need.
+            TypeError: The name is not valid, or the member is not.
+            ValueError: The group has no history, or the member is not valid.
         """
-        self._channels_connection.in_loop(self._channels_connection.groups.join, self, name)
+        self._channels_connection.in_loop(
+            self._channels_connection.groups.join, self, name, after, member
+        )
 
     def leave_group(self, name: str) -> None:
         """Leave a group of the channel layer; it is not an error if the consumer is not in it.
