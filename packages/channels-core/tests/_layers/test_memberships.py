@@ -15,6 +15,7 @@ from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.routing import ProtocolTypeRouter
 from colours import both_colours, consumer
 from fakes import LocalLayer, Server, until
+from keeping_layer import KeepingLayer
 
 AWAY = ConnectionError("no layer")
 
@@ -76,6 +77,23 @@ class TestRenewal:
         assert (layer.groups["a"], layer.groups["b"]) == ({"one"}, {"two"})
         await leave(layer, "a", "one")
         await leave(layer, "b", "two")
+
+    async def test_a_member_is_renewed_with_its_data(self) -> None:
+        layer = KeepingLayer()
+        ann = {"id": 5, "name": "Ann"}
+        await member(layer, "one").join_group("a", member=ann)
+        layer.members_of.clear()
+        await until(lambda: bool(layer.members_of))
+        # Joined again without data: those that were given stay.
+        await join(layer, "a", "one")
+        layer.members_of.clear()
+        await until(lambda: bool(layer.members_of))
+        bob = {"id": 5, "name": "Bob"}
+        await member(layer, "one").join_group("a", member=bob)
+        layer.members_of.clear()
+        await until(lambda: bool(layer.members_of))
+        assert layer.members_of == {("a", "one"): bob}
+        await leave(layer, "a", "one")
 
     async def test_a_group_that_was_left_is_not_renewed(self, layer: LocalLayer) -> None:
         await join(layer, "a", "one")

@@ -613,7 +613,6 @@ async def test_a_program_that_catches_this_error_itself_is_not_disturbed(
 async def test_a_task_of_the_program_may_join_and_leave(layer: KeepingLayer) -> None:
     """It runs while the connection handles messages, so that each step may come in between."""
     await say(layer, 1, 2)
-    waits = asyncio.Event()
 
     class Consumer(AsyncWebsocketConsumer):
         async def connect(self) -> None:
@@ -634,7 +633,6 @@ async def test_a_task_of_the_program_may_join_and_leave(layer: KeepingLayer) -> 
     await say(layer, 3)
     await heard(server, 2, 3)
     await server.leave()
-    waits.set()
 
 
 async def test_a_group_that_is_left_while_its_messages_are_fetched(layer: KeepingLayer) -> None:
@@ -674,6 +672,50 @@ async def test_a_group_that_is_left_while_its_messages_are_fetched(layer: Keepin
     answer.set()
     await layer.send("specific.1!1", {"type": "chat", "text": "direct"})
     await heard(server, 2, "direct")
+    await server.leave()
+
+
+async def test_a_group_that_is_left_while_it_is_joined_is_not_followed(
+    layer: KeepingLayer,
+) -> None:
+    await say(layer, 1)
+    adding, added = asyncio.Event(), asyncio.Event()
+    add = layer.group_add
+
+    async def slow_add(*args: Any) -> None:
+        await add(*args)
+        adding.set()
+        await added.wait()
+
+    def connect(self: Any) -> Steps:
+        yield self.accept()
+        self.joining = asyncio.create_task(self.join_group("room", after="junk"))
+
+    server = Server(chat_consumer("async", connect=connect, missed=tell_missed))
+    layer.group_add = slow_add  # type: ignore[assignment] # it is done when we say so
+    await server.connect()
+    await adding.wait()
+    # Nothing is known of the group yet, so that there is nothing to ask for.
+    layer.put("specific.1!1", None)
+    server.text("leave room")
+    await heard(server, "done leave room")
+    added.set()
+    server.text("go on")
+    await heard(server, "done leave room", "done go on")
+    await server.leave()
+    assert ("group_history", "room") not in layer.calls
+
+
+@both_colours
+async def test_two_reasons_to_fetch_are_one(layer: KeepingLayer, colour: str) -> None:
+    layer.faults["group_history"] = Away()
+    await say(layer, 1)
+    server = Server(chat_consumer(colour), {"after": layer.position("room", 0)})
+    await server.connect()
+    await until(lambda: layer.calls.count(("group_history", "room")) == 1)
+    del layer.faults["group_history"]
+    layer.put("specific.1!1", None)
+    await heard(server, 1)
     await server.leave()
 
 
@@ -775,7 +817,7 @@ async def test_notices_of_members_reach_those_who_want_them(
     def group_joined(self: Any, event: Any) -> Steps:
         yield self.send(text_data=f"hello {event['member']['name']}")
 
-    notices = [
+    notices: list[dict[str, Any]] = [
         {"type": "group.joined", "group": "room", "member": {"id": 5, "name": "Ann"}},
         {"type": "group.left", "group": "room", "member": {"id": 5, "name": "Ann"}},
         {"type": "group.position", "position": "0123abcd.0123abcd.5"},

@@ -102,7 +102,7 @@ class Positions:
     def __init__(self, mailbox: Mailbox) -> None:
         """Begin with no group, and have the mailbox take its messages through `take`."""
         self.source: Callable[[], Message | None] | None = None
-        self.is_joining = False
+        self.is_joining: bool = False
         self._mailbox = mailbox
         # By the tag of the group.
         self._groups: dict[str, _Group] = {}
