@@ -40,55 +40,43 @@ __all__ = [
 
 
 class HistoryLimits(NamedTuple):
-    """How much of a group's messages is kept.
+    """How much of a group's messages is kept."""
 
-    Attributes:
-        size: The number of messages that are kept at most.
-        age: Seconds for which a message is kept at most.
-    """
-
+    #: The number of messages that are kept at most.
     size: int
+    #: Seconds for which a message is kept at most.
     age: float
 
 
 class QueueLimits(NamedTuple):
-    """How often, and after which time, a message is given again.
+    """How often, and after which time, a message is given again."""
 
-    Attributes:
-        redeliver_after: Seconds after which a message that was not acknowledged is given again.
-        tries: The number of attempts after which it is a dead letter.
-    """
-
+    #: Seconds after which a message that was not acknowledged is given again.
     redeliver_after: float
+    #: The number of attempts after which it is a dead letter.
     tries: int
 
 
 class History(NamedTuple):
-    """The answer of `group_history`.
+    """The answer of `group_history`."""
 
-    Attributes:
-        messages: The messages, in the order of sending, each with its key `position`.
-        position: The newest position of the group.
-        complete: Whether nothing is missing between the position that was asked for and the first
-            of the messages.
-    """
-
+    #: The messages, in the order of sending, each with its key `position`.
     messages: list[dict[str, Any]]
+    #: The newest position of the group.
     position: str
+    #: Whether nothing is missing between the position that was asked for and the first
+    #: of the messages.
     complete: bool
 
 
 class Delivery(NamedTuple):
-    """A message that has to be acknowledged.
+    """A message that has to be acknowledged."""
 
-    Attributes:
-        message: The message.
-        token: Names this attempt in `acknowledge`, `reject` and `give_back`.
-        attempt: How often the message was given, this time included.
-    """
-
+    #: The message.
     message: dict[str, Any]
+    #: Names this attempt in `acknowledge`, `reject` and `give_back`.
     token: str
+    #: How often the message was given, this time included.
     attempt: int
 
 
@@ -201,16 +189,13 @@ _POSITION: Final = re.compile(r"([0-9a-f]{8})\.([0-9a-f]{8,32})\.(0|[1-9][0-9]{0
 
 
 class Position(NamedTuple):
-    """The parts of a message's position in the history of its group.
+    """The parts of a message's position in the history of its group."""
 
-    Attributes:
-        tag: Names the group; see `group_tag`.
-        epoch: Names the history; one that begins anew has another one.
-        number: The message's number, from 1; 0 stands before the first message.
-    """
-
+    #: Names the group; see `group_tag`.
     tag: str
+    #: Names the history; one that begins anew has another one.
     epoch: str
+    #: The message's number, from 1; 0 stands before the first message.
     number: int
 
 
