@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Any, ClassVar
 from unittest.mock import MagicMock
 
@@ -378,3 +379,28 @@ def test_who_is_excluded_is_remembered_until_the_commit() -> None:
 def test_a_mock_of_a_layer_has_no_extension() -> None:
     with pytest.raises(InvalidChannelLayerError, match="MagicMock has no 'history'"):
         group_history_sync(MagicMock(), "g")
+
+
+class Blocking(Extended):
+    """A layer with calls of its own for synchronous code."""
+
+    def group_send_sync(self, group: str, message: Message, exclude: Collection[str] = ()) -> None:
+        self.asked.append(("sync", group, exclude))
+        if group == "away":
+            raise ConnectionError("it is away")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_layer_may_have_calls_of_its_own_for_after_a_commit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    layer = Blocking()
+    with transaction.atomic():
+        layer.group_send_on_commit("g", {"type": "x"}, exclude=["c"])
+        layer.group_send_on_commit("away", {"type": "x"})
+        layer.send_on_commit("c", {"type": "x"})
+    assert layer.asked == [("sync", "g", frozenset({"c"})), ("sync", "away", ())]
+    assert layer.queues["c"].qsize() == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "A message of type 'x' to group 'away' is lost: the channel layer failed after the commit"
+    ]

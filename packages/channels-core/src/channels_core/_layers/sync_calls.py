@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from inspect import getattr_static, isawaitable
@@ -239,6 +239,15 @@ async def _call(layer: Any, name: str, *args: object, **kwargs: object) -> Any:
     return await result if isawaitable(result) else result  # a test's mock may return anything
 
 
+def _own_sync_method(layer: Any, name: str) -> Callable[..., Any] | None:
+    """Return the method `*_sync` of a layer that does not need an event loop; None without one."""
+    function = getattr(type(layer), f"{name}_sync", None)
+    if function is None or getattr(function, "__module__", None) == "channels_core.layers":
+        return None
+    method: Callable[..., Any] = getattr(layer, f"{name}_sync")
+    return method
+
+
 def _call_on_commit(
     layer: Any, name: str, target: str, message: Message, using: str | None, **kwargs: object
 ) -> None:
@@ -250,25 +259,32 @@ def _call_on_commit(
     copy = getattr(type(layer), "copy_message", None)
     taken = copy_of(layer, message) if copy is None else copy(layer, dict(message))
 
+    lost = (
+        "A message of type %r to %s %r is lost: the channel layer failed after the commit",
+        taken.get("type"),
+        kind,
+        target,
+    )
+
     async def send() -> None:
         try:
             await _call(layer, name, target, taken, **kwargs)
         except Exception:
-            logger.exception(
-                "A message of type %r to %s %r is lost: the channel layer failed after the commit",
-                taken.get("type"),
-                kind,
-                target,
-            )
+            logger.exception(*lost)
 
     def send_from_here() -> None:
         loop = asyncio._get_running_loop()
-        if loop is None:
-            async_to_sync(send)()
-        else:
+        if loop is not None:
             task = loop.create_task(send())
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)
+        elif (own := _own_sync_method(layer, name)) is None:
+            async_to_sync(send)()
+        else:
+            try:
+                own(target, taken, **kwargs)
+            except Exception:
+                logger.exception(*lost)
 
     # Imported here: most consumers never wait for a commit.
     from django.db import transaction
