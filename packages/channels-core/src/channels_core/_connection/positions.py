@@ -178,7 +178,8 @@ class Positions:
     def _wake(self) -> None:
         """Have the connection call `take`, which raises `Behind`."""
         self._due = True
-        self._mailbox.layer_has_message()
+        if self.source is not None:  # else the mailbox asks when it begins to listen
+            self._mailbox.layer_has_message()
 
     # The messages
 
