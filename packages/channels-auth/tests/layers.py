@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
+from channels_core.exceptions import MessagesMissed
 from channels_core.layers import BaseChannelLayer, channel_layers
 from channels_core.typing import ChannelMessage, Message
 
@@ -76,7 +77,15 @@ class GroupLayer(BaseChannelLayer):
 
     async def receive(self, channel: str) -> ChannelMessage:
         self._called("receive")
-        return await self.queues[channel].get()
+        message = await self.queues[channel].get()
+        if not message:
+            raise MessagesMissed
+        return message
+
+    async def lose(self) -> None:
+        """Report to the members of all groups that messages may be lost."""
+        for channel in set().union(*self.groups.values()):
+            self.queues[channel].put_nowait({})
 
     async def group_add(self, group: str, channel: str) -> None:
         self.require_valid_group_name(group)

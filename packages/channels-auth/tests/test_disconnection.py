@@ -562,6 +562,22 @@ class TestLogins:
         cookies = self.cookies(anna)
         self.run(test)
 
+    def test_an_end_whose_message_the_layer_has_lost_is_detected(
+        self, layer: GroupLayer, anna: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def test() -> None:
+            server = self.serve(Echo, cookies)
+            await server.connect()
+            assert await server.ask("a") == "a anna"
+            await Session.objects.all().adelete()
+            await layer.lose()
+            assert await server.receive() == OVER
+            await server.leave()
+
+        cookies = self.cookies(anna)
+        self.run(test)
+        assert caplog.records == []
+
     def test_a_logout_between_the_lookup_and_the_watch_is_detected(
         self, layer: GroupLayer, anna: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

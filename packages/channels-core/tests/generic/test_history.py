@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from channels_core.connection import Connection, framework
 from channels_core.consumer import AsyncConsumer, hook
 from channels_core.exceptions import InvalidChannelLayerError, MessagesMissed, StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import channel_layers
+from channels_core.middleware import after_each_handler
 from colours import both_colours, consumer
 from fakes import LocalLayer, Server, until
 from keeping_layer import KeepingLayer, PushingLayer
@@ -844,6 +846,45 @@ class Worker(AsyncGroupMember):
 
     async def chat(self, event: Any) -> None:
         await self.send(event)
+
+
+@both_colours
+async def test_middleware_is_called_after_the_hook(layer: KeepingLayer, colour: str) -> None:
+    done: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        scope = dict(scope)
+        after_each_handler(scope, lambda: done.append("handled"))
+        await chat_consumer(colour, missed=tell_missed)(scope, receive, send)
+
+    server = Server(application, {"after": "junk"})
+    await server.connect()
+    await heard(server, "missed room")
+    await until(lambda: len(done) == 2)
+    await server.leave()
+
+
+async def test_a_protocol_that_answers_first_follows_groups_too(layer: KeepingLayer) -> None:
+    class Answering(Connection):
+        answers_first = True
+
+    @framework(Answering)
+    class Base(AsyncGroupMember):
+        async def http_request(self, message: Any) -> None:
+            await self.join_group("room", after=self.scope["after"])
+            await self.send({"type": "answer"})
+
+    class Program(Base):
+        async def chat(self, event: Any) -> None:
+            await self.send(event)
+
+    await say(layer, 1, 2)
+    server = Server(Program.as_asgi(), {"type": "http", "after": layer.position("room", 1)})
+    server.put({"type": "http.request"})
+    await server.replies(2)
+    assert server.received[1]["text"] == "2"
+    server.put({"type": "http.disconnect"})
+    await server.end()
 
 
 async def test_consumers_of_other_protocols_follow_groups_too(layer: KeepingLayer) -> None:

@@ -27,6 +27,7 @@ from channels_auth._disconnection.periodic import Periodic
 from channels_auth._disconnection.validity import login_holds
 from channels_core.backoff import Backoff
 from channels_core.close_codes import is_portable_close_code
+from channels_core.exceptions import MessagesMissed
 from channels_core.layers import BaseChannelLayer
 from channels_core.typing import Message, Scope
 
@@ -183,6 +184,9 @@ class LoginWatch:
         while True:
             try:
                 message = await self._layer.receive(self._channel)
+            except MessagesMissed:
+                # One of them may have ended the login.
+                self._checks.run_soon()
             except Exception as error:  # noqa: BLE001 - a layer may raise any error
                 self._may_have_missed = True
                 await asyncio.sleep(self._reachability.failed(error))
