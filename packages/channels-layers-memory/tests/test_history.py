@@ -263,7 +263,8 @@ class TestTheLayer:
         threads = [threading.Thread(target=send_some) for _ in range(4)]
         for thread in threads:
             thread.start()
-        await asyncio.to_thread(lambda: [thread.join() for thread in threads])
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
         kept = (await layer.group_history("room")).messages
         for name in ("a", "b"):
             assert [await layer.receive(name) for _ in range(200)] == kept

@@ -1,7 +1,6 @@
 """The clauses of the contract on members that stay while many others come and go."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any, Final
@@ -14,8 +13,12 @@ ROOM = "contract.room"
 
 #: The messages to the group, of which each must reach the member that stays.
 MESSAGES: Final = 1000
-#: The members that leave in the meantime, each while a message is on its way.
+#: The members that come and leave in the meantime, at least.
 LEAVERS: Final = 200
+# How many of them come and leave beside each other.
+_BESIDE: Final = 10
+# They leave after so many turns of the event loop at most: each at another moment of a message.
+_MOMENTS: Final = 20
 # As many messages may be on their way to the member that stays.
 _AHEAD: Final = 20
 
@@ -33,7 +36,7 @@ class Reader:
         self.layer = layer
         self.channel = channel
         self.got: list[Any] = []
-        self.changed = asyncio.Event()
+        self.changed: asyncio.Event = asyncio.Event()
 
     def take(self, message: Any) -> None:
         """Keep a message."""
@@ -61,7 +64,7 @@ class Churn(Contract):
 
     @clause
     async def test_who_stays_receives_everything(self) -> None:
-        """200 members leave, whose `receive` is cancelled; one stays and gets 1,000 messages."""
+        """While 200 members come and leave, one stays, and receives 1,000 of 1,000 messages."""
         layer = await self.layer("groups")
         for _ in range(self.churns):
             await self.churn(layer, Reader.receive)
@@ -77,18 +80,24 @@ class Churn(Contract):
     async def churn(self, layer: Layer, read: Callable[[Reader], Awaitable[None]]) -> None:
         """Send to a group that members leave all the time, and look at what one gets."""
         stays, _ = await self.enter(layer, read)
-        leavers = deque([await self.enter(layer, read) for _ in range(LEAVERS)])
-        leaving: list[asyncio.Task[None]] = []
-        await self.until_waiting()
+        left = 0
+
+        async def come_and_leave() -> None:
+            nonlocal left
+            while len(stays.got) < MESSAGES or left < LEAVERS:
+                reader, reading = await self.enter(layer, read)
+                for _ in range(left % _MOMENTS):
+                    await asyncio.sleep(0)
+                await self.exit(reader, reading)
+                left += 1
+
+        others = [self.started(come_and_leave()) for _ in range(_BESIDE)]
         for number in range(MESSAGES):
-            sending = self.started(layer.group_send(ROOM, {"type": "a", "number": number}))
-            if number % (MESSAGES // LEAVERS) == 0:
-                leaving.append(self.started(self.exit(*leavers.popleft())))
-            await sending
+            await layer.group_send(ROOM, {"type": "a", "number": number})
+            await asyncio.sleep(0)  # a layer without a network never waits
             await self.until_received(stays, number + 1 - _AHEAD)
         await self.until_received(stays, MESSAGES)
-        for task in leaving:
-            await task
+        await asyncio.gather(*others)
         expect([one["number"] for one in stays.got], list(range(MESSAGES)), "what the member got")
         await layer.group_discard(ROOM, stays.channel)
 

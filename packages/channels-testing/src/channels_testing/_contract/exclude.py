@@ -1,5 +1,7 @@
 """The clauses of the contract on the extension `exclude`."""
 
+from collections.abc import Collection
+
 from channels_testing._contract.contract import Contract, Layer, clause, expect
 
 __all__ = ["Exclude"]
@@ -38,7 +40,8 @@ class Exclude(Contract):
         for exclude in ((left_out, stranger), {left_out}, frozenset({left_out})):
             await layer.group_send(ROOM, {"type": "g"}, exclude=exclude)
             await self.expect_next(layer, stays, {"type": "g"}, f"with exclude={exclude!r}")
-        for nobody in ((), [], {stranger}):
+        none_of_them: list[Collection[str]] = [(), [], {stranger}]
+        for nobody in none_of_them:
             await layer.group_send(ROOM, {"type": "g"}, exclude=nobody)
             await self.expect_next(layer, left_out, {"type": "g"}, f"with exclude={nobody!r}")
 

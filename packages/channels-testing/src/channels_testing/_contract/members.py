@@ -1,15 +1,16 @@
 """The clauses of the contract on the extension `members`."""
 
 import unittest
-from typing import Any
+from typing import Any, Final
 
 from channels_testing._contract.contract import Contract, Layer, clause, expect
 
 __all__ = ["Members"]
 
 ROOM, HALL = "contract.room", "contract.hall"
-ANN, BOB = {"id": 1, "name": "Ann", "tags": ["a"]}, {"id": "bob"}
-ANNA = {"id": 1, "name": "Anna"}
+ANN: Final[dict[str, Any]] = {"id": 1, "name": "Ann", "tags": ["a"]}
+ANNA: Final[dict[str, Any]] = {"id": 1, "name": "Anna"}
+BOB: Final[dict[str, Any]] = {"id": "bob"}
 
 
 def joined(member: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +54,7 @@ class Members(Contract):
         layer = await self.with_members()
         for name in (1, "1"):
             await self.join_as(layer, {"id": name})
+        expected: list[dict[str, Any]]
         expected = [{"id": 1, "connections": 1}, {"id": "1", "connections": 1}]
         await self.expect_listed(layer, expected, "of two ids that look alike")
 
@@ -159,7 +161,9 @@ class Members(Contract):
         channel = await self.join_as(layer, ANN)
         await layer.group_add(HALL, channel, member=BOB)
         expect(
-            await layer.group_members(HALL), [{**BOB, "connections": 1}], "the other group's members"
+            await layer.group_members(HALL),
+            [{**BOB, "connections": 1}],
+            "the other group's members",
         )
         await layer.group_discard(HALL, channel)
         await self.pass_time(self.linger(layer) + self.lateness)
@@ -172,7 +176,11 @@ class Members(Contract):
         layer = await self.with_members()
         channel = await layer.new_channel()
         refused: list[Any] = [{}, {"id": ""}, {"id": None}, {"id": 1.5}, "ann", {"id": 1, 2: 3}]
-        refused += [{"id": 1, "connections": 2}, {"id": 1, "tags": {"a"}}, {"id": 1, "a": "x" * 5000}]
+        refused += [
+            {"id": 1, "connections": 2},
+            {"id": 1, "tags": {"a"}},
+            {"id": 1, "a": "x" * 5000},
+        ]
         for member in refused:
             call = layer.group_add(ROOM, channel, member=member)
             await self.expect_error(
