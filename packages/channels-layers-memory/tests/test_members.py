@@ -67,12 +67,16 @@ class TestJoining:
         assert (await layer.group_members("room"))[0] == {**ANN, "connections": 1}
 
     async def test_again_is_new_data(self, layer: InMemoryChannelLayer) -> None:
-        await layer.group_add("room", "a", ANN)
-        await layer.group_add("room", "b", ANN)
-        await told(layer, "a")
-        await layer.group_add("room", "a", {"id": 1, "name": "Anna"})
-        assert await layer.group_members("room") == [{"id": 1, "name": "Anna", "connections": 2}]
-        assert await told(layer, "a") == []
+        for name in ("Ann", "Anna"):
+            await layer.group_add("room", "a", {"id": 1, "name": name})
+        await layer.group_add("room", "b", {"id": 1, "name": "Annie"})
+        await layer.group_add("room", "a", {"id": 1, "name": "Hannah"})
+        members = await layer.group_members("room")
+        assert members == [{"id": 1, "name": "Annie", "connections": 2}]
+        await layer.group_discard("room", "b")
+        members = await layer.group_members("room")
+        assert members == [{"id": 1, "name": "Hannah", "connections": 1}]
+        assert await told(layer, "a") == [joined(ANN)]
 
     async def test_a_renewal_keeps_the_member(self, layer: InMemoryChannelLayer) -> None:
         await layer.group_add("room", "a", ANN)

@@ -212,7 +212,6 @@ class ExtendedLayer(SimpleLayer):
         self.ended(group, channel, but=data["id"])
         new = data["id"] not in people
         connections = people.setdefault(data["id"], {})
-        connections.pop(channel, None)
         connections[channel] = data
         self.store.leaving.pop((group, data["id"]), None)
         if new:

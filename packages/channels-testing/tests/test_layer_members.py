@@ -63,6 +63,14 @@ class First(ExtendedLayer):
         super().tell(group, channel, data)
 
 
+class Latest(ExtendedLayer):
+    """Shows the data that were told last."""
+
+    def tell(self, group: str, channel: str, data: Any) -> None:
+        self.store.people[group].get(data["id"], {}).pop(channel, None)
+        super().tell(group, channel, data)
+
+
 class Renewing(ExtendedLayer):
     """Ends the member at a renewal."""
 
@@ -225,6 +233,7 @@ class Private(ExtendedLayer):
         ("test_a_member_may_change_its_data", First, "group_members() after new data: at [0]"),
         ("test_a_member_may_change_its_data", Loud, "expected {'type': 'contract.mark'}, got {"),
         ("test_a_renewal_keeps_the_member", Renewing, "group_members() after a renewal: expected"),
+        ("test_the_newest_connection_has_the_last_word", Latest, "group_members() after a renewal: at "),
         ("test_a_last_connection_is_told", Hasty, "group_members() just after it has left: expec"),
         ("test_a_last_connection_is_told", Vanishing, "group_members() just after it has left: e"),
         ("test_a_last_connection_is_told", Clinging, "group_members() some time after it has left"),

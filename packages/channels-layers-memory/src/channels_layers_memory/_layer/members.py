@@ -28,8 +28,9 @@ class _Member:
     """One id in one group.
 
     Attributes:
-        connections: The data by channel; the channel that told its data last comes last.
-        data: The data that were told last by a channel that is still there, or was the last one.
+        connections: The data by channel, in the order in which the channels joined.
+        data: The data of the channel that joined last, of those that are there, or of the last one
+            that was there.
     """
 
     __slots__ = ("connections", "data")
@@ -39,13 +40,17 @@ class _Member:
         self.data: Data = {}
 
     def tell(self, channel: str, data: Data) -> None:
-        self.connections.pop(channel, None)
-        self.connections[channel] = self.data = data
+        # One that is there keeps its place: consumers renew their memberships with their data.
+        self.connections[channel] = data
+        self._find_data()
 
     def leave(self, channel: str) -> None:
         self.connections.pop(channel, None)
         if self.connections:
-            self.data = next(reversed(self.connections.values()))
+            self._find_data()
+
+    def _find_data(self) -> None:
+        self.data = next(reversed(self.connections.values()))
 
 
 class Members:

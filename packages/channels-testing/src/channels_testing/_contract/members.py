@@ -95,6 +95,17 @@ class Members(Contract):
         await self.expect_told(layer, watcher, joined(ANN))
 
     @clause
+    async def test_the_newest_connection_has_the_last_word(self) -> None:
+        """`group_add` of an older connection, as a renewal with its data, does not change that."""
+        layer = await self.with_members()
+        older = await self.join_as(layer, ANN)
+        newest = await self.join_as(layer, ANNA)
+        await layer.group_add(ROOM, older, member=ANN)
+        await self.expect_listed(layer, [{**ANNA, "connections": 2}], "after a renewal")
+        await layer.group_discard(ROOM, newest)
+        await self.expect_listed(layer, [{**ANN, "connections": 1}], "without the newest one")
+
+    @clause
     async def test_a_last_connection_is_told(self) -> None:
         """`member_linger` seconds after the last connection has left, there is `group.left`."""
         layer = await self.with_members(member_linger=3 * self.expiry)
