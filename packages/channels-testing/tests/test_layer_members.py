@@ -233,7 +233,11 @@ class Private(ExtendedLayer):
         ("test_a_member_may_change_its_data", First, "group_members() after new data: at [0]"),
         ("test_a_member_may_change_its_data", Loud, "expected {'type': 'contract.mark'}, got {"),
         ("test_a_renewal_keeps_the_member", Renewing, "group_members() after a renewal: expected"),
-        ("test_the_newest_connection_has_the_last_word", Latest, "group_members() after a renewal: at "),
+        (
+            "test_the_newest_connection_has_the_last_word",
+            Latest,
+            "group_members() after a renewal: at ",
+        ),
         ("test_a_last_connection_is_told", Hasty, "group_members() just after it has left: expec"),
         ("test_a_last_connection_is_told", Vanishing, "group_members() just after it has left: e"),
         ("test_a_last_connection_is_told", Clinging, "group_members() some time after it has left"),

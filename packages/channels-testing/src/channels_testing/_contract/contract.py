@@ -185,6 +185,15 @@ class Contract:
             if not _offers(layer, extension):
                 raise unittest.SkipTest(f"the layer does not offer the extension {extension!r}")
 
+    def require_shared(self) -> None:
+        """Skip a clause about several instances if they share nothing.
+
+        Raises:
+            unittest.SkipTest: Instances of this layer do not share channels.
+        """
+        if not self.shared:
+            raise unittest.SkipTest("instances of this layer share no channels")
+
     def method(self, layer: Layer, name: str) -> Callable[..., Any]:
         """Return a method that not every layer has.
 

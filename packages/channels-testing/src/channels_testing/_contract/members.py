@@ -1,6 +1,5 @@
 """The clauses of the contract on the extension `members`."""
 
-import unittest
 from typing import Any, Final
 
 from channels_testing._contract.contract import Contract, Layer, clause, expect
@@ -224,8 +223,7 @@ class Members(Contract):
     @clause
     async def test_instances_share_members(self) -> None:
         """A member is listed, and told, to all instances, wherever its connections are."""
-        if not self.shared:
-            raise unittest.SkipTest("instances of this layer share no channels")
+        self.require_shared()
         one, other = await self.with_members(), await self.with_members()
         watcher = await self.watcher(one)
         here, there = await self.join_as(one, ANN), await self.join_as(other, ANNA)

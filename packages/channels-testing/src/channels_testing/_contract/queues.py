@@ -1,7 +1,6 @@
 """The clauses of the contract on the extension `acks`."""
 
 import asyncio
-import unittest
 from typing import Any
 
 from channels_core.exceptions import ChannelFull
@@ -250,8 +249,7 @@ class Queues(Contract):
     @clause
     async def test_instances_share_queues(self) -> None:
         """A message goes to one instance; without an answer another one gets it."""
-        if not self.shared:
-            raise unittest.SkipTest("instances of this layer share no channels")
+        self.require_shared()
         one, other = await self.with_queues(), await self.with_queues()
         await self.add(other, 1, 2)
         first, second = await self.given(one), await self.given(other)
