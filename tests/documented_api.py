@@ -404,6 +404,9 @@ _STEPS: Final = "4.3 calls it with three arguments; calling it in two steps work
 #: The differences of ours, by generation and name, with the reason.
 DEVIATIONS: Final[dict[str, dict[str, str]]] = {
     "4.3": {
+        "channels.layers.InMemoryChannelLayer.extensions": (
+            "it has four more: `exclude`, `history`, `members` and `acks`"
+        ),
         "channels.sessions.InstanceSessionWrapper.save_message_types": (
             "a session is also saved when a WebSocket is accepted or refused"
         ),

@@ -90,7 +90,7 @@ class TestOptions:
         assert isinstance(layer, BaseChannelLayer)
         assert (layer.expiry, layer.group_expiry, layer.capacity) == (60, 86400, 100)
         assert layer.channel_capacity == []
-        assert layer.extensions == ["groups", "flush"]
+        assert layer.extensions == ["groups", "flush", "exclude", "history", "members", "acks"]
 
     def test_the_settings_may_name_it(self) -> None:
         config = {"BACKEND": BACKEND, "CONFIG": {"capacity": 7, "isolation": "deepcopy"}}

@@ -15,7 +15,7 @@ from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer
 from channels_testing.layers import ChannelLayerContract
 
-__all__ = ["Queue", "SimpleContract", "SimpleLayer", "breach", "packed"]
+__all__ = ["Queue", "SimpleContract", "SimpleLayer", "Store", "breach", "packed"]
 
 Queue = list[tuple[float, Any]]
 
@@ -192,25 +192,33 @@ class SimpleContract(ChannelLayerContract):
     latency = 0
     shared = True
     layer_class: type[SimpleLayer] = SimpleLayer
+    store_class: type[Store] = Store
 
     def make_layer(self, **options: Any) -> Any:
         if not self._made:
-            self.clock, self.store = Clock(), Store()
+            self.clock, self.store = Clock(), self.store_class()
         return self.layer_class(self.store, self.clock, **options)
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
 
 
-def breach(broken: type[SimpleLayer], clause: str, *, hangs: bool = False) -> str:
+def breach(
+    broken: type[SimpleLayer],
+    clause: str,
+    *,
+    hangs: bool = False,
+    contract_class: type[SimpleContract] = SimpleContract,
+) -> str:
     """Run a clause on a layer that breaks it, and return what the failure says.
 
     Args:
         broken: The layer.
         clause: The name of the clause.
         hangs: Whether it waits for what will not come, so that there is no sense in waiting long.
+        contract_class: Makes the layer.
     """
-    contract = type("Contract", (SimpleContract,), {"layer_class": broken})()
+    contract = type("Contract", (contract_class,), {"layer_class": broken})()
     if hangs:
         contract.timeout = 0.01
     with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever the layer raises counts

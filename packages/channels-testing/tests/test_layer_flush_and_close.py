@@ -140,3 +140,28 @@ def test_clauses_on_missing_methods_are_skipped(clause: str, name: str) -> None:
 
     with pytest.raises(unittest.SkipTest, match=rf"the layer has no method {name}\(\)"):
         getattr(Contract(), clause)()
+
+
+class Away(SimpleLayer):
+    """Cannot be reached."""
+
+    async def ping(self) -> None:
+        raise OSError("no answer")
+
+
+class Homely(SimpleLayer):
+    """Answers in the event loop in which it was first used."""
+
+    loop: Any = None
+
+    async def ping(self) -> None:
+        self.loop = self.loop or asyncio.get_running_loop()
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError("another event loop")
+
+
+def test_a_layer_answers_a_ping() -> None:
+    assert "OSError: no answer" in breach(Away, "test_a_layer_answers_a_ping")
+    assert "another event loop" in breach(Homely, "test_a_layer_answers_a_ping")
+    with pytest.raises(unittest.SkipTest, match=r"the layer has no method ping\(\)"):
+        SimpleContract().test_a_layer_answers_a_ping()

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from copy import copy
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from channels_core.exceptions import ChannelFull
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage, Message
 from channels_layers_memory._layer.clocks import mockable_time, steady_time
-from channels_layers_memory._layer.codec import ISOLATIONS
+from channels_layers_memory._layer.codec import ISOLATIONS, Payload
 from channels_layers_memory._layer.dropped_messages import DroppedMessages
 from channels_layers_memory._layer.readers import Listener, Receiver, running_loop
 from channels_layers_memory._layer.store import Store
 
 if TYPE_CHECKING:
+    from channels_core.layer_extensions import Delivery, History, HistoryLimits, QueueLimits
     from channels_layers_memory._layer.channels_view import Channels
+    from channels_layers_memory._layer.history import Histories
+    from channels_layers_memory._layer.limits_by_name import LimitsByName
+    from channels_layers_memory._layer.members import Members
+    from channels_layers_memory._layer.queues import Queues
 
 __all__ = ["InMemoryChannelLayer"]
 
@@ -31,10 +37,11 @@ class InMemoryChannelLayer(BaseChannelLayer):
     Messages: dicts with str keys and values that msgpack packs. Each receiver gets a copy of its
     own, equal to the one that it would get over a network.
 
-    Source: the channel layer specification of Channels, with the extensions `groups` and `flush`.
+    Source: the channel layer specification of Channels, with the extensions `groups` and `flush`,
+    and those of `BaseChannelLayer` but `gaps`: the layer knows of each message that it drops.
     """
 
-    extensions: ClassVar[list[str]] = ["groups", "flush"]
+    extensions: ClassVar[list[str]] = ["groups", "flush", "exclude", "history", "members", "acks"]
     reaches_other_processes: ClassVar[bool | None] = False
 
     def __init__(
@@ -46,6 +53,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
         *,
         isolation: str = "msgpack",
         clock: Callable[[], float] | None = None,
+        history: object = None,
+        queues: object = None,
+        member_linger: float = 5,
+        member_lease: float = 20,
         **kwargs: object,
     ) -> None:
         """Take the limits and options, as `CONFIG` in the settings gives them.
@@ -60,16 +71,28 @@ class InMemoryChannelLayer(BaseChannelLayer):
             clock: Tells the time in seconds, for messages and memberships; a test may pass its
                 own. If None, messages expire by `time.time` if a test has replaced that function,
                 and everything else by a clock that nobody sets.
+            history: How many messages of the groups whose name matches a glob or a compiled pattern
+                are kept, and for how many seconds: `{"room.*": {"size": 200, "age": 600}}`; the
+                first match counts.
+            queues: The channels whose messages a worker acknowledges, by a glob or a compiled
+                pattern: `{"thumbnails": {"redeliver_after": 60, "tries": 3}}`, where these limits
+                are the defaults.
+            member_linger: Seconds after which a group is told that a member has left whose last
+                connection has ended.
+            member_lease: Seconds after which the members of a process are gone that was killed. It
+                has no effect: such a process takes this layer with it. A program may so use the
+                same options for every layer.
             kwargs: Rejected; the TypeError names each unknown option.
 
         Raises:
-            TypeError: An option is unknown.
-            ValueError: `isolation` is unknown.
+            TypeError: An option is unknown, or of a wrong type.
+            ValueError: `isolation` is unknown, or a limit is not positive.
         """
         if kwargs:
             raise TypeError(
                 f"{type(self).__name__} has no option {', '.join(map(repr, kwargs))}; expected "
-                "expiry, group_expiry, capacity, channel_capacity, isolation or clock"
+                "expiry, group_expiry, capacity, channel_capacity, isolation, clock, history, "
+                "queues, member_linger or member_lease"
             )
         if isolation not in tuple(ISOLATIONS):
             raise ValueError(
@@ -77,8 +100,17 @@ class InMemoryChannelLayer(BaseChannelLayer):
             )
         super().__init__(expiry=expiry, capacity=capacity, channel_capacity=channel_capacity)
         self.group_expiry = group_expiry
+        self.member_linger: float = _seconds("member_linger", member_linger, least=0)
+        self.member_lease: float = _seconds("member_lease", member_lease)
         self._encode = ISOLATIONS[isolation]
         self._clock = clock
+        # None, and their modules are not loaded, unless they are configured.
+        self._history_limits: LimitsByName[HistoryLimits] | None = None
+        self._queue_limits: LimitsByName[QueueLimits] | None = None
+        if history is not None:
+            self._history_limits = _history_limits(history)
+        if queues is not None:
+            self._queue_limits = _queue_limits(queues)
         self._start()
 
     def _start(self) -> None:
@@ -94,6 +126,20 @@ class InMemoryChannelLayer(BaseChannelLayer):
         # Made, and its module loaded, when a program first looks at the channels.
         self._channels: Channels | None = None
         self._dropped = DroppedMessages(clock or steady_time)
+        self._histories: Histories | None = None
+        if self._history_limits is not None:
+            from channels_layers_memory._layer.history import Histories
+
+            self._histories = Histories(self._store, lambda: self.group_expiry)
+        self._queues: Queues | None = None
+        if self._queue_limits is not None:
+            from channels_layers_memory._layer.queues import Queues
+
+            self._queues = Queues(self._store, self._queue_limits, clock or steady_time)
+        # Whether a message to a group may be another one, or last longer, for some of its channels.
+        self._is_selective = bool(self._histories or self._queues)
+        # Made with the first member.
+        self._members: Members | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return an empty layer with the same options: Django copies the class data of tests."""
@@ -133,6 +179,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
     @property
     def dropped(self) -> int:
         """How many messages to groups were dropped because a member was full."""
+        self._store.call_what_is_left()
         return self._dropped.total
 
     # Channels
@@ -150,7 +197,11 @@ class InMemoryChannelLayer(BaseChannelLayer):
             from channels_layers_memory._layer.backpressure import wait_for_readers
 
             await wait_for_readers(self._store, (channel,))
-        if not self._store.put(channel, self._encode(message)):
+        if self._queues is not None and self._queues.keeps(channel):
+            accepted = self._queues.send(channel, self._encode(message, for_several=True))
+        else:
+            accepted = self._store.put(channel, self._encode(message))
+        if not accepted:
             raise ChannelFull(
                 f"Channel {channel!r} is at its capacity of {self.get_capacity(channel)} "
                 "messages: they are sent faster than they are received, if at all"
@@ -269,12 +320,34 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Add a channel to a group, or renew its membership."""
+    async def group_add(
+        self, group: str, channel: str, member: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a channel to a group, or renew its membership.
+
+        Args:
+            group: The group.
+            channel: The channel.
+            member: Who is there: `{"id": ..., ...}`. None leaves what the channel has told.
+
+        Raises:
+            TypeError: A name is not valid, or a part of `member` is of a wrong type.
+            ValueError: `member` has no id, or is too large.
+        """
         self.require_valid_group_name(group)
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
-        self._store.join(group, channel)
+        if member is None:
+            self._store.join(group, channel)
+            return
+        from channels_core.layer_extensions import checked_member
+
+        data = checked_member(member)
+        if self._members is None:
+            from channels_layers_memory._layer.members import Members
+
+            self._members = Members(self._store, self.member_linger, self._dropped)
+        self._members.join(group, channel, data)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group; does nothing if it is not a member."""
@@ -283,11 +356,23 @@ class InMemoryChannelLayer(BaseChannelLayer):
             self.require_valid_channel_name(channel)
         self._store.leave(group, channel)
 
-    async def group_send(self, group: str, message: AnyMessage) -> None:
+    async def group_send(
+        self, group: str, message: AnyMessage, exclude: Collection[str] = ()
+    ) -> None:
         """Send a message to every channel of a group that has room for it.
 
         For a channel that is full, the message is dropped and counted in `dropped`. The logger
         `django.channels.layers.memory` warns of it, at most every 10 seconds.
+
+        Args:
+            group: The group.
+            message: The message.
+            exclude: The names of channels that get no copy.
+
+        Raises:
+            TypeError: The name is not valid, the message cannot be packed, or `exclude` is not a
+                collection of names.
+            ValueError: The group has history, and the message has a key `position`.
         """
         self.require_valid_group_name(group)
         if self._store.half_full:
@@ -295,9 +380,30 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
             await wait_for_readers(self._store, self._store.half_full_members(group))
         payload = self._encode(message, for_several=True)
-        dropped = self._store.put_all(group, payload, running_loop())
+        if exclude or self._is_selective:
+            dropped = self._put_selectively(group, message, payload, exclude)
+        else:
+            dropped = self._store.put_all(group, payload, running_loop())
         if dropped:
             self._dropped.add(group, dropped)
+
+    def _put_selectively(
+        self, group: str, message: AnyMessage, payload: Payload, exclude: Collection[str]
+    ) -> int:
+        """Put a message into a group, if not all members get the same, or history is kept."""
+        from channels_core.layer_extensions import checked_exclude
+
+        excluded = checked_exclude(exclude)
+        limits = self.history_limits(group)
+        if limits is None or self._histories is None:
+            return self._store.put_except(group, payload, excluded, running_loop())
+        if "position" in message:
+            raise ValueError(
+                f"A message to group {group!r} must not have a key 'position', which its history "
+                f"adds, but got {message['position']!r}"
+            )
+        assert callable(payload)  # it is for several receivers
+        return self._histories.send(group, limits, payload, excluded, running_loop())
 
     async def group_channels(self, group: str) -> list[str]:
         """Return the channels of a group, in the order in which they joined."""
@@ -307,3 +413,136 @@ class InMemoryChannelLayer(BaseChannelLayer):
     async def group_count(self, group: str) -> int:
         """Return how many channels a group has."""
         return len(await self.group_channels(group))
+
+    # History
+
+    def history_limits(self, group: str) -> HistoryLimits | None:
+        """Return how much of a group's messages is kept; None if they are not kept."""
+        return None if self._history_limits is None else self._history_limits(group)
+
+    async def group_history(
+        self, group: str, after: str | None = None, limit: int | None = None
+    ) -> History:
+        """Return messages of a group that are kept, in the order of sending.
+
+        Args:
+            group: The group.
+            after: A position. The messages after it are returned, the oldest first. If not all of
+                them are kept, or if it is no position of this group, all that are kept are
+                returned, and the history is not complete. None asks for the newest messages.
+            limit: How many messages are returned at most; None for all.
+
+        Raises:
+            TypeError: The name is not valid, or the limit is not an int.
+            ValueError: The group has no history, or the limit is negative.
+        """
+        self.require_valid_group_name(group)
+        if self.history_limits(group) is None or self._histories is None:
+            raise ValueError(
+                f"{type(self).__name__} keeps no messages of group {group!r}: no pattern of its "
+                "option 'history' matches that name"
+            )
+        if limit is not None:
+            if isinstance(limit, bool) or not isinstance(limit, int):
+                raise TypeError(f"limit must be an int or None, not {limit!r}")
+            if limit < 0:
+                raise ValueError(f"limit must not be negative, but got {limit!r}")
+        return self._histories.read(group, after, limit)
+
+    # Members
+
+    async def group_members(self, group: str) -> list[dict[str, Any]]:
+        """Return who is in a group, in the order in which they first joined.
+
+        Returns:
+            A dict for each id: the newest data that were given for it, and the number of its
+            `connections`. It is 0 if the last one has ended within the last `member_linger`
+            seconds.
+        """
+        self.require_valid_group_name(group)
+        return [] if self._members is None else self._members.list(group)
+
+    # Queues
+
+    def queue_limits(self, channel: str) -> QueueLimits | None:
+        """Return when a message of a channel is given again; None if it is given once."""
+        return None if self._queue_limits is None else self._queue_limits(channel)
+
+    async def receive_delivery(self, channel: str) -> Delivery:
+        """Wait for the next message of a queue, to be acknowledged once it is handled.
+
+        It is given again if that does not happen within the queue's `redeliver_after`, and goes to
+        the channel `"{channel}.dead"` after its last attempt. A cancelled call loses nothing.
+
+        Raises:
+            TypeError: The name is not valid.
+            ValueError: The channel is not a queue.
+        """
+        self._check(channel)
+        limits = self.queue_limits(channel)
+        if limits is None or self._queues is None:
+            raise ValueError(
+                f"{type(self).__name__} gives messages of channel {channel!r} only once: no "
+                "pattern of its option 'queues' matches that name; use receive()"
+            )
+        return await self._queues.receive(channel, limits)
+
+    async def acknowledge(self, channel: str, token: str) -> bool:
+        """Forget a message that was handled.
+
+        Returns:
+            False if the message has been given to somebody else in the meantime, or is gone.
+        """
+        return self._queues is not None and self._queues.acknowledge(channel, token)
+
+    async def reject(self, channel: str, token: str, error: str) -> bool:
+        """Record that a message was not handled.
+
+        It is given again once `redeliver_after` is over. After the last attempt it goes to the
+        channel `"{channel}.dead"` at once, with the error.
+
+        Returns:
+            False as in `acknowledge`.
+        """
+        return self._queues is not None and self._queues.reject(channel, token, error)
+
+    async def give_back(self, channel: str, token: str) -> bool:
+        """Put a message back to the front of its queue; this attempt does not count.
+
+        Returns:
+            False as in `acknowledge`.
+        """
+        return self._queues is not None and self._queues.give_back(channel, token)
+
+    async def ping(self) -> None:
+        """Do nothing: the store of this layer can always be reached."""
+
+
+def _seconds(option: str, value: object, least: float | None = None) -> float:
+    """Check an option in seconds.
+
+    Args:
+        option: Its name.
+        value: Its value.
+        least: The least value; if None, it must be positive.
+    """
+    expected = "a positive number of seconds" if least is None else f"{least} or more seconds"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{option} must be {expected}, not {value!r}")
+    if not (value > 0 if least is None else least <= value) or value == inf:
+        raise ValueError(f"{option} must be {expected}, not {value!r}")
+    return value
+
+
+def _history_limits(option: object) -> LimitsByName[HistoryLimits]:
+    from channels_core.layer_extensions import compile_history
+    from channels_layers_memory._layer.limits_by_name import LimitsByName
+
+    return LimitsByName(compile_history(option))
+
+
+def _queue_limits(option: object) -> LimitsByName[QueueLimits]:
+    from channels_core.layer_extensions import compile_queues
+    from channels_layers_memory._layer.limits_by_name import LimitsByName
+
+    return LimitsByName(compile_queues(option))

@@ -5,4 +5,8 @@ indices, and `readers` wakes those who receive. `codec` copies messages on their
 with `packing_errors` for those that cannot be packed. `backpressure` slows senders down,
 `dropped_messages` counts what groups lose, `channels_view` shows programs what waits, and
 `clocks` tells the time.
+
+What only some programs use is loaded when it is configured or first used: `history` keeps messages
+of groups, `members` knows who is there, and `queues` gives jobs until they are acknowledged. They
+find their options by `limits_by_name`, plan what is due in a `timetable`, and are rung by `alarm`.
 """

@@ -61,7 +61,7 @@ class Backlogs:
 
     def __init__(self) -> None:
         """Start with no backlog."""
-        #: By channel: the backlogs for which a check is planned.
+        #: By channel: the backlogs for which a check is planned, or whose messages never expire.
         self.kept: dict[str, Backlog] = {}
         # A heap of times and channels. Entries whose backlog has been dropped, or has another
         # `next_check` by now, are skipped when their time comes.
@@ -78,6 +78,13 @@ class Backlogs:
         """Make a backlog, which is kept once its first check is planned."""
         prefix, mark, _ = name.partition("!")
         return Backlog(self._shared.setdefault(prefix, SharedCapacity()) if mark else None)
+
+    def keep(self, name: str) -> Backlog:
+        """Return the backlog of a channel whose messages never expire; it is kept from now on."""
+        backlog = self.kept.get(name)
+        if backlog is None:
+            backlog = self.kept[name] = self.new(name)
+        return backlog
 
     def plan_check(self, name: str, backlog: Backlog, time: float) -> None:
         """Plan to check a backlog at a time, and keep it until then."""

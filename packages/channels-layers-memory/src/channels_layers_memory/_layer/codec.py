@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-__all__ = ["ISOLATIONS", "Payload", "deepcopied", "packed"]
+__all__ = ["ISOLATIONS", "MakeCopy", "Payload", "deepcopied", "packed"]
 
 # Any: the values of a message are the program's own.
 MakeCopy: TypeAlias = Callable[[], dict[str, Any]]

@@ -18,16 +18,24 @@ WARNING_INTERVAL: Final = 10.0
 logger = logging.getLogger("django.channels.layers.memory")
 
 
-class DroppedMessages:
-    """Counts the messages to groups that were dropped because a member was full."""
+_FULL: Final = (
+    "Group %r has channels at capacity: %d message(s) to groups dropped since the last "
+    "warning. Receive faster, or set a higher capacity."
+)
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+
+class DroppedMessages:
+    """Counts the messages that were dropped, such as those to groups because a member was full."""
+
+    def __init__(self, clock: Callable[[], float], warning: str = _FULL) -> None:
         """Start at zero.
 
         Args:
             clock: Tells the time in seconds.
+            warning: What is logged, with the name of a group or channel, and the count.
         """
         self._clock = clock
+        self._warning = warning
         self.start_anew()
         start_anew_in_children(self, type(self).start_anew)
 
@@ -38,7 +46,7 @@ class DroppedMessages:
         self._total_at_last_warning = 0
         self._no_warning_before = -inf
 
-    def add(self, group: str, count: int) -> None:
+    def add(self, name: str, count: int) -> None:
         """Count dropped messages, and warn unless the last warning was a short while ago."""
         with self._lock:
             self.total += count
@@ -49,9 +57,4 @@ class DroppedMessages:
             unreported = self.total - self._total_at_last_warning
             self._total_at_last_warning = self.total
         # Not under the lock: a logging handler may itself send to a group.
-        logger.warning(
-            "Group %r has channels at capacity: %d message(s) to groups dropped since the last "
-            "warning. Receive faster, or set a higher capacity.",
-            group,
-            unreported,
-        )
+        logger.warning(self._warning, name, unreported)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from math import inf
 
 __all__ = ["Groups"]
@@ -16,8 +17,13 @@ class Groups:
     group, or at more than the groups of one channel.
     """
 
-    def __init__(self) -> None:
-        """Start with no group."""
+    def __init__(self, tell_ended: Callable[[str, str], object] | None = None) -> None:
+        """Start with no group.
+
+        Args:
+            tell_ended: Called with the group and channel of each membership that has ended.
+        """
+        self.tell_ended = tell_ended
         #: By group: its channels, with the time of each membership.
         self.members: dict[str, dict[str, float]] = {}
         # All memberships (group and channel) in the order in which they expire.
@@ -57,6 +63,8 @@ class Groups:
             members.pop(channel, None)
             if not members:
                 self.members.pop(group, None)
+        if self.tell_ended is not None:
+            self.tell_ended(group, channel)
 
     def forget(self, channel: str) -> None:
         """End all memberships of a channel."""
@@ -73,7 +81,7 @@ class Groups:
             self.discard(*membership)
 
     def clear(self) -> None:
-        """End all memberships."""
+        """End all memberships, and tell nobody."""
         self.members.clear()
         self._joined.clear()
         self._groups_of.clear()

@@ -9,6 +9,10 @@ or puts it back in its old place.
 Expiry needs no timer: every operation first drops what has expired. `put` alone leaves that to
 other operations as long as there is room, because tests of programs look at the channels after a
 `send`, and expect to find the messages that nobody has received.
+
+What only some programs use (`history`, `members`, `queues`) attaches itself when it is first used.
+Such an extension does its work under the same lock, within `operation`. What it has to do at a
+time is done by a timer if an event loop runs, and otherwise by the next operation.
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ import itertools
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +67,24 @@ if TYPE_CHECKING:
             Args:
                 current_loop: The event loop that runs in this thread, if the caller knows it.
             """
+
+    class Extension(Protocol):
+        """What only some programs use. The store calls these methods under its lock."""
+
+        def settle(self, now: float) -> float:
+            """Do what is due, and return when to be called again; inf for never."""
+
+        def forget(self, channel: str) -> None:
+            """Drop what belongs to a channel."""
+
+        def clear(self) -> None:
+            """Become empty."""
+
+    class Ringing(Protocol):
+        """Calls `settle_now` at a time, if an event loop runs."""
+
+        def set(self, at: float, now: float) -> None:
+            """Ring at a time, or earlier."""
 
     ReceiverT = TypeVar("ReceiverT", bound=WaitingReceiver)
 
@@ -112,13 +135,18 @@ class Store:
         self._original_time = ORIGINAL.time if clock is mockable_time else None
         self._base, self._monotonic = ORIGINAL.base, ORIGINAL.monotonic
         self._next_number = itertools.count().__next__
+        self._extensions: list[Extension] = []
+        # Whether the messages of a channel never expire; None if all messages do.
+        self._keeps: Callable[[str], bool] | None = None
+        # Told of each membership that has ended.
+        self._tell_ended: Callable[[str, str], object] | None = None
         self.start_anew()
         start_anew_in_children(self, type(self).start_anew)
 
     def start_anew(self) -> None:
         """Become empty, with a lock that nobody holds."""
         self.channels: dict[str, Backlog | WaitingReceiver | Receivers] = {}
-        self.groups = Groups()
+        self.groups = Groups(self._tell_ended)
         self.half_full: dict[str, int | None] = {}
         self._backlogs = Backlogs()
         # The listener of each channel that has one.
@@ -140,6 +168,12 @@ class Store:
         self._first_after_flush = self._next_number()
         # Receivers that were garbage collected, with their channel; see `give_up_later`.
         self._thrown_away: deque[tuple[str, WaitingReceiver]] = deque()
+        # Calls for once the lock is released.
+        self._later: deque[Callable[[], object]] = deque()
+        # Made when an extension first plans something.
+        self._alarm: Ringing | None = None
+        for extension in self._extensions:
+            extension.clear()
 
     # Messages
 
@@ -311,15 +345,13 @@ class Store:
     def join(self, group: str, channel: str) -> None:
         """Add a channel to a group, or renew its membership."""
         with self._lock:
-            now = self._expire()
-            joined = now if time.time is self._original_time else self._group_clock()
-            self._join(group, channel, joined)
+            self.join_within(group, channel, self._expire())
 
     def replace_groups(self, members: dict[str, dict[str, float]]) -> None:
         """Replace all groups by those of a program, with the times at which channels joined."""
         with self._lock:
             self._expire()
-            self.groups = Groups()
+            self.groups = Groups(self._tell_ended)
             for joined, group, channel in sorted(
                 (joined, group, channel)
                 for group, channels in members.items()
@@ -392,6 +424,8 @@ class Store:
             self._end_listening(name)
             self._backlogs.drop(name)
             self.half_full.pop(name, None)
+            for extension in self._extensions:
+                extension.forget(name)
 
     def forget(self, name: str) -> None:
         """Drop the messages that wait in a channel, its listener and its memberships."""
@@ -403,6 +437,8 @@ class Store:
             self._backlogs.drop(name)
             self.half_full.pop(name, None)
             self.groups.forget(name)
+            for extension in self._extensions:
+                extension.forget(name)
 
     def flush(self) -> None:
         """Drop all messages and groups; readers go on waiting."""
@@ -414,6 +450,132 @@ class Store:
             self.half_full.clear()
             self.groups.clear()
             self._first_after_flush = self._next_number()
+            for extension in self._extensions:
+                extension.clear()
+
+    # For extensions
+
+    def attach(self, extension: Extension) -> None:
+        """Settle and clear an extension from now on."""
+        with self._lock:
+            self._extensions.append(extension)
+
+    def keep_for_ever(self, keeps: Callable[[str], bool]) -> None:
+        """Let no message of a channel expire for which a function returns True."""
+        self._keeps = keeps
+
+    def tell_ended_memberships(self, tell: Callable[[str, str], object]) -> None:
+        """Call a function, under the lock, with the group and channel of each ended membership."""
+        with self._lock:
+            self._tell_ended = self.groups.tell_ended = tell
+
+    @contextmanager
+    def operation(self, current_loop: object = None) -> Iterator[float]:
+        """Hold the lock, and give the time; afterwards wake readers, and make calls for later.
+
+        Args:
+            current_loop: The event loop that runs in this thread, if the caller knows it.
+        """
+        with self._lock:
+            yield self._expire()
+        if self._to_wake:
+            self._wake_listeners(current_loop)
+        if self._later:
+            self.call_what_is_left()
+
+    def put_except(
+        self, group: str, payload: Payload, excluded: Set[str], current_loop: object = None
+    ) -> int:
+        """Put a message into the channels of a group but some; return how many were full."""
+        with self.operation(current_loop) as now:
+            members = self.groups.members.get(group, ())
+            names = [name for name in members if name not in excluded]
+            return self.put_to(names, payload, now, current_loop)
+
+    def settle_now(self) -> None:
+        """Do what is due, and set the alarm again."""
+        with self.operation() as now:
+            self._settle(now)
+
+    def call_what_is_left(self) -> None:
+        """Make the calls for once the lock is released."""
+        while self._later:
+            try:
+                call = self._later.popleft()
+            except IndexError:  # pragma: no cover - another thread has made the last one
+                return
+            call()
+
+    # For extensions, within an operation
+
+    def time(self) -> float:
+        """Return the time of messages."""
+        return self._clock()
+
+    def next_number(self) -> int:
+        """Return a number that no message has."""
+        return self._next_number()
+
+    def join_within(self, group: str, channel: str, now: float) -> None:
+        """Add a channel to a group, or renew its membership."""
+        joined = now if time.time is self._original_time else self._group_clock()
+        self._join(group, channel, joined)
+
+    def put_to(
+        self, names: Iterable[str], payload: Payload, now: float, current_loop: object = None
+    ) -> int:
+        """Put a message into channels, and return how many were full."""
+        message = (now + self._limits.expiry, self._next_number(), payload)
+        if self._keeps is None:
+            return sum([not self._put(name, message, current_loop) for name in names])
+        for_ever = (inf, *message[1:])
+        full = 0
+        for name in names:
+            if self._keeps(name):
+                self._backlogs.keep(name)
+                full += not self._put(name, for_ever, current_loop)
+            else:
+                full += not self._put(name, message, current_loop)
+        return full
+
+    def put_beyond_capacity(self, name: str, payload: Payload, most: int) -> int:
+        """Put a message into a channel for ever, and drop the oldest beyond a number.
+
+        Returns:
+            How many were dropped.
+        """
+        message = (inf, self._next_number(), payload)
+        if self._give(name, message):
+            return 0
+        backlog = self._backlogs.keep(name)
+        dropped = 0
+        while len(backlog) >= most:
+            backlog.popleft()
+            dropped += 1
+        if backlog.shared is not None:
+            backlog.shared.used -= dropped
+        self._insert(name, backlog, len(backlog), message)
+        return dropped
+
+    def put_back(self, name: str, message: Message) -> None:
+        """Give a message to the next receiver, or put it back to its old place."""
+        if not self._give(name, message):
+            self._put_back(name, message)
+
+    def call_later(self, call: Callable[[], object]) -> None:
+        """Make a call once the lock is released: it may log, or use the layer."""
+        self._later.append(call)
+
+    def plan_settling(self, time: float, now: float) -> None:
+        """Settle the extensions at a time: by a timer, or else by the next operation."""
+        self._messages_due = min(self._messages_due, time)
+        if self._original_time is None:  # a clock of the program's, which moves as it likes
+            return
+        if self._alarm is None:
+            from channels_layers_memory._layer.alarm import Alarm
+
+            self._alarm = Alarm(self.settle_now)
+        self._alarm.set(time, now)
 
     # Under the lock
 
@@ -440,9 +602,23 @@ class Store:
         if self.half_full:
             kept = self._backlogs.kept
             self.half_full = {name: first for name, first in self.half_full.items() if name in kept}
+        if self._extensions:
+            self._settle(now)
         # Last: receivers that are thrown away from here on set `_messages_due` again.
         while self._thrown_away:
             self._give_up(*self._thrown_away.popleft(), now)
+
+    def _settle(self, now: float) -> None:
+        due = min(extension.settle(now) for extension in self._extensions)
+        while self._to_wake:
+            try:
+                listener = self._to_wake.popleft()
+            except IndexError:  # pragma: no cover - another thread has woken the last one
+                break
+            # Not at once: that calls code of the program, and the lock is held.
+            listener.wake_soon()
+        if due < inf:
+            self.plan_settling(due, now)
 
     def _join(self, group: str, channel: str, now: float) -> None:
         self.groups.add(group, channel, now)
@@ -481,15 +657,20 @@ class Store:
         """Put a message back to its old place, whatever the capacity: it was accepted once."""
         backlog = self._backlogs.kept.get(name)
         if backlog is None:
-            backlog = self._backlogs.new(name)
-        if backlog.shared is not None:
-            backlog.shared.used += 1
-        if not backlog:
-            self.channels[name] = backlog
+            for_ever = message[0] == inf
+            backlog = self._backlogs.keep(name) if for_ever else self._backlogs.new(name)
         # Only messages that were put back as well can stand before it.
         place = 0
         while place < len(backlog) and backlog[place][1] < message[1]:
             place += 1
+        self._insert(name, backlog, place, message)
+
+    def _insert(self, name: str, backlog: Backlog, place: int, message: Message) -> None:
+        """Put a message into a backlog, whatever the capacity."""
+        if backlog.shared is not None:
+            backlog.shared.used += 1
+        if not backlog:
+            self.channels[name] = backlog
         backlog.insert(place, message)
         if message[0] < backlog.next_check:
             self._plan_check(name, backlog, message[0])
@@ -529,6 +710,13 @@ class Store:
             if last:
                 return False
 
+    def _give(self, name: str, message: Message) -> bool:
+        """Give a message to the receiver that has waited longest, if there is one."""
+        queue = self.channels.get(name)
+        if queue is None or isinstance(queue, Backlog):
+            return False
+        return self._hand_over(name, queue, message)
+
     def _give_up(self, name: str, receiver: WaitingReceiver, now: float) -> None:
         message, receiver.message = receiver.message, None
         queue = self.channels.get(name)
@@ -542,5 +730,5 @@ class Store:
             return
         elif message[0] <= now:
             self.groups.forget(name)
-        elif waiting is None or not self._hand_over(name, waiting, message):
-            self._put_back(name, message)
+        else:
+            self.put_back(name, message)

@@ -70,6 +70,7 @@ class Contract:
     timeout: ClassVar[float] = 10
     limit: ClassVar[float] = 120
     races: ClassVar[int] = 60
+    churns: ClassVar[int] = 1
     idle: ClassVar[float] = 6
 
     # Seconds to wait, after a clause, for cancelled calls and for layers that are being closed.
@@ -110,7 +111,8 @@ class Contract:
 
         Args:
             options: The options that the clause is about: `expiry`, `capacity`, `channel_capacity`
-                or `group_expiry`. All others should have the layer's defaults.
+                or `group_expiry`; for a layer that has the extension also `history`, `queues`,
+                `member_linger` or `member_lease`. All others should have the layer's defaults.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must have a method make_layer(self, **options) that returns "
@@ -126,6 +128,13 @@ class Contract:
                 "one that make_layer() was given: use it, or let pass_time() set a clock of yours"
             )
         await asyncio.sleep(seconds)
+
+    async def lose_messages(self, layer: Layer) -> None:
+        """Make a layer lose messages, or believe so, as when its connection breaks.
+
+        Override it for a layer with the extension `gaps`. When it returns, the layer works again.
+        """
+        raise unittest.SkipTest("the contract has no lose_messages() that makes the layer lose any")
 
     async def close_layer(self, layer: Layer) -> None:
         """Clean up a layer after a clause: call `flush()` and `close()` if it has them."""
@@ -175,6 +184,15 @@ class Contract:
         for extension in extensions:
             if not _offers(layer, extension):
                 raise unittest.SkipTest(f"the layer does not offer the extension {extension!r}")
+
+    def require_shared(self) -> None:
+        """Skip a clause about several instances if they share nothing.
+
+        Raises:
+            unittest.SkipTest: Instances of this layer do not share channels.
+        """
+        if not self.shared:
+            raise unittest.SkipTest("instances of this layer share no channels")
 
     def method(self, layer: Layer, name: str) -> Callable[..., Any]:
         """Return a method that not every layer has.
@@ -230,6 +248,23 @@ class Contract:
         __tracebackhide__ = True
         await layer.send(channel, MARK)
         await self.expect_next(layer, channel, MARK, what)
+
+    async def expect_error(
+        self, call: Awaitable[Any], kind: type[Exception] | tuple[type[Exception], ...], what: str
+    ) -> None:
+        """Wait for a call, and fail unless it raises an error of a kind."""
+        __tracebackhide__ = True
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        expected = f"{what}: expected a {' or '.join(one.__name__ for one in kinds)}, got "
+        try:
+            # A call that is accepted may wait for ever.
+            async with asyncio.timeout(self.timeout):
+                await call
+        except kinds:
+            return
+        except Exception as error:
+            raise AssertionError(f"{expected}{error!r}") from error
+        raise AssertionError(f"{expected}no error")
 
     async def elsewhere(self, call: Callable[..., Awaitable[Any]], *args: object) -> Any:
         """Call a method in a thread and an event loop of its own, as synchronous code does."""

@@ -1,6 +1,7 @@
 """The clauses of the contract on `flush()`, `forget_channel()` and `close()`."""
 
 import asyncio
+import unittest
 
 from channels_core.layers import has_groups
 from channels_testing._contract.contract import MARK, Contract, Layer, clause, expect
@@ -100,6 +101,17 @@ class FlushAndClose(Contract):
         await layer.send(await layer.new_channel(), {"type": "a"})
         await close()
         await close()
+
+    @clause
+    async def test_a_layer_answers_a_ping(self) -> None:
+        """`ping` returns if the layer can be used, in any event loop."""
+        layer = await self.layer()
+        ping = self.method(layer, "ping")
+        try:
+            await ping()
+        except NotImplementedError as error:  # as the base of layers has it
+            raise unittest.SkipTest(f"the layer has no method ping(): {error}") from error
+        await self.elsewhere(ping)
 
     @clause
     async def test_nothing_runs_on(self) -> None:

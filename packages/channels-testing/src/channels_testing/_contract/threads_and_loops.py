@@ -1,7 +1,6 @@
 """The clauses of the contract on threads, event loops and several instances."""
 
 import asyncio
-import unittest
 
 from channels_testing._contract.contract import Contract, Layer, clause, expect
 
@@ -124,6 +123,5 @@ class ThreadsAndLoops(Contract):
         Raises:
             unittest.SkipTest: Instances of this layer do not share channels.
         """
-        if not self.shared:
-            raise unittest.SkipTest("instances of this layer share no channels")
+        self.require_shared()
         return await self.layer(*extensions), await self.layer(*extensions)
