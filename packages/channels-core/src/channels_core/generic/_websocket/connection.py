@@ -12,6 +12,7 @@ from weakref import WeakSet
 from channels_core import _messages
 from channels_core._consumer_classes import find_hook, is_overridden
 from channels_core._failure_log import log_lost
+from channels_core._layers.outages import ongoing
 from channels_core._settings import max_message_size
 from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
 from channels_core.abort import close_with, find_outgoing
@@ -19,7 +20,7 @@ from channels_core.client_log import log_of_client
 from channels_core.close_codes import portable_close_code
 from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
-from channels_core.generic._websocket.state import CONNECTING, OPEN, Socket
+from channels_core.generic._websocket.state import CONNECTING, OPEN, UNKNOWN, Socket
 from channels_core.typing import Message, Send
 
 if TYPE_CHECKING:
@@ -233,10 +234,21 @@ class WebsocketConnection(Connection):
         if self.socket.state != OPEN:
             if self.socket.state == CONNECTING:
                 self.socket.answered(message["type"])
+                if ongoing:
+                    self._accepted_in_outage()
             if not self._refuses and begins_refusal(message):
                 self._refuses = True
                 self._server_send = in_one_step(self._server_send)
         return self._server_send(message)
+
+    def _accepted_in_outage(self) -> None:
+        """Record that the calls of the channel layer in a handshake have worked again."""
+        consumer = self.consumer
+        if self.socket.state == OPEN:
+            # Loaded with the first failure.
+            from channels_core._layers.ongoing_outages import record_success
+
+            record_success(getattr(consumer, "channel_layer", None), type(consumer))
 
     def _bounded(self, outgoing: Outgoing, most: int, send: Send) -> Send:
         """Return a function that sends unless too much waits for the client already."""
@@ -356,6 +368,20 @@ class WebsocketConnection(Connection):
         """Return whether the program has not overridden `websocket_disconnect`."""
         is_end = message["type"] == "websocket.disconnect"
         return is_end and not is_overridden(self.consumer, "websocket_disconnect")
+
+    def is_beginning(self) -> bool:
+        """Return whether `connect` has not returned."""
+        message = self._message
+        kind = None if message is None else message.get("type")
+        return self.from_layer is None or kind == "websocket.connect"
+
+    def is_answered(self) -> bool:
+        """Return whether the handshake is answered, or its client has left."""
+        return self.socket.state not in (UNKNOWN, CONNECTING)
+
+    def ends_with_goodbye(self) -> bool:
+        """Return whether the handshake was accepted: then the client gets 1012, and comes back."""
+        return self.socket.state == OPEN
 
     async def finish_unasked(self) -> None:
         """Call the program's own `websocket_disconnect`, if it has one, and finish.
