@@ -490,11 +490,10 @@ class Connection:
                 return False
         elif not came_from_layer(layer, error, consumer):
             return False
-        is_answered = self.is_answered()
         begins = received or self.is_beginning()
-        record_failure(layer, error, type(consumer) if begins else None, accepted=is_answered)
+        record_failure(layer, error, type(consumer) if begins else None, connected=received)
         mark_as_answered(error)
-        if not is_answered:
+        if not self.is_answered():
             mark_to_refuse(error)
         return True
 

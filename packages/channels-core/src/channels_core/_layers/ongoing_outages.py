@@ -89,7 +89,7 @@ class Outage:
         # How long the next handshake has to wait, and until when.
         self._wait = 0.0
         self._until = 0.0
-        # The consumer classes whose handshakes fail, each with whether they were accepted before.
+        # The consumer classes whose handshakes fail, each with whether they did so after `connect`.
         self._kinds: dict[type, bool] = {}
         self._refused = 0
         # The event loop that was used last.
@@ -102,13 +102,13 @@ class Outage:
         """Whether its event loop has ended before the outage, as in a test."""
         return self._loop is not None and self._loop.is_closed()
 
-    def failed(self, kind: type | None, *, accepted: bool) -> None:
+    def failed(self, kind: type | None, *, connected: bool) -> None:
         """Record a failure; see `record_failure`."""
         self._loop = asyncio.get_running_loop()
         self._failures += 1
         if kind is not None:
-            self._kinds[kind] = accepted
-            self._refused += not accepted
+            self._kinds[kind] = connected
+            self._refused += not connected
         now = self._clock()
         # Many connections fail at the same moment: they count once.
         if now >= self._until:
@@ -131,8 +131,7 @@ class Outage:
     def worked(self, kind: type | None) -> None:
         """Record a success; see `record_success`."""
         if kind is not None and self._kinds.get(kind, True):
-            # Its handshakes are accepted in an outage too, or do not need the layer at all.
-            return
+            return  # its `connect` works in an outage too
         self._kinds.clear()
         if self._worked_after != self._failures:
             self._worked_after = self._failures
@@ -170,7 +169,7 @@ def _of(layer: Any) -> Outage | None:
 
 
 def record_failure(
-    layer: Any, error: BaseException, kind: type | None = None, *, accepted: bool = False
+    layer: Any, error: BaseException, kind: type | None = None, *, connected: bool = False
 ) -> None:
     """Record that a layer has failed in an outage; the first failure is logged.
 
@@ -178,11 +177,12 @@ def record_failure(
         layer: The channel layer.
         error: Its exception.
         kind: The consumer class, if the failure has ended a handshake or comes with each one.
-        accepted: Whether the handshake was accepted before, so that accepting others proves
-            nothing.
+        connected: Whether `connect` had worked before, so that it proves nothing.
     """
     outage = _of(layer)
     if outage is None:
+        for key in [key for key, other in ongoing.items() if other.is_stale]:
+            del ongoing[key]
         new = Outage(layer, monotonic)
         outage = ongoing.setdefault(id(layer), new)
         if outage is new:
@@ -192,7 +192,7 @@ def record_failure(
                 "refused or closed, and memberships and failed removals are repeated: %s",
                 f"{type(error).__name__}: {error}",
             )
-    outage.failed(kind, accepted=accepted)
+    outage.failed(kind, connected=connected)
 
 
 def may_try(layer: Any, consumer: Any) -> bool:
@@ -214,7 +214,7 @@ def record_success(layer: Any, kind: type | None = None) -> None:
 
     Args:
         layer: The channel layer.
-        kind: The consumer class, if all that is known is that its handshake was accepted.
+        kind: The consumer class, if all that is known is that its `connect` has worked.
     """
     outage = _of(layer)
     if outage is not None:

@@ -137,10 +137,22 @@ class WebsocketConnection(Connection):
     def connected(self) -> None:
         """Record that `connect` has returned; may be called in any thread."""
         loop = self.loop
-        if self.socket.state == CONNECTING and loop is not None:
+        if loop is None:
+            return
+        if self.socket.state == CONNECTING:
             self._unanswered = True
             warn = self._warn_unanswered
             loop.call_soon_threadsafe(loop.call_later, _ANSWER_WITHIN, warn)
+        elif ongoing and self.socket.state == OPEN:
+            loop.call_soon_threadsafe(self._connected_in_outage)
+
+    def _connected_in_outage(self) -> None:
+        """Record that the calls of the channel layer in `connect` have worked."""
+        # Loaded with the first failure.
+        from channels_core._layers.ongoing_outages import record_success
+
+        consumer = self.consumer
+        record_success(getattr(consumer, "channel_layer", None), type(consumer))
 
     def _warn_unanswered(self) -> None:
         """Log once for each class that `connect` has not answered the handshake."""
@@ -234,21 +246,10 @@ class WebsocketConnection(Connection):
         if self.socket.state != OPEN:
             if self.socket.state == CONNECTING:
                 self.socket.answered(message["type"])
-                if ongoing:
-                    self._accepted_in_outage()
             if not self._refuses and begins_refusal(message):
                 self._refuses = True
                 self._server_send = in_one_step(self._server_send)
         return self._server_send(message)
-
-    def _accepted_in_outage(self) -> None:
-        """Record that the calls of the channel layer in a handshake have worked again."""
-        consumer = self.consumer
-        if self.socket.state == OPEN:
-            # Loaded with the first failure.
-            from channels_core._layers.ongoing_outages import record_success
-
-            record_success(getattr(consumer, "channel_layer", None), type(consumer))
 
     def _bounded(self, outgoing: Outgoing, most: int, send: Send) -> Send:
         """Return a function that sends unless too much waits for the client already."""
