@@ -279,11 +279,14 @@ class Connection:
         return self._disconnect_called and not ends
 
     def is_answered(self) -> bool:
-        """Return whether something was sent, so that an outage of the layer is no refusal."""
-        return self.from_layer is not None
+        """Return whether nobody waits for a first answer, so that an outage is not answered by 503.
+
+        If it is not known, the outermost router finds out whether anything was sent.
+        """
+        return False
 
     def ends_with_goodbye(self) -> bool:
-        """Return whether an outage of the layer ends the connection as a stop of the server does."""
+        """Return whether an outage of the layer ends the connection as a server's stop does."""
         return False
 
     async def finish(self) -> None:

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from channels_core._layers import ongoing_outages
 from channels_core._layers.outages import ongoing
 from channels_core.exceptions import StopConsumer
+from channels_core.generic.groups import AsyncGroupMember
 from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Receive, Scope, Send
 from colours import both_colours, consumer
@@ -104,9 +105,11 @@ class TestHandshake:
         for _ in range(3):
             assert is_unavailable(await refused(application))
         assert levels(log) == [
-            "ERROR The channel layer fails; until it works again, connections that need it are "
-            "refused or closed, and memberships and failed removals are repeated: "
-            "ConnectionError: no store"
+            (
+                "ERROR The channel layer fails; until it works again, connections that need it are "
+                "refused or closed, and memberships and failed removals are repeated: "
+                "ConnectionError: no store"
+            )
         ]
 
     async def test_without_the_extension_the_close_code_is_1013(self, layer: LocalLayer) -> None:
@@ -130,9 +133,7 @@ class TestHandshake:
         assert is_unavailable(await refused(application))
         assert has_one_line(log)
 
-    async def test_a_call_of_the_layer_itself_in_connect(
-        self, layer: LocalLayer, log: Any
-    ) -> None:
+    async def test_a_call_of_the_layer_itself_in_connect(self, layer: LocalLayer, log: Any) -> None:
         def connect(self: Any) -> Any:
             yield self.channel_layer.group_add("room", self.channel_name)
             yield self.accept()
@@ -165,33 +166,31 @@ class TestHandshake:
         assert log.records[0].exc_info
 
     @pytest.mark.parametrize("where", ["without a router", "without a server"])
-    async def test_a_test_sees_the_exception(
-        self, where: str, layer: LocalLayer, log: Any
-    ) -> None:
+    async def test_a_test_sees_the_exception(self, where: str, layer: LocalLayer, log: Any) -> None:
         layer.faults["group_add"] = AWAY
         application = consumer("async", groups=["room"]).as_asgi()
+        if where == "without a server":
+            application = routed(application)
+        scope = SERVED if where == "without a router" else {}
         for _ in range(2):
             with pytest.raises(ConnectionError, match="no store"):
-                if where == "without a router":
-                    await refused(application)
-                else:
-                    await refused(routed(application), {})
+                await refused(application, scope)
         assert [bool(record.exc_info) for record in log.records] == [True, True]
 
+    @pytest.mark.parametrize("closes", [False, True])
     async def test_an_application_that_accepts_by_itself_is_closed(
-        self, layer: LocalLayer
+        self, closes: bool, layer: LocalLayer
     ) -> None:
         class Raw(consumer("async")):  # type: ignore[misc] # made by a function
             async def websocket_connect(self, message: Message) -> None:
                 await self.base_send({"type": "websocket.accept"})
+                if closes:
+                    await self.base_send({"type": "websocket.close", "code": 4000})
                 await self.join_group("room")
 
         layer.faults["group_add"] = AWAY
-        received = await refused(routed(Raw.as_asgi()))
-        assert received == [
-            {"type": "websocket.accept"},
-            {"type": "websocket.close", "code": 1012},
-        ]
+        _, close = await refused(routed(Raw.as_asgi()))
+        assert close["code"] == (4000 if closes else 1012)
 
 
 class TestBackOff:
@@ -344,7 +343,8 @@ class TestAfterTheHandshake:
             yield self.join_group("room")
 
         def disconnect(self: Any, code: int) -> Any:
-            yield ended.append(code)
+            ended.append(code)
+            yield None
 
         application = routed(consumer(colour, receive=receive, disconnect=disconnect).as_asgi())
         servers = [Server(application, SERVED) for _ in range(3)]
@@ -401,9 +401,7 @@ class TestAfterTheHandshake:
         assert has_one_line(log)
         assert is_unavailable(await refused(application))
 
-    async def test_a_fault_of_receive_stays_an_exception(
-        self, layer: LocalLayer, log: Any
-    ) -> None:
+    async def test_a_fault_of_receive_stays_an_exception(self, layer: LocalLayer, log: Any) -> None:
         server = Server(member(), SERVED)
         await server.connect()
         layer.faults["receive"] = KeyError("a bug")
@@ -539,32 +537,79 @@ class TestEnd:
         assert [outage.layer for outage in ongoing.values()] == [other]
 
 
+class Request(AsyncGroupMember):
+    """A consumer of HTTP requests, as a plugin may have one."""
+
+    groups: ClassVar[list[str]] = ["room"]
+
+    async def http_request(self, message: Message) -> None:
+        connection = self._channels_connection
+        if message.get("body") == b"begin":
+            await self.send({"type": "http.response.start", "status": 200, "headers": []})
+        for name in connection.join_declared(self):
+            await connection.groups.join(self, name)
+
+    async def disconnect(self) -> None:
+        pass
+
+    async def http_disconnect(self, message: Message) -> None:
+        await self._channels_connection.finish()
+        raise StopConsumer
+
+
 class TestHttp:
-    """Requests of an application that answers by itself."""
+    """Requests of a consumer that does not answer an outage itself."""
+
+    async def ask(self, body: bytes = b"") -> list[Message]:
+        server = Server(routed(Request.as_asgi()), {**SERVED, "type": "http", "method": "GET"})
+        server.put({"type": "http.request", "body": body})
+        await server.end()
+        return server.received
 
     async def test_a_request_that_fails_before_its_handler(
         self, layer: LocalLayer, log: Any
     ) -> None:
-        from channels_core.generic.groups import AsyncGroupMember
-
-        class Request(AsyncGroupMember):
-            async def http_request(self, message: Message) -> None:
-                raise StopConsumer
-
         layer.faults["new_channel"] = AWAY
-        server = Server(routed(Request.as_asgi()), {**SERVED, "type": "http", "method": "GET"})
-        await server.end()
-        assert is_unavailable(server.received)
+        assert is_unavailable(await self.ask())
         assert has_one_line(log)
+
+    async def test_a_request_that_cannot_join_its_groups(
+        self, layer: LocalLayer, log: Any, clock: Clock
+    ) -> None:
+        layer.faults["group_add"] = AWAY
+        for _ in range(3):
+            assert is_unavailable(await self.ask())
+        assert layer.calls.count(("group_add", "room")) == 1
+        assert has_one_line(log)
+
+    async def test_a_response_that_has_begun_ends(self, layer: LocalLayer, log: Any) -> None:
+        layer.faults["group_add"] = AWAY
+        (start,) = await self.ask(b"begin")
+        assert start["status"] == 200
+        assert has_one_line(log)
+
+    async def test_the_end_of_a_request_is_no_handshake(
+        self, layer: LocalLayer, log: Any, clock: Clock
+    ) -> None:
+        application = routed(Request.as_asgi())
+        scope = {**SERVED, "type": "http", "method": "GET"}
+        server = Server(application, scope)
+        server.put({"type": "http.request", "body": b"begin"})
+        await server.replies(1)
+        await until(lambda: layer.members == 1)
+        layer.faults["group_discard"] = AWAY
+        server.put({"type": "http.disconnect"})
+        await server.end()
+        assert has_one_line(log)
+        (outage,) = ongoing.values()
+        assert outage._kinds == {}
 
 
 class TestCameFromLayer:
     def test_what_is_no_outage_never_does(self) -> None:
         assert not ongoing_outages.came_from_layer(LocalLayer(), KeyError(), None)
 
-    async def test_a_function_of_the_program_with_a_layer_does_not(
-        self, layer: LocalLayer
-    ) -> None:
+    async def test_a_function_of_the_program_with_a_layer_does_not(self, layer: LocalLayer) -> None:
         def notify(layer: Any) -> None:
             raise copy(AWAY)
 
@@ -592,10 +637,7 @@ class TestLogOfChannelsRedis:
         theirs = logging.getLogger("channels_redis.pubsub")
 
         def log_error(error: Exception) -> None:
-            try:
-                raise error
-            except Exception:
-                theirs.exception("Unexpected exception in receive task")
+            theirs.error("Unexpected exception in receive task", exc_info=error)
 
         ongoing_outages.record_failure(layer, AWAY)
         log.clear()

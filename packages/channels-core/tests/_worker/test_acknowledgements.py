@@ -13,7 +13,7 @@ from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.exceptions import StopConsumer
 from channels_core.layer_extensions import Delivery, QueueLimits
 from channels_core.layers import channel_layers
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import Receive, Scope, Send
 from channels_core.worker import Worker
 from fakes import LocalLayer, Sleeps, until
 
@@ -28,8 +28,8 @@ class AckLayer(LocalLayer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: defaultdict[str, deque[tuple[Message, int]]] = defaultdict(deque)
-        self.under_way: dict[str, tuple[Message, int]] = {}
+        self.waiting: defaultdict[str, deque[tuple[dict[str, Any], int]]] = defaultdict(deque)
+        self.under_way: dict[str, tuple[dict[str, Any], int]] = {}
         self.errors: list[str] = []
         self.closed = False
         self._arrived = asyncio.Event()
@@ -131,7 +131,7 @@ class Jobs(AsyncConsumer):
         await message["handle"]()
 
 
-def job(handle: Any = None) -> Message:
+def job(handle: Any = None) -> dict[str, Any]:
     async def nothing() -> None:
         pass
 
@@ -233,8 +233,10 @@ async def test_one_that_nobody_asks_for_is_rejected(layer: AckLayer, log: Any) -
     await until(lambda: layer.errors != [])
     assert layer.errors == ["The application ended without having asked for it"]
     assert log.messages == [
-        "A message of type 'job' from channel 'jobs' is not handled: the application ended "
-        "without having asked for it"
+        (
+            "A message of type 'job' from channel 'jobs' is not handled: the application ended "
+            "without having asked for it"
+        )
     ]
     await running.stop()
 
@@ -405,11 +407,11 @@ async def test_one_that_took_too_long_is_logged_once(layer: AckLayer, log: Any) 
     running = Running(Jobs.as_asgi(), layer, concurrency=1)
     await until(lambda: layer.count("acknowledge") == 3)
     await running.stop()
-    assert log.messages == [
+    (line,) = log.messages
+    assert line.startswith(
         "A message of channel 'jobs' was handled later than redeliver_after (60.0 seconds), so it "
-        "is given again, or is a dead letter; raise redeliver_after in the layer's option 'queues' "
-        "above the time that the slowest message takes"
-    ]
+    )
+    assert "raise redeliver_after in the layer's option 'queues'" in line
 
 
 class TestOutage:
@@ -447,8 +449,10 @@ class TestOutage:
         await running.sleeps.wake(running.sleeps.asked[0])
         await until(lambda: log.records != [])
         assert log.messages == [
-            "acknowledge failed for a message of channel 'jobs', which is given again: "
-            "ConnectionError: no store"
+            (
+                "acknowledge failed for a message of channel 'jobs', which is given again: "
+                "ConnectionError: no store"
+            )
         ]
         assert log.records[0].exc_info is None
         await running.stop()
@@ -476,9 +480,7 @@ class TestOutage:
         ]
         assert layer.closed
 
-    async def test_a_worker_that_failed_to_receive_goes_on(
-        self, layer: AckLayer, log: Any
-    ) -> None:
+    async def test_a_worker_that_failed_to_receive_goes_on(self, layer: AckLayer, log: Any) -> None:
         layer.faults["receive_delivery"] = AWAY
         running = Running(Jobs.as_asgi(), layer)
         await until(lambda: bool(running.sleeps.asked))

@@ -94,7 +94,9 @@ def _record_failure(layer: Any, error: Exception) -> None:
 
 
 def _record_success(layer: Any) -> None:
-    from channels_core._layers.ongoing_outages import record_success  # loaded with the first failure
+    from channels_core._layers.ongoing_outages import (
+        record_success,  # loaded with the first failure
+    )
 
     record_success(layer)
 

@@ -183,15 +183,13 @@ def record_failure(
     if outage is None:
         for key in [key for key, other in ongoing.items() if other.is_stale]:
             del ongoing[key]
-        new = Outage(layer, monotonic)
-        outage = ongoing.setdefault(id(layer), new)
-        if outage is new:
-            channels_redis.log_outages_once()
-            logger.error(
-                "The channel layer fails; until it works again, connections that need it are "
-                "refused or closed, and memberships and failed removals are repeated: %s",
-                f"{type(error).__name__}: {error}",
-            )
+        outage = ongoing[id(layer)] = Outage(layer, monotonic)
+        channels_redis.log_outages_once()
+        logger.error(
+            "The channel layer fails; until it works again, connections that need it are refused "
+            "or closed, and memberships and failed removals are repeated: %s",
+            f"{type(error).__name__}: {error}",
+        )
     outage.failed(kind, connected=connected)
 
 

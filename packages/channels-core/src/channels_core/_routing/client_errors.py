@@ -157,14 +157,14 @@ def answer_in_two_steps(application: Any, scope: Scope) -> Any:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, server: _Server) -> None:
-    """Refuse a connection in an outage; close it if its consumer has accepted without our methods."""
+    """Refuse a connection in an outage; close it if something else than us has accepted it."""
 
     async def received() -> Message:
         return {"type": "websocket.connect"}
 
     if server.last_sent is None:
         await refuse_for_now(scope, received if server.was_asked else receive, send)
-    elif server.last_sent not in CLOSING_TYPES:
+    elif scope["type"] == "websocket" and server.last_sent not in CLOSING_TYPES:
         with contextlib.suppress(OSError):
             await _close(send, _RESTART)
 

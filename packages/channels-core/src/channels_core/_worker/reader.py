@@ -110,9 +110,7 @@ class ChannelReader:
                 message: ChannelMessage = self._accept(receiving.result())
                 if (fault := _fault_of(message)) is None:
                     return message
-                logger.error(
-                    "A message from channel %r %s; it is skipped", self._channel, fault
-                )
+                logger.error("A message from channel %r %s; it is skipped", self._channel, fault)
                 if self.job is not None:
                     self.job.failed(f"The message {fault}")
             elif not self._stopped.is_set():
