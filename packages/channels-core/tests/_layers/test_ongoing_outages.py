@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from copy import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -540,7 +540,7 @@ class TestEnd:
 class Request(AsyncGroupMember):
     """A consumer of HTTP requests, as a plugin may have one."""
 
-    groups: ClassVar[list[str]] = ["room"]
+    groups = ["room"]
 
     async def http_request(self, message: Message) -> None:
         connection = self._channels_connection

@@ -11,7 +11,7 @@ from channels_http.generic.http import AsyncHttpConsumer
 from channels_http.generic.sse import AsyncSseConsumer
 from clients import Client, LocalLayer
 
-SERVED = {"asgi": {"version": "3.0"}}
+SERVED: dict[str, Any] = {"asgi": {"version": "3.0"}}
 
 
 class Away(LocalLayer):
