@@ -128,11 +128,9 @@ class Acknowledgements:
 
     async def settled(self) -> None:
         """Wait until all calls have ended, for some seconds at most; then the rest is cancelled."""
-        await wait_despite_cancellation(self._tasks, _LAST_CALLS)
-        left = list(self._tasks)
-        for task in left:
-            task.cancel()
-        if left:
+        if left := await wait_despite_cancellation(list(self._tasks), _LAST_CALLS):
+            for task in left:
+                task.cancel()
             await wait_despite_cancellation(left, _LAST_CALLS)
             logger.warning(
                 "The channel layer was not told of %d messages of channel %r, and gives them again",
