@@ -40,9 +40,9 @@ async def test_everything_works_again(name: str, layer: str) -> None:
     for server, seen in facts.servers.items():
         assert seen.after["connected"] == 0, server
         assert seen.after["tasks"] <= seen.before["tasks"], server
-        # The consumer and the server each log a failed connection, and an outage is logged as well.
-        failed = seen.ends.total() + seen.refusals.total()
-        assert seen.lines <= 3 * failed + 30, server
+        # One line for the outage. channels-redis and the server may add one each, before ours.
+        assert seen.lines <= 3, server
+        assert seen.tracebacks <= 2, server
     before, after = facts.stored
     assert after["clients"] <= before["clients"] + 1
     check = CHECKS.get(name)

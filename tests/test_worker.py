@@ -29,7 +29,9 @@ PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
 class Running:
     """A worker's process and its output so far."""
 
-    def __init__(self, server: RedisServer, *arguments: str, layer: str = REDIS) -> None:
+    def __init__(
+        self, server: RedisServer, *arguments: str, layer: str = REDIS, **env: str
+    ) -> None:
         passed_on = {"PATH", "HOME", "TMPDIR"}
         environment = {name: value for name, value in os.environ.items() if name in passed_on}
         self.lines: list[str] = []
@@ -37,7 +39,7 @@ class Running:
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "manage.py", "runworker", *arguments],
             cwd=WORKSHOP,
-            env={**environment, "WORKSHOP_REDIS": server.url, "WORKSHOP_LAYER": layer},
+            env={**environment, "WORKSHOP_REDIS": server.url, "WORKSHOP_LAYER": layer, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections import defaultdict
 from collections.abc import Callable
+from copy import copy
 from types import FrameType
 from typing import Any, ClassVar, Final
 
@@ -40,13 +41,13 @@ class LocalLayer(BaseChannelLayer):
         self.groups: dict[str, set[str]] = defaultdict(set)
         self.made = 0
         self.calls: list[tuple[str, ...]] = []
-        # Exceptions to raise, by the name of the method.
+        # Exceptions to raise, by the name of the method; each call raises another object.
         self.faults: dict[str, Exception] = {}
 
     def _called(self, name: str, *args: str) -> None:
         self.calls.append((name, *args))
         if name in self.faults:
-            raise self.faults[name]
+            raise copy(self.faults[name])
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         self._called("new_channel")

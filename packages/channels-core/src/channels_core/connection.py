@@ -49,7 +49,13 @@ from channels_core._consumer_classes import (
 from channels_core._eager import Rest, begin
 from channels_core._failure_log import log_failure, mark_as_logged
 from channels_core._layers.optional_methods import forget_channel, name_at_once, names_at_once
-from channels_core._layers.outages import is_outage, was_answered
+from channels_core._layers.outages import (
+    is_outage,
+    mark_as_answered,
+    mark_to_refuse,
+    ongoing,
+    was_answered,
+)
 from channels_core._logging import collect_records, records_handled
 from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._shutdown.draining import draining
@@ -67,8 +73,9 @@ from channels_core.exceptions import (
     RouteNotFound,
     StopConsumer,
 )
+from channels_core.headers import may_add_headers
 from channels_core.layers import get_channel_layer
-from channels_core.refusal import refuse
+from channels_core.refusal import failures_are_answered, refuse, refuse_for_now
 from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import Message, Receive, Scope, Send
 
@@ -259,6 +266,29 @@ class Connection:
         """Return whether `finish` would do nothing."""
         return False
 
+    def is_beginning(self) -> bool:
+        """Return whether the handshake, or what comes before a request's handler, is not done.
+
+        While the channel layer is away, the next handshakes of a consumer class for which it fails
+        then are refused at once.
+        """
+        if self.from_layer is None:
+            return True
+        # While the groups of its class are joined, or at the end.
+        ends = self.is_ending or (self._message or {}).get("type") in ENDINGS
+        return self._disconnect_called and not ends
+
+    def is_answered(self) -> bool:
+        """Return whether nobody waits for a first answer, so that an outage is not answered by 503.
+
+        If it is not known, the outermost router finds out whether anything was sent.
+        """
+        return False
+
+    def ends_with_goodbye(self) -> bool:
+        """Return whether an outage of the layer ends the connection as a server's stop does."""
+        return False
+
     async def finish(self) -> None:
         """Leave the groups and call `disconnect` once.
 
@@ -387,7 +417,7 @@ class Connection:
                 try:
                     if consumer_started.receivers:
                         await consumer_started.asend_robust(type(consumer), environ=scope)
-                    await self._open(consumer, scope, send)
+                    await self._open(consumer, scope, receive, send)
                     if draining.begun and is_client:
                         await self._come_late(scope, receive, send)
                     if not self.answers_first:
@@ -415,7 +445,7 @@ class Connection:
                 # collector.
                 del failure
 
-    async def _open(self, consumer: Any, scope: Scope, send: Send) -> None:
+    async def _open(self, consumer: Any, scope: Scope, receive: Receive, send: Send) -> None:
         """Set the consumer's attributes for sending and for the layer, and make its channel."""
         watched = self.watch_send(send)
         consumer.base_send = watched if self.threads is None else self._send_in_loop(watched)
@@ -424,11 +454,51 @@ class Connection:
         if alias is not None:
             layer = consumer.channel_layer = self.find_layer(alias)
             if layer is not None:
+                if ongoing and not self._may_try(layer):
+                    await refuse_for_now(scope, receive, send)
+                    raise StopConsumer
                 if self.answers_first and self._may_name_later(consumer, layer):
                     self._is_unnamed = True
                 else:
                     self._name(consumer, layer, await layer.new_channel())
                 self._layer = layer
+
+    def _is_served(self) -> bool:
+        """Return whether a server gets an answer of ours to an outage, and no test an exception."""
+        return failures_are_answered() and may_add_headers(getattr(self.consumer, "scope", {}))
+
+    def _may_try(self, layer: Any) -> bool:
+        """Return whether the handshake may ask a layer; False shortly after others have failed."""
+        from channels_core._layers.ongoing_outages import may_try  # loaded with the first failure
+
+        return not self._is_served() or may_try(layer, self.consumer)
+
+    def meets_outage(self, error: Exception) -> bool:
+        """Record an outage of the channel layer, if an exception is one of a call of the layer.
+
+        Returns:
+            Whether it is one, and the client is told without an exception: the connection came
+            from a server, through a `ProtocolTypeRouter`. Nobody has to log the exception then.
+        """
+        consumer = self.consumer
+        layer = getattr(consumer, "channel_layer", None)
+        if layer is None or not self._is_served():
+            return False
+        # Loaded with the first error.
+        from channels_core._layers.ongoing_outages import came_from_layer, record_failure
+
+        received = self.mailbox is not None and self.mailbox.layer_error is error
+        if received:
+            if not is_outage(layer, error):
+                return False
+        elif not came_from_layer(layer, error, consumer):
+            return False
+        begins = received or self.is_beginning()
+        record_failure(layer, error, type(consumer) if begins else None, connected=received)
+        mark_as_answered(error)
+        if not self.is_answered():
+            mark_to_refuse(error)
+        return True
 
     def _may_name_later(self, consumer: Any, layer: Any) -> bool:
         """Return whether the channel can be made when the consumer first uses its name."""
@@ -577,7 +647,7 @@ class Connection:
         """Report an error; if it is an outage of the layer, end the layer's other connections."""
         if isinstance(error, StopConsumer):
             return error
-        self.report(error)
+        is_outage_met = self.report(error)
         mailbox = self.mailbox
         assert mailbox is not None  # `serve` has made it
         failed = mailbox.layer_error is error and not self.is_drained
@@ -587,6 +657,9 @@ class Connection:
             for other in connections_here():
                 if other is not self and other.uses_layer(self._layer):
                     other.drain()
+        if is_outage_met and self.ends_with_goodbye():
+            self.is_drained = True
+            return StopConsumer()
         return error
 
     def uses_layer(self, layer: object) -> bool:
@@ -876,9 +949,17 @@ class Connection:
 
     # Errors
 
-    def report(self, error: BaseException) -> None:
-        """Report an exception that no handler caught, through the hook `report_exception`."""
+    def report(self, error: BaseException) -> bool:
+        """Report an exception that no handler caught, through the hook `report_exception`.
+
+        Returns:
+            Whether it is an outage of the channel layer, which `meets_outage` has recorded; it is
+            logged once for all connections, and not reported.
+        """
+        is_outage_met = isinstance(error, Exception) and self.meets_outage(error)
         message, self._message = self._message, None
+        if is_outage_met:
+            return True
         # Imported here: a site may do without sessions.
         from django.contrib.sessions.exceptions import SessionInterrupted
 
@@ -886,7 +967,7 @@ class Connection:
         # the log.
         answered_outside = (InvalidFrame, RouteNotFound, SessionInterrupted)
         if isinstance(error, answered_outside) or was_answered(error):
-            return
+            return False
         if isinstance(error, Exception):
             consumer = self.consumer
             mark_as_logged(error)
@@ -899,6 +980,7 @@ class Connection:
                 find_hook(consumer, "report_exception")(error, message)
             except Exception:
                 logger.exception("%s.report_exception failed", type(consumer).__name__)
+        return False
 
     def log(self, error: Exception, message: Message | None) -> None:
         """Log an exception, with its consumer, its path or channel, and its message."""

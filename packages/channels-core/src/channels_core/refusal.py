@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextvars import ContextVar
+from typing import Final
 
 from channels_core._messages import denial
 from channels_core._uvicorn import let_server_close
@@ -15,7 +16,9 @@ from channels_core.headers import (
 )
 from channels_core.typing import AnyScope, Message, Receive, Send
 
-__all__ = ["failures_are_answered", "refusal", "refuse"]
+__all__ = ["failures_are_answered", "refusal", "refuse", "refuse_for_now"]
+
+_TRY_AGAIN_LATER: Final = 1013  # IANA, "WebSocket Close Code Number Registry"
 
 #: Set by a `ProtocolTypeRouter` while it serves a connection.
 answers_failures: ContextVar[bool] = ContextVar("channels_answers_failures", default=False)
@@ -110,3 +113,24 @@ async def refuse(
         for message in messages:
             await send(message)
         await let_server_close(messages[-1]["type"])
+
+
+async def refuse_for_now(scope: AnyScope, receive: Receive, send: Send) -> None:
+    """Refuse a connection since what it needs is away for a while, so that its client tries again.
+
+    The status is 503; the close code of a server without the extension is 1013.
+
+    Args:
+        scope: As in `refuse`, and so are `receive` and `send`.
+        receive: ASGI receive.
+        send: ASGI send.
+    """
+    await refuse(
+        scope,
+        receive,
+        send,
+        503,
+        body="Service Unavailable",
+        code=_TRY_AGAIN_LATER,
+        reason="Try again later",
+    )

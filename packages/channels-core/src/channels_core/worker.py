@@ -21,6 +21,7 @@ from asgiref.server import StatelessServer
 from channels_core._cancellation import wait_despite_cancellation
 from channels_core._failure_log import text_with_notes, was_logged
 from channels_core._layers.optional_methods import close_layer
+from channels_core._worker.acknowledgements import Acknowledgements, error_text, queue_limits
 from channels_core._worker.reader import ChannelReader
 from channels_core._worker.slots import Instance, Slots
 from channels_core.applications import as_asgi3
@@ -44,6 +45,9 @@ class Worker(StatelessServer):
 
     A message is taken from the layer only when an instance of the application can handle it. An
     instance that asks for its next message gets it; one that has ended is replaced by a new one.
+
+    If the layer gives the messages of a channel again until they are acknowledged, one is
+    acknowledged when its instance asks for the next message, or ends without an exception.
     Programs subclass this class and override `listener`, `handle` or `application_exception`.
 
     Attributes:
@@ -118,6 +122,8 @@ class Worker(StatelessServer):
         self._is_stopping = False
         self._has_ended = False
         self._stopped = asyncio.Event()
+        # Those of the channels whose messages are acknowledged.
+        self._acknowledgements: list[Acknowledgements] = []
 
     # Made when it is first used: until then a program may set the attributes. A subclass may call
     # `listener` from its own `handle`.
@@ -221,6 +227,8 @@ class Worker(StatelessServer):
                 _CLEAN_UP,
                 _counted(left),
             )
+        for each in self._acknowledgements:
+            await each.settled()
         await self._close_layer()
 
     async def _close_layer(self) -> None:
@@ -249,6 +257,7 @@ class Worker(StatelessServer):
             channel,
             self._stopped,
             max_outage=self.max_outage,
+            acknowledgements=self._acknowledge(channel),
             sleep=self._sleep,
             clock=self._clock,
         )
@@ -260,7 +269,23 @@ class Worker(StatelessServer):
                 if message is None:
                     self._slots.release(slot)
                 else:
-                    self._slots.give(slot, message)
+                    self._slots.give(slot, message, reader.job)
+
+    def _acknowledge(self, channel: str) -> Acknowledgements | None:
+        """Return what acknowledges the messages of a channel; None if the layer gives each once."""
+        limits = queue_limits(self.channel_layer, channel)
+        if limits is None:
+            return None
+        found = Acknowledgements(
+            self.channel_layer,
+            channel,
+            limits,
+            max_outage=self.max_outage,
+            sleep=self._sleep,
+            clock=self._clock,
+        )
+        self._acknowledgements.append(found)
+        return found
 
     async def _run_instance(self, instance: Instance) -> None:
         scope: Scope = {"type": "channel", "channel": instance.channel}
@@ -275,6 +300,9 @@ class Worker(StatelessServer):
                 raise
             _log_loss(instance, "was cancelled from within")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it costs this message only
+            # Now: the task may be cancelled below.
+            if instance.job is not None:
+                instance.job.failed(error_text(error))
             details = {
                 "scope": scope,
                 "future": asyncio.current_task(),
@@ -287,6 +315,8 @@ class Worker(StatelessServer):
         else:
             if instance.is_fresh:
                 _log_loss(instance, "ended without having asked for it")
+            elif instance.job is not None:
+                instance.job.handled()
 
     async def application_send(self, scope: Scope, message: Message) -> None:
         """Refuse a message that an application sends: a worker has no client.
@@ -336,13 +366,19 @@ def _type_of(message: Mapping[str, Any] | None) -> str:
 
 
 def _log_loss(instance: Instance, why: str) -> None:
-    if instance.message is not None:
-        logger.error(
-            "A message of type %s from channel %r is lost: the application %s",
-            _type_of(instance.message),
-            instance.channel,
-            why,
-        )
+    """Log that a message was not handled, and have it given again if the layer can."""
+    if instance.message is None:
+        return
+    job = instance.job
+    if job is not None:
+        job.failed(f"The application {why}")
+    logger.error(
+        "A message of type %s from channel %r is %s: the application %s",
+        _type_of(instance.message),
+        instance.channel,
+        "lost" if job is None else "not handled",
+        why,
+    )
 
 
 def _counted(channels: Counter[str]) -> str:

@@ -1,5 +1,6 @@
 """The settings of a program that uses Redis if the environment names one."""
 
+import json
 import os
 from typing import Any
 
@@ -16,5 +17,6 @@ CONFIG: dict[str, Any] = {}
 if "WORKSHOP_REDIS" in os.environ:
     # No time-out: redis-py 8 would take a quiet channel for a dead server.
     CONFIG["hosts"] = [{"address": os.environ["WORKSHOP_REDIS"], "socket_timeout": None}]
+CONFIG |= json.loads(os.environ.get("WORKSHOP_CONFIG", "{}"))
 
 CHANNEL_LAYERS = {"default": {"BACKEND": BACKEND, "CONFIG": CONFIG}}

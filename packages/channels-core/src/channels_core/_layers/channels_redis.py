@@ -10,13 +10,22 @@ tests/test_redis_layers.py and tests/test_worker.py run this against the real pa
 from __future__ import annotations
 
 import asyncio
+import logging
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
+from channels_core._layers.outages import is_outage, ongoing
 from channels_core._two_step import takes
 from channels_core.typing import Message
 
-__all__ = ["CLOSE", "LAST_RECEIVE", "drop_channel", "require_packable", "subscribe_anew"]
+__all__ = [
+    "CLOSE",
+    "LAST_RECEIVE",
+    "drop_channel",
+    "log_outages_once",
+    "require_packable",
+    "subscribe_anew",
+]
 
 #: The method that closes its connections. It also waits for the calls that take handled messages
 #: off the server; without them those messages would be delivered once more.
@@ -29,6 +38,23 @@ LAST_RECEIVE: Final = 1.0
 
 #: The attributes, one of each layer, that map a channel to what has arrived for it.
 _ARRIVED: Final = ("receive_buffer", "channels")
+
+
+#: The logger of the layer that publishes and subscribes.
+_LOGGER: Final = "channels_redis.pubsub"
+
+
+def log_outages_once() -> None:
+    """Keep the package from logging an outage again for each channel, and once a second.
+
+    It logs the exception each time; nothing else that it logs is dropped.
+    """
+    logging.getLogger(_LOGGER).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not (ongoing and error is not None and is_outage(None, error))
 
 
 async def drop_channel(layer: Any, channel: str) -> None:

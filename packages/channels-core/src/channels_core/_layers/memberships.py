@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from channels_core._layers.discards import watch_discards
 from channels_core._layers.optional_methods import forget_channel
-from channels_core._layers.outages import is_outage, mark_as_answered
+from channels_core._layers.outages import is_outage, mark_as_answered, ongoing
 from channels_core._settings import DEFAULT_GROUP_RENEWAL, group_renewal
 from channels_core.backoff import Backoff
 from channels_core.forks import call_in_children
@@ -53,6 +53,8 @@ async def join(layer: Any, group: str, channel: str, member: Member = None) -> N
     """
     watch_discards(layer, _forget)
     await _add(layer, group, channel, member)
+    if ongoing:
+        _record_success(layer)
     _of(layer).keep(group, channel, member)
 
 
@@ -73,15 +75,30 @@ async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
     """Remove the channel of an ending connection from a group, in an outage as soon as it is over.
 
     Raises:
-        Exception: The layer's exception. In an outage it is logged here and marked as answered.
+        Exception: The layer's exception. In an outage it is recorded and marked as answered.
     """
     try:
         await leave(layer, group, channel)
     except Exception as error:
         if is_outage(layer, error):
-            _of(layer).owe(group, channel, error)
+            _record_failure(layer, error)
+            _of(layer).owe(group, channel)
             mark_as_answered(error)
         raise
+
+
+def _record_failure(layer: Any, error: Exception) -> None:
+    from channels_core._layers.ongoing_outages import record_failure  # loaded with the first one
+
+    record_failure(layer, error)
+
+
+def _record_success(layer: Any) -> None:
+    from channels_core._layers.ongoing_outages import (
+        record_success,  # loaded with the first failure
+    )
+
+    record_success(layer)
 
 
 def _forget(group: object, channel: object) -> None:
@@ -138,7 +155,10 @@ class _Memberships:
             self._kept[group, channel] = member
         if self._owed:
             self._owed.pop((group, channel), None)
-        if self._timer is None:
+        if self._backoff.failures:
+            # The layer works again, so the others need not wait any longer.
+            self._schedule(_SOON)
+        elif self._timer is None:
             # One that runs fires within the interval.
             self._schedule(self._interval)
 
@@ -160,11 +180,11 @@ class _Memberships:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self._tidy)
 
-    def owe(self, group: str, channel: str, error: BaseException) -> None:
+    def owe(self, group: str, channel: str) -> None:
         """Repeat the failed removal of a connection that has ended, until it succeeds."""
         self._owed[group, channel] = True
         if not self._backoff.failures:
-            self._failed(error)
+            self._backoff.failed()
         self._schedule(_SOON)
 
     def _tidy(self) -> None:
@@ -201,7 +221,7 @@ class _Memberships:
         for number, membership in enumerate([*self._owed, *self._kept]):
             try:
                 await self._settle(membership)
-            except Exception as error:  # noqa: BLE001 - `_next` logs it, after the other renewals
+            except Exception as error:  # noqa: BLE001 - `_next` records it, after the other renewals
                 failure = failure or error
                 if is_outage(self._layer, error):
                     break  # the other calls would fail as well
@@ -236,22 +256,13 @@ class _Memberships:
     def _next(self, failure: Exception | None) -> None:
         """Start the timer of the next round."""
         if failure is not None:
-            self._schedule(self._failed(failure))
+            _record_failure(self._layer, failure)
+            self._schedule(self._backoff.failed())
         else:
             if self._backoff.worked():
-                logger.info("The channel layer works again; all memberships are renewed")
+                _record_success(self._layer)
             self._schedule(self._interval)
         self._tidy()
-
-    def _failed(self, error: BaseException) -> float | None:
-        """Record a failure, and return the seconds to wait; only an outage's first is logged."""
-        if not self._backoff.failures:
-            logger.error(
-                "The channel layer fails; memberships and failed removals are repeated when it "
-                "works again: %s",
-                f"{type(error).__name__}: {error}",
-            )
-        return self._backoff.failed()
 
 
 # For each event loop, the memberships of its layers by the `id` of the layer: a layer need not be

@@ -1,14 +1,30 @@
 """Outages of a channel layer: which errors are one.
 
 In an outage a layer cannot reach its store for now, as while Redis restarts. `is_outage`
-distinguishes an outage from a fault in the program.
+distinguishes an outage from a fault in the program. `_layers/ongoing_outages.py` follows an outage
+from its first error to its end; it is loaded with that error.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["is_outage", "mark_as_answered", "was_answered"]
+from channels_core.forks import call_in_children
+
+__all__ = [
+    "is_outage",
+    "is_to_refuse",
+    "mark_as_answered",
+    "mark_to_refuse",
+    "ongoing",
+    "was_answered",
+]
+
+#: The outages that are not over, by the `id` of the layer; `_layers/ongoing_outages.py` has their
+#: class, which is loaded with the first one. Nearly always empty, so that asking costs nothing. A
+#: child process has connections of its own to the store.
+ongoing: Final[dict[int, Any]] = {}
+call_in_children(ongoing.clear)
 
 #: Errors of clients of stores that derive from no `OSError`, by module and name, for layers
 #: without `outage_errors`. Channels imports none of these modules.
@@ -20,6 +36,8 @@ _ERRORS_OF_CLIENTS: Final = frozenset(
 
 #: The attribute that `mark_as_answered` sets.
 _MARK: Final = "_channels_answered"
+#: The attribute that `mark_to_refuse` sets.
+_REFUSE: Final = "_channels_refuse"
 
 
 def is_outage(layer: Any, error: BaseException) -> bool:
@@ -39,10 +57,20 @@ def is_outage(layer: Any, error: BaseException) -> bool:
 
 
 def mark_as_answered(error: BaseException) -> None:
-    """Record in an error that its work will be done once the outage is over."""
+    """Record in an error that the outage is logged, and that nothing can be done before its end."""
     vars(error)[_MARK] = True
 
 
 def was_answered(error: BaseException) -> bool:
     """Return whether an error is marked, so that nobody has to log or answer it."""
     return _MARK in vars(error)
+
+
+def mark_to_refuse(error: BaseException) -> None:
+    """Record in an error that its connection waits for an answer, and is to be refused."""
+    vars(error)[_REFUSE] = True
+
+
+def is_to_refuse(error: BaseException) -> bool:
+    """Return whether the connection with this error waits for an answer, and is to be refused."""
+    return _REFUSE in vars(error)

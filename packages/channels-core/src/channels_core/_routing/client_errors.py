@@ -7,6 +7,9 @@ with one warning in the log; every other exception goes on to the server:
   offers no HTTP response for a handshake.
 - `InvalidFrame`: the WebSocket is closed with the error's code.
 - `SessionInterrupted`, for a session that was deleted while its request was served: status 400.
+
+An outage of the channel layer is no fault of the client, but it is answered here as well, without a
+line for each connection: status 503 if nothing was sent before.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from asgiref.sync import markcoroutinefunction
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._failure_log import text_with_notes
-from channels_core._layers.outages import was_answered
+from channels_core._layers.outages import is_to_refuse, was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._messages import CLOSING_TYPES
 from channels_core._two_step import first_step
@@ -31,7 +34,7 @@ from channels_core.abort import abort_response, with_server
 from channels_core.client_log import log_of_client, one_line
 from channels_core.close_codes import portable_close_code
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
-from channels_core.refusal import answers_failures, refusal
+from channels_core.refusal import answers_failures, refusal, refuse_for_now
 from channels_core.typing import Message, Receive, Scope, Send
 
 __all__ = ["answer_client_errors", "answer_in_two_steps"]
@@ -39,6 +42,7 @@ __all__ = ["answer_client_errors", "answer_in_two_steps"]
 logger = logging.getLogger("django.channels.routing")
 
 _BODY: Final = b"Not Found"
+_RESTART: Final = 1012  # IANA, "WebSocket Close Code Number Registry": service restart
 
 
 class _Server:
@@ -119,8 +123,10 @@ async def answer_client_errors(
             with contextlib.suppress(OSError):
                 await _close(send, error.code)
     except Exception as error:
-        # A marked error is one of leaving groups in an outage, which will be done later.
-        if not (was_answered(error) or await _end_response(scope, send, error, server.last_sent)):
+        # Both marks are for an outage of the layer, which its connections have recorded.
+        if is_to_refuse(error):
+            await _refuse(scope, receive, send, server)
+        elif not (was_answered(error) or await _end_response(scope, send, error, server.last_sent)):
             raise
     finally:
         answers_failures.set(before)
@@ -148,6 +154,19 @@ def answer_in_two_steps(application: Any, scope: Scope) -> Any:
     if not callable(instance):
         return instance
     return partial(answer_client_errors, lambda _, *channel: instance(*channel), scope)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, server: _Server) -> None:
+    """Refuse a connection in an outage; close it if something else than us has accepted it."""
+
+    async def received() -> Message:
+        return {"type": "websocket.connect"}
+
+    if server.last_sent is None:
+        await refuse_for_now(scope, received if server.was_asked else receive, send)
+    elif scope["type"] == "websocket" and server.last_sent not in CLOSING_TYPES:
+        with contextlib.suppress(OSError):
+            await _close(send, _RESTART)
 
 
 async def _raise(error: Exception, receive: Receive, send: Send) -> None:

@@ -4,6 +4,9 @@
 failure the next attempt waits as long as the `Backoff` says; one that has waited for some seconds
 without an error counts as working again. When the worker stops, the attempt that is under way may
 still bring a message for a moment, which is not lost.
+
+If the layer gives the channel's messages again until they are acknowledged, an attempt waits for a
+`Delivery`. Cancelling it loses nothing, so nothing is waited for when the worker stops.
 """
 
 from __future__ import annotations
@@ -13,12 +16,15 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from channels_core._layers.channels_redis import LAST_RECEIVE, subscribe_anew
 from channels_core.backoff import Backoff
 from channels_core.exceptions import WorkerError
 from channels_core.typing import ChannelMessage
+
+if TYPE_CHECKING:
+    from channels_core._worker.acknowledgements import Acknowledgements, Job
 
 __all__ = ["ChannelReader"]
 
@@ -35,7 +41,11 @@ _Sleep = Callable[[float], Awaitable[object]]
 
 
 class ChannelReader:
-    """The messages of one channel, one after the other."""
+    """The messages of one channel, one after the other.
+
+    Attributes:
+        job: What settles the message that `next` has returned last; None if nothing has to.
+    """
 
     def __init__(
         self,
@@ -44,6 +54,7 @@ class ChannelReader:
         stopped: asyncio.Event,
         *,
         max_outage: float,
+        acknowledgements: Acknowledgements | None = None,
         sleep: _Sleep = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -55,6 +66,7 @@ class ChannelReader:
             channel: The channel's name.
             stopped: Set when no further message is wanted.
             max_outage: Seconds that the layer may fail before the reader gives up.
+            acknowledgements: Those of the channel; None if its messages are not acknowledged.
             sleep: Waits for some seconds.
             clock: Returns the time in seconds and never goes back.
             jitter: As for `Backoff`.
@@ -62,6 +74,8 @@ class ChannelReader:
         self._layer = layer
         self._channel = channel
         self._stopped = stopped
+        self._acknowledgements = acknowledgements
+        self.job: Job | None = None
         self._sleep = sleep
         self._backoff = Backoff(
             first=_FIRST_WAIT, longest=_LONGEST_WAIT, limit=max_outage, clock=clock, jitter=jitter
@@ -81,8 +95,11 @@ class ChannelReader:
             receiving, self._begun = self._begun or self._receive(), None
             try:
                 await self._wait_for(receiving)
-            finally:
+            except BaseException:
                 await _end(receiving)
+                self._give_back(receiving)
+                raise
+            await _end(receiving)
             if receiving.cancelled():
                 # By `_end`, when the worker stops. A layer that cancels its own call has failed.
                 error: BaseException | None = asyncio.CancelledError("from within")
@@ -90,16 +107,34 @@ class ChannelReader:
                 error = receiving.exception()
             if error is None:
                 self._worked()
-                message = receiving.result()
-                if _is_message(message, self._channel):
+                message: ChannelMessage = self._accept(receiving.result())
+                if (fault := _fault_of(message)) is None:
                     return message
+                logger.error("A message from channel %r %s; it is skipped", self._channel, fault)
+                if self.job is not None:
+                    self.job.failed(f"The message {fault}")
             elif not self._stopped.is_set():
                 await self._failed(error)
         return None
 
     def _receive(self) -> asyncio.Future[Any]:
-        receiving: asyncio.Future[Any] = asyncio.ensure_future(self._layer.receive(self._channel))
+        layer = self._layer
+        receive = layer.receive if self._acknowledgements is None else layer.receive_delivery
+        receiving: asyncio.Future[Any] = asyncio.ensure_future(receive(self._channel))
         return receiving
+
+    def _accept(self, received: Any) -> Any:
+        """Return the message of what an attempt has brought, and keep its job."""
+        if self._acknowledgements is None:
+            return received
+        self.job = self._acknowledgements.job(received)
+        return received.message
+
+    def _give_back(self, receiving: asyncio.Future[Any]) -> None:
+        """Give a message back that has come while this task was cancelled."""
+        if self._acknowledgements is None or receiving.cancelled() or receiving.exception():
+            return
+        self._acknowledgements.job(receiving.result()).give_back()
 
     async def _wait_for(self, receiving: asyncio.Future[Any]) -> None:
         """Wait until an attempt is done, or the worker has stopped and its last moment is over."""
@@ -110,7 +145,7 @@ class ChannelReader:
                 if not (receiving.done() or stopped.done()):
                     self._worked()
             await asyncio.wait({receiving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not receiving.done():
+            if not receiving.done() and self._acknowledgements is None:
                 await self._wait({receiving}, LAST_RECEIVE)
         finally:
             stopped.cancel()
@@ -148,7 +183,7 @@ class ChannelReader:
                 self._channel,
                 text,
             )
-        if not self._has_worked:
+        if not self._has_worked and self._acknowledgements is None:
             self._begun = await subscribe_anew(self._layer, self._channel)
         stopped = asyncio.ensure_future(self._stopped.wait())
         try:
@@ -166,16 +201,12 @@ async def _end(receiving: asyncio.Future[Any]) -> None:
         receiving.exception()  # read, so that asyncio does not log it as never retrieved
 
 
-def _is_message(message: object, channel: str) -> TypeGuard[ChannelMessage]:
+def _fault_of(message: object) -> str | None:
+    """Return why something is no message, for a log that must not show it; None if it is one."""
     if not isinstance(message, Mapping):
-        fault = f"is a {type(message).__name__}, not a dict"
-    elif "type" not in message:
-        fault = "has no 'type'"
-    elif not isinstance(message["type"], str):
-        fault = f"has a 'type' that is not a str: {type(message['type']).__name__}"
-    elif not message["type"]:
-        fault = "has an empty 'type'"
-    else:
-        return True
-    logger.error("A message from channel %r %s; it is skipped", channel, fault)
-    return False
+        return f"is a {type(message).__name__}, not a dict"
+    if "type" not in message:
+        return "has no 'type'"
+    if not isinstance(message["type"], str):
+        return f"has a 'type' that is not a str: {type(message['type']).__name__}"
+    return None if message["type"] else "has an empty 'type'"

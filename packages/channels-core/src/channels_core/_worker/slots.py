@@ -20,9 +20,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from itertools import count
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from channels_core.typing import ChannelMessage
+
+if TYPE_CHECKING:
+    from channels_core._worker.acknowledgements import Job
 
 __all__ = ["Instance", "Slot", "Slots"]
 
@@ -38,7 +41,13 @@ class Instance:
         is_ended: Whether the worker has told it to end.
     """
 
-    def __init__(self, channel: str, message: ChannelMessage, on_idle: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        channel: str,
+        message: ChannelMessage,
+        on_idle: Callable[[], None],
+        job: Job | None = None,
+    ) -> None:
         self.channel = channel
         self.is_fresh = True
         self.is_ended = False
@@ -46,6 +55,9 @@ class Instance:
         # The message that the application has not asked for yet, and the one it handles.
         self._next: ChannelMessage | None = message
         self._current: ChannelMessage | None = None
+        # What settles them; None if nothing has to.
+        self._next_job = job
+        self._current_job: Job | None = None
         self._given = asyncio.Event()
 
     @property
@@ -58,10 +70,29 @@ class Instance:
         """The message that the application has not asked for yet."""
         return self._next
 
-    def give(self, message: ChannelMessage) -> None:
+    @property
+    def job(self) -> Job | None:
+        """What settles the message that it handles, or its first one if it has not asked for it.
+
+        None if nothing has to. A later message that it has not asked for gets another instance.
+        """
+        return self._next_job if self.is_fresh else self._current_job
+
+    @property
+    def untaken_job(self) -> Job | None:
+        """What settles `untaken`; None if nothing has to."""
+        return self._next_job
+
+    def give(self, message: ChannelMessage, job: Job | None = None) -> None:
         """Hand over a message, which the application takes when it asks for one."""
-        self._next = message
+        self._next, self._next_job = message, job
         self._given.set()
+
+    def give_back(self) -> None:
+        """Let another worker have the messages that were not handled."""
+        for job in (self._current_job, self._next_job):
+            if job is not None:
+                job.give_back()
 
     async def receive(self) -> ChannelMessage:
         """Wait for the next message; the application's `receive`.
@@ -69,13 +100,16 @@ class Instance:
         A call that is cancelled takes no message.
         """
         if self._next is None:
-            self._current = None
+            if self._current_job is not None:
+                self._current_job.handled()
+            self._current = self._current_job = None
             self._on_idle()
         while self._next is None:
             self._given.clear()
             await self._given.wait()
         message, self._next = self._next, None
         self._current = message
+        self._current_job, self._next_job = self._next_job, None
         self.is_fresh = False
         return message
 
@@ -162,17 +196,23 @@ class Slots:
             self._idle[slot.channel].remove(slot)
             self._end(slot)
 
-    def give(self, slot: Slot, message: ChannelMessage) -> None:
-        """Have a message handled in a reserved slot, by an idle instance if there is one."""
+    def give(self, slot: Slot, message: ChannelMessage, job: Job | None = None) -> None:
+        """Have a message handled in a reserved slot, by an idle instance if there is one.
+
+        Args:
+            slot: The slot.
+            message: The message.
+            job: What settles it; None if nothing has to.
+        """
         if slot.instance is None and (idle := self._idle[slot.channel]):
             # It became idle after the slot was reserved.
             self._free(slot)
             slot = idle.pop()
         slot.state = _State.BUSY
         if slot.instance is not None and slot.task is not None and not slot.task.done():
-            slot.instance.give(message)
+            slot.instance.give(message, job)
         else:
-            self._start(slot, message)
+            self._start(slot, message, job)
 
     def release(self, slot: Slot) -> None:
         """Give a reserved slot back without a message."""
@@ -182,8 +222,8 @@ class Slots:
         else:
             self._rest(slot)
 
-    def _start(self, slot: Slot, message: ChannelMessage) -> None:
-        instance = Instance(slot.channel, message, on_idle=lambda: self._rest(slot))
+    def _start(self, slot: Slot, message: ChannelMessage, job: Job | None) -> None:
+        instance = Instance(slot.channel, message, lambda: self._rest(slot), job)
         task = asyncio.get_running_loop().create_task(self._run(instance))
         slot.instance, slot.task = instance, task
         self._running[task] = slot
@@ -222,8 +262,10 @@ class Slots:
             self._idle[slot.channel].remove(slot)
         elif slot.state is _State.BUSY and instance.untaken is not None and not instance.is_fresh:
             # It ended by itself before it could see the message.
-            self._start(slot, instance.untaken)
+            self._start(slot, instance.untaken, instance.untaken_job)
             return
+        # What is not settled by now: the worker has ended the instance, perhaps before it began.
+        instance.give_back()
         self._free(slot)
 
     def _free(self, slot: Slot) -> None:

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from channels_core import _messages
 from channels_core._consumer_classes import find_hook, is_overridden
 from channels_core._failure_log import log_lost
+from channels_core._layers.outages import ongoing
 from channels_core._settings import max_message_size
 from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
 from channels_core.abort import close_with, find_outgoing
@@ -19,7 +20,7 @@ from channels_core.client_log import log_of_client
 from channels_core.close_codes import portable_close_code
 from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
-from channels_core.generic._websocket.state import CONNECTING, OPEN, Socket
+from channels_core.generic._websocket.state import CONNECTING, OPEN, UNKNOWN, Socket
 from channels_core.typing import Message, Send
 
 if TYPE_CHECKING:
@@ -136,10 +137,22 @@ class WebsocketConnection(Connection):
     def connected(self) -> None:
         """Record that `connect` has returned; may be called in any thread."""
         loop = self.loop
-        if self.socket.state == CONNECTING and loop is not None:
+        if loop is None:
+            return
+        if self.socket.state == CONNECTING:
             self._unanswered = True
             warn = self._warn_unanswered
             loop.call_soon_threadsafe(loop.call_later, _ANSWER_WITHIN, warn)
+        elif ongoing and self.socket.state == OPEN:
+            loop.call_soon_threadsafe(self._connected_in_outage)
+
+    def _connected_in_outage(self) -> None:
+        """Record that the calls of the channel layer in `connect` have worked."""
+        # Loaded with the first failure.
+        from channels_core._layers.ongoing_outages import record_success
+
+        consumer = self.consumer
+        record_success(getattr(consumer, "channel_layer", None), type(consumer))
 
     def _warn_unanswered(self) -> None:
         """Log once for each class that `connect` has not answered the handshake."""
@@ -356,6 +369,20 @@ class WebsocketConnection(Connection):
         """Return whether the program has not overridden `websocket_disconnect`."""
         is_end = message["type"] == "websocket.disconnect"
         return is_end and not is_overridden(self.consumer, "websocket_disconnect")
+
+    def is_beginning(self) -> bool:
+        """Return whether `connect` has not returned."""
+        message = self._message
+        kind = None if message is None else message.get("type")
+        return self.from_layer is None or kind == "websocket.connect"
+
+    def is_answered(self) -> bool:
+        """Return whether the handshake is answered, or its client has left."""
+        return self.socket.state not in (UNKNOWN, CONNECTING)
+
+    def ends_with_goodbye(self) -> bool:
+        """Return whether the handshake was accepted: then the client gets 1012, and comes back."""
+        return self.socket.state == OPEN
 
     async def finish_unasked(self) -> None:
         """Call the program's own `websocket_disconnect`, if it has one, and finish.

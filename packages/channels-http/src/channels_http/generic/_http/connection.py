@@ -394,6 +394,9 @@ class HttpConnection(Connection):
             raise StopConsumer from None  # The client has left: there is nobody to answer.
         if not self.is_unanswered or isinstance(error, ConsumerSignal | RouteNotFound):
             raise error from cause
+        if self.meets_outage(error):
+            await self._answer(refusal(self.consumer.scope, 503, body="Service Unavailable"))
+            raise StopConsumer from None
         status = status_of(error)
         if not (failures_are_answered() or isinstance(error, RequestDataTooBig | RequestTimeout)):
             # A test may expect the exception. Only our own limits are always answered: what is
