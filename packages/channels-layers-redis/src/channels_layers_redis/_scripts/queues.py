@@ -1,0 +1,271 @@
+"""Channels whose messages have to be acknowledged.
+
+The messages wait in a list, as those of any worker's channel (see `waiting`). One that a worker has
+is in a hash instead, under the token of this attempt, and the token is in a sorted set, with the
+time until which the attempt must be acknowledged. Whoever asks for a message first puts back those
+whose time is over, or makes them dead letters. So nothing has to run beside the workers, and a
+worker that waits needs to look again only when `Nothing.look_again` says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from channels_layers_redis._scripts.calls import Call, given_time, script
+from channels_layers_redis._scripts.keys import Keys
+from channels_layers_redis._scripts.waiting import ELEMENTS, Taken, read_element
+
+__all__ = [
+    "DEAD_LETTERS",
+    "Delivered",
+    "Ended",
+    "acknowledge",
+    "deliver",
+    "give_back",
+    "reject",
+]
+
+#: How many dead letters of a queue are kept.
+DEAD_LETTERS: Final = 10_000
+
+# How many overdue messages one call puts back: the next call goes on.
+_BOUND: Final = 100
+
+# The keys of all scripts here: those of Keys.queue.
+_QUEUE: Final = (
+    ELEMENTS
+    + f"""
+local waiting, deadlines, attempts, letters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local kept_letters = {DEAD_LETTERS}
+-- How many dead letters were dropped because there were too many.
+local dropped = 0
+"""
+    + """
+local function bury(element, err, seconds, publish)
+  local _, given, dead, start = read(element)
+  -- A dead letter of dead letters has only the last error.
+  local before = string.match(dead, '^%d+,[^,]+,(%d+)$')
+  local message = string.sub(element, start + tonumber(before or 0))
+  local word = given .. ',' .. seconds .. ',' .. #err
+  redis.call('PERSIST', letters)
+  local count = redis.call('RPUSH', letters, '0 0 ' .. word .. ' ' .. err .. message)
+  if count > kept_letters then
+    redis.call('LTRIM', letters, -kept_letters, -1)
+    dropped = dropped + count - kept_letters
+  end
+  redis.call(publish, letters, '')
+end
+local function again(element, fewer)
+  local _, given, dead, start = read(element)
+  local words = '0 ' .. (given - fewer) .. ' ' .. dead .. ' '
+  redis.call('LPUSH', waiting, words .. string.sub(element, start))
+  redis.call('PERSIST', waiting)
+end
+"""
+)
+
+_DELIVER: Final = script(
+    _QUEUE
+    + f"local bound = {_BOUND}\n"
+    + """
+local token, seconds, tries, publish = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local now = time(ARGV[5])
+local patience = math.max(1, math.floor(tonumber(seconds) * 1000))
+local overdue = redis.call('ZRANGEBYSCORE', deadlines, '-inf', whole(now), 'LIMIT', 0, bound)
+if #overdue > 0 then
+  local elements = redis.call('HMGET', attempts, unpack(overdue))
+  redis.call('ZREM', deadlines, unpack(overdue))
+  redis.call('HDEL', attempts, unpack(overdue))
+  -- From the last to the first, which is then the next.
+  for i = #overdue, 1, -1 do
+    local element = elements[i]
+    if element then
+      local _, given = read(element)
+      if given >= tries then
+        bury(element, '', seconds, publish)
+      else
+        again(element, 0)
+      end
+    end
+  end
+end
+while true do
+  local element = redis.call('LPOP', waiting)
+  if not element then
+    break
+  end
+  local expires, given, dead, start = read(element)
+  -- Only what was sent before this channel was a queue expires.
+  if expires == 0 or expires > now then
+    local words = '0 ' .. (given + 1) .. ' ' .. dead .. ' '
+    element = words .. string.sub(element, start)
+    if token ~= '' then
+      redis.call('HSET', attempts, token, element)
+      redis.call('ZADD', deadlines, whole(now + patience), token)
+    end
+    return {element, 0, dropped}
+  end
+end
+local first = redis.call('ZRANGE', deadlines, 0, 0, 'WITHSCORES')
+local pause = patience
+if first[2] then
+  pause = math.max(0, math.min(pause, tonumber(first[2]) - now))
+end
+return {false, pause, dropped}
+"""
+)
+
+_END: Final = """
+local token = ARGV[1]
+local element = redis.call('HGET', attempts, token)
+if not element then
+  return {0, 0}
+end
+redis.call('HDEL', attempts, token)
+"""
+
+_ACKNOWLEDGE: Final = script(
+    """
+if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then
+  return {0, 0}
+end
+redis.call('HDEL', KEYS[3], ARGV[1])
+return {1, 0}
+"""
+)
+
+_REJECT: Final = script(
+    _QUEUE
+    + _END
+    + """
+local err, seconds, tries, publish = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local _, given = read(element)
+if given >= tries then
+  redis.call('ZREM', deadlines, token)
+  bury(element, err, seconds, publish)
+else
+  -- It waits for its time under a name that nobody can acknowledge.
+  local rejected = 'rejected ' .. token
+  redis.call('HSET', attempts, rejected, element)
+  redis.call('ZADD', deadlines, redis.call('ZSCORE', deadlines, token), rejected)
+  redis.call('ZREM', deadlines, token)
+end
+return {1, dropped}
+"""
+)
+
+_GIVE_BACK: Final = script(
+    _QUEUE
+    + _END
+    + """
+redis.call('ZREM', deadlines, token)
+again(element, 1)
+redis.call(ARGV[2], waiting, '')
+return {1, dropped}
+"""
+)
+
+
+class Delivered(NamedTuple):
+    """The answer of `deliver`.
+
+    Attributes:
+        taken: The message and its attempt; None if none waits.
+        look_again: Seconds after which to ask again if none waits, even if nothing was published.
+        dropped: How many dead letters were dropped because there were too many.
+    """
+
+    taken: Taken | None
+    look_again: float
+    dropped: int
+
+
+class Ended(NamedTuple):
+    """The answer of what ends an attempt.
+
+    Attributes:
+        current: Whether the attempt had not ended before.
+        dropped: How many dead letters were dropped because there were too many.
+    """
+
+    current: bool
+    dropped: int
+
+
+def deliver(
+    keys: Keys,
+    queue: str,
+    *,
+    token: str,
+    redeliver_after: float,
+    tries: int,
+    publish: str = "PUBLISH",
+    now: int | None = None,
+) -> Call[Delivered]:
+    """Take the next message, and keep it until it is acknowledged.
+
+    Args:
+        keys: The names of the keys.
+        queue: The name of the queue.
+        token: Names the attempt, and must not have been used before. If empty, the message counts
+            as acknowledged.
+        redeliver_after: Seconds after which a message that was not acknowledged is given again.
+        tries: The number of attempts after which it is a dead letter.
+        publish: The command that publishes: PUBLISH or SPUBLISH.
+        now: The time in milliseconds, for tests; that of the server if None.
+    """
+    arguments = (token, str(redeliver_after), tries, publish, given_time(now))
+    return Call(_DELIVER, keys.queue(queue), arguments, _read_delivered)
+
+
+def acknowledge(keys: Keys, queue: str, token: str) -> Call[Ended]:
+    """Forget a message: its attempt has succeeded."""
+    return Call(_ACKNOWLEDGE, keys.queue(queue), (token,), _read_ended)
+
+
+def reject(
+    keys: Keys,
+    queue: str,
+    token: str,
+    error: bytes,
+    *,
+    redeliver_after: float,
+    tries: int,
+    publish: str = "PUBLISH",
+) -> Call[Ended]:
+    """End an attempt that has failed: the message is given again in its time, or is a dead letter.
+
+    Args:
+        keys: The names of the keys.
+        queue: The name of the queue.
+        token: Names the attempt.
+        error: What a dead letter tells of its last attempt, opaque here.
+        redeliver_after: As in `deliver`.
+        tries: As in `deliver`.
+        publish: The command that publishes: PUBLISH or SPUBLISH.
+    """
+    arguments = (token, error, str(redeliver_after), tries, publish)
+    return Call(_REJECT, keys.queue(queue), arguments, _read_ended)
+
+
+def give_back(keys: Keys, queue: str, token: str, *, publish: str = "PUBLISH") -> Call[Ended]:
+    """Put a message back as the next one, as if it had not been given.
+
+    Args:
+        keys: The names of the keys.
+        queue: The name of the queue.
+        token: Names the attempt.
+        publish: The command that publishes: PUBLISH or SPUBLISH.
+    """
+    return Call(_GIVE_BACK, keys.queue(queue), (token, publish), _read_ended)
+
+
+def _read_delivered(answer: Any) -> Delivered:
+    element, pause, dropped = answer
+    taken = None if element is None else read_element(element)
+    return Delivered(taken, pause / 1000, dropped)
+
+
+def _read_ended(answer: Any) -> Ended:
+    current, dropped = answer
+    return Ended(bool(current), dropped)

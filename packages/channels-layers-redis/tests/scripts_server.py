@@ -1,0 +1,73 @@
+"""A server that runs scripts, for tests of the scripts alone."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pytest
+from redis import Redis, exceptions
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from channels_layers_redis._scripts.calls import Call
+from channels_layers_redis._scripts.keys import Keys
+
+__all__ = ["KEYS", "START", "Scripts", "running_scripts"]
+
+T = TypeVar("T")
+
+KEYS: Final = Keys("test")
+
+#: A time of the server, in milliseconds, from which tests count.
+START: Final = 1_800_000_000_000
+
+
+class Scripts:
+    """Runs calls, each on a connection of the pool."""
+
+    def __init__(self, path: Path) -> None:
+        patient = Retry(ConstantBackoff(0.02), 3000)
+        errors: list[type[Exception]] = [exceptions.ConnectionError]
+        self.client = Redis(unix_socket_path=str(path), retry=patient, retry_on_error=errors)
+
+    def run(self, call: Call[T]) -> T:
+        script = call.script
+        rest = (len(call.keys), *call.keys, *call.arguments)
+        try:
+            return call.parse(self.ask("EVALSHA", script.sha, *rest))
+        except exceptions.NoScriptError:
+            return call.parse(self.ask("EVAL", script.text, *rest))
+
+    def ask(self, *command: Any) -> Any:
+        send: Any = self.client.execute_command  # published without types
+        return send(*command)
+
+    def keys(self) -> list[str]:
+        return sorted(key.decode() for key in self.ask("KEYS", "*"))
+
+
+@contextmanager
+def running_scripts() -> Iterator[Scripts]:
+    """Run a server, or skip the test if the program is not installed."""
+    program = shutil.which("redis-server")
+    if program is None:
+        reason = "redis-server is not installed (Debian: apt-get install redis-server)"
+        if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    # Not in pytest's folder, because the path of a socket must be short.
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        options = ["--port", "0", "--unixsocket", "socket", "--save", "", "--logfile", "log"]
+        with subprocess.Popen([program, *options], cwd=folder) as process:
+            try:
+                scripts = Scripts(Path(folder, "socket"))
+                with closing(scripts.client):
+                    scripts.ask("PING")
+                    yield scripts
+            finally:
+                process.kill()
