@@ -87,6 +87,7 @@ ON_USE = {
     "channels_core._typed_dicts",
     "channels_core.backoff",
     "channels_core.documentation",
+    "channels_core.layer_extensions",
     "channels_core.security._own_origin",
     "channels_core.worker",
     "channels_http._misdirected_websockets",

@@ -16,6 +16,7 @@ __all__ = [
     "InvalidFrame",
     "InvalidJSON",
     "MessageTooLarge",
+    "MessagesMissed",
     "RequestAborted",
     "RequestTimeout",
     "RouteNotFound",
@@ -46,6 +47,13 @@ class ChannelFull(ChannelsError):
 
 class MessageTooLarge(ChannelsError):
     """A message is larger than its channel layer allows."""
+
+
+class MessagesMissed(ChannelsError):
+    """A channel layer may have lost messages of a channel; the next one can be received.
+
+    A layer with the extension `gaps` raises it in `receive`, or in the function of `listen`.
+    """
 
 
 class RouteNotFound(ChannelsError, ValueError):
