@@ -49,7 +49,7 @@ _BOUND: Final = 200
 
 _MEMBERS: Final = (
     f"local bound = {_BOUND}\n"
-    + """
+     """
 local leases, connections, of_process, of_person = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local people, listing, absent, count = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local to, joined_head, left_head = ARGV[1], ARGV[2], ARGV[3]
