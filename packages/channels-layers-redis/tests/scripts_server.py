@@ -47,7 +47,16 @@ class Scripts:
         send: Any = self.client.execute_command  # published without types
         return send(*command)
 
-    def keys(self) -> list[str]:
+    def listen(self, *patterns: str) -> Any:
+        """Subscribe, and return what reads the messages that are published from now on."""
+        client: Any = self.client  # published without types
+        listener = client.pubsub(ignore_subscribe_messages=True)
+        listener.psubscribe(*patterns)
+        for _ in patterns:
+            listener.get_message(timeout=60)
+        return listener
+
+    def all_keys(self) -> list[str]:
         return sorted(key.decode() for key in self.ask("KEYS", "*"))
 
 

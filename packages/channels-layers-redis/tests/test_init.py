@@ -13,9 +13,7 @@ from channels_layers_redis import layer
 
 
 def test_the_version_is_the_one_of_the_installed_distribution() -> None:
-    assert channels_layers_redis.__version__ == importlib.metadata.version(
-        "channels-layers-redis"
-    )
+    assert channels_layers_redis.__version__ == importlib.metadata.version("channels-layers-redis")
 
 
 def test_the_package_offers_the_layer() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -70,9 +71,7 @@ def test_messages_are_numbered_and_kept_up_to_the_size(scripts: Scripts) -> None
 
 
 def test_the_message_is_published_with_its_position(scripts: Scripts) -> None:
-    listener = scripts.client.pubsub(ignore_subscribe_messages=True)
-    listener.subscribe("to-room")
-    listener.get_message(timeout=60)
+    listener = scripts.listen("to-room")
     scripts.run(send(b" \x00 message"))
     published = listener.get_message(timeout=60)["data"]
     assert published == b"head " + EPOCH.encode() + b".1  \x00 message"
@@ -177,11 +176,12 @@ def test_all_of_it_expires(scripts: Scripts) -> None:
     scripts.run(send(b"x", age=20))
     assert 19_000 < scripts.ask("PTTL", messages) <= 20_000
     assert 86_000_000 < scripts.ask("PTTL", numbering) <= 86_400_000
-    for call in (read(), send(b"x")):
+    calls: list[Call[Any]] = [read(), send(b"x")]
+    for call in calls:
         scripts.ask("PEXPIRE", numbering, 1000)
         scripts.run(call)
         assert scripts.ask("PTTL", numbering) > 86_000_000
-    assert scripts.keys() == [numbering, messages]
+    assert scripts.all_keys() == [numbering, messages]
 
 
 def test_a_smaller_size_counts_at_once(scripts: Scripts) -> None:

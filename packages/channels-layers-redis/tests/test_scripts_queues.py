@@ -60,7 +60,7 @@ def test_a_message_is_given_to_one_worker(scripts: Scripts) -> None:
     assert scripts.run(deliver("2")).taken is None
     assert scripts.run(acknowledge("1")).current
     assert not scripts.run(acknowledge("1")).current
-    assert scripts.keys() == []
+    assert scripts.all_keys() == []
     assert scripts.run(deliver("3", now=START * 2)).taken is None
 
 
@@ -90,7 +90,7 @@ def test_after_the_last_try_it_is_a_dead_letter(scripts: Scripts) -> None:
     assert scripts.run(deliver("3", now=START + 180_000, tries=2)).taken is None
     [letter] = scripts.run(waiting.pop(KEYS, "jobs.dead", now=START * 2))
     assert (letter.message, letter.dead) == (b"job", DeadLetter(2, 60.0, b""))
-    assert scripts.keys() == []
+    assert scripts.all_keys() == []
 
 
 def test_what_is_rejected_waits_for_its_time(scripts: Scripts) -> None:
@@ -104,9 +104,7 @@ def test_what_is_rejected_waits_for_its_time(scripts: Scripts) -> None:
 
 
 def test_a_last_reject_makes_a_dead_letter_at_once(scripts: Scripts) -> None:
-    listener = scripts.client.pubsub(ignore_subscribe_messages=True)
-    listener.subscribe(KEYS.channel("jobs.dead"))
-    listener.get_message(timeout=60)
+    listener = scripts.listen(KEYS.channel("jobs.dead"))
     scripts.run(append(b"job, with \x00"))
     scripts.run(deliver("1", tries=1))
     assert scripts.run(reject("1", b"Error: 1 2,3 \xff", tries=1)).current
@@ -115,7 +113,7 @@ def test_a_last_reject_makes_a_dead_letter_at_once(scripts: Scripts) -> None:
     [letter] = scripts.run(waiting.pop(KEYS, "jobs.dead"))
     assert letter.message == b"job, with \x00"
     assert letter.dead == DeadLetter(1, 60.0, b"Error: 1 2,3 \xff")
-    assert scripts.keys() == []
+    assert scripts.all_keys() == []
 
 
 def test_a_dead_letter_can_be_put_back(scripts: Scripts) -> None:
@@ -135,9 +133,7 @@ def test_dead_letters_may_be_a_queue_themselves(scripts: Scripts) -> None:
     assert given(again) == (b"job", 1)
     assert again.taken is not None
     assert again.taken.dead == DeadLetter(1, 60.0, b"first")
-    scripts.run(
-        queues.reject(KEYS, "jobs.dead", "2", b"second", redeliver_after=60.5, tries=1)
-    )
+    scripts.run(queues.reject(KEYS, "jobs.dead", "2", b"second", redeliver_after=60.5, tries=1))
     [letter] = scripts.run(waiting.pop(KEYS, "jobs.dead.dead"))
     assert (letter.message, letter.dead) == (b"job", DeadLetter(1, 60.5, b"second"))
 
@@ -158,11 +154,9 @@ def test_the_oldest_dead_letters_are_dropped(scripts: Scripts) -> None:
 
 
 def test_what_is_given_back_is_the_next_one_and_was_not_tried(scripts: Scripts) -> None:
-    listener = scripts.client.pubsub(ignore_subscribe_messages=True)
     scripts.run(append(b"first"))
     scripts.run(append(b"second"))
-    listener.subscribe(KEYS.channel("jobs"))
-    listener.get_message(timeout=60)
+    listener = scripts.listen(KEYS.channel("jobs"))
     scripts.run(deliver("1", tries=1))
     assert scripts.run(give_back("1")).current
     assert listener.get_message(timeout=60)
@@ -207,7 +201,7 @@ def test_all_overdue_ones_may_be_dead_while_more_wait_for_the_next_call(scripts:
 def test_without_a_token_it_is_acknowledged_at_once(scripts: Scripts) -> None:
     scripts.run(append(b"job"))
     assert given(scripts.run(deliver(""))) == (b"job", 1)
-    assert scripts.keys() == []
+    assert scripts.all_keys() == []
 
 
 def test_an_attempt_whose_message_is_lost_is_forgotten(scripts: Scripts) -> None:
@@ -215,7 +209,7 @@ def test_an_attempt_whose_message_is_lost_is_forgotten(scripts: Scripts) -> None
     scripts.run(deliver("1"))
     scripts.ask("DEL", KEYS.queue("jobs")[2])
     assert scripts.run(deliver("2", now=START + 60_000)).taken is None
-    assert scripts.keys() == []
+    assert scripts.all_keys() == []
 
 
 def test_messages_of_before_it_was_a_queue_expire(scripts: Scripts) -> None:
@@ -228,7 +222,7 @@ def test_queues_expire_never(scripts: Scripts) -> None:
     scripts.run(append(b"job"))
     scripts.run(append(b"job"))
     scripts.run(deliver("1"))
-    assert [scripts.ask("PTTL", key) for key in scripts.keys()] == [-1, -1, -1]
+    assert [scripts.ask("PTTL", key) for key in scripts.all_keys()] == [-1, -1, -1]
 
 
 def test_workers_that_die_lose_no_job_and_do_none_twice_that_is_acknowledged(

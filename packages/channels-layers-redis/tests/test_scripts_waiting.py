@@ -5,7 +5,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from channels_layers_redis._scripts import queues, waiting
 from channels_layers_redis._scripts.calls import Call
@@ -48,7 +54,7 @@ def test_messages_are_taken_in_order_and_once(scripts: Scripts) -> None:
         *([one] for one in sent),
         [],
     ]
-    assert scripts.keys() == []
+    assert scripts.all_keys() == []
 
 
 def test_several_are_taken_at_once(scripts: Scripts) -> None:
@@ -127,13 +133,11 @@ def test_what_has_expired_is_not_put_back(scripts: Scripts) -> None:
     scripts.run(append(b"x", now=START))
     [taken] = scripts.run(waiting.pop(KEYS, "jobs", now=START))
     assert not scripts.run(waiting.put_back(KEYS, "jobs", taken, now=START + 60_000))
-    assert scripts.keys() == []
+    assert scripts.all_keys() == []
 
 
 def test_each_message_that_comes_is_published(scripts: Scripts) -> None:
-    listener = scripts.client.pubsub(ignore_subscribe_messages=True)
-    listener.subscribe(KEYS.channel("jobs"))
-    listener.get_message(timeout=60)
+    listener = scripts.listen(KEYS.channel("jobs"))
     scripts.run(append(b"x", capacity=1))
     scripts.run(append(b"x", capacity=1))
     [taken] = scripts.run(waiting.pop(KEYS, "jobs"))
@@ -237,8 +241,6 @@ class Channel(RuleBasedStateMachine):
 
 
 def test_a_channel_behaves_as_a_list(scripts: Scripts) -> None:
-    from hypothesis.stateful import run_state_machine_as_test
-
     kind = type("Run", (Channel,), {"scripts": scripts})
     run_state_machine_as_test(kind, settings=settings(max_examples=40, stateful_step_count=30))
 

@@ -3,7 +3,7 @@
 What stands between `{` and `}` decides in which slot of a cluster a key is, so all keys that one
 script uses have the same part there. Names of channels and groups have no such characters.
 
-The keys `channel` and `history` are also the names under which messages are published.
+A message that waits in a channel is announced under the name of its key.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ process. The keys, in the order of `Keys.members`:
 8. `count`: the number that was given last.
 
 3, 4 and 6 are sorted sets in which all scores are 0, so that Redis sorts by the text. An id here is
-a digest of the id that the program gave, so it has a fixed length and no space; the data are opaque.
+a digest of the id that the program gave, so it has a fixed length and no space; the data are
+opaque.
 
 All these keys are used by all scripts here, and the lease command of each process renews how long
 they live. So one command for a process is enough, however many members it has; the members of a
@@ -49,7 +50,7 @@ _BOUND: Final = 200
 
 _MEMBERS: Final = (
     f"local bound = {_BOUND}\n"
-     """
+    """
 local leases, connections, of_process, of_person = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local people, listing, absent, count = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local to, joined_head, left_head = ARGV[1], ARGV[2], ARGV[3]
@@ -112,6 +113,7 @@ local function part(group, channel, record, patience)
   redis.call('ZREM', of_person, person .. ' ' .. ordered(number) .. ' ' .. channel)
   local order, several, data = read_person(person)
   if not order then
+    redis.call('ZREM', listing, person)
     return
   end
   if several > 1 then
@@ -270,15 +272,21 @@ return 1
 _PEOPLE: Final = script(
     _MEMBERS
     + """
-sweep()
+for _ = 1, 10 do
+  if not sweep() then
+    break
+  end
+end
 local group = ARGV[8]
 local found = redis.call('ZRANGEBYLEX', listing, '[' .. group .. ' ', '(' .. group .. '!')
 local records = {}
 -- Redis takes some thousand arguments at once.
 for start = 1, #found, 1000 do
   local some = redis.call('HMGET', people, unpack(found, start, math.min(start + 999, #found)))
-  for _, record in ipairs(some) do
-    records[#records + 1] = record
+  for i = 1, #some do
+    if some[i] then
+      records[#records + 1] = some[i]
+    end
   end
 end
 return records
@@ -396,14 +404,10 @@ def leave(
     now: int | None = None,
 ) -> Call[Left]:
     """Forget the member behind a channel; the arguments are those of `join`."""
-    return Call(
-        _LEAVE, keys.members, _arguments(notices, process, now, group, channel), _read_left
-    )
+    return Call(_LEAVE, keys.members, _arguments(notices, process, now, group, channel), _read_left)
 
 
-def renew(
-    keys: Keys, notices: Notices, process: str, *, now: int | None = None
-) -> Call[Renewed]:
+def renew(keys: Keys, notices: Notices, process: str, *, now: int | None = None) -> Call[Renewed]:
     """Renew the lease of a process, and remove what is overdue, of all processes."""
     return Call(_RENEW, keys.members, _arguments(notices, process, now), _read_renewed)
 
