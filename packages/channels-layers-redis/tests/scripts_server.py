@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis, exceptions
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
@@ -17,7 +18,7 @@ from redis.retry import Retry
 from channels_layers_redis._scripts.calls import Call
 from channels_layers_redis._scripts.keys import Keys
 
-__all__ = ["KEYS", "START", "Scripts", "running_scripts"]
+__all__ = ["KEYS", "START", "UNHURRIED", "Scripts", "running_scripts"]
 
 T = TypeVar("T")
 
@@ -25,6 +26,14 @@ KEYS: Final = Keys("test")
 
 #: A time of the server, in milliseconds, from which tests count.
 START: Final = 1_800_000_000_000
+
+#: For state machines: no limit of time, which a machine under load cannot keep.
+UNHURRIED: Final = settings(
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 class Scripts:

@@ -2,14 +2,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from channels_layers_redis._scripts import history
 from channels_layers_redis._scripts.calls import Call
 from channels_layers_redis._scripts.history import Kept, Sent
-from scripts_server import KEYS, START, Scripts, running_scripts
+from scripts_server import KEYS, START, UNHURRIED, Scripts, running_scripts
 
 EPOCH, OTHER = "0123456789abcdef", "fedcba9876543210"
 
@@ -259,4 +258,4 @@ class Group(RuleBasedStateMachine):
 
 def test_a_history_behaves_as_a_list(scripts: Scripts) -> None:
     kind = type("Run", (Group,), {"scripts": scripts})
-    run_state_machine_as_test(kind, settings=settings(max_examples=40, stateful_step_count=30))
+    run_state_machine_as_test(kind, settings=UNHURRIED)

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from channels_layers_redis._scripts import members, plain_members
 from channels_layers_redis._scripts.calls import Call
 from channels_layers_redis._scripts.members import Joined, Left, Notices, Person
-from scripts_server import KEYS, START, Scripts, running_scripts
+from scripts_server import KEYS, START, UNHURRIED, Scripts, running_scripts
 
 NOTICES = Notices(to="group:{*}", joined=b"J ", left=b"L ", lease=20, linger=5)
 AT_ONCE = NOTICES._replace(linger=0)
@@ -392,10 +391,15 @@ class Presence(RuleBasedStateMachine):
             self.expected[f"L {group} {model.data}".encode()] += 1
             del self.groups[group][name]
 
+    def in_order_of_removal(self, model: Model) -> list[tuple[str, str]]:
+        """Return each channel with its process: those of one process go by their names."""
+        pairs = [(channel, process) for channel, (process, _) in model.channels.items()]
+        return sorted(pairs, key=lambda pair: (self.leases.get(pair[1], 0), pair[0]))
+
     def swept(self) -> None:
         for group, people in self.groups.items():
             for name, model in list(people.items()):
-                for channel, (process, _) in list(model.channels.items()):
+                for channel, process in self.in_order_of_removal(model):
                     if self.leases.get(process, 0) <= self.now:
                         self.remove(group, name, channel, 0)
                 if model.gone is not None and model.gone <= self.now:
@@ -456,7 +460,7 @@ class Presence(RuleBasedStateMachine):
         assert self.scripts.run(end(process, now=self.now))
         for group, people in self.groups.items():
             for name, model in list(people.items()):
-                for channel, (owner, _) in list(model.channels.items()):
+                for channel, owner in self.in_order_of_removal(model):
                     if owner == process:
                         self.remove(group, name, channel, 5000)
         self.leases.pop(process, None)
@@ -484,4 +488,4 @@ class Presence(RuleBasedStateMachine):
 
 def test_members_behave_as_dicts(scripts: Scripts, told: Told) -> None:
     kind = type("Run", (Presence,), {"scripts": scripts, "told": told})
-    run_state_machine_as_test(kind, settings=settings(max_examples=60, stateful_step_count=40))
+    run_state_machine_as_test(kind, settings=UNHURRIED)

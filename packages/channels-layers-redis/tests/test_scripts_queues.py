@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -12,7 +11,7 @@ from channels_layers_redis._scripts import queues, waiting
 from channels_layers_redis._scripts.calls import Call
 from channels_layers_redis._scripts.queues import Delivered
 from channels_layers_redis._scripts.waiting import DeadLetter
-from scripts_server import KEYS, START, Scripts, running_scripts
+from scripts_server import KEYS, START, UNHURRIED, Scripts, running_scripts
 
 
 @pytest.fixture(scope="module")
@@ -364,4 +363,4 @@ class Queue(RuleBasedStateMachine):
 
 def test_a_queue_behaves_as_lists(scripts: Scripts) -> None:
     kind = type("Run", (Queue,), {"scripts": scripts})
-    run_state_machine_as_test(kind, settings=settings(max_examples=40, stateful_step_count=40))
+    run_state_machine_as_test(kind, settings=UNHURRIED)

@@ -3,7 +3,6 @@ from collections import deque
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -16,7 +15,7 @@ from hypothesis.stateful import (
 from channels_layers_redis._scripts import queues, waiting
 from channels_layers_redis._scripts.calls import Call
 from channels_layers_redis._scripts.waiting import Taken
-from scripts_server import KEYS, START, Scripts, running_scripts
+from scripts_server import KEYS, START, UNHURRIED, Scripts, running_scripts
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +241,7 @@ class Channel(RuleBasedStateMachine):
 
 def test_a_channel_behaves_as_a_list(scripts: Scripts) -> None:
     kind = type("Run", (Channel,), {"scripts": scripts})
-    run_state_machine_as_test(kind, settings=settings(max_examples=40, stateful_step_count=30))
+    run_state_machine_as_test(kind, settings=UNHURRIED)
 
 
 def test_a_plain_channel_may_become_a_queue(scripts: Scripts) -> None:
