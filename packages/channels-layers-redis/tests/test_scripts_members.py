@@ -168,8 +168,8 @@ def test_a_channel_may_be_taken_over_by_another_process(scripts: Scripts, told: 
     scripts.run(end("p1"))
     assert listed(scripts) == [(b"ann", 1)]
     scripts.run(end("p2"))
-    assert listed(scripts, now=START + 5000) == []
-    assert told.read() == [b"J room ann"]
+    assert listed(scripts) == []
+    assert told.read() == [b"J room ann", b"L room ann"]
 
 
 def test_groups_and_people_with_similar_names_are_kept_apart(scripts: Scripts) -> None:
@@ -272,6 +272,18 @@ def test_a_process_that_ends_leaves_nothing(scripts: Scripts, told: Told) -> Non
     scripts.run(people(now=START + 5000))
     assert len(told.read()) == 250
     assert scripts.run(end("p2"))
+    assert scripts.all_keys() == []
+
+
+def test_the_last_process_that_ends_tells_of_all_who_are_absent(
+    scripts: Scripts, told: Told
+) -> None:
+    for number in range(250):
+        scripts.run(join(f"c{number}", f"ann{number}"))
+        scripts.run(leave(f"c{number}"))
+    told.read()
+    assert [scripts.run(end()), scripts.run(end())] == [False, True]
+    assert len(set(told.read())) == 250
     assert scripts.all_keys() == []
 
 
@@ -465,6 +477,9 @@ class Presence(RuleBasedStateMachine):
                         self.remove(group, name, channel, 5000)
         self.leases.pop(process, None)
         if not self.leases:
+            for group, people in self.groups.items():
+                for model in people.values():
+                    self.expected[f"L {group} {model.data}".encode()] += 1
             self.groups = {"room": {}, "hall": {}}
             assert self.scripts.all_keys() == []
 

@@ -33,7 +33,7 @@ def append(message: bytes, *, queue: str = "jobs") -> Call[bool]:
 def deliver(
     token: str, *, now: int = START, tries: int = 3, queue: str = "jobs", after: float = 60
 ) -> Call[Delivered]:
-    return queues.deliver(KEYS, queue, token=token, redeliver_after=after, tries=tries, now=now)
+    return queues.deliver(KEYS, queue, [token], redeliver_after=after, tries=tries, now=now)
 
 
 def reject(token: str, error: bytes = b"", *, tries: int = 3) -> Call[queues.Ended]:
@@ -49,18 +49,18 @@ def give_back(token: str) -> Call[queues.Ended]:
 
 
 def given(delivered: Delivered) -> tuple[bytes, int]:
-    assert delivered.taken is not None
-    return delivered.taken.message, delivered.taken.attempt
+    [taken] = delivered.taken
+    return taken.message, taken.attempt
 
 
 def test_a_message_is_given_to_one_worker(scripts: Scripts) -> None:
     scripts.run(append(b"a b \x00"))
     assert given(scripts.run(deliver("1"))) == (b"a b \x00", 1)
-    assert scripts.run(deliver("2")).taken is None
+    assert scripts.run(deliver("2")).taken == []
     assert scripts.run(acknowledge("1")).current
     assert not scripts.run(acknowledge("1")).current
     assert scripts.all_keys() == []
-    assert scripts.run(deliver("3", now=START * 2)).taken is None
+    assert scripts.run(deliver("3", now=START * 2)).taken == []
 
 
 def test_one_that_is_not_acknowledged_is_given_again(scripts: Scripts) -> None:
@@ -86,7 +86,7 @@ def test_after_the_last_try_it_is_a_dead_letter(scripts: Scripts) -> None:
     scripts.run(append(b"job"))
     for attempt in (1, 2):
         assert given(scripts.run(deliver(f"{attempt}", now=START + attempt * 60_000, tries=2)))
-    assert scripts.run(deliver("3", now=START + 180_000, tries=2)).taken is None
+    assert scripts.run(deliver("3", now=START + 180_000, tries=2)).taken == []
     [letter] = scripts.run(waiting.pop(KEYS, "jobs.dead", now=START * 2))
     assert (letter.message, letter.dead) == (b"job", DeadLetter(2, 60.0, b""))
     assert scripts.all_keys() == []
@@ -98,7 +98,7 @@ def test_what_is_rejected_waits_for_its_time(scripts: Scripts) -> None:
     assert scripts.run(reject("1", b"error")).current
     for call in (reject("1"), acknowledge("1"), give_back("1")):
         assert not scripts.run(call).current
-    assert scripts.run(deliver("2", now=START + 59_999)).taken is None
+    assert scripts.run(deliver("2", now=START + 59_999)).taken == []
     assert given(scripts.run(deliver("3", now=START + 60_000))) == (b"job", 2)
 
 
@@ -130,8 +130,7 @@ def test_dead_letters_may_be_a_queue_themselves(scripts: Scripts) -> None:
     scripts.run(reject("1", b"first", tries=1))
     again = scripts.run(deliver("2", queue="jobs.dead"))
     assert given(again) == (b"job", 1)
-    assert again.taken is not None
-    assert again.taken.dead == DeadLetter(1, 60.0, b"first")
+    assert again.taken[0].dead == DeadLetter(1, 60.0, b"first")
     scripts.run(queues.reject(KEYS, "jobs.dead", "2", b"second", redeliver_after=60.5, tries=1))
     [letter] = scripts.run(waiting.pop(KEYS, "jobs.dead.dead"))
     assert (letter.message, letter.dead) == (b"job", DeadLetter(1, 60.5, b"second"))
@@ -184,7 +183,7 @@ def test_more_overdue_ones_than_one_call_moves(scripts: Scripts) -> None:
     now = START + 60_000
     found = sorted(given(scripts.run(deliver(f"again{n}", now=now))) for n in range(250))
     assert found == sorted((b"%d" % number, 2) for number in range(250))
-    assert scripts.run(deliver("none", now=now)).taken is None
+    assert scripts.run(deliver("none", now=now)).taken == []
 
 
 def test_all_overdue_ones_may_be_dead_while_more_wait_for_the_next_call(scripts: Scripts) -> None:
@@ -192,22 +191,26 @@ def test_all_overdue_ones_may_be_dead_while_more_wait_for_the_next_call(scripts:
         scripts.run(append(b"%d" % number))
         scripts.run(deliver(f"{number}", tries=1))
     first = scripts.run(deliver("a", tries=1, now=START + 60_000))
-    assert (first.taken, first.look_again) == (None, 0)
+    assert (first.taken, first.look_again) == ([], 0)
     assert scripts.run(deliver("b", tries=1, now=START + 60_000)).look_again == 60
     assert scripts.ask("LLEN", KEYS.channel("jobs.dead")) == 150
 
 
-def test_without_a_token_it_is_acknowledged_at_once(scripts: Scripts) -> None:
-    scripts.run(append(b"job"))
-    assert given(scripts.run(deliver(""))) == (b"job", 1)
-    assert scripts.all_keys() == []
+def test_several_are_given_at_once(scripts: Scripts) -> None:
+    for name in (b"a", b"b", b"c"):
+        scripts.run(append(name))
+    call = queues.deliver(KEYS, "jobs", ["1", "2"], redeliver_after=60, tries=3)
+    assert [one.message for one in scripts.run(call).taken] == [b"a", b"b"]
+    call = queues.deliver(KEYS, "jobs", ["3", "4"], redeliver_after=60, tries=3)
+    assert [one.message for one in scripts.run(call).taken] == [b"c"]
+    assert [scripts.run(acknowledge(token)).current for token in "1234"] == [True] * 3 + [False]
 
 
 def test_an_attempt_whose_message_is_lost_is_forgotten(scripts: Scripts) -> None:
     scripts.run(append(b"job"))
     scripts.run(deliver("1"))
     scripts.ask("DEL", KEYS.queue("jobs")[2])
-    assert scripts.run(deliver("2", now=START + 60_000)).taken is None
+    assert scripts.run(deliver("2", now=START + 60_000)).taken == []
     assert scripts.all_keys() == []
 
 
@@ -236,12 +239,12 @@ def test_workers_that_die_lose_no_job_and_do_none_twice_that_is_acknowledged(
         while not stop.is_set():
             count += 1
             token = f"{name}-{count}"
-            call = queues.deliver(KEYS, "jobs", token=token, redeliver_after=0.02, tries=1000)
+            call = queues.deliver(KEYS, "jobs", [token], redeliver_after=0.02, tries=1000)
             delivered = scripts.run(call)
-            if delivered.taken is None or (forgets and count % 3 == 0):
+            if not delivered.taken or (forgets and count % 3 == 0):
                 continue
             if scripts.run(acknowledge(token)).current:
-                done.append(delivered.taken.message)
+                done.append(delivered.taken[0].message)
                 if len(done) == len(sent):
                     stop.set()
 
@@ -304,7 +307,7 @@ class Queue(RuleBasedStateMachine):
         delivered = self.scripts.run(deliver(token, now=self.now, tries=self.tries))
         self.settle()
         if not self.waiting:
-            assert delivered.taken is None
+            assert not delivered.taken
             ends = min([self.now + 60_000, *(job.ends for job in self.given)])
             assert delivered.look_again == (ends - self.now) / 1000
             return

@@ -247,10 +247,9 @@ def test_a_channel_behaves_as_a_list(scripts: Scripts) -> None:
 def test_a_plain_channel_may_become_a_queue(scripts: Scripts) -> None:
     scripts.run(append(b"plain", now=START))
     delivered = scripts.run(
-        queues.deliver(KEYS, "jobs", token="a", redeliver_after=60, tries=3, now=START)
+        queues.deliver(KEYS, "jobs", ["a"], redeliver_after=60, tries=3, now=START)
     )
-    assert delivered.taken is not None
-    assert delivered.taken.message == b"plain"
+    assert delivered.taken[0].message == b"plain"
     scripts.run(queues.give_back(KEYS, "jobs", "a"))
     assert scripts.ask("PTTL", KEYS.channel("jobs")) == -1
     assert messages(scripts.run(waiting.pop(KEYS, "jobs", now=START * 2))) == [b"plain"]

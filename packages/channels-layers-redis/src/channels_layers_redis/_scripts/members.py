@@ -262,7 +262,14 @@ if not remove_process(process, linger) then
   return 0
 end
 if redis.call('EXISTS', leases) == 0 then
-  -- Nobody is left who could be told.
+  -- Nobody is left who could do it later.
+  local waits = redis.call('ZRANGE', absent, 0, bound - 1)
+  for _, person in ipairs(waits) do
+    goes(person)
+  end
+  if #waits == bound then
+    return 0
+  end
   redis.call('DEL', unpack(KEYS))
 end
 return 1

@@ -9,6 +9,7 @@ worker that waits needs to look again only when `Nothing.look_again` says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from channels_layers_redis._scripts.calls import Call, given_time, script
@@ -68,8 +69,9 @@ _DELIVER: Final = script(
     _QUEUE
     + f"local bound = {_BOUND}\n"
     + """
-local token, seconds, tries, publish = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local now = time(ARGV[5])
+local seconds, tries, publish = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local now = time(ARGV[4])
+local first_token = 5
 local patience = math.max(1, math.floor(tonumber(seconds) * 1000))
 local overdue = redis.call('ZRANGEBYSCORE', deadlines, '-inf', whole(now), 'LIMIT', 0, bound)
 if #overdue > 0 then
@@ -89,21 +91,20 @@ if #overdue > 0 then
     end
   end
 end
-while true do
+local given = {}
+while first_token + #given <= #ARGV do
   local element = redis.call('LPOP', waiting)
   if not element then
     break
   end
-  local expires, given, dead, start = read(element)
+  local expires, before, dead, start = read(element)
   -- Only what was sent before this channel was a queue expires.
   if expires == 0 or expires > now then
-    local words = '0 ' .. (given + 1) .. ' ' .. dead .. ' '
-    element = words .. string.sub(element, start)
-    if token ~= '' then
-      redis.call('HSET', attempts, token, element)
-      redis.call('ZADD', deadlines, whole(now + patience), token)
-    end
-    return {element, 0, dropped}
+    element = '0 ' .. (before + 1) .. ' ' .. dead .. ' ' .. string.sub(element, start)
+    local token = ARGV[first_token + #given]
+    redis.call('HSET', attempts, token, element)
+    redis.call('ZADD', deadlines, whole(now + patience), token)
+    given[#given + 1] = element
   end
 end
 local first = redis.call('ZRANGE', deadlines, 0, 0, 'WITHSCORES')
@@ -111,7 +112,7 @@ local pause = patience
 if first[2] then
   pause = math.max(0, math.min(pause, tonumber(first[2]) - now))
 end
-return {false, pause, dropped}
+return {given, pause, dropped}
 """
 )
 
@@ -170,12 +171,12 @@ class Delivered(NamedTuple):
     """The answer of `deliver`.
 
     Attributes:
-        taken: The message and its attempt; None if none waits.
-        look_again: Seconds after which to ask again if none waits, even if nothing was published.
+        taken: The messages with their attempts, one for each of the first tokens.
+        look_again: Seconds after which to ask again, even if nothing was published.
         dropped: How many dead letters were dropped because there were too many.
     """
 
-    taken: Taken | None
+    taken: list[Taken]
     look_again: float
     dropped: int
 
@@ -195,26 +196,26 @@ class Ended(NamedTuple):
 def deliver(
     keys: Keys,
     queue: str,
+    tokens: Sequence[str],
     *,
-    token: str,
     redeliver_after: float,
     tries: int,
     publish: str = "PUBLISH",
     now: int | None = None,
 ) -> Call[Delivered]:
-    """Take the next message, and keep it until it is acknowledged.
+    """Take the next messages, and keep each until it is acknowledged.
 
     Args:
         keys: The names of the keys.
         queue: The name of the queue.
-        token: Names the attempt, and must not have been used before. If empty, the message counts
-            as acknowledged.
+        tokens: As many as messages are wanted; each names one attempt, and must not have been used
+            before.
         redeliver_after: Seconds after which a message that was not acknowledged is given again.
         tries: The number of attempts after which it is a dead letter.
         publish: The command that publishes: PUBLISH or SPUBLISH.
         now: The time in milliseconds, for tests; that of the server if None.
     """
-    arguments = (token, str(redeliver_after), tries, publish, given_time(now))
+    arguments = (str(redeliver_after), tries, publish, given_time(now), *tokens)
     return Call(_DELIVER, keys.queue(queue), arguments, _read_delivered)
 
 
@@ -261,9 +262,8 @@ def give_back(keys: Keys, queue: str, token: str, *, publish: str = "PUBLISH") -
 
 
 def _read_delivered(answer: Any) -> Delivered:
-    element, pause, dropped = answer
-    taken = None if element is None else read_element(element)
-    return Delivered(taken, pause / 1000, dropped)
+    given, pause, dropped = answer
+    return Delivered([read_element(element) for element in given], pause / 1000, dropped)
 
 
 def _read_ended(answer: Any) -> Ended:
