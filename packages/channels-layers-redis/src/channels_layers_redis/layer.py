@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from django.core.exceptions import SynchronousOnlyOperation
 from redis.exceptions import (
@@ -18,7 +19,6 @@ from redis.exceptions import (
 from channels_core.forks import start_anew_in_children
 from channels_core.layers import BaseChannelLayer, Capacities
 from channels_core.typing import AnyMessage, Message
-from channels_layers_redis._layer.addresses import token_of
 from channels_layers_redis._layer.codec import SERIALIZERS, Codec
 from channels_layers_redis._layer.hosts import read_hosts
 from channels_layers_redis._layer.link import Link
@@ -105,13 +105,24 @@ class RedisChannelLayer(BaseChannelLayer):
         self.group_expiry = group_expiry
         self.prefix = prefix
         self.overflow = overflow
-        codec = Codec(serializer_format, symmetric_encryption_keys)
-        self._shared = Shared(read_hosts(hosts), self, codec, prefix)
+        self._codec = Codec(serializer_format, symmetric_encryption_keys)
+        self._hosts = read_hosts(hosts)
+        self._start()
+
+    def _start(self) -> None:
+        """Begin without a connection."""
+        self._shared = Shared(self._hosts, self, self._codec, self.prefix)
         # Channel names that have been checked and found valid.
         self._checked: set[str] = set()
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
         self._blocking_client: Blocking | None = None
         start_anew_in_children(self, type(self)._start_anew)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a layer with the same options: Django copies the class data of tests."""
+        layer = copy(self)
+        layer._start()
+        return layer
 
     def _start_anew(self) -> None:
         """Drop the connections, which are those of the parent of this process."""
@@ -166,7 +177,7 @@ class RedisChannelLayer(BaseChannelLayer):
             TypeError: The name is not valid, or the message cannot be packed.
         """
         self._check_channel(channel)
-        body = self._shared.codec.pack(message)
+        body = self._codec.pack(message)
         if "!" in channel:
             await self._link().send(channel, body)
         else:
@@ -210,7 +221,7 @@ class RedisChannelLayer(BaseChannelLayer):
         return self._shared.mailboxes.listen(channel, wake).take
 
     def _require_own(self, channel: str) -> None:
-        if token_of(channel) not in self._shared.links:
+        if self._shared.link_of(channel) is None:
             raise ValueError(
                 f"Only the process that made channel {channel!r} can receive from it, while the "
                 "event loop in which it was made runs; new_channel() makes one here"
@@ -238,7 +249,7 @@ class RedisChannelLayer(BaseChannelLayer):
         """Drop the messages, the listener and the memberships of a channel without a user."""
         self._checked.discard(channel)
         link = self._link()
-        owner = self._shared.links.get(token_of(channel))
+        owner = self._shared.link_of(channel)
         if owner is link:
             await link.forget(channel)
         elif owner is not None:
@@ -250,7 +261,7 @@ class RedisChannelLayer(BaseChannelLayer):
         Raises:
             TypeError: The message cannot be packed.
         """
-        codec = self._shared.codec
+        codec = self._codec
         return codec.unpack(codec.pack(message))
 
     # Groups
@@ -263,7 +274,7 @@ class RedisChannelLayer(BaseChannelLayer):
         if "!" not in channel:
             await link.add_plain_member(group, channel)
             return
-        owner = self._shared.links.get(token_of(channel))
+        owner = self._shared.link_of(channel)
         if owner is link:
             await link.group_add(group, channel)
         elif owner is not None:
@@ -279,7 +290,7 @@ class RedisChannelLayer(BaseChannelLayer):
         if "!" not in channel:
             await link.remove_plain_member(group, channel)
             return
-        owner = self._shared.links.get(token_of(channel))
+        owner = self._shared.link_of(channel)
         if owner is link:
             await link.group_discard(group, channel)
         elif owner is not None:
@@ -298,7 +309,7 @@ class RedisChannelLayer(BaseChannelLayer):
             exclude: The channels that get no copy.
         """
         self.require_valid_group_name(group)
-        body = self._shared.codec.pack(message)
+        body = self._codec.pack(message)
         await self._link().group_send(group, body, _excluded(exclude))
 
     # From synchronous code
@@ -316,7 +327,7 @@ class RedisChannelLayer(BaseChannelLayer):
         """Send a message to a channel from synchronous code; see `send`."""
         _require_no_loop("send")
         self._check_channel(channel)
-        self._blocking.send(channel, self._shared.codec.pack(message))
+        self._blocking.send(channel, self._codec.pack(message))
 
     def group_add_sync(self, group: str, channel: str) -> None:
         """Add a channel to a group from synchronous code; see `group_add`."""
@@ -336,7 +347,7 @@ class RedisChannelLayer(BaseChannelLayer):
         """Send a message to a group from synchronous code; see `group_send`."""
         _require_no_loop("group_send")
         self.require_valid_group_name(group)
-        body = self._shared.codec.pack(message)
+        body = self._codec.pack(message)
         self._blocking.group_send(group, body, _excluded(exclude))
 
     def ping_sync(self) -> None:

@@ -76,7 +76,7 @@ class Blocking:
             return
         token = token_of(channel)
         address = shared.addresses.process(token)
-        if token not in shared.links:
+        if shared.link_of(channel) is None:
             self._place(token).publish(address, b"m" + name + b" " + body)
             return
         if not shared.mailboxes.reserve(channel):
@@ -134,7 +134,7 @@ class Blocking:
             self._change_plain_membership(action, group, channel)
             return
         token = token_of(channel)
-        link = shared.links.get(token)
+        link = shared.link_of(channel)
         if link is not None:
             add = link.group_add if action == "add" else link.group_discard
             self._in_loop_of(link, add(group, channel))

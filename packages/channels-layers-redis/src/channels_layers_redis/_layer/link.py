@@ -151,7 +151,7 @@ class Link:
         token = token_of(channel)
         address = shared.addresses.process(token)
         shard = self._place(token)
-        if token not in shared.links:
+        if shared.link_of(channel) is None:
             await shard.post("PUBLISH", address, b"m" + channel.encode() + b" " + body)
             return
         if not shared.mailboxes.reserve(channel):
@@ -301,7 +301,7 @@ class Link:
             self._groups[group] = local
         with shared.mailboxes.lock:
             mailbox = shared.mailboxes.find(channel)
-            local.add(mailbox, time.monotonic() + shared.limits.group_expiry)
+            local.add(mailbox, shared.mailboxes.clock() + shared.limits.group_expiry)
         if local.subscribing is not None:
             try:
                 await asyncio.shield(local.subscribing)
@@ -492,7 +492,7 @@ class Link:
         shared = self._shared
         self._sweeper = self.loop.call_later(_SWEEP, self._sweep)
         shared.mailboxes.sweep()
-        now = time.monotonic()
+        now = shared.mailboxes.clock()
         for local in list(self._groups.values()):
             with shared.mailboxes.lock:
                 for mailbox in [one for one, until in local.members.items() if until <= now]:

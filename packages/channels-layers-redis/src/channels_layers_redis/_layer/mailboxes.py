@@ -50,15 +50,22 @@ class ChannelOverflow(ChannelsError):
 class Mailboxes:
     """The channels of one layer in this process, for all its threads and event loops."""
 
-    def __init__(self, limits: Limits, dropped: DroppedMessages) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        dropped: DroppedMessages,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start empty.
 
         Args:
             limits: Gives the expiry, the capacities and what to do with a full channel.
             dropped: Counts what is dropped.
+            clock: Returns the time in seconds and never goes back.
         """
         self._limits = limits
         self._dropped = dropped
+        self.clock = clock
         self.start_anew()
 
     def start_anew(self) -> None:
@@ -167,7 +174,7 @@ class Mailboxes:
             )
         messages = mailbox.messages
         if messages:
-            now = time.monotonic()
+            now = self.clock()
             while messages:
                 message = messages.pop(0)
                 if message[0] > now:
@@ -192,7 +199,7 @@ class Mailboxes:
         """
         with self.lock:
             mailbox = self.find(name)
-            if (mailbox.messages or mailbox.arriving) and self._is_full(mailbox, time.monotonic()):
+            if (mailbox.messages or mailbox.arriving) and self._is_full(mailbox, self.clock()):
                 return False
             mailbox.arriving += 1
             return True
@@ -215,14 +222,14 @@ class Mailboxes:
                 mailbox.to_skip -= 1
                 return
             mailbox.arriving = max(0, mailbox.arriving - 1)
-            self._add(mailbox, (time.monotonic() + self._limits.expiry, body), wakes)
+            self._add(mailbox, (self.clock() + self._limits.expiry, body), wakes)
         _wake_all(wakes)
 
     def put(self, name: str, body: Body) -> None:
         """Put a message of another process into a channel, if there is room."""
         wakes: list[Mailbox] = []
         with self.lock:
-            dropped = self._put(self.find(name), body, time.monotonic(), wakes)
+            dropped = self._put(self.find(name), body, self.clock(), wakes)
         _wake_all(wakes)
         if dropped:
             self._dropped.add(f"Channel {name!r} is", dropped)
@@ -242,7 +249,7 @@ class Mailboxes:
         over: list[Mailbox] = []
         full = 0
         with self.lock:
-            now = time.monotonic()
+            now = self.clock()
             message = (now + self._limits.expiry, body)
             for mailbox, until in group.members.items():
                 if until <= now:
@@ -380,7 +387,7 @@ class Mailboxes:
 
     def sweep(self) -> None:
         """Drop channels that nobody reads, once their messages have expired."""
-        now = time.monotonic()
+        now = self.clock()
         with self.lock:
             for name in list(self._orphans):
                 mailbox = self.by_name.get(name)

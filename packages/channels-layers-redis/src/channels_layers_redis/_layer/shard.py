@@ -71,6 +71,7 @@ class Shard:
         self._control = control
         self._plain_groups_key = plain_groups
         self._on_return = on_return
+        self._on_cancelled = on_cancelled
         self._commands = Wire(host, loop, on_cancelled=on_cancelled)
         self._listening = Wire(host, loop, self._heard, on_cancelled)
         #: What takes the messages of each address that is subscribed to, or will be.
@@ -173,6 +174,15 @@ class Shard:
             handler(data)
 
     async def _keep(self) -> None:
+        """Keep the listening connection until the shard is closed, or its event loop ends."""
+        try:
+            await self._keep_up()
+        finally:
+            if self._keeper is not None:
+                # Whoever else would close the shard has gone.
+                self._on_cancelled()
+
+    async def _keep_up(self) -> None:
         """Keep the listening connection, and all subscriptions."""
         was_up = False
         wire = self._listening

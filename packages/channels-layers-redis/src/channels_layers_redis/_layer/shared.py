@@ -6,7 +6,7 @@ import threading
 import zlib
 from typing import TYPE_CHECKING
 
-from channels_layers_redis._layer.addresses import Addresses
+from channels_layers_redis._layer.addresses import Addresses, token_of
 from channels_layers_redis._layer.dropped_messages import DroppedMessages
 from channels_layers_redis._layer.mailboxes import Mailboxes
 from channels_layers_redis._layer.outages import Outages
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
         async def forget(self, channel: str) -> None:
             """Drop a channel of the link."""
+
+        def abandon(self) -> None:
+            """Forget the link, whose event loop has ended; any thread may call it."""
 
 
 __all__ = ["Shared"]
@@ -73,6 +76,14 @@ class Shared:
         self.dropped.start_anew()
         self.mailboxes.start_anew()
         self.outages.start_anew()
+
+    def link_of(self, channel: str) -> LocalLink | None:
+        """Return the link of this process that has made a channel, if its event loop is open."""
+        link = self.links.get(token_of(channel))
+        if link is not None and link.loop.is_closed():
+            link.abandon()
+            return None
+        return link
 
     def place_of(self, name: str) -> int:
         """Return which server has what belongs to a group, a channel or a process."""

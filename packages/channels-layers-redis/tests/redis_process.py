@@ -1,0 +1,108 @@
+"""A redis-server of a test's own."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis, exceptions
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+__all__ = ["RedisProcess", "running_redis"]
+
+# Patience of the operator's client: 60 seconds.
+_PAUSE = 0.02
+
+
+class RedisProcess:
+    """A server that can be stopped, frozen and started again at the same address."""
+
+    process: subprocess.Popen[bytes]
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.folder = folder
+        if port is None:
+            self.url = f"unix://{folder}/socket"
+            where = ["--port", "0", "--unixsocket", "socket"]
+        else:
+            self.url = f"redis://127.0.0.1:{port}/0"
+            where = ["--port", str(port), "--bind", "127.0.0.1"]
+        program = shutil.which("redis-server")
+        if program is None:
+            reason = "redis-server is not installed (Debian: apt-get install redis-server)"
+            if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        self._command = [program, *where, "--save", "", "--logfile", "log", *options]
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command, cwd=self.folder)
+        self.ask("PING")
+
+    def stop(self) -> None:
+        # SIGKILL ends a frozen server, too.
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def ask(self, *command: Any) -> Any:
+        """Send a command as an operator would, and return the answer."""
+        patient = Retry(ConstantBackoff(_PAUSE), int(60 / _PAUSE))
+        errors: list[type[Exception]] = [exceptions.ConnectionError]
+        with closing(Redis.from_url(self.url, retry=patient, retry_on_error=errors)) as client:
+            send: Any = client.execute_command  # published without types
+            return send(*command)
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each command was called, since `reset_counts`."""
+        found = self.ask("INFO", "commandstats")
+        return {
+            name.removeprefix("cmdstat_").partition("|")[0]: stats["calls"]
+            for name, stats in found.items()
+        }
+
+    def reset_counts(self) -> None:
+        self.ask("CONFIG", "RESETSTAT")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_redis(*options: str, port: int | None = None) -> Iterator[RedisProcess]:
+    """Run a server, or skip the test if the program is not installed."""
+    # Not in pytest's folder, because the path of a socket must be short.
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        server = RedisProcess(Path(folder), *options, port=port)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def in_thread(function: Any, *args: Any) -> Any:
+    """Call a function in a thread of its own, and return its result."""
+    result: list[Any] = []
+    thread = threading.Thread(target=lambda: result.append(function(*args)))
+    thread.start()
+    thread.join()
+    return result[0]
