@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from redis import Redis, exceptions
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-__all__ = ["RedisProcess", "running_redis"]
+__all__ = ["RedisProcess", "free_port", "running_redis"]
 
 # Patience of the operator's client: 60 seconds.
 _PAUSE = 0.02
@@ -28,7 +27,9 @@ class RedisProcess:
 
     process: subprocess.Popen[bytes]
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, port: int | None = None, config: str | None = None
+    ) -> None:
         self.folder = folder
         if port is None:
             self.url = f"unix://{folder}/socket"
@@ -42,7 +43,11 @@ class RedisProcess:
             if os.environ.get("CHANNELS_REQUIRE_PARTS") == "1":
                 pytest.fail(reason)
             pytest.skip(reason)
-        self._command = [program, *where, "--save", "", "--logfile", "log", *options]
+        stores = ["--save", "", "--logfile", "log"]
+        if config is not None:
+            Path(folder, "config").write_text(config)
+            stores = ["config"]
+        self._command = [program, *stores, *where, *options]
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, cwd=self.folder)
@@ -87,22 +92,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_redis(*options: str, port: int | None = None) -> Iterator[RedisProcess]:
+def running_redis(
+    *options: str, port: int | None = None, config: str | None = None
+) -> Iterator[RedisProcess]:
     """Run a server, or skip the test if the program is not installed."""
     # Not in pytest's folder, because the path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        server = RedisProcess(Path(folder), *options, port=port)
+        server = RedisProcess(Path(folder), *options, port=port, config=config)
         server.start()
         try:
             yield server
         finally:
             server.stop()
-
-
-def in_thread(function: Any, *args: Any) -> Any:
-    """Call a function in a thread of its own, and return its result."""
-    result: list[Any] = []
-    thread = threading.Thread(target=lambda: result.append(function(*args)))
-    thread.start()
-    thread.join()
-    return result[0]

@@ -35,6 +35,9 @@ _REMEMBERED: Final = 10_000
 
 _NOBODY: Final[frozenset[str]] = frozenset()
 
+# In a forked process: the links of its parents.
+_of_parents: Final[list[Link]] = []
+
 
 class RedisChannelLayer(BaseChannelLayer):
     """A channel layer for several processes, on a server of Redis or Valkey.
@@ -125,7 +128,9 @@ class RedisChannelLayer(BaseChannelLayer):
         return layer
 
     def _start_anew(self) -> None:
-        """Drop the connections, which are those of the parent of this process."""
+        """Leave the connections alone, which are those of the parent of this process."""
+        # Thrown away, they would be taken out of the selector, which both processes share.
+        _of_parents.extend(self._links.values())
         self._links = {}
         self._shared.start_anew()
 

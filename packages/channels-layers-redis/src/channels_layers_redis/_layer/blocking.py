@@ -144,9 +144,11 @@ class Blocking:
         request = Request(number, answers, True, action, group, channel)
         if not self._place(token).publish(shared.addresses.process(token), request.pack()):
             return  # That process has ended.
-        # Less than the time-out of the socket, so that the connection can be used again.
         timeout = shared.hosts[0].timeout
-        found = self._place(number).blpop([answers], timeout=timeout * 0.9)
+        try:
+            found = self._place(number).blpop([answers], timeout=timeout)
+        except RedisTimeoutError:  # of the socket, which may come first
+            found = None
         if found is None:
             raise RedisTimeoutError(
                 f"The process of channel {channel!r} did not answer within {timeout} s"
