@@ -5,7 +5,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from channels_layers_redis._scripts import history
+from channels_layers_redis._scripts import history, plain_members
 from channels_layers_redis._scripts.calls import Call
 from channels_layers_redis._scripts.history import Kept, Sent
 from scripts_server import KEYS, START, UNHURRIED, Scripts, running_scripts
@@ -63,10 +63,10 @@ def read(
 
 def test_messages_are_numbered_and_kept_up_to_the_size(scripts: Scripts) -> None:
     for number in range(1, 8):
-        assert scripts.run(send(b"%d" % number)) == Sent(EPOCH, number)
+        assert scripts.run(send(b"%d" % number)) == Sent(EPOCH, number, [])
     everything = [b"3", b"4", b"5", b"6", b"7"]
     assert scripts.run(read()) == Kept(EPOCH, 7, complete=True, first=3, messages=everything)
-    assert scripts.run(send(b"x", group="other", epoch=OTHER)) == Sent(OTHER, 1)
+    assert scripts.run(send(b"x", group="other", epoch=OTHER)) == Sent(OTHER, 1, [])
 
 
 def test_the_message_is_published_with_its_position(scripts: Scripts) -> None:
@@ -115,14 +115,14 @@ def test_what_is_read(
 def test_the_history_begins_with_the_first_call(scripts: Scripts) -> None:
     assert scripts.run(read(epoch=EPOCH)) == Kept(EPOCH, 0, complete=True, first=1, messages=[])
     assert scripts.run(read((EPOCH, 0))).complete
-    assert scripts.run(send(b"x", epoch=OTHER)) == Sent(EPOCH, 1)
+    assert scripts.run(send(b"x", epoch=OTHER)) == Sent(EPOCH, 1, [])
     assert scripts.run(read((EPOCH, 0))).messages == [b"x"]
 
 
 def test_an_emptied_store_begins_another(scripts: Scripts) -> None:
     scripts.run(send(b"x"))
     scripts.ask("FLUSHALL")
-    assert scripts.run(send(b"y", epoch=OTHER)) == Sent(OTHER, 1)
+    assert scripts.run(send(b"y", epoch=OTHER)) == Sent(OTHER, 1, [])
     assert scripts.run(read((EPOCH, 1))) == Kept(OTHER, 1, False, 1, [b"y"])
 
 
@@ -132,7 +132,7 @@ def test_messages_whose_numbering_is_lost_are_not_kept(scripts: Scripts, by: str
     scripts.run(send(b"x"))
     scripts.ask("DEL", numbering)
     if by == "send":
-        assert scripts.run(send(b"y", epoch=OTHER)) == Sent(OTHER, 1)
+        assert scripts.run(send(b"y", epoch=OTHER)) == Sent(OTHER, 1, [])
         assert scripts.run(read()).messages == [b"y"]
     else:
         assert scripts.run(read()) == Kept(OTHER, 0, True, 1, [])
@@ -168,6 +168,12 @@ def test_sending_drops_old_messages_step_by_step(scripts: Scripts) -> None:
     scripts.run(send(b"new", size=99, now=START + 601_000))
     assert scripts.ask("LLEN", KEYS.history("room")[1]) == 3
     assert scripts.run(read((EPOCH, 5), now=START + 601_000)).messages == [b"new", b"new"]
+
+
+def test_the_answer_has_the_members_that_are_channels_of_no_process(scripts: Scripts) -> None:
+    scripts.run(plain_members.add(KEYS, "room", "jobs", group_expiry=60, now=START))
+    assert scripts.run(send(b"x", now=START)).plain_members == ["jobs"]
+    assert scripts.run(send(b"x", now=START + 60_000)).plain_members == []
 
 
 def test_all_of_it_expires(scripts: Scripts) -> None:
@@ -218,8 +224,8 @@ class Group(RuleBasedStateMachine):
         message = b"%d" % self.now
         sent = self.scripts.run(send(message, size=4, epoch=self.epoch, now=self.now))
         self.sent.append((self.now, message))
-        assert sent == Sent(self.epoch, len(self.sent))
-        self.positions.append(sent)
+        assert sent == Sent(self.epoch, len(self.sent), [])
+        self.positions.append(sent[:2])
 
     @rule(data=st.data(), limit=st.one_of(st.none(), st.integers(0, 5)))
     def read(self, data: st.DataObject, limit: int | None) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from django.core.exceptions import SynchronousOnlyOperation
@@ -23,10 +24,12 @@ from channels_layers_redis._layer.codec import SERIALIZERS, Codec
 from channels_layers_redis._layer.hosts import read_hosts
 from channels_layers_redis._layer.link import Link
 from channels_layers_redis._layer.mailboxes import OVERFLOW
-from channels_layers_redis._layer.shared import Shared
+from channels_layers_redis._layer.shared import Extensions, Shared
 
 if TYPE_CHECKING:
+    from channels_core.layer_extensions import Delivery, History, HistoryLimits, QueueLimits
     from channels_layers_redis._layer.blocking import Blocking
+    from channels_layers_redis._layer.history import Histories
 
 __all__ = ["RedisChannelLayer"]
 
@@ -48,7 +51,15 @@ class RedisChannelLayer(BaseChannelLayer):
     Source: the channel layer specification of Channels, with the extensions `groups` and `flush`.
     """
 
-    extensions: ClassVar[list[str]] = ["groups", "flush", "exclude", "gaps"]
+    extensions: ClassVar[list[str]] = [
+        "groups",
+        "flush",
+        "exclude",
+        "gaps",
+        "history",
+        "members",
+        "acks",
+    ]
     reaches_other_processes: ClassVar[bool | None] = True
     outage_errors: ClassVar[tuple[type[BaseException], ...]] = (
         RedisConnectionError,
@@ -68,6 +79,10 @@ class RedisChannelLayer(BaseChannelLayer):
         serializer_format: str = "msgpack",
         *,
         overflow: str = "drop newest",
+        history: object = None,
+        queues: object = None,
+        member_lease: float = 20,
+        member_linger: float = 5,
         **kwargs: object,
     ) -> None:
         """Take the options, as `CONFIG` in the settings gives them.
@@ -88,6 +103,12 @@ class RedisChannelLayer(BaseChannelLayer):
             serializer_format: `"msgpack"` or `"json"`.
             overflow: What happens with a message for a consumer that is full: `"drop newest"`,
                 `"drop oldest"`, or `"close"` to end its connection.
+            history: How much is kept of the messages to groups, by pattern:
+                `{"room.*": {"size": 200, "age": 600}}`, with the age in seconds.
+            queues: The channels whose messages have to be acknowledged, by pattern:
+                `{"thumbnails": {"redeliver_after": 60, "tries": 3}}`, which are the defaults.
+            member_lease: Seconds after which the members of a process that was killed are gone.
+            member_linger: Seconds for which a member stays whose last connection has ended.
             kwargs: Rejected; the TypeError names each unknown option.
 
         Raises:
@@ -98,7 +119,8 @@ class RedisChannelLayer(BaseChannelLayer):
             raise TypeError(
                 f"{type(self).__name__} has no option {', '.join(map(repr, kwargs))}; expected "
                 "hosts, prefix, expiry, group_expiry, capacity, channel_capacity, "
-                "symmetric_encryption_keys, serializer_format or overflow"
+                "symmetric_encryption_keys, serializer_format, overflow, history, queues, "
+                "member_lease or member_linger"
             )
         _require_one_of("serializer_format", serializer_format, SERIALIZERS)
         _require_one_of("overflow", overflow, OVERFLOW)
@@ -108,13 +130,23 @@ class RedisChannelLayer(BaseChannelLayer):
         self.group_expiry = group_expiry
         self.prefix = prefix
         self.overflow = overflow
-        self._codec = Codec(serializer_format, symmetric_encryption_keys)
+        keys = symmetric_encryption_keys
+        if keys is not None and not isinstance(keys, str | bytes):
+            keys = tuple(keys)
+        self._codec = Codec(serializer_format, keys)
         self._hosts = read_hosts(hosts)
+        self._options = Extensions(
+            history=history,
+            queues=queues,
+            member_lease=_seconds("member_lease", member_lease, least=1),
+            member_linger=_seconds("member_linger", member_linger, least=0),
+            member_secret=_secret(keys),
+        )
         self._start()
 
     def _start(self) -> None:
         """Begin without a connection."""
-        self._shared = Shared(self._hosts, self, self._codec, self.prefix)
+        self._shared = Shared(self._hosts, self, self._codec, self.prefix, self._options)
         # Channel names that have been checked and found valid.
         self._checked: set[str] = set()
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
@@ -271,21 +303,31 @@ class RedisChannelLayer(BaseChannelLayer):
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Add a channel to a group, or renew its membership."""
+    async def group_add(
+        self, group: str, channel: str, member: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a channel to a group, or renew its membership.
+
+        Args:
+            group: The group.
+            channel: The channel.
+            member: The data of the member behind the channel, with its `id`; None keeps what was
+                told before.
+        """
         self.require_valid_group_name(group)
         self._check_channel(channel)
+        packed = None if member is None else self._shared.members.pack(member)
         link = self._link()
         if "!" not in channel:
-            await link.add_plain_member(group, channel)
+            await link.add_plain_member(group, channel, packed)
             return
         owner = self._shared.link_of(channel)
         if owner is link:
-            await link.group_add(group, channel)
+            await link.group_add(group, channel, packed)
         elif owner is not None:
-            await link.for_link(owner, owner.group_add(group, channel))
+            await link.for_link(owner, owner.group_add(group, channel, packed))
         else:
-            await link.ask("add", group, channel)
+            await link.ask("add", group, channel, packed)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group; does nothing if it is not a member."""
@@ -314,8 +356,123 @@ class RedisChannelLayer(BaseChannelLayer):
             exclude: The channels that get no copy.
         """
         self.require_valid_group_name(group)
+        shared = self._shared
         body = self._codec.pack(message)
-        await self._link().group_send(group, body, _excluded(exclude))
+        excluded = _excluded(exclude)
+        if shared.histories is not None:
+            limits = shared.histories.limits(group)
+            if limits is not None:
+                shared.histories.require_no_position(message)
+                await self._link().group_send_kept(group, message, body, excluded, limits)
+                return
+        await self._link().group_send(group, body, excluded)
+
+    # History
+
+    def history_limits(self, group: str) -> HistoryLimits | None:
+        """Return how much is kept of a group's messages; None for nothing."""
+        histories = self._shared.histories
+        return None if histories is None else histories.limits(group)
+
+    async def group_history(
+        self, group: str, after: str | None = None, limit: int | None = None
+    ) -> History:
+        """Return the messages of a group that are kept, in order of sending.
+
+        Args:
+            group: The group.
+            after: The position after which the messages are wanted; None for the newest ones.
+            limit: The most messages to return: the oldest ones after a position, or else the
+                newest ones. None for all.
+
+        Raises:
+            ValueError: The group has no history, or the limit is negative.
+        """
+        self.require_valid_group_name(group)
+        histories = self._histories
+        kept = await self._link().run(histories.read(group, after, limit), group)
+        return histories.answer(group, kept)
+
+    @property
+    def _histories(self) -> Histories:
+        """The histories of groups; of none without the option."""
+        return self._shared.histories or self._shared.histories_of(None)
+
+    # Members
+
+    async def group_members(self, group: str) -> list[dict[str, Any]]:
+        """Return who is in a group, in order of first joining.
+
+        Returns:
+            For each id the data that were told last, with the number of its `connections`.
+        """
+        self.require_valid_group_name(group)
+        members = self._shared.members
+        people = await self._link().run(members.people(group), group)
+        return members.listed(people)
+
+    # Queues
+
+    def queue_limits(self, channel: str) -> QueueLimits | None:
+        """Return how the messages of a channel are given again; None if they are not."""
+        queues = self._shared.queues
+        return None if queues is None else queues.limits(channel)
+
+    async def receive_delivery(self, channel: str) -> Delivery:
+        """Wait for the next message of a queue, which has to be acknowledged.
+
+        Raises:
+            ValueError: The channel is no queue.
+        """
+        self._require_queue(channel)
+        return await self._link().receive_delivery(channel)
+
+    async def acknowledge(self, channel: str, token: str) -> bool:
+        """Forget a message that was handled; return whether its attempt was still current.
+
+        Raises:
+            ValueError: The channel is no queue.
+        """
+        self._require_queue(channel)
+        return await self._link().acknowledge(channel, token)
+
+    async def reject(self, channel: str, token: str, error: str) -> bool:
+        """Let a message be given again in its time, or make it a dead letter after its last try.
+
+        Args:
+            channel: The queue.
+            token: Names the attempt.
+            error: What has failed, for the dead letter.
+
+        Returns:
+            Whether the attempt was still current.
+
+        Raises:
+            ValueError: The channel is no queue.
+        """
+        self._require_queue(channel)
+        return await self._link().reject(channel, token, error)
+
+    async def give_back(self, channel: str, token: str) -> bool:
+        """Put a message back as the next one, as if it had not been given.
+
+        Returns:
+            Whether the attempt was still current.
+
+        Raises:
+            ValueError: The channel is no queue.
+        """
+        self._require_queue(channel)
+        return await self._link().give_back(channel, token)
+
+    def _require_queue(self, channel: str) -> None:
+        self._check_channel(channel)
+        if self._shared.queues is None:
+            raise ValueError(
+                f"Channel {channel!r} of {type(self).__name__} is no queue: the layer has no "
+                "option 'queues'"
+            )
+        self._shared.queues.require_limits(channel)
 
     # From synchronous code
 
@@ -334,12 +491,19 @@ class RedisChannelLayer(BaseChannelLayer):
         self._check_channel(channel)
         self._blocking.send(channel, self._codec.pack(message))
 
-    def group_add_sync(self, group: str, channel: str) -> None:
-        """Add a channel to a group from synchronous code; see `group_add`."""
+    def group_add_sync(
+        self, group: str, channel: str, member: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a channel to a group from synchronous code; see `group_add`.
+
+        Raises:
+            ValueError: There is a member, and the channel is not one of a consumer.
+        """
         _require_no_loop("group_add")
         self.require_valid_group_name(group)
         self._check_channel(channel)
-        self._blocking.change_membership("add", group, channel)
+        packed = None if member is None else self._shared.members.pack(member)
+        self._blocking.change_membership("add", group, channel, packed)
 
     def group_discard_sync(self, group: str, channel: str) -> None:
         """Remove a channel from a group from synchronous code; see `group_discard`."""
@@ -352,8 +516,34 @@ class RedisChannelLayer(BaseChannelLayer):
         """Send a message to a group from synchronous code; see `group_send`."""
         _require_no_loop("group_send")
         self.require_valid_group_name(group)
+        shared = self._shared
         body = self._codec.pack(message)
-        self._blocking.group_send(group, body, _excluded(exclude))
+        excluded = _excluded(exclude)
+        if shared.histories is not None:
+            limits = shared.histories.limits(group)
+            if limits is not None:
+                shared.histories.require_no_position(message)
+                self._blocking.group_send_kept(group, message, body, excluded, limits)
+                return
+        self._blocking.group_send(group, body, excluded)
+
+    def group_history_sync(
+        self, group: str, after: str | None = None, limit: int | None = None
+    ) -> History:
+        """Return the messages of a group from synchronous code; see `group_history`."""
+        _require_no_loop("group_history")
+        self.require_valid_group_name(group)
+        histories = self._histories
+        kept = self._blocking.run(histories.read(group, after, limit), group)
+        return histories.answer(group, kept)
+
+    def group_members_sync(self, group: str) -> list[dict[str, Any]]:
+        """Return who is in a group from synchronous code; see `group_members`."""
+        _require_no_loop("group_members")
+        self.require_valid_group_name(group)
+        members = self._shared.members
+        people = self._blocking.run(members.people(group), group)
+        return members.listed(people)
 
     def ping_sync(self) -> None:
         """Ask Redis for an answer from synchronous code; see `ping`."""
@@ -394,6 +584,28 @@ class RedisChannelLayer(BaseChannelLayer):
 def _require_one_of(option: str, value: object, expected: Collection[str]) -> None:
     if value not in tuple(expected):
         raise ValueError(f"{option} must be one of {', '.join(map(repr, expected))}, not {value!r}")
+
+
+def _secret(keys: Iterable[str | bytes] | None) -> bytes:
+    """Return what makes the ids of members unreadable: the key that stays longest."""
+    if not keys:
+        return b""
+    last = list(keys)[-1]
+    return last.encode() if isinstance(last, str) else last
+
+
+def _seconds(option: str, value: object, *, least: float) -> float:
+    """Return the value of an option in seconds.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is less than `least`, or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{option} must be a number of seconds, not {value!r}")
+    if not least <= value < inf:
+        raise ValueError(f"{option} must be at least {least:g} seconds, but is {value!r}")
+    return value
 
 
 def _excluded(exclude: Collection[str]) -> frozenset[str]:

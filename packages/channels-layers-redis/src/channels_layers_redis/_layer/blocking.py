@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,8 @@ from channels_layers_redis._layer.link import full
 from channels_layers_redis._scripts import plain_members, waiting
 
 if TYPE_CHECKING:
+    from channels_core.layer_extensions import HistoryLimits
+    from channels_layers_redis._layer.members import Member
     from channels_layers_redis._layer.shared import LocalLink, Shared
     from channels_layers_redis._scripts.calls import Call
 
@@ -93,9 +95,8 @@ class Blocking:
     def _append(self, channel: str, body: bytes) -> None:
         shared = self._shared
         capacity = shared.limits.get_capacity(channel)
-        call = waiting.append(
-            shared.keys, channel, body, capacity=capacity, expiry=shared.limits.expiry
-        )
+        expiry = shared.expiry_of(channel)
+        call = waiting.append(shared.keys, channel, body, capacity=capacity, expiry=expiry)
         if not self.run(call, channel):
             raise ChannelFull(full(channel, capacity))
 
@@ -108,8 +109,39 @@ class Blocking:
             pipeline.publish(shared.addresses.group(group), group_message(body, exclude))
             pipeline.eval(call.script.text, len(call.keys), *call.keys, *call.arguments)
             _, found = pipeline.execute()
+        self._append_to_members(group, call.parse(found), body, exclude)
+
+    def group_send_kept(
+        self,
+        group: str,
+        message: Mapping[str, Any],
+        body: bytes,
+        exclude: frozenset[str],
+        limits: HistoryLimits,
+    ) -> None:
+        """Send a message to a group with history.
+
+        Args:
+            group: The group.
+            message: The message.
+            body: The message, packed.
+            exclude: The channels that get no copy.
+            limits: How much is kept.
+        """
+        histories = self._shared.histories
+        assert histories is not None  # it has found the limits
+        sent = self.run(histories.send(group, body, exclude, limits), group)
+        if sent.plain_members:
+            placed = histories.with_position(group, message, sent)
+            self._append_to_members(group, sent.plain_members, placed, exclude)
+
+    def _append_to_members(
+        self, group: str, names: list[str], body: bytes, exclude: frozenset[str]
+    ) -> None:
+        """Send a message to those members of a group that are channels of no process."""
+        shared = self._shared
         dropped = 0
-        for name in call.parse(found):
+        for name in names:
             if name not in exclude:
                 try:
                     self._append(name, body)
@@ -118,30 +150,44 @@ class Blocking:
         if dropped:
             shared.dropped.add(f"Group {group!r} has channels", dropped)
 
-    def change_membership(self, action: str, group: str, channel: str) -> None:
+    def change_membership(
+        self, action: str, group: str, channel: str, member: Member | None = None
+    ) -> None:
         """Add a channel to a group, or discard it.
 
         Args:
             action: `add` or `discard`.
             group: The group.
             channel: The channel.
+            member: The member behind the channel.
 
         Raises:
             redis.exceptions.TimeoutError: The process of the channel does not answer.
+            ValueError: There is a member, but the channel is one of no process.
         """
         shared = self._shared
         if "!" not in channel:
+            if member is not None:
+                raise ValueError(
+                    f"Channel {channel!r} belongs to no process, and synchronous code cannot renew "
+                    "its member: await group_add(), or give the channel of a consumer"
+                )
             self._change_plain_membership(action, group, channel)
             return
         token = token_of(channel)
         link = shared.link_of(channel)
         if link is not None:
-            add = link.group_add if action == "add" else link.group_discard
-            self._in_loop_of(link, add(group, channel))
+            work = (
+                link.group_add(group, channel, member)
+                if action == "add"
+                else link.group_discard(group, channel)
+            )
+            self._in_loop_of(link, work)
             return
         number = os.urandom(8).hex()
         answers = shared.addresses.answers(number)
-        request = Request(number, answers, True, action, group, channel)
+        data = None if member is None else member.data
+        request = Request(number, answers, True, action, group, channel, data)
         if not self._place(token).publish(shared.addresses.process(token), request.pack()):
             return  # That process has ended.
         timeout = shared.hosts[0].timeout

@@ -151,6 +151,13 @@ class Body:
         # The message, if one dict's copy is a copy of all of it.
         self._flat: dict[str, Any] | None = None
 
+    @classmethod
+    def of(cls, codec: Codec, message: dict[str, Any]) -> Body:
+        """Return a message that was made here and has plain values only."""
+        body = cls(codec, b"")
+        body._flat = message
+        return body
+
     def copy(self) -> dict[str, Any]:
         """Return the message.
 

@@ -22,6 +22,7 @@ class DroppedMessages:
     Attributes:
         total: The messages for channels that were full.
         unreadable: The messages that no key could decrypt, or that were none.
+        dead_letters: The dead letters of queues that had too many.
     """
 
     def __init__(self) -> None:
@@ -32,9 +33,10 @@ class DroppedMessages:
         """Start at zero, with a lock that nobody holds."""
         self.total = 0
         self.unreadable = 0
+        self.dead_letters = 0
         self._lock = threading.Lock()
         # By kind: what was counted at the last warning, and when the next one may come.
-        self._told = {"full": (0, -inf), "unreadable": (0, -inf)}
+        self._told = {"full": (0, -inf), "unreadable": (0, -inf), "dead": (0, -inf)}
 
     def add(self, where: str, count: int) -> None:
         """Count messages for full channels, and warn unless that was done a short while ago."""
@@ -61,6 +63,19 @@ class DroppedMessages:
                 "processes have the same serializer_format and symmetric_encryption_keys?",
                 unreported,
                 error,
+            )
+
+    def add_dead_letters(self, channel: str, count: int) -> None:
+        """Count dead letters, and warn unless that was done a short while ago."""
+        with self._lock:
+            self.dead_letters += count
+            unreported = self._to_tell("dead", self.dead_letters)
+        if unreported:
+            logger.warning(
+                "Channel %r holds as many dead letters as it can: the oldest %d dropped since the "
+                "last warning. Receive them, or find out why the jobs fail.",
+                channel,
+                unreported,
             )
 
     def _to_tell(self, kind: str, total: int) -> int:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import msgpack
 
 __all__ = [
+    "NOBODY",
     "GroupMessage",
     "Request",
     "answer",

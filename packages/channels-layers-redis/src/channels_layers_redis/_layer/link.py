@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -22,6 +22,7 @@ from channels_core.exceptions import ChannelFull
 from channels_layers_redis._layer.addresses import token_of
 from channels_layers_redis._layer.codec import Body
 from channels_layers_redis._layer.envelopes import (
+    NOBODY,
     Request,
     answer,
     group_message,
@@ -34,8 +35,12 @@ from channels_layers_redis._layer.waiting import Reader
 from channels_layers_redis._scripts import plain_members, waiting
 
 if TYPE_CHECKING:
+    from channels_core.layer_extensions import Delivery, HistoryLimits
+    from channels_layers_redis._layer.members import Lease, Member
+    from channels_layers_redis._layer.queues import Given, Queues
     from channels_layers_redis._layer.shared import LocalLink, Shared
     from channels_layers_redis._scripts.calls import Call
+    from channels_layers_redis._scripts.queues import Ended
     from channels_layers_redis._scripts.waiting import Taken
 
 __all__ = ["Link", "full"]
@@ -80,7 +85,10 @@ class Link:
             for host in shared.hosts
         ]
         self._groups: dict[str, Group] = {}
-        self._readers: dict[str, Reader[Taken]] = {}
+        # Any: a queue's has other messages than that of a plain channel.
+        self._readers: dict[str, Reader[Any]] = {}
+        # The members of groups on each server, once there are some.
+        self._leases: dict[Shard, Lease] = {}
         # The requests to other processes that have no answer yet.
         self._requests: dict[str, asyncio.Future[str]] = {}
         # What is waited for until this link has heard it: see `flush`.
@@ -173,9 +181,8 @@ class Link:
         """
         shared = self._shared
         capacity = shared.limits.get_capacity(channel)
-        call = waiting.append(
-            shared.keys, channel, body, capacity=capacity, expiry=shared.limits.expiry
-        )
+        expiry = shared.expiry_of(channel)
+        call = waiting.append(shared.keys, channel, body, capacity=capacity, expiry=expiry)
         if not await self._place(channel).run(call):
             raise ChannelFull(full(channel, capacity))
 
@@ -187,12 +194,38 @@ class Link:
             "PUBLISH", shared.addresses.group(group), group_message(body, exclude)
         )
         if shard.may_have_plain_members(group):
-            await self._append_to_members(group, body, exclude)
+            names = await self.run(plain_members.find(shared.keys, group), group)
+            await self._append_to_members(group, names, body, exclude)
         await published
 
-    async def _append_to_members(self, group: str, body: bytes, exclude: frozenset[str]) -> None:
+    async def group_send_kept(
+        self,
+        group: str,
+        message: Mapping[str, Any],
+        body: bytes,
+        exclude: frozenset[str],
+        limits: HistoryLimits,
+    ) -> None:
+        """Send a message to a group with history.
+
+        Args:
+            group: The group.
+            message: The message.
+            body: The message, packed.
+            exclude: The channels that get no copy.
+            limits: How much is kept.
+        """
+        histories = self._shared.histories
+        assert histories is not None  # it has found the limits
+        sent = await self.run(histories.send(group, body, exclude, limits), group)
+        if sent.plain_members:
+            placed = histories.with_position(group, message, sent)
+            await self._append_to_members(group, sent.plain_members, placed, exclude)
+
+    async def _append_to_members(
+        self, group: str, names: list[str], body: bytes, exclude: frozenset[str]
+    ) -> None:
         """Send a message to those members of a group that are channels of no process."""
-        names = await self.run(plain_members.find(self._shared.keys, group), group)
         sends = [self.append(name, body) for name in names if name not in exclude]
         results = await asyncio.gather(*sends, return_exceptions=True)
         full = sum(isinstance(result, ChannelFull) for result in results)
@@ -207,15 +240,73 @@ class Link:
     async def receive_plain(self, channel: str) -> dict[str, Any]:
         """Wait for the next message of a channel that any process may read."""
         shared = self._shared
+        if shared.queues is not None and shared.queues.limits(channel) is not None:
+            return await self._receive_from_queue(channel)
         while True:
-            reader = self._readers.get(channel)
+            reader: Reader[Taken] | None = self._readers.get(channel)
             if reader is None:
                 reader = self._readers[channel] = self._new_reader(channel)
             taken = await reader.next()
             try:
-                return shared.codec.unpack(taken.message)
+                if taken.dead is None:
+                    return shared.codec.unpack(taken.message)
+                from channels_layers_redis._layer.dead_letters import with_reason
+
+                return with_reason(shared.codec, channel, taken)
             except ValueError as error:
                 shared.dropped.add_unreadable(error)
+
+    async def _receive_from_queue(self, channel: str) -> dict[str, Any]:
+        """Take a message and acknowledge it, so that nobody gets it again."""
+        while True:
+            delivery = await self.receive_delivery(channel)
+            if await self.acknowledge(channel, delivery.token):
+                return delivery.message
+
+    # Queues
+
+    async def receive_delivery(self, channel: str) -> Delivery:
+        """Wait for the next message of a queue."""
+        shared = self._shared
+        queues = self._queues
+        while True:
+            reader: Reader[Given] | None = self._readers.get(channel)
+            if reader is None:
+                from channels_layers_redis._layer.queues import DeliveryReader
+
+                shard = self._place(channel)
+                self._begin_to_listen(shard)
+                reader = self._readers[channel] = DeliveryReader(shard, queues, channel)
+            given = await reader.next()
+            try:
+                return queues.read(channel, given)
+            except ValueError as error:
+                shared.dropped.add_unreadable(error)
+                # It is given again to others, which may have the right key, and is never lost.
+                await self.reject(channel, given.token, f"could not be read: {error}")
+
+    async def acknowledge(self, channel: str, token: str) -> bool:
+        """End an attempt that has succeeded; return whether it was still current."""
+        return await self._end_attempt(channel, self._queues.acknowledge(channel, token))
+
+    async def reject(self, channel: str, token: str, error: str) -> bool:
+        """End an attempt that has failed; return whether it was still current."""
+        return await self._end_attempt(channel, self._queues.reject(channel, token, error))
+
+    async def give_back(self, channel: str, token: str) -> bool:
+        """Put a message back; return whether its attempt was still current."""
+        return await self._end_attempt(channel, self._queues.give_back(channel, token))
+
+    async def _end_attempt(self, channel: str, call: Call[Ended]) -> bool:
+        ended = await self.run(call, channel)
+        self._queues.warn(channel, ended.dropped)
+        return ended.current
+
+    @property
+    def _queues(self) -> Queues:
+        queues = self._shared.queues
+        assert queues is not None  # the layer has checked it
+        return queues
 
     def _new_reader(self, channel: str) -> Reader[Taken]:
         shard = self._place(channel)
@@ -278,18 +369,35 @@ class Link:
 
         def hear(data: bytes) -> None:
             try:
-                body, excluded, _ = read_group_message(data)
+                if data[:1] in b"jl":
+                    notice = codec.pack(shared.members.notice(data))
+                    put_all(group, Body(codec, notice), NOBODY, None)
+                    return
+                body, excluded, place = read_group_message(data)
             except ValueError as error:
                 shared.dropped.add_unreadable(error)
-            else:
+                return
+            if place is None:
                 put_all(group, Body(codec, body), excluded, None)
+                return
+            position = f"{group.tag}.{place}"
+            instead = None
+            if excluded:
+                # They must not take its number for that of a message which they have missed.
+                instead = Body.of(codec, {"type": "group.position", "position": position})
+            put_all(group, Body(codec, body, position), excluded, instead)
 
         return hear
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
+    async def group_add(self, group: str, channel: str, member: Member | None = None) -> None:
         """Add a channel of this process to a group, or renew its membership."""
+        await self._group_add(group, channel)
+        if member is not None:
+            await self._lease(group).join(group, channel, member)
+
+    async def _group_add(self, group: str, channel: str) -> None:
         shared = self._shared
         self.be_reachable()
         local = self._groups.get(group)
@@ -317,9 +425,41 @@ class Link:
         """Remove a channel of this process from a group."""
         local = self._groups.get(group)
         mailbox = self._shared.mailboxes.by_name.get(channel)
+        if local is not None and mailbox is not None:
+            confirmed = self._remove(local, mailbox)
+            await self._end_member(group, channel)
+            await _confirmed(confirmed)
+
+    # Members
+
+    def _lease(self, group: str) -> Lease:
+        """Return the lease for members of a group, which is made if there is none."""
+        shard = self._place(group)
+        lease = self._leases.get(shard)
+        if lease is None:
+            from channels_layers_redis._layer.members import Lease
+
+            members = self._shared.members
+            lease = Lease(members, self.token, shard.run, self._start, self._is_in_group)
+            self._leases[shard] = lease
+        return lease
+
+    def _is_in_group(self, group: str, channel: str) -> bool:
+        """Return whether a channel is in a group; nobody tells if one of no process is not."""
+        if "!" not in channel:
+            return True
+        local = self._groups.get(group)
+        mailbox = self._shared.mailboxes.by_name.get(channel)
         if local is None or mailbox is None:
-            return
-        await _confirmed(self._remove(local, mailbox))
+            return False
+        return local.members.get(mailbox, 0.0) > time.monotonic()
+
+    async def _end_member(self, group: str, channel: str) -> None:
+        """Forget the member behind a channel, if there is one."""
+        if self._leases:
+            lease = self._leases.get(self._place(group))
+            if lease is not None:
+                await lease.leave(group, channel)
 
     def _remove(self, local: Group, mailbox: Mailbox) -> asyncio.Future[Any] | None:
         """Remove a member; return what is resolved once a group without members is left."""
@@ -338,11 +478,16 @@ class Link:
         mailbox = self._shared.mailboxes.forget(channel)
         if mailbox is None:
             return
-        left = [self._remove(group, mailbox) for group in groups_of(mailbox)]
+        groups = groups_of(mailbox)
+        left = [self._remove(group, mailbox) for group in groups]
+        for group in groups:
+            await self._end_member(group.name, channel)
         for confirmed in left:
             await _confirmed(confirmed)
 
-    async def add_plain_member(self, group: str, channel: str) -> None:
+    async def add_plain_member(
+        self, group: str, channel: str, member: Member | None = None
+    ) -> None:
         """Add a channel that any process may read to a group."""
         shared = self._shared
         expiry = shared.limits.group_expiry
@@ -358,14 +503,19 @@ class Link:
         told = shard.post("PUBLISH", shared.addresses.control, f"+{group} {expiry}")
         await asyncio.gather(added, recorded, kept, told)
         shard.add_plain_group(group, expiry)
+        if member is not None:
+            await self._lease(group).join(group, channel, member)
 
     async def remove_plain_member(self, group: str, channel: str) -> None:
         """Remove a channel that any process may read from a group."""
         await self.run(plain_members.discard(self._shared.keys, group, channel), group)
+        await self._end_member(group, channel)
 
     # Requests
 
-    async def ask(self, action: str, group: str, channel: str) -> None:
+    async def ask(
+        self, action: str, group: str, channel: str, member: Member | None = None
+    ) -> None:
         """Have the process of a channel change its membership; nobody may be there.
 
         Raises:
@@ -379,7 +529,8 @@ class Link:
         self._requests[number] = future
         try:
             here = shared.addresses.process(self.token)
-            request = Request(number, here, False, action, group, channel)
+            data = None if member is None else member.data
+            request = Request(number, here, False, action, group, channel, data)
             heard = await self._place(token).post(
                 "PUBLISH", shared.addresses.process(token), request.pack()
             )
@@ -403,10 +554,12 @@ class Link:
         error = ""
         try:
             if request.action == "add":
-                await self.group_add(request.group, request.channel)
+                data = request.member
+                member = None if data is None else self._shared.members.unpack(data)
+                await self.group_add(request.group, request.channel, member)
             else:
                 await self.group_discard(request.group, request.channel)
-        except (RedisError, OSError) as failure:
+        except (RedisError, OSError, ValueError) as failure:
             error = f"{type(failure).__name__}: {failure}"
         reply = answer(request.number, error)
         if request.in_list:
@@ -470,6 +623,8 @@ class Link:
             self._leave_if_empty(local)
         for shard in self._shards:
             shard.plain_groups.clear()
+        for lease in self._leases.values():
+            lease.clear()
 
     def _came_back(self, shard: Shard) -> None:
         """Tell those who may have missed messages while a server was away."""
@@ -510,6 +665,8 @@ class Link:
             return
         for reader in self._readers.values():
             await reader.close()
+        for lease in self._leases.values():
+            await lease.close()
         self.abandon()
         for task in list(self._tasks):
             task.cancel()

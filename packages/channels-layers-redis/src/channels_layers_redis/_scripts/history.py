@@ -37,7 +37,7 @@ end
 _SEND: Final = script(
     _AGE
     + """
-local numbering, messages = KEYS[1], KEYS[2]
+local numbering, messages, plain_members = KEYS[1], KEYS[2], KEYS[3]
 local head, message, publish, to = ARGV[1], ARGV[2], ARGV[7], ARGV[8]
 local size, age, keep = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local now = time(ARGV[9])
@@ -57,7 +57,8 @@ drop_old(messages, now, age, 2)
 redis.call('PEXPIRE', messages, age)
 redis.call('PEXPIRE', numbering, keep)
 redis.call(publish, to, head .. epoch .. '.' .. number .. ' ' .. message)
-return {epoch, number}
+local members = redis.call('ZRANGEBYSCORE', plain_members, '(' .. whole(now), '+inf')
+return {epoch, number, members}
 """
 )
 
@@ -102,10 +103,12 @@ class Sent(NamedTuple):
     Attributes:
         epoch: Names the history.
         number: The number of the message.
+        plain_members: Those channels of the group that belong to no process: see `plain_members`.
     """
 
     epoch: str
     number: int
+    plain_members: list[str]
 
 
 class Kept(NamedTuple):
@@ -158,7 +161,8 @@ def send(
     """
     limits = (epoch, size, _milliseconds(age), _milliseconds(max(keep, age)))
     arguments: tuple[Argument, ...] = (head, message, *limits, publish, to, given_time(now))
-    return Call(_SEND, keys.history(group), arguments, _read_sent)
+    used = (*keys.history(group), keys.plain_members(group))
+    return Call(_SEND, used, arguments, _read_sent)
 
 
 def read(
@@ -197,8 +201,8 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _read_sent(answer: Any) -> Sent:
-    epoch, number = answer
-    return Sent(epoch.decode(), number)
+    epoch, number, members = answer
+    return Sent(epoch.decode(), number, [name.decode() for name in members])
 
 
 def _read_kept(answer: Any) -> Kept:
