@@ -1,12 +1,13 @@
 """A redis-server of a test's own."""
 
+import asyncio
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from redis import Redis, exceptions
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-__all__ = ["RedisProcess", "free_port", "running_redis"]
+__all__ = ["RedisProcess", "free_port", "running_redis", "until"]
 
 # Patience of the operator's client: 60 seconds.
 _PAUSE = 0.02
@@ -82,6 +83,13 @@ class RedisProcess:
 
     def reset_counts(self) -> None:
         self.ask("CONFIG", "RESETSTAT")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something is true of another process or a thread, which tells nobody."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - nothing here is told of it
+            await asyncio.sleep(0.01)
 
 
 def free_port() -> int:

@@ -99,9 +99,7 @@ async def test_an_event_loop_is_not_blocked(make: Make) -> None:
 def test_threads_share_a_layer(server: RedisProcess) -> None:
     layer = RedisChannelLayer(hosts=[server.url], capacity=1000)
     threads = [
-        threading.Thread(
-            target=lambda: [layer.send_sync("jobs", {"type": "a"}) for _ in range(20)]
-        )
+        threading.Thread(target=lambda: [layer.send_sync("jobs", {"type": "a"}) for _ in range(20)])
         for _ in range(8)
     ]
     for thread in threads:

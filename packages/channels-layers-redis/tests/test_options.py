@@ -76,9 +76,10 @@ class TestHosts:
     async def test_the_master_is_asked_from_sentinel(self) -> None:
         with ExitStack() as ends:
             port, watching = free_port(), free_port()
+            monitored = f"site 127.0.0.1 {port} 1\n"
             ends.enter_context(running_redis(port=port))
             sentinel = ends.enter_context(
-                running_redis("--sentinel", port=watching, config=f"sentinel monitor site 127.0.0.1 {port} 1\n")
+                running_redis("--sentinel", port=watching, config=f"sentinel monitor {monitored}")
             )
             assert sentinel.ask("PING")
             layer = RedisChannelLayer(
@@ -161,8 +162,9 @@ class TestEncryption:
 
     @pytest.mark.cryptography
     async def test_each_key_decrypts_and_the_first_one_encrypts(self, make: Make) -> None:
-        old, new = make(symmetric_encryption_keys=["old"]), make(
-            symmetric_encryption_keys=[b"new", "old"]
+        old, new = (
+            make(symmetric_encryption_keys=["old"]),
+            make(symmetric_encryption_keys=[b"new", "old"]),
         )
         await old.send("jobs", {"type": "a"})
         assert await new.receive("jobs") == {"type": "a"}
