@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from channels_layers_redis.layer import RedisChannelLayer
-from redis_process import RedisProcess, in_thread
+from redis_process import RedisProcess
 
 Make = Callable[..., RedisChannelLayer]
 
@@ -129,7 +129,7 @@ async def test_synchronous_code_sends_and_reads(make: Make) -> None:
         layer.group_send_sync("hall", {"type": "a", "position": "x"})
         return layer.group_history_sync("room.1")
 
-    found = await asyncio.to_thread(in_thread, work)
+    found = await asyncio.to_thread(work)
     assert found.messages == [await next_of(layer, channel)]
     assert found == await layer.group_history("room.1")
 

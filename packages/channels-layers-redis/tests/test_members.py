@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from channels_layers_redis.layer import RedisChannelLayer
-from redis_process import RedisProcess, free_port, in_thread, running_redis
+from redis_process import RedisProcess, free_port, running_redis
 
 Make = Callable[..., RedisChannelLayer]
 
@@ -181,12 +181,12 @@ async def test_members_of_channels_of_other_loops_and_processes(make: Make) -> N
     await there.ping()
     await here.group_add("room", channel, member=ANN)
     assert await here.group_members("room") == [{**ANN, "connections": 1}]
-    await asyncio.to_thread(in_thread, there.group_add_sync, "room", channel, BOB)
+    await asyncio.to_thread(there.group_add_sync, "room", channel, BOB)
     assert await next_of(there, channel) == joined(ANN)
     assert await next_of(there, channel) == joined(BOB)
-    found = await asyncio.to_thread(in_thread, here.group_members_sync, "room")
+    found = await asyncio.to_thread(here.group_members_sync, "room")
     assert found == [{**ANN, "connections": 0}, {**BOB, "connections": 1}]
-    await asyncio.to_thread(in_thread, here.group_add_sync, "room", channel, ANN)
+    await asyncio.to_thread(here.group_add_sync, "room", channel, ANN)
     await here.group_discard("room", channel)
     assert [one["connections"] for one in await there.group_members("room")] == [0, 0]
 

@@ -36,16 +36,18 @@ def deliver(
     return queues.deliver(KEYS, queue, [token], redeliver_after=after, tries=tries, now=now)
 
 
-def reject(token: str, error: bytes = b"", *, tries: int = 3) -> Call[queues.Ended]:
-    return queues.reject(KEYS, "jobs", token, error, redeliver_after=60, tries=tries)
+def reject(
+    token: str, error: bytes = b"", *, tries: int = 3, now: int | None = START
+) -> Call[queues.Ended]:
+    return queues.reject(KEYS, "jobs", token, error, redeliver_after=60, tries=tries, now=now)
 
 
-def acknowledge(token: str) -> Call[queues.Ended]:
-    return queues.acknowledge(KEYS, "jobs", token)
+def acknowledge(token: str, *, now: int | None = START) -> Call[queues.Ended]:
+    return queues.acknowledge(KEYS, "jobs", token, now=now)
 
 
-def give_back(token: str) -> Call[queues.Ended]:
-    return queues.give_back(KEYS, "jobs", token)
+def give_back(token: str, *, now: int | None = START) -> Call[queues.Ended]:
+    return queues.give_back(KEYS, "jobs", token, now=now)
 
 
 def given(delivered: Delivered) -> tuple[bytes, int]:
@@ -71,6 +73,16 @@ def test_one_that_is_not_acknowledged_is_given_again(scripts: Scripts) -> None:
     assert not scripts.run(acknowledge("1")).current
     assert given(scripts.run(deliver("3", now=START + 60_000))) == (b"second", 1)
     assert scripts.run(acknowledge("2")).current
+
+
+def test_an_attempt_whose_time_is_over_cannot_be_ended(scripts: Scripts) -> None:
+    scripts.run(append(b"job"))
+    scripts.run(deliver("1"))
+    late = START + 60_000
+    for call in (reject("1", now=late), acknowledge("1", now=late), give_back("1", now=late)):
+        assert not scripts.run(call).current
+    assert given(scripts.run(deliver("2", now=late))) == (b"job", 2)
+    assert scripts.run(acknowledge("2", now=late)).current
 
 
 def test_the_oldest_of_them_comes_first(scripts: Scripts) -> None:
@@ -203,7 +215,8 @@ def test_several_are_given_at_once(scripts: Scripts) -> None:
     assert [one.message for one in scripts.run(call).taken] == [b"a", b"b"]
     call = queues.deliver(KEYS, "jobs", ["3", "4"], redeliver_after=60, tries=3)
     assert [one.message for one in scripts.run(call).taken] == [b"c"]
-    assert [scripts.run(acknowledge(token)).current for token in "1234"] == [True] * 3 + [False]
+    ended = [scripts.run(acknowledge(token, now=None)).current for token in "1234"]
+    assert ended == [True] * 3 + [False]
 
 
 def test_an_attempt_whose_message_is_lost_is_forgotten(scripts: Scripts) -> None:
@@ -243,7 +256,7 @@ def test_workers_that_die_lose_no_job_and_do_none_twice_that_is_acknowledged(
             delivered = scripts.run(call)
             if not delivered.taken or (forgets and count % 3 == 0):
                 continue
-            if scripts.run(acknowledge(token)).current:
+            if scripts.run(acknowledge(token, now=None)).current:
                 done.append(delivered.taken[0].message)
                 if len(done) == len(sent):
                     stop.set()
@@ -320,13 +333,14 @@ class Queue(RuleBasedStateMachine):
         assert given(delivered) == (job.name, job.attempts)
 
     def current(self, token: str) -> Job | None:
-        return next((job for job in self.given if job.token == token), None)
+        current = (job for job in self.given if job.token == token and job.ends > self.now)
+        return next(current, None)
 
     @rule(data=st.data())
     def acknowledge(self, data: st.DataObject) -> None:
         token = data.draw(st.sampled_from(self.used))
         job = self.current(token)
-        assert self.scripts.run(acknowledge(token)).current == (job is not None)
+        assert self.scripts.run(acknowledge(token, now=self.now)).current == (job is not None)
         if job:
             self.given.remove(job)
 
@@ -334,7 +348,9 @@ class Queue(RuleBasedStateMachine):
     def reject(self, data: st.DataObject) -> None:
         token = data.draw(st.sampled_from(self.used))
         job = self.current(token)
-        assert self.scripts.run(reject(token, tries=self.tries)).current == (job is not None)
+        assert self.scripts.run(reject(token, tries=self.tries, now=self.now)).current == (
+            job is not None
+        )
         if job and job.attempts >= self.tries:
             self.given.remove(job)
             self.dead.append(job.name)
@@ -345,7 +361,7 @@ class Queue(RuleBasedStateMachine):
     def give_back(self, data: st.DataObject) -> None:
         token = data.draw(st.sampled_from(self.used))
         job = self.current(token)
-        assert self.scripts.run(give_back(token)).current == (job is not None)
+        assert self.scripts.run(give_back(token, now=self.now)).current == (job is not None)
         if job:
             self.given.remove(job)
             job.attempts -= 1

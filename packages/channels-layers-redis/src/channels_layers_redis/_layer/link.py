@@ -439,8 +439,15 @@ class Link:
         if lease is None:
             from channels_layers_redis._layer.members import Lease
 
-            members = self._shared.members
-            lease = Lease(members, self.token, shard.run, self._start, self._is_in_group)
+            shared = self._shared
+            lease = Lease(
+                shared.members,
+                self.token,
+                shard.run,
+                self._start,
+                self._is_in_group,
+                shared.limits.group_expiry,
+            )
             self._leases[shard] = lease
         return lease
 

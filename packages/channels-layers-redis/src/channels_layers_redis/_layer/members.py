@@ -153,6 +153,7 @@ class Lease:
         run: Callable[[Call[Any]], Awaitable[Any]],
         start: Callable[[Coroutine[Any, Any, None]], object],
         is_in_group: Callable[[str, str], bool],
+        group_expiry: float,
     ) -> None:
         """Start without a member, and without a lease.
 
@@ -162,6 +163,7 @@ class Lease:
             run: Runs a script on the server.
             start: Starts a task that is cancelled when the link is closed.
             is_in_group: Returns whether a channel is still in a group.
+            group_expiry: Seconds after which a membership ends that was not renewed.
         """
         self._loop = asyncio.get_running_loop()
         self._keys = layer_members.keys
@@ -170,6 +172,7 @@ class Lease:
         self._run = run
         self._start = start
         self._is_in_group = is_in_group
+        self._pause = min(layer_members.notices.lease / 2, group_expiry + _ROUNDING)
         # By group and channel.
         self._members: dict[tuple[str, str], Member] = {}
         #: Those which may still be in Redis though they have left.
@@ -190,7 +193,7 @@ class Lease:
         key = group, channel
         self._to_leave.discard(key)
         self._members[key] = member
-        self._look_in(self._notices.lease / 2)
+        self._look_in(self._pause)
         try:
             fresh = await self._join(key, member)
         except BaseException:
@@ -303,7 +306,7 @@ class Lease:
             again = list(self._members.items())
             await asyncio.gather(*(self._join(key, member) for key, member in again))
             self._lost = False
-        pause = min(self._notices.lease / 2, renewed.next_end + _ROUNDING)
+        pause = min(self._pause, renewed.next_end + _ROUNDING)
         return max(_SPACING, pause)
 
     async def _end(self) -> None:

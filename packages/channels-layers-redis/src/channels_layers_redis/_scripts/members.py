@@ -6,8 +6,7 @@ process. The keys, in the order of `Keys.members`:
 1. `leases`: the processes, by the time until which each must renew its lease.
 2. `connections`: a hash, `group channel` -> `id process number data`.
 3. `of-process`: `process group channel`, to find the connections of a process that was killed.
-4. `of-person`: `group id number channel`, to find the connection of a person that told
-   its data last, which is called the newest.
+4. `of-person`: `group id number channel`, to find the newest connection of a person.
 5. `people`: a hash, `group id` -> `number connections data`; the data are those of the newest
    connection, and stay while the person is absent.
 6. `listing`: `group id`, to find the people of a group.
@@ -93,6 +92,12 @@ local function ordered(number)
   return string.format('%016.0f', tonumber(number))
 end
 
+local function newest_of(person)
+  local entry = redis.call(
+    'ZREVRANGEBYLEX', of_person, '(' .. person .. '!', '[' .. person .. ' ', 'LIMIT', 0, 1)[1]
+  return entry and string.match(entry, '%S+$')
+end
+
 local function goes(person)
   local _, _, data = read_person(person)
   redis.call('HDEL', people, person)
@@ -117,9 +122,7 @@ local function part(group, channel, record, patience)
     return
   end
   if several > 1 then
-    local newest = redis.call(
-      'ZREVRANGEBYLEX', of_person, '(' .. person .. '!', '[' .. person .. ' ', 'LIMIT', 0, 1)
-    local other = newest[1] and string.match(newest[1], '%S+$')
+    local other = newest_of(person)
     local its = other and redis.call('HGET', connections, group .. ' ' .. other)
     if its then
       local _, _, _, newer = read_connection(its)
@@ -192,14 +195,12 @@ local fresh = false
 if not redis.call('ZSCORE', leases, process) then
   fresh = renew()
 end
-local number = redis.call('INCR', count)
 local record = redis.call('HGET', connections, at)
-local same = false
+local number
 if record then
   local old_id, owner, old_number = read_connection(record)
-  same = old_id == id and owner == process
-  if same then
-    redis.call('ZREM', of_person, person .. ' ' .. ordered(old_number) .. ' ' .. channel)
+  if old_id == id and owner == process then
+    number = old_number
   else
     -- Another person, who was here under this channel, or a process that took it over.
     part(group, channel, record, linger)
@@ -207,17 +208,20 @@ if record then
 end
 local order, several = read_person(person)
 local first = not order
-if first then
-  redis.call('ZADD', listing, 0, person)
-elseif several == 0 then
-  redis.call('ZREM', absent, person)
-end
-if not same then
+if not (number and order) then
+  number = redis.call('INCR', count)
+  if first then
+    redis.call('ZADD', listing, 0, person)
+  elseif several == 0 then
+    redis.call('ZREM', absent, person)
+  end
   redis.call('ZADD', of_process, 0, process .. ' ' .. at)
+  redis.call('ZADD', of_person, 0, person .. ' ' .. ordered(number) .. ' ' .. channel)
+  write_person(person, order or number, (several or 0) + 1, data)
+elseif newest_of(person) == channel then
+  -- The same connection tells new data, which count only if it is the newest.
+  write_person(person, order, several, data)
 end
-write_person(person, order or number, (several or 0) + (same and 0 or 1), data)
--- Who told its data last is the newest.
-redis.call('ZADD', of_person, 0, person .. ' ' .. ordered(number) .. ' ' .. channel)
 redis.call('HSET', connections, at, id .. ' ' .. process .. ' ' .. number .. ' ' .. data)
 if fresh or redis.call('HLEN', connections) == 1 then
   live_on()

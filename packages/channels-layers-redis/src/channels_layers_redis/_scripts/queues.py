@@ -116,40 +116,33 @@ return {given, pause, dropped}
 """
 )
 
+# An attempt whose time is over has failed, though nobody may have asked for a message since.
 _END: Final = """
 local token = ARGV[1]
-local element = redis.call('HGET', attempts, token)
-if not element then
+local deadline = redis.call('ZSCORE', KEYS[2], token)
+local element = redis.call('HGET', KEYS[3], token)
+if not (deadline and element) or tonumber(deadline) <= time(ARGV[2]) then
   return {0, 0}
 end
-redis.call('HDEL', attempts, token)
+redis.call('ZREM', KEYS[2], token)
+redis.call('HDEL', KEYS[3], token)
 """
 
-_ACKNOWLEDGE: Final = script(
-    """
-if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then
-  return {0, 0}
-end
-redis.call('HDEL', KEYS[3], ARGV[1])
-return {1, 0}
-"""
-)
+_ACKNOWLEDGE: Final = script(_END + "return {1, 0}")
 
 _REJECT: Final = script(
     _QUEUE
     + _END
     + """
-local err, seconds, tries, publish = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local err, seconds, tries, publish = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local _, given = read(element)
 if given >= tries then
-  redis.call('ZREM', deadlines, token)
   bury(element, err, seconds, publish)
 else
   -- It waits for its time under a name that nobody can acknowledge.
   local rejected = 'rejected ' .. token
   redis.call('HSET', attempts, rejected, element)
-  redis.call('ZADD', deadlines, redis.call('ZSCORE', deadlines, token), rejected)
-  redis.call('ZREM', deadlines, token)
+  redis.call('ZADD', deadlines, deadline, rejected)
 end
 return {1, dropped}
 """
@@ -159,9 +152,8 @@ _GIVE_BACK: Final = script(
     _QUEUE
     + _END
     + """
-redis.call('ZREM', deadlines, token)
 again(element, 1)
-redis.call(ARGV[2], waiting, '')
+redis.call(ARGV[3], waiting, '')
 return {1, dropped}
 """
 )
@@ -219,9 +211,9 @@ def deliver(
     return Call(_DELIVER, keys.queue(queue), arguments, _read_delivered)
 
 
-def acknowledge(keys: Keys, queue: str, token: str) -> Call[Ended]:
+def acknowledge(keys: Keys, queue: str, token: str, *, now: int | None = None) -> Call[Ended]:
     """Forget a message: its attempt has succeeded."""
-    return Call(_ACKNOWLEDGE, keys.queue(queue), (token,), _read_ended)
+    return Call(_ACKNOWLEDGE, keys.queue(queue), (token, given_time(now)), _read_ended)
 
 
 def reject(
@@ -233,6 +225,7 @@ def reject(
     redeliver_after: float,
     tries: int,
     publish: str = "PUBLISH",
+    now: int | None = None,
 ) -> Call[Ended]:
     """End an attempt that has failed: the message is given again in its time, or is a dead letter.
 
@@ -244,12 +237,15 @@ def reject(
         redeliver_after: As in `deliver`.
         tries: As in `deliver`.
         publish: The command that publishes: PUBLISH or SPUBLISH.
+        now: The time in milliseconds, for tests; that of the server if None.
     """
-    arguments = (token, error, str(redeliver_after), tries, publish)
+    arguments = (token, given_time(now), error, str(redeliver_after), tries, publish)
     return Call(_REJECT, keys.queue(queue), arguments, _read_ended)
 
 
-def give_back(keys: Keys, queue: str, token: str, *, publish: str = "PUBLISH") -> Call[Ended]:
+def give_back(
+    keys: Keys, queue: str, token: str, *, publish: str = "PUBLISH", now: int | None = None
+) -> Call[Ended]:
     """Put a message back as the next one, as if it had not been given.
 
     Args:
@@ -257,8 +253,10 @@ def give_back(keys: Keys, queue: str, token: str, *, publish: str = "PUBLISH") -
         queue: The name of the queue.
         token: Names the attempt.
         publish: The command that publishes: PUBLISH or SPUBLISH.
+        now: The time in milliseconds, for tests; that of the server if None.
     """
-    return Call(_GIVE_BACK, keys.queue(queue), (token, publish), _read_ended)
+    arguments = (token, given_time(now), publish)
+    return Call(_GIVE_BACK, keys.queue(queue), arguments, _read_ended)
 
 
 def _read_delivered(answer: Any) -> Delivered:
