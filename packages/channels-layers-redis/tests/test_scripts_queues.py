@@ -208,6 +208,25 @@ def test_all_overdue_ones_may_be_dead_while_more_wait_for_the_next_call(scripts:
     assert scripts.ask("LLEN", KEYS.channel("jobs.dead")) == 150
 
 
+def test_without_a_token_it_only_looks_for_what_is_overdue(scripts: Scripts) -> None:
+    def look(now: int, tries: int = 3) -> Delivered:
+        call = queues.deliver(KEYS, "jobs", [], redeliver_after=60, tries=tries, now=now)
+        return scripts.run(call)
+
+    listener = scripts.listen(KEYS.channel("jobs"))
+    assert not look(START).attempted
+    scripts.run(append(b"a"))
+    assert listener.get_message(timeout=60)
+    scripts.run(deliver("1"))
+    assert look(START + 20_000) == Delivered([], 40, 0, attempted=True)
+    assert look(START + 60_000) == Delivered([], 60, 0, attempted=False)
+    assert listener.get_message(timeout=60)
+    listener.close()
+    assert given(scripts.run(deliver("2", now=START + 60_000))) == (b"a", 2)
+    look(START + 120_000, tries=2)
+    assert len(scripts.run(waiting.pop(KEYS, "jobs.dead"))) == 1
+
+
 def test_several_are_given_at_once(scripts: Scripts) -> None:
     for name in (b"a", b"b", b"c"):
         scripts.run(append(name))

@@ -161,9 +161,18 @@ class DeliveryReader(Reader[Given]):
         delivered = await self._server.run(self._queues.deliver(self._channel, limits, tokens))
         self._queues.warn(self._channel, delivered.dropped)
         self._stop_looking()
-        loop = asyncio.get_running_loop()
-        self._look_again = loop.call_later(delivered.look_again, self.announced)
+        if delivered.attempted or count:
+            loop = asyncio.get_running_loop()
+            self._look_again = loop.call_later(delivered.look_again, self._look)
         return list(map(Given, tokens, delivered.taken))
+
+    def _look(self) -> None:
+        """Look for messages whose time is over, though perhaps nobody waits for them here."""
+        self._look_again = None
+        if self._waiting:
+            self.announced()
+        else:
+            self.do_aside(self._deliver(0))
 
     async def _give_back(self, given: Given) -> Any:
         return await self._server.run(self._queues.give_back(self._channel, given.token))
@@ -175,10 +184,8 @@ class DeliveryReader(Reader[Given]):
 
     def sweep(self) -> bool:
         """Return whether nobody has waited for some time, and if so stop listening."""
-        if super().sweep():
-            self._stop_looking()
-            return True
-        return False
+        # It looks on while somebody has a message that is not acknowledged yet.
+        return self._look_again is None and super().sweep()
 
     async def close(self) -> None:
         """Stop taking, and put back what nobody waits for."""

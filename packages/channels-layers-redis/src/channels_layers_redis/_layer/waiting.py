@@ -51,8 +51,8 @@ class Reader(Generic[_T]):
         # How often something new was announced.
         self._announced = 0
         self._taking: asyncio.Task[None] | None = None
-        # What is being put back.
-        self._returns: set[asyncio.Task[None]] = set()
+        # What is done aside, such as to put a message back.
+        self._aside: set[asyncio.Task[None]] = set()
         #: Whether nobody has waited since the last look.
         self.is_idle = False
 
@@ -117,14 +117,19 @@ class Reader(Generic[_T]):
         self._return(message)
 
     def _return(self, message: _T) -> None:
-        async def put_back() -> None:
-            # If Redis is away, the message is lost, as one whose delivery was cut off.
-            with suppress(RedisError, OSError):
-                await self._put_back(message)
+        # If Redis is away, the message is lost, as one whose delivery was cut off.
+        self.do_aside(self._put_back(message))
 
-        task = self._loop.create_task(put_back())
-        self._returns.add(task)
-        task.add_done_callback(self._returns.discard)
+    def do_aside(self, work: Awaitable[Any]) -> None:
+        """Do something that nobody waits for, and that is left undone if Redis is away."""
+
+        async def do() -> None:
+            with suppress(RedisError, OSError):
+                await work
+
+        task = self._loop.create_task(do())
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
 
     def sweep(self) -> bool:
         """Return whether nobody has waited for some time, and if so stop listening."""
@@ -140,5 +145,5 @@ class Reader(Generic[_T]):
         """Stop taking, and put back what nobody waits for."""
         if self._taking is not None:
             await asyncio.wait([self._taking], timeout=1)
-        if self._returns:
-            await asyncio.wait(list(self._returns))
+        if self._aside:
+            await asyncio.wait(list(self._aside))

@@ -72,6 +72,7 @@ _DELIVER: Final = script(
 local seconds, tries, publish = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local now = time(ARGV[4])
 local first_token = 5
+local was_put_back = false
 local patience = math.max(1, math.floor(tonumber(seconds) * 1000))
 local overdue = redis.call('ZRANGEBYSCORE', deadlines, '-inf', whole(now), 'LIMIT', 0, bound)
 if #overdue > 0 then
@@ -87,9 +88,13 @@ if #overdue > 0 then
         bury(element, '', seconds, publish)
       else
         again(element, 0)
+        was_put_back = true
       end
     end
   end
+end
+if was_put_back and #ARGV < first_token then
+  redis.call(publish, waiting, '')
 end
 local given = {}
 while first_token + #given <= #ARGV do
@@ -112,7 +117,7 @@ local pause = patience
 if first[2] then
   pause = math.max(0, math.min(pause, tonumber(first[2]) - now))
 end
-return {given, pause, dropped}
+return {given, pause, dropped, first[2] and 1 or 0}
 """
 )
 
@@ -166,11 +171,13 @@ class Delivered(NamedTuple):
         taken: The messages with their attempts, one for each of the first tokens.
         look_again: Seconds after which to ask again, even if nothing was published.
         dropped: How many dead letters were dropped because there were too many.
+        attempted: Whether somebody has a message that is not acknowledged yet.
     """
 
     taken: list[Taken]
     look_again: float
     dropped: int
+    attempted: bool
 
 
 class Ended(NamedTuple):
@@ -201,7 +208,7 @@ def deliver(
         keys: The names of the keys.
         queue: The name of the queue.
         tokens: As many as messages are wanted; each names one attempt, and must not have been used
-            before.
+            before. None to look only for messages whose time is over.
         redeliver_after: Seconds after which a message that was not acknowledged is given again.
         tries: The number of attempts after which it is a dead letter.
         publish: The command that publishes: PUBLISH or SPUBLISH.
@@ -260,8 +267,9 @@ def give_back(
 
 
 def _read_delivered(answer: Any) -> Delivered:
-    given, pause, dropped = answer
-    return Delivered([read_element(element) for element in given], pause / 1000, dropped)
+    given, pause, dropped, attempted = answer
+    taken = [read_element(element) for element in given]
+    return Delivered(taken, pause / 1000, dropped, bool(attempted))
 
 
 def _read_ended(answer: Any) -> Ended:
