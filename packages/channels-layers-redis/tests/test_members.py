@@ -151,6 +151,29 @@ async def test_a_membership_that_expires_ends_the_member(make: Make) -> None:
     assert [await next_of(watcher, watch) for _ in range(2)] == [joined(ANN), left(ANN)]
 
 
+async def test_with_several_servers_each_group_has_its_members_on_its_own(
+    server: RedisProcess,
+) -> None:
+    with running_redis() as other:
+        layer = RedisChannelLayer(hosts=[server.url, other.url], member_linger=0)
+        try:
+            channel = await layer.new_channel()
+            await layer.group_add("first", channel)
+            await layer.group_discard("first", channel)
+            for number in range(8):
+                await layer.group_add(f"room{number}", channel, member={"id": number})
+                found = await layer.group_members(f"room{number}")
+                assert found == [{"id": number, "connections": 1}]
+                if not number:
+                    for group in range(1, 8):
+                        await layer.group_add(f"room{group}", channel)
+                        await layer.group_discard(f"room{group}", channel)
+            await layer.forget_channel(channel)
+            assert [await layer.group_members(f"room{number}") for number in range(8)] == [[]] * 8
+        finally:
+            await layer.close()
+
+
 async def test_an_emptied_server_gets_the_members_again(make: Make, server: RedisProcess) -> None:
     layer = make(**QUICK)
     for number in range(5):

@@ -11,7 +11,7 @@ from channels_core.layer_extensions import Delivery
 from channels_layers_redis._scripts import queues as scripts
 from channels_layers_redis._scripts.calls import script
 from channels_layers_redis.layer import RedisChannelLayer
-from redis_process import RedisProcess
+from redis_process import RedisProcess, running_redis
 
 Make = Callable[..., RedisChannelLayer]
 
@@ -117,6 +117,39 @@ async def test_receive_takes_a_job_for_good(make: Make, server: RedisProcess) ->
     await layer.send("slow", {"type": "a"})
     assert await layer.receive("slow") == {"type": "a"}
     assert server.ask("KEYS", "*") == []
+
+
+async def test_receive_does_not_return_a_job_that_others_get_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = make(queues=QUEUES)
+    await layer.send("slow", {"type": "late"})
+    await layer.send("slow", {"type": "a"})
+    link = layer._link()
+    acknowledge, times = link.acknowledge, iter([False])
+
+    async def late(channel: str, token: str) -> bool:
+        return await acknowledge(channel, token) and next(times, True)
+
+    monkeypatch.setattr(link, "acknowledge", late)
+    assert await layer.receive("slow") == {"type": "a"}
+
+
+async def test_with_several_servers_dead_letters_are_where_their_queue_is(
+    server: RedisProcess,
+) -> None:
+    with running_redis() as other:
+        queues = {"jobs*": {"tries": 1}}
+        layer = RedisChannelLayer(hosts=[server.url, other.url], queues=queues)
+        try:
+            for number in range(8):
+                name = f"jobs{number}"
+                await layer.send(name, {"type": "a"})
+                await layer.reject(name, (await next_of(layer, name)).token, "error")
+                assert (await dead(layer, name))["dead"]["channel"] == name
+            assert server.ask("DBSIZE") == other.ask("DBSIZE") == 0
+        finally:
+            await layer.close()
 
 
 async def test_jobs_do_not_expire_and_are_as_many_as_the_capacity(

@@ -211,6 +211,11 @@ class Lease:
         joined: members.Joined = await self._run(call)
         return joined.fresh
 
+    async def _join_again(self, key: tuple[str, str]) -> None:
+        member = self._members.get(key)
+        if member is not None:  # it may have left a moment ago
+            await self._join(key, member)
+
     async def leave(self, group: str, channel: str) -> None:
         """Forget the member behind a channel, if there is one; later if Redis is away."""
         key = group, channel
@@ -303,8 +308,7 @@ class Lease:
         while renewed.more:
             renewed = await self._run(call)
         if self._lost:
-            again = list(self._members.items())
-            await asyncio.gather(*(self._join(key, member) for key, member in again))
+            await asyncio.gather(*map(self._join_again, list(self._members)))
             self._lost = False
         pause = min(self._pause, renewed.next_end + _ROUNDING)
         return max(_SPACING, pause)
