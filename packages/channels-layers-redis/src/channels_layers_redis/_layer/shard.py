@@ -76,6 +76,8 @@ class Shard:
         self._listening = Wire(host, loop, self._heard, on_cancelled)
         #: What takes the messages of each address that is subscribed to, or will be.
         self._handlers: dict[bytes, Handler] = {}
+        # What the present connection was told to subscribe to while it is not up.
+        self._subscribed: set[bytes] = set()
         self.is_up = False
         self.plain_groups: dict[str, float] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -146,6 +148,7 @@ class Shard:
     def stop_listening(self, address: str) -> asyncio.Future[Any] | None:
         """Unsubscribe from an address; return what is resolved when Redis has confirmed it."""
         raw = address.encode()
+        self._subscribed.discard(raw)
         if self._handlers.pop(raw, None) is None or self._listening.lost is None:
             return None
         return self._listening.post("UNSUBSCRIBE", raw)
@@ -218,15 +221,21 @@ class Shard:
 
     async def _subscribe_again(self) -> None:
         """Subscribe to everything, and learn which groups have members that are no process's."""
-        done: set[bytes] = set()
-        while missing := [one for one in self._handlers if one not in done]:
-            for start in range(0, len(missing), _BATCH):
-                batch = missing[start : start + _BATCH]
-                await self._listening.post("SUBSCRIBE", *batch, answers=len(batch))
-            done.update(missing)
-        # What was unsubscribed from in the meantime.
-        for address in done - self._handlers.keys():
-            self._listening.post("UNSUBSCRIBE", address)
+        self._subscribed.clear()
+        # First, so that what is told while the groups are read is heard.
+        await self._subscribe_to_missing()
+        await self._read_plain_groups()
+        # Last, since addresses may be added whenever this task waits.
+        await self._subscribe_to_missing()
+
+    async def _subscribe_to_missing(self) -> None:
+        """Subscribe to all addresses that lack it; nothing is added between this and its return."""
+        while batch := [one for one in self._handlers if one not in self._subscribed][:_BATCH]:
+            self._subscribed.update(batch)
+            await self._listening.post("SUBSCRIBE", *batch, answers=len(batch))
+
+    async def _read_plain_groups(self) -> None:
+        """Learn which groups have members that are no process's."""
         now = time.time()
         found = await self.post(
             "ZRANGEBYSCORE", self._plain_groups_key, now - _SKEW, "+inf", "WITHSCORES"
