@@ -70,8 +70,8 @@ class Scripts:
 
 
 @contextmanager
-def running_scripts() -> Iterator[Scripts]:
-    """Run a server, or skip the test if the program is not installed."""
+def running_scripts(*options: str) -> Iterator[Scripts]:
+    """Run a server with more options, or skip the test if the program is not installed."""
     program = shutil.which("redis-server")
     if program is None:
         reason = "redis-server is not installed (Debian: apt-get install redis-server)"
@@ -80,8 +80,8 @@ def running_scripts() -> Iterator[Scripts]:
         pytest.skip(reason)
     # Not in pytest's folder, because the path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        options = ["--port", "0", "--unixsocket", "socket", "--save", "", "--logfile", "log"]
-        with subprocess.Popen([program, *options], cwd=folder) as process:
+        usual = ["--port", "0", "--unixsocket", "socket", "--save", "", "--logfile", "log"]
+        with subprocess.Popen([program, *usual, *options], cwd=folder) as process:
             try:
                 scripts = Scripts(Path(folder, "socket"))
                 with closing(scripts.client):

@@ -5,8 +5,8 @@ message. The messages are a list, which ends with the newest, so the number of e
 place. Each element is the time of sending, in 13 digits, a space, and the message, which is opaque
 here. Messages go from the front of the list, by size and by age, and with them the list.
 
-A list was measured beside a stream with the numbers as ids: both cost the same to append to, and
-100 messages are read from a list in a third of the time.
+A list was measured beside a stream with the numbers as ids: to append and trim costs Redis a third,
+and to read 100 messages a fifth.
 """
 
 from __future__ import annotations
