@@ -334,6 +334,8 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels_http.staticfiles": ["StaticFilesHandler", "StaticFilesWrapper"],
     "channels_layers_memory": ["InMemoryChannelLayer", "__version__"],
     "channels_layers_memory.layer": ["InMemoryChannelLayer"],
+    "channels_layers_redis": ["RedisChannelLayer", "__version__"],
+    "channels_layers_redis.layer": ["RedisChannelLayer"],
     "channels_testing": [
         "ApplicationCommunicator",
         "ChannelLayerContract",

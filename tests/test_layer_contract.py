@@ -1,7 +1,8 @@
 """The contract of channel layers, run on the layers that programs use.
 
-In memory all of it is kept. Each Redis layer lists what it does otherwise; should a release of
-channels-redis put one right, its test fails here until it is taken off the list.
+In memory all of it is kept, and so it is by our layer on Redis. Each layer of channels-redis lists
+what it does otherwise; should a release put one right, its test fails here until it is taken off the
+list.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 import channels_core.exceptions
+from channels_layers_redis import RedisChannelLayer as OurRedisChannelLayer
 from channels_testing.layers import ChannelLayerContract
 from redis_server import require_redis
 
@@ -57,6 +59,13 @@ class OnRedis(ChannelLayerContract):
         # A client of redis-py 8 gives up on an answer after five seconds, which is how long the
         # layer lets Redis wait for a message.
         self.hosts = [{"address": redis_url, "socket_timeout": None}]
+
+
+class TestOurRedis(OnRedis):
+    races = 300
+
+    def make_layer(self, **options: Any) -> OurRedisChannelLayer:
+        return OurRedisChannelLayer(hosts=self.hosts, **options)
 
 
 ONE_LIST = "all channels of a process share one list in Redis, and its capacity"

@@ -122,7 +122,7 @@ class TestTheMetaPackage:
 
     def test_it_has_the_extras_that_they_and_programs_name(self) -> None:
         extras = by_name("channels").pyproject()["project"]["optional-dependencies"]
-        assert extras.keys() == {"daphne", "redis", "types"}
+        assert extras.keys() == {"daphne", "layers-redis", "redis", "types"}
 
     def test_the_server_comes_with_it_and_with_the_extra_of_its_name(self) -> None:
         project = by_name("channels").pyproject()["project"]

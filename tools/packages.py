@@ -54,6 +54,7 @@ PACKAGES: Final = (
     Package("channels-http", needs=("channels-core",)),
     Package("channels-testing", needs=("channels-core",)),
     Package("channels-layers-memory", needs=("channels-core",)),
+    Package("channels-layers-redis", needs=("channels-core",)),
     Package(
         "channels",
         needs=(

@@ -37,6 +37,7 @@ LOGGERS: Final = (
     "django.channels.http",
     "django.channels.layers",
     "django.channels.layers.memory",
+    "django.channels.layers.redis",
     "django.channels.lifespan",
     "django.channels.routing",
     "django.channels.security",

@@ -27,6 +27,7 @@ _FRAMEWORK: Final = (
     "channels_core",
     "channels_http",
     "channels_layers_memory",
+    "channels_layers_redis",
     "concurrent",
     "contextlib",
     "daphne",

@@ -1,0 +1,1 @@
+"""The private parts of `channels_layers_redis.layer`."""

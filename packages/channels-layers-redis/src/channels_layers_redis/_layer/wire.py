@@ -1,0 +1,310 @@
+"""Send commands over one connection and read its answers, without waiting for one by one.
+
+A `Wire` has two tasks while it is connected. One sends: all commands that were posted in a turn of
+the event loop, or while an earlier write waited, go out together. The other reads: answers come in
+the order of the commands, and messages that Redis publishes may come between them. So the socket is
+always drained, and nothing waits behind the round trip of another command.
+
+No command is sent twice. If the connection breaks, every command without an answer fails, and it is
+not known whether Redis has done it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+
+from channels_core.backoff import Backoff
+
+if TYPE_CHECKING:
+    from channels_layers_redis._layer.hosts import Connection, Host
+
+__all__ = ["Wire", "again"]
+
+#: Messages and answers after which other tasks get their turn.
+_BURST: Final = 200
+#: Seconds: the longest wait after the first failed attempt, and the longest one of all.
+_FIRST, _LONGEST = 0.05, 1.5
+
+Command: TypeAlias = tuple[Any, ...]
+#: When a command was posted, and what its caller awaits.
+_Pending: TypeAlias = tuple[float, "asyncio.Future[Any]"]
+
+
+class Wire:
+    """One connection to Redis in one event loop, which is made again when it was lost.
+
+    Attributes:
+        lost: Resolved when the present connection is lost, with the error; None while there is
+            no connection.
+        answers: Counts what was read, so that a quiet connection can be told from a busy one.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        loop: asyncio.AbstractEventLoop,
+        on_message: Callable[[bytes, bytes], object] | None = None,
+        on_cancelled: Callable[[], object] | None = None,
+    ) -> None:
+        """Belong to an event loop; connects with the first command.
+
+        Args:
+            host: The server.
+            loop: The event loop that runs.
+            on_message: Takes the address and the content of each message that Redis publishes.
+            on_cancelled: Called when the event loop ends while the wire is open.
+        """
+        self._host = host
+        self._loop = loop
+        self._on_message = on_message
+        self._on_cancelled = on_cancelled
+        self.lost: asyncio.Future[Exception] | None = None
+        self.answers = 0
+        self._backoff = Backoff(first=_FIRST, longest=_LONGEST)
+        # Set while an attempt is being made: resolved with None, or the error.
+        self._attempt: asyncio.Future[Exception | None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        # The time before which no attempt is made, and the error of the last one.
+        self._not_before = 0.0
+        self._error: Exception | None = None
+        # Commands that were posted and not sent yet, and those that wait for an answer.
+        self._unsent: list[tuple[Command, int, _Pending]] = []
+        self._sent: deque[_Pending] = deque()
+        # Stands for the answers that nobody awaits.
+        self._unheard: asyncio.Future[Any] = loop.create_future()
+        self._unheard.set_result(None)
+        # Set while the sending task has nothing to do.
+        self._idle: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        # Why the present connection was given up.
+        self._failure: Exception | None = None
+
+    @property
+    def is_away(self) -> Exception | None:
+        """The error of the last attempt, if there is no connection and none is being made."""
+        waits = self._task is None and time.monotonic() < self._not_before
+        return self._error if waits else None
+
+    async def open(self) -> None:
+        """Connect, if the wire is not connected.
+
+        Raises:
+            redis.exceptions.ConnectionError: It failed, or it failed a short while ago.
+        """
+        if self.lost is not None:
+            return
+        self._start()
+        attempt = self._attempt
+        if attempt is not None and (error := await asyncio.shield(attempt)) is not None:
+            raise again(error)
+
+    def post(self, *command: Any, answers: int = 1) -> asyncio.Future[Any]:
+        """Send a command with the others of this turn of the event loop.
+
+        Args:
+            command: The command and its arguments.
+            answers: How many answers Redis gives: SUBSCRIBE has one for each of its arguments.
+
+        Returns:
+            What the last answer will be.
+
+        Raises:
+            redis.exceptions.ConnectionError: There is no connection, and it is too soon to try
+                again.
+        """
+        if self.lost is None:
+            self._start()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._unsent.append((command, answers, (time.monotonic(), future)))
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._host.timeout, self._check_answers)
+        return future
+
+    def retry_in(self) -> float:
+        """Return the seconds after which the next attempt may be made."""
+        return max(0.0, self._not_before - time.monotonic())
+
+    async def close(self) -> None:
+        """Close the connection; what has no answer fails."""
+        self._closing = True
+        task = self._task
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task])
+        self._closing = False
+
+    # Inside
+
+    def _start(self) -> None:
+        """Begin an attempt, unless one is being made."""
+        if self._task is not None:
+            return
+        if (error := self.is_away) is not None:
+            raise again(error)
+        self._failure = None
+        self._attempt = self._loop.create_future()
+        self._task = self._loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        """Connect, and read until the connection is lost."""
+        error: Exception | None = None
+        connection = self._host.new_connection()
+        try:
+            async with asyncio.timeout(self._host.timeout):
+                await connection.connect()
+            self._backoff.worked()
+            self._error = None
+            self.lost = self._loop.create_future()
+            self._end_attempt(None)
+            sending = self._loop.create_task(self._send(connection))
+            try:
+                await self._read(connection)
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+        except asyncio.CancelledError:
+            error = self._failure or RedisConnectionError("The connection to Redis was closed")
+            if not (self._closing or self._failure):
+                # The event loop ends: whoever else would close the connection has gone.
+                if self._on_cancelled is not None:
+                    self._on_cancelled()
+                raise
+        except TimeoutError:
+            error = RedisTimeoutError(f"{self._host.name} did not answer in time")
+        except Exception as failure:  # noqa: BLE001 - reported to all who wait
+            error = failure
+        finally:
+            with suppress(Exception):
+                await connection.disconnect(nowait=True)
+            self._task = None
+            self._ended(error or RedisConnectionError("The connection to Redis was closed"))
+
+    def _ended(self, error: Exception) -> None:
+        self._error = error
+        if not self._closing:
+            self._not_before = time.monotonic() + (self._backoff.failed() or 0.0)
+        self._end_attempt(error)
+        pending = [*self._sent, *(one for _, _, one in self._unsent)]
+        self._sent.clear()
+        self._unsent.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for _, future in pending:
+            if not future.done():
+                future.set_exception(again(error))
+                # Nobody may wait for it any more.
+                future.exception()
+        lost, self.lost = self.lost, None
+        if lost is not None and not lost.done():
+            lost.set_result(error)
+
+    def _end_attempt(self, error: Exception | None) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None and not attempt.done():
+            attempt.set_result(error)
+
+    async def _send(self, connection: Connection) -> None:
+        try:
+            while True:
+                if not self._unsent:
+                    self._idle = self._loop.create_future()
+                    await self._idle
+                    self._idle = None
+                posted, self._unsent = self._unsent, []
+                for _, answers, pending in posted:
+                    if answers > 1:
+                        self._sent.extend([(pending[0], self._unheard)] * (answers - 1))
+                    self._sent.append(pending)
+                packed = connection.pack_commands(command for command, _, _ in posted)
+                await connection.send_packed_command(packed, check_health=False)
+        except Exception as error:  # noqa: BLE001 - reported to all who wait
+            self.fail(error)
+        finally:
+            self._idle = None
+
+    async def _read(self, connection: Connection) -> None:
+        sent, on_message = self._sent, self._on_message
+        read = connection.read_response
+        burst = 0
+        while True:
+            try:
+                answer = await read(disable_decoding=True, disconnect_on_error=False)
+            except ReadOnlyError as error:
+                # Another server has become the master: nothing can be done through this one.
+                raise RedisConnectionError(f"{self._host.name} is read-only: {error}") from error
+            except ResponseError as error:
+                self._answered(error)
+            else:
+                if (
+                    on_message is not None
+                    and type(answer) is list
+                    and answer[0] in (b"message", b"smessage")
+                ):
+                    on_message(answer[1], answer[2])
+                else:
+                    future = sent.popleft()[1]
+                    if not future.done():
+                        future.set_result(answer)
+            self.answers += 1
+            burst += 1
+            if burst >= _BURST:
+                # What was read at once is handled without a wait.
+                burst = 0
+                await asyncio.sleep(0)
+
+    def _answered(self, error: Exception) -> None:
+        future = self._sent.popleft()[1]
+        if future is self._unheard:
+            # It stands for all answers of its command.
+            raise RedisConnectionError(str(error)) from error
+        if not future.done():
+            future.set_exception(error)
+            future.exception()
+
+    def _check_answers(self) -> None:
+        """End the connection if a command has waited for too long."""
+        self._timer = None
+        if self._sent:
+            oldest = self._sent[0][0]
+        elif self._unsent:
+            oldest = self._unsent[0][2][0]
+        else:
+            return
+        left = oldest + self._host.timeout - time.monotonic()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._check_answers)
+        else:
+            self.fail(RedisTimeoutError(f"{self._host.name} did not answer in time"))
+
+    def fail(self, error: Exception) -> None:
+        """Give up the present connection, or the attempt; the callers get the error."""
+        if self._task is not None and self._failure is None and not self._closing:
+            self._failure = error
+            self._task.cancel()
+
+
+def again(error: Exception) -> Exception:
+    """Return an error like another one, for one more caller."""
+    if isinstance(error, RedisConnectionError | RedisTimeoutError):
+        return type(error)(*error.args)
+    return RedisConnectionError(str(error))

@@ -1,0 +1,63 @@
+"""The names of the keys, each in one place.
+
+What stands between `{` and `}` decides in which slot of a cluster a key is, so all keys that one
+script uses have the same part there. Names of channels and groups have no such characters.
+
+A message that waits in a channel is announced under the name of its key.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["DEAD", "Keys"]
+
+#: What the name of a queue has at its end as the name of the channel of its dead letters.
+DEAD: Final = ".dead"
+
+
+class Keys:
+    """The names of all keys below a prefix."""
+
+    __slots__ = ("_prefix", "members")
+
+    def __init__(self, prefix: str) -> None:
+        """Take the prefix, as in the option of the layer."""
+        self._prefix = prefix
+        #: All members of all groups: one command renews the lease of a process, and ends those of
+        #: the processes that were killed, in whichever groups they have members.
+        self.members = tuple(
+            f"{prefix}:{{members}}:{part}"
+            for part in (
+                "leases",
+                "connections",
+                "of-process",
+                "of-person",
+                "people",
+                "listing",
+                "absent",
+                "count",
+            )
+        )
+
+    def channel(self, name: str) -> str:
+        """Return the key of the messages that wait in a channel, and where it is announced."""
+        # The dead letters of a queue are in the slot of the queue, whose scripts add them.
+        queue = name
+        while queue.endswith(DEAD) and queue != DEAD:
+            queue = queue.removesuffix(DEAD)
+        return f"{self._prefix}:channel:{{{queue}}}{name[len(queue) :]}"
+
+    def queue(self, name: str) -> tuple[str, str, str, str]:
+        """Return the keys of a queue: waiting, deadlines and messages of attempts, dead letters."""
+        waiting = self.channel(name)
+        return waiting, f"{waiting}:deadlines", f"{waiting}:attempts", self.channel(name + DEAD)
+
+    def history(self, group: str) -> tuple[str, str]:
+        """Return the keys of a group's history: its numbering, and its messages."""
+        numbering = f"{self._prefix}:history:{{{group}}}"
+        return numbering, f"{numbering}:messages"
+
+    def plain_members(self, group: str) -> str:
+        """Return the key of those channels of a group that belong to no process."""
+        return f"{self._prefix}:plain:{{{group}}}"

@@ -1,0 +1,61 @@
+"""The members of a group that are channels of no process, such as a worker's channel.
+
+A process hears a group by its subscription, and gives each message to its own channels. A channel
+that any process may read is recorded in Redis, by the time when its membership ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from channels_layers_redis._scripts.calls import Call, given_time, script
+from channels_layers_redis._scripts.keys import Keys
+
+__all__ = ["add", "discard", "find"]
+
+_ADD: Final = script(
+    """
+local lifetime = tonumber(ARGV[2])
+local now = time(ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', whole(now))
+redis.call('ZADD', KEYS[1], whole(now + lifetime), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], lifetime)
+return 1
+"""
+)
+
+_DISCARD: Final = script("return redis.call('ZREM', KEYS[1], ARGV[1])")
+
+_FIND: Final = script(
+    "return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(time(ARGV[1])), '+inf')"
+)
+
+
+def add(
+    keys: Keys, group: str, channel: str, *, group_expiry: float, now: int | None = None
+) -> Call[bool]:
+    """Add a channel, or renew its membership.
+
+    Args:
+        keys: The names of the keys.
+        group: The name of the group.
+        channel: The name of the channel.
+        group_expiry: Seconds after which the membership ends.
+        now: The time in milliseconds, for tests; that of the server if None.
+    """
+    arguments = (channel, max(1, round(group_expiry * 1000)), given_time(now))
+    return Call(_ADD, (keys.plain_members(group),), arguments, bool)
+
+
+def discard(keys: Keys, group: str, channel: str) -> Call[bool]:
+    """Remove a channel; the answer is whether it was a member."""
+    return Call(_DISCARD, (keys.plain_members(group),), (channel,), bool)
+
+
+def find(keys: Keys, group: str, *, now: int | None = None) -> Call[list[str]]:
+    """Return the names of the channels."""
+    return Call(_FIND, (keys.plain_members(group),), (given_time(now),), _read_names)
+
+
+def _read_names(answer: Any) -> list[str]:
+    return [name.decode() for name in answer]

@@ -1,0 +1,187 @@
+"""The options of the layer, as `CONFIG` in the settings gives them."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from channels_layers_redis.layer import RedisChannelLayer
+from redis_process import RedisProcess, free_port, running_redis
+
+Make = Callable[..., RedisChannelLayer]
+
+
+async def goes_round(layer: RedisChannelLayer) -> None:
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    await layer.group_send("room", {"type": "g", "text": "ü"})
+    async with asyncio.timeout(10):
+        assert await layer.receive(channel) == {"type": "g", "text": "ü"}
+        await asyncio.to_thread(layer.send_sync, "jobs", {"type": "a"})
+        assert await layer.receive("jobs") == {"type": "a"}
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        "form",
+        [
+            lambda port: f"redis://127.0.0.1:{port}/3",
+            lambda port: ("127.0.0.1", port),
+            lambda port: {"address": f"redis://127.0.0.1:{port}", "db": 2},
+            lambda port: {"address": ("127.0.0.1", port), "client_name": "site"},
+            lambda port: {"host": "127.0.0.1", "port": port, "socket_timeout": None},
+            lambda port: f"redis://127.0.0.1:{port}?socket_timeout=2",
+        ],
+    )
+    async def test_a_host_has_many_forms(self, form: Callable[[int], Any]) -> None:
+        with running_redis(port=free_port()) as server:
+            port = int(server.url.rpartition(":")[2].removesuffix("/0"))
+            layer = RedisChannelLayer(hosts=[form(port)])
+            await goes_round(layer)
+            await layer.close()
+
+    async def test_several_hosts_share_the_work(self) -> None:
+        with ExitStack() as ends:
+            servers = [ends.enter_context(running_redis()) for _ in range(3)]
+            layers = [RedisChannelLayer(hosts=[one.url for one in servers]) for _ in range(2)]
+            here, there = layers
+            channel = await there.new_channel()
+            groups = [f"room.{number}" for number in range(20)]
+            for group in groups:
+                await there.group_add(group, channel)
+            for group in groups:
+                await here.group_send(group, {"type": "g", "group": group})
+            async with asyncio.timeout(10):
+                got = {(await there.receive(channel))["group"] for _ in groups}
+            assert got == set(groups)
+            assert all(one.ask("PUBSUB", "CHANNELS", "*group*") for one in servers)
+            await here.group_add("room.x", channel)
+            await asyncio.to_thread(here.group_discard_sync, "room.x", channel)
+            for number in range(6):
+                await here.send(f"jobs.{number}", {"type": "a"})
+                await there.receive(f"jobs.{number}")
+            await here.flush()
+            for one in servers:
+                # Whoever may have missed something is told, and nobody else.
+                one.stop()
+            for one in servers:
+                one.start()
+            for layer in layers:
+                await layer.close()
+
+    async def test_the_master_is_asked_from_sentinel(self) -> None:
+        with ExitStack() as ends:
+            port, watching = free_port(), free_port()
+            monitored = f"site 127.0.0.1 {port} 1\n"
+            ends.enter_context(running_redis(port=port))
+            sentinel = ends.enter_context(
+                running_redis("--sentinel", port=watching, config=f"sentinel monitor {monitored}")
+            )
+            assert sentinel.ask("PING")
+            layer = RedisChannelLayer(
+                hosts=[{"sentinels": [("127.0.0.1", watching)], "master_name": "site"}]
+            )
+            await goes_round(layer)
+            await layer.close()
+
+    @pytest.mark.parametrize(
+        ("hosts", "error", "text"),
+        [
+            ("redis://localhost", TypeError, "hosts must be a list of hosts"),
+            ({"address": "redis://localhost"}, TypeError, "hosts must be a list"),
+            (6379, TypeError, "hosts must be a list"),
+            ([], ValueError, "at least one host"),
+            ([6379], TypeError, "A host must be a URL, a pair"),
+            ([("a", 1, 2)], TypeError, "A host must be a URL"),
+            ([{"address": 1}], TypeError, "A host must be a URL"),
+            ([{"sentinels": [("a", 1)]}], TypeError, "needs a 'master_name', got None"),
+        ],
+    )
+    def test_a_wrong_host_is_told(self, hosts: Any, error: type[Exception], text: str) -> None:
+        with pytest.raises(error, match=re.escape(text)):
+            RedisChannelLayer(hosts=hosts)
+
+    def test_the_default_is_the_usual_port_here(self) -> None:
+        assert RedisChannelLayer()._hosts[0].name == "localhost:6379"
+
+    def test_the_log_names_a_host_without_its_password(self) -> None:
+        names = [
+            RedisChannelLayer(hosts=[one])._hosts[0].name
+            for one in (
+                "redis://:secret@localhost:1/0",
+                "unix:///run/redis.sock",
+                {"sentinels": [("a", 1)], "master_name": "site"},
+            )
+        ]
+        assert names == ["localhost:1", "/run/redis.sock", "the master 'site' of Sentinel"]
+
+
+class TestOtherOptions:
+    def test_an_unknown_option_is_named(self) -> None:
+        with pytest.raises(TypeError, match="RedisChannelLayer has no option 'colour'; expected"):
+            RedisChannelLayer(colour="red")
+
+    @pytest.mark.parametrize(
+        ("options", "text"),
+        [
+            ({"serializer_format": "xml"}, "serializer_format must be one of 'msgpack', 'json'"),
+            ({"overflow": "explode"}, "overflow must be one of 'drop newest', 'drop oldest'"),
+            ({"prefix": "a b"}, "prefix must have no space"),
+        ],
+    )
+    def test_a_wrong_value_is_told(self, options: dict[str, Any], text: str) -> None:
+        with pytest.raises(ValueError, match=text):
+            RedisChannelLayer(**options)
+
+    async def test_layers_with_other_prefixes_do_not_meet(self, make: Make) -> None:
+        here, there = make(prefix="here"), make(prefix="there")
+        channel = await there.new_channel()
+        await there.group_add("room", channel)
+        await here.group_send("room", {"type": "g"})
+        await there.send(channel, {"type": "mark"})
+        assert await there.receive(channel) == {"type": "mark"}
+
+    async def test_messages_may_be_json(self, make: Make, server: RedisProcess) -> None:
+        layer = make(serializer_format="json", random_prefix_length=8)
+        await goes_round(layer)
+        with pytest.raises(TypeError, match="cannot be packed"):
+            await layer.send("jobs", {"type": b"bytes"})
+
+
+class TestEncryption:
+    @pytest.mark.cryptography
+    async def test_what_redis_sees_is_encrypted(self, make: Make, server: RedisProcess) -> None:
+        layer = make(symmetric_encryption_keys=["secret"])
+        await goes_round(layer)
+        await layer.send("jobs", {"type": "a", "text": "plain words"})
+        assert b"plain words" not in server.ask("LINDEX", "asgi:channel:{jobs}", 0)
+
+    @pytest.mark.cryptography
+    async def test_each_key_decrypts_and_the_first_one_encrypts(self, make: Make) -> None:
+        old, new = (
+            make(symmetric_encryption_keys=["old"]),
+            make(symmetric_encryption_keys=[b"new", "old"]),
+        )
+        await old.send("jobs", {"type": "a"})
+        assert await new.receive("jobs") == {"type": "a"}
+        await new.send("jobs", {"type": "b"})
+        waiting = asyncio.create_task(old.receive("jobs"))
+        await old.send("jobs", {"type": "c"})
+        assert await waiting == {"type": "c"}
+        assert old.unreadable == 1
+
+    @pytest.mark.cryptography
+    def test_wrong_keys_are_told(self) -> None:
+        with pytest.raises(TypeError, match="must be a list of keys"):
+            RedisChannelLayer(symmetric_encryption_keys="secret")
+        with pytest.raises(ValueError, match="at least one key"):
+            RedisChannelLayer(symmetric_encryption_keys=[])
+
+    def test_the_package_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "cryptography.fernet", None)
+        with pytest.raises(ImportError, match=r"pip install 'channels-layers-redis\[cryptography"):
+            RedisChannelLayer(symmetric_encryption_keys=["secret"])
