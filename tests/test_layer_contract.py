@@ -1,8 +1,8 @@
 """The contract of channel layers, run on the layers that programs use.
 
 In memory all of it is kept, and so it is by our layer on Redis. Each layer of channels-redis lists
-what it does otherwise; should a release put one right, its test fails here until it is taken off the
-list.
+what it does otherwise; should a release put one right, its test fails here until it is taken off
+the list.
 """
 
 from collections.abc import Iterator
