@@ -154,6 +154,17 @@ class Tab:
         page.find_element(By.ID, "text").send_keys(text)
         page.find_element(By.ID, "send").click()
 
+    def lose_connection(self) -> None:
+        """Cut the connection, and do not reconnect before `reconnect`."""
+        self.show().execute_script("socket.onclose = null; socket.close()")
+
+    def reconnect(self) -> None:
+        self.show().execute_script("connect()")
+
+    def wait_for_members(self, *names: str) -> None:
+        here = f"Here: {', '.join(names)}"
+        self.wait(lambda page: page.find_element(By.ID, "members").text == here)
+
     def wait_for_the_end(self) -> None:
         """Wait until the page shows the logout, and check that it does not reconnect."""
         self.wait(lambda page: page.find_element(By.ID, "ended").is_displayed())
@@ -172,7 +183,8 @@ class Tab:
         # As the page shows them, without the time of day.
         script = """
             return [...document.querySelectorAll("#log li")].map((line) =>
-              line.querySelector("strong").textContent + ": " + line.lastChild.textContent)
+              [line.querySelector("strong")?.textContent, line.lastChild.textContent]
+                .filter((text) => text).join(": "))
         """
         return [str(line) for line in self.show().execute_script(script)]
 

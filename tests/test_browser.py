@@ -92,6 +92,65 @@ def test_a_page_reconnects_when_the_server_is_back(browser: Chrome, site: Served
         tab.wait_for_lines("Anna: before", "Ben: after")
 
 
+def test_a_page_that_was_away_gets_all_messages(browser: Chrome, site: Served) -> None:
+    anna = Tab.of(browser, site, "Anna")
+    ben = Tab.of(browser, site, "Ben")
+    anna.say("before")
+    anna.wait_for_lines("Anna: before")
+
+    anna.lose_connection()
+    # More than a new page gets from the database.
+    texts = [f"Message {number}" for number in range(25)]
+    for text in texts:
+        ben.say(text)
+    anna.reconnect()
+
+    ben.say("after")
+    anna.wait_for_lines("Anna: before", *[f"Ben: {text}" for text in texts], "Ben: after")
+
+
+def test_a_page_shows_where_messages_are_missing(browser: Chrome, site: Served) -> None:
+    anna = Tab.of(browser, site, "Anna")
+    ben = Tab.of(browser, site, "Ben")
+    anna.say("before")
+    anna.wait_for_lines("Anna: before")
+
+    anna.lose_connection()
+    texts = [f"Message {number}" for number in range(25)]
+    for text in texts:
+        ben.say(text)
+    ben.wait_for_lines("Anna: before", *[f"Ben: {text}" for text in texts])
+    # The layer forgets what it has kept.
+    assert site.stop() == 0
+    site.start()
+    ben.wait_for_state("open")
+    anna.reconnect()
+
+    latest = [f"Ben: {text}" for text in texts[-20:]]
+    anna.wait_for_lines("Anna: before", "Some messages are missing here.", *latest)
+    # Nothing is missing in a page that has been here.
+    assert ben.lines() == ["Anna: before", *[f"Ben: {text}" for text in texts]]
+
+
+def test_a_room_shows_who_is_here(browser: Chrome, site: Served) -> None:
+    anna = Tab.of(browser, site, "Anna")
+    anna.wait_for_members("Anna")
+    ben = Tab.of(browser, site, "Ben")
+    for tab in (anna, ben):
+        tab.wait_for_members("Anna", "Ben")
+    # For a page that is reloaded, nothing changes.
+    anna.show().execute_script(
+        "new MutationObserver(() => { document.title = 'changed'; })"
+        ".observe(members, {childList: true})"
+    )
+    ben.reload()
+    ben.wait_for_members("Anna", "Ben")
+    assert anna.show().title == "tea - Chat"
+    browser.switch_to.window(ben.handle)
+    browser.close()
+    anna.wait_for_members("Anna")
+
+
 def test_the_index_leads_to_a_room_and_says_what_is_wrong(browser: Chrome, site: Served) -> None:
     sign_up(browser, site, "Anna")
     submit(browser, "enter", room="no spaces please")

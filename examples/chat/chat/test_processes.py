@@ -30,9 +30,9 @@ def layer() -> BaseChannelLayer:
 
 def new_layer() -> AbstractContextManager[Any]:
     """Use a new layer, in which at most two jobs can wait."""
-    config = {"channel_capacity": {STATS: 2}}
-    default = {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": config}
-    return override_settings(CHANNEL_LAYERS={"default": default})
+    memory = settings.LAYERS["memory"]
+    config = {**memory["CONFIG"], "channel_capacity": {STATS: 2}}
+    return override_settings(CHANNEL_LAYERS={"default": {**memory, "CONFIG": config}})
 
 
 @asynccontextmanager
@@ -184,6 +184,7 @@ class SettingsTests(SimpleTestCase):
         """The default is the one in memory."""
         self.assertIn("InMemoryChannelLayer", self.ask().stdout)
         for name, backend in (
+            ("layers-redis", "channels_layers_redis.RedisChannelLayer"),
             ("redis", "channels_redis.core.RedisChannelLayer"),
             ("redis-pubsub", "channels_redis.pubsub.RedisPubSubChannelLayer"),
         ):
@@ -197,4 +198,6 @@ class SettingsTests(SimpleTestCase):
         """The message lists the known names."""
         asked = self.ask(CHANNEL_LAYER="rabbit")
         self.assertNotEqual(asked.returncode, 0)
-        self.assertIn("one of memory, redis, redis-pubsub, not 'rabbit'", asked.stderr)
+        self.assertIn(
+            "one of memory, layers-redis, redis, redis-pubsub, not 'rabbit'", asked.stderr
+        )

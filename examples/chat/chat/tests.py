@@ -1,12 +1,15 @@
 """Tests of the chat: run them with `python manage.py test`."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from channels.layers import InMemoryChannelLayer
 from channels.testing import WebsocketCommunicator
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.test import Client, TestCase
+from django.test import Client, TestCase, override_settings
 
 from chat.models import Message
+from chat.saying import say
 from chatsite.asgi import application
 
 
@@ -96,6 +99,89 @@ class RoomTests(TestCase):
         """No route matches names that are invalid for groups."""
         for path in ("/ws/rooms/caf\u00e9/", "/ws/rooms/../", f"/ws/rooms/{'a' * 51}/", "/ws/"):
             await websocket(path, user=self.anna, denial_response=True).assert_denied(404)
+
+
+class ReturningTests(TestCase):
+    """Pages that come back to a room, and who is there."""
+
+    anna: User
+    ben: User
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Create the members."""
+        cls.anna = User.objects.create_user("Anna")
+        cls.ben = User.objects.create_user("Ben")
+
+    def setUp(self) -> None:
+        """Start with a layer that remembers nothing, and reports at once who has left."""
+        default = settings.LAYERS["memory"]
+        config = {**default["CONFIG"], "member_linger": 0}
+        layers = {"default": {**default, "CONFIG": config}}
+        self.enterContext(override_settings(CHANNEL_LAYERS=layers))
+
+    async def test_a_page_gets_all_that_was_written_while_it_was_away(self) -> None:
+        """The layer has kept more than the database sends to a new page."""
+        async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
+            await anna.send_json_to({"text": "before"})
+            position = (await anna.receive_json_from())["position"]
+        for number in range(40):
+            await say("tea", "Ben", str(number))
+        async with websocket(f"/ws/rooms/tea/?after={position}", user=self.anna) as anna:
+            heard = [(await anna.receive_json_from())["text"] for _ in range(40)]
+            self.assertEqual(heard, [str(number) for number in range(40)])
+            await say("tea", "Ben", "live")
+            self.assertEqual((await anna.receive_json_from())["text"], "live")
+
+    async def test_a_page_without_a_message_knows_where_to_go_on(self) -> None:
+        """The answer about the members has the position."""
+        async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
+            await anna.send_json_to({"ask": "members"})
+            answer = await anna.receive_json_from()
+        await say("tea", "Ben", "meanwhile")
+        path = f"/ws/rooms/tea/?after={answer['position']}"
+        async with websocket(path, user=self.anna) as anna:
+            self.assertEqual((await anna.receive_json_from())["text"], "meanwhile")
+
+    async def test_a_gap_that_cannot_be_filled_is_told(self) -> None:
+        """Then the latest messages follow. A client may send anything as its position."""
+        await Message.objects.acreate(room="tea", author="Ben", text="stored")
+        for position in ("of.another.store", "%00", "a" * 1000):
+            path = f"/ws/rooms/tea/?after={position}"
+            async with websocket(path, user=self.anna) as anna:
+                self.assertEqual(await anna.receive_json_from(), {"gap": True})
+                self.assertEqual((await anna.receive_json_from())["text"], "stored")
+
+    async def test_a_page_sees_who_comes_and_goes(self) -> None:
+        """A member with two pages is there once."""
+        async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
+            await anna.send_json_to({"ask": "members"})
+            self.assertEqual((await anna.receive_json_from())["members"], ["Anna"])
+            async with (
+                websocket("/ws/rooms/tea/", user=self.ben) as ben,
+                websocket("/ws/rooms/tea/", user=self.ben),
+            ):
+                self.assertEqual(await anna.receive_json_from(), {"joined": "Ben"})
+                await ben.send_json_to({"ask": "members"})
+                self.assertEqual((await ben.receive_json_from())["members"], ["Anna", "Ben"])
+            self.assertEqual(await anna.receive_json_from(), {"left": "Ben"})
+
+    async def test_a_layer_that_keeps_nothing(self) -> None:
+        """The page gets the latest messages, and is not told who is there."""
+        await say("tea", "Ben", "stored")
+        plain = {"default": {"BACKEND": "chat.tests.PlainLayer"}}
+        with override_settings(CHANNEL_LAYERS=plain):
+            async with websocket("/ws/rooms/tea/?after=1", user=self.anna) as anna:
+                self.assertEqual((await anna.receive_json_from())["text"], "stored")
+                await anna.send_json_to({"ask": "members"})
+                await anna.send_json_to({"text": "Hello"})
+                self.assertEqual((await anna.receive_json_from())["text"], "Hello")
+
+
+class PlainLayer(InMemoryChannelLayer):
+    """A layer with groups only, as the one of channels-redis."""
+
+    extensions: ClassVar[list[str]] = ["groups", "flush"]
 
 
 class PageTests(TestCase):

@@ -67,8 +67,17 @@ REDIS = {
     # message.
     "socket_timeout": None,
 }
+# The layer keeps what was written in a room for ten minutes, for pages that lost their connection.
+HISTORY = {"chat.*": {"size": 200, "age": 600}}
 LAYERS = {
-    "memory": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+    "memory": {
+        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "CONFIG": {"history": HISTORY},
+    },
+    "layers-redis": {
+        "BACKEND": "channels_layers_redis.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS["address"]], "history": HISTORY},
+    },
     "redis": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         "CONFIG": {"hosts": [REDIS]},
