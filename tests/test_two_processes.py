@@ -36,6 +36,11 @@ class Site:
     uvicorn: Served
     daphne: Served
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the layer keeps messages, and knows the members of groups."""
+        return self.variables["CHANNEL_LAYER"] == "layers-redis"
+
     def manage(self, *arguments: str) -> str:
         """Run a command in a separate process, and return its output."""
         env = environment(self.folder / "db.sqlite3") | self.variables
@@ -43,7 +48,7 @@ class Site:
         return subprocess.check_output(command, cwd=SITE, env=env, text=True)
 
 
-@pytest.fixture(scope="module", params=["redis", "redis-pubsub"])
+@pytest.fixture(scope="module", params=["layers-redis", "redis", "redis-pubsub"])
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
@@ -91,6 +96,9 @@ def test_messages_go_from_one_process_to_the_other(browser: Chrome, site: Site) 
     ben.say("Please.")
     for tab in (anna, ben, *feeds):
         tab.wait_for_lines("Anna: Milk, anyone?", "Ben: Please.")
+    if site.remembers:
+        for tab in (anna, ben):
+            tab.wait_for_members("Anna", "Ben")
 
 
 def test_a_login_holds_at_both_and_so_does_a_logout(browser: Chrome, site: Site) -> None:
@@ -156,6 +164,25 @@ def test_a_page_reconnects_to_a_process_that_restarts(browser: Chrome, site: Sit
     for tab in (hanna, ivo):
         tab.wait_for_lines("Hanna: before", "Ivo: meanwhile", "Hanna: after")
     assert ask(hanna) == "Messages: 3. Words: 3. Most by: Hanna (2), Ivo (1)."
+
+
+def test_a_page_that_was_away_gets_all_messages(browser: Chrome, site: Site) -> None:
+    if not site.remembers:
+        return  # a new connection sends the latest messages, as another test shows
+    juri = Tab.of(browser, site.uvicorn, "Juri", room="away")
+    kim = Tab.of(browser, site.daphne, "Kim", room="away")
+    juri.say("before")
+    juri.wait_for_lines("Juri: before")
+
+    juri.lose_connection()
+    # More than a new page gets from the database.
+    texts = [f"Message {number}" for number in range(25)]
+    for text in texts:
+        kim.say(text)
+    juri.reconnect()
+
+    kim.say("after")
+    juri.wait_for_lines("Juri: before", *[f"Kim: {text}" for text in texts], "Kim: after")
 
 
 class TestDemo:
@@ -228,7 +255,7 @@ class TestDemo:
         [
             ({"PORT": "65535"}, "at most 65534"),
             ({"PORT": "http"}, "from 1 to 65535"),
-            ({"CHANNEL_LAYER": "memory"}, "redis or redis-pubsub here, not 'memory'"),
+            ({"CHANNEL_LAYER": "memory"}, "layers-redis, redis, redis-pubsub here, not 'memory'"),
         ],
     )
     def test_wrong_settings_are_explained(

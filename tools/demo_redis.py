@@ -2,7 +2,7 @@
 
 Uvicorn listens on 127.0.0.1 at the port PORT (8000 by default), Daphne at the port after it. They
 communicate through the Redis at REDIS_URL, or through a Redis that this program starts.
-CHANNEL_LAYER=redis-pubsub chooses the other layer of channels-redis.
+CHANNEL_LAYER=redis and CHANNEL_LAYER=redis-pubsub choose the layers of channels-redis instead.
 
 First the site's database is created or migrated. Ctrl-C or SIGTERM ends the servers, the worker,
 Redis, and then this program, with exit code 0. If one of the processes ends by itself, the others
@@ -38,7 +38,7 @@ from tools.demo import (
 __all__ = ["main"]
 
 TARGET: Final = "demo-redis"
-LAYERS: Final = ("redis", "redis-pubsub")
+LAYERS: Final = ("layers-redis", "redis", "redis-pubsub")
 APPLICATION: Final = "chatsite.asgi:application"
 #: The largest WebSocket message, in bytes; the consumers of the site refuse smaller ones.
 MAX_SIZE: Final = "65536"
@@ -56,8 +56,9 @@ def main() -> int:
         sys.exit("PORT must be at most 65534 here: the second server uses the port after it.")
     layer = os.environ.get("CHANNEL_LAYER") or LAYERS[0]
     if layer not in LAYERS:
-        sys.exit(f"CHANNEL_LAYER must be {' or '.join(LAYERS)} here, not {layer!r}.")
-    require_modules("channels", "channels_redis", "daphne", "uvicorn", target=TARGET)
+        sys.exit(f"CHANNEL_LAYER must be one of {', '.join(LAYERS)} here, not {layer!r}.")
+    package = "channels_layers_redis" if layer == LAYERS[0] else "channels_redis"
+    require_modules("channels", package, "daphne", "uvicorn", target=TARGET)
     for number in (port, port + 1):
         require_free(number, target=TARGET)
     with ExitStack() as ends:

@@ -33,8 +33,8 @@ class Command(BaseCommand):
         if isinstance(get_channel_layer(), InMemoryChannelLayer):
             raise CommandError(
                 "With the memory layer, an announcement reaches nobody: each process has its own "
-                "layer, and no browser is connected to this process. Set CHANNEL_LAYER=redis in "
-                "the environment of the servers and of this command."
+                "layer, and no browser is connected to this process. Set CHANNEL_LAYER to "
+                "layers-redis in the environment of the servers and of this command."
             )
         # Not `group_send_sync`, because not every layer has this method.
         async_to_sync(announce)(text, room)
