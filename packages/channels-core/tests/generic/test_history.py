@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Generator, Iterator
+import random
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -772,6 +773,53 @@ async def test_a_position_of_the_layer_that_is_malformed_is_an_error(layer: Keep
     await server.connect()
     with pytest.raises(ValueError, match="The channel layer has made the position 'x'"):
         await server.end()
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_happens_each_message_comes_once_and_in_order(
+    layer: KeepingLayer, seed: int
+) -> None:
+    """Messages are lost, outages come and go, groups are joined again: a client hears all."""
+    chance = random.Random(seed)
+    server = Server(chat_consumer("async"))
+    await server.connect()
+    server.text("join room.2")
+    await heard(server, "done join room.2")
+    sent: dict[str, list[str]] = {"room": [], "room.2": []}
+
+    def heard_of(group: str) -> list[str]:
+        return [text for text in texts(server) if text.startswith(f"{group} ")]
+
+    async def talk(group: str) -> None:
+        sent[group].append(f"{group} {len(sent[group])}")
+        await say(layer, sent[group][-1], group=group)
+
+    def join_again(group: str) -> None:
+        behind = layer.position(group, chance.randint(0, len(heard_of(group))))
+        server.text(f"join {group} {behind}")
+
+    happens: list[Callable[[str], Any]] = [
+        lambda group: layer.deaf.symmetric_difference_update({"specific.1!1"}),
+        lambda group: layer.put("specific.1!1", None),
+        lambda group: layer.faults.update(group_history=Away()),
+        lambda group: layer.faults.clear(),
+        join_again,
+        *[talk] * 7,
+    ]
+    for _ in range(150):
+        happened = chance.choice(happens)(chance.choice(["room", "room.2"]))
+        if asyncio.iscoroutine(happened):
+            await happened
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+    layer.deaf.clear()
+    layer.faults.clear()
+    layer.put("specific.1!1", None)
+    for group in sent:
+        await talk(group)
+    await until(lambda: all(len(heard_of(group)) >= len(sent[group]) for group in sent))
+    assert {group: heard_of(group) for group in sent} == sent
+    await server.leave()
 
 
 # Members
