@@ -203,6 +203,18 @@ async def test_a_hook_is_told_of_the_groups_that_cannot_be_filled(
 
 
 @both_colours
+async def test_before_the_handshake_nothing_can_be_missed(layer: KeepingLayer, colour: str) -> None:
+    layer.put("specific.1!1", None)
+    server = Server(chat_consumer(colour, missed=tell_missed))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await server.connect()
+    await say(layer, 1)
+    await heard(server, 1)
+    await server.leave()
+
+
+@both_colours
 async def test_a_connection_without_groups_may_have_missed_messages_too(
     layer: KeepingLayer, colour: str
 ) -> None:
@@ -492,7 +504,7 @@ class Away(OSError):
 
 @both_colours
 async def test_an_outage_while_messages_are_fetched_is_waited_for(
-    layer: KeepingLayer, colour: str
+    layer: KeepingLayer, colour: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = Server(chat_consumer(colour))
     await server.connect()
@@ -514,6 +526,8 @@ async def test_an_outage_while_messages_are_fetched_is_waited_for(
     await say(layer, 4)
     await heard(server, "done hello", "direct", 1, 2, 3, 4)
     await server.leave()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("The channel layer fails; ")
 
 
 @both_colours
