@@ -742,6 +742,8 @@ class Connection:
             False: `take` is not to be called before `next`.
         """
         mailbox.layer_error = None
+        if self.from_layer is None:
+            return False  # nothing was handled yet, so that nobody knows of the channel
         self.from_layer = True
         groups = self.groups
         if groups.positions is None or not groups.positions.caused(error):

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Generator, Iterator
+import random
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -198,6 +199,18 @@ async def test_a_hook_is_told_of_the_groups_that_cannot_be_filled(
     await heard(server, "done join other", "missed other", 1)
     await say(layer, "heard", group="other")
     await heard(server, "done join other", "missed other", 1, "heard")
+    await server.leave()
+
+
+@both_colours
+async def test_before_the_handshake_nothing_can_be_missed(layer: KeepingLayer, colour: str) -> None:
+    layer.put("specific.1!1", None)
+    server = Server(chat_consumer(colour, missed=tell_missed))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await server.connect()
+    await say(layer, 1)
+    await heard(server, 1)
     await server.leave()
 
 
@@ -491,7 +504,7 @@ class Away(OSError):
 
 @both_colours
 async def test_an_outage_while_messages_are_fetched_is_waited_for(
-    layer: KeepingLayer, colour: str
+    layer: KeepingLayer, colour: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = Server(chat_consumer(colour))
     await server.connect()
@@ -513,6 +526,8 @@ async def test_an_outage_while_messages_are_fetched_is_waited_for(
     await say(layer, 4)
     await heard(server, "done hello", "direct", 1, 2, 3, 4)
     await server.leave()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("The channel layer fails; ")
 
 
 @both_colours
@@ -772,6 +787,53 @@ async def test_a_position_of_the_layer_that_is_malformed_is_an_error(layer: Keep
     await server.connect()
     with pytest.raises(ValueError, match="The channel layer has made the position 'x'"):
         await server.end()
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_happens_each_message_comes_once_and_in_order(
+    layer: KeepingLayer, seed: int
+) -> None:
+    """Messages are lost, outages come and go, groups are joined again: a client hears all."""
+    chance = random.Random(seed)
+    server = Server(chat_consumer("async"))
+    await server.connect()
+    server.text("join room.2")
+    await heard(server, "done join room.2")
+    sent: dict[str, list[str]] = {"room": [], "room.2": []}
+
+    def heard_of(group: str) -> list[str]:
+        return [text for text in texts(server) if text.startswith(f"{group} ")]
+
+    async def talk(group: str) -> None:
+        sent[group].append(f"{group} {len(sent[group])}")
+        await say(layer, sent[group][-1], group=group)
+
+    def join_again(group: str) -> None:
+        behind = layer.position(group, chance.randint(0, len(heard_of(group))))
+        server.text(f"join {group} {behind}")
+
+    happens: list[Callable[[str], Any]] = [
+        lambda group: layer.deaf.symmetric_difference_update({"specific.1!1"}),
+        lambda group: layer.put("specific.1!1", None),
+        lambda group: layer.faults.update(group_history=Away()),
+        lambda group: layer.faults.clear(),
+        join_again,
+        *[talk] * 7,
+    ]
+    for _ in range(150):
+        happened = chance.choice(happens)(chance.choice(["room", "room.2"]))
+        if asyncio.iscoroutine(happened):
+            await happened
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+    layer.deaf.clear()
+    layer.faults.clear()
+    layer.put("specific.1!1", None)
+    for group in sent:
+        await talk(group)
+    await until(lambda: all(len(heard_of(group)) >= len(sent[group]) for group in sent))
+    assert {group: heard_of(group) for group in sent} == sent
+    await server.leave()
 
 
 # Members

@@ -27,6 +27,7 @@ from sys import intern
 from typing import Any, Final
 
 from channels_core._connection.mailbox import Mailbox
+from channels_core._layers.ongoing_outages import record_failure, record_success
 from channels_core._layers.outages import is_outage
 from channels_core.backoff import Backoff
 from channels_core.exceptions import MessagesMissed
@@ -247,10 +248,10 @@ class Positions:
             except Exception as error:
                 if not is_outage(layer, error):
                     raise
-                self._try_later()
+                self._try_later(layer, error)
                 return
-            if self._backoff is not None:
-                self._backoff.worked()
+            if self._backoff is not None and self._backoff.worked():
+                record_success(layer)
             if not history.complete:
                 self.is_joining = group.joining
                 try:
@@ -298,8 +299,9 @@ class Positions:
             group.after = format_position(newest.tag, group.epoch, reached)
         group.joining = group.joining and group.after is not None
 
-    def _try_later(self) -> None:
+    def _try_later(self, layer: Any, error: Exception) -> None:
         """Have `catch_up` called again after a while, since the layer cannot be reached."""
+        record_failure(layer, error)
         if self._backoff is None:
             self._backoff = Backoff(first=_SOON, longest=_LONGEST)
         seconds = self._backoff.failed()
