@@ -71,6 +71,13 @@ async def test_a_proxy_disconnects_a_client_that_never_reads(layer: str, tmp_pat
                 state = await server.state()
 
 
+def check_stopped(facts: Any) -> None:
+    """All are told to come back, and refused until Redis is back."""
+    for server, seen in facts.servers.items():
+        assert set(seen.ends) == {"1012"}
+        assert set(seen.refusals) <= {"403" if server == "daphne" else "503"}
+
+
 def check_restarted(facts: Any) -> None:
     """Either all pages of a process reconnect, or none does."""
     for seen in facts.servers.values():
@@ -116,6 +123,7 @@ def check_full(facts: Any) -> None:
 
 
 CHECKS = {
+    "Redis stopped and started again": check_stopped,
     "Redis restarted empty, at once": check_restarted,
     "Redis emptied while it runs": check_emptied,
     "Redis frozen": check_frozen,

@@ -122,6 +122,8 @@ class Worker(StatelessServer):
         self._is_stopping = False
         self._has_ended = False
         self._stopped = asyncio.Event()
+        # The channels for which the layer fails at present.
+        self._failing: set[str] = set()
         # Those of the channels whose messages are acknowledged.
         self._acknowledgements: list[Acknowledgements] = []
 
@@ -258,6 +260,7 @@ class Worker(StatelessServer):
             self._stopped,
             max_outage=self.max_outage,
             acknowledgements=self._acknowledge(channel),
+            failing=self._failing,
             sleep=self._sleep,
             clock=self._clock,
         )

@@ -102,6 +102,41 @@ async def test_what_has_no_type_is_logged_and_skipped(
     assert told(caplog) == [("ERROR", f"A message from channel 'a' {fault}; it is skipped")]
 
 
+async def test_the_readers_of_a_worker_log_an_outage_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    error = ConnectionError("no server")
+    layer = Broken(error, error, JOB, JOB)
+    listener = Listener(layer)
+    failing: set[str] = set()
+    readers = [
+        ChannelReader(
+            layer,
+            channel,
+            listener.stopped,
+            max_outage=60,
+            failing=failing,
+            sleep=listener.sleeps,
+            clock=lambda: 0.0,
+            jitter=lambda: 1.0,
+        )
+        for channel in ("a", "b")
+    ]
+    tasks = [asyncio.ensure_future(reader.next()) for reader in readers]
+    await until(lambda: len(listener.sleeps.asked) == 2)
+    for _ in tasks:
+        await listener.sleeps.wake(0.2)
+    assert await asyncio.gather(*tasks) == [JOB, JOB]
+    (level, text), (last_level, last) = told(caplog)
+    assert (level, last_level) == ("WARNING", "INFO")
+    assert (
+        text
+        == "The channel layer failed for channel 'a' and is tried again: ConnectionError: no server"
+    )
+    assert last.startswith("The channel layer works again for channel ")
+
+
 async def test_a_layer_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     error = ConnectionError("no server")

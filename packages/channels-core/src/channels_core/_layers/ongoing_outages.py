@@ -34,7 +34,7 @@ logger = logging.getLogger("django.channels.layers")
 #: Seconds: the longest wait after a first failure, and the bound of every wait. Short, since it is
 #: also how late the first handshake comes through when the layer is back.
 _FIRST_WAIT: Final = 0.2
-_LONGEST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 0.5
 #: Seconds without a failure after which a layer that has worked counts as working.
 _STEADY: Final = 3.0
 

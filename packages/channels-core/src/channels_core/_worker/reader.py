@@ -55,6 +55,7 @@ class ChannelReader:
         *,
         max_outage: float,
         acknowledgements: Acknowledgements | None = None,
+        failing: set[str] | None = None,
         sleep: _Sleep = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -67,6 +68,8 @@ class ChannelReader:
             stopped: Set when no further message is wanted.
             max_outage: Seconds that the layer may fail before the reader gives up.
             acknowledgements: Those of the channel; None if its messages are not acknowledged.
+            failing: The channels for which the layer fails at present, shared by the readers of a
+                worker: the log has one line for all of them.
             sleep: Waits for some seconds.
             clock: Returns the time in seconds and never goes back.
             jitter: As for `Backoff`.
@@ -75,6 +78,7 @@ class ChannelReader:
         self._channel = channel
         self._stopped = stopped
         self._acknowledgements = acknowledgements
+        self._failing: set[str] = set() if failing is None else failing
         self.job: Job | None = None
         self._sleep = sleep
         self._backoff = Backoff(
@@ -160,7 +164,9 @@ class ChannelReader:
 
     def _worked(self) -> None:
         self._has_worked = True
-        if failures := self._backoff.worked():
+        failures = self._backoff.worked()
+        self._failing.discard(self._channel)
+        if failures and not self._failing:
             logger.info(
                 "The channel layer works again for channel %r, after %d failures",
                 self._channel,
@@ -177,7 +183,9 @@ class ChannelReader:
                 f"{self._backoff.seconds:.0f} seconds for channel {self._channel!r}, the last "
                 f"time with {text}"
             ) from error
-        if self._backoff.failures == 1:
+        is_news = not self._failing
+        self._failing.add(self._channel)
+        if is_news:
             logger.warning(
                 "The channel layer failed for channel %r and is tried again: %s",
                 self._channel,
