@@ -110,10 +110,10 @@ async def test_commands_of_one_turn_go_out_together(make: Make, server: RedisPro
             writes += 1
             await send(*args, **kwargs)
 
-        connection.send_packed_command = count  # type: ignore[method-assign] # counts
+        connection.send_packed_command = count  # type: ignore[method-assign] # it counts
         return connection
 
-    shard._host.new_connection = counting  # type: ignore[method-assign] # counts
+    shard._host.new_connection = counting  # type: ignore[method-assign] # it counts
     try:
         await shard._commands.close()
         await layer.ping()

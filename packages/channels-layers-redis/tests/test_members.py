@@ -264,7 +264,7 @@ async def test_members_are_encrypted(make: Make, server: RedisProcess) -> None:
 async def test_members_survive_an_outage_and_those_who_left_in_it_leave() -> None:
     port = free_port()
     with running_redis(port=port) as server:
-        layer = RedisChannelLayer(hosts=[server.url], **QUICK)  # type: ignore[arg-type] # floats
+        layer = RedisChannelLayer(hosts=[server.url], **QUICK)  # type: ignore[arg-type] # floats are short
         try:
             await join(layer, ANN)
             gone = await join(layer, BOB)
