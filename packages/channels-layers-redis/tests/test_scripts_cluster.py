@@ -12,7 +12,8 @@ from scripts_server import KEYS, running_scripts
 
 NOTICES = members.Notices(to="group:{*}", joined=b"J", left=b"L", lease=20, linger=0)
 TAKEN = read_element(b"0 0 - x")
-KEEP = {"age": 60.0, "keep": 60.0, "epoch": "abcdef01"}
+# Any: the arguments of two functions.
+KEEP: dict[str, Any] = {"age": 60.0, "keep": 60.0, "epoch": "abcdef01"}
 
 CALLS: list[Call[Any]] = [
     waiting.append(KEYS, "jobs", b"x", capacity=9, expiry=60),
