@@ -30,7 +30,7 @@ def layer() -> BaseChannelLayer:
 
 def new_layer() -> AbstractContextManager[Any]:
     """Use a new layer, in which at most two jobs can wait."""
-    memory = settings.LAYERS["memory"]
+    memory: dict[str, Any] = settings.LAYERS["memory"]
     config = {**memory["CONFIG"], "channel_capacity": {STATS: 2}}
     return override_settings(CHANNEL_LAYERS={"default": {**memory, "CONFIG": config}})
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -69,7 +70,7 @@ REDIS = {
 }
 # The layer keeps what was written in a room for ten minutes, for pages that lost their connection.
 HISTORY = {"chat.*": {"size": 200, "age": 600}}
-LAYERS = {
+LAYERS: dict[str, dict[str, Any]] = {
     "memory": {
         "BACKEND": "channels.layers.InMemoryChannelLayer",
         "CONFIG": {"history": HISTORY},

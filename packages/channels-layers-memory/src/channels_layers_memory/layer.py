@@ -320,34 +320,70 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     # Groups
 
-    async def group_add(
-        self, group: str, channel: str, member: Mapping[str, Any] | None = None
-    ) -> None:
-        """Add a channel to a group, or renew its membership.
+    if TYPE_CHECKING:
+        # As in the base: programs override them without the last argument, which Channels 4 lacks.
+        async def group_add(self, group: str, channel: str, *args: Any, **kwargs: Any) -> None:
+            """Add a channel to a group."""
 
-        Args:
-            group: The group.
-            channel: The channel.
-            member: Who is there: `{"id": ..., ...}`. None leaves what the channel has told.
+        async def group_send(
+            self, group: str, message: AnyMessage, *args: Any, **kwargs: Any
+        ) -> None:
+            """Send a message to a group."""
 
-        Raises:
-            TypeError: A name is not valid, or a part of `member` is of a wrong type.
-            ValueError: `member` has no id, or is too large.
-        """
-        self.require_valid_group_name(group)
-        if type(channel) is not str or channel not in self._checked:
-            self.require_valid_channel_name(channel)
-        if member is None:
-            self._store.join(group, channel)
-            return
-        from channels_core.layer_extensions import checked_member
+    else:
 
-        data = checked_member(member)
-        if self._members is None:
-            from channels_layers_memory._layer.members import Members
+        async def group_add(
+            self, group: str, channel: str, member: Mapping[str, Any] | None = None
+        ) -> None:
+            """Add a channel to a group, or renew its membership.
 
-            self._members = Members(self._store, self.member_linger, self._dropped)
-        self._members.join(group, channel, data)
+            Args:
+                group: The group.
+                channel: The channel.
+                member: Who is there: `{"id": ..., ...}`. None leaves what the channel has told.
+
+            Raises:
+                TypeError: A name is not valid, or a part of `member` is of a wrong type.
+                ValueError: `member` has no id, or is too large.
+            """
+            self.require_valid_group_name(group)
+            if type(channel) is not str or channel not in self._checked:
+                self.require_valid_channel_name(channel)
+            if member is None:
+                self._store.join(group, channel)
+            else:
+                self._join_as(group, channel, member)
+
+        async def group_send(
+            self, group: str, message: AnyMessage, exclude: Collection[str] = ()
+        ) -> None:
+            """Send a message to every channel of a group that has room for it.
+
+            For a channel that is full, the message is dropped and counted in `dropped`. The logger
+            `django.channels.layers.memory` warns of it, at most every 10 seconds.
+
+            Args:
+                group: The group.
+                message: The message.
+                exclude: The names of channels that get no copy.
+
+            Raises:
+                TypeError: The name is not valid, the message cannot be packed, or `exclude` is not
+                    a collection of names.
+                ValueError: The group has history, and the message has a key `position`.
+            """
+            self.require_valid_group_name(group)
+            if self._store.half_full:
+                from channels_layers_memory._layer.backpressure import wait_for_readers
+
+                await wait_for_readers(self._store, self._store.half_full_members(group))
+            payload = self._encode(message, for_several=True)
+            if exclude or self._is_selective:
+                dropped = self._put_selectively(group, message, payload, exclude)
+            else:
+                dropped = self._store.put_all(group, payload, running_loop())
+            if dropped:
+                self._dropped.add(group, dropped)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group; does nothing if it is not a member."""
@@ -356,36 +392,16 @@ class InMemoryChannelLayer(BaseChannelLayer):
             self.require_valid_channel_name(channel)
         self._store.leave(group, channel)
 
-    async def group_send(
-        self, group: str, message: AnyMessage, exclude: Collection[str] = ()
-    ) -> None:
-        """Send a message to every channel of a group that has room for it.
+    def _join_as(self, group: str, channel: str, member: Mapping[str, Any]) -> None:
+        """Add a channel to a group, with the data of the member behind it."""
+        from channels_core.layer_extensions import checked_member
 
-        For a channel that is full, the message is dropped and counted in `dropped`. The logger
-        `django.channels.layers.memory` warns of it, at most every 10 seconds.
+        data = checked_member(member)
+        if self._members is None:
+            from channels_layers_memory._layer.members import Members
 
-        Args:
-            group: The group.
-            message: The message.
-            exclude: The names of channels that get no copy.
-
-        Raises:
-            TypeError: The name is not valid, the message cannot be packed, or `exclude` is not a
-                collection of names.
-            ValueError: The group has history, and the message has a key `position`.
-        """
-        self.require_valid_group_name(group)
-        if self._store.half_full:
-            from channels_layers_memory._layer.backpressure import wait_for_readers
-
-            await wait_for_readers(self._store, self._store.half_full_members(group))
-        payload = self._encode(message, for_several=True)
-        if exclude or self._is_selective:
-            dropped = self._put_selectively(group, message, payload, exclude)
-        else:
-            dropped = self._store.put_all(group, payload, running_loop())
-        if dropped:
-            self._dropped.add(group, dropped)
+            self._members = Members(self._store, self.member_linger, self._dropped)
+        self._members.join(group, channel, data)
 
     def _put_selectively(
         self, group: str, message: AnyMessage, payload: Payload, exclude: Collection[str]
