@@ -10,8 +10,7 @@ import pytest
 import channels_core
 
 CONSUMERS = "import channels.generic.websocket"
-FIRST_ECHO = """
-import asyncio
+ASGI = """
 from django.conf import settings
 
 settings.configure(
@@ -40,10 +39,14 @@ routes = URLRouter([path("", Echo.as_asgi())])
 application = ProtocolTypeRouter(
     {"websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(routes))}
 )
+"""
+FIRST_ECHO = f"""{ASGI}
+import asyncio
+
 messages = [
-    {"type": "websocket.connect"},
-    {"type": "websocket.receive", "text": "hello"},
-    {"type": "websocket.disconnect", "code": 1000},
+    {{"type": "websocket.connect"}},
+    {{"type": "websocket.receive", "text": "hello"}},
+    {{"type": "websocket.disconnect", "code": 1000}},
 ]
 sent = []
 
@@ -53,13 +56,32 @@ async def receive():
 async def send(message):
     sent.append(message["type"])
 
-scope = {
-    "type": "websocket", "asgi": {"version": "3.0"}, "path": "/", "query_string": b"",
+scope = {{
+    "type": "websocket", "asgi": {{"version": "3.0"}}, "path": "/", "query_string": b"",
     "headers": [(b"host", b"localhost"), (b"origin", b"http://localhost")], "subprotocols": [],
-}
+}}
 asyncio.run(application(scope, receive, send))
 assert sent == ["websocket.accept", "websocket.send"], sent
 """
+#: Loaded by the first connection: other processes than servers import the application, too.
+SERVING = {
+    "channels_core._asgiref",
+    "channels_core._bell",
+    "channels_core._cancellation",
+    "channels_core._connection.groups",
+    "channels_core._connection.mailbox",
+    "channels_core._layers.outages",
+    "channels_core._routing.client_errors",
+    "channels_core._shutdown.draining",
+    "channels_core._shutdown.open_connections",
+    "channels_core.abort",
+    "channels_core.connection",
+    "channels_core.db",
+    "channels_core.generic._websocket.connection",
+    "channels_core.refusal",
+    "channels_layers_memory.layer",
+    "django.contrib.sessions.backends.db",
+}
 #: Loaded by what uses them.
 ON_USE = {
     "asgiref.typing",
@@ -78,10 +100,12 @@ ON_USE = {
     "channels_auth.tokens",
     "channels_core._checks.application",
     "channels_core._connection.threads",
+    "channels_core._bell",
     "channels_core._departures",
     "channels_core._large_json",
     "channels_core._layers.channels_redis",
     "channels_core._layers.memberships",
+    "channels_core._pool",
     "channels_core._remedies",
     "channels_core._shutdown.loop_signals",
     "channels_core._typed_dicts",
@@ -111,14 +135,18 @@ ON_USE = {
 }
 
 
-@pytest.mark.parametrize("program", [CONSUMERS, FIRST_ECHO], ids=["consumers", "first echo"])
-def test_a_new_process_loads_only_what_its_connections_use(program: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "absent"),
+    [(CONSUMERS, ON_USE | SERVING), (ASGI, ON_USE | SERVING), (FIRST_ECHO, ON_USE)],
+    ids=["consumers", "a whole asgi.py", "first echo"],
+)
+def test_a_new_process_loads_only_what_its_connections_use(program: str, absent: set[str]) -> None:
     asked = f"{program}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert ON_USE & {*done.stdout.split()} == set()
+    assert absent & {*done.stdout.split()} == set()
 
 
 def test_the_core_evaluates_no_annotations() -> None:

@@ -33,6 +33,7 @@ from channels_auth.auth import (
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.disconnection import EndsWithLoginMiddleware
 from channels_auth.sessions import SessionMiddleware
+from channels_core import db
 from channels_core.exceptions import ChannelsError
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.middleware import BaseMiddleware
@@ -126,7 +127,7 @@ class TestGetUser:
     async def test_a_visitor_without_a_cookie_enters_no_thread(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(auth, "database_sync_to_async", None)
+        monkeypatch.setattr(db, "look_up", None)
         session = SessionStore()
         assert isinstance(await get_user({"session": session}), AnonymousUser)
         assert session.accessed  # for Vary: the answer depends on the cookie that is not there
@@ -136,7 +137,7 @@ class TestGetUser:
     ) -> None:
         session = SessionStore(await stored_session(cart=3))
         assert await session.aget("cart") == 3
-        monkeypatch.setattr(auth, "database_sync_to_async", None)
+        monkeypatch.setattr(db, "look_up", None)
         assert isinstance(await get_user({"session": session}), AnonymousUser)
 
     @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: SimpleLazyObject(lambda: s), dict])

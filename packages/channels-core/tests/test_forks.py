@@ -13,7 +13,7 @@ from django.db import connections
 
 from channels_core import _logging, db, forks
 from channels_core._layers import memberships
-from channels_core._routing.django_application import DjangoApplication
+from channels_core._routing.defaults import DjangoApplication
 from channels_core._shutdown import open_connections
 from channels_core._shutdown.draining import draining
 from channels_core._worker.signals import StopSignals

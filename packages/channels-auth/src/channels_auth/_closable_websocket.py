@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from channels_core.refusal import refusal
 from channels_core.typing import Message, Scope, Send
 
 __all__ = ["ClosableWebsocket", "WebsocketState"]
@@ -93,6 +92,7 @@ class ClosableWebsocket:
         if self.state is WebsocketState.CONNECTING:
             # Loaded with the first handshake that is refused so.
             from channels_auth._challenges import challenge_headers
+            from channels_core.refusal import refusal
 
             headers = challenge_headers(self._scope) if status == 401 else None
             messages = refusal(

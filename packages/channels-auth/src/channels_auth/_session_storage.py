@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.contrib.sessions.backends.base import SessionBase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.contrib.sessions.backends.base import SessionBase
 
 __all__ = ["class_of_marks", "derives_from_engine", "keeps_data_in_cookie"]
 
@@ -37,6 +40,8 @@ def class_of_marks(engine: type[SessionBase]) -> type[SessionBase] | None:
         return cache.SessionStore  # only the cache can bring the session back
     if derives_from_engine(engine, "db") or derives_from_engine(engine, "signed_cookies"):
         return None
+    from django.contrib.sessions.backends.base import SessionBase  # the engine has loaded it
+
     # Without `exists` an engine cannot tell which keys are taken.
     return None if engine.exists is SessionBase.exists else engine
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from django.apps import AppConfig
+from django.conf import settings
 
 __all__ = ["ChannelsAuthConfig", "set_up"]
 
@@ -27,11 +28,14 @@ def set_up() -> None:
     """
     # Imported here because they need models.
     from channels_auth._disconnection.receivers import connect_receivers
-    from channels_auth._sessions.engine import session_class
     from channels_auth.checks import register_checks
 
     connect_receivers()
-    # Django reports a wrong SESSION_ENGINE when it is used; many commands do without sessions.
-    with contextlib.suppress(Exception):
-        session_class()
+    # Django's default needs no change, and is loaded with the first session: commands have none.
+    if settings.SESSION_ENGINE != "django.contrib.sessions.backends.db":
+        from channels_auth._sessions.engine import session_class
+
+        # Django reports a wrong SESSION_ENGINE when it is used.
+        with contextlib.suppress(Exception):
+            session_class()
     register_checks()

@@ -27,11 +27,9 @@ from channels_auth._scope import (
     user_of,
 )
 from channels_auth._session_storage import keeps_data_in_cookie
-from channels_auth._sessions.engine import loads_at_once
 from channels_auth.cookies import CookieMiddleware
 from channels_auth.sessions import SessionMiddlewareStack
 from channels_core.applications import first_step
-from channels_core.db import aclose_old_connections, database_sync_to_async, look_up
 from channels_core.exceptions import ChannelsError
 from channels_core.middleware import BaseMiddleware
 from channels_core.typing import AnyScope, Receive, Scope, Send
@@ -162,6 +160,7 @@ async def get_user(scope: AnyScope) -> AbstractBaseUser | AnonymousUser:
     # Loaded with the first user or login, as in the functions below.
     from channels_auth._auth.request import request_from_scope
     from channels_auth._auth.session_proxies import SessionKeepingKey
+    from channels_core.db import aclose_old_connections, look_up
 
     # A lookup must not lose the session. Whether the browser of a WebSocket would receive a new
     # key is not known yet: the handshake may be refused.
@@ -206,6 +205,7 @@ async def login(scope: AnyScope, user: AbstractBaseUser | None, backend: str | N
     """
     from channels_auth._auth.request import request_from_scope
     from channels_auth._auth.session_proxies import SessionRefusingNewKey
+    from channels_core.db import database_sync_to_async
 
     session = session_of(scope)
     who: Any = scope.get("user") if user is None else user
@@ -240,6 +240,8 @@ async def logout(scope: AnyScope) -> None:
 
     Source: `django.contrib.auth.logout`.
     """
+    from channels_core.db import database_sync_to_async
+
     session = session_of(scope, "Login cannot find")
     if not cookie_can_change(scope) and keeps_data_in_cookie(session):
         raise LogoutOnOpenConnectionError(
@@ -264,11 +266,11 @@ async def logout(scope: AnyScope) -> None:
 
 def _is_anonymous_without_query(session: Any) -> bool:
     """Return whether a session is known to have no user without a query."""
-    is_known = (
-        getattr(session, "session_key", None) is None
-        or hasattr(session, "_session_cache")
-        or loads_at_once(session)
-    )
+    is_known = getattr(session, "session_key", None) is None or hasattr(session, "_session_cache")
+    if not is_known:
+        from channels_auth._sessions.engine import loads_at_once  # loaded with the first session
+
+        is_known = loads_at_once(session)
     return is_known and auth.SESSION_KEY not in session
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from functools import partial
 from http.cookies import SimpleCookie
 from typing import Any, ClassVar, Final
 
@@ -39,7 +40,6 @@ from channels_auth._sessions.handshake_headers import server_sends_headers
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.applications import first_step
 from channels_core.client_log import log_of_client
-from channels_core.db import database_sync_to_async
 from channels_core.middleware import (
     BaseMiddleware,
     after_each_handler,
@@ -60,6 +60,13 @@ logger: Final = logging.getLogger("django.channels.auth")
 
 #: The messages that carry the headers of a response.
 WITH_HEADERS: Final = ["http.response.start", "websocket.accept", "websocket.http.response.start"]
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    """Call a function in a thread that may query the database."""
+    from channels_core.db import database_sync_to_async  # with the first session that is saved
+
+    return await database_sync_to_async(function)()
 
 
 def _is_failure(message: Message) -> bool:
@@ -279,7 +286,8 @@ class InstanceSessionWrapper:
                 session.modified = False  # that engine's `save` has set it
             return max_age
 
-        return await database_sync_to_async(in_thread)()
+        saved_for: int | None = await _in_thread(in_thread)
+        return saved_for
 
     def _save(self, *, settles: bool = False) -> None:
         """Save the session.
@@ -307,7 +315,7 @@ class InstanceSessionWrapper:
         Raises:
             SessionInterrupted: The session was deleted meanwhile.
         """
-        await database_sync_to_async(self._save)()
+        await _in_thread(self._save)
 
     # After the headers
 
@@ -329,7 +337,7 @@ class InstanceSessionWrapper:
             if session.session_key is None or session.session_key != self._browser_key:
                 self._warn_once("is stored under a key that the browser does not receive")
             try:
-                await database_sync_to_async(self._save)(settles=True)
+                await _in_thread(partial(self._save, settles=True))
             except SessionInterrupted:
                 session.modified = False
                 if self._websocket is None:

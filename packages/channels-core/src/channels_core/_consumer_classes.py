@@ -24,6 +24,7 @@ from weakref import ref
 from channels_core.typing import Message
 
 __all__ = [
+    "ENDINGS",
     "ConsumerClass",
     "class_of",
     "describe",
@@ -46,6 +47,9 @@ __all__ = [
 ClassT = TypeVar("ClassT", bound=type)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
+#: The messages of a server after which it sends nothing more.
+ENDINGS: Final = frozenset({"websocket.disconnect", "http.disconnect"})
+
 #: By name, whether a message of the channel layer may reach the method.
 Handlers: TypeAlias = dict[str, bool]
 
@@ -55,7 +59,10 @@ class ConsumerClass:
 
     Attributes:
         is_framework: Whether the class belongs to Channels or a plugin, and not to a program.
-        connection: The class of the companion that each of its consumers has.
+        companion: The class of the companion that each of its consumers has, or a function that
+            returns it.
+        connection: The class of the companion. It is found when it is first used: a program imports
+            consumers in many processes that serve no connection.
         runs_in_threads: Whether its handlers are ordinary methods.
         options: The values of the options for this class, by keyword of the class statement.
         own_options: The values that this class itself gives, or their defaults if it brings them.
@@ -71,6 +78,7 @@ class ConsumerClass:
     __slots__ = (
         "_consumer",
         "by_type",
+        "companion",
         "connection",
         "handlers",
         "is_framework",
@@ -88,7 +96,8 @@ class ConsumerClass:
         # such as receivers of signals, ends with it.
         self._consumer = ref(consumer, lambda _: _classes.pop(number))
         self.is_framework: bool = False
-        self.connection: Any = None
+        self.companion: Any = None
+        self.connection: Any
         self.runs_in_threads: bool = False
         self.options: dict[str, Any] = {}
         self.own_options: dict[str, Any] = {}
@@ -104,12 +113,16 @@ class ConsumerClass:
             # Not what a program's class has inherited: it may be a mixin that stands before one of
             # ours, derived from a base of it.
             if known.is_framework:
-                self.connection = known.connection or self.connection
+                self.companion = known.companion or self.companion
                 self.runs_in_threads = known.runs_in_threads or self.runs_in_threads
                 self.prefixes = known.prefixes or self.prefixes
 
     def __getattr__(self, name: str) -> Any:
-        """Make the tables of handlers when one of them is first used."""
+        """Make the tables of handlers, or find the companion, when they are first used."""
+        if name == "connection":
+            found = self.companion
+            self.connection = found if found is None or isinstance(found, type) else found()
+            return self.connection
         consumer = self._consumer() if name in {"handlers", "by_type"} else None
         if consumer is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -179,8 +192,8 @@ def framework(
     returns whether a program has overridden one.
 
     Args:
-        connection: The class of its consumers' companions, a subclass of `Connection`; None for
-            the one of the base.
+        connection: The class of its consumers' companions, a subclass of `Connection`, or a
+            function that returns it, called for the first consumer; None for the one of the base.
         runs_in_threads: Whether its handlers are ordinary methods.
         prefixes: Beginnings of the names of its handlers for the server's messages, such as
             `("lines_",)`; no message of the layer reaches these.
@@ -191,7 +204,7 @@ def framework(
     def mark(consumer: ClassT) -> ClassT:
         known = record(consumer)
         known.is_framework = True
-        known.connection = connection or known.connection
+        known.companion = connection or known.companion
         known.runs_in_threads = runs_in_threads or known.runs_in_threads
         known.prefixes = known.prefixes + prefixes
         known.own_options = {**options, **known.own_options}

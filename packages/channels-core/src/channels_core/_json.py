@@ -20,9 +20,8 @@ from json import encoder as json_encoders
 from typing import Any, Final, NoReturn, TypeAlias
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
 
-from channels_core._settings import json_codec
+from channels_core._settings import call_on_change, json_codec
 
 __all__ = [
     "LARGE",
@@ -205,10 +204,4 @@ def _msgspec_decoder() -> Decode:
     return decode_frame
 
 
-def _forget(*, setting: str, **kwargs: Any) -> None:
-    """Choose again after a test has changed the setting."""
-    if setting == "CHANNELS_JSON_CODEC":
-        decoder.cache_clear()
-
-
-setting_changed.connect(_forget)
+call_on_change("CHANNELS_JSON_CODEC", decoder.cache_clear)

@@ -11,20 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
-from ipaddress import ip_network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from django.conf import settings
-from django.db import connections
-
-from channels_core._pool import BoundedPool
 from channels_core.forks import call_in_children
 from channels_core.typing import Scope
+
+if TYPE_CHECKING:
+    from channels_core._pool import BoundedPool
 
 __all__ = ["LOGGERS", "collect_records", "log_of_client", "log_repeated", "records_handled"]
 
@@ -80,15 +79,26 @@ class _Thread:
     """The thread that handles records, one after the other, in their order."""
 
     def __init__(self) -> None:
-        self.begin()
+        self.forget()
 
-    def begin(self) -> None:
-        """Make a thread; also in a forked process, which has no thread of its parent."""
-        self.pool = BoundedPool(1, "channels-log")
+    def forget(self) -> None:
+        """Have no thread; also in a forked process, which has none of its parent's."""
+        self._lock = threading.Lock()
+        self._pool: BoundedPool | None = None
+
+    @property
+    def pool(self) -> BoundedPool:
+        """The pool of the one thread, made for the first record that may block."""
+        with self._lock:
+            if self._pool is None:
+                from channels_core._pool import BoundedPool
+
+                self._pool = BoundedPool(1, "channels-log")
+            return self._pool
 
 
 _thread: Final = _Thread()
-call_in_children(_thread.begin)
+call_in_children(_thread.forget)
 
 
 class _Records:
@@ -144,6 +154,8 @@ def _may_block(handler: logging.Handler) -> bool:
     kind = type(handler)
     name = kind.__module__, kind.__qualname__
     if name == _MAILING:
+        from django.conf import settings  # most consumers never log to it
+
         # It does nothing without an address.
         return bool(settings.ADMINS)
     return name not in _QUICK and kind.__module__ not in _CAPTURING
@@ -154,6 +166,8 @@ def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:
         logger.handle(record)
     except Exception:  # noqa: BLE001 - from a handler that does not catch its own
         logging.Handler().handleError(record)
+    from django.db import connections  # with the first record that may block
+
     # A handler that writes to a database has opened a connection in this thread.
     for connection in connections.all(initialized_only=True):
         connection.close_if_unusable_or_obsolete()
@@ -288,6 +302,8 @@ def _source_of(address: object) -> str:
     """Return what the addresses of one client have in common: it may have a whole IPv6 /64."""
     text = str(address)
     if ":" in text:
+        from ipaddress import ip_network
+
         with contextlib.suppress(ValueError):
             return str(ip_network((text, 64), strict=False))
     return text

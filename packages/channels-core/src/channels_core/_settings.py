@@ -2,7 +2,8 @@
 
 A new setting gets its function here. Values are read when they are used, so Django's
 `override_settings` takes effect at once. `group_renewal` keeps its value until Django reports a
-change, since connections ask for it, and to read a missing setting takes 8 us. `ASGI_APPLICATION`
+change, since connections ask for it, and to read a missing setting takes 8 us. Other modules that
+keep what they make of a setting say so with `call_on_change`. `ASGI_APPLICATION`
 and `CHANNEL_LAYERS` are read by `get_default_application()` and by the manager of the channel
 layers.
 """
@@ -10,6 +11,7 @@ layers.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ from django.core.signals import setting_changed
 
 __all__ = [
     "DEFAULT_GROUP_RENEWAL",
+    "FROM_SETTING",
+    "call_on_change",
     "drain_timeout",
     "group_renewal",
     "json_codec",
@@ -27,6 +31,9 @@ __all__ = [
     "sets_sync_threads",
     "sync_threads",
 ]
+
+#: The value of a consumer's option `max_message_size` unless its class has it.
+FROM_SETTING: Final = "CHANNELS_MAX_MESSAGE_SIZE"
 
 #: Seconds between two renewals of a membership, unless the setting says otherwise.
 DEFAULT_GROUP_RENEWAL: Final = 60.0
@@ -166,9 +173,25 @@ def _seconds(name: str, default: float, *, none: str) -> float:
     return float(seconds)
 
 
-def _forget(*, setting: str, **kwargs: object) -> None:
-    if setting == "CHANNELS_GROUP_RENEWAL":
-        group_renewal.cache_clear()
+#: By setting, what forgets what was made of its former value.
+_forgetting: Final[dict[str, Callable[[], object]]] = {
+    "CHANNELS_GROUP_RENEWAL": group_renewal.cache_clear
+}
 
 
-setting_changed.connect(_forget)
+def call_on_change(setting: str, forget: Callable[[], object]) -> None:
+    """Call a function after a test has changed a setting.
+
+    Args:
+        setting: The name of the setting.
+        forget: The function; it is kept as long as the process lives.
+    """
+    _forgetting[setting] = forget
+
+
+def _report(*, setting: str, **kwargs: object) -> None:
+    if forget := _forgetting.get(setting):
+        forget()
+
+
+setting_changed.connect(_report)

@@ -35,8 +35,9 @@ from weakref import ref
 from channels_core._asgiref import get_outer_executor, restore_outer_executor
 from channels_core._cancellation import Bound, wait_despite_cancellation
 from channels_core._connection.groups import ConnectionGroups
-from channels_core._connection.mailbox import ENDINGS, Mailbox
+from channels_core._connection.mailbox import Mailbox
 from channels_core._consumer_classes import (
+    ENDINGS,
     ConsumerClass,
     class_of,
     find_hook,
@@ -65,7 +66,7 @@ from channels_core._shutdown.open_connections import (
     serving_begins,
     serving_ends,
 )
-from channels_core.abort import close_with
+from channels_core.abort import close_with, with_server
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import (
     InvalidFrame,
@@ -77,7 +78,7 @@ from channels_core.headers import may_add_headers
 from channels_core.layers import get_channel_layer
 from channels_core.refusal import failures_are_answered, refuse, refuse_for_now
 from channels_core.signals import consumer_finished, consumer_started
-from channels_core.typing import Message, Receive, Scope, Send
+from channels_core.typing import AnyScope, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from channels_core._connection.threads import HandlerThread
@@ -145,6 +146,9 @@ class Connection:
     answers_first: ClassVar[bool] = False
     #: Whether the consumer has a method `disconnect`.
     has_disconnect: ClassVar[bool] = False
+    #: Keeps what is known of the server in the scope. Here, since a consumer's module loads neither
+    #: this one nor those below it.
+    with_server: ClassVar[staticmethod[[AnyScope, Any], Any]] = staticmethod(with_server)
 
     __slots__ = (
         "_after_handler",
@@ -989,6 +993,14 @@ class Connection:
         consumer = self.consumer
         channel = getattr(consumer, "channel_name", None)
         log_failure(type(consumer), consumer.scope, channel, message, error)
+
+
+class GroupConnection(Connection):
+    """The companion of a consumer that joins groups, which is also told of its end."""
+
+    has_disconnect: ClassVar[bool] = True
+
+    __slots__ = ()
 
 
 def _no_attribute(consumer: Any, name: str) -> AttributeError:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
 from asgiref.sync import async_to_sync  # noqa: F401 - tests of programs patch it here
 
-from channels_core._connection.mailbox import ENDINGS
 from channels_core._consumer_classes import (
+    ENDINGS,
     class_of,
     describe,
     framework,
@@ -32,9 +32,7 @@ from channels_core._consumer_classes import (
 from channels_core._failure_log import log_lost
 from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
 from channels_core._two_step import OfScope, at_once
-from channels_core.abort import with_server
 from channels_core.applications import ConsumerApplication, application_of
-from channels_core.connection import Connection
 from channels_core.exceptions import StopConsumer
 from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import (
@@ -47,6 +45,7 @@ from channels_core.typing import (
 )
 
 if TYPE_CHECKING:
+    from channels_core.connection import Connection
     from channels_core.typing import ConsumerOptions
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"]
@@ -57,7 +56,14 @@ logger: Final = logging.getLogger("django.channels.consumer")
 _NOTICES: Final = frozenset({"group.joined", "group.left", "group.position"})
 
 
-@framework(Connection, prefixes=("websocket_", "http_"), cleanup_timeout=10)
+def _companion() -> type[Connection]:
+    # Loaded for the first consumer: commands and other processes import consumers and serve none.
+    from channels_core.connection import Connection
+
+    return Connection
+
+
+@framework(_companion, prefixes=("websocket_", "http_"), cleanup_timeout=10)
 class AsyncConsumer(OfScope):
     """The base of consumers whose handlers are coroutine methods.
 
@@ -128,10 +134,10 @@ class AsyncConsumer(OfScope):
             Exception: The first exception of a handler, of the layer, or of sending, after the
                 clean-up.
         """
-        self.scope = scope = with_server(scope, send)
+        connection = self._channels_connection
+        self.scope = scope = connection.with_server(scope, send)
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
-        connection = self._channels_connection
         # Looked up here, where tests of programs patch it.
         connection.find_layer = get_channel_layer
         connection.beginner = self

@@ -28,18 +28,18 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
-from django.core.signals import setting_changed
 from django.db import close_old_connections, connections
 from django.db.backends.signals import connection_created
 
 from channels_core._asgiref import has_outer_thread
-from channels_core._pool import BoundedPool
-from channels_core._settings import lookup_threads
+from channels_core._settings import call_on_change, lookup_threads
 from channels_core.forks import call_in_children
 
 if TYPE_CHECKING:
     # It would load dates and decimals.
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from channels_core._pool import BoundedPool
 
 __all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_async", "look_up"]
 
@@ -89,7 +89,7 @@ class _Lookups:
 
     def __init__(self) -> None:
         self.forget()
-        setting_changed.connect(self._drop)
+        call_on_change("CHANNELS_LOOKUP_THREADS", self._drop)
 
     def forget(self) -> None:
         self._lock = threading.Lock()
@@ -98,15 +98,16 @@ class _Lookups:
     def pool(self, threads: int) -> BoundedPool:
         with self._lock:
             if self._pool is None:
+                from channels_core._pool import BoundedPool  # with the first lookup
+
                 self._pool = BoundedPool(threads, "channels-lookup")
             return self._pool
 
-    def _drop(self, *, setting: str, **kwargs: object) -> None:
-        if setting == "CHANNELS_LOOKUP_THREADS":
-            with self._lock:
-                old, self._pool = self._pool, None
-            if old is not None:
-                old.shutdown(wait=False)
+    def _drop(self) -> None:
+        with self._lock:
+            old, self._pool = self._pool, None
+        if old is not None:
+            old.shutdown(wait=False)
 
 
 _lookups: Final = _Lookups()

@@ -10,15 +10,19 @@ from typing import Any, ClassVar, Final, cast
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._passed_errors import record_passed, records_passed
-from channels_core._routing.client_errors import answer_client_errors, answer_in_two_steps
-from channels_core._routing.django_application import DjangoApplication
-from channels_core._routing.index import Route, make_route
-from channels_core._routing.lifespan import Lifespan
-from channels_core._routing.table import MergedTable, RouteTable, Tried, shown, some_of
+from channels_core._routing.defaults import DjangoApplication, Lifespan
+from channels_core._routing.index import (
+    MergedTable,
+    Route,
+    RouteTable,
+    Tried,
+    make_route,
+    shown,
+    some_of,
+)
 from channels_core._scope import PATH_REMAINING, URL_ROUTE
 from channels_core._two_step import Application, at_once, first_step
-from channels_core.applications import as_asgi3
+from channels_core.applications import as_asgi3, record_passed, records_passed
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
@@ -128,12 +132,16 @@ class ProtocolTypeRouter(Application):
         """
         application = self._application_for(scope)
         if scope["type"] in _ANSWERED:
+            from channels_core._routing.client_errors import answer_client_errors
+
             return answer_client_errors(application, scope, receive, send)
         return cast(Coroutine[Any, Any, Any], application(scope, receive, send))
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         application = self._application_for(scope)
         if scope["type"] in _ANSWERED:
+            from channels_core._routing.client_errors import answer_in_two_steps
+
             return answer_in_two_steps(application, scope)
         return first_step(application, scope)
 

@@ -2,7 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_core._layers.names import CHANNEL_NAME, GROUP_NAME, explain_invalid_name, local_prefix
+from channels_core._layers.names import explain_invalid_name, local_prefix
+from channels_core.layers import BaseChannelLayer
+
+CHANNEL_NAME = BaseChannelLayer.channel_name_regex
+GROUP_NAME = BaseChannelLayer.group_name_regex
 
 
 @pytest.mark.parametrize("name", ["a", "chat.room-1_2", "A" * 99])
@@ -48,6 +52,11 @@ def test_the_explanation_and_the_pattern_agree(name: str, channel: bool) -> None
     matches = pattern.fullmatch(name) is not None and len(name) < 10
     explanation = explain_invalid_name(name, limit=10, channel=channel)
     assert explanation.startswith("it does not match the layer's pattern") == matches
+
+
+def test_a_pattern_is_compiled_once() -> None:
+    assert BaseChannelLayer.group_name_regex is GROUP_NAME
+    assert BaseChannelLayer().group_name_regex is GROUP_NAME
 
 
 def test_the_prefix_of_a_local_name_goes_up_to_its_mark() -> None:

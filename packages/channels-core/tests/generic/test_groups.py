@@ -7,6 +7,7 @@ import pytest
 
 from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
 from channels_core.exceptions import InvalidChannelLayerError, StopConsumer
+from channels_core.generic import groups as groups_module
 from channels_core.generic.groups import (
     AsyncGroupMember,
     SyncGroupMember,
@@ -427,3 +428,8 @@ async def test_a_layer_that_lists_no_extensions_may_have_groups(colour: str) -> 
         assert unlisted.members == 0
     finally:
         channel_layers.set("default", None)
+
+
+def test_the_module_has_no_other_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'group_nam'"):
+        getattr(groups_module, "group_nam")  # noqa: B009 - for type checkers it is an error

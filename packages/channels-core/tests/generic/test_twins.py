@@ -19,7 +19,7 @@ IN_LOOP = "self._channels_connection.in_loop"
 # The companion's methods of that kind.
 ATTRIBUTES = {"decode_large_now": "decode_large", "transmit_now": "transmit"}
 # What neither colour needs twice.
-COLOURLESS = {"_GroupConnection"}
+COLOURLESS = {"_companion"}
 TWINS = [
     ("SyncGroupMember", "AsyncGroupMember"),
     ("WebsocketConsumer", "AsyncWebsocketConsumer"),

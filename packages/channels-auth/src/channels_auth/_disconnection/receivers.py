@@ -13,7 +13,7 @@ imports what announces it.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.conf import settings
@@ -24,7 +24,9 @@ from django.core.signals import request_finished
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from channels_auth._session_storage import keeps_data_in_cookie
-from channels_core.typing import Message
+
+if TYPE_CHECKING:
+    from channels_core.typing import Message
 
 __all__ = ["connect_receivers"]
 

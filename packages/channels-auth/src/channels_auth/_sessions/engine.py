@@ -34,7 +34,6 @@ from django.core.signing import JSONSerializer
 from django.db import connections
 
 from channels_auth._session_storage import class_of_marks, keeps_data_in_cookie
-from channels_core.db import look_up
 
 __all__ = [
     "INTERRUPTED",
@@ -162,6 +161,8 @@ class ConnectionSession(SessionBase):
         Source: `django.contrib.sessions.backends.base.SessionBase.aload`.
         """
         if _loads_in_thread(self):
+            from channels_core.db import look_up  # with the first session that is stored
+
             return _remember(self, await look_up(super().load))
         return _remember(self, await super().aload())
 

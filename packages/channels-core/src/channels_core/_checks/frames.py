@@ -9,10 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._checks.imports import watched
 from channels_core._consumer_classes import class_of
-from channels_core._settings import max_message_size
+from channels_core._settings import FROM_SETTING, max_message_size
 from channels_core.applications import name_that_thing
 from channels_core.documentation import see
-from channels_core.generic._websocket.connection import FROM_SETTING
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.inspection import consumer_of, walk
 from channels_core.routing import get_default_application

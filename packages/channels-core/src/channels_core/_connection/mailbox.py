@@ -23,16 +23,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
+from channels_core._consumer_classes import ENDINGS
 from channels_core._layers.optional_methods import find_listen
 from channels_core.exceptions import ConnectionStateError, MessagesMissed
 from channels_core.typing import Message, Receive
 
-__all__ = ["ENDINGS", "Mailbox", "Sieve"]
-
-#: Types of the messages with which a server reports the end of a connection.
-ENDINGS: Final = frozenset({"websocket.disconnect", "http.disconnect"})
+__all__ = ["Mailbox", "Sieve"]
 
 
 class Sieve(Protocol):

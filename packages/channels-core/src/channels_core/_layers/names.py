@@ -16,10 +16,30 @@ __all__ = [
 #: The alias in `CHANNEL_LAYERS` of the layer that consumers use unless they name another one.
 DEFAULT_CHANNEL_LAYER: Final = "default"
 
+
+class _Pattern:
+    """A pattern as an attribute of a class, which is compiled when it is first used.
+
+    To compile it takes 0.2 ms, and many processes check no name.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    def __get__(self, layer: object | None, owner: type) -> re.Pattern[str]:
+        compiled = re.compile(self._pattern, re.ASCII)
+        setattr(self._owner, self._name, compiled)
+        return compiled
+
+
 # re.ASCII: otherwise `\d` and `\w` match digits and letters of every script, which other layers
 # refuse.
-GROUP_NAME = re.compile(r"^[a-zA-Z\d\-_.]+$", re.ASCII)
-CHANNEL_NAME = re.compile(r"^[a-zA-Z\d\-_.]+(\![\d\w\-_.]*)?$", re.ASCII)
+GROUP_NAME: Final = _Pattern(r"^[a-zA-Z\d\-_.]+$")
+CHANNEL_NAME: Final = _Pattern(r"^[a-zA-Z\d\-_.]+(\![\d\w\-_.]*)?$")
 
 
 def explain_invalid_name(name: object, *, limit: int, channel: bool) -> str:

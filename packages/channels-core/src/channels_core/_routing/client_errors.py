@@ -22,7 +22,6 @@ from functools import partial
 from typing import Any, Final
 
 from asgiref.sync import markcoroutinefunction
-from django.contrib.sessions.exceptions import SessionInterrupted
 
 from channels_core._failure_log import text_with_notes
 from channels_core._layers.outages import is_to_refuse, was_answered
@@ -180,6 +179,8 @@ async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: s
     if last_sent is not None:
         abort_response(scope)
         return False
+    from django.contrib.sessions.exceptions import SessionInterrupted
+
     if not isinstance(error, SessionInterrupted):
         return False
     _warn(scope, error)

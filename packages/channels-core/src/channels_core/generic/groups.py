@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from channels_core._connection.groups import group_names
-from channels_core.connection import Connection, framework
+from channels_core._consumer_classes import framework
 from channels_core.consumer import AsyncConsumer, SyncConsumer
 
 __all__ = ["AsyncGroupMember", "SyncGroupMember", "group_names"]
 
 
-class _GroupConnection(Connection):
-    has_disconnect: ClassVar[bool] = True
+if TYPE_CHECKING:
+    from channels_core._connection.groups import group_names
+    from channels_core.connection import GroupConnection
+else:
 
-    __slots__ = ()
+    def __getattr__(name: str) -> Any:
+        """Load `group_names` from its module (PEP 562)."""
+        if name != "group_names":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from channels_core._connection.groups import group_names
+
+        return group_names
 
 
-@framework(_GroupConnection)
+def _companion() -> type[GroupConnection]:
+    from channels_core.connection import GroupConnection  # with the first consumer
+
+    return GroupConnection
+
+
+@framework(_companion)
 class AsyncGroupMember(AsyncConsumer):
     """The base of consumers with groups whose handlers are coroutine methods.
 
@@ -70,7 +83,7 @@ class AsyncGroupMember(AsyncConsumer):
         await self._channels_connection.groups.leave(self, name)
 
 
-@framework(_GroupConnection)
+@framework(_companion)
 class SyncGroupMember(SyncConsumer):
     """The base of consumers with groups whose handlers are ordinary methods.
 

@@ -10,23 +10,27 @@ message may be sent.
 from __future__ import annotations
 
 import json  # noqa: F401 - tests of programs patch it here
-from typing import TYPE_CHECKING, Any, Unpack
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Generic, Unpack
 
 from channels_core import _json, _messages
-from channels_core._consumer_classes import class_of
-from channels_core.connection import framework, new_hook, readable
+from channels_core._consumer_classes import class_of, framework, new_hook, readable
+from channels_core._settings import FROM_SETTING
 from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
     AsyncConsumer,
     SyncConsumer,
 )
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
-from channels_core.generic._websocket.connection import FROM_SETTING, WebsocketConnection
-from channels_core.generic._websocket.content import ContentT, JsonContent
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
 from channels_core.headers import HeadersArgument
 from channels_core.typing import CloseArgument
 
 if TYPE_CHECKING:
+    # `TypeVar` of `typing` has defaults from Python 3.13 on. Only type checkers read this import,
+    # so the package need not be installed.
+    from typing_extensions import TypeVar
+
+    from channels_core.generic._websocket.connection import WebsocketConnection
     from channels_core.typing import (
         JsonOptions,
         WebsocketConnect,
@@ -34,6 +38,12 @@ if TYPE_CHECKING:
         WebsocketOptions,
         WebsocketReceive,
     )
+
+    ContentT = TypeVar("ContentT", default=Any)
+else:
+    from typing import TypeVar
+
+    ContentT = TypeVar("ContentT")
 
 __all__ = [
     "AsyncJsonWebsocketConsumer",
@@ -43,8 +53,14 @@ __all__ = [
 ]
 
 
+def _companion() -> type[WebsocketConnection]:
+    from channels_core.generic._websocket.connection import WebsocketConnection
+
+    return WebsocketConnection  # loaded with the first consumer
+
+
 @framework(
-    WebsocketConnection,
+    _companion,
     max_message_size=FROM_SETTING,
     max_messages_per_second=None,
     max_pending=None,
@@ -293,6 +309,28 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         """
 
 
+if TYPE_CHECKING:
+
+    class JsonContent(Generic[ContentT]):
+        """A base whose subclasses may name the type of their content in brackets."""
+
+else:
+
+    @framework()
+    class JsonContent:
+        """A base whose subclasses may name the type of their content in brackets.
+
+        Without a name the type is Any. At run time this is not a `Generic`, since Python could not
+        order the bases of `class Game(Generic[MoveT], JsonWebsocketConsumer)` then.
+        """
+
+        @classmethod
+        def __class_getitem__(cls, content: Any) -> Any:
+            """Return the class with the type of its content, to be used as a base."""
+            inherited = getattr(super(), "__class_getitem__", None)
+            return GenericAlias(cls, content) if inherited is None else inherited(content)
+
+
 @framework(json_encoder=None)
 class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     """A WebSocket connection that speaks JSON in text frames, with coroutine methods.
@@ -384,7 +422,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
 
 
 @framework(
-    WebsocketConnection,
+    _companion,
     max_message_size=FROM_SETTING,
     max_messages_per_second=None,
     max_pending=None,

@@ -13,7 +13,7 @@ from channels_core import _messages
 from channels_core._consumer_classes import find_hook, is_overridden
 from channels_core._failure_log import log_lost
 from channels_core._layers.outages import ongoing
-from channels_core._settings import max_message_size
+from channels_core._settings import FROM_SETTING, max_message_size
 from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
 from channels_core.abort import close_with, find_outgoing
 from channels_core.client_log import log_of_client
@@ -27,12 +27,9 @@ if TYPE_CHECKING:
     from channels_core.generic._websocket.rate import MessageRate
     from channels_core.typing import WebsocketClose
 
-__all__ = ["FROM_SETTING", "WebsocketConnection"]
+__all__ = ["WebsocketConnection"]
 
 logger = logging.getLogger("django.channels.consumer")
-
-#: The value of the option `max_message_size` unless a class has it.
-FROM_SETTING: Final = "CHANNELS_MAX_MESSAGE_SIZE"
 
 # After a failed send, the seconds that the server has to report that the client has left.
 _DISCONNECT_WITHIN: Final = 0.5

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from channels_core._routing.django_application import DjangoApplication
+from channels_core._routing.defaults import DjangoApplication
 from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Receive, Scope, Send
 

@@ -1,19 +1,23 @@
-"""Acknowledge a server's start and end, and run the functions that a program has for them."""
+"""What a router serves if the program has no application for it: `lifespan`, and Django for `http`.
+
+`Lifespan` acknowledges a server's start and end, and runs the functions that a program has for
+them.
+"""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
-from channels_core._shutdown.open_connections import wait_for_cancelled
-from channels_core.db import database_sync_to_async
-from channels_core.typing import AnyScope, Receive, Send
+from channels_core.forks import start_anew_in_children
+from channels_core.typing import AnyScope, Receive, Scope, Send
 
-__all__ = ["Lifespan"]
+__all__ = ["DjangoApplication", "Lifespan"]
 
 logger = logging.getLogger("django.channels.lifespan")
 
@@ -56,6 +60,8 @@ class Lifespan:
             if event == "lifespan.startup":
                 error = await _run(self.on_startup, to_the_end=False)
             elif event == "lifespan.shutdown":
+                from channels_core._shutdown.open_connections import wait_for_cancelled
+
                 # First, since the clean-up of consumers may use what the program closes.
                 await wait_for_cancelled()
                 error = await _run(self.on_shutdown, to_the_end=True)
@@ -95,6 +101,41 @@ async def _call(function: Callable[[], Any]) -> None:
     if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
         result = function()
     else:
+        from channels_core.db import database_sync_to_async  # few programs have such functions
+
         result = await database_sync_to_async(function)()
     if inspect.isawaitable(result):
         await result
+
+
+class DjangoApplication:
+    """Django's own ASGI application, made when the first request comes.
+
+    The router may be made before the settings and the apps are loaded.
+    """
+
+    def __init__(self) -> None:
+        self._application: Callable[[Scope, Receive, Send], Awaitable[Any]] | None = None
+        self._make_lock()
+        start_anew_in_children(self, DjangoApplication._make_lock)
+
+    def _make_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+        """Serve one request.
+
+        Raises:
+            ImproperlyConfigured: There are no settings.
+        """
+        application = self._application or self._make()
+        return await application(scope, receive, send)
+
+    def _make(self) -> Callable[[Scope, Receive, Send], Awaitable[Any]]:
+        # Imported here: programs that route `http` themselves do not need it.
+        from django.core.asgi import get_asgi_application
+
+        with self._lock:
+            if self._application is None:
+                self._application = get_asgi_application()
+            return self._application
