@@ -5,12 +5,14 @@ what it does otherwise; should a release put one right, its test fails here unti
 the list.
 """
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import channels.exceptions
 import channels_redis.core
 import pytest
+import redis.asyncio
 from channels.layers import InMemoryChannelLayer
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
@@ -59,6 +61,7 @@ class OnRedis(ChannelLayerContract):
         # A client of redis-py 8 gives up on an answer after five seconds, which is how long the
         # layer lets Redis wait for a message.
         self.hosts = [{"address": redis_url, "socket_timeout": None}]
+        self.url = redis_url
 
 
 class TestOurRedis(OnRedis):
@@ -66,6 +69,15 @@ class TestOurRedis(OnRedis):
 
     def make_layer(self, **options: Any) -> OurRedisChannelLayer:
         return OurRedisChannelLayer(hosts=self.hosts, **options)
+
+    async def lose_messages(self, layer: OurRedisChannelLayer) -> None:
+        """End the layer's subscriptions, and wait until it has them again."""
+        async with redis.asyncio.from_url(self.url) as server:
+            before = set(await server.pubsub_channels())
+            await server.client_kill_filter(_type="pubsub")
+            async with asyncio.timeout(self.timeout):
+                while not before <= set(await server.pubsub_channels()):  # noqa: ASYNC110 - a server has no event
+                    await asyncio.sleep(self.latency)
 
 
 ONE_LIST = "all channels of a process share one list in Redis, and its capacity"

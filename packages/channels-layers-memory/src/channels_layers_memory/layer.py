@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping
 from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -29,6 +29,17 @@ __all__ = ["InMemoryChannelLayer"]
 
 # How many checked channel names a layer remembers.
 _REMEMBERED: Final = 10_000
+
+
+def _open_to_overrides(
+    method: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Let a subclass override a method without its last argument, for type checkers.
+
+    Programs have such subclasses from the time when there was no such argument. Nothing changes
+    when the program runs.
+    """
+    return method
 
 
 class InMemoryChannelLayer(BaseChannelLayer):
@@ -320,80 +331,27 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     # Groups
 
-    if TYPE_CHECKING:
-        # As in the base: programs override them without the last argument, which Channels 4 lacks.
-        async def group_add(self, group: str, channel: str, *args: Any, **kwargs: Any) -> None:
-            """Add a channel to a group."""
+    @_open_to_overrides
+    async def group_add(
+        self, group: str, channel: str, member: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a channel to a group, or renew its membership.
 
-        async def group_send(
-            self, group: str, message: AnyMessage, *args: Any, **kwargs: Any
-        ) -> None:
-            """Send a message to a group."""
+        Args:
+            group: The group.
+            channel: The channel.
+            member: Who is there: `{"id": ..., ...}`. None leaves what the channel has told.
 
-    else:
-
-        async def group_add(
-            self, group: str, channel: str, member: Mapping[str, Any] | None = None
-        ) -> None:
-            """Add a channel to a group, or renew its membership.
-
-            Args:
-                group: The group.
-                channel: The channel.
-                member: Who is there: `{"id": ..., ...}`. None leaves what the channel has told.
-
-            Raises:
-                TypeError: A name is not valid, or a part of `member` is of a wrong type.
-                ValueError: `member` has no id, or is too large.
-            """
-            self.require_valid_group_name(group)
-            if type(channel) is not str or channel not in self._checked:
-                self.require_valid_channel_name(channel)
-            if member is None:
-                self._store.join(group, channel)
-            else:
-                self._join_as(group, channel, member)
-
-        async def group_send(
-            self, group: str, message: AnyMessage, exclude: Collection[str] = ()
-        ) -> None:
-            """Send a message to every channel of a group that has room for it.
-
-            For a channel that is full, the message is dropped and counted in `dropped`. The logger
-            `django.channels.layers.memory` warns of it, at most every 10 seconds.
-
-            Args:
-                group: The group.
-                message: The message.
-                exclude: The names of channels that get no copy.
-
-            Raises:
-                TypeError: The name is not valid, the message cannot be packed, or `exclude` is not
-                    a collection of names.
-                ValueError: The group has history, and the message has a key `position`.
-            """
-            self.require_valid_group_name(group)
-            if self._store.half_full:
-                from channels_layers_memory._layer.backpressure import wait_for_readers
-
-                await wait_for_readers(self._store, self._store.half_full_members(group))
-            payload = self._encode(message, for_several=True)
-            if exclude or self._is_selective:
-                dropped = self._put_selectively(group, message, payload, exclude)
-            else:
-                dropped = self._store.put_all(group, payload, running_loop())
-            if dropped:
-                self._dropped.add(group, dropped)
-
-    async def group_discard(self, group: str, channel: str) -> None:
-        """Remove a channel from a group; does nothing if it is not a member."""
+        Raises:
+            TypeError: A name is not valid, or a part of `member` is of a wrong type.
+            ValueError: `member` has no id, or is too large.
+        """
         self.require_valid_group_name(group)
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
-        self._store.leave(group, channel)
-
-    def _join_as(self, group: str, channel: str, member: Mapping[str, Any]) -> None:
-        """Add a channel to a group, with the data of the member behind it."""
+        if member is None:
+            self._store.join(group, channel)
+            return
         from channels_core.layer_extensions import checked_member
 
         data = checked_member(member)
@@ -402,6 +360,45 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
             self._members = Members(self._store, self.member_linger, self._dropped)
         self._members.join(group, channel, data)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Remove a channel from a group; does nothing if it is not a member."""
+        self.require_valid_group_name(group)
+        if type(channel) is not str or channel not in self._checked:
+            self.require_valid_channel_name(channel)
+        self._store.leave(group, channel)
+
+    @_open_to_overrides
+    async def group_send(
+        self, group: str, message: AnyMessage, exclude: Collection[str] = ()
+    ) -> None:
+        """Send a message to every channel of a group that has room for it.
+
+        For a channel that is full, the message is dropped and counted in `dropped`. The logger
+        `django.channels.layers.memory` warns of it, at most every 10 seconds.
+
+        Args:
+            group: The group.
+            message: The message.
+            exclude: The names of channels that get no copy.
+
+        Raises:
+            TypeError: The name is not valid, the message cannot be packed, or `exclude` is not a
+                collection of names.
+            ValueError: The group has history, and the message has a key `position`.
+        """
+        self.require_valid_group_name(group)
+        if self._store.half_full:
+            from channels_layers_memory._layer.backpressure import wait_for_readers
+
+            await wait_for_readers(self._store, self._store.half_full_members(group))
+        payload = self._encode(message, for_several=True)
+        if exclude or self._is_selective:
+            dropped = self._put_selectively(group, message, payload, exclude)
+        else:
+            dropped = self._store.put_all(group, payload, running_loop())
+        if dropped:
+            self._dropped.add(group, dropped)
 
     def _put_selectively(
         self, group: str, message: AnyMessage, payload: Payload, exclude: Collection[str]
