@@ -218,7 +218,7 @@ class TestExclude:
         for layer in (InMemoryChannelLayer(), InMemoryChannelLayer(history=OPTION)):
             for wrong in ("a", [1]):
                 with pytest.raises(TypeError, match="exclude must "):
-                    await layer.group_send("room.1", {"type": "a"}, exclude=wrong)  # type: ignore[arg-type] # as said
+                    await layer.group_send("room.1", {"type": "a"}, exclude=wrong)
 
     async def test_with_history_it_learns_the_position(self, layer: InMemoryChannelLayer) -> None:
         for name in ("a", "b"):

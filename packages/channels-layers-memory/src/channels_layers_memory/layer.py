@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping
 from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -29,6 +29,16 @@ __all__ = ["InMemoryChannelLayer"]
 
 # How many checked channel names a layer remembers.
 _REMEMBERED: Final = 10_000
+
+
+def _overridden_as_before(
+    method: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Return a method as it is, for type checkers with any arguments.
+
+    So typed programs which override it without the argument of an extension stay correct.
+    """
+    return method
 
 
 class InMemoryChannelLayer(BaseChannelLayer):
@@ -320,6 +330,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     # Groups
 
+    @_overridden_as_before
     async def group_add(
         self, group: str, channel: str, member: Mapping[str, Any] | None = None
     ) -> None:
@@ -356,6 +367,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
             self.require_valid_channel_name(channel)
         self._store.leave(group, channel)
 
+    @_overridden_as_before
     async def group_send(
         self, group: str, message: AnyMessage, exclude: Collection[str] = ()
     ) -> None:
