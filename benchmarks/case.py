@@ -34,6 +34,7 @@ class Row:
         together: Rows with the same text here are measured by one process, which is started for the
             first of them and returns the figures of all.
         needs: A program that must be on the PATH.
+        absolute: Whether tables show figures, not ratios.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Row:
     timeout: float = 120
     together: str = ""
     needs: str = ""
+    absolute: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def _table(jobs: Sequence[Job], results: Results, peers: Sequence[Peer]) -> str:
 
 
 def _cell(row: Row, rounds: Sequence[Round], peer: Peer) -> str:
-    """Return how many times better than upstream a peer is, or its cost where upstream is not."""
+    """Return how many times better than upstream a peer is, or its cost where there is no ratio."""
     if base_of(row) == UPSTREAM:
         text = ratio_text(ratios(rounds, peer.name, UPSTREAM))
         return f"**{text}**" if text and peer.name == OURS else text

@@ -133,7 +133,9 @@ def plots(case: str, title: str, measured: Measured, peers: Sequence[Peer]) -> M
     rows = [(row, rounds) for row, rounds in measured if rounds]
     found = {}
     if compared := [
-        (row, rounds) for row, rounds in rows if UPSTREAM in row.peers and not row.line
+        (row, rounds)
+        for row, rounds in rows
+        if UPSTREAM in row.peers and not (row.line or row.absolute)
     ]:
         found[f"{case}.svg"] = bars(case, title, compared, peers)
     for title_of_line in dict.fromkeys(row.line for row, _ in rows if row.line):

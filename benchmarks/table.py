@@ -16,8 +16,8 @@ __all__ = ["base_of", "cost_text", "ratio_text", "table"]
 
 
 def base_of(row: Row) -> str:
-    """Return the peer that a row compares with: upstream, or the limit where it cannot do it."""
-    return UPSTREAM if UPSTREAM in row.peers else LIMIT
+    """Return the peer that ratios are of: upstream, or the limit where there are no ratios."""
+    return UPSTREAM if UPSTREAM in row.peers and not row.absolute else LIMIT
 
 
 def cost_text(row: Row, figure: float) -> str:
@@ -56,10 +56,8 @@ def table(results: Sequence[tuple[Job, Row, Sequence[Round]]], peers: Sequence[P
             found.add_section()
             number = job.case.number
         base = base_of(row)
-        cost = costs(rounds, base)
+        cost = costs(rounds, UPSTREAM)
         cells = [f"{cost_text(row, cost.median)} / {row.per}" if cost else ""]
-        if base != UPSTREAM:
-            cells = [""]
         for peer in shown:
             if base == UPSTREAM:
                 cells.append(ratio_text(ratios(rounds, peer.name, base)))

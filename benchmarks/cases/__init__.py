@@ -22,6 +22,7 @@ NAMES: Final = (
     "routes",
     "imports",
     "live",
+    "redis",
     "sleepers",
     "soak",
 )

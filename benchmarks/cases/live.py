@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from benchmarks.case import Case, Row, Scale
@@ -16,14 +15,13 @@ from benchmarks.live_clients import (
     LiveClient,
     LiveServer,
     connect,
-    free_port,
     on_last_processor,
 )
+from benchmarks.redis_layers import REDIS, redis_running, settings_of
 from benchmarks.site import MEMORY, set_up
 
 UVICORN = ("ours", "upstream", "starlette", "litestar", "limit")
 CHANNELS = ("ours", "upstream", "limit")
-REDIS = "redis-server"
 
 
 def rows_of(name: str, title: str, peers: tuple[str, ...], **options: Any) -> list[Row]:
@@ -78,22 +76,17 @@ GROUP = "room"
 
 def channels(row: Row) -> Any:
     """Return a consumer of Channels that sends what it receives to its group."""
-    layer: Any = MEMORY
+    layers: Any = MEMORY
     if row.together.startswith("redis"):
-        backend = (
-            "RedisPubSubChannelLayer" if row.together == "redis-pubsub" else "RedisChannelLayer"
-        )
-        module = (
-            "channels_redis.pubsub" if row.together == "redis-pubsub" else "channels_redis.core"
-        )
-        hosts = [f"redis://127.0.0.1:{os.environ['BENCH_REDIS_PORT']}/0"]
-        layer = {
-            "default": {
-                "BACKEND": f"{module}.{backend}",
-                "CONFIG": {"hosts": hosts},
-            }
-        }
-    set_up(CHANNEL_LAYERS=layer)
+        # Ours use channels-redis here, too.
+        kind = row.together.partition("-")[2]
+        layers = settings_of("upstream", kind, redis_port())
+    return channels_with(layers)
+
+
+def channels_with(layers: Any) -> Any:
+    """Return that consumer with other channel layers."""
+    set_up(CHANNEL_LAYERS=layers)
     from channels.generic.websocket import AsyncWebsocketConsumer
 
     class Member(AsyncWebsocketConsumer):
@@ -166,7 +159,7 @@ def through_redis() -> Any:
     """Return mailboxes of this process that one subscription to Redis fills."""
     import redis.asyncio
 
-    client = redis.asyncio.Redis(port=int(os.environ["BENCH_REDIS_PORT"]))
+    client = redis.asyncio.Redis(port=redis_port())
     room = chat.limit(CASE.row("uvicorn-200-time"))
     tasks: list[asyncio.Task[None]] = []
 
@@ -221,27 +214,14 @@ def name_of(peer: str) -> Callable[[Row], str]:
 PROGRAMS = {peer: name_of(peer) for peer in SITES}
 
 
-@contextmanager
-def redis_running() -> Iterator[None]:
-    """Run a Redis on a port of its own, without a file."""
-    port = free_port()
+def use_redis(port: int) -> None:
+    """Tell the servers, which inherit it, where Redis listens."""
     os.environ["BENCH_REDIS_PORT"] = str(port)
-    command = [
-        REDIS,
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            yield
-        finally:
-            process.kill()
+
+
+def redis_port() -> int:
+    """Return where Redis listens."""
+    return int(os.environ["BENCH_REDIS_PORT"])
 
 
 def measure(peer: str, row: Row, scale: Scale) -> dict[str, float]:
@@ -250,7 +230,7 @@ def measure(peer: str, row: Row, scale: Scale) -> dict[str, float]:
     with ExitStack() as stack:
         processors = stack.enter_context(on_last_processor())
         if name.startswith("redis"):
-            stack.enter_context(redis_running())
+            use_redis(stack.enter_context(redis_running()))
         kind = "daphne" if name.startswith("daphne") else "uvicorn"
         count = 2 if name.startswith("redis") else 1
         servers = []
