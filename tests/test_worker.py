@@ -1,6 +1,7 @@
 """Workers as processes of `manage.py runworker`, with a Redis that may fail."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, Self
 
 import pytest
@@ -17,6 +19,7 @@ from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 import parts
+from channels_layers_redis import RedisChannelLayer as OurRedisChannelLayer
 from processes import SECONDS
 from redis_server import MissingRedis, RedisServer
 from served import ROOT
@@ -291,3 +294,53 @@ def wait(condition: Callable[[], bool], worker: Running) -> None:
     while not condition():
         assert time.monotonic() < deadline, worker.output
         time.sleep(0.02)
+
+
+OURS = "channels_layers_redis.RedisChannelLayer"
+QUEUES = {"jobs": {"redeliver_after": 2, "tries": 5}}
+CONCURRENCY = 10
+# Fewer than 10,000, which take a minute; the environment may ask for them.
+MANY = int(os.environ.get("CHANNELS_WORKER_JOBS", "2000"))
+
+
+def work_and_kill_two(server: RedisServer, config: dict[str, Any]) -> Counter[int]:
+    """Let four workers do many jobs, two of which are killed in the middle.
+
+    Returns:
+        How often each job was done.
+    """
+    layer = OurRedisChannelLayer([server.url], capacity=MANY + 100, **config)
+    for number in range(MANY):
+        layer.send_sync("jobs", job(number))
+    arguments = ("jobs", "--concurrency", str(CONCURRENCY))
+    env = {"layer": OURS, "WORKSHOP_CONFIG": json.dumps(config)}
+    with ExitStack() as ends:
+        workers = [ends.enter_context(Running(server, *arguments, **env)) for _ in range(4)]
+        for share, worker in ((0.2, workers[0]), (0.5, workers[1])):
+            wait_until(lambda share=share: sum(len(one.done) for one in workers) >= MANY * share)
+            worker.end(signal.SIGKILL)
+        wait_until(lambda: not server.ask("KEYS", "asgi:channel:*"))
+        # They end their jobs before they stop.
+        assert [worker.end(signal.SIGTERM) for worker in workers[2:]] == [0, 0]
+        return Counter(number for worker in workers for number in worker.done)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what several processes do together."""
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_killed_workers_lose_no_acknowledged_job(server: RedisServer) -> None:
+    times = work_and_kill_two(server, {"queues": QUEUES})
+    assert len(times) == MANY
+    # What each of the two had done and not acknowledged yet.
+    assert times.total() - MANY <= 2 * CONCURRENCY
+
+
+def test_killed_workers_do_no_job_twice(server: RedisServer) -> None:
+    times = work_and_kill_two(server, {})
+    assert set(times.values()) == {1}
+    assert MANY - len(times) <= 2 * CONCURRENCY
