@@ -183,7 +183,10 @@ class TestSlowNetwork:
             while data := await reader.read(1000):
                 writer.write(data)
             writer.close()
+            await writer.wait_closed()
+            ended.set()
 
+        ended = asyncio.Event()
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         with slow_network(server.sockets[0].getsockname()[1], 0.001) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -195,7 +198,10 @@ class TestSlowNetwork:
             writer.write_eof()
             assert await reader.read() == b""
             writer.close()
+            await writer.wait_closed()
+        await ended.wait()
         server.close()
+        await server.wait_closed()
 
 
 class RoomLayer(Mailboxes):
