@@ -180,7 +180,7 @@ async def work_by_hand(port: int) -> None:
     import redis.asyncio
     from msgpack import unpackb
 
-    client = redis.asyncio.Redis(port=port)
+    client: Any = redis.asyncio.Redis(port=port)
     say("ready")
     sys.stdin.readline()
     while True:

@@ -101,7 +101,7 @@ def worker_rows(together: str, title: str, peers: tuple[str, ...]) -> list[Row]:
     """Return the rows of workers."""
     common = partial(Row, peers=peers, together=together, needs=REDIS)
     return [
-        common(f"{together}-time", f"{title}: time", per="job"),
+        common(f"{together}-time", f"{title}: time", per="job", absolute="upstream" not in peers),
         common(
             f"{together}-twice",
             f"{title}: jobs that ran twice",
@@ -434,7 +434,7 @@ async def holding(peer: str, name: str, port: int, scale: Scale) -> dict[str, fl
     gc.collect()
     found = {"bytes": (resident() - memory) / count}
     if not in_memory:
-        client = redis.asyncio.Redis(port=port)
+        client: Any = redis.asyncio.Redis(port=port)
         await asyncio.sleep(scale.count(1, 0))
         before, start = await commands(client), time.perf_counter()
         await asyncio.sleep(scale.count(100, 2) / 10)
@@ -517,7 +517,7 @@ async def append(port: int, jobs: int) -> None:
     import redis.asyncio
     from msgpack import packb
 
-    client = redis.asyncio.Redis(port=port)
+    client: Any = redis.asyncio.Redis(port=port)
     await client.rpush(JOBS, *(packb(job(number)) for number in range(jobs)))
 
 
@@ -556,7 +556,7 @@ async def recovering(port: int, scale: Scale) -> dict[str, float]:
     position = (await layer.group_history(GROUP, limit=0)).position
     expected = await say(20, missed)
     application = Member.as_asgi()
-    client = redis.asyncio.Redis(port=port)
+    client: Any = redis.asyncio.Redis(port=port)
     before = await scripts(client)
     gc.collect()
     start = time.perf_counter()

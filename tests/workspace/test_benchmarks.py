@@ -6,25 +6,27 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import cases
+from benchmarks import cases, redis_process
 from benchmarks.__main__ import alone, main, selected_cases, selected_peers
 from benchmarks.case import LIMIT, SECONDS, UPSTREAM, Case, Row, Scale
 from benchmarks.cases import echo_text, fan_out, layer, live, soak
 from benchmarks.environments import copy_tree, versions
 from benchmarks.figures import Round, Spread, costs, ratios
 from benchmarks.honesty import DishonestError, check_copies, check_equal, check_sequence
-from benchmarks.layers import Mailboxes
+from benchmarks.layers import Mailboxes, small
 from benchmarks.live_clients import LiveClient
 from benchmarks.page import publish
 from benchmarks.peers import PEERS, before
 from benchmarks.results import Results
 from benchmarks.runner import FailedError, Job, command, environment, jobs_of, measure_once, order
+from benchmarks.slow_network import slow_network
 from benchmarks.table import cost_text, ratio_text, table
 from benchmarks.worker import module_of
 from tools.packages import ROOT
@@ -175,6 +177,79 @@ class TestBadApplications:
             echo_text.measure(application, self.row, QUICK)
 
 
+class TestSlowNetwork:
+    async def test_what_passes_stays_in_order_in_both_directions(self) -> None:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(1000):
+                writer.write(data)
+            writer.close()
+            await writer.wait_closed()
+            ended.set()
+
+        ended = asyncio.Event()
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        with slow_network(server.sockets[0].getsockname()[1], 0.001) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            sent = [b"part %d " % number for number in range(100)]
+            for part in sent:
+                writer.write(part)
+                await asyncio.sleep(0)
+            assert await reader.readexactly(len(b"".join(sent))) == b"".join(sent)
+            writer.write_eof()
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+        await ended.wait()
+        server.close()
+        await server.wait_closed()
+
+
+class RoomLayer(Mailboxes):
+    """A layer that hands all members the same message, or loses one."""
+
+    def __init__(self, fault: str = "") -> None:
+        super().__init__((lambda message: message) if fault == "share" else dict.copy)
+        self.fault = fault
+
+    async def receive(self, channel: str) -> Any:
+        message = await super().receive(channel)
+        if self.fault == "repeat" and message["number"] == 1:
+            return small(0)
+        return message
+
+
+class TestRoomOfAProcess:
+    @pytest.mark.parametrize(
+        ("fault", "problem"),
+        [
+            ("", ""),
+            ("share", "copies for members: expected 4, got 2"),
+            ("repeat", "messages of a member: 1 repeated"),
+        ],
+    )
+    async def test_it_tells_what_is_wrong(
+        self, monkeypatch: pytest.MonkeyPatch, fault: str, problem: str
+    ) -> None:
+        said: asyncio.Queue[str] = asyncio.Queue()
+        asked: asyncio.Queue[str] = asyncio.Queue()
+
+        async def lines() -> AsyncIterator[str]:
+            while True:
+                yield await asked.get()
+
+        monkeypatch.setattr(redis_process, "say", lambda line="": said.put_nowait(line))
+        monkeypatch.setattr(redis_process, "lines", lines)
+        layer = RoomLayer(fault)
+        room = asyncio.ensure_future(redis_process.Room(layer, 2, 2, copies=True).run())
+        assert await said.get() == "ready"
+        for number in range(2):
+            await layer.group_send(redis_process.GROUP, small(number))
+        assert await said.get() == "arrived"
+        asked.put_nowait("2")
+        assert (await said.get()).startswith(problem)
+        room.cancel()
+
+
 class TestLive:
     def test_a_room_is_served_and_measured(self) -> None:
         row = live.CASE.row("uvicorn-200-time")
@@ -295,7 +370,7 @@ class TestRunner:
         program = """
 import sys
 from benchmarks.cases import layer
-from benchmarks.layers import Mailboxes
+from benchmarks.layers import Mailboxes, small
 from benchmarks.worker import main
 layer.PROGRAMS["limit"] = lambda row: Mailboxes(lambda message: message)
 sys.argv[1:] = ["layer", "small-buffered", "limit", "--quick"]
@@ -354,6 +429,13 @@ class TestTable:
         cells = [next(iter(column.cells)) for column in found.columns]
         assert cells[:3] == ["1  a row", "4 µs / frame", "3.00 (2.00 to 4.00)"]
         assert cells[-1] == "0.5 to 1.0"
+
+    def test_a_row_without_ratios_shows_figures(self) -> None:
+        row = replace(ROW, unit="commands", absolute=True)
+        job = Job("case", Case(1, "a case", "", (row,)), (row,), row.peers)
+        found = table([(job, row, [Round({"ours": 0, "upstream": 4}, 0.5)])], list(PEERS.values()))
+        cells = [next(iter(column.cells)) for column in found.columns]
+        assert cells[:3] == ["1  a row", "4 commands / frame", "0 commands"]
 
     @pytest.mark.parametrize(
         ("unit", "figure", "text"),
@@ -440,7 +522,7 @@ class TestCases:
         assert len({row.name for row in case.rows}) == len(case.rows)
         for row in case.rows:
             assert set(row.peers) <= set(module.PROGRAMS) <= set(PEERS)
-            assert LIMIT in row.peers or UPSTREAM in row.peers
+            assert LIMIT in row.peers or UPSTREAM in row.peers or row.absolute
 
     @pytest.mark.parametrize("name", cases.NAMES)
     def test_a_case_imports_only_the_standard_library(self, name: str) -> None:
