@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Self
 
 import pytest
@@ -316,8 +317,12 @@ def work_and_kill_two(server: RedisServer, config: dict[str, Any]) -> Counter[in
     env = {"layer": OURS, "WORKSHOP_CONFIG": json.dumps(config)}
     with ExitStack() as ends:
         workers = [ends.enter_context(Running(server, *arguments, **env)) for _ in range(4)]
+
+        def have_done(share: float) -> bool:
+            return sum(len(one.done) for one in workers) >= MANY * share
+
         for share, worker in ((0.2, workers[0]), (0.5, workers[1])):
-            wait_until(lambda share=share: sum(len(one.done) for one in workers) >= MANY * share)
+            wait_until(partial(have_done, share))
             worker.end(signal.SIGKILL)
         wait_until(lambda: not server.ask("KEYS", "asgi:channel:*"))
         # They end their jobs before they stop.

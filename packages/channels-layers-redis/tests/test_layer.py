@@ -443,7 +443,27 @@ class TestGroups:
         await layer.group_send("room", {"type": "g"})
         await asyncio.to_thread(layer.group_send_sync, "room", {"type": "g"})
         assert layer.dropped == 2
+        await asyncio.to_thread(layer.group_send_sync, "room", {"type": "g"}, exclude=["jobs"])
+        assert layer.dropped == 2
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+    async def test_a_channel_of_a_closed_loop_is_nobodys(self, make: Make) -> None:
+        layer = make()
+
+        async def leave_open() -> str:
+            await layer.ping()
+            return await layer.new_channel()
+
+        def in_a_loop_of_its_own() -> str:
+            # Not asyncio.run(), which would end the link's tasks.
+            loop = asyncio.new_event_loop()
+            try:
+                return loop.run_until_complete(leave_open())
+            finally:
+                loop.close()
+
+        channel = await asyncio.to_thread(in_a_loop_of_its_own)
+        assert layer._shared.link_of(channel) is None
 
     async def test_a_membership_ends_unless_it_is_renewed(self, make: Make) -> None:
         layer = make(group_expiry=60)

@@ -119,6 +119,10 @@ class TestHosts:
         ]
         assert names == ["localhost:1", "/run/redis.sock", "the master 'site' of Sentinel"]
 
+    async def test_a_connection_through_sentinel_may_end_before_it_is_made(self) -> None:
+        sentinel = {"sentinels": [("a", 1)], "master_name": "site"}
+        await RedisChannelLayer(hosts=[sentinel])._hosts[0].new_connection().disconnect()
+
 
 class TestOtherOptions:
     def test_an_unknown_option_is_named(self) -> None:

@@ -122,3 +122,19 @@ async def test_a_connection_that_is_lost_as_it_comes_up_is_made_again(
     await lost
     gate.open.set()
     await until(lambda: shard.is_up)
+
+
+async def test_whoever_waits_for_a_server_that_is_away_is_told() -> None:
+    shard = Shard(
+        Host("redis://127.0.0.1:1"),
+        Outages(),
+        control="control",
+        plain_groups="plain-groups",
+        on_return=lambda _: None,
+        on_cancelled=lambda: None,
+    )
+    shard.start("here", lambda _: None)
+    await until(lambda: shard._error is not None)
+    with pytest.raises(RedisConnectionError):
+        shard.come_up()
+    await shard.close()

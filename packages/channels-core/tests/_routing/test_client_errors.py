@@ -293,6 +293,18 @@ class TestInvalidFrame:
         server.fault = OSError("gone")
         await server.end()
 
+    async def test_a_request_whose_client_is_too_slow_for_a_layer_is_refused(self) -> None:
+        server = Server(self.raising(), {"type": "http"})
+        await server.end()
+        assert server.received[0]["status"] == 503
+
+    async def test_a_response_whose_client_is_too_slow_for_a_layer_is_cut_short(self) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": []}
+        server = Server(self.raising(start), {"type": "http"})
+        with pytest.raises(InvalidFrame):
+            await server.end()
+        assert server.received == [start]
+
 
 class TestLog:
     async def test_a_path_cannot_write_lines_of_its_own_or_long_ones(

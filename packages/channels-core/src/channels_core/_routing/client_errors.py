@@ -5,7 +5,8 @@ with one warning in the log; every other exception goes on to the server:
 
 - `RouteNotFound`: status 404, if nothing was sent before. A WebSocket is closed if the server
   offers no HTTP response for a handshake.
-- `InvalidFrame`: the WebSocket is closed with the error's code.
+- `InvalidFrame`: the WebSocket is closed with the error's code. For HTTP, only a channel layer
+  raises one, since the client is too slow for its messages: status 503 if nothing was sent before.
 - `SessionInterrupted`, for a session that was deleted while its request was served: status 400.
 
 An outage of the channel layer is no fault of the client, but it is answered here as well, without a
@@ -118,9 +119,8 @@ async def answer_client_errors(
             await _answer_not_found(scope, send)
     except InvalidFrame as error:
         _warn(scope, error)
-        if server.last_sent not in CLOSING_TYPES:
-            with contextlib.suppress(OSError):
-                await _close(send, error.code)
+        if not await _answer_invalid_frame(scope, receive, send, server, error):
+            raise
     except Exception as error:
         # Both marks are for an outage of the layer, which its connections have recorded.
         if is_to_refuse(error):
@@ -130,6 +130,22 @@ async def answer_client_errors(
     finally:
         answers_failures.set(before)
         await records_handled()
+
+
+async def _answer_invalid_frame(
+    scope: Scope, receive: Receive, send: Send, server: _Server, error: InvalidFrame
+) -> bool:
+    """Close a WebSocket, or refuse a request; return False if its response has begun."""
+    if scope["type"] == "http":
+        # From a channel layer, for a client that reads too slowly.
+        if server.last_sent is not None:
+            abort_response(scope)
+            return False
+        await _refuse(scope, receive, send, server)
+    elif server.last_sent not in CLOSING_TYPES:
+        with contextlib.suppress(OSError):
+            await _close(send, error.code)
+    return True
 
 
 def answer_in_two_steps(application: Any, scope: Scope) -> Any:

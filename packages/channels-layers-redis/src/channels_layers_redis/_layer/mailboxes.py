@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from channels_core.exceptions import ChannelsError, MessagesMissed
+from channels_core.exceptions import InvalidFrame, MessagesMissed
 from channels_layers_redis._layer.mailbox import Group, Mailbox, Message, Receiver
 
 if TYPE_CHECKING:
@@ -39,12 +39,18 @@ if TYPE_CHECKING:
 
 __all__ = ["OVERFLOW", "ChannelOverflow", "Mailboxes"]
 
+_TRY_AGAIN_LATER: Final = 1013  # IANA, "WebSocket Close Code Number Registry"
+
 #: What happens when a message comes for a channel that is full.
 OVERFLOW: Final = ("drop newest", "drop oldest", "close")
 
 
-class ChannelOverflow(ChannelsError):
-    """More messages came for a channel than it holds, and its layer has `overflow="close"`."""
+class ChannelOverflow(InvalidFrame):
+    """More messages came for a channel than it holds, and its layer has `overflow="close"`.
+
+    It is answered as what a client causes that is too slow: its WebSocket is closed with 1013, and
+    one line is logged.
+    """
 
 
 class Mailboxes:
@@ -168,9 +174,10 @@ class Mailboxes:
             raise _missed(mailbox.name)
         if mailbox.overflowed:
             mailbox.overflowed = False
+            capacity = self._limits.get_capacity(mailbox.name)
             raise ChannelOverflow(
-                f"Channel {mailbox.name!r} got more messages than its capacity of "
-                f"{self._limits.get_capacity(mailbox.name)}"
+                f"Channel {mailbox.name!r} got more messages than its capacity of {capacity}",
+                _TRY_AGAIN_LATER,
             )
         messages = mailbox.messages
         if messages:
@@ -280,11 +287,9 @@ class Mailboxes:
             if self._limits.overflow == "drop newest" or not messages:
                 return dropped
             if self._limits.overflow == "close":
+                # Its listener has been woken for the messages that waited.
                 mailbox.overflowed = True
                 messages.clear()
-                if mailbox.armed:
-                    mailbox.armed = False
-                    wakes.append(mailbox)
                 return dropped
             messages.pop(0)
         self._add(mailbox, (now + self._limits.expiry, body), wakes)
