@@ -447,24 +447,6 @@ class TestGroups:
         assert layer.dropped == 2
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
-    async def test_a_channel_of_a_closed_loop_is_nobodys(self, make: Make) -> None:
-        layer = make()
-
-        async def leave_open() -> str:
-            await layer.ping()
-            return await layer.new_channel()
-
-        def in_a_loop_of_its_own() -> str:
-            # Not asyncio.run(), which would end the link's tasks.
-            loop = asyncio.new_event_loop()
-            try:
-                return loop.run_until_complete(leave_open())
-            finally:
-                loop.close()
-
-        channel = await asyncio.to_thread(in_a_loop_of_its_own)
-        assert layer._shared.link_of(channel) is None
-
     async def test_a_membership_ends_unless_it_is_renewed(self, make: Make) -> None:
         layer = make(group_expiry=60)
         now = 0.0
@@ -543,6 +525,21 @@ class TestThreadsAndLoops:
         await layer.ping()
         # That of the question, and ours.
         await until(lambda: len(server.ask("CLIENT", "LIST").splitlines()) == 2)
+
+    async def test_a_channel_of_a_closed_loop_is_nobodys(self, make: Make) -> None:
+        layer = make()
+        loop = asyncio.new_event_loop()
+
+        def begin() -> str:
+            async def link() -> str:
+                return layer._link().token
+
+            token = loop.run_until_complete(link())
+            loop.close()
+            return token
+
+        token = await asyncio.to_thread(begin)
+        assert layer._shared.link_of(f"specific.{token}!1") is None
 
     async def test_a_loop_that_was_closed_without_an_end_is_forgotten(self, make: Make) -> None:
         layer = make()
