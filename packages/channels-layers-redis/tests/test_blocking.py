@@ -164,3 +164,15 @@ async def test_a_failing_send_keeps_no_place(make: Make, monkeypatch: pytest.Mon
             await asyncio.to_thread(layer.send_sync, channel, {"type": "a"})
     await asyncio.to_thread(layer.send_sync, channel, {"type": "b"})
     assert await layer.receive(channel) == {"type": "b"}
+
+
+async def test_a_message_that_nobody_hears_yet_waits_in_its_channel(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = make()
+    channel = await layer.new_channel()
+    await layer.ping()
+    # As long as the link of this process has not subscribed.
+    monkeypatch.setattr(layer._blocking._clients[0], "publish", lambda *_: 0)
+    await asyncio.to_thread(layer.send_sync, channel, {"type": "a"})
+    assert await layer.receive(channel) == {"type": "a"}
