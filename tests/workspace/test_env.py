@@ -66,7 +66,7 @@ class TestInstall:
         assert "--no-deps --require-hashes -r" in pins
         assert pins.endswith("constraints/django-5.2.txt")
         assert "--no-deps --no-build-isolation -e" in packages
-        assert packages.count(" -e ") == 6
+        assert packages.count(" -e ") == 7
         assert check.endswith("pip --disable-pip-version-check check")
 
     def test_an_environment_that_is_up_to_date_is_not_changed(
