@@ -64,6 +64,13 @@ async def test_no_host_comes_in_that_django_refuses(entries: list[str], host: st
             assert django_allows(plain, entries), (entries, host)
 
 
+@pytest.mark.parametrize("host", ["[::1]example.com", "[::1]8000", "[::1].", "[::1]]"])
+async def test_nothing_but_a_port_follows_an_address(settings: Any, host: str) -> None:
+    settings.ALLOWED_HOSTS = ["[::1]"]
+    assert await Handshake()(("origin", "http://[::1]:8000"))
+    assert not await Handshake()(("origin", f"http://{host}"))
+
+
 @pytest.mark.parametrize(
     "entry", ["localhost.", "localhost:", "localhost\xa0", " localhost", "@localhost"]
 )

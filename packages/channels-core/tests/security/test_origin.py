@@ -205,6 +205,7 @@ class TestPattern:
             "a..b",
             "..example.com",
             "http:example.com",
+            "[::1]example.com",
         ],
     )
     def test_what_is_none_is_refused(self, text: str) -> None:

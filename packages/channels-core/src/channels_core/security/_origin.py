@@ -109,7 +109,8 @@ def read_origin(parsed: ParseResult | SplitResult) -> Origin | None:
     """
     # No browser writes a user's name, nor anything before the bracket of an IPv6 address, which
     # would not be a part of the host here.
-    if parsed.netloc.endswith(":") or "@" in parsed.netloc or "[" in parsed.netloc[1:]:
+    netloc = parsed.netloc
+    if netloc.endswith(":") or "@" in netloc or "[" in netloc[1:] or _follows_bracket(netloc):
         return None
     try:
         parsed.port  # noqa: B018 - reading it parses it
@@ -119,6 +120,12 @@ def read_origin(parsed: ParseResult | SplitResult) -> Origin | None:
     if not _is_host(host):
         return None
     return parsed.scheme.lower(), host, port_of(parsed)
+
+
+def _follows_bracket(netloc: str) -> bool:
+    """Return whether something but a port follows an address in brackets: `urlsplit` drops it."""
+    _, bracket, rest = netloc.partition("]")
+    return bool(bracket and rest) and not rest.startswith(":")
 
 
 def _is_host(host: str) -> bool:
@@ -169,8 +176,10 @@ def parse_pattern(pattern: str) -> OriginPattern | None:
         host = _plain_host(parsed.hostname)
     except ValueError:
         host, port = "", None
-    if not _is_host(host.removeprefix(".")) or (
-        separator and not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme)
+    if (
+        _follows_bracket(rest)
+        or not _is_host(host.removeprefix("."))
+        or (separator and not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme))
     ):
         raise ImproperlyConfigured(
             f"{pattern!r} is not a pattern for origins: expected 'example.com', '.example.com', "
