@@ -1,6 +1,7 @@
 """What a lost connection does: to calls, to those who wait, and to the log."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -69,6 +70,7 @@ async def next_of(layer: RedisChannelLayer, channel: str) -> dict[str, Any]:
 async def test_after_a_restart_all_hear_again_and_are_told_once(
     make: Make, redis: RedisProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "django.channels.layers.redis")
     here, there = make(), make()
     channel, other, fresh = [await here.new_channel() for _ in range(3)]
     for number in range(600):

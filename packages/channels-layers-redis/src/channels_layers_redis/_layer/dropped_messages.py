@@ -53,7 +53,7 @@ class DroppedMessages:
             )
 
     def add_unreadable(self, error: Exception) -> None:
-        """Count a message that cannot be read, and warn unless that was done a while ago."""
+        """Count a message that cannot be read, and warn unless that was done a short while ago."""
         with self._lock:
             self.unreadable += 1
             unreported = self._to_tell("unreadable", self.unreadable)

@@ -44,7 +44,7 @@ class Outages:
             if known[1]:
                 return
             del self._away[server]
-        logger.warning(
+        logger.info(
             "Redis at %s is reached again, after %.1f s", server, time.monotonic() - known[0]
         )
 
