@@ -45,7 +45,7 @@ HTTP_SCOPE: Final[dict[str, Any]] = {
     "server": ("127.0.0.1", 8000),
 }
 #: A safety net: seconds for what should happen at once.
-PATIENCE: Final = 60
+PATIENCE: Final = 300
 
 
 class Client:
