@@ -45,7 +45,7 @@ types: interpreter ## Check types strictly: source, tests, and what users see
 imports: interpreter ## Check the import contracts
 	$(IN_ENV) lint-imports --no-logo
 
-isolated: interpreter ## Test each package's wheel with only what it declares
+isolated: interpreter ## Test each package's wheel, its coverage too, with only what it declares
 	$(IN_ENV) python -m tools.isolated $(P)
 
 traced: interpreter ## Serve a site under ddtrace and under OpenTelemetry, with our wheels
@@ -75,10 +75,11 @@ docs: interpreter ## Build the documentation into docs/_build/html, warnings as 
 lock: interpreter ## Resolve the third-party pins again
 	$(IN_ENV) python -m tools.lock
 
-# The tests of the tree end before those of the packages, so what else there is follows them.
+# `isolated` runs the tests of each package with its coverage gate, so `test P=packages` would only
+# repeat them.
 ci: lint types imports ## Run all checks that a change must pass
 	$(IN_ENV) python -m tools.side_by_side \
-		"test P=tree, docs, traced, bench-quick" "test P=packages, isolated, build"
+		"test P=tree, docs" "isolated, traced, bench-quick, build"
 	$(IN_ENV) python -m tools.summary
 
 clean: ## Remove builds, reports and caches, but not the environments (.venv*)
