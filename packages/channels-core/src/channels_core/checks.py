@@ -11,7 +11,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core import checks
 
-from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
+from channels_core._settings import DEFAULT_CHANNEL_LAYER
 
 __all__ = [
     "check_application",

@@ -15,7 +15,6 @@ from django.utils.module_loading import import_string
 
 from channels_core._layers.names import (
     CHANNEL_NAME,
-    DEFAULT_CHANNEL_LAYER,
     GROUP_NAME,
     explain_invalid_name,
     local_prefix,
@@ -33,6 +32,7 @@ from channels_core._layers.sync_calls import (
     send_on_commit,
     send_sync,
 )
+from channels_core._settings import DEFAULT_CHANNEL_LAYER
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.forks import start_anew_in_children
 from channels_core.typing import AnyMessage, ChannelMessage, Message
