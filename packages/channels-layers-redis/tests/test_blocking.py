@@ -159,7 +159,7 @@ async def test_a_failing_send_keeps_no_place(make: Make, monkeypatch: pytest.Mon
         raise ConnectionError("away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(blocking._clients[0], "publish", fail)
+        patched.setattr(blocking._clients[0], "execute_command", fail)
         with pytest.raises(ConnectionError):
             await asyncio.to_thread(layer.send_sync, channel, {"type": "a"})
     await asyncio.to_thread(layer.send_sync, channel, {"type": "b"})

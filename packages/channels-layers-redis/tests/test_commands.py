@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from channels_layers_redis._layer.shard import Shard
 from channels_layers_redis.layer import RedisChannelLayer
 from redis_process import RedisProcess
 
@@ -98,6 +99,7 @@ async def test_commands_of_one_turn_go_out_together(make: Make, server: RedisPro
     layer = make()
     await layer.ping()
     (shard,) = layer._link()._shards
+    assert isinstance(shard, Shard)
     writes = 0
     make_connection = shard._host.new_connection
 
