@@ -8,7 +8,7 @@ from redis.crc import key_slot
 
 from redis_process import RedisProcess, free_port, running_redis
 
-__all__ = ["RedisCluster", "running_cluster"]
+__all__ = ["RedisCluster", "port_of", "running_cluster"]
 
 _SLOTS = 16384
 #: Milliseconds after which a node that does not answer has failed.
@@ -73,10 +73,18 @@ class RedisCluster:
 
     def move_slot(self, name: str, there: RedisProcess) -> None:
         """Move the slot of a name, with its keys, to another master."""
-        here = self.node_of(name)
-        slot = key_slot(name.encode())
+        self.end_to_move(name, self.begin_to_move(name, there), there)
+
+    def begin_to_move(self, name: str, there: RedisProcess) -> RedisProcess:
+        """Begin to move a slot, and return the master that has it."""
+        here, slot = self.node_of(name), key_slot(name.encode())
         there.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", name_of(here))
         here.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", name_of(there))
+        return here
+
+    def end_to_move(self, name: str, here: RedisProcess, there: RedisProcess) -> None:
+        """Move the keys of a slot, and then the slot."""
+        slot = key_slot(name.encode())
         while keys := here.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
             here.ask("MIGRATE", "127.0.0.1", port_of(there), "", 0, 5000, "KEYS", *keys)
         for node in (there, here):

@@ -530,7 +530,7 @@ class Cluster:
             self._error = None
             self._outages.ended(self._host.name, self)
             coming, self._coming = self._coming, None
-            if coming is not None and not coming.done():
+            if coming is not None:
                 coming.set_result(None)
 
     def _hears_all(self) -> bool:
@@ -548,7 +548,7 @@ class Cluster:
         self._error = error
         self._outages.lost(self._host.name, self, error)
         coming, self._coming = self._coming, None
-        if coming is not None and not coming.done():
+        if coming is not None:
             coming.set_exception(again(error))
             coming.exception()  # nobody may wait for it any more
 
