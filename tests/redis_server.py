@@ -63,9 +63,7 @@ class RedisServer:
 
     process: subprocess.Popen[bytes]
 
-    def __init__(
-        self, *options: str, port: int | None = None, config: str | None = None
-    ) -> None:
+    def __init__(self, *options: str, port: int | None = None, config: str | None = None) -> None:
         """Find the program.
 
         Args:

@@ -1,10 +1,10 @@
 """A cluster, as one event loop sees it: two connections to each node, and what is heard at which.
 
-The name of a key or an address decides its slot, and a node has each slot. The nodes are asked which
-one has what: at first, after an error, and when a node says that a slot has moved. A command whose
-slot has moved was not done, so it goes to the other node. What is subscribed to at a node that is
-lost, or whose slot has moved, is subscribed to again where the slot is then, and the link is told
-that messages may have been missed.
+The name of a key or an address decides its slot, and each slot is on one node. The nodes are asked
+which one has what: at first, after an error, and when a node says that a slot has moved. A command
+whose slot has moved was not done, so it goes to the other node. When a node is lost, or a slot has
+moved, the addresses are subscribed to again where their slots are then, and the link is told that
+messages may have been missed.
 
 redis-py's clients for clusters are used for synchronous code only: its client for asyncio cannot
 subscribe to the messages of a slot, keeps no order between the commands of an event loop, and
@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from redis.cluster import parse_cluster_slots
 from redis.crc import key_slot
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from channels_layers_redis._layer.cluster_host import ClusterHost
     from channels_layers_redis._layer.hosts import Host
     from channels_layers_redis._layer.outages import Outages
-    from channels_layers_redis._layer.place import Handler
     from channels_layers_redis._scripts.calls import Call
+
+    #: Takes the content of a message.
+    Handler: TypeAlias = Callable[[bytes], object]
 
 __all__ = ["Cluster"]
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from channels_core.layer_extensions import Delivery, HistoryLimits
     from channels_layers_redis._layer.cluster_host import ClusterHost
     from channels_layers_redis._layer.members import Lease, Member
-    from channels_layers_redis._layer.place import Place
     from channels_layers_redis._layer.queues import Given, Queues
+    from channels_layers_redis._layer.shard import Place
     from channels_layers_redis._layer.shared import LocalLink, Shared
     from channels_layers_redis._scripts.calls import Call
     from channels_layers_redis._scripts.queues import Ended

@@ -16,7 +16,7 @@ from channels_layers_redis._scripts.keys import DEAD
 if TYPE_CHECKING:
     from channels_layers_redis._layer.codec import Codec
     from channels_layers_redis._layer.dropped_messages import DroppedMessages
-    from channels_layers_redis._layer.place import Place
+    from channels_layers_redis._layer.shard import Place
     from channels_layers_redis._scripts.calls import Call
     from channels_layers_redis._scripts.keys import Keys
     from channels_layers_redis._scripts.queues import Delivered, Ended

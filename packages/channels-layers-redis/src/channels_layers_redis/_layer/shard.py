@@ -21,7 +21,6 @@ from channels_layers_redis._layer.wire import Wire, again
 if TYPE_CHECKING:
     from channels_layers_redis._layer.hosts import Host
     from channels_layers_redis._layer.outages import Outages
-    from channels_layers_redis._layer.place import Handler
     from channels_layers_redis._scripts.calls import Call
 
 __all__ = ["Shard"]
@@ -30,7 +29,68 @@ __all__ = ["Shard"]
 _BATCH: Final = 500
 #: Seconds of silence after which the listening connection is tried.
 _QUIET: Final = 10.0
+
 _T = TypeVar("_T")
+
+if TYPE_CHECKING:
+    from typing import Protocol, TypeAlias
+
+    #: Takes the content of a message.
+    Handler: TypeAlias = Callable[[bytes], object]
+
+    class Place(Protocol):
+        """A `Shard`, or a `Cluster`.
+
+        Attributes:
+            plain_groups: The groups that may have members which are no process's.
+        """
+
+        plain_groups: PlainGroups
+
+        @property
+        def listens(self) -> bool:
+            """Whether it keeps listening."""
+
+        def hears(self, address: str) -> bool:
+            """Return whether messages to an address arrive."""
+
+        def error_at(self, address: str) -> Exception | None:
+            """Return why an address is not heard for now; None if that is not known."""
+
+        def post(self, *command: Any) -> asyncio.Future[Any]:
+            """Send a command whose first argument is a key."""
+
+        async def run(self, call: Call[_T]) -> _T:
+            """Run a script."""
+
+        def publish(self, address: str, message: bytes) -> asyncio.Future[Any]:
+            """Publish a message; return what will be how many have heard it."""
+
+        async def ping(self) -> None:
+            """Ask each server for an answer, and wait until all addresses are heard."""
+
+        async def delete_all(self, pattern: str) -> None:
+            """Delete the keys that match a pattern."""
+
+        def start(self, address: str, handler: Handler) -> None:
+            """Begin to listen, at one address first."""
+
+        def listen(
+            self, address: str, handler: Handler, *, from_any_slot: bool = False
+        ) -> asyncio.Future[Any]:
+            """Subscribe to an address; return what is resolved when that is done."""
+
+        def stop_listening(self, address: str) -> asyncio.Future[Any] | None:
+            """Unsubscribe from an address; return what is resolved when that is done."""
+
+        def come_up(self) -> asyncio.Future[None]:
+            """Return what is resolved when all addresses are heard."""
+
+        def may_have_plain_members(self, group: str) -> bool:
+            """Return whether a group may have members that are no process's."""
+
+        async def close(self) -> None:
+            """Close the connections."""
 
 
 class Shard:
@@ -90,11 +150,11 @@ class Shard:
         """Whether the shard keeps a listening connection."""
         return self._keeper is not None
 
-    def hears(self, address: str) -> bool:  # noqa: ARG002 - here it hears all addresses or none
-        """Return whether messages to an address arrive."""
+    def hears(self, address: str) -> bool:
+        """Return whether messages to an address arrive: it hears all addresses or none."""
         return self.is_up
 
-    def error_at(self, address: str) -> Exception | None:  # noqa: ARG002 - see `hears`
+    def error_at(self, address: str) -> Exception | None:
         """Return why an address is not heard for now; None if that is not known."""
         return None if self._error is None else again(self._error)
 
@@ -143,7 +203,7 @@ class Shard:
         address: str,
         handler: Handler,
         *,
-        from_any_slot: bool = False,  # noqa: ARG002 - there are no slots here
+        from_any_slot: bool = False,
     ) -> asyncio.Future[Any]:
         """Subscribe to an address.
 

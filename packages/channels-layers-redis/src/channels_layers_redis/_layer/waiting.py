@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
-    from channels_layers_redis._layer.place import Place
+    from channels_layers_redis._layer.shard import Place
 
 __all__ = ["Reader"]
 

@@ -5,9 +5,9 @@ the event loop, or while an earlier write waited, go out together. The other rea
 the order of the commands, and messages that Redis publishes may come between them. So the socket is
 always drained, and nothing waits behind the round trip of another command.
 
-In a cluster a subscription can end by itself, when its slot moves to another node. So a message that
-tells of an end is never taken for the answer of a command; the answer of the PING that follows a
-command for it tells when that command is done.
+In a cluster a subscription can end by itself, when its slot moves to another node. So a message
+that tells of an end is never taken for the answer of a command. The answer of the PING that follows
+SUNSUBSCRIBE tells when that is done.
 
 No command is sent twice. If the connection breaks, every command without an answer fails, and it is
 not known whether Redis has done it.
@@ -47,6 +47,7 @@ _FIRST, _LONGEST = 0.05, 1.5
 
 Command: TypeAlias = tuple[Any, ...]
 
+
 class _Pending(NamedTuple):
     """A command that has no answer yet.
 
@@ -60,7 +61,6 @@ class _Pending(NamedTuple):
     posted: float
     future: asyncio.Future[Any]
     ends: bytes | None = None
-
 
 
 class Wire:
@@ -286,7 +286,7 @@ class Wire:
             self._idle = None
 
     async def _read(self, connection: Connection) -> None:
-        sent, on_message, on_end = self._sent, self._on_message, self._on_end
+        on_message = self._on_message
         read = connection.read_response
         burst = 0
         while True:
@@ -304,23 +304,27 @@ class Wire:
                     and answer[0] in (b"message", b"smessage")
                 ):
                     on_message(answer[1], answer[2])
-                elif on_end is not None and type(answer) is list and answer[0] == b"sunsubscribe":
-                    if answer[1] not in self._ending:
-                        on_end(answer[1])
                 else:
-                    _, future, ends = sent.popleft()
-                    if ends is not None:
-                        self._ending[ends] -= 1
-                        if not self._ending[ends]:
-                            del self._ending[ends]
-                    if not future.done():
-                        future.set_result(answer)
+                    self._confirmed(answer)
             self.answers += 1
             burst += 1
             if burst >= _BURST:
                 # What was read at once is handled without a wait.
                 burst = 0
                 await asyncio.sleep(0)
+
+    def _confirmed(self, answer: Any) -> None:
+        if self._on_end is not None and type(answer) is list and answer[0] == b"sunsubscribe":
+            if answer[1] not in self._ending:
+                self._on_end(answer[1])
+            return
+        _, future, ends = self._sent.popleft()
+        if ends is not None:
+            self._ending[ends] -= 1
+            if not self._ending[ends]:
+                del self._ending[ends]
+        if not future.done():
+            future.set_result(answer)
 
     def _answered(self, error: Exception) -> None:
         if self._sent[0].ends is not None:

@@ -246,9 +246,7 @@ def reject(
     return Call(_REJECT, keys.queue(queue), arguments, _read_ended)
 
 
-def give_back(
-    keys: Keys, queue: str, token: str, *, now: int | None = None
-) -> Call[Ended]:
+def give_back(keys: Keys, queue: str, token: str, *, now: int | None = None) -> Call[Ended]:
     """Put a message back as the next one, as if it had not been given.
 
     Args:

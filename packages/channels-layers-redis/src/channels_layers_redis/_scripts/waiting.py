@@ -186,9 +186,7 @@ def pop(keys: Keys, channel: str, *, count: int = 1, now: int | None = None) -> 
     return Call(_POP, (keys.channel(channel),), (count, given_time(now)), _read_elements)
 
 
-def put_back(
-    keys: Keys, channel: str, taken: Taken, *, now: int | None = None
-) -> Call[bool]:
+def put_back(keys: Keys, channel: str, taken: Taken, *, now: int | None = None) -> Call[bool]:
     """Put a message back that `pop` took, as the next one; the answer is False if it has expired.
 
     Args:
