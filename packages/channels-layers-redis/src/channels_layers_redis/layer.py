@@ -206,6 +206,10 @@ class RedisChannelLayer(BaseChannelLayer):
         """Check a channel name, and remember it if it is valid, since checking takes long."""
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
+            if self.queue_limits(channel) is not None:
+                from channels_core.layer_extensions import require_queue_name
+
+                require_queue_name(channel, self.MAX_NAME_LENGTH)
             if len(self._checked) >= _REMEMBERED:
                 self._checked.clear()
             self._checked.add(channel)
