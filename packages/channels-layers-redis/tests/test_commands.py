@@ -1,4 +1,4 @@
-"""How many commands each operation costs Redis, as a server and the nodes of a cluster count them."""
+"""How many commands each operation costs, as a server and the nodes of a cluster count them."""
 
 import asyncio
 import time

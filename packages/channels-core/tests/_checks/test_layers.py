@@ -136,7 +136,7 @@ class PassesOn(Proxy):
         """Take any option."""
 
 
-JOBS = {"queues": {"jobs": {}}, "history": {"rooms": {}}}
+JOBS: dict[str, Any] = {"queues": {"jobs": {}}, "history": {"rooms": {}}}
 
 
 @pytest.mark.parametrize("kind", [Ignores, PassesOn])
@@ -148,8 +148,8 @@ def test_it_warns_of_a_layer_that_ignores_an_option(kind: type) -> None:
     assert (history.id, queues.id) == ("channels_core.W012", "channels_core.W012")
     assert queues.level == checks.WARNING
     assert queues.msg == (
-        f"CHANNEL_LAYERS['work']['CONFIG'] has 'queues', which its layer ({backend}) ignores: its "
-        "`extensions` do not have 'acks'."
+        f"CHANNEL_LAYERS['work']['CONFIG'] has 'queues', which {backend} ignores: its `extensions` "
+        "do not have 'acks'."
     )
     assert "do not have 'history'" in history.msg
 

@@ -67,8 +67,8 @@ def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
     for option, extension in _EXTENSIONS.items():
         if config.get("CONFIG", {}).get(option) and not _has(layer, extension):
             yield checks.Warning(
-                f"{name}['CONFIG'] has {option!r}, which its layer ({name_that_thing(type(layer))}) "
-                f"ignores: its `extensions` do not have {extension!r}.",
+                f"{name}['CONFIG'] has {option!r}, which {name_that_thing(type(layer))} ignores: "
+                f"its `extensions` do not have {extension!r}.",
                 hint="Choose a BACKEND that has it, or take the option out. "
                 + see("Choosing a channel layer", "Write a program for any layer"),
                 id="channels_core.W012",
