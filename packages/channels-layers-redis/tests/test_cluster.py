@@ -118,6 +118,7 @@ class TestWhatGoesWhere:
         await asyncio.to_thread(here.send_sync, channel, {"type": "a"})
         assert await next_of(there, channel) == {"type": "a"}
         await asyncio.to_thread(here.group_add_sync, "room", "jobs")
+        await until(lambda: place_of(there).may_have_plain_members("room"))
         await there.group_send("room", {"type": "g"})
         assert await next_of(there, "jobs") == {"type": "g"}
         await asyncio.to_thread(here.group_send_sync, "kept.a", {"type": "k"})
@@ -534,6 +535,23 @@ class TestListening:
         monkeypatch.setattr(cluster_module._Node, "subscribe", subscribe)
         await until(lambda: ear.is_heard)
         assert len(subscribed) == 2
+
+    async def test_what_was_left_meanwhile_may_fail(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        layer = make()
+        await layer.new_channel()
+        await layer.ping()
+        place = place_of(layer)
+
+        async def fail(*_: object) -> None:
+            place.stop_listening("room")
+            raise ResponseError("no")
+
+        monkeypatch.setattr(cluster_module._Node, "subscribe", fail)
+        with pytest.raises(ResponseError):
+            await place.listen("room", lambda _: None)
+        assert not place._is_doubtful
 
     async def test_a_connection_that_was_just_lost_is_not_used(self, make: Make) -> None:
         layer = make()

@@ -462,32 +462,38 @@ class Cluster:
         return task
 
     async def _subscribe(self, ear: _Ear) -> None:
-        """Subscribe to an address at the node that has it, wherever its slot goes."""
-        slot = key_slot(ear.address)
+        """Subscribe to an address; if that fails, it is left to the keeper."""
         try:
-            for _ in range(_REDIRECTIONS):
-                node = await self._owner(slot)
-                await node.begin_to_listen()
-                if self._ears.get(ear.address) is not ear:
-                    return
-                ear.node = node
-                try:
-                    await node.subscribe(ear)
-                except MovedError as error:
-                    node.unsubscribe(ear)
-                    ear.node = None
-                    self._follow(error)
-                    continue
-                if ear.node is node:
-                    ear.is_heard = ear.was_heard = True
-                    return
-        except ClusterDownError as error:
-            raise RedisConnectionError(f"{self._host.name} is down: {error}") from error
-        finally:
-            if not ear.is_heard and self._ears.get(ear.address) is ear:
+            await self._subscribe_where_it_is(ear)
+        except BaseException as error:
+            # Otherwise it was left meanwhile, and may have another ear.
+            if self._ears.get(ear.address) is ear:
                 if ear.node is not None:
                     ear.node.unsubscribe(ear)
                 self._lose(ear)
+            if isinstance(error, ClusterDownError):
+                raise RedisConnectionError(f"{self._host.name} is down: {error}") from error
+            raise
+
+    async def _subscribe_where_it_is(self, ear: _Ear) -> None:
+        """Subscribe to an address at the node that has it, wherever its slot goes."""
+        slot = key_slot(ear.address)
+        for _ in range(_REDIRECTIONS):
+            node = await self._owner(slot)
+            await node.begin_to_listen()
+            if self._ears.get(ear.address) is not ear:
+                return
+            ear.node = node
+            try:
+                await node.subscribe(ear)
+            except MovedError as error:
+                node.unsubscribe(ear)
+                ear.node = None
+                self._follow(error)
+            else:
+                if ear.node is node:
+                    ear.is_heard = ear.was_heard = True
+                    return
         raise RedisConnectionError(f"{self._host.name} has sent a subscription from node to node")
 
     async def _keep(self) -> None:
