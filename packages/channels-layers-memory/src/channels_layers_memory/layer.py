@@ -297,6 +297,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
     def _check(self, channel: str) -> None:
         """Check a channel name, and remember it if it is valid, since checking takes long."""
         self.require_valid_channel_name(channel)
+        if self.queue_limits(channel) is not None:
+            from channels_core.layer_extensions import require_queue_name
+
+            require_queue_name(channel, self.MAX_NAME_LENGTH)
         self._remember(channel)
 
     def _remember(self, channel: str) -> None:

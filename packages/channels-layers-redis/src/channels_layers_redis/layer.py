@@ -29,7 +29,9 @@ from channels_layers_redis._layer.shared import Extensions, Shared
 if TYPE_CHECKING:
     from channels_core.layer_extensions import Delivery, History, HistoryLimits, QueueLimits
     from channels_layers_redis._layer.blocking import Blocking
+    from channels_layers_redis._layer.cluster_host import ClusterHost
     from channels_layers_redis._layer.history import Histories
+    from channels_layers_redis._layer.hosts import Host
 
 __all__ = ["RedisChannelLayer"]
 
@@ -78,6 +80,7 @@ class RedisChannelLayer(BaseChannelLayer):
         random_prefix_length: int = 12,
         serializer_format: str = "msgpack",
         *,
+        cluster: bool = False,
         overflow: str = "drop newest",
         history: object = None,
         queues: object = None,
@@ -101,6 +104,7 @@ class RedisChannelLayer(BaseChannelLayer):
                 and each may decrypt. Needs the extra `cryptography`.
             random_prefix_length: Accepted, and not needed.
             serializer_format: `"msgpack"` or `"json"`.
+            cluster: Whether `hosts` are nodes of one Redis Cluster; the others are asked from them.
             overflow: What happens with a message for a consumer that is full: `"drop newest"`,
                 `"drop oldest"`, or `"close"` to end its connection.
             history: How much is kept of the messages to groups, by pattern:
@@ -113,14 +117,15 @@ class RedisChannelLayer(BaseChannelLayer):
 
         Raises:
             TypeError: An option is unknown, or of a wrong type.
-            ValueError: `serializer_format` or `overflow` is unknown, or `prefix` has a space.
+            ValueError: `serializer_format` or `overflow` is unknown, `prefix` has a space, or a
+                host cannot be a node of a cluster.
         """
         if kwargs:
             raise TypeError(
                 f"{type(self).__name__} has no option {', '.join(map(repr, kwargs))}; expected "
                 "hosts, prefix, expiry, group_expiry, capacity, channel_capacity, "
-                "symmetric_encryption_keys, serializer_format, overflow, history, queues, "
-                "member_lease or member_linger"
+                "symmetric_encryption_keys, serializer_format, cluster, overflow, history, "
+                "queues, member_lease or member_linger"
             )
         _require_one_of("serializer_format", serializer_format, SERIALIZERS)
         _require_one_of("overflow", overflow, OVERFLOW)
@@ -134,7 +139,12 @@ class RedisChannelLayer(BaseChannelLayer):
         if keys is not None and not isinstance(keys, str | bytes):
             keys = tuple(keys)
         self._codec = Codec(serializer_format, keys)
-        self._hosts = read_hosts(hosts)
+        self._hosts: list[Host] | list[ClusterHost] = read_hosts(hosts)
+        self._in_cluster = _boolean("cluster", cluster)
+        if cluster:
+            from channels_layers_redis._layer.cluster_host import ClusterHost
+
+            self._hosts = [ClusterHost(self._hosts)]
         self._options = Extensions(
             history=history,
             queues=queues,
@@ -146,7 +156,14 @@ class RedisChannelLayer(BaseChannelLayer):
 
     def _start(self) -> None:
         """Begin without a connection."""
-        self._shared = Shared(self._hosts, self, self._codec, self.prefix, self._options)
+        self._shared = Shared(
+            self._hosts,
+            self,
+            self._codec,
+            self.prefix,
+            self._options,
+            in_cluster=self._in_cluster,
+        )
         # Channel names that have been checked and found valid.
         self._checked: set[str] = set()
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
@@ -189,6 +206,10 @@ class RedisChannelLayer(BaseChannelLayer):
         """Check a channel name, and remember it if it is valid, since checking takes long."""
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
+            if self.queue_limits(channel) is not None:
+                from channels_core.layer_extensions import require_queue_name
+
+                require_queue_name(channel, self.MAX_NAME_LENGTH)
             if len(self._checked) >= _REMEMBERED:
                 self._checked.clear()
             self._checked.add(channel)
@@ -584,6 +605,12 @@ class RedisChannelLayer(BaseChannelLayer):
 def _require_one_of(option: str, value: object, expected: Collection[str]) -> None:
     if value not in tuple(expected):
         raise ValueError(f"{option} must be one of {', '.join(map(repr, expected))}, not {value!r}")
+
+
+def _boolean(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{option} must be True or False, not {value!r}")
+    return value
 
 
 def _secret(keys: Iterable[str | bytes] | None) -> bytes:
