@@ -390,8 +390,7 @@ class RedisChannelLayer(BaseChannelLayer):
         """
         self.require_valid_group_name(group)
         histories = self._histories
-        kept = await self._link().run(histories.read(group, after, limit), group)
-        return histories.answer(group, kept)
+        return histories.answer(await self._link().read(histories, group, after, limit))
 
     @property
     def _histories(self) -> Histories:
@@ -535,7 +534,7 @@ class RedisChannelLayer(BaseChannelLayer):
         self.require_valid_group_name(group)
         histories = self._histories
         kept = self._blocking.run(histories.read(group, after, limit), group)
-        return histories.answer(group, kept)
+        return histories.answer(histories.place(group, kept))
 
     def group_members_sync(self, group: str) -> list[dict[str, Any]]:
         """Return who is in a group from synchronous code; see `group_members`."""
