@@ -39,7 +39,7 @@ __all__ = ["Wire", "again"]
 #: Messages and answers after which other tasks get their turn.
 _BURST: Final = 200
 #: Seconds: the longest wait after the first failed attempt, and the longest one of all.
-_FIRST, _LONGEST = 0.05, 1.5
+_FIRST, _LONGEST = 0.05, 0.5
 
 Command: TypeAlias = tuple[Any, ...]
 #: When a command was posted, and what its caller awaits.
