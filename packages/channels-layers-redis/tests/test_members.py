@@ -239,7 +239,7 @@ async def test_wrong_members_and_options_are_refused(make: Make) -> None:
     with pytest.raises(ValueError, match="must have an 'id'"):
         await layer.group_add("room", channel, member={})
     with pytest.raises(TypeError, match="must be a dict"):
-        await layer.group_add("room", channel, member="ann")  # type: ignore[arg-type] # it is wrong
+        await layer.group_add("room", channel, member="ann")
     with pytest.raises(TypeError, match="member_lease must be a number of seconds, not '1'"):
         make(member_lease="1")
     with pytest.raises(ValueError, match="member_lease must be at least 1 seconds"):

@@ -277,6 +277,13 @@ async def test_a_process_that_does_not_answer_is_not_waited_for(
     with pytest.raises(RedisTimeoutError, match=r"did not answer within 0\.5 s"):
         await asyncio.to_thread(here.group_add_sync, "room", channel)
 
+    def too_late(*_: object, **__: object) -> None:
+        raise RedisTimeoutError  # of the socket, at the same moment
+
+    monkeypatch.setattr(here._blocking._clients[0], "blpop", too_late)
+    with pytest.raises(RedisTimeoutError, match=r"did not answer within 0\.5 s"):
+        await asyncio.to_thread(here.group_add_sync, "room", channel)
+
 
 async def test_the_error_of_another_process_is_passed_on(
     make: Make, monkeypatch: pytest.MonkeyPatch

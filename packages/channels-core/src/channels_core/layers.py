@@ -580,6 +580,10 @@ class ChannelLayerManager:
             # Not wrapped: programs catch the exceptions of their own layer.
             error.add_note(f"Raised by BACKEND {path!r} specified for channel layer {name!r}")
             raise
+        if path.startswith("channels_redis."):
+            from channels_core._layers.channels_redis import log_outages_once  # by who uses it only
+
+            log_outages_once(backend)
         if not isinstance(backend, BaseChannelLayer):
             give_sync_calls(backend)
         layer: BaseChannelLayer = backend

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -42,6 +42,17 @@ _NOBODY: Final[frozenset[str]] = frozenset()
 
 # In a forked process: the links of its parents.
 _of_parents: Final[list[Link]] = []
+
+
+def _open_to_overrides(
+    method: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Let a subclass override a method without its last argument, for type checkers.
+
+    Programs have such subclasses of the layers of channels-redis. Nothing changes when the program
+    runs.
+    """
+    return method
 
 
 class RedisChannelLayer(BaseChannelLayer):
@@ -324,6 +335,7 @@ class RedisChannelLayer(BaseChannelLayer):
 
     # Groups
 
+    @_open_to_overrides
     async def group_add(
         self, group: str, channel: str, member: Mapping[str, Any] | None = None
     ) -> None:
@@ -366,6 +378,7 @@ class RedisChannelLayer(BaseChannelLayer):
         else:
             await link.ask("discard", group, channel)
 
+    @_open_to_overrides
     async def group_send(
         self, group: str, message: AnyMessage, exclude: Collection[str] = ()
     ) -> None:
@@ -411,8 +424,7 @@ class RedisChannelLayer(BaseChannelLayer):
         """
         self.require_valid_group_name(group)
         histories = self._histories
-        kept = await self._link().run(histories.read(group, after, limit), group)
-        return histories.answer(group, kept)
+        return histories.answer(await self._link().read(histories, group, after, limit))
 
     @property
     def _histories(self) -> Histories:
@@ -556,7 +568,7 @@ class RedisChannelLayer(BaseChannelLayer):
         self.require_valid_group_name(group)
         histories = self._histories
         kept = self._blocking.run(histories.read(group, after, limit), group)
-        return histories.answer(group, kept)
+        return histories.answer(histories.place(group, kept))
 
     def group_members_sync(self, group: str) -> list[dict[str, Any]]:
         """Return who is in a group from synchronous code; see `group_members`."""

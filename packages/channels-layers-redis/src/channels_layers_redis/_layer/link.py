@@ -13,10 +13,17 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    RedisError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
 
 from channels_core.exceptions import ChannelFull
 from channels_layers_redis._layer.addresses import token_of
@@ -33,22 +40,28 @@ from channels_layers_redis._layer.hosts import Host
 from channels_layers_redis._layer.mailbox import Group, Mailbox, groups_of
 from channels_layers_redis._layer.shard import Shard
 from channels_layers_redis._layer.waiting import Reader
+from channels_layers_redis._layer.wire import again
 from channels_layers_redis._scripts import plain_members, waiting
 
 if TYPE_CHECKING:
     from channels_core.layer_extensions import Delivery, HistoryLimits
     from channels_layers_redis._layer.cluster_host import ClusterHost
+    from channels_layers_redis._layer.history import Histories, Read
     from channels_layers_redis._layer.members import Lease, Member
     from channels_layers_redis._layer.queues import Given, Queues
     from channels_layers_redis._layer.shard import Place
     from channels_layers_redis._layer.shared import LocalLink, Shared
     from channels_layers_redis._scripts.calls import Call
+    from channels_layers_redis._scripts.history import Kept
     from channels_layers_redis._scripts.queues import Ended
     from channels_layers_redis._scripts.waiting import Taken
 
 __all__ = ["Link", "full"]
 
 _T = TypeVar("_T")
+
+#: A group, the position after which its messages are wanted, and how many.
+Asked: TypeAlias = tuple[str, "str | None", "int | None"]
 
 #: Seconds between two looks for what is no longer used.
 _SWEEP: Final = 30.0
@@ -85,6 +98,8 @@ class Link:
         self._requests: dict[str, asyncio.Future[str]] = {}
         # What is waited for until this link has heard it: see `flush`.
         self._words: dict[bytes, asyncio.Future[None]] = {}
+        # The reads of histories that were asked for and not sent yet.
+        self._reading: dict[Asked, asyncio.Task[Read]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         # Resolved when messages to the channels of this link arrive; None before it needs them.
@@ -251,6 +266,35 @@ class Link:
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, ChannelFull):
                 raise result
+
+    # History
+
+    async def read(
+        self, histories: Histories, group: str, after: object, limit: int | None
+    ) -> Read:
+        """Read a history; those who ask for the same at once share one answer.
+
+        All clients of a room come back at the same moment, and mostly after the same message.
+        """
+        if not isinstance(after, str | None):
+            after = ""  # a client may have sent anything
+        asked = (group, after, limit)
+        reading = self._reading.get(asked)
+        if reading is None:
+            call = histories.read(group, after, limit)
+            # Not among `_tasks`: `close()` ends its connection, and not those who wait for it.
+            reading = self.loop.create_task(self._read(histories, asked, call))
+            self._reading[asked] = reading
+        try:
+            return await asyncio.shield(reading)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            raise again(error) from None
+
+    async def _read(self, histories: Histories, asked: Asked, call: Call[Kept]) -> Read:
+        # Before the command is sent: it may miss what those who ask later have to get.
+        del self._reading[asked]
+        group = asked[0]
+        return histories.place(group, await self.run(call, group))
 
     # Receiving
 

@@ -43,7 +43,7 @@ __all__ = ["Command", "Wire", "again"]
 #: Messages and answers after which other tasks get their turn.
 _BURST: Final = 200
 #: Seconds: the longest wait after the first failed attempt, and the longest one of all.
-_FIRST, _LONGEST = 0.05, 1.5
+_FIRST, _LONGEST = 0.05, 0.5
 
 Command: TypeAlias = tuple[Any, ...]
 
