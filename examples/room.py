@@ -1,4 +1,4 @@
-"""A room: everybody who has the page open reads what the others write."""
+"""A room: all who have the page open read what the others write."""
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter

@@ -49,7 +49,6 @@ from docs.snippets import (
     logged_in,
     long_polls,
     origins,
-    rooms,
     routes,
     site_routes,
     visits,
@@ -63,7 +62,6 @@ MARKED = {
     "http_requests.complete",
     "logged_in.take_over",
     "logins.check",
-    "rooms.Room",
     "routes.close_pool",
     "routes.open_pool",
     "site_routes.health",
@@ -231,16 +229,6 @@ class TestConnections:
 
 
 class TestGroups:
-    async def test_the_room_of_the_first_page(self) -> None:
-        def enter() -> Any:
-            headers = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
-            return connected(rooms.application, path="/room/", headers=headers)
-
-        async with enter() as anna, enter() as ben:
-            await anna.send("hello")
-            assert (await ben.receive())["text"] == "hello"
-            assert (await anna.receive())["text"] == "hello"
-
     async def test_groups_of_the_class(self) -> None:
         async with connected(groups.News.as_asgi()) as client:
             await layer().group_send("news", {"type": "news.item", "text": "open"})
