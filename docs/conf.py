@@ -1,6 +1,10 @@
 """Sphinx configuration of these pages: `make docs` treats warnings as errors, fetches nothing."""
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 project = "Channels"
 author = "The Channels contributors"
@@ -13,6 +17,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "tools.llms",
 ]
 exclude_patterns = ["_build", "performance", "snippets"]
 
