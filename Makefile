@@ -71,6 +71,7 @@ build: interpreter ## Build wheels and source archives into dist/, and check the
 
 docs: interpreter ## Build the documentation into docs/_build/html, warnings as errors
 	$(IN_ENV) sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(IN_ENV) python -m tools.pages docs/_build/html
 
 lock: interpreter ## Resolve the third-party pins again
 	$(IN_ENV) python -m tools.lock
