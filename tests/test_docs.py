@@ -34,9 +34,11 @@ from django.urls import path
 from sphinx.config import Config
 from sphinx.directives.code import LiteralIncludeReader
 
+import channels_auth
 import channels_core
 import channels_http
 import channels_layers_memory
+import channels_layers_redis
 import channels_testing
 from chat.models import Message
 from docs.snippets import (
@@ -992,7 +994,15 @@ class TestPages:
                 assert import_module(alias) is import_module(owner)
 
     @pytest.mark.parametrize(
-        "package", [channels_core, channels_http, channels_layers_memory, channels_testing]
+        "package",
+        [
+            channels_auth,
+            channels_core,
+            channels_http,
+            channels_layers_memory,
+            channels_layers_redis,
+            channels_testing,
+        ],
     )
     def test_the_reference_has_every_public_module(self, package: ModuleType) -> None:
         name = package.__name__.replace("_", "-")
