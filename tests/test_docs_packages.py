@@ -13,20 +13,22 @@ from served import ROOT
 from tools.packages import PACKAGES, by_name, with_needs
 
 PAGE = (ROOT / "docs" / "topics" / "choosing-packages.md").read_text()
-ROWS = [
-    [cell.strip("`") for cell in row]
-    for row in re.findall(
-        r"(?m)^\| ([^|]+) \| `([^|]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$",
-        PAGE.partition("## ")[0],
+CHOICES = {
+    title: [part.replace("`", "") for part in parts]
+    for title, *parts in re.findall(
+        r"(?m)^### (.+)\n\n(?:[^-\n].*\n\n)?"
+        r"- Install: (.+)\n- `INSTALLED_APPS`: (.+)\n- `BACKEND`: (.+)\n- `runserver`: (.+)\n"
+        r"- In tests: (.+)$",
+        PAGE,
     )
-]
+}
 #: What an extra installs, by its name in brackets.
 EXTRAS = {
     "daphne": {"daphne"},
     "layers-redis": {"channels_layers_redis"},
     "redis": {"channels_redis"},
 }
-#: Runs in a process of its own, in which the packages that a row does not install are hidden.
+#: Runs in a process of its own, in which the packages that a choice does not install are hidden.
 SITE = """
 import json, sys
 given = json.loads(sys.argv[1])
@@ -65,7 +67,7 @@ print(json.dumps({
 
 
 def installed(names: str) -> set[str]:
-    """Return the import names that an install command brings, as far as a row can hide them."""
+    """Return the import names that an install command brings, as far as a choice can hide them."""
     found: set[str] = set()
     for name, extra in re.findall(r"([\w-]+)(?:\[([\w-]+)\])?", names):
         found |= {one.import_name for one in with_needs(by_name(name))}
@@ -75,15 +77,15 @@ def installed(names: str) -> set[str]:
     return found
 
 
-def test_there_are_enough_rows() -> None:
-    assert len(ROWS) == 10
+def test_there_are_enough_choices() -> None:
+    assert len(CHOICES) == len(re.findall("(?m)^### ", PAGE)) == 10
     assert "channels_redis" in installed("channels[redis]")
 
 
 @pytest.mark.parametrize(
     ("names", "applications", "backend", "runserver", "statement"),
-    [row[1:] for row in ROWS],
-    ids=[row[0] for row in ROWS],
+    CHOICES.values(),
+    ids=CHOICES,
 )
 def test_a_combination(
     names: str, applications: str, backend: str, runserver: str, statement: str
