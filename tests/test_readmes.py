@@ -92,7 +92,7 @@ class TestTheExampleOfAPackage:
 
     def test_it_imports_only_what_the_page_installs(self, package: Package) -> None:
         text = (package.folder / "README.md").read_text()
-        installed = " ".join(re.findall(r"(?m)^\$ python -m pip install ([a-z -]+)$", text)).split()
+        installed = re.findall(r"(?m)^\$ pip install ([a-z -]+)$", text)[0].split()
         available = {one.import_name for name in installed for one in with_needs(by_name(name))}
         code = ast.parse(blocks(text, "python")[0])
         imported = {
