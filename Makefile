@@ -69,8 +69,10 @@ bench-quick: interpreter ## Check in small counts that each peer does what the b
 build: interpreter ## Build wheels and source archives into dist/, and check their content
 	$(IN_ENV) python -m tools.build $(P)
 
+# -a: the search of a build of some pages lacks the index entries of the others.
 docs: interpreter ## Build the documentation into docs/_build/html, warnings as errors
-	$(IN_ENV) sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(IN_ENV) sphinx-build -q -a -W --keep-going -b html docs docs/_build/html
+	$(IN_ENV) python -m tools.pages docs/_build/html
 
 lock: interpreter ## Resolve the third-party pins again
 	$(IN_ENV) python -m tools.lock

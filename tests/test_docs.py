@@ -34,9 +34,11 @@ from django.urls import path
 from sphinx.config import Config
 from sphinx.directives.code import LiteralIncludeReader
 
+import channels_auth
 import channels_core
 import channels_http
 import channels_layers_memory
+import channels_layers_redis
 import channels_testing
 from chat.models import Message
 from docs.snippets import (
@@ -49,7 +51,6 @@ from docs.snippets import (
     logged_in,
     long_polls,
     origins,
-    rooms,
     routes,
     site_routes,
     visits,
@@ -63,7 +64,6 @@ MARKED = {
     "http_requests.complete",
     "logged_in.take_over",
     "logins.check",
-    "rooms.Room",
     "routes.close_pool",
     "routes.open_pool",
     "site_routes.health",
@@ -231,16 +231,6 @@ class TestConnections:
 
 
 class TestGroups:
-    async def test_the_room_of_the_first_page(self) -> None:
-        def enter() -> Any:
-            headers = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
-            return connected(rooms.application, path="/room/", headers=headers)
-
-        async with enter() as anna, enter() as ben:
-            await anna.send("hello")
-            assert (await ben.receive())["text"] == "hello"
-            assert (await anna.receive())["text"] == "hello"
-
     async def test_groups_of_the_class(self) -> None:
         async with connected(groups.News.as_asgi()) as client:
             await layer().group_send("news", {"type": "news.item", "text": "open"})
@@ -1004,7 +994,15 @@ class TestPages:
                 assert import_module(alias) is import_module(owner)
 
     @pytest.mark.parametrize(
-        "package", [channels_core, channels_http, channels_layers_memory, channels_testing]
+        "package",
+        [
+            channels_auth,
+            channels_core,
+            channels_http,
+            channels_layers_memory,
+            channels_layers_redis,
+            channels_testing,
+        ],
     )
     def test_the_reference_has_every_public_module(self, package: ModuleType) -> None:
         name = package.__name__.replace("_", "-")

@@ -231,7 +231,18 @@ class SyncConsumer(AsyncConsumer):
     connection run one after the other, and those of different connections run in parallel. Under
     an outer `async_to_sync`, they run in the thread that called it.
 
-    Options and attributes are those of `AsyncConsumer`.
+    Options are keywords of the class statement: `class Chat(SyncConsumer, cleanup_timeout=5)`.
+
+    Options:
+        cleanup_timeout: Seconds that clean-up may take when the connection ends; 10.
+
+    Attributes:
+        scope: The connection's scope.
+        channel_layer: The layer of `channel_layer_alias`, or None.
+        channel_name: The name under which other code reaches this consumer over the layer.
+        channel_receive: Receives from that channel.
+        base_send: Sends an ASGI message to the server.
+        channel_layer_alias: Alias in `CHANNEL_LAYERS`; None for a consumer without a layer.
     """
 
     _sync: ClassVar[bool] = True

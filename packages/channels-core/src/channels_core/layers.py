@@ -642,6 +642,7 @@ def has_groups(layer: Any) -> bool:
     return has_method or "groups" in getattr(layer, "extensions", ())
 
 
+#: The layers of this process, by alias.
 channel_layers: Final = ChannelLayerManager()
 
 
