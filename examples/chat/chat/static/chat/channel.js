@@ -47,7 +47,8 @@ export class Channel extends EventTarget {
     this.#address = address;
     this.#options = {
       parameter: "after", protocols: [], shortest: 500, longest: 15000, steady: 5000, patience: 5000,
-      isFinal: (code) => code >= 4400 && code < 4500 && code !== 4429, isRefused: async () => false, ...options,
+      isFinal: (code) => code >= 4400 && code < 4500 && code !== 4429, isRefused: async () => false,
+      ...options,
     };
     this.position = this.#options.position;
     addEventListener("online", () => this.#hurry());
