@@ -24,7 +24,7 @@ export class Channel extends EventTarget {
   state = "closed";
   // The `position` of the last message that had one. The next connection asks for what comes after it.
   position;
-  #address; #options; #socket; #ticking; #steady; #silent; #failures = 0; #due = 0;
+  #address; #options; #socket; #ticking; #steady; #silent; #watch; #failures = 0; #due = 0;
 
   /**
    * @param {string} address  Path or URL of the consumer.
@@ -51,15 +51,13 @@ export class Channel extends EventTarget {
       ...options,
     };
     this.position = this.#options.position;
-    addEventListener("online", () => this.#hurry());
-    addEventListener("pageshow", () => this.#hurry());
-    document.addEventListener("visibilitychange", () => document.hidden || this.#hurry());
   }
 
   /** Connect now: at first, after close(), or before the countdown has ended. */
   connect() {
     if (this.state === "connecting" || this.state === "open") return;
     this.#drop();
+    this.#listen();
     const url = new URL(this.#address, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     if (this.position != null) url.searchParams.set(this.#options.parameter, this.position);
@@ -89,6 +87,7 @@ export class Channel extends EventTarget {
   /** Close the connection, and do not reconnect. */
   close() {
     this.#drop();
+    this.#watch?.abort();
     this.#change("closed");
   }
 
@@ -119,6 +118,16 @@ export class Channel extends EventTarget {
     if (this.state === "waiting") {
       this.#ticking = setTimeout(() => this.#tick(), left - (seconds - 1) * 1000);
     }
+  }
+
+  // A channel that is closed leaves no listeners behind.
+  #listen() {
+    this.#watch?.abort();
+    this.#watch = new AbortController();
+    const {signal} = this.#watch;
+    for (const name of ["online", "pageshow"]) addEventListener(name, () => this.#hurry(), {signal});
+    const look = () => document.hidden || this.#hurry();
+    document.addEventListener("visibilitychange", look, {signal});
   }
 
   // The network is back, or the visitor looks at the page again.
