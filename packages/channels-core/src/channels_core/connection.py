@@ -978,10 +978,9 @@ class Connection:
             consumer = self.consumer
             mark_as_logged(error)
             # Imported here: an error is rare.
-            from channels_core._remedies import explain_missing_key, explain_missing_layer
+            from channels_core._remedies import explain
 
-            explain_missing_key(error, getattr(consumer, "scope", {}))
-            explain_missing_layer(error, consumer)
+            explain(error, consumer)
             try:
                 find_hook(consumer, "report_exception")(error, message)
             except Exception:
