@@ -1,12 +1,12 @@
 """A small site, with a mistake in it: what its developer sees."""
 
 import os
-import re
+import socket
 import subprocess
 import sys
 import threading
-import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -123,14 +123,22 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
 
 
 class Mistaken:
-    """The site in a folder, in which each pair of texts is an old one and what replaces it."""
+    """The site, in a folder.
+
+    Args:
+        folder: The folder.
+        changes: By module, such as `settings`: texts, each with what replaces it.
+    """
 
     def __init__(self, folder: Path, **changes: list[tuple[str, str]]) -> None:
         self.folder = folder
-        for name, text in FILES.items():
-            for old, new in changes.get(Path(name).stem, ()):
-                assert old in text or Path(name).stem == "__init__", f"{name} has no {old}"
-                text = text.replace(old, new)
+        texts = dict(FILES)
+        for module, pairs in changes.items():
+            [name] = [name for name in texts if Path(name).stem == module]
+            for old, new in pairs:
+                assert old in texts[name], f"{name} has no {old!r}"
+                texts[name] = texts[name].replace(old, new)
+        for name, text in texts.items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text.lstrip())
@@ -153,24 +161,22 @@ class Mistaken:
         )
         return done.stdout
 
-    def serve(self, *command: str, ready: str = "") -> "Server":
+    def serve(self, *command: str) -> "Server":
         """Return the site's development server, or another server."""
-        return Server(self, command, ready)
+        return Server(self, command)
 
 
 class Server:
     """A context in which a server runs; `output` has what it has printed."""
 
-    def __init__(self, site: Mistaken, command: tuple[str, ...], ready: str) -> None:
+    def __init__(self, site: Mistaken, command: tuple[str, ...]) -> None:
         self.site = site
         self.port = free_port()
         self.command = [
             part.format(port=self.port)
             for part in command or ("manage.py", "runserver", "--noreload", "{port}")
         ]
-        self.ready = ready or "Quit the server with"
         self.output = ""
-        self.seen: list[str] = []
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
@@ -211,11 +217,16 @@ class Server:
 
     def wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + SECONDS
-        with socket.socket() as probe:
-            while probe.connect_ex(("127.0.0.1", self.port)) != 0:
-                assert self.process.poll() is None, self.output
-                assert time.monotonic() < deadline, self.output
-                time.sleep(0.05)
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            try:
+                self.process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        raise AssertionError(self.output)
 
     def wait_for(self, text: str) -> None:
         """Return when the output has the text."""
@@ -227,23 +238,41 @@ class Server:
         assert text in self.output, self.output
 
     def visit(
-        self, *messages: str, path: str = "/ws/chat/", origin: bool = True, answers: int = 0, **given: Any
+        self,
+        *messages: str,
+        path: str = "/ws/chat/",
+        origin: str | None = "",
+        answers: int = 0,
+        between: Callable[[], object] = lambda: None,
+        **given: Any,
     ) -> list[str]:
-        """Connect as a browser does, send messages, and return what the browser sees."""
-        page = f"http://127.0.0.1:{self.port}" if origin else None
+        """Connect, send messages, and return what a client sees.
+
+        Args:
+            messages: The frames to send. `between` is called when the first answer has come.
+            path: The path of the consumer.
+            origin: The origin of the page; the site's own for an empty one, no header for None.
+            answers: The number of frames to wait for.
+            between: A function to call in between.
+            given: Further arguments for the client.
+        """
+        page = f"http://127.0.0.1:{self.port}" if origin == "" else origin
         address = f"ws://127.0.0.1:{self.port}{path}"
         seen = []
+        # An origin is a plain str.
+        given |= {"origin": page, "open_timeout": SECONDS}
         try:
-            with connect(address, origin=page, open_timeout=SECONDS, **given) as socket:  # type: ignore[arg-type] # a str will do
+            with connect(address, **given) as socket:
                 for message in messages:
                     socket.send(message)
-                for _ in range(answers):
+                for number in range(answers):
                     seen.append(str(socket.recv(SECONDS)))
+                    if number == 0:
+                        between()
         except InvalidStatus as error:
             seen.append(f"status {error.response.status_code}")
         except InvalidMessage:
             seen.append("no answer")
         except ConnectionClosed as error:
-            code = error.rcvd.code if error.rcvd else 1006
-            seen.append(f"code {code}")
+            seen.append(f"code {error.rcvd.code if error.rcvd else 1006}")
         return seen
