@@ -77,7 +77,9 @@ class Answer(AsyncSseConsumer):
 # begin application
 application = ProtocolTypeRouter(
     {
-        "http": URLRouter([path("answers/<str:answer>/", Answer.as_asgi()), re_path("", AsgiHandler())]),
+        "http": URLRouter(
+            [path("answers/<str:answer>/", Answer.as_asgi()), re_path("", AsgiHandler())]
+        ),
         "channel": ChannelNameRouter({"questions": Questions.as_asgi()}),
     }
 )
