@@ -261,7 +261,7 @@ class Server:
         address = f"ws://127.0.0.1:{self.port}{path}"
         seen = []
         # An origin is a plain str.
-        given |= {"origin": page, "open_timeout": SECONDS}
+        given = {"origin": page, "open_timeout": SECONDS} | given
         try:
             with connect(address, **given) as socket:
                 for message in messages:
@@ -272,7 +272,7 @@ class Server:
                         between()
         except InvalidStatus as error:
             seen.append(f"status {error.response.status_code}")
-        except InvalidMessage:
+        except (InvalidMessage, TimeoutError):
             seen.append("no answer")
         except ConnectionClosed as error:
             seen.append(f"code {error.rcvd.code if error.rcvd else 1006}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import django
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
@@ -26,7 +27,15 @@ from django_htmx import __file__ as htmx
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from docs.snippets import answers, fragments, notifying, progress, resuming, typing_indicator
+from docs.snippets import (
+    answers,
+    fragments,
+    notifying,
+    progress,
+    queued,
+    resuming,
+    typing_indicator,
+)
 from processes import SECONDS
 from served import ROOT, SITE
 from served_here import Here, files
@@ -441,3 +450,34 @@ class TestFrontEnds:
             wait_until(browser, lambda _: layer.groups.get("room.coffee"))
             browser.execute_script("root.unmount()")
             wait_until(browser, lambda _: not layer.groups.get("room.coffee"))
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="django.tasks is new in Django 6.0")
+@pytest.mark.django_db(transaction=True)
+class TestTasks:
+    async def test_a_task_of_django_tells_its_user(self, settings: Any) -> None:
+        from docs.snippets import django_tasks
+
+        use(**options_of(notifying))
+        settings.TASKS = {
+            "default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}
+        }
+        anna = await get_user_model().objects.acreate(username="anna")
+        page = TestNotifications().page(anna)
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+        await page.connect()
+        request = RequestFactory().post("/")
+        request.user = anna
+        response = await sync_to_async(django_tasks.start)(request)
+        assert response.status_code == 202
+        assert (await page.receive_json_from())["text"] == "Your report with 500 rows is ready."
+        await page.disconnect()
+
+
+@pytest.mark.django_db
+def test_a_function_of_a_queue_tells_its_user(django_capture_on_commit_callbacks: Any) -> None:
+    layer = use(**options_of(notifying))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert queued.build_report(7, 500) == {"rows": 500}
+    [told] = layer.group_history_sync("user.7").messages
+    assert told["notification"] == {"text": "Your report with 500 rows is ready."}

@@ -77,13 +77,13 @@ async def alive(scope: Any, receive: Any, send: Any) -> None:
 async def ready(scope: Any, receive: Any, send: Any) -> None:
     """Answer 200 if the channel layer answers within two seconds."""
     layer: Any = get_channel_layer()
-    try:
-        async with asyncio.timeout(2):
-            await layer.ping()
-    except Exception as error:  # whatever the layer raises, the process is not ready
-        await respond(send, 503, f"the channel layer: {type(error).__name__}")
-    else:
+    ping = asyncio.ensure_future(layer.ping())
+    await asyncio.wait([ping], timeout=2)
+    if ping.done() and ping.exception() is None:
         await respond(send, 200, "ready")
+    else:
+        ping.cancel()
+        await respond(send, 503, "the channel layer does not answer")
 
 
 def monitored(views: Any, sockets: Any) -> ProtocolTypeRouter:
