@@ -9,6 +9,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from mistakes import Mistaken
+from processes import SECONDS
 from served import ROOT
 
 PAGE: Final = ROOT / "docs" / "topics" / "troubleshooting.md"
@@ -48,13 +49,16 @@ def serving(
     answers: int = 0,
     path: str = "/ws/chat/",
     origin: str | None = "",
+    patience: float = SECONDS,
     **changes: list[tuple[str, str]],
 ) -> Trial:
     """Return a function that serves the site with changes, visits it, and returns what is seen."""
 
     def trial(folder: Path) -> tuple[list[str], str]:
         with Mistaken(folder, **changes).serve(*server) as served:
-            seen = served.visit(*messages, path=path, origin=origin, answers=answers)
+            seen = served.visit(
+                *messages, path=path, origin=origin, answers=answers, open_timeout=patience
+            )
             if wait:
                 served.wait_for(wait)
         return seen, served.output
@@ -142,11 +146,15 @@ MISTAKES: Final[dict[str, tuple[list[str], Trial]]] = {
     ),
     "Connect returned without a call of accept()": (
         ["no answer"],
-        serving(consumers=[(ACCEPT, "        pass\n")]),
+        serving(patience=1, wait="returned without", consumers=[(ACCEPT, "        pass\n")]),
     ),
     "Coroutine 'ChatConsumer.connect' was never awaited": (
         ["no answer"],
-        serving(consumers=[("ChatConsumer(Async", "ChatConsumer(")]),
+        serving(
+            patience=1,
+            wait="returned without",
+            consumers=[("ChatConsumer(Async", "ChatConsumer(")],
+        ),
     ),
     "Coroutine was never awaited": (
         [],
