@@ -63,6 +63,11 @@ DOCS = ROOT / "docs"
 MARKED = {
     "http_requests.complete",
     "logged_in.take_over",
+    "django_tasks.report",
+    "load_test.answer_time",
+    "load_test.main",
+    "load_test.measure",
+    "load_test.resident",
     "logins.check",
     "routes.close_pool",
     "routes.open_pool",

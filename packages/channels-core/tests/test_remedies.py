@@ -2,9 +2,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.exceptions import SynchronousOnlyOperation
+from django.utils.asyncio import async_unsafe
 
-from channels_core._remedies import explain_missing_key, explain_missing_layer
+from channels_core._remedies import explain, explain_missing_key, explain_missing_layer
 from channels_core.consumer import AsyncConsumer, SyncConsumer
+from channels_core.generic.websocket import AsyncWebsocketConsumer
 from channels_core.layers import get_channel_layer
 from channels_core.typing import Message, Scope
 from fakes import LocalLayer, Server
@@ -130,4 +133,56 @@ class TestMissingLayer:
         consumer.channel_layer = LocalLayer()
         error = error_of(None, "group_send")
         explain_missing_layer(error, consumer)
+        assert not hasattr(error, "__notes__")
+
+
+class TestSyncQuery:
+    async def test_the_error_says_how_an_async_handler_asks(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Counting(AsyncConsumer):
+            async def websocket_connect(self, message: Message) -> None:
+                async_unsafe(lambda: None)()
+
+        server = Server(Counting.as_asgi(), {"type": "websocket", "path": "/"})
+        await server.connect()
+        with pytest.raises(SynchronousOnlyOperation, match="You cannot call this") as caught:
+            await server.end()
+        [note] = caught.value.__notes__
+        assert "await User.objects.acount()" in note
+        assert note in caplog.text
+
+
+class Forgotten(AsyncWebsocketConsumer):
+    def connect(self) -> None:  # type: ignore[override] # the mistake
+        pass
+
+
+class AwaitingNothing(AsyncConsumer):
+    async def websocket_connect(self, message: Message) -> None:
+        nothing: Any = None
+        await nothing
+
+
+class TestWrongColour:
+    async def fail(self, consumer: Any) -> TypeError:
+        server = Server(consumer.as_asgi(), {"type": "websocket", "path": "/"})
+        await server.connect()
+        with pytest.raises(TypeError, match="await") as caught:
+            await server.end()
+        return caught.value
+
+    async def test_the_error_says_that_a_handler_is_not_async(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        [note] = (await self.fail(Forgotten)).__notes__
+        assert note.startswith("Forgotten is an asynchronous consumer")
+        assert note in caplog.text
+
+    async def test_a_mistake_in_the_handler_gets_no_note(self) -> None:
+        assert not hasattr(await self.fail(AwaitingNothing), "__notes__")
+
+    @pytest.mark.parametrize("error", [TypeError("await"), TypeError("other"), ValueError("await")])
+    def test_other_errors_get_no_note(self, error: Exception) -> None:
+        explain(error, Forgotten())
         assert not hasattr(error, "__notes__")

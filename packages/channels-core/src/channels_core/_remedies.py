@@ -1,17 +1,20 @@
-"""Notes on a consumer's exception: what to do about a missing key of the scope or layer.
+"""Notes on a consumer's exception: what to do about the mistakes that are made most often.
 
 The exception itself is the program's: its class and its text stay, only a note is added.
 """
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Any, Final
+
+from django.core.exceptions import SynchronousOnlyOperation
 
 from channels_core.documentation import see
 from channels_core.layers import BaseChannelLayer, channel_layers
 from channels_core.typing import Scope
 
-__all__ = ["explain_missing_key", "explain_missing_layer"]
+__all__ = ["explain", "explain_missing_key", "explain_missing_layer"]
 
 #: The middleware that adds each key to the scope.
 _MIDDLEWARE: Final = {
@@ -19,6 +22,41 @@ _MIDDLEWARE: Final = {
     "session": "SessionMiddlewareStack or AuthMiddlewareStack",
     "cookies": "CookieMiddleware, SessionMiddlewareStack or AuthMiddlewareStack",
 }
+
+
+def explain(error: BaseException, consumer: Any) -> None:
+    """Add a note to the exception, if its cause is known.
+
+    Args:
+        error: The exception that the consumer raised.
+        consumer: The consumer.
+    """
+    explain_missing_key(error, getattr(consumer, "scope", {}))
+    explain_missing_layer(error, consumer)
+    if isinstance(error, SynchronousOnlyOperation):
+        error.add_note(
+            "An async handler uses the async methods of the ORM, such as `await "
+            "User.objects.acount()`, or calls a function through `database_sync_to_async`. "
+            + see("Threads and the database", "Async consumers")
+        )
+    elif isinstance(error, TypeError) and "await" in str(error) and _raised_here(error):
+        error.add_note(
+            f"{type(consumer).__name__} is an asynchronous consumer, and one of its handlers is "
+            "'def', so that there was nothing to await. Write 'async def'; `manage.py check` "
+            f"names the handler. {see('System checks', 'Handlers')}"
+        )
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Return whether this package raised the exception, not a function that it has called."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and _package(last) == "channels_core"
+
+
+def _package(step: TracebackType) -> str:
+    return str(step.tb_frame.f_globals.get("__name__")).partition(".")[0]
 
 
 def explain_missing_key(error: BaseException, scope: Scope) -> None:

@@ -977,12 +977,11 @@ class Connection:
         if isinstance(error, Exception):
             # Imported here: an error is rare.
             from channels_core._failure_log import mark_as_logged
-            from channels_core._remedies import explain_missing_key, explain_missing_layer
+            from channels_core._remedies import explain
 
-            consumer = self.consumer
             mark_as_logged(error)
-            explain_missing_key(error, getattr(consumer, "scope", {}))
-            explain_missing_layer(error, consumer)
+            consumer = self.consumer
+            explain(error, consumer)
             try:
                 find_hook(consumer, "report_exception")(error, message)
             except Exception:
