@@ -1,6 +1,10 @@
 """Sphinx configuration of these pages: `make docs` treats warnings as errors, fetches nothing."""
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 project = "Channels"
 author = "The Channels contributors"
@@ -8,8 +12,8 @@ copyright = author  # noqa: A001 (the name that Sphinx reads)
 release = version_of("channels")
 version = release.rpartition(".")[0]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "performance", "snippets"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "tools.tutorial"]
+exclude_patterns = ["_build", "performance", "snippets", "tutorial/states"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
