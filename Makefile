@@ -73,6 +73,7 @@ build: interpreter ## Build wheels and source archives into dist/, and check the
 docs: interpreter ## Build the documentation into docs/_build/html, warnings as errors
 	$(IN_ENV) sphinx-build -q -a -W --keep-going -b html docs docs/_build/html
 	$(IN_ENV) python -m tools.pages docs/_build/html
+	$(IN_ENV) python -m tools.links docs/_build/html
 
 lock: interpreter ## Resolve the third-party pins again
 	$(IN_ENV) python -m tools.lock
@@ -85,4 +86,4 @@ ci: lint types imports ## Run all checks that a change must pass
 	$(IN_ENV) python -m tools.summary
 
 clean: ## Remove builds, reports and caches, but not the environments (.venv*)
-	@rm -rf build dist docs/_build .coverage && find . -path './.venv*' -prune -o -type d \( -name __pycache__ -o -name '.*_cache' -o -name .hypothesis \) -exec rm -rf {} +
+	@rm -rf build dist docs/_build docs/tutorial/archives .coverage && find . -path './.venv*' -prune -o -type d \( -name __pycache__ -o -name '.*_cache' -o -name .hypothesis \) -exec rm -rf {} +

@@ -18,8 +18,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "tools.llms",
+    "tools.tutorial",
 ]
-exclude_patterns = ["_build", "performance", "snippets"]
+exclude_patterns = ["_build", "performance", "snippets", "tutorial/states"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

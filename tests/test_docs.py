@@ -31,8 +31,6 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.test import RequestFactory
 from django.urls import path
-from sphinx.config import Config
-from sphinx.directives.code import LiteralIncludeReader
 
 import channels_auth
 import channels_core
@@ -56,7 +54,7 @@ from docs.snippets import (
     visits,
 )
 from processes import SECONDS
-from served import FIRST_SITE, ROOT, SITE
+from served import ROOT
 
 DOCS = ROOT / "docs"
 #: Shown from a mark to the next.
@@ -951,36 +949,6 @@ class TestPages:
         ]
         assert sorted(shown) == sorted(written)
 
-    def test_the_tutorial_shows_the_whole_example(self) -> None:
-        """The last pages change the site of the first page only by what they show."""
-        for pages, site, before in (
-            (["first-chat"], FIRST_SITE, None),
-            (["accounts", "live-feed", "several-processes", "testing"], SITE, FIRST_SITE),
-        ):
-            text = "".join((DOCS / "tutorial" / f"{page}.md").read_text() for page in pages)
-            shown = set(re.findall(rf"examples/{site.name}/([\w/.]+)", text))
-            made = {
-                str(path.relative_to(site))
-                for kind in ("py", "html", "css")
-                for path in site.rglob(f"*.{kind}")
-                if not (before and same(path, before / path.relative_to(site)))
-            }
-            # `startproject` and `startapp` create these.
-            given = r".*/__init__\.py|.*/migrations/\w+\.py|manage\.py"
-            assert {path for path in made - shown if not re.fullmatch(given, path)} == set()
-            assert shown <= {str(path.relative_to(site)) for path in site.rglob("*.*")}
-
-    @pytest.mark.parametrize("page", ["accounts", "live-feed"])
-    def test_a_page_of_the_tutorial_shows_nothing_of_a_later_one(self, page: str) -> None:
-        """Pages show files of the finished site, so they must leave out lines of later pages."""
-        later = re.compile(r"[Aa]nnounce|EVERYBODY|STATS|[Ss]tats|ChannelName|ChannelFull|ask\.dis")
-        shown = list(excerpts((DOCS / "tutorial" / f"{page}.md").read_text()))
-        assert [part for part in shown if later.search(part)] == []
-        # What remains of these files is valid Python.
-        if page == "accounts":
-            assert any("        form = MessageForm(" in part for part in shown)
-        assert any("revalidate_every=60),\n" in part for part in shown)
-
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
     def test_code_in_a_page_is_valid_python(self, page: Path) -> None:
         for block in re.findall(
@@ -1014,23 +982,6 @@ class TestPages:
         text = (DOCS / "reference" / f"{name}.md").read_text()
         listed = re.findall(r"automodule:: ([\w.]+)", text)
         assert sorted(listed) == sorted(public_modules(package))
-
-
-def excerpts(page: str) -> Iterator[str]:
-    """Yield the files of the example site as a page of the tutorial shows them."""
-    for block in re.findall(r"(?ms)^```\{literalinclude\} (.*?)^```", page):
-        path, _, fields = block.partition("\n")
-        options: dict[str, Any] = {
-            name: value.strip().strip("\"'")
-            for name, value in re.findall(r"(?m)^:([\w-]+):(.*)$", fields)
-        }
-        if "dedent" in options:
-            options["dedent"] = int(options["dedent"])
-        yield LiteralIncludeReader(str(DOCS / "tutorial" / path), options, Config()).read()[0]
-
-
-def same(one: Path, other: Path) -> bool:
-    return other.is_file() and one.read_text() == other.read_text()
 
 
 def public_modules(package: ModuleType) -> set[str]:
