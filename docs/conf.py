@@ -28,3 +28,6 @@ autodoc_preserve_defaults = True
 
 html_theme = "furo"
 html_title = f"Channels {release}"
+html_theme_options = {"top_of_page_buttons": []}
+html_static_path = ["static"]
+html_js_files = ["accessible.js"]
