@@ -13,7 +13,7 @@ ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile bench bench-quick build docs lock ci clean
+.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile bench bench-quick build docs screenshots lock ci clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -74,6 +74,9 @@ docs: interpreter ## Build the documentation into docs/_build/html, warnings as 
 	$(IN_ENV) sphinx-build -q -a -W --keep-going -b html docs docs/_build/html
 	$(IN_ENV) python -m tools.pages docs/_build/html
 	$(IN_ENV) python -m tools.links docs/_build/html
+
+screenshots: docs ## Make the pictures of the documentation in docs/screenshots, with Chromium
+	$(IN_ENV) env PYTHONPATH=tests:. python -m tools.screenshots
 
 lock: interpreter ## Resolve the third-party pins again
 	$(IN_ENV) python -m tools.lock

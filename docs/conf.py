@@ -44,3 +44,6 @@ html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["front.css"]
 html_title = f"Channels {release}"
+html_theme_options = {"top_of_page_buttons": []}
+html_static_path = ["static"]
+html_js_files = ["accessible.js"]

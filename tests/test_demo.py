@@ -168,8 +168,8 @@ class TestServedSite:
         status, page = anna.get("/feed/")
         assert status == 200
         assert "Live feed</h1>" in page
-        assert 'href="/static/chat/log.css"' in page
-        assert anna.get("/static/chat/log.css")[0] == 200
+        assert 'href="/static/chat/site.css"' in page
+        assert anna.get("/static/chat/site.css")[0] == 200
 
 
 @pytest.mark.parametrize("serve", [demo, uvicorn])
