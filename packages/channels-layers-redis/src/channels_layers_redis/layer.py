@@ -45,7 +45,7 @@ _of_parents: Final[list[Link]] = []
 
 
 class RedisChannelLayer(BaseChannelLayer):
-    """A channel layer for several processes, on a server of Redis or Valkey.
+    """A channel layer for several processes, on Redis or Valkey: on servers, or a cluster.
 
     Messages: dicts with str keys and values that msgpack packs. Each receiver gets a copy of its
     own.
