@@ -97,7 +97,7 @@ class TestOurRedis(OnRedis):
 class TestOurRedisInCluster(ChannelLayerContract):
     shared = True
     one_order = False  # each group is on one of the nodes, and so is what is sent to the process
-    races = 300
+    latency = 0.2  # a layer that is new asks which node has what, and connects to some of them
 
     @pytest.fixture(autouse=True)
     def cluster(self, nodes: list[RedisServer]) -> None:
@@ -124,6 +124,7 @@ class TestOurRedisBehindSentinel(ChannelLayerContract):
     """Messages are lost because another server becomes the master."""
 
     shared = True
+    latency = 0.2  # each connection asks Sentinel first
     timeout = 20
 
     @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -628,8 +629,8 @@ class TestOptions:
         assert isinstance(host, ClusterHost)
         assert host.name == "the cluster of a.example:7000, b.example:7001"
         assert host.timeout == 3
-        monkeypatch.setattr(cluster_host, "_Client", dict)
-        asked: Any = host.new_client()
+        monkeypatch.setattr(cluster_host, "_Client", SimpleNamespace)
+        asked = vars(host.new_client())
         named = [node.name for node in asked["startup_nodes"]]
         assert named == ["a.example:7000", "b.example:7001"]
         assert asked["ssl"]

@@ -23,6 +23,7 @@ from channels_core.layer_extensions import (
     group_tag,
     new_epoch,
     parse_position,
+    require_queue_name,
 )
 from simple_layer import SimpleContract, SimpleLayer, Store, breach
 
@@ -267,10 +268,14 @@ class ExtendedLayer(SimpleLayer):
         if limits is None:
             super().put(channel, message)
             return
+        self.refuse_long(channel)
         with self.store.lock:
             self.room_for_job(channel)
             self.store.jobs[channel].append(Job(message))
             self.wake_worker(channel)
+
+    def refuse_long(self, channel: str) -> None:
+        require_queue_name(channel, 100)
 
     def room_for_job(self, channel: str) -> None:
         if len(self.store.jobs[channel]) >= self.get_capacity(channel):
@@ -295,6 +300,7 @@ class ExtendedLayer(SimpleLayer):
             await asyncio.wrap_future(future)
 
     async def next_job(self, channel: str) -> Job:
+        self.refuse_long(channel)
         while True:
             with self.store.lock:
                 self.settle()

@@ -7,6 +7,13 @@ from channels_core.layer_extensions import Delivery, QueueLimits
 from extended_layer import Attempt, ExtendedLayer, Job, extended_breach
 
 
+class Patient(ExtendedLayer):
+    """Takes queues whose dead letters have no valid name."""
+
+    def refuse_long(self, channel: str) -> None:
+        """Refuse nothing."""
+
+
 class Generous(ExtendedLayer):
     """Gives a message to several workers."""
 
@@ -301,6 +308,11 @@ class Private(ExtendedLayer):
         ("test_a_rejected_message_waits_for_its_time", Hasty, "the queue just after it was reject"),
         ("test_a_rejected_message_waits_for_its_time", Final, "got none within 0.01 s"),
         ("test_a_rejected_message_waits_for_its_time", Lenient, "of a message that was rejected: "),
+        (
+            "test_a_queue_has_room_for_the_name_of_its_dead_letters",
+            Patient,
+            "expected a TypeError",
+        ),
         ("test_a_message_that_fails_is_a_dead_letter", Burning, "got none within 0.01 s"),
         ("test_a_message_that_fails_is_a_dead_letter", Terse, "expected 'ValueError: 1', got ''"),
         ("test_a_message_that_fails_is_a_dead_letter", Undying, "the queue after the last attempt"),

@@ -56,7 +56,7 @@ def _open_to_overrides(
 
 
 class RedisChannelLayer(BaseChannelLayer):
-    """A channel layer for several processes, on a server of Redis or Valkey.
+    """A channel layer for several processes, on Redis or Valkey: on servers, or a cluster.
 
     Messages: dicts with str keys and values that msgpack packs. Each receiver gets a copy of its
     own.

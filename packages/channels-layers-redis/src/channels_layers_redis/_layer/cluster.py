@@ -6,10 +6,10 @@ whose slot has moved was not done, so it goes to the other node. When a node is 
 moved, the addresses are subscribed to again where their slots are then, and the link is told that
 messages may have been missed.
 
-redis-py's clients for clusters are used for synchronous code only: its client for asyncio cannot
-subscribe to the messages of a slot, keeps no order between the commands of an event loop, and
-repeats a command that may have been done. So a node is a pair of the connections that a single
-server has, too.
+redis-py's client for clusters is used for synchronous code only. The one for asyncio repeats a
+command that may have been done, keeps no order between the commands of an event loop, and can
+subscribe to the messages of a slot in newer versions only. So a node is a pair of the connections
+that a single server has, too.
 """
 
 from __future__ import annotations

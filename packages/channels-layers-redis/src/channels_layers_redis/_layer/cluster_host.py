@@ -54,24 +54,23 @@ class ClusterHost:
         Raises:
             redis.exceptions.ConnectionError: No node answers.
         """
-        pool = self.nodes[0].new_pool()
-        options = dict(pool.connection_kwargs)
-        for part in ("host", "port", "db", "retry_on_timeout"):
-            options.pop(part, None)
-        if issubclass(pool.connection_class, redis.SSLConnection):
-            options["ssl"] = True
         try:
-            return _Client(
+            client = _Client(
                 startup_nodes=[ClusterNode(*node.address) for node in self.nodes if node.address],
                 require_full_coverage=False,
-                **options,
+                **self.nodes[0].options_in_cluster(),
             )
         except RedisClusterException as error:
             raise RedisConnectionError(f"{self.name} cannot be reached: {error}") from error
+        # Before redis-py 6, this is how often a command is repeated that may have been done.
+        client.cluster_error_retry_attempts = 0
+        return client
 
 
 class _Client(redis.RedisCluster):
     """A client whose errors are those of a server that is away, while the cluster is down."""
+
+    cluster_error_retry_attempts: int
 
     def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -12,6 +12,7 @@ import redis.asyncio.retry
 import redis.asyncio.sentinel
 import redis.sentinel
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 
 __all__ = ["DEFAULT_TIMEOUT", "Host", "read_hosts"]
@@ -123,10 +124,6 @@ class Host:
 
     def new_client(self) -> redis.Redis:
         """Return a client for synchronous code, which any thread may use."""
-        return redis.Redis.from_pool(self.new_pool())
-
-    def new_pool(self) -> redis.ConnectionPool:
-        """Return the connections for synchronous code."""
         if self._sentinels is not None:
             watch = redis.sentinel.Sentinel(
                 self._sentinels,
@@ -139,9 +136,22 @@ class Host:
             pool = redis.ConnectionPool.from_url(self._address, **self._options)
         else:
             pool = redis.ConnectionPool(**self._options)
-        forced = {**self._forced(), "socket_timeout": self.timeout, "retry": Retry(NoBackoff(), 0)}
-        pool.connection_kwargs.update(forced)
-        return pool
+        pool.connection_kwargs.update(self._forced_for_clients())
+        return redis.Redis.from_pool(pool)
+
+    def _forced_for_clients(self) -> Options:
+        retry = Retry(NoBackoff(), 0)
+        return {**self._forced(), "socket_timeout": self.timeout, "retry": retry}
+
+    def options_in_cluster(self) -> Options:
+        """Return the options of a client for clusters, without an address."""
+        options = {**parse_url(self._address or "redis://"), **self._options}
+        options.update(self._forced_for_clients())
+        if issubclass(options.pop("connection_class", redis.Connection), redis.SSLConnection):
+            options["ssl"] = True
+        for name in ("host", "port", "db", "retry_on_timeout"):
+            options.pop(name, None)
+        return options
 
 
 class _ThroughSentinel:

@@ -99,6 +99,8 @@ class Capacity(Contract):
         await layer.group_add("contract.room", channel)
         await self.fill(layer, channel, capacity)
         await layer.group_send("contract.room", {"type": "g"})
+        # There is room as soon as a message is taken, so the one to the group has to come first.
+        await self.until_waiting()
         for number in range(capacity):
             expected = {"type": "a", "number": number}
             await self.expect_next(layer, channel, expected, "what waited in the full channel")

@@ -147,10 +147,7 @@ class Groups(Contract):
 
     @clause
     async def test_groups_and_channels_keep_one_order(self) -> None:
-        """The messages of one sender to a channel and to its groups arrive in that order.
-
-        With `one_order = False`, those to the channel do, and those to each of its groups.
-        """
+        """The messages of one sender to a channel and to its groups arrive in that order."""
         layer = await self.layer("groups")
         channel = await layer.new_channel()
         for group in (ROOM, HALL):
@@ -160,7 +157,7 @@ class Groups(Contract):
             await layer.group_send(ROOM, {"type": "g", "number": number + 1})
             await layer.group_send(HALL, {"type": "g", "number": number + 2})
         got = [(await self.received(layer, channel))["number"] for _ in range(30)]
-        if self.one_order:
+        if self.one_order:  # otherwise each of the three has an order of its own
             expect(got, list(range(30)), "the messages in the order in which they came")
         for first in range(3):
             part = [number for number in got if number % 3 == first]

@@ -37,14 +37,16 @@ class Queues(Contract):
     @clause
     async def test_a_queue_has_room_for_the_name_of_its_dead_letters(self) -> None:
         """The name of a queue that is too long for that of its dead letters is a TypeError."""
-        layer = await self.layer("acks", queues={"q*": {"redeliver_after": 60, "tries": 1}})
+        limits = {"redeliver_after": 60, "tries": 1}
+        layer = await self.layer("acks", queues={LONGEST: limits, TOO_LONG: limits})
         await self.add(layer, 1, channel=LONGEST)
         delivery = await self.given(layer, LONGEST)
         expect(await layer.reject(LONGEST, delivery.token, "failed"), True, "reject()")
         dead = await self.received(layer, f"{LONGEST}.dead")
         expect(dead["dead"]["channel"], LONGEST, "the queue of the dead letter")
-        for call in (layer.send(TOO_LONG, MARK), layer.receive_delivery(TOO_LONG)):
-            await self.expect_error(call, TypeError, "a queue with a name of 95 characters")
+        long = "a queue with a name of 95 characters"
+        await self.expect_error(layer.send(TOO_LONG, MARK), TypeError, long)
+        await self.expect_error(layer.receive_delivery(TOO_LONG), TypeError, long)
 
     @clause
     async def test_deliveries_come_in_order(self) -> None:
