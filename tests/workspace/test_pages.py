@@ -63,6 +63,6 @@ def test_problems_end_with_a_failure(
     (tmp_path / "objects.inv").write_text("")
     monkeypatch.setattr(pages, "documented", lambda path: {"channels_core.routing.URLRouter"})
     problems = pages.problems(tmp_path)
-    assert "A search for 'React' does not find faq" in problems
+    assert "A search for 'React' does not find how-to/front-ends" in problems
     assert "The reference lacks channels_core.routing.URLRouter" not in problems
     assert "The reference lacks channels_core.routing.ProtocolTypeRouter" in problems
