@@ -327,8 +327,7 @@ def test_the_browsers_console_has_the_status(browser: Chrome, tmp_path: Path) ->
             "const socket = new WebSocket(`ws://${location.host}/ws/nowhere/`);"
             "socket.onclose = ({code}) => end(code);"
         )
-    [text] = [
-        str(entry["message"]) for entry in browser.get_log("browser") if "ws://" in entry["message"]
-    ]
+    log = browser.get_log("browser")  # type: ignore[no-untyped-call] # selenium's
+    [text] = [str(entry["message"]) for entry in log if "ws://" in entry["message"]]
     [quoted] = re.findall(r"(?m)^  (WebSocket connection to .*)$", PAGE.read_text())
     assert is_in(quoted.replace("/ws/chat/", "/ws/nowhere/"), text)
