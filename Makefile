@@ -13,7 +13,7 @@ ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile bench bench-quick build docs lock ci clean
+.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile bench bench-quick build docs screenshots lock ci clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -45,7 +45,7 @@ types: interpreter ## Check types strictly: source, tests, and what users see
 imports: interpreter ## Check the import contracts
 	$(IN_ENV) lint-imports --no-logo
 
-isolated: interpreter ## Test each package's wheel with only what it declares
+isolated: interpreter ## Test each package's wheel, its coverage too, with only what it declares
 	$(IN_ENV) python -m tools.isolated $(P)
 
 traced: interpreter ## Serve a site under ddtrace and under OpenTelemetry, with our wheels
@@ -69,17 +69,24 @@ bench-quick: interpreter ## Check in small counts that each peer does what the b
 build: interpreter ## Build wheels and source archives into dist/, and check their content
 	$(IN_ENV) python -m tools.build $(P)
 
+# -a: the search of a build of some pages lacks the index entries of the others.
 docs: interpreter ## Build the documentation into docs/_build/html, warnings as errors
-	$(IN_ENV) sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(IN_ENV) sphinx-build -q -a -W --keep-going -b html docs docs/_build/html
+	$(IN_ENV) python -m tools.pages docs/_build/html
+	$(IN_ENV) python -m tools.links docs/_build/html
+
+screenshots: docs ## Make the pictures of the documentation in docs/screenshots, with Chromium
+	$(IN_ENV) env PYTHONPATH=tests:. python -m tools.screenshots
 
 lock: interpreter ## Resolve the third-party pins again
 	$(IN_ENV) python -m tools.lock
 
-# The tests of the tree end before those of the packages, so what else there is follows them.
+# `isolated` runs the tests of each package with its coverage gate, so `test P=packages` would only
+# repeat them.
 ci: lint types imports ## Run all checks that a change must pass
 	$(IN_ENV) python -m tools.side_by_side \
-		"test P=tree, docs, traced, bench-quick" "test P=packages, isolated, build"
+		"test P=tree, docs" "isolated, traced, bench-quick, build"
 	$(IN_ENV) python -m tools.summary
 
 clean: ## Remove builds, reports and caches, but not the environments (.venv*)
-	@rm -rf build dist docs/_build .coverage && find . -path './.venv*' -prune -o -type d \( -name __pycache__ -o -name '.*_cache' -o -name .hypothesis \) -exec rm -rf {} +
+	@rm -rf build dist docs/_build docs/tutorial/archives .coverage && find . -path './.venv*' -prune -o -type d \( -name __pycache__ -o -name '.*_cache' -o -name .hypothesis \) -exec rm -rf {} +

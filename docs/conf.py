@@ -1,6 +1,10 @@
 """Sphinx configuration of these pages: `make docs` treats warnings as errors, fetches nothing."""
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 project = "Channels"
 author = "The Channels contributors"
@@ -8,8 +12,15 @@ copyright = author  # noqa: A001 (the name that Sphinx reads)
 release = version_of("channels")
 version = release.rpartition(".")[0]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "performance", "snippets"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "tools.llms",
+    "tools.tutorial",
+]
+exclude_patterns = ["_build", "performance", "snippets", "tutorial/states"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -26,5 +37,13 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 
+# The copy button leaves out prompts and what a command prints.
+copybutton_exclude = ".linenos, .gp, .go"
+
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["front.css"]
 html_title = f"Channels {release}"
+html_theme_options = {"top_of_page_buttons": []}
+html_static_path = ["static"]
+html_js_files = ["accessible.js"]

@@ -242,6 +242,7 @@ NAMES: Final[dict[str, list[str]]] = {
         "lacks",
         "new_epoch",
         "parse_position",
+        "require_queue_name",
     ],
     "channels_core.layers": [
         "BaseChannelLayer",

@@ -56,18 +56,20 @@ class RedisServer:
 
     Attributes:
         url: Its address, which stays the same.
+        port: Its port; None if it listens at a socket in its folder.
         process: The program, as it was started last.
         folder: Its working directory.
     """
 
     process: subprocess.Popen[bytes]
 
-    def __init__(self, *options: str, port: int | None = None) -> None:
+    def __init__(self, *options: str, port: int | None = None, config: str | None = None) -> None:
         """Find the program.
 
         Args:
             options: Options for it. By default, it stores nothing on disk.
             port: The port to listen on; None for a socket in its folder.
+            config: What its configuration file says; it has none if this is None.
 
         Raises:
             MissingRedis: It is not installed.
@@ -76,6 +78,7 @@ class RedisServer:
         # Not in pytest's folder, because the path of a socket must be short.
         self._temporary = tempfile.TemporaryDirectory(prefix="redis-")
         self.folder = Path(self._temporary.name)
+        self.port = port
         if port is None:
             self.url = f"unix://{self.folder}/socket"
             where = ["--port", "0", "--unixsocket", "socket"]
@@ -83,6 +86,9 @@ class RedisServer:
             self.url = f"redis://127.0.0.1:{port}/0"
             where = ["--port", str(port), "--bind", "127.0.0.1"]
         stores = options or ("--save", "", "--appendonly", "no")
+        if config is not None:
+            (self.folder / "config").write_text(config)
+            where.insert(0, "config")
         self._command = [program, *where, *stores, "--logfile", "log"]
 
     def start(self) -> None:

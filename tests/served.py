@@ -25,7 +25,7 @@ __all__ = [
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SITE: Final = ROOT / "examples" / "chat"
-#: The same site after the first page of the tutorial, without accounts.
+#: The chat that the tutorial builds, without accounts.
 FIRST_SITE: Final = ROOT / "examples" / "first_chat"
 
 #: The environment variables that the site reads besides CHAT_...

@@ -22,7 +22,9 @@ __all__ = [
     "FeedTab",
     "Tab",
     "chromium",
+    "log_out",
     "origin",
+    "show_on",
     "sign_up",
     "submit",
     "wait_for_element",
@@ -98,6 +100,12 @@ def sign_up(browser: Chrome, site: Served, name: str) -> None:
     wait_for_member(browser, name)
 
 
+def log_out(browser: Chrome, button: str = "log-out") -> None:
+    """Press a button in the menu of the member."""
+    browser.find_element(By.CSS_SELECTOR, ".menu summary").click()
+    wait_for_element(browser, By.ID, button).click()
+
+
 def wait_for_member(browser: Chrome, name: str) -> None:
     """Return when the page shows that this member is logged in."""
     wait_until(browser, lambda page: page.find_element(By.ID, "member").text == name)
@@ -126,7 +134,7 @@ class Tab:
         """Open a room for a member, who is signed up first if necessary."""
         tab = cls(browser)
         browser.get(origin(site, name))
-        if browser.find_elements(By.ID, "log-in"):
+        if not browser.find_elements(By.ID, "member"):
             sign_up(browser, site, name)
         browser.get(origin(site, name) + cls.path.format(room=room))
         tab.wait_for_state("open")
@@ -156,10 +164,13 @@ class Tab:
 
     def lose_connection(self) -> None:
         """Cut the connection, and do not reconnect before `reconnect`."""
-        self.show().execute_script("socket.onclose = null; socket.close()")
+        self.show().execute_script("channel.close()")
 
     def reconnect(self) -> None:
-        self.show().execute_script("connect()")
+        self.show().execute_script("channel.connect()")
+
+    def log_out(self, button: str = "log-out") -> None:
+        log_out(self.show(), button)
 
     def wait_for_members(self, *names: str) -> None:
         here = f"Here: {', '.join(names)}"
@@ -177,16 +188,23 @@ class Tab:
     def check_the_end(self, page: Chrome) -> None:
         assert not page.find_element(By.ID, "send").is_enabled()
         # It has no other WebSocket, and does not try to open one.
-        assert page.execute_script("return socket") is None
+        assert page.execute_script("return channel.state") == "ended"
 
     def lines(self) -> list[str]:
-        # As the page shows them, without the time of day.
+        # As the page shows them, without the time of day, and only what has arrived. The first page
+        # of the tutorial has no element for the text.
         script = """
-            return [...document.querySelectorAll("#log li")].map((line) =>
-              [line.querySelector("strong")?.textContent, line.lastChild.textContent]
+            const part = (line, selector) => line.querySelector(selector)?.textContent;
+            const lines = document.querySelectorAll("#log li:not(.loader, .unsent), #log .gap");
+            return [...lines].map((line) =>
+              [part(line, "strong"), part(line, ".text, .gap > span") ?? line.lastChild.textContent]
                 .filter((text) => text).join(": "))
         """
         return [str(line) for line in self.show().execute_script(script)]
+
+    def wait_for_text(self, text: str) -> None:
+        """Wait until the server has sent a message that ends like this."""
+        self.wait(lambda page: any(line.endswith(text) for line in self.lines()))
 
     def wait_for_lines(self, *expected: str) -> None:
         self.wait(lambda page: len(self.lines()) >= len(expected))
@@ -200,6 +218,26 @@ class FeedTab(Tab):
 
     def check_the_end(self, page: Chrome) -> None:
         assert page.execute_script("return source.readyState === EventSource.CLOSED")
+
+
+def show_on(browser: Chrome, width: int, height: int, scheme: str, *, scale: int = 1) -> None:
+    """Show the page on a screen of this size, with light or dark colours.
+
+    Args:
+        browser: The browser.
+        width: The width of the screen, in pixels of the page.
+        height: Its height.
+        scheme: `light` or `dark`.
+        scale: How many pixels of the screen one pixel of the page has.
+    """
+    screen = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    colours = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", colours)
+    is_shown = (
+        f"return matchMedia('(width: {width}px) and (prefers-color-scheme: {scheme})').matches"
+    )
+    wait_until(browser, lambda page: page.execute_script(is_shown))
 
 
 def width_on_a_narrow_screen(browser: Chrome) -> int:

@@ -17,7 +17,6 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Origin
 
 from members import Member
-from parts import find
 from processes import SECONDS, free_port
 from served import FIRST_SITE, ROOT, SITE, Served, demo, environment, uvicorn
 
@@ -169,8 +168,8 @@ class TestServedSite:
         status, page = anna.get("/feed/")
         assert status == 200
         assert "Live feed</h1>" in page
-        assert 'href="/static/chat/log.css"' in page
-        assert anna.get("/static/chat/log.css")[0] == 200
+        assert 'href="/static/chat/site.css"' in page
+        assert anna.get("/static/chat/site.css")[0] == 200
 
 
 @pytest.mark.parametrize("serve", [demo, uvicorn])
@@ -194,31 +193,6 @@ async def test_bad_frames_close_and_leave_a_line_each(
             assert closed.value.rcvd.code in (code, code + 3000)
             served.wait_for(fault)
     assert "Traceback" not in "".join(served.output)
-
-
-def test_the_tutorials_session_in_a_shell(tmp_path: Path) -> None:
-    for name in ("curl", "awk"):
-        find(name, package=name)
-    page = (ROOT / "docs" / "tutorial" / "live-feed.md").read_text()
-    session = "\n".join(re.findall(r"(?m)^\$ (.*)$", page.partition("from a shell")[2]))
-    # The commands that wait for another member end by themselves here.
-    with demo(tmp_path, feed_seconds=1, poll_seconds=1) as served:
-        Member(served, "Anna")
-        program = session.replace("http://127.0.0.1:8000", served.origin)
-        command = ["bash", "-euo", "pipefail", "-c", program]
-        output = subprocess.check_output(command, cwd=tmp_path, text=True)
-    # In this order, without line ends: the history, the awaited message, the stream.
-    decoder = json.JSONDecoder()
-    history, end = decoder.raw_decode(output)
-    [message] = history["messages"]
-    assert {**message, "sent_at": None} == {
-        "id": 1,
-        "room": "tea",
-        "author": "Anna",
-        "text": "Milk, anyone?",
-        "sent_at": None,
-    }
-    assert output[end:] == '{"messages": []}: \n\nid: 1\nretry: 1000\n\n'
 
 
 class TestDemo:

@@ -180,7 +180,7 @@ class TestContainers:
         env["DJANGO_SETTINGS_MODULE"] = "chatsite.production"
         subprocess.run(service["command"], cwd=SITE, env=env, check=True, capture_output=True)
         assert (tmp_path / "db").is_file()
-        assert (tmp_path / "chat" / "log.css").is_file()
+        assert (tmp_path / "chat" / "site.css").is_file()
 
 
 class TestThroughNginx:
@@ -192,7 +192,7 @@ class TestThroughNginx:
         status, page = anna.get("/accounts/log-in/")
         assert status == 200
         assert "csrfmiddlewaretoken" in page
-        assert anna.get("/static/chat/log.css")[0] == 200
+        assert anna.get("/static/chat/site.css")[0] == 200
         # These responses come from nginx.
         assert anna.get("/static/nowhere.css")[0] == 404
 

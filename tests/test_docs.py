@@ -31,12 +31,12 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.test import RequestFactory
 from django.urls import path
-from sphinx.config import Config
-from sphinx.directives.code import LiteralIncludeReader
 
+import channels_auth
 import channels_core
 import channels_http
 import channels_layers_memory
+import channels_layers_redis
 import channels_testing
 from chat.models import Message
 from docs.snippets import (
@@ -49,13 +49,12 @@ from docs.snippets import (
     logged_in,
     long_polls,
     origins,
-    rooms,
     routes,
     site_routes,
     visits,
 )
 from processes import SECONDS
-from served import FIRST_SITE, ROOT, SITE
+from served import ROOT
 
 DOCS = ROOT / "docs"
 #: Shown from a mark to the next.
@@ -68,7 +67,6 @@ MARKED = {
     "load_test.measure",
     "load_test.resident",
     "logins.check",
-    "rooms.Room",
     "routes.close_pool",
     "routes.open_pool",
     "site_routes.health",
@@ -236,16 +234,6 @@ class TestConnections:
 
 
 class TestGroups:
-    async def test_the_room_of_the_first_page(self) -> None:
-        def enter() -> Any:
-            headers = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
-            return connected(rooms.application, path="/room/", headers=headers)
-
-        async with enter() as anna, enter() as ben:
-            await anna.send("hello")
-            assert (await ben.receive())["text"] == "hello"
-            assert (await anna.receive())["text"] == "hello"
-
     async def test_groups_of_the_class(self) -> None:
         async with connected(groups.News.as_asgi()) as client:
             await layer().group_send("news", {"type": "news.item", "text": "open"})
@@ -961,36 +949,6 @@ class TestPages:
         ]
         assert sorted(shown) == sorted(written)
 
-    def test_the_tutorial_shows_the_whole_example(self) -> None:
-        """The last pages change the site of the first page only by what they show."""
-        for pages, site, before in (
-            (["first-chat"], FIRST_SITE, None),
-            (["accounts", "live-feed", "several-processes", "testing"], SITE, FIRST_SITE),
-        ):
-            text = "".join((DOCS / "tutorial" / f"{page}.md").read_text() for page in pages)
-            shown = set(re.findall(rf"examples/{site.name}/([\w/.]+)", text))
-            made = {
-                str(path.relative_to(site))
-                for kind in ("py", "html", "css")
-                for path in site.rglob(f"*.{kind}")
-                if not (before and same(path, before / path.relative_to(site)))
-            }
-            # `startproject` and `startapp` create these.
-            given = r".*/__init__\.py|.*/migrations/\w+\.py|manage\.py"
-            assert {path for path in made - shown if not re.fullmatch(given, path)} == set()
-            assert shown <= {str(path.relative_to(site)) for path in site.rglob("*.*")}
-
-    @pytest.mark.parametrize("page", ["accounts", "live-feed"])
-    def test_a_page_of_the_tutorial_shows_nothing_of_a_later_one(self, page: str) -> None:
-        """Pages show files of the finished site, so they must leave out lines of later pages."""
-        later = re.compile(r"[Aa]nnounce|EVERYBODY|STATS|[Ss]tats|ChannelName|ChannelFull|ask\.dis")
-        shown = list(excerpts((DOCS / "tutorial" / f"{page}.md").read_text()))
-        assert [part for part in shown if later.search(part)] == []
-        # What remains of these files is valid Python.
-        if page == "accounts":
-            assert any("        form = MessageForm(" in part for part in shown)
-        assert any("revalidate_every=60),\n" in part for part in shown)
-
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
     def test_code_in_a_page_is_valid_python(self, page: Path) -> None:
         for block in re.findall(
@@ -1009,30 +967,21 @@ class TestPages:
                 assert import_module(alias) is import_module(owner)
 
     @pytest.mark.parametrize(
-        "package", [channels_core, channels_http, channels_layers_memory, channels_testing]
+        "package",
+        [
+            channels_auth,
+            channels_core,
+            channels_http,
+            channels_layers_memory,
+            channels_layers_redis,
+            channels_testing,
+        ],
     )
     def test_the_reference_has_every_public_module(self, package: ModuleType) -> None:
         name = package.__name__.replace("_", "-")
         text = (DOCS / "reference" / f"{name}.md").read_text()
         listed = re.findall(r"automodule:: ([\w.]+)", text)
         assert sorted(listed) == sorted(public_modules(package))
-
-
-def excerpts(page: str) -> Iterator[str]:
-    """Yield the files of the example site as a page of the tutorial shows them."""
-    for block in re.findall(r"(?ms)^```\{literalinclude\} (.*?)^```", page):
-        path, _, fields = block.partition("\n")
-        options: dict[str, Any] = {
-            name: value.strip().strip("\"'")
-            for name, value in re.findall(r"(?m)^:([\w-]+):(.*)$", fields)
-        }
-        if "dedent" in options:
-            options["dedent"] = int(options["dedent"])
-        yield LiteralIncludeReader(str(DOCS / "tutorial" / path), options, Config()).read()[0]
-
-
-def same(one: Path, other: Path) -> bool:
-    return other.is_file() and one.read_text() == other.read_text()
 
 
 def public_modules(package: ModuleType) -> set[str]:

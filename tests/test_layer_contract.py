@@ -20,7 +20,9 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 import channels_core.exceptions
 from channels_layers_redis import RedisChannelLayer as OurRedisChannelLayer
 from channels_testing.layers import ChannelLayerContract
-from redis_server import require_redis
+from redis_cluster import running_cluster
+from redis_sentinel import Watched, running_sentinel
+from redis_server import RedisServer, require_redis
 
 
 class TestInMemory(ChannelLayerContract):
@@ -53,6 +55,18 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[list[RedisServer]]:
+    with running_cluster() as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    with running_sentinel() as watched:
+        yield watched
+
+
 class OnRedis(ChannelLayerContract):
     shared = True
 
@@ -78,6 +92,54 @@ class TestOurRedis(OnRedis):
             async with asyncio.timeout(self.timeout):
                 while not before <= set(await server.pubsub_channels()):  # noqa: ASYNC110 - a server has no event
                     await asyncio.sleep(self.latency)
+
+
+class TestOurRedisInCluster(ChannelLayerContract):
+    shared = True
+    one_order = False  # each group is on one of the nodes, and so is what is sent to the process
+    races = 300
+
+    @pytest.fixture(autouse=True)
+    def cluster(self, nodes: list[RedisServer]) -> None:
+        self.nodes = nodes
+
+    def make_layer(self, **options: Any) -> OurRedisChannelLayer:
+        return OurRedisChannelLayer(hosts=[self.nodes[0].url], cluster=True, **options)
+
+    async def lose_messages(self, layer: OurRedisChannelLayer) -> None:
+        """End the layer's subscriptions at all nodes, and wait until it has them again."""
+
+        def subscriptions() -> set[bytes]:
+            return {one for node in self.nodes for one in node.ask("PUBSUB", "SHARDCHANNELS")}
+
+        before = subscriptions()
+        for node in self.nodes:
+            node.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        async with asyncio.timeout(self.timeout):
+            while not before <= subscriptions():  # noqa: ASYNC110 - a server has no event
+                await asyncio.sleep(self.latency)
+
+
+class TestOurRedisBehindSentinel(ChannelLayerContract):
+    """Messages are lost because another server becomes the master."""
+
+    shared = True
+    timeout = 20
+
+    @pytest.fixture(autouse=True)
+    def sentinel(self, watched: Watched) -> None:
+        self.watched = watched
+
+    def make_layer(self, **options: Any) -> OurRedisChannelLayer:
+        hosts = [{"sentinels": [("127.0.0.1", self.watched.sentinel.port)], "master_name": "site"}]
+        return OurRedisChannelLayer(hosts=hosts, **options)
+
+    async def lose_messages(self, layer: OurRedisChannelLayer) -> None:
+        before = set(self.watched.master.ask("PUBSUB", "CHANNELS"))
+        await asyncio.to_thread(self.watched.change_master)
+        async with asyncio.timeout(self.timeout):
+            while not before <= set(self.watched.master.ask("PUBSUB", "CHANNELS")):  # noqa: ASYNC110 - a server has no event
+                await asyncio.sleep(self.latency)
 
 
 ONE_LIST = "all channels of a process share one list in Redis, and its capacity"

@@ -130,7 +130,7 @@ def test_the_page_misses_nothing_when_its_stream_ends(
         feed.wait_for_lines(*said)
 
         # The login is checked each time.
-        Tab.of(browser, site, "Ben").show().find_element(By.ID, "log-out").click()
+        Tab.of(browser, site, "Ben").log_out()
         feed.wait_for_the_end()
         assert feed.lines() == said
 

@@ -1,6 +1,7 @@
 """Programs on the layers of channels-redis."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,10 @@ from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from django.utils.module_loading import import_string
 from redis import exceptions
 
+from channels_core._layers import channels_redis
 from channels_core._layers.optional_methods import close_layer, forget_channel
 from channels_core._layers.outages import is_outage
-from redis_server import require_redis
+from redis_server import RedisServer, require_redis
 
 # A safety net, for a machine under load.
 SECONDS = 30
@@ -165,3 +167,33 @@ async def test_an_ended_connection_leaves_no_message_behind(redis_url: str, kind
         assert ended not in kept
     await layer.flush()
     await close_layer(layer)
+
+
+@pytest.mark.usefixtures("redis_url")
+async def test_an_idle_site_has_one_line_for_an_outage_of_pubsub(
+    settings: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layer tries again each second, and logs its error each time."""
+    theirs = logging.getLogger("channels_redis.pubsub")
+    tried = 0
+    enough = asyncio.Event()
+
+    def count(record: logging.LogRecord) -> bool:
+        nonlocal tried
+        tried += 1
+        if tried == 3:
+            enough.set()
+        return True
+
+    path = "channels_redis.pubsub.RedisPubSubChannelLayer"
+    monkeypatch.setattr(theirs, "filters", [count])
+    monkeypatch.setattr(channels_redis, "_latest", -1000.0)
+    with RedisServer() as server:
+        options = {"hosts": [server.url]}
+        settings.CHANNEL_LAYERS = {"default": {"BACKEND": path, "CONFIG": options}}
+        layer: Any = get_channel_layer()
+        await layer.group_add("room", await layer.new_channel())
+        server.stop()
+        await asyncio.wait_for(enough.wait(), SECONDS)
+    assert len([record for record in caplog.records if record.name == theirs.name]) == 1
+    await layer.flush()

@@ -65,12 +65,17 @@ assert sent == ["websocket.accept", "websocket.send"], sent
 """
 #: Loaded by the first connection: other processes than servers import the application, too.
 SERVING = {
+    "channels_auth._closable_websocket",
+    "channels_auth._sessions.engine",
+    "channels_auth._sessions.handshake_headers",
     "channels_core._asgiref",
     "channels_core._bell",
     "channels_core._cancellation",
     "channels_core._connection.groups",
     "channels_core._connection.mailbox",
+    "channels_core._layers.names",
     "channels_core._layers.outages",
+    "channels_core._logging",
     "channels_core._routing.client_errors",
     "channels_core._shutdown.draining",
     "channels_core._shutdown.open_connections",
@@ -78,12 +83,15 @@ SERVING = {
     "channels_core.connection",
     "channels_core.db",
     "channels_core.generic._websocket.connection",
+    "channels_core.layers",
     "channels_core.refusal",
     "channels_layers_memory.layer",
+    "django.contrib.sessions.backends.base",
     "django.contrib.sessions.backends.db",
 }
 #: Loaded by what uses them.
 ON_USE = {
+    "asgiref.compatibility",
     "asgiref.typing",
     "channels_auth._async_backends",
     "channels_auth._auth.request",
@@ -102,6 +110,7 @@ ON_USE = {
     "channels_core._connection.threads",
     "channels_core._bell",
     "channels_core._departures",
+    "channels_core._failure_log",
     "channels_core._large_json",
     "channels_core._layers.channels_redis",
     "channels_core._layers.memberships",
@@ -110,7 +119,10 @@ ON_USE = {
     "channels_core._shutdown.loop_signals",
     "channels_core._typed_dicts",
     "channels_core.backoff",
+    "channels_core.client_log",
+    "channels_core.close_codes",
     "channels_core.documentation",
+    "channels_core.headers",
     "channels_core.layer_extensions",
     "channels_core.security._own_origin",
     "channels_core.worker",

@@ -49,6 +49,18 @@ def test_each_hint_names_a_page_and_a_section_that_are_there() -> None:
         assert {f"# {section}", f"## {section}"} & set(pages[f"# {page}"]), (page, section)
 
 
+def test_each_note_and_error_names_a_page_and_a_section_that_are_there() -> None:
+    text = "".join(
+        path.read_text() for package in PACKAGES for path in sorted(package.source.rglob("*.py"))
+    )
+    read = re.findall(r"""\bsee\(\s*["'](.+?)["'],\s*["'](.+?)["']\s*\)""", text)
+    # Each call is read; the other one is the definition.
+    assert len(read) == len(re.findall(r"\bsee\(", text)) - 1
+    pages = {lines[0]: lines for lines in map(_lines, TOPICS.parent.rglob("*.md")) if lines}
+    for page, section in read:
+        assert any(line.strip("# ") == section for line in pages[f"# {page}"]), (page, section)
+
+
 @pytest.mark.parametrize("site", [SITE, FIRST_SITE], ids=lambda site: site.name)
 def test_they_find_nothing_in_the_example(site: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "manage.py", "check", "--tag", "channels", "--deploy"]

@@ -108,7 +108,7 @@ def test_a_login_holds_at_both_and_so_does_a_logout(browser: Chrome, site: Site)
     there = Tab.of(browser, site.daphne, "Carla", room="logins")
     here = Tab.of(browser, site.uvicorn, "Carla", room="logins")
 
-    there.show().find_element(By.ID, "log-out").click()
+    there.log_out()
 
     here.wait_for_the_end()
 

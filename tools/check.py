@@ -37,7 +37,6 @@ def typed(name: str | None) -> list[Typed]:
                 ROOT, ("tools", "tests", "docs", "benchmarks"), ("tests", ".", shown), "settings"
             ),
             Typed(ROOT / shown, (".",), (".",), "chatsite.settings"),
-            Typed(ROOT / "examples/first_chat", (".",), (".",), "chatsite.settings"),
         ]
     return found
 

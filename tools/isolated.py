@@ -1,9 +1,11 @@
 """Test each package's wheel alone: only with what it declares and the tools its tests use.
 
 A package that uses something it does not declare passes in the common environment and fails here.
-The pins and their hashes are those of the common environment.
+The pins and their hashes are those of the common environment. All runs of a package together must
+reach full branch coverage.
 """
 
+import io
 import re
 import shutil
 import subprocess
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import django
+from coverage import Coverage, CoverageException
 from packaging.requirements import Requirement
 
 from tools import summary
@@ -25,10 +28,22 @@ from tools.lock import name_of
 from tools.packages import PACKAGES, ROOT, Package, select, with_needs
 from tools.test import environment
 
-__all__ = ["closure", "declared", "main", "selection", "subset", "title", "try_alone", "variants"]
+__all__ = [
+    "closure",
+    "declared",
+    "main",
+    "selection",
+    "subset",
+    "title",
+    "try_alone",
+    "uncovered",
+    "variants",
+]
 
 REPORTS: Final = summary.REPORTS / "isolated"
 TEST_TOOLS: Final = ROOT / "constraints" / "test.in"
+CONFIGURATION: Final = ROOT / "pyproject.toml"
+FULL: Final = 100.0
 SIBLINGS: Final = {package.name: package for package in PACKAGES}
 
 
@@ -77,12 +92,16 @@ def _constraints() -> Path:
     return ROOT / "constraints" / f"django-{series}.txt"
 
 
-def _run(folder: Path, *command: str) -> str | None:
-    """Run a step in a folder; return its output if it failed, else None."""
+def _run(folder: Path, *command: str, data: Path) -> str | None:
+    """Run a step in a folder; return its output if it failed, else None.
+
+    Args:
+        data: The file of the coverage that it measures.
+    """
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment(),
+        env={**environment(), "COVERAGE_FILE": str(data)},
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -117,6 +136,27 @@ def title(package: Package, extras: Iterable[str] = ()) -> str:
     return f"{package.name}[{','.join(extras)}]" if extras else package.name
 
 
+def _measured(package: Package, extras: Iterable[str]) -> Path:
+    """Return the file with the coverage of one run."""
+    return REPORTS / f"{title(package, extras)}.coverage"
+
+
+def uncovered(package: Package) -> str | None:
+    """Return a report of what no run of this package's tests covered, or None."""
+    coverage = Coverage(
+        data_file=str(REPORTS / f"{package.name}.all.coverage"), config_file=str(CONFIGURATION)
+    )
+    # The wheel's files are those of the source, in the folder of another environment.
+    coverage.set_option("paths", {"source": [str(package.source.parent), "*/site-packages"]})
+    report = io.StringIO()
+    try:
+        coverage.combine([str(_measured(package, extras)) for extras in variants(package)])
+        percent = coverage.report(file=report)
+    except CoverageException as error:
+        return f"There is no coverage: {error}"
+    return report.getvalue() if percent < FULL else None
+
+
 def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | None:
     """Test one package in its own environment; return the output if that failed, else None."""
     tools = [
@@ -126,7 +166,9 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
     ]
     names = closure([*declared(package, extras), *tools])
     report = REPORTS / f"{title(package, extras)}.xml"
+    data = _measured(package, extras)
     report.unlink(missing_ok=True)
+    data.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         # Copied, because beside the source the tests might import it instead of the wheel.
@@ -146,10 +188,14 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
             (*pip, "install", *quick, "--no-index", *files),
             (*pip, "check"),
             (python, "-c", PROOF, package.import_name, *expected),
-            (python, "-m", "pytest", "-q", *selection(package, extras), *summary.options(report)),
+            (
+                *(python, "-m", "pytest", "-q", *selection(package, extras)),
+                *(f"--cov={package.import_name}", f"--cov-config={CONFIGURATION}", "--cov-report="),
+                *summary.options(report),
+            ),
         ]
         for step in steps:
-            if output := _run(folder, *step):
+            if output := _run(folder, *step, data=data):
                 return output
     return None
 
@@ -183,6 +229,10 @@ def main() -> None:
                 if output:
                     print(output, flush=True)
                     failed.append(title(*run))
+        for package in chosen:
+            if lines := uncovered(package):
+                print(f"{package.name}: not all is covered\n{lines}", flush=True)
+                failed.append(f"coverage of {package.name}")
     summary.show(path for run in runs if (path := REPORTS / f"{title(*run)}.xml").is_file())
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

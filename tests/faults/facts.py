@@ -1,13 +1,22 @@
-"""What a trial records about a fault, and the table of all trials."""
+"""What a trial records about a fault, and how the documentation shows it."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
-__all__ = ["Facts", "Seen", "table"]
+__all__ = ["Facts", "Seen", "sections"]
 
 _WORDS: Final = {"uvicorn": "Uvicorn", "daphne": "Daphne"}
-_COLUMNS: Final = ("Fault", "Layer", "What connections see", "Lost", "In the logs", "Left over")
+#: The layers, as a narrow table names them.
+_LAYERS: Final = {
+    "redis": "core",
+    "redis-pubsub": "pub/sub",
+    "layers-redis": "ours",
+    "layers-redis-history": "ours, history",
+}
+_COLUMNS: Final = ("Layer", "Lost", "Lines", "Back")
 
 
 @dataclass
@@ -39,40 +48,40 @@ class Facts:
     #: Seconds from the end of the fault until all pages received from all others again.
     seconds: float | None = None
     stored: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    notes: list[str] = field(default_factory=list)
 
     def row(self) -> str:
-        """Return the row of the table."""
-        cells = [self.fault, f"`{self.layer}`", self._connections(), self._lost(), self._log()]
-        return f"| {' | '.join([*cells, self._left()])} |"
+        """Return the row of the fault's table: the worst page, and the worse server."""
+        seen = self.servers.values()
+        missed = max(one.missed for one in seen)
+        cells = [
+            _LAYERS[self.layer],
+            f"{missed} of {self.accepted}" if self.accepted else "below",
+            str(max(one.lines for one in seen)),
+            "" if self.seconds is None else f"{self.seconds:.1f} s",
+        ]
+        return f"| {' | '.join(cells)} |"
 
-    def _connections(self) -> str:
-        told = self._each(_ends)
-        again = (
-            ""
-            if self.seconds is None
-            else f"all pages hear all others again after {self.seconds:.1f} s"
-        )
-        return "; ".join(filter(None, [told, *self.notes, again]))
+    def remarks(self) -> str:
+        """Return what connections have seen, and what is left over."""
+        told = [self._each(_ends, "no connection ends")]
+        if any(seen.notes for seen in self.servers.values()):
+            told.append(self._each(lambda seen: ", ".join(seen.notes), ""))
+        tracebacks = max(seen.tracebacks for seen in self.servers.values())
+        if tracebacks:
+            told.append(f"the log has {tracebacks} tracebacks")
+        left = [self._each(_growth, ""), _changes("in Redis: ", *self.stored)]
+        told.append(f"left over: {'; '.join(filter(None, left)) or 'nothing'}")
+        return f"- *{_LAYERS[self.layer]}*: {'. '.join(map(_sentence, told))}."
 
-    def _lost(self) -> str:
-        if not self.accepted:
-            return self._each(lambda seen: "; ".join(seen.notes))
-        return self._each(lambda seen: f"{seen.missed} of {self.accepted}")
-
-    def _log(self) -> str:
-        return self._each(
-            lambda seen: f"{seen.lines} lines, {seen.tracebacks} tracebacks" if seen.lines else ""
-        )
-
-    def _left(self) -> str:
-        return "; ".join(filter(None, [self._each(_growth), _changes("in Redis: ", *self.stored)]))
-
-    def _each(self, tell: Any) -> str:
-        told = {name: tell(seen) or "nothing" for name, seen in self.servers.items()}
+    def _each(self, tell: Any, otherwise: str) -> str:
+        told = {name: tell(seen) or otherwise for name, seen in self.servers.items()}
         if len(set(told.values())) == 1:
             return str(next(iter(told.values())))
-        return ", ".join(f"{_WORDS[name]}: {text}" for name, text in told.items())
+        return "; ".join(f"{_WORDS[name]}: {text}" for name, text in told.items() if text)
+
+
+def _sentence(text: str) -> str:
+    return text if text.startswith("`") else text[0].upper() + text[1:]
 
 
 def _ends(seen: Seen) -> str:
@@ -93,13 +102,24 @@ def _changes(what: str, before: dict[str, Any], after: dict[str, Any]) -> str:
             more = value - before.get(name, 0)
             # Processes allocate memory in steps, and return it late.
             if name != "resident":
-                found.append(f"{more} {name}")
+                found.append(f"{name} ({more})")
             elif more > 1024:
                 found.append(f"{more / 1024:.0f} MB")
     return what + ", ".join(found) if found else ""
 
 
-def table(rows: list[Facts]) -> str:
-    """Return the table in Markdown."""
+def sections(trials: Iterable[Facts], told: dict[str, str]) -> str:
+    """Return a section for each fault, in Markdown.
+
+    Args:
+        trials: The trials; those of a fault stand together.
+        told: What happens in each fault.
+    """
     head = [f"| {' | '.join(_COLUMNS)} |", f"|{'---|' * len(_COLUMNS)}"]
-    return "\n".join([*head, *(facts.row() for facts in rows), ""])
+    lines: list[str] = []
+    for fault, group in groupby(trials, lambda facts: facts.fault):
+        each = list(group)
+        rows = [facts.row() for facts in each]
+        remarks = [facts.remarks() for facts in each]
+        lines += [f"### {fault}", "", told[fault], "", *head, *rows, "", *remarks, ""]
+    return "\n".join([*lines, ""])

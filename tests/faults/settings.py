@@ -12,16 +12,24 @@ USE_TZ = True
 LAYERS = {
     "redis": "channels_redis.core.RedisChannelLayer",
     "redis-pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+    "layers-redis": "channels_layers_redis.RedisChannelLayer",
+    "layers-redis-history": "channels_layers_redis.RedisChannelLayer",
 }
+CHANNEL_LAYER = os.environ["CHANNEL_LAYER"]
+#: Whether the layer keeps the messages to the room, so that pages get what they have missed.
+RESUMES = CHANNEL_LAYER == "layers-redis-history"
+HISTORY = {"history": {"room": {"size": 2000, "age": 600}}} if RESUMES else {}
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": LAYERS[os.environ["CHANNEL_LAYER"]],
+        "BACKEND": LAYERS[CHANNEL_LAYER],
         "CONFIG": {
             "hosts": [{"address": os.environ["REDIS_URL"]}],
+            **HISTORY,
             **json.loads(os.environ.get("LAYER_CONFIG", "{}")),
         },
     }
 }
+MAX_PENDING = int(os.environ.get("MAX_PENDING", "0")) or None
 CHANNELS_GROUP_RENEWAL = float(os.environ.get("GROUP_RENEWAL", "60"))
 
 LOGGING = {

@@ -23,15 +23,25 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 (the sa
 from django.http import HttpRequest, JsonResponse  # noqa: E402 (the same)
 from django.urls import path  # noqa: E402 (the same)
 
+from channels_layers_redis import RedisChannelLayer as OurRedisChannelLayer  # noqa: E402 (the same)
+from faults.settings import MAX_PENDING, RESUMES  # noqa: E402 (the same)
+
 ROOM = "room"
 
 
-class AsyncVisitor(AsyncWebsocketConsumer):
-    groups = [ROOM]
+def position(scope: Any) -> str:
+    """Return the position of the last message that a page has."""
+    return str(scope["query_string"].decode())
+
+
+class AsyncVisitor(AsyncWebsocketConsumer, max_pending=MAX_PENDING):
+    groups = [] if RESUMES else [ROOM]
     connected: set[int] = set()
 
     async def connect(self) -> None:
         self.connected.add(id(self))
+        if RESUMES:
+            await self.join_group(ROOM, after=position(self.scope))
         await self.accept()
         await self.send(json.dumps({"channel": self.channel_name}))
 
@@ -45,18 +55,20 @@ class AsyncVisitor(AsyncWebsocketConsumer):
         await self.send(json.dumps({"done": asked}))
 
     async def room_said(self, event: Any) -> None:
-        await self.send(json.dumps({"said": event["said"], "more": event.get("more")}))
+        await self.send(json.dumps(event))
 
     async def room_hold(self, event: Any) -> None:
         await asyncio.sleep(event["said"])
 
 
-class SyncVisitor(WebsocketConsumer):
-    groups = [ROOM]
+class SyncVisitor(WebsocketConsumer, max_pending=MAX_PENDING):
+    groups = [] if RESUMES else [ROOM]
     connected: set[int] = set()
 
     def connect(self) -> None:
         self.connected.add(id(self))
+        if RESUMES:
+            self.join_group(ROOM, after=position(self.scope))
         self.accept()
         self.send(json.dumps({"channel": self.channel_name}))
 
@@ -71,7 +83,7 @@ class SyncVisitor(WebsocketConsumer):
         self.send(json.dumps({"done": asked}))
 
     def room_said(self, event: Any) -> None:
-        self.send(json.dumps({"said": event["said"], "more": event.get("more")}))
+        self.send(json.dumps(event))
 
 
 async def state(request: HttpRequest) -> JsonResponse:
@@ -112,7 +124,15 @@ def resident() -> int:
 
 
 def held(layer: Any) -> dict[str, int]:
-    """Return how much a layer of channels-redis keeps in this process, by kind."""
+    """Return how much a layer keeps in this process, by kind."""
+    if isinstance(layer, OurRedisChannelLayer):
+        mailboxes = layer._shared.mailboxes.by_name.values()
+        links = layer._links.values()
+        return {
+            "channels": len(mailboxes),
+            "waiting": sum(len(mailbox.messages) for mailbox in mailboxes),
+            "groups": sum(len(link._groups) for link in links),
+        }
     if hasattr(layer, "receive_buffer"):
         waiting = sum(queue.qsize() for queue in layer.receive_buffer.values())
         return {"channels": len(layer.receive_buffer), "waiting": waiting}

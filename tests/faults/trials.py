@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from time import monotonic
@@ -12,7 +12,7 @@ from faults.facts import Facts, Seen
 from faults.visitors import Page, never_reads, opened
 from faults.world import World, all_heard
 
-__all__ = ["TRIALS"]
+__all__ = ["ENVIRONMENT", "TOLD", "TRIALS"]
 
 #: Seconds between two messages while a fault lasts.
 _BEAT: Final = 0.05
@@ -101,16 +101,16 @@ async def broken(world: World, name: str, fault: Fault, seconds: float) -> Facts
             missed = (len(accepted.difference(page.heard)) for page in each)
             facts.servers[server].missed = max(missed)
         if fault is killed:
-            facts.notes.append(await dead_members(world))
+            facts.servers[world.servers[0].name].notes += await dead_members(world)
             await world.restart(world.servers[0])
     return facts
 
 
-async def dead_members(world: World) -> str:
+async def dead_members(world: World) -> list[str]:
     """Describe what a killed process leaves in Redis."""
     members = int(world.store.ask("zcard", "asgi:group:room"))
     living = sum([(await server.state())["connected"] for server in world.servers[1:]])
-    return f"{members - living} dead members in the group" if members else ""
+    return [f"{members - living} dead members stay in the group"] if members else []
 
 
 async def slow(world: World, name: str, seconds: float) -> Facts:
@@ -138,12 +138,6 @@ async def slow(world: World, name: str, seconds: float) -> Facts:
             )
             seen.notes.append(await held_up(before[server.name], await server.state()))
             await asyncio.sleep(0)
-        facts.notes.append(
-            ", ".join(
-                f"{name.capitalize()}: {' '.join(seen.notes)}"
-                for name, seen in facts.servers.items()
-            )
-        )
         for client in clients:
             client.close()
         await world.everyone_hears(everybody)
@@ -153,7 +147,7 @@ async def slow(world: World, name: str, seconds: float) -> Facts:
 async def held_up(before: dict[str, Any], after: dict[str, Any]) -> str:
     waiting = after["layer"]["waiting"]
     megabytes = (after["resident"] - before["resident"]) / 1024
-    return f"{waiting} messages wait for the client that never reads, {megabytes:.0f} MB more"
+    return f"{waiting} messages wait in the layer, and the process takes {megabytes:.0f} MB more"
 
 
 async def full(world: World, name: str, seconds: float) -> Facts:
@@ -175,23 +169,31 @@ async def full(world: World, name: str, seconds: float) -> Facts:
                 await server.send(type="room.said", said=batch)
                 for page in others:
                     await page.until(partial(all_heard, [page], batch[-1]))
-            await busy.until(partial(all_heard, [busy], numbers[-1]))
+            await busy.until(partial(any_heard, busy, numbers))
+            await world.everyone_hears(everybody)
             heard = [number for number in busy.heard if number in numbers]
             lost = sorted(set(numbers).difference(heard))
             seen = facts.servers[server.name]
             seen.missed = max(len(set(numbers).difference(page.heard)) for page in others)
             seen.notes.append(
-                f"the oldest {len(lost)} of {len(numbers)} to a busy consumer, silently"
+                f"the busy consumer loses the {'newest' if numbers[-1] in lost else 'oldest'} "
+                f"{len(lost)} of {len(numbers)}"
                 if lost
-                else "nothing to a busy consumer"
+                else "the busy consumer loses nothing"
             )
             answer = await server.send(type="job.do", said=numbers, channel="jobs")
             seen.notes.append(
-                f"`ChannelFull` for {answer['full']} of {len(numbers)} to an unread channel"
+                f"`send` to the channel without a reader raises `ChannelFull` for "
+                f"{answer['full']} of {len(numbers)}"
             )
-            world.store.ask("del", "asgijobs")
+            world.store.ask("del", "asgijobs", "asgi:channel:{jobs}")
         await world.everyone_hears(everybody)
     return facts
+
+
+def any_heard(page: Page, said: Collection[object]) -> bool:
+    """Return whether a page has received at least one of several messages."""
+    return any(one in said for one in page.heard)
 
 
 def _broken(fault: Fault) -> Callable[[World, str, float], Awaitable[Facts]]:
@@ -206,5 +208,25 @@ TRIALS: Final[dict[str, Callable[[World, str, float], Awaitable[Facts]]]] = {
     "Redis frozen": _broken(frozen),
     "Uvicorn killed with SIGKILL": _broken(killed),
     "A client that never reads": slow,
+    "A client that never reads, with max_pending": slow,
     "A channel over capacity": full,
+}
+
+#: The variables of the environment with which the servers of a trial run.
+ENVIRONMENT: Final = {"A client that never reads, with max_pending": {"MAX_PENDING": "4000000"}}
+
+#: What happens in each trial.
+TOLD: Final = {
+    "Redis stopped and started again": "Redis ends in order, and starts after ten seconds with the "
+    "data that it has saved.",
+    "Redis restarted empty, at once": "Redis is killed, and starts at once without its data.",
+    "Redis emptied while it runs": "`FLUSHALL`: all keys are gone, and all connections stay.",
+    "Redis frozen": "For ten seconds, Redis neither answers nor closes its connections.",
+    "Uvicorn killed with SIGKILL": "Its pages connect to the other server.",
+    "A client that never reads": "One more client on each server reads nothing. 400 messages of 64 "
+    "KiB are sent to the group.",
+    "A client that never reads, with max_pending": "The same, and the consumers have the option "
+    "`max_pending` of {doc}`consumers`, with 4 MB.",
+    "A channel over capacity": "One consumer is busy for ten seconds, while 250 messages are sent "
+    "to its group. As many are sent to a channel that nobody reads. The capacity is 100.",
 }

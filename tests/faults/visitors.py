@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from processes import SECONDS
 
@@ -34,6 +34,8 @@ class Page:
         #: Statuses of refused handshakes, or the errors if there was no response.
         self.refusals: Counter[str] = Counter()
         self.heard: list[Any] = []
+        #: The position of the last message, if the layer keeps them.
+        self.position = ""
         self.channel = ""
         self._answered: list[Any] = []
         self._client: ClientConnection | None = None
@@ -50,14 +52,14 @@ class Page:
             address = self.addresses[failures % len(self.addresses)]
             try:
                 async with connect(
-                    address, proxy=None, open_timeout=SECONDS, close_timeout=1
+                    f"{address}?{self.position}", proxy=None, open_timeout=SECONDS, close_timeout=1
                 ) as client:
                     await self._stay(client)
                     failures = 0
                     self.ends[str(client.close_code)] += 1
             except InvalidStatus as refusal:
                 self.refusals[str(refusal.response.status_code)] += 1
-            except (OSError, EOFError, ConnectionClosed) as error:
+            except (OSError, EOFError, ConnectionClosed, InvalidMessage) as error:
                 self.refusals[type(error).__name__] += 1
             finally:
                 await self._note(client=None)
@@ -73,6 +75,7 @@ class Page:
                     self.channel = told["channel"]
                     await self._note(client=client)
                 elif "said" in told:
+                    self.position = told.get("position", "")
                     await self._note(heard=told["said"])
                 else:
                     await self._note(answered=told["done"])

@@ -226,7 +226,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 class TestPages:
-    PAGES = ("/", "/rooms/tea/", "/rooms/tea/plain/", "/feed/")
+    PAGES = ("/", "/rooms/tea/", "/rooms/tea/plain/", "/feed/", "/parrot/", "/accounts/log-in/")
 
     def test_each_script_has_the_nonce_of_its_page(self, site: Served) -> None:
         anna = Member(site, "Anna")

@@ -6,7 +6,7 @@ from tools.packages import PACKAGES, ROOT
 
 def test_types_are_checked_in_every_package_the_tree_and_the_examples() -> None:
     folders = [part.folder for part in typed(None)]
-    examples = [ROOT / "examples" / "chat", ROOT / "examples" / "first_chat"]
+    examples = [ROOT / "examples" / "chat"]
     assert folders == [*(package.folder for package in PACKAGES), ROOT, *examples]
 
 

@@ -1,7 +1,14 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 from packaging.requirements import Requirement
 
-from tools.isolated import closure, declared, selection, subset, title, variants
-from tools.packages import by_name
+from tools.isolated import closure, declared, selection, subset, title, uncovered, variants
+from tools.packages import Package, by_name
 
 PINS = """\
 # Pins.
@@ -69,3 +76,64 @@ def test_an_extra_widens_the_closure() -> None:
 
 def test_a_subset_keeps_each_pin_with_its_hashes() -> None:
     assert subset(PINS, {"asgiref", "sphinx"}) == PINS[len("# Pins.\n") : PINS.index("zope")]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Package:
+    """Return a package of one file, which two runs cover together."""
+    source = tmp_path / "packages" / "small" / "src" / "small"
+    source.mkdir(parents=True)
+    (source / "__init__.py").write_text("def half(wanted):\n    return 1 if wanted else 2\n")
+    (source.parents[1] / "pyproject.toml").write_text("""
+[project]
+dependencies = []
+optional-dependencies.more = []
+[tool.pytest]
+markers = ["more: needs more"]
+""")
+    monkeypatch.setattr("tools.packages.ROOT", tmp_path)
+    monkeypatch.setattr("tools.isolated.REPORTS", tmp_path)
+    return Package("small")
+
+
+def measure(package: Package, extras: str, program: str, folder: Path) -> None:
+    """Run a program as a run of this package's tests in an environment of its own."""
+    installed = folder / extras / "site-packages"
+    shutil.copytree(package.source, installed / "small")
+    data = folder / f"small{extras}.coverage"
+    subprocess.run(
+        (sys.executable, "-c", MEASURED, str(data), program),
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        check=True,
+    )
+
+
+MEASURED = """
+import sys
+from coverage import Coverage
+coverage = Coverage(data_file=sys.argv[1], branch=True, source_pkgs=["small"])
+coverage.start()
+exec(sys.argv[2])
+coverage.stop()
+coverage.save()
+"""
+
+
+def test_runs_that_cover_all_together_pass(small: Package, tmp_path: Path) -> None:
+    measure(small, "", "import small; small.half(True)", tmp_path)
+    measure(small, "[more]", "import small; small.half(False)", tmp_path)
+    assert uncovered(small) is None
+
+
+def test_a_line_that_no_run_covers_is_reported(small: Package, tmp_path: Path) -> None:
+    for extras in ("", "[more]"):
+        measure(small, extras, "import small", tmp_path)
+    report = uncovered(small)
+    assert report is not None
+    assert "__init__.py" in report.splitlines()[2]
+    assert "50%" in report.splitlines()[2]
+
+
+def test_runs_without_a_measurement_are_reported(small: Package) -> None:
+    assert "There is no coverage" in str(uncovered(small))

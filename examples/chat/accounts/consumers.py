@@ -1,4 +1,4 @@
-"""Logging in and out over a WebSocket."""
+"""Logging in and out over a WebSocket: docs/topics/authentication.md."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

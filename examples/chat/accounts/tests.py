@@ -70,7 +70,42 @@ class PageTests(TestCase):
         form = {"username": "Anna", "password": PASSWORD, "next": "/rooms/tea/"}
         self.assertRedirects(self.client.post("/accounts/log-in/", form), "/rooms/tea/")
         self.assertEqual(self.client.post("/accounts/log-out/").headers["location"], "/")
-        self.assertRedirects(self.client.get("/"), "/accounts/log-in/?next=/")
+        self.assertNotContains(self.client.get("/"), "Anna")
+        self.assertRedirects(self.client.get("/feed/"), "/accounts/log-in/?next=/feed/")
+
+    def test_a_guest_needs_only_a_name(self) -> None:
+        """The first page asks for it. No two guests have the same name, and nobody's password."""
+        for name, expected in (
+            ("Zoe", "Zoe (guest)"),
+            ("Zoe", "Zoe (guest 2)"),
+            ("A&B", "A&amp;B (guest)"),
+        ):
+            guest = Client()
+            self.assertContains(guest.get("/?next=/rooms/tea/"), 'name="next" value="/rooms/tea/"')
+            form = {"name": name, "next": "/rooms/tea/"}
+            self.assertRedirects(guest.post("/accounts/guest/", form), "/rooms/tea/")
+            self.assertContains(guest.get("/"), f'<strong id="member">{expected}</strong>')
+        self.assertFalse(any(member.has_usable_password() for member in User.objects.all()))
+        self.assertEqual(self.sign_up("Zoe (guest 3)"), "")
+
+    def test_a_guest_without_a_name_is_asked_again(self) -> None:
+        """The reason is shown, and no account is created."""
+        for name in ("", "   ", "a" * 31, "\x00"):
+            response = self.client.post("/accounts/guest/", {"name": name})
+            self.assertContains(response, 'id="problem"')
+        self.assertFalse(User.objects.exists())
+
+    def test_the_first_member_may_use_the_desk_while_the_site_is_tried(self) -> None:
+        """With DEBUG on; in production, nobody becomes staff by signing up."""
+        self.sign_up("Anna")
+        with override_settings(DEBUG=True):
+            self.sign_up("Ben")
+            User.objects.all().delete()
+            self.sign_up("Carla")
+            self.sign_up("Dora")
+        self.assertEqual(
+            list(User.objects.filter(is_staff=True)), [User.objects.get(username="Carla")]
+        )
 
     def test_nobody_is_logged_out_by_a_link(self) -> None:
         """Logging out and exchanging a token both need a form with a CSRF token."""
@@ -101,8 +136,8 @@ class SocketTests(TransactionTestCase):
 
     async def assert_logged_out(self, client: AsyncClient) -> None:
         """Check that the pages redirect the client to the log-in page."""
-        response = await client.get("/")
-        self.assertEqual(response.headers["location"], "/accounts/log-in/?next=/")
+        response = await client.get("/feed/")
+        self.assertEqual(response.headers["location"], "/accounts/log-in/?next=/feed/")
 
     async def test_a_token_becomes_a_login_once(self) -> None:
         """The socket returns the token, an HTTP request the cookie."""
@@ -204,8 +239,9 @@ class AttemptTests(TransactionTestCase):
             form = {"username": f"Ben-{number}", "password": "a guess"}
             self.client.post("/accounts/log-in/", form, REMOTE_ADDR="192.0.2.1")
         form = {"username": "Ben", "password1": PASSWORD, "password2": PASSWORD}
-        response = self.client.post("/accounts/sign-up/", form, REMOTE_ADDR="192.0.2.1")
-        self.assertContains(response, "Too many attempts.", status_code=429)
+        for path in ("/accounts/sign-up/", "/accounts/guest/"):
+            response = self.client.post(path, {**form, "name": "Ben"}, REMOTE_ADDR="192.0.2.1")
+            self.assertContains(response, "Too many attempts.", status_code=429)
         self.assertFalse(User.objects.filter(username="Ben").exists())
         response = self.client.post("/accounts/sign-up/", form, REMOTE_ADDR="192.0.2.2")
         self.assertEqual(response.status_code, 302)

@@ -11,9 +11,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from accounts.attempts import TOO_MANY
-from accounts.forms import LoginForm, SignUpForm
+from accounts.forms import GuestForm, LoginForm, SignUpForm
 
-__all__ = ["LogInView", "exchange", "sign_up"]
+__all__ = ["LogInView", "exchange", "sign_up", "welcome"]
 
 
 class LogInView(LoginView):
@@ -37,6 +37,16 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         return redirect(wanted_page(request) or "index")
     context = {"form": form, "next": wanted_page(request)}
     return render(request, "accounts/sign_up.html", context, status=status_of(form))
+
+
+def welcome(request: HttpRequest) -> HttpResponse:
+    """Show a visitor what this site is, and let them in under a name, without a password."""
+    form = GuestForm(request.POST or None)
+    if member := form.create(request.META.get("REMOTE_ADDR", "")):
+        login(request, member)
+        return redirect(wanted_page(request) or "index")
+    context = {"form": form, "next": wanted_page(request)}
+    return render(request, "accounts/welcome.html", context, status=status_of(form))
 
 
 @require_POST

@@ -1,4 +1,4 @@
-"""Announcements of the site to everybody who is connected."""
+"""Announcements to everybody who has a room open: docs/topics/channel-layers.md."""
 
 from channels.layers import get_channel_layer
 from django.utils import timezone

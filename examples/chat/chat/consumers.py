@@ -1,4 +1,7 @@
-"""The consumer of one member's WebSocket in a room."""
+"""The WebSockets of the pages: one for the list of rooms, one for a room.
+
+Each feature is one idea of Channels, and its comment names the page of the documentation on it.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +14,23 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from chat.announcing import EVERYBODY
 from chat.forms import MessageForm
 from chat.jobs import STATS
-from chat.models import HISTORY, Message
-from chat.saying import room_group, say
+from chat.models import Message, Reading, latest
+from chat.saying import FEED, room_group, say
 
-__all__ = ["ChatConsumer"]
+__all__ = ["ChatConsumer", "RoomsConsumer"]
 
 
+class RoomsConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192):
+    """Tell a page that shows the list of rooms where somebody has written."""
+
+    groups = [FEED]
+
+    async def feed_message(self, event: Mapping[str, Any]) -> None:
+        """Send the name of the room; its page has the message."""
+        await self.send_json({"active": event["room"]})
+
+
+# Options of consumers: docs/topics/consumers.md.
 class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192, max_pending=1_000_000):
     """Connect one member to one room: distribute what they write, and send what others write."""
 
@@ -29,16 +43,18 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192, max_pendin
     async def connect(self) -> None:
         """Join the room, then send what the page does not have yet."""
         self.room: str = self.scope["url_route"]["kwargs"]["room"]
+        self.name: str = self.scope["user"].get_username()
         query = dict(parse_qsl(self.scope["query_string"].decode(errors="replace")))
         after = query.get("after")
         # Join first, so that a message written while the history is read is not missed. It may
         # arrive twice; the page ignores a message whose id it already shows.
         if self.layer_keeps_messages():
-            member = {"id": self.scope["user"].get_username()}
-            await self.join_group(room_group(self.room), after=after, member=member)
+            # History: docs/topics/history.md. Presence: docs/topics/presence.md.
+            await self.join_group(room_group(self.room), after=after, member={"id": self.name})
         else:
             after = None
             await self.join_group(room_group(self.room))
+        await self.join_group(self.typing_group())
         await self.accept()
         if not after:
             await self.send_latest()
@@ -47,15 +63,18 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192, max_pendin
         """Return whether the layer keeps a room's messages for a while, and knows its members."""
         return {"history", "members"} <= set(self.channel_layer.extensions)
 
+    def typing_group(self) -> str:
+        """Return the group for what nobody needs later; the settings give it no history."""
+        return f"typing.{self.room}"
+
     async def send_latest(self) -> None:
         """Send the room's latest messages from the database."""
         if self.layer_keeps_messages():
             # Asked before the query: what comes later than this position is not in its result.
             history = await self.channel_layer.group_history(room_group(self.room), limit=0)
             self.position = history.position
-        newest_first = Message.objects.filter(room=self.room).order_by("-id")[:HISTORY]
-        for message in reversed([message async for message in newest_first]):
-            await self.send_json(message.as_json())
+        for message in await latest(Message.objects.filter(room=self.room)):
+            await self.send_json(message)
 
     @hook
     async def missed(self, group: str | None) -> None:
@@ -65,25 +84,62 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192, max_pendin
             await self.send_latest()
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Do what the page asks for. A client may send anything else: that is no message."""
+        match content:
+            case {"ask": "stats", **more} if not more:
+                await self.ask_for_stats()
+            case {"ask": "members", **more} if not more:
+                await self.send_members()
+            case {"ask": "rooms", **more} if not more:
+                await self.join_group(FEED)
+            case {"before": int(first)}:
+                await self.send_earlier(first)
+            case {"read": int(last)} if 0 <= last < 2**63:
+                await self.store_reading(last)
+            case {"typing": True}:
+                typing = {"type": "chat.typing", "author": self.name}
+                await self.channel_layer.group_send(self.typing_group(), typing)
+            case _:
+                await self.store_message(content)
+
+    async def store_message(self, content: Any) -> None:
         """Store what the member wrote, and send it to everybody in the room."""
-        if content == {"ask": "stats"}:
-            await self.ask_for_stats()
-            return
-        if content == {"ask": "members"}:
-            await self.send_members()
-            return
         form = MessageForm(content if isinstance(content, dict) else {})
         if not form.is_valid():
-            await self.send_json({"errors": form.errors.get_json_data()})
+            ref = str(form.cleaned_data.get("ref") or "")
+            await self.send_json({"errors": form.errors.get_json_data(), "ref": ref})
             return
         # The name comes from the login, never from what the client sends.
-        author = self.scope["user"].get_username()
-        await say(self.room, author, form.cleaned_data["text"])
+        message, is_new = await say(self.room, self.name, **form.cleaned_data)
+        if not is_new:
+            # The page lost its connection before it heard that the message had arrived.
+            await self.send_json(message.as_json())
 
     async def chat_message(self, event: Mapping[str, Any]) -> None:
         """Send the member what somebody in the room wrote, and where in the room's messages."""
         position = {"position": event["position"]} if "position" in event else {}
         await self.send_json({**event["message"], **position})
+
+    async def feed_message(self, event: Mapping[str, Any]) -> None:
+        """Send the page, which lists the other rooms too, where somebody has written."""
+        if event["room"] != self.room:
+            await self.send_json({"active": event["room"]})
+
+    async def chat_typing(self, event: Mapping[str, Any]) -> None:
+        """Tell the page who is writing, unless it is the member of this page."""
+        if event["author"] != self.name:
+            await self.send_json({"typing": event["author"]})
+
+    async def send_earlier(self, first: int) -> None:
+        """Send the page the messages before the first one that it shows."""
+        messages = Message.objects.filter(room=self.room, id__lt=first)
+        await self.send_json({"earlier": await latest(messages), "before": first})
+
+    async def store_reading(self, last: int) -> None:
+        """Remember what the member has read, for the number of unread messages."""
+        await Reading.objects.aupdate_or_create(
+            member=self.scope["user"], room=self.room, defaults={"last": last}
+        )
 
     async def send_members(self) -> None:
         """Send the page who is in the room, and from now on who comes and goes."""
@@ -109,7 +165,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192, max_pendin
             await self.send_json({"announcement": event["text"], "sent_at": event["sent_at"]})
 
     async def ask_for_stats(self) -> None:
-        """Send a job to a worker, with the channel for the result."""
+        """Send a job to a worker, with the channel for the result: docs/topics/workers.md."""
         # Both the channel and the room are those of this connection. The client chooses neither, so
         # it cannot read another room or write to another connection.
         job = {"type": "stats.count", "room": self.room, "reply_to": self.channel_name}

@@ -1,4 +1,7 @@
-"""HTTP consumers that wait for messages: a stream of events, and a long poll."""
+"""HTTP consumers that wait for messages: a stream of events, and a long poll.
+
+See docs/topics/server-sent-events.md and docs/topics/long-polling.md.
+"""
 
 import json
 import logging
@@ -63,9 +66,9 @@ class FeedConsumer(AsyncSseConsumer, response_timeout=settings.FEED_SECONDS):
         await self.send_event(id=self.last, retry=1000)
         await self.catch_up()
 
-    async def chat_message(self, event: Mapping[str, Any]) -> None:
+    async def feed_message(self, event: Mapping[str, Any]) -> None:
         """Send what somebody wrote, unless an earlier query has already found it."""
-        if event["message"]["id"] > self.last:
+        if event["id"] > self.last:
             await self.catch_up()
 
     async def catch_up(self) -> None:

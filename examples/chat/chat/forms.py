@@ -44,6 +44,8 @@ class MessageForm(forms.Form):
     """Check what a member wrote."""
 
     text = TextField(max_length=500, validators=[require_unicode])
+    # What the page calls this message, until it has the id.
+    ref = forms.UUIDField(required=False)
 
 
 class PositionForm(forms.Form):

@@ -1,4 +1,7 @@
-"""Work outside the servers: run it with `python manage.py runworker chat-stats`."""
+"""Work outside the servers: run it with `python manage.py runworker chat-stats`.
+
+See docs/topics/workers.md.
+"""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,6 @@
-"""Saving and sending a message, however it arrived."""
+"""Saving and sending a message, however it arrived. See docs/topics/channel-layers.md."""
+
+from uuid import UUID, uuid4
 
 from channels.layers import get_channel_layer
 
@@ -15,11 +17,20 @@ def room_group(room: str) -> str:
     return f"chat.{room}"
 
 
-async def say(room: str, author: str, text: str) -> None:
-    """Store what somebody wrote in a room, and send it to everybody who follows the room."""
-    message = await Message.objects.acreate(room=room, author=author, text=text)
-    event = {"type": "chat.message", "message": message.as_json()}
-    layer = get_channel_layer()
-    assert layer is not None  # the settings have one
-    for group in (room_group(room), FEED):
-        await layer.group_send(group, event)
+async def say(room: str, author: str, text: str, ref: UUID | None = None) -> tuple[Message, bool]:
+    """Store what somebody wrote in a room, and send it to everybody who follows the room.
+
+    Returns:
+        The message, and whether it is new. If its author sent the same `ref` before, it is not,
+        and nobody gets it again.
+    """
+    message, is_new = await Message.objects.aget_or_create(
+        room=room, author=author, ref=ref or uuid4(), defaults={"text": text}
+    )
+    if is_new:
+        layer = get_channel_layer()
+        assert layer is not None  # the settings have one
+        event = {"type": "chat.message", "message": message.as_json()}
+        await layer.group_send(room_group(room), event)
+        await layer.group_send(FEED, {"type": "feed.message", "room": room, "id": message.pk})
+    return message, is_new

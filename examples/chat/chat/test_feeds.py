@@ -1,6 +1,7 @@
 """Tests of the pages without WebSockets: run them with `python manage.py test`."""
 
 import json
+import re
 from typing import Any
 from unittest import mock
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from channels.routing import URLRouter
 from channels.testing import HttpCommunicator
 from django import urls
 from django.contrib.auth.models import User
-from django.test import Client, TestCase
+from django.test import Client, TestCase, override_settings
 
 from chat.feeds import BATCH, FeedConsumer, PollConsumer, read_after
 from chat.models import Message
@@ -173,7 +174,7 @@ class FeedTests(TestCase):
 
     async def test_visitors_who_are_not_logged_in_get_no_stream(self) -> None:
         """They get a status instead of a redirect, which a script could not use."""
-        for path in ("/feed/events/", "/rooms/tea/poll/"):
+        for path in ("/feed/events/", "/parrot/events/", "/rooms/tea/poll/"):
             for cookies in ({}, {"sessionid": "nowhere"}):
                 request = HttpCommunicator(application, "GET", path, cookies=cookies)
                 self.assertEqual((await request.get_response()).status, 401)
@@ -266,6 +267,55 @@ class PollTests(TestCase):
         self.assertEqual((await self.poll(room="caf\u00e9").get_response()).status, 404)
 
 
+class ParrotTests(TestCase):
+    """The stream of words."""
+
+    anna: User
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Create the member who asks."""
+        cls.anna = User.objects.create_user("Anna")
+
+    def setUp(self) -> None:
+        """Let the parrot think faster."""
+        self.enterContext(override_settings(WORD_SECONDS=0))
+
+    async def ask(self, query: str, last_event_id: str = "") -> list[tuple[str, str]]:
+        """Return the ids and the words of the answer, which ends by itself."""
+        headers = {"last-event-id": last_event_id.encode()} if last_event_id else {}
+        request = HttpCommunicator(
+            application, "GET", f"/parrot/events/?{query}", headers=headers, user=self.anna
+        )
+        body = (await request.get_response()).body.decode()
+        self.assertTrue(body.endswith("event: end\ndata: end\n\n"), body)
+        return re.findall(r"id: (\d+)\ndata: (.*)\n", body)
+
+    async def test_an_answer_goes_on_after_the_last_word(self) -> None:
+        """It has the same words for the same question. A client may send anything as an id."""
+        answer = await self.ask("question=What+is+a+group?")
+        self.assertEqual([word for _, word in answer[:5]], ["What", "is", "a", "group?", "Good"])
+        self.assertEqual([int(number) for number, _ in answer], [*range(1, len(answer) + 1)])
+        self.assertEqual(await self.ask("question=What+is+a+group?", "7"), answer[7:])
+        self.assertEqual(await self.ask("question=What+is+a+group?", "9" * 15), [])
+        for nonsense in ("x", "-1", "\xff"):
+            self.assertEqual(await self.ask("question=What+is+a+group?", nonsense), answer)
+        self.assertNotEqual(await self.ask("question=Why?"), answer)
+
+    async def test_any_question_is_answered(self) -> None:
+        """Also one that is empty, that has several lines, or that is not Unicode."""
+        for query in ("", "question=", "question=%0A%0Aevent:+stolen", "question=%ff", "\xff"):
+            self.assertGreater(len(await self.ask(query)), 10)
+
+    async def test_the_parrot_stops_when_the_visitor_leaves(self) -> None:
+        """Its loop is cancelled."""
+        with override_settings(WORD_SECONDS=3600):
+            request = HttpCommunicator(application, "GET", "/parrot/events/", user=self.anna)
+            async with request:
+                await request.receive_body()
+        self.assertTrue(request.future.done())
+
+
 class PlainPageTests(TestCase):
     """The pages beside the consumers."""
 
@@ -288,7 +338,7 @@ class PlainPageTests(TestCase):
         message = Message.objects.get()
         self.assertEqual((message.room, message.author), ("tea", "Anna"))
         page = self.client.get("/rooms/tea/plain/")
-        self.assertContains(page, "<strong>Anna</strong>&lt;b&gt;Milk&lt;/b&gt;?")
+        self.assertContains(page, "&lt;b&gt;Milk&lt;/b&gt;?</span>")
 
     async def test_members_with_a_websocket_receive_it(self) -> None:
         """Both ways lead into the same room."""
@@ -319,7 +369,7 @@ class PlainPageTests(TestCase):
 
     def test_the_pages_are_for_members(self) -> None:
         """Each page has a link to the feed."""
-        for path in ("/feed/", "/rooms/tea/plain/"):
+        for path in ("/feed/", "/parrot/", "/rooms/tea/plain/"):
             self.assertRedirects(Client().get(path), f"/accounts/log-in/?next={path}")
             self.assertContains(self.client.get(path), '<a href="/feed/">Live feed</a>')
 

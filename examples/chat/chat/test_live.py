@@ -11,6 +11,7 @@ from unittest import SkipTest
 from asgiref.sync import async_to_sync
 from channels.testing import ChannelsLiveServerTestCase
 from django.contrib.auth.models import User
+from django.test import override_settings
 
 from accounts.tests import PASSWORD, fast_passwords
 from chat.models import Message
@@ -121,8 +122,9 @@ class BrowserTests(ChannelsLiveServerTestCase):
         """Wait for the messages on a page, and check them."""
         self.browser.switch_to.window(window)
         script = """
-            return [...document.querySelectorAll("#log li")].map((line) =>
-              line.querySelector("strong").textContent + ": " + line.lastChild.textContent)
+            return [...document.querySelectorAll("#log .message:not(.unsent)")].map((line) =>
+              line.querySelector("strong").textContent + ": "
+                + line.querySelector(".text").textContent)
         """
         self.wait(lambda page: len(page.execute_script(script)) >= len(expected))
         self.assertEqual(self.browser.execute_script(script), list(expected))
@@ -144,6 +146,7 @@ class BrowserTests(ChannelsLiveServerTestCase):
     def test_the_statistics_of_a_room(self) -> None:
         """A worker sends them; without a worker, the page says so after a while."""
         self.enterContext(new_layer())
+        self.enterContext(override_settings(HAS_WORKER=True))
         self.enter("Anna", "/rooms/tea/")
         self.press("ask")
         self.wait(lambda page: "no worker" in page.find_element(By.ID, "stats").text)
@@ -159,7 +162,7 @@ class BrowserTests(ChannelsLiveServerTestCase):
     def test_the_static_files_are_served(self) -> None:
         """The list of messages has the style of the style sheet."""
         self.enter("Anna", "/rooms/tea/")
-        log = self.browser.find_element(By.ID, "log")
+        log = self.browser.find_element(By.ID, "messages")
         self.assertEqual(log.value_of_css_property("list-style-type"), "none")
 
     def test_a_member_logs_in_over_the_socket(self) -> None:
@@ -175,6 +178,7 @@ class BrowserTests(ChannelsLiveServerTestCase):
         ben = self.enter("Ben", "/rooms/tea/")
         first = self.enter("Anna", "/rooms/tea/")
         self.open("Anna", "/rooms/coffee/")
+        self.browser.find_element(By.CSS_SELECTOR, ".menu summary").click()
         self.press("log-out")
         self.browser.switch_to.window(first)
         self.wait(lambda page: page.find_element(By.ID, "ended").is_displayed())

@@ -1,6 +1,8 @@
 """Tests of the chat: run them with `python manage.py test`."""
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 from channels.layers import InMemoryChannelLayer
 from channels.testing import WebsocketCommunicator
@@ -101,6 +103,119 @@ class RoomTests(TestCase):
             await websocket(path, user=self.anna, denial_response=True).assert_denied(404)
 
 
+class PageOfARoomTests(TestCase):
+    """What the script of the page asks for besides."""
+
+    anna: User
+    ben: User
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Create the members."""
+        cls.anna = User.objects.create_user("Anna")
+        cls.ben = User.objects.create_user("Ben")
+
+    async def test_a_message_that_is_sent_again_is_stored_once(self) -> None:
+        """Only the page that sent it hears of it again. Others may use the same ref."""
+        first = {"text": "Milk?", "ref": "1" * 32}
+        async with (
+            websocket("/ws/rooms/tea/", user=self.anna) as anna,
+            websocket("/ws/rooms/tea/", user=self.ben) as ben,
+        ):
+            await anna.send_json_to(first)
+            heard = await anna.receive_json_from()
+            self.assertEqual(UUID(heard["ref"]).hex, first["ref"])
+            await ben.receive_json_from()
+            await anna.send_json_to({**first, "text": "Changed"})
+            again = await anna.receive_json_from()
+            self.assertEqual((again["id"], again["text"]), (heard["id"], "Milk?"))
+            self.assertTrue(await ben.receive_nothing())
+            await ben.send_json_to(first)
+            self.assertEqual((await anna.receive_json_from())["author"], "Ben")
+        self.assertEqual(await Message.objects.acount(), 2)
+
+    async def test_a_refused_message_is_named(self) -> None:
+        """The page knows which one it was, unless the ref is invalid too."""
+        async with websocket("/ws/rooms/tea/", user=self.anna) as anna:
+            await anna.send_json_to({"text": " ", "ref": "1" * 32})
+            self.assertEqual(UUID((await anna.receive_json_from())["ref"]).hex, "1" * 32)
+            for nonsense in ("x", ["1" * 32], 7):
+                await anna.send_json_to({"text": "Hello", "ref": nonsense})
+                answer = await anna.receive_json_from()
+                self.assertEqual((list(answer["errors"]), answer["ref"]), (["ref"], ""))
+
+    async def test_others_see_who_is_typing(self) -> None:
+        """The pages of the one who types do not, and nothing of it is kept."""
+        async with (
+            websocket("/ws/rooms/tea/", user=self.anna) as anna,
+            websocket("/ws/rooms/tea/", user=self.anna) as other,
+            websocket("/ws/rooms/tea/", user=self.ben) as ben,
+        ):
+            await anna.send_json_to({"typing": True})
+            self.assertEqual(await ben.receive_json_from(), {"typing": "Anna"})
+            for page in (anna, other):
+                self.assertTrue(await page.receive_nothing())
+
+    async def test_earlier_messages_on_request(self) -> None:
+        """Those before the first one on the page, twenty at a time. Nonsense finds none."""
+        stored = [
+            await Message.objects.acreate(room="tea", author="Anna", text=str(number))
+            for number in range(45)
+        ]
+        await Message.objects.acreate(room="coffee", author="Anna", text="elsewhere")
+        async with websocket("/ws/rooms/tea/", user=self.ben) as ben:
+            for _ in range(20):
+                await ben.receive_json_from()
+            for before, first, last in ((25, 5, 25), (5, 0, 5), (0, 0, 0)):
+                await ben.send_json_to({"before": stored[before].pk})
+                answer = await ben.receive_json_from()
+                self.assertEqual(answer["before"], stored[before].pk)
+                texts = [message["text"] for message in answer["earlier"]]
+                self.assertEqual(texts, [str(number) for number in range(first, last)])
+            for nonsense in (-1, 0, -(2**70)):
+                await ben.send_json_to({"before": nonsense})
+                self.assertEqual((await ben.receive_json_from())["earlier"], [])
+
+    async def test_unread_messages_are_counted(self) -> None:
+        """From the last one that the page has reported, or since the member signed up."""
+        await self.async_client.aforce_login(self.ben)
+        first = (await say("tea", "Anna", "one"))[0]
+        async with websocket("/ws/rooms/tea/", user=self.ben) as ben:
+            await ben.receive_json_from()
+            for last in (first.pk - 1, first.pk):
+                await ben.send_json_to({"read": last})
+            for nonsense in (-1, 2**63, "1", None):
+                await ben.send_json_to({"read": nonsense})
+                self.assertIn("errors", await ben.receive_json_from())
+        for number in range(3):
+            await say("tea", "Anna", str(number))
+        await say("coffee", "Anna", "not yet seen")
+        old = await Message.objects.acreate(room="coffee", author="Anna", text="before")
+        await Message.objects.filter(pk=old.pk).aupdate(sent_at=datetime(2020, 1, 1, tzinfo=UTC))
+        rooms = (await self.async_client.get("/")).context["rooms"]
+        self.assertEqual(rooms, [{"name": "coffee", "unread": 1}, {"name": "tea", "unread": 3}])
+        rooms = (await self.async_client.get("/rooms/tea/")).context["rooms"]
+        self.assertEqual([room["unread"] for room in rooms], [1, 0])
+
+    async def test_a_list_of_rooms_hears_where_somebody_writes(self) -> None:
+        """The page of the list, and a page of a room on request."""
+        async with (
+            websocket("/ws/rooms/", user=self.anna) as index,
+            websocket("/ws/rooms/tea/", user=self.anna) as tea,
+        ):
+            await tea.send_json_to({"ask": "rooms"})
+            # This is answered when the first request has been handled.
+            await tea.send_json_to({"before": 0})
+            await tea.receive_json_from()
+            await say("coffee", "Ben", "Sugar?")
+            for page in (index, tea):
+                self.assertEqual(await page.receive_json_from(), {"active": "coffee"})
+            await say("tea", "Ben", "Milk?")
+            self.assertEqual(await index.receive_json_from(), {"active": "tea"})
+            self.assertEqual((await tea.receive_json_from())["text"], "Milk?")
+            self.assertTrue(await tea.receive_nothing())
+
+
 class ReturningTests(TestCase):
     """Pages that come back to a room, and who is there."""
 
@@ -193,9 +308,15 @@ class PageTests(TestCase):
 
     def test_visitors_who_are_not_logged_in_are_asked_to(self) -> None:
         """Then the page that was requested follows."""
-        for path in ("/", "/rooms/tea/"):
+        for path in ("/feed/", "/rooms/tea/"):
             response = Client().get(path)
             self.assertRedirects(response, f"/accounts/log-in/?next={path}")
+
+    def test_the_first_page_is_for_everybody(self) -> None:
+        """A visitor sees what the site is, and the ways in."""
+        response = Client().get("/")
+        for way in ("/accounts/guest/", "/accounts/sign-up/", "/accounts/log-in/"):
+            self.assertContains(response, f'"{way}"')
 
     def test_each_page_shows_who_is_logged_in(self) -> None:
         """With the button to log out."""
@@ -216,12 +337,19 @@ class PageTests(TestCase):
         """Each room is listed once, however many messages it has."""
         for room in ("tea", "coffee", "tea"):
             Message.objects.create(room=room, author="Anna", text="Hello")
-        self.assertEqual(list(self.client.get("/").context["rooms"]), ["tea", "coffee"])
+        rooms = self.client.get("/").context["rooms"]
+        self.assertEqual([room["name"] for room in rooms], ["tea", "coffee"])
 
     def test_a_room_has_a_page(self) -> None:
         """The script gets the room's name as JSON."""
         response = self.client.get("/rooms/a.b-c_d/")
-        self.assertContains(response, '<script id="room-name" type="application/json">"a.b-c_d"')
+        self.assertContains(
+            response, 'type="application/json">{"room": "a.b-c_d", "member": "Anna"'
+        )
+        # Without a worker, the button for statistics could only fail.
+        self.assertNotContains(response, "Statistics")
+        with override_settings(HAS_WORKER=True):
+            self.assertContains(self.client.get("/rooms/a.b-c_d/"), "Statistics")
 
     def test_invalid_room_names_have_no_page(self) -> None:
         """Pages and WebSockets accept the same names."""

@@ -1,4 +1,7 @@
-"""The application that a server runs: consumers, and Django's views."""
+"""The application that a server runs: consumers, and Django's views.
+
+See docs/topics/routing.md and docs/topics/security.md.
+"""
 
 import os
 

@@ -55,6 +55,9 @@ CHANNEL_LAYERS = {
     },
 }
 
+# The unit `chat-worker` runs one.
+HAS_WORKER = True
+
 # The processes count the attempts to log in together.
 CACHES = {
     "default": {

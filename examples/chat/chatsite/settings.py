@@ -93,6 +93,8 @@ if CHANNEL_LAYER not in LAYERS:
         f"CHANNEL_LAYER must be one of {', '.join(LAYERS)}, not {CHANNEL_LAYER!r}."
     )
 CHANNEL_LAYERS = {"default": LAYERS[CHANNEL_LAYER]}
+# A worker is another process, which the memory layer does not reach. Then no page asks for one.
+HAS_WORKER = CHANNEL_LAYER != "memory"
 
 DATABASES = {
     "default": {
@@ -122,6 +124,9 @@ TIME_ZONE = "UTC"
 # for a message.
 FEED_SECONDS = float(os.environ.get("CHAT_FEED_SECONDS", "60"))
 POLL_SECONDS = float(os.environ.get("CHAT_POLL_SECONDS", "25"))
+
+# How long the parrot thinks about each word.
+WORD_SECONDS = float(os.environ.get("CHAT_WORD_SECONDS", "0.12"))
 
 # No propagation: Daphne adds a handler to the root logger, and each line would appear twice.
 LOGGING = {

@@ -1,49 +1,37 @@
-"""The forms that check input of visitors."""
-
-from typing import Any
+"""The forms that check what visitors send."""
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from chat.names import ROOM_NAME
 
-__all__ = ["MessageForm", "RoomForm"]
-
-
-def require_unicode(value: str) -> None:
-    """Refuse half a surrogate pair, which JSON can contain and a database cannot."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValidationError("This is not valid Unicode text.") from error
-
 
 class TextField(forms.CharField):
-    """A field that accepts only text: JSON may contain a number or a list instead."""
+    """A field for values from JSON, which may be of any type."""
 
-    def to_python(self, value: Any) -> str | None:
-        """Refuse anything else, instead of converting it by `str()`."""
+    def to_python(self, value):
         if not isinstance(value, str | None):
             raise ValidationError("This is not text.")
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError as error:
+            # JSON can contain half a character, a database cannot.
+            raise ValidationError("This is not Unicode.") from error
         return super().to_python(value)
 
 
 class RoomForm(forms.Form):
-    """Check the name of the room that a visitor enters."""
-
     room = forms.RegexField(
         rf"^{ROOM_NAME}\Z",
         error_messages={
-            "invalid": "A room's name has up to 50 letters, digits, dots, hyphens or underscores, "
-            "and starts with a letter or a digit."
+            "invalid": "Up to 50 letters, digits, dots, hyphens or "
+            "underscores, and first a letter or a digit."
         },
     )
 
 
 class MessageForm(forms.Form):
-    """Check what a visitor wrote."""
-
     author = TextField(
-        max_length=40, required=False, empty_value="Guest", validators=[require_unicode]
+        max_length=40, required=False, empty_value="Guest"
     )
-    text = TextField(max_length=500, validators=[require_unicode])
+    text = TextField(max_length=500)

@@ -1,9 +1,5 @@
 """The pattern of room names."""
 
-from typing import Final
-
-__all__ = ["ROOM_NAME"]
-
-# The characters that group names of the channel layer may contain. The first one is not a dot,
-# because browsers resolve "/rooms/../" to "/".
-ROOM_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}"
+# What a group's name may contain. The first character is not a dot,
+# because browsers turn "/rooms/../" into "/".
+ROOM_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}"

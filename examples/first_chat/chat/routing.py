@@ -5,8 +5,8 @@ from django.urls import re_path
 from chat.consumers import ChatConsumer
 from chat.names import ROOM_NAME
 
-__all__ = ["websocket_urlpatterns"]
-
 websocket_urlpatterns = [
-    re_path(rf"^ws/rooms/(?P<room>{ROOM_NAME})/$", ChatConsumer.as_asgi()),
+    re_path(
+        rf"^ws/rooms/(?P<room>{ROOM_NAME})/$", ChatConsumer.as_asgi()
+    ),
 ]

@@ -1,4 +1,4 @@
-"""The URLs of the pages."""
+"""The addresses of the pages."""
 
 from django.urls import path, re_path
 
@@ -7,5 +7,7 @@ from chat.names import ROOM_NAME
 
 urlpatterns = [
     path("", views.index, name="index"),
-    re_path(rf"^rooms/(?P<room>{ROOM_NAME})/$", views.room, name="room"),
+    re_path(
+        rf"^rooms/(?P<room>{ROOM_NAME})/$", views.room, name="room"
+    ),
 ]

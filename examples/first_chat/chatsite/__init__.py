@@ -1,1 +1,1 @@
-"""The project: its settings, its URLs and the application that a server runs."""
+"""The project: settings, addresses, and what a server runs."""

@@ -1,11 +1,11 @@
-"""The application that a server runs: HTTP goes to Django, WebSockets go to the consumers."""
+"""The application that a server runs."""
 
 import os
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
-# This loads the apps, so it comes before any import that needs models.
+# This loads the apps. The consumers import models, so it comes first.
 django_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -16,6 +16,8 @@ from chat.routing import websocket_urlpatterns
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+        "websocket": AllowedHostsOriginValidator(
+            URLRouter(websocket_urlpatterns)
+        ),
     }
 )

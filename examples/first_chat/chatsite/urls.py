@@ -1,7 +1,5 @@
-"""The URLs of the site."""
+"""The addresses of the site."""
 
 from django.urls import include, path
 
-urlpatterns = [
-    path("", include("chat.urls")),
-]
+urlpatterns = [path("", include("chat.urls"))]

@@ -18,6 +18,7 @@ from channels_core.layer_extensions import (
     lacks,
     new_epoch,
     parse_position,
+    require_queue_name,
 )
 
 ROOMS = {"room.*": {"size": 200, "age": 600}, "log": {"size": 5, "age": 0.5}}
@@ -217,3 +218,12 @@ def test_the_error_of_a_missing_extension_names_the_layer() -> None:
 
 def test_missed_messages_are_an_error_of_channels() -> None:
     assert issubclass(MessagesMissed, ChannelsError)
+
+
+def test_the_dead_letters_of_a_queue_have_a_valid_name() -> None:
+    require_queue_name("a" * 94, 100)
+    require_queue_name("a" * 94 + ".dead", 100)
+    with pytest.raises(
+        TypeError, match=r"must have at most 94 characters, .*, but it has 95: 'aaa"
+    ):
+        require_queue_name("a" * 95, 100)

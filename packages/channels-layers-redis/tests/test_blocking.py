@@ -159,7 +159,7 @@ async def test_a_failing_send_keeps_no_place(make: Make, monkeypatch: pytest.Mon
         raise ConnectionError("away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(blocking._clients[0], "publish", fail)
+        patched.setattr(blocking._clients[0], "execute_command", fail)
         with pytest.raises(ConnectionError):
             await asyncio.to_thread(layer.send_sync, channel, {"type": "a"})
     await asyncio.to_thread(layer.send_sync, channel, {"type": "b"})
@@ -173,6 +173,6 @@ async def test_a_message_that_nobody_hears_yet_waits_in_its_channel(
     channel = await layer.new_channel()
     await layer.ping()
     # As long as the link of this process has not subscribed.
-    monkeypatch.setattr(layer._blocking._clients[0], "publish", lambda *_: 0)
+    monkeypatch.setattr(layer._blocking._clients[0], "execute_command", lambda *_: 0)
     await asyncio.to_thread(layer.send_sync, channel, {"type": "a"})
     assert await layer.receive(channel) == {"type": "a"}

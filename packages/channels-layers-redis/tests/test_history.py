@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from channels_layers_redis.layer import RedisChannelLayer
 from redis_process import RedisProcess
@@ -77,8 +78,8 @@ async def test_wrong_arguments_are_refused(make: Make) -> None:
         make(history={"room": {"size": 0, "age": 1}})
 
 
-@pytest.mark.parametrize("after", ["", "x", "00000000.00000000.1", "9" * 40])
-async def test_unknown_positions_are_not_complete(make: Make, after: str) -> None:
+@pytest.mark.parametrize("after", ["", "x", "00000000.00000000.1", "9" * 40, ["a list"]])
+async def test_unknown_positions_are_not_complete(make: Make, after: Any) -> None:
     layer = make(history=HISTORY)
     await layer.group_send("room.1", {"type": "a", "number": 1})
     found = await layer.group_history("room.1", after=after)
@@ -144,3 +145,42 @@ async def test_the_history_is_encrypted(make: Make, server: RedisProcess) -> Non
     other = make(history=HISTORY, symmetric_encryption_keys=["b"])
     found = await other.group_history("room.1")
     assert (found.messages, found.complete, other.unreadable) == ([], True, 1)
+
+
+class TestReadsAtOnce:
+    """All clients of a room come back at the same moment."""
+
+    async def test_equal_ones_share_a_command_and_no_message(
+        self, make: Make, server: RedisProcess
+    ) -> None:
+        layer = make(history=HISTORY)
+        for number in range(4):
+            await layer.group_send("room.1", {"type": "a", "number": number, "deep": [number]})
+        first = (await layer.group_history("room.1")).messages[0]["position"]
+        server.reset_counts()
+        reads = [layer.group_history("room.1", after=first) for _ in range(20)]
+        found = await asyncio.gather(*reads, layer.group_history("room.1", limit=1))
+        assert server.counts()["evalsha"] == 2
+        assert [numbers(one.messages) for one in found] == [[1, 2, 3]] * 20 + [[3]]
+        found[0].messages[0]["deep"].append("changed")
+        del found[0].messages[1]["number"]
+        assert all(one.messages == found[1].messages for one in found[2:20])
+
+    async def test_one_that_ends_disturbs_no_other(self, make: Make) -> None:
+        layer = make(history=HISTORY)
+        await layer.group_send("room.1", {"type": "a", "number": 0})
+        tasks = [asyncio.create_task(layer.group_history("room.1")) for _ in range(3)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        await asyncio.wait(tasks)
+        assert [task.cancelled() for task in tasks] == [True, False, False]
+        assert [numbers(task.result().messages) for task in tasks[1:]] == [[0], [0]]
+
+    async def test_without_redis_each_gets_an_error_of_its_own(
+        self, make: Make, server: RedisProcess
+    ) -> None:
+        layer = make(hosts=["redis://127.0.0.1:1"], history=HISTORY)
+        reads = [layer.group_history("room.1") for _ in range(3)]
+        errors = await asyncio.gather(*reads, return_exceptions=True)
+        assert {type(error) for error in errors} == {RedisConnectionError}
+        assert len({id(error) for error in errors}) == 3

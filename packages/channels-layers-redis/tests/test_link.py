@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from channels_core.exceptions import MessagesMissed
+from channels_layers_redis._layer.shard import Shard
 from channels_layers_redis.layer import RedisChannelLayer
 from redis_process import RedisProcess, running_redis
 
@@ -53,6 +54,7 @@ async def test_a_channel_is_in_a_group_once_its_own_server_is_heard(
     await on_two.group_add(group, channel)
     link = on_two._link()
     shard = link._place(link.token)
+    assert isinstance(shard, Shard)
     coming: asyncio.Future[None] = link.loop.create_future()
     shard.is_up, shard._coming = False, coming
     joining = asyncio.create_task(on_two.group_add(group, channel))
@@ -74,11 +76,12 @@ async def test_who_is_in_groups_of_a_server_that_was_away_is_told(
     link = on_two._link()
     waiting = asyncio.create_task(on_two.receive("jobs"))
     await on_two.ping()
-    link._came_back(link._place(group))
+    at = link._shared.addresses
+    link._came_back({at.group(group).encode()})
     with pytest.raises(MessagesMissed):
         takes[0]()
     assert takes[1]() is None
-    link._came_back(link._place(link.token))
+    link._came_back({at.process(link.token).encode(), b"asgi:channel:{jobs}"})
     with pytest.raises(MessagesMissed):
         takes[1]()
     await on_two.send("jobs", {"type": "a"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from channels_layers_redis._layer.hosts import Host
 from channels_layers_redis.layer import RedisChannelLayer
 from redis_process import RedisProcess, free_port, running_redis
 
@@ -121,7 +122,7 @@ class TestHosts:
 
     async def test_a_connection_through_sentinel_may_end_before_it_is_made(self) -> None:
         sentinel = {"sentinels": [("a", 1)], "master_name": "site"}
-        await RedisChannelLayer(hosts=[sentinel])._hosts[0].new_connection().disconnect()
+        await Host(sentinel).new_connection().disconnect()
 
 
 class TestOtherOptions:

@@ -54,10 +54,10 @@ class FakeConnection:
         self.more.set()
 
 
-def wire_to(connection: FakeConnection, timeout: float = 5.0) -> Wire:
+def wire_to(connection: FakeConnection, timeout: float = 5.0, **options: Any) -> Wire:
     host: Any = Host({"host": "nowhere", "socket_timeout": timeout})
     host.new_connection = lambda: connection
-    return Wire(host, asyncio.get_running_loop())
+    return Wire(host, asyncio.get_running_loop(), **options)
 
 
 async def settled() -> None:
@@ -210,3 +210,27 @@ def test_an_outage_of_several_links_is_told_once(caplog: pytest.LogCaptureFixtur
     outages.start_anew()
     outages.ended("here", "a")
     assert len(caplog.records) == 4
+
+
+async def test_an_end_by_itself_is_told_from_one_that_was_asked_for() -> None:
+    connection = FakeConnection()
+    ended: list[bytes] = []
+    wire = wire_to(connection, on_end=ended.append)
+    ends = [wire.end(b"room"), wire.end(b"room")]
+    await wire.open()
+    last = wire.post("LAST")
+    gone = [b"sunsubscribe", b"room", 0]
+    # Of two answers one is that the node has not the slot: it is no answer to what follows.
+    connection.answer(gone, b"PONG", ResponseError("moved"), gone, [b"sunsubscribe", b"hall", 0])
+    connection.answer([b"pong", b""], gone, b"the last")
+    assert await last == b"the last"
+    assert [end.done() for end in ends] == [True, True]
+    assert ended == [b"hall", b"room"]
+    assert [command[0] for command in connection.sent] == [
+        "SUNSUBSCRIBE",
+        "PING",
+        "SUNSUBSCRIBE",
+        "PING",
+        "LAST",
+    ]
+    await wire.close()

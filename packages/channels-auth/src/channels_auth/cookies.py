@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from django.http import HttpResponse
 
-from channels_core.client_log import log_of_client
 from channels_core.middleware import BaseMiddleware, at_once
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
@@ -39,6 +38,8 @@ def _read_cookies(scope: Scope) -> dict[str, str]:
 
     # The servers limit each line, and some of them not the number of lines.
     if sum(map(len, lines)) > MAX_LENGTH:
+        from channels_core.client_log import log_of_client
+
         text = "%s %.200r: no cookie is read, since all of them have more than %d bytes"
         path = scope.get("path")
         log_of_client(logger, logging.WARNING, scope, text, scope["type"], path, MAX_LENGTH)

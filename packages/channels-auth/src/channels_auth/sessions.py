@@ -19,27 +19,15 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
 from http.cookies import SimpleCookie
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
-from django.contrib.sessions.backends.base import UpdateError
-from django.contrib.sessions.exceptions import SessionInterrupted
 
-from channels_auth._closable_websocket import ClosableWebsocket, WebsocketState
 from channels_auth._scope import SESSION_WRAPPER
 from channels_auth._session_storage import keeps_data_in_cookie
-from channels_auth._sessions.engine import (
-    INTERRUPTED,
-    SessionGone,
-    record_creation,
-    record_headers_sent,
-    session_class,
-)
-from channels_auth._sessions.handshake_headers import server_sends_headers
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.applications import first_step
-from channels_core.client_log import log_of_client
 from channels_core.middleware import (
     BaseMiddleware,
     after_each_handler,
@@ -47,6 +35,9 @@ from channels_core.middleware import (
     forget_after_each_handler,
 )
 from channels_core.typing import AnyMessage, AnyScope, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from channels_auth._closable_websocket import ClosableWebsocket
 
 __all__ = [
     "CookieMiddleware",
@@ -126,6 +117,9 @@ class InstanceSessionWrapper:
             raise ValueError(
                 "No cookies in scope - SessionMiddleware needs to run inside of CookieMiddleware."
             )
+        # Loaded with the first connection, as in other methods: commands import this module, too.
+        from channels_auth._sessions.engine import session_class
+
         self.scope: Scope = dict(scope)
         self.cookie_name: str = settings.SESSION_COOKIE_NAME
         self.session_store: type[Any] = session_class()
@@ -164,12 +158,18 @@ class InstanceSessionWrapper:
         return self._cookies
 
     def _set_send(self, send: Send) -> None:
+        from channels_auth._sessions.handshake_headers import server_sends_headers
+
         self.real_send = send
         self._headers_reach_browser = server_sends_headers(self.scope, send)
         if self.activated:
             if self.scope["type"] == "websocket":
+                from channels_auth._closable_websocket import ClosableWebsocket
+
                 self._websocket = ClosableWebsocket(self.scope, send)
             if not self.can_set_cookie:
+                from channels_auth._sessions.engine import record_headers_sent
+
                 record_headers_sent(self.session)
 
     @property
@@ -210,6 +210,8 @@ class InstanceSessionWrapper:
         If the session was deleted meanwhile, the WebSocket is closed here.
         """
         if self.can_set_cookie and message["type"] in self.cookie_response_message_types:
+            from django.contrib.sessions.exceptions import SessionInterrupted
+
             try:
                 message = await self._with_session_headers(message)
             except SessionInterrupted:
@@ -221,6 +223,8 @@ class InstanceSessionWrapper:
         if _is_failure(message):
             self.activated = False  # like Django, store no changes of a failed request
         else:
+            from channels_auth._sessions.engine import record_headers_sent
+
             record_headers_sent(self.session)
             if self._needs_save() and message["type"] == "websocket.accept":
                 await self._save_after_headers()
@@ -295,6 +299,11 @@ class InstanceSessionWrapper:
         Args:
             settles: Whether the creation of a new session leaves it unmodified.
         """
+        from django.contrib.sessions.backends.base import UpdateError
+        from django.contrib.sessions.exceptions import SessionInterrupted
+
+        from channels_auth._sessions.engine import INTERRUPTED, SessionGone, record_creation
+
         is_new = self.session.session_key is None
         try:
             self.session.save()
@@ -336,6 +345,8 @@ class InstanceSessionWrapper:
         else:
             if session.session_key is None or session.session_key != self._browser_key:
                 self._warn_once("is stored under a key that the browser does not receive")
+            from django.contrib.sessions.exceptions import SessionInterrupted
+
             try:
                 await _in_thread(partial(self._save, settles=True))
             except SessionInterrupted:
@@ -350,6 +361,8 @@ class InstanceSessionWrapper:
     def _warn_once(self, fault: str) -> None:
         if not self._warned:
             self._warned = True
+            from channels_core.client_log import log_of_client
+
             # A warning: the connection goes on, and an error would mail the administrators.
             log_of_client(
                 logger,
@@ -373,8 +386,13 @@ class InstanceSessionWrapper:
             )
 
     async def _close(self) -> None:
+        from channels_auth._closable_websocket import WebsocketState
+
         assert self._websocket is not None
         if self._websocket.state is not WebsocketState.CLOSED:
+            from channels_auth._sessions.engine import INTERRUPTED
+            from channels_core.client_log import log_of_client
+
             text, path = "WebSocket %.200r is closed: %s", self.scope.get("path")
             log_of_client(logger, logging.WARNING, self.scope, text, path, INTERRUPTED)
         from channels_auth._close_codes import UNAUTHORIZED
@@ -400,6 +418,8 @@ class InstanceSessionWrapper:
                 result = await application(self.scope, self._saving_receive, self.send)
             except BaseException as error:
                 if self._websocket is not None:
+                    from django.contrib.sessions.exceptions import SessionInterrupted
+
                     if isinstance(error, SessionInterrupted):
                         await self._close()
                         return None

@@ -9,9 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
-
 if TYPE_CHECKING:
+    from channels_core._settings import DEFAULT_CHANNEL_LAYER
     from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
     from channels_core.db import database_sync_to_async
     from channels_core.exceptions import DenyConnection, StopConsumer
@@ -61,6 +60,7 @@ _MODULES: Final = {
     "BaseChannelLayer": "layers",
     "BaseMiddleware": "middleware",
     "ChannelNameRouter": "routing",
+    "DEFAULT_CHANNEL_LAYER": "_settings",
     "DenyConnection": "exceptions",
     "JsonWebsocketConsumer": "generic.websocket",
     "OriginValidator": "security.websocket",

@@ -256,8 +256,9 @@ def find_hook(consumer: object, name: str) -> Callable[..., Any]:
 def refuse_unknown_hooks(consumer: type) -> None:
     """Raise a `TypeError` if a program's class marks a method that overrides no hook."""
     for name, value in vars(consumer).items():
-        above = (vars(each).get(name) for each in consumer.__mro__[1:])
-        if getattr(value, _MARK, None) == _OVERRIDES and not any(map(is_hook, above)):
+        if getattr(value, _MARK, None) != _OVERRIDES:
+            continue
+        if not any(is_hook(vars(each).get(name)) for each in consumer.__mro__[1:]):
             raise TypeError(
                 f"{consumer.__name__}.{name} is marked as a hook, but there is no hook of this name"
             )
@@ -337,9 +338,16 @@ def get_handler_name(message: Message) -> str:
 
 def find_handlers(consumer: type) -> Handlers:
     """Return the handlers of a consumer class, as `ConsumerClass.handlers` has them."""
-    return {
-        name: reach for name in dir(consumer) if (reach := may_reach(consumer, name)) is not None
-    }
+    # As `getattr_static` finds them, which would look through the bases for each name.
+    values: dict[str, object] = {}
+    for each in reversed(consumer.__mro__):
+        values.update(vars(each))
+    handlers = {}
+    for name in dir(consumer):
+        reach = _who_reaches(consumer, consumer, name, values.get(name))
+        if reach is not None:
+            handlers[name] = reach
+    return handlers
 
 
 def is_overridden(consumer: object, name: str) -> bool:
@@ -375,10 +383,22 @@ def may_reach(consumer: object, name: str) -> bool | None:
         True if the server's and the layer's messages may, False if only the server's may, None if
         no message may.
     """
+    kind = consumer if isinstance(consumer, type) else type(consumer)
+    # Static, so that no property of the program runs here.
+    return _who_reaches(consumer, kind, name, getattr_static(consumer, name, None))
+
+
+def _who_reaches(consumer: object, kind: type, name: str, value: Any) -> bool | None:
+    """Return who may reach an attribute, as `may_reach` does.
+
+    Args:
+        consumer: A consumer class, or an instance.
+        kind: The class.
+        name: A handler's name.
+        value: The attribute as `getattr_static` finds it.
+    """
     if name.startswith("_"):
         return None
-    # Static, so that no property of the program runs here.
-    value = getattr_static(consumer, name, None)
     if value is None:
         value = getattr(consumer, name, None)  # from a program's own __getattr__
     if isinstance(value, type) or not (callable(value) or hasattr(value, "__get__")):
@@ -387,7 +407,6 @@ def may_reach(consumer: object, name: str) -> bool | None:
         return False
     if name == _FRAME:
         return True
-    kind = consumer if isinstance(consumer, type) else type(consumer)
     for ancestor in kind.__mro__:
         ours = vars(ancestor)
         reserved = name in ours and is_framework(ancestor)

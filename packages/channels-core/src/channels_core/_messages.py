@@ -9,14 +9,10 @@ from django.utils.functional import Promise
 
 from channels_core._json import NotJSONError
 from channels_core.exceptions import InvalidFrame, InvalidJSON
-from channels_core.headers import (
-    HeadersArgument,
-    encode_accept_headers,
-    encode_response_headers,
-)
 from channels_core.typing import Message, Scope
 
 if TYPE_CHECKING:
+    from channels_core.headers import HeadersArgument
     from channels_core.typing import (
         WebsocketAccept,
         WebsocketClose,
@@ -52,6 +48,9 @@ def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept
     """Build the message that accepts a handshake."""
     message: WebsocketAccept = {"type": "websocket.accept", "subprotocol": subprotocol}
     if headers:
+        # Few programs have headers, and each process imports this module.
+        from channels_core.headers import encode_accept_headers
+
         message["headers"] = encode_accept_headers(headers, subprotocol)
     return message
 
@@ -121,6 +120,8 @@ def denial(
     """
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         return [close(code, reason)]
+    from channels_core.headers import encode_response_headers
+
     content = body.encode() if isinstance(body, str) else bytes(body)
     fields = encode_response_headers(headers, content)
     return [

@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 __all__ = [
+    "DEFAULT_CHANNEL_LAYER",
     "DEFAULT_GROUP_RENEWAL",
     "FROM_SETTING",
     "call_on_change",
@@ -31,6 +32,9 @@ __all__ = [
     "sets_sync_threads",
     "sync_threads",
 ]
+
+#: The alias in `CHANNEL_LAYERS` of the layer that consumers use unless they name another one.
+DEFAULT_CHANNEL_LAYER: Final = "default"
 
 #: The value of a consumer's option `max_message_size` unless its class has it.
 FROM_SETTING: Final = "CHANNELS_MAX_MESSAGE_SIZE"

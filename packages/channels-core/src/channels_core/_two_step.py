@@ -61,6 +61,11 @@ def takes(function: Any, count: int) -> bool:
     # For a plain function its code tells it: `signature` takes 0.1 ms, with each class of consumers
     # and middleware. Like that, this looks through wrappers.
     plain: Any = function
+    call: Any = type(function).__call__
+    if type(call) is FunctionType and not any(hasattr(function, name) for name in _WRAPPING):
+        # An object, such as a router: Python calls this function of its class, with it as `self`.
+        plain, count = call, count + 1
+        function = call
     for _ in range(_WRAPPERS):
         if type(plain) is FunctionType and vars(plain).keys() & _WRAPPING == {"__wrapped__"}:
             plain = vars(plain)["__wrapped__"]

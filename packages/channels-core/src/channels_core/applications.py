@@ -6,10 +6,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from asgiref.compatibility import is_double_callable
 from django.core.exceptions import SynchronousOnlyOperation
 
-from channels_core._failure_log import log_failure
 from channels_core._two_step import OfScope, first_step, in_two_steps_too, takes
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
@@ -64,6 +62,8 @@ def as_asgi3(application: Any) -> ASGIApplication:
         )
     if getattr(application, "__name__", None) == "as_asgi":
         raise TypeError(f"Expected an ASGI application, got {application!r}; call as_asgi()")
+    if records_passed(application):
+        return cast(ASGIApplication, application)
     if isinstance(application, type) and hasattr(application, "as_asgi"):
         is_ours = issubclass(application, OfScope)
         if is_ours and takes(application.__init__, 2):  # type: ignore[misc] # only its signature is read
@@ -75,6 +75,8 @@ def as_asgi3(application: Any) -> ASGIApplication:
         # An ordinary function, which may return the coroutine of the application inside. asgiref
         # would call it in two steps, since it is not marked as a coroutine function.
         return cast(ASGIApplication, application)
+    from asgiref.compatibility import is_double_callable  # few programs come here
+
     if is_double_callable(application):
         return _in_one_step(application)
     return cast(ASGIApplication, application)
@@ -140,7 +142,7 @@ def application_of(
             except SynchronousOnlyOperation:
                 instance = await _in_thread(make, scope)
         except Exception as error:
-            log_failure(consumer, scope, None, None, error)
+            _log_failure(consumer, scope, error)
             raise
         try:
             await instance(scope, receive, send)
@@ -152,6 +154,13 @@ def application_of(
     vars(app).update(consumer_class=consumer, consumer_initkwargs=initkwargs)
     vars(app)[_MARK] = app
     return cast(ConsumerApplication, app)
+
+
+def _log_failure(consumer: type, scope: Scope, error: Exception) -> None:
+    """Log that a consumer could not be made."""
+    from channels_core._failure_log import log_failure  # each process of a site imports this module
+
+    log_failure(consumer, scope, None, None, error)
 
 
 # A router tries its next route only after the error of a router directly inside. The applications
@@ -189,7 +198,7 @@ def _made(consumer: Any, scope: Scope) -> Callable[..., Any]:
     except SynchronousOnlyOperation:
         raise
     except Exception as error:
-        log_failure(consumer, scope, None, None, error)
+        _log_failure(consumer, scope, error)
         raise
     if hasattr(instance, "scope") or not takes(instance, 3):
         return instance

@@ -11,7 +11,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core import checks
 
-from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
+from channels_core._settings import DEFAULT_CHANNEL_LAYER
 
 __all__ = [
     "check_application",
@@ -68,7 +68,8 @@ def check_layers(
     """Check that each layer of `CHANNEL_LAYERS` can be imported and constructed.
 
     Returns:
-        `channels_core.E001`, a setting of the wrong shape; `E002`, a layer that cannot be built.
+        `channels_core.E001`, a setting of the wrong shape; `E002`, a layer that cannot be built;
+        `W012`, a layer that ignores its option `history` or `queues`.
     """
     from channels_core._checks import layers
 

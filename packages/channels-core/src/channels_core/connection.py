@@ -48,7 +48,6 @@ from channels_core._consumer_classes import (
     readable,
 )
 from channels_core._eager import Rest, begin
-from channels_core._failure_log import log_failure, mark_as_logged
 from channels_core._layers.optional_methods import forget_channel, name_at_once, names_at_once
 from channels_core._layers.outages import (
     is_outage,
@@ -74,7 +73,6 @@ from channels_core.exceptions import (
     RouteNotFound,
     StopConsumer,
 )
-from channels_core.headers import may_add_headers
 from channels_core.layers import get_channel_layer
 from channels_core.refusal import failures_are_answered, refuse, refuse_for_now
 from channels_core.signals import consumer_finished, consumer_started
@@ -469,6 +467,8 @@ class Connection:
 
     def _is_served(self) -> bool:
         """Return whether a server gets an answer of ours to an outage, and no test an exception."""
+        from channels_core.headers import may_add_headers  # most connections do not fail
+
         return failures_are_answered() and may_add_headers(getattr(self.consumer, "scope", {}))
 
     def _may_try(self, layer: Any) -> bool:
@@ -975,11 +975,12 @@ class Connection:
         if isinstance(error, answered_outside) or was_answered(error):
             return False
         if isinstance(error, Exception):
-            consumer = self.consumer
-            mark_as_logged(error)
             # Imported here: an error is rare.
+            from channels_core._failure_log import mark_as_logged
             from channels_core._remedies import explain
 
+            mark_as_logged(error)
+            consumer = self.consumer
             explain(error, consumer)
             try:
                 find_hook(consumer, "report_exception")(error, message)
@@ -989,6 +990,8 @@ class Connection:
 
     def log(self, error: Exception, message: Message | None) -> None:
         """Log an exception, with its consumer, its path or channel, and its message."""
+        from channels_core._failure_log import log_failure
+
         consumer = self.consumer
         channel = getattr(consumer, "channel_name", None)
         log_failure(type(consumer), consumer.scope, channel, message, error)

@@ -10,6 +10,7 @@ the message's type names, and calls it: as a coroutine in `AsyncConsumer`, in a 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from types import CoroutineType
@@ -29,12 +30,10 @@ from channels_core._consumer_classes import (
     readable,
     refuse_unknown_hooks,
 )
-from channels_core._failure_log import log_lost
-from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
+from channels_core._settings import DEFAULT_CHANNEL_LAYER
 from channels_core._two_step import OfScope, at_once
 from channels_core.applications import ConsumerApplication, application_of
 from channels_core.exceptions import StopConsumer
-from channels_core.layers import BaseChannelLayer, get_channel_layer
 from channels_core.typing import (
     AnyMessage,
     AnyScope,
@@ -46,7 +45,18 @@ from channels_core.typing import (
 
 if TYPE_CHECKING:
     from channels_core.connection import Connection
+    from channels_core.layers import BaseChannelLayer
     from channels_core.typing import ConsumerOptions
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Load `get_channel_layer` with the first consumer (PEP 562)."""
+        if name != "get_channel_layer":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from channels_core.layers import get_channel_layer
+
+        return globals().setdefault(name, get_channel_layer)
+
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "hook"]
 
@@ -139,7 +149,7 @@ class AsyncConsumer(OfScope):
         if not hasattr(self, "channel_layer"):
             self.channel_layer = None  # type: ignore[assignment] # without a layer, as said above
         # Looked up here, where tests of programs patch it.
-        connection.find_layer = get_channel_layer
+        connection.find_layer = sys.modules[__name__].get_channel_layer
         connection.beginner = self
         return connection.serve(scope, receive, send)
 
@@ -221,7 +231,18 @@ class SyncConsumer(AsyncConsumer):
     connection run one after the other, and those of different connections run in parallel. Under
     an outer `async_to_sync`, they run in the thread that called it.
 
-    Options and attributes are those of `AsyncConsumer`.
+    Options are keywords of the class statement: `class Chat(SyncConsumer, cleanup_timeout=5)`.
+
+    Options:
+        cleanup_timeout: Seconds that clean-up may take when the connection ends; 10.
+
+    Attributes:
+        scope: The connection's scope.
+        channel_layer: The layer of `channel_layer_alias`, or None.
+        channel_name: The name under which other code reaches this consumer over the layer.
+        channel_receive: Receives from that channel.
+        base_send: Sends an ASGI message to the server.
+        channel_layer_alias: Alias in `CHANNEL_LAYERS`; None for a consumer without a layer.
     """
 
     _sync: ClassVar[bool] = True
@@ -302,6 +323,8 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
         raise ValueError(f"No handler for message type {message['type']}")
     if message["type"] in _NOTICES:
         return None
+    from channels_core._failure_log import log_lost
+
     kind = type(consumer)
     fault = f"has no handler for message type {message['type']!r:.200} from the channel layer"
     log_lost(kind, message["type"], f"{kind.__name__} {fault}; the message is dropped")
@@ -321,6 +344,8 @@ def _look_closer(consumer: AsyncConsumer, message: Message) -> tuple[str, bool |
     except (TypeError, ValueError) as error:
         if not consumer._channels_connection.from_layer:
             raise
+        from channels_core._failure_log import log_lost
+
         # One line and not the end of the connection: a message to a group reaches all members.
         kind = type(consumer)
         fault = f"{error}; the message from the channel layer is dropped"
@@ -340,5 +365,7 @@ def _refuse_ordinary(consumer: AsyncConsumer, message: Message) -> None:
     )
     if not consumer._channels_connection.from_layer:
         raise TypeError(text)
+    from channels_core._failure_log import log_lost
+
     # As for a type without a handler: a message of the layer must not end the connection.
     log_lost(kind, message["type"], f"{text}; the message from the channel layer is lost")

@@ -36,6 +36,7 @@ __all__ = [
     "lacks",
     "new_epoch",
     "parse_position",
+    "require_queue_name",
 ]
 
 
@@ -226,6 +227,9 @@ def parse_position(value: object) -> Position | None:
 
 # Arguments
 
+#: What the name of the channel with a queue's dead letters has after that of the queue.
+_DEAD: Final = ".dead"
+
 #: The bytes that the data of a member take at most, as JSON in UTF-8.
 _MEMBER_BYTES: Final = 4096
 
@@ -292,6 +296,25 @@ def checked_exclude(exclude: object) -> frozenset[str]:
         if not isinstance(name, str):
             raise TypeError(f"exclude must have channel names of type str, not {name!r}")
     return frozenset(exclude)
+
+
+def require_queue_name(channel: str, limit: int) -> None:
+    """Check that the dead letters of a queue have a channel with a valid name.
+
+    Args:
+        channel: The valid name of a queue, or of a channel with dead letters.
+        limit: The smallest number of characters that is too many for a name.
+
+    Raises:
+        TypeError: The name is too long.
+    """
+    longest = limit - 1 - len(_DEAD)
+    if len(channel) > longest and not channel.endswith(_DEAD):
+        raise TypeError(
+            f"The name of a queue must have at most {longest} characters, since its dead letters "
+            f"are in the channel of that name and {_DEAD!r}, but it has {len(channel)}: "
+            f"{channel!r}"
+        )
 
 
 def lacks(layer: object, extension: str, what: str) -> InvalidChannelLayerError:

@@ -15,7 +15,6 @@ from django.utils.module_loading import import_string
 
 from channels_core._layers.names import (
     CHANNEL_NAME,
-    DEFAULT_CHANNEL_LAYER,
     GROUP_NAME,
     explain_invalid_name,
     local_prefix,
@@ -33,6 +32,7 @@ from channels_core._layers.sync_calls import (
     send_on_commit,
     send_sync,
 )
+from channels_core._settings import DEFAULT_CHANNEL_LAYER
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.forks import start_anew_in_children
 from channels_core.typing import AnyMessage, ChannelMessage, Message
@@ -580,6 +580,10 @@ class ChannelLayerManager:
             # Not wrapped: programs catch the exceptions of their own layer.
             error.add_note(f"Raised by BACKEND {path!r} specified for channel layer {name!r}")
             raise
+        if path.startswith("channels_redis."):
+            from channels_core._layers.channels_redis import log_outages_once  # by who uses it only
+
+            log_outages_once(backend)
         if not isinstance(backend, BaseChannelLayer):
             give_sync_calls(backend)
         layer: BaseChannelLayer = backend
@@ -638,6 +642,7 @@ def has_groups(layer: Any) -> bool:
     return has_method or "groups" in getattr(layer, "extensions", ())
 
 
+#: The layers of this process, by alias.
 channel_layers: Final = ChannelLayerManager()
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from contextvars import ContextVar
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from channels_core._messages import denial
 from channels_core._uvicorn import let_server_close
-from channels_core.headers import (
-    HeadersArgument,
-    encode_headers,
-    encode_response_headers,
-    may_add_headers,
-)
 from channels_core.typing import AnyScope, Message, Receive, Send
+
+if TYPE_CHECKING:
+    from channels_core.headers import HeadersArgument
 
 __all__ = ["failures_are_answered", "refusal", "refuse", "refuse_for_now"]
 
@@ -63,6 +60,9 @@ def refusal(
 
     Source: ASGI, "HTTP" and "Websocket Denial Response".
     """
+    # Each connection loads this module, and few are refused.
+    from channels_core.headers import encode_headers, encode_response_headers, may_add_headers
+
     given = encode_headers(headers)
     # No browser may take the body, which may quote the client, for something else than it is.
     if may_add_headers(scope) and b"x-content-type-options" not in dict(given):

@@ -67,8 +67,11 @@ __all__ = [
 ]
 
 # Any: servers, middleware and programs add keys of their own to scopes and messages.
+#: The scope of a connection.
 Scope: TypeAlias = dict[str, Any]
+#: A message of ASGI, or one that is sent over a channel layer.
 Message: TypeAlias = Mapping[str, Any]
+#: A message that a channel layer delivers.
 ChannelMessage: TypeAlias = dict[str, Any]
 
 # Any: servers and libraries have their own types for scopes and messages, and programs use others
@@ -76,11 +79,15 @@ ChannelMessage: TypeAlias = dict[str, Any]
 AnyScope: TypeAlias = Any
 AnyMessage: TypeAlias = Any
 
+#: The function from which an application gets the server's messages.
 Receive: TypeAlias = Callable[[], Awaitable[AnyMessage]]
+#: The function to which an application gives its messages.
 Send: TypeAlias = Callable[[AnyMessage], Awaitable[None]]
 # Any: by ASGI it returns nothing, but programs test with applications that return something.
+#: An application of ASGI 3.
 ASGIApplication: TypeAlias = Callable[[AnyScope, Receive, Send], Awaitable[Any]]
 
+#: The headers of a scope or of a response.
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 # Any, for bool or int: programs override methods that take it with only one of the two types.

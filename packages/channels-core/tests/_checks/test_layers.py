@@ -115,6 +115,55 @@ def test_it_tells_of_each_layer() -> None:
     ]
 
 
+class Ignores(LocalLayer):
+    """A layer that takes any option."""
+
+    def __init__(self, **_: Any) -> None:
+        super().__init__()
+
+
+class Knows(Ignores):
+    extensions: ClassVar[list[str]] = ["acks", "history"]
+
+
+class KnowsByItself(Proxy):
+    def __init__(self, **_: Any) -> None:
+        self.extensions = ["acks", "history"]
+
+
+class PassesOn(Proxy):
+    def __init__(self, **_: Any) -> None:
+        """Take any option."""
+
+
+JOBS: dict[str, Any] = {"queues": {"jobs": {}}, "history": {"rooms": {}}}
+
+
+@pytest.mark.parametrize("kind", [Ignores, PassesOn])
+def test_it_warns_of_a_layer_that_ignores_an_option(kind: type) -> None:
+    backend = f"{__name__}.{kind.__name__}"
+    with override_settings(CHANNEL_LAYERS={"work": {"BACKEND": backend, "CONFIG": JOBS}}):
+        channel_layers.set("work", kind())
+        history, queues = check_layers()
+    assert (history.id, queues.id) == ("channels_core.W012", "channels_core.W012")
+    assert queues.level == checks.WARNING
+    assert queues.msg == (
+        f"CHANNEL_LAYERS['work']['CONFIG'] has 'queues', which {backend} ignores: its `extensions` "
+        "do not have 'acks'."
+    )
+    assert "do not have 'history'" in history.msg
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [(Knows, JOBS), (KnowsByItself, JOBS), (Ignores, {"queues": {}})]
+)
+def test_it_says_nothing_of_options_that_are_used(kind: type, options: dict[str, Any]) -> None:
+    backend = f"{__name__}.{kind.__name__}"
+    with override_settings(CHANNEL_LAYERS={"work": {"BACKEND": backend, "CONFIG": options}}):
+        channel_layers.set("work", kind())
+        assert check_layers() == []
+
+
 def test_it_keeps_no_layer() -> None:
     with override_settings(CHANNEL_LAYERS={"default": GOOD}):
         assert check_layers() == []

@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterator
 from copy import copy
+from types import ModuleType
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
-from channels_core._layers import ongoing_outages
+from channels_core._layers import channels_redis, ongoing_outages
 from channels_core._layers.outages import ongoing
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
+from channels_core.layers import channel_layers
 from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Receive, Scope, Send
 from colours import both_colours, consumer
@@ -632,20 +636,59 @@ async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
     pass
 
 
+class PubSubLayer(LocalLayer):
+    """Stands for the layer of channels-redis that publishes and subscribes."""
+
+    __module__ = "channels_redis.pubsub"
+
+
 class TestLogOfChannelsRedis:
-    async def test_it_does_not_repeat_an_outage(self, layer: LocalLayer, log: Any) -> None:
-        theirs = logging.getLogger("channels_redis.pubsub")
+    """Of its layer that publishes and subscribes."""
 
-        def log_error(error: Exception) -> None:
-            theirs.error("Unexpected exception in receive task", exc_info=error)
+    theirs = logging.getLogger("channels_redis.pubsub")
 
-        ongoing_outages.record_failure(layer, AWAY)
+    @pytest.fixture(autouse=True)
+    def no_filter(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(channels_redis, "_latest", -1000.0)
+        yield
+        self.theirs.filters.clear()
+
+    def log_error(self, error: Exception, at: float = 0.0) -> None:
+        """Log an error as the layer does, at a time in seconds."""
+        record = self.theirs.makeRecord(
+            self.theirs.name, logging.ERROR, "", 0, "", (), (type(error), error, None)
+        )
+        record.created = at
+        self.theirs.handle(record)
+
+    async def test_it_does_not_repeat_an_outage_that_is_told(self, log: Any) -> None:
+        ongoing_outages.record_failure(PubSubLayer(), AWAY)
         log.clear()
-        log_error(copy(AWAY))
+        self.log_error(copy(AWAY))
         assert not log.records
-        log_error(KeyError("a bug"))
-        theirs.error("without an exception")
+        self.log_error(KeyError("a bug"))
+        self.theirs.error("without an exception")
         assert len(log.records) == 2
         ongoing.clear()
-        log_error(copy(AWAY))
+        self.log_error(copy(AWAY), at=100)
         assert len(log.records) == 3
+
+    def test_it_tells_an_outage_once_while_no_connection_needs_the_layer(
+        self, log: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = ModuleType("channels_redis.pubsub")
+        vars(module)["RedisPubSubChannelLayer"] = PubSubLayer
+        monkeypatch.setitem(sys.modules, "channels_redis", ModuleType("channels_redis"))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        path = "channels_redis.pubsub.RedisPubSubChannelLayer"
+        with override_settings(CHANNEL_LAYERS={"default": {"BACKEND": path}}):
+            channel_layers.make_backend("default")
+        for second in range(100):
+            self.log_error(copy(AWAY), at=second)
+        assert len(log.records) == 1
+        self.log_error(copy(AWAY), at=150)
+        assert len(log.records) == 2
+
+    def test_another_layer_leaves_its_log_alone(self) -> None:
+        channels_redis.log_outages_once(LocalLayer())
+        assert not self.theirs.filters

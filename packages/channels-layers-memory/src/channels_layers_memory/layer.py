@@ -29,6 +29,8 @@ __all__ = ["InMemoryChannelLayer"]
 
 # How many checked channel names a layer remembers.
 _REMEMBERED: Final = 10_000
+# The beginning of the names that `new_channel` makes.
+_PREFIX: Final = "specific."
 
 
 def _open_to_overrides(
@@ -295,11 +297,18 @@ class InMemoryChannelLayer(BaseChannelLayer):
     def _check(self, channel: str) -> None:
         """Check a channel name, and remember it if it is valid, since checking takes long."""
         self.require_valid_channel_name(channel)
+        if self.queue_limits(channel) is not None:
+            from channels_core.layer_extensions import require_queue_name
+
+            require_queue_name(channel, self.MAX_NAME_LENGTH)
+        self._remember(channel)
+
+    def _remember(self, channel: str) -> None:
         if len(self._checked) >= _REMEMBERED:
             self._checked.clear()
         self._checked.add(channel)
 
-    async def new_channel(self, prefix: str = "specific.") -> str:
+    async def new_channel(self, prefix: str = _PREFIX) -> str:
         """Return a new process-specific channel name that nobody can guess.
 
         It is random on both sides of its `!`: names that share the part before it share a
@@ -310,7 +319,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """
         token = secrets.token_hex(16)
         name = f"{prefix}{token[:16]}!{token[16:]}"
-        self._check(name)
+        if prefix != _PREFIX:
+            self.require_valid_channel_name(name)
+        self._remember(name)
         return name
 
     # A consumer whose request may never use the layer calls it when it first uses the name.

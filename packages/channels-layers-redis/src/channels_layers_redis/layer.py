@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -29,7 +29,9 @@ from channels_layers_redis._layer.shared import Extensions, Shared
 if TYPE_CHECKING:
     from channels_core.layer_extensions import Delivery, History, HistoryLimits, QueueLimits
     from channels_layers_redis._layer.blocking import Blocking
+    from channels_layers_redis._layer.cluster_host import ClusterHost
     from channels_layers_redis._layer.history import Histories
+    from channels_layers_redis._layer.hosts import Host
 
 __all__ = ["RedisChannelLayer"]
 
@@ -40,6 +42,17 @@ _NOBODY: Final[frozenset[str]] = frozenset()
 
 # In a forked process: the links of its parents.
 _of_parents: Final[list[Link]] = []
+
+
+def _open_to_overrides(
+    method: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Let a subclass override a method without its last argument, for type checkers.
+
+    Programs have such subclasses of the layers of channels-redis. Nothing changes when the program
+    runs.
+    """
+    return method
 
 
 class RedisChannelLayer(BaseChannelLayer):
@@ -78,6 +91,7 @@ class RedisChannelLayer(BaseChannelLayer):
         random_prefix_length: int = 12,
         serializer_format: str = "msgpack",
         *,
+        cluster: bool = False,
         overflow: str = "drop newest",
         history: object = None,
         queues: object = None,
@@ -101,6 +115,7 @@ class RedisChannelLayer(BaseChannelLayer):
                 and each may decrypt. Needs the extra `cryptography`.
             random_prefix_length: Accepted, and not needed.
             serializer_format: `"msgpack"` or `"json"`.
+            cluster: Whether `hosts` are nodes of one Redis Cluster; the others are asked from them.
             overflow: What happens with a message for a consumer that is full: `"drop newest"`,
                 `"drop oldest"`, or `"close"` to end its connection.
             history: How much is kept of the messages to groups, by pattern:
@@ -113,14 +128,15 @@ class RedisChannelLayer(BaseChannelLayer):
 
         Raises:
             TypeError: An option is unknown, or of a wrong type.
-            ValueError: `serializer_format` or `overflow` is unknown, or `prefix` has a space.
+            ValueError: `serializer_format` or `overflow` is unknown, `prefix` has a space, or a
+                host cannot be a node of a cluster.
         """
         if kwargs:
             raise TypeError(
                 f"{type(self).__name__} has no option {', '.join(map(repr, kwargs))}; expected "
                 "hosts, prefix, expiry, group_expiry, capacity, channel_capacity, "
-                "symmetric_encryption_keys, serializer_format, overflow, history, queues, "
-                "member_lease or member_linger"
+                "symmetric_encryption_keys, serializer_format, cluster, overflow, history, "
+                "queues, member_lease or member_linger"
             )
         _require_one_of("serializer_format", serializer_format, SERIALIZERS)
         _require_one_of("overflow", overflow, OVERFLOW)
@@ -134,7 +150,12 @@ class RedisChannelLayer(BaseChannelLayer):
         if keys is not None and not isinstance(keys, str | bytes):
             keys = tuple(keys)
         self._codec = Codec(serializer_format, keys)
-        self._hosts = read_hosts(hosts)
+        self._hosts: list[Host] | list[ClusterHost] = read_hosts(hosts)
+        self._in_cluster = _boolean("cluster", cluster)
+        if cluster:
+            from channels_layers_redis._layer.cluster_host import ClusterHost
+
+            self._hosts = [ClusterHost(self._hosts)]
         self._options = Extensions(
             history=history,
             queues=queues,
@@ -146,7 +167,14 @@ class RedisChannelLayer(BaseChannelLayer):
 
     def _start(self) -> None:
         """Begin without a connection."""
-        self._shared = Shared(self._hosts, self, self._codec, self.prefix, self._options)
+        self._shared = Shared(
+            self._hosts,
+            self,
+            self._codec,
+            self.prefix,
+            self._options,
+            in_cluster=self._in_cluster,
+        )
         # Channel names that have been checked and found valid.
         self._checked: set[str] = set()
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
@@ -189,6 +217,10 @@ class RedisChannelLayer(BaseChannelLayer):
         """Check a channel name, and remember it if it is valid, since checking takes long."""
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
+            if self.queue_limits(channel) is not None:
+                from channels_core.layer_extensions import require_queue_name
+
+                require_queue_name(channel, self.MAX_NAME_LENGTH)
             if len(self._checked) >= _REMEMBERED:
                 self._checked.clear()
             self._checked.add(channel)
@@ -303,6 +335,7 @@ class RedisChannelLayer(BaseChannelLayer):
 
     # Groups
 
+    @_open_to_overrides
     async def group_add(
         self, group: str, channel: str, member: Mapping[str, Any] | None = None
     ) -> None:
@@ -345,6 +378,7 @@ class RedisChannelLayer(BaseChannelLayer):
         else:
             await link.ask("discard", group, channel)
 
+    @_open_to_overrides
     async def group_send(
         self, group: str, message: AnyMessage, exclude: Collection[str] = ()
     ) -> None:
@@ -390,8 +424,7 @@ class RedisChannelLayer(BaseChannelLayer):
         """
         self.require_valid_group_name(group)
         histories = self._histories
-        kept = await self._link().run(histories.read(group, after, limit), group)
-        return histories.answer(group, kept)
+        return histories.answer(await self._link().read(histories, group, after, limit))
 
     @property
     def _histories(self) -> Histories:
@@ -535,7 +568,7 @@ class RedisChannelLayer(BaseChannelLayer):
         self.require_valid_group_name(group)
         histories = self._histories
         kept = self._blocking.run(histories.read(group, after, limit), group)
-        return histories.answer(group, kept)
+        return histories.answer(histories.place(group, kept))
 
     def group_members_sync(self, group: str) -> list[dict[str, Any]]:
         """Return who is in a group from synchronous code; see `group_members`."""
@@ -584,6 +617,12 @@ class RedisChannelLayer(BaseChannelLayer):
 def _require_one_of(option: str, value: object, expected: Collection[str]) -> None:
     if value not in tuple(expected):
         raise ValueError(f"{option} must be one of {', '.join(map(repr, expected))}, not {value!r}")
+
+
+def _boolean(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{option} must be True or False, not {value!r}")
+    return value
 
 
 def _secret(keys: Iterable[str | bytes] | None) -> bytes:

@@ -55,6 +55,8 @@ class ChannelLayerContract(
             test of that name.
         shared: Whether two layers that `make_layer` makes share their channels, as the layers of
             two processes do.
+        one_order: Whether what one sender sends to a channel and to its groups arrives in one
+            order. A layer that has its groups on several servers keeps one for each of them only.
         expiry: The shortest expiry, in seconds, that the layer is made with.
         lateness: How many seconds late a message or a membership may expire. 1 allows for layers
             that count whole seconds.

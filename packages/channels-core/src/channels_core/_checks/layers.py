@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.core import checks
 
@@ -14,6 +14,10 @@ from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.layers import channel_layers
 
 __all__ = ["check_layers", "check_worker_layer", "layer_of"]
+
+
+#: Options of a layer, and the extension without which the layer ignores them.
+_EXTENSIONS: Final = {"history": "history", "queues": "acks"}
 
 
 def layer_of(alias: str) -> Any:
@@ -47,7 +51,7 @@ def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
         yield _misshapen(f"{name}['BACKEND'] must be a str; its type is {type(path).__name__}.")
         return
     try:
-        layer_of(alias)
+        layer = layer_of(alias)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the layer's module may raise any
         # Our own exceptions say only that the layer cannot be built.
         ours = isinstance(error, InvalidChannelLayerError)
@@ -59,6 +63,22 @@ def _check_layer(alias: str, config: Any) -> Iterator[checks.CheckMessage]:
             + see("Channel layers", "Configuration"),
             id="channels_core.E002",
         )
+        return
+    for option, extension in _EXTENSIONS.items():
+        if config.get("CONFIG", {}).get(option) and not _has(layer, extension):
+            yield checks.Warning(
+                f"{name}['CONFIG'] has {option!r}, which {name_that_thing(type(layer))} ignores: "
+                f"its `extensions` do not have {extension!r}.",
+                hint="Choose a BACKEND that has it, or take the option out. "
+                + see("Choosing a channel layer", "Write a program for any layer"),
+                id="channels_core.W012",
+            )
+
+
+def _has(layer: Any, extension: str) -> bool:
+    # Of the class first: some layers need an event loop to read their own attributes.
+    listed = getattr(type(layer), "extensions", None) or vars(layer).get("extensions", ())
+    return extension in listed
 
 
 def _misshapen(fault: str) -> checks.CheckMessage:

@@ -23,12 +23,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from channels_core._consumer_classes import ENDINGS
 from channels_core._layers.optional_methods import find_listen
 from channels_core.exceptions import ConnectionStateError, MessagesMissed
 from channels_core.typing import Message, Receive
+
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # only type checkers need it, and it is slow to make
 
 __all__ = ["Mailbox", "Sieve"]
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from sys import intern
 from typing import Any, Final
 
@@ -311,6 +312,8 @@ class Positions:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._wake)
 
 
+# All connections of a group that come back at once fetch the same messages.
+@lru_cache(_PAGE)
 def _parts(position: str) -> Position:
     """Return the parts of a position that the layer has made."""
     parts = parse_position(position)

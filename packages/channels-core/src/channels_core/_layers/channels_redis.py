@@ -40,21 +40,34 @@ LAST_RECEIVE: Final = 1.0
 _ARRIVED: Final = ("receive_buffer", "channels")
 
 
-#: The logger of the layer that publishes and subscribes.
-_LOGGER: Final = "channels_redis.pubsub"
+#: The module of the layer that publishes and subscribes, and the name of its logger.
+_PUBSUB: Final = "channels_redis.pubsub"
+#: Seconds without an error after which the next one is another outage: more than it waits between
+#: two attempts, including the time-out of one.
+_APART: Final = 30.0
 
 
-def log_outages_once() -> None:
-    """Keep the package from logging an outage again for each channel, and once a second.
+def log_outages_once(layer: Any) -> None:
+    """Keep a layer from logging an outage again for each channel, and once a second.
 
     It logs the exception each time; nothing else that it logs is dropped.
     """
-    logging.getLogger(_LOGGER).addFilter(_is_news)
+    if any(kind.__module__ == _PUBSUB for kind in type(layer).__mro__):
+        logging.getLogger(_PUBSUB).addFilter(_is_news)
+
+
+# When the layer has had an error of an outage, whether it was logged or not.
+_latest = -_APART
 
 
 def _is_news(record: logging.LogRecord) -> bool:
+    global _latest
     error = record.exc_info[1] if record.exc_info else None
-    return not (ongoing and error is not None and is_outage(None, error))
+    if error is None or not is_outage(None, error):
+        return True
+    before, _latest = _latest, record.created
+    # Nobody else knows of the outage while no connection needs the layer.
+    return not ongoing and record.created - before >= _APART
 
 
 async def drop_channel(layer: Any, channel: str) -> None:

@@ -7,14 +7,10 @@ from typing import Final
 
 __all__ = [
     "CHANNEL_NAME",
-    "DEFAULT_CHANNEL_LAYER",
     "GROUP_NAME",
     "explain_invalid_name",
     "local_prefix",
 ]
-
-#: The alias in `CHANNEL_LAYERS` of the layer that consumers use unless they name another one.
-DEFAULT_CHANNEL_LAYER: Final = "default"
 
 
 class _Pattern:

@@ -184,7 +184,7 @@ def record_failure(
         for key in [key for key, other in ongoing.items() if other.is_stale]:
             del ongoing[key]
         outage = ongoing[id(layer)] = Outage(layer, monotonic)
-        channels_redis.log_outages_once()
+        channels_redis.log_outages_once(layer)
         logger.error(
             "The channel layer fails; until it works again, connections that need it are refused "
             "or closed, and memberships and failed removals are repeated: %s",

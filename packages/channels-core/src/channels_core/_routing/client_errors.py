@@ -24,15 +24,12 @@ from typing import Any, Final
 
 from asgiref.sync import markcoroutinefunction
 
-from channels_core._failure_log import text_with_notes
 from channels_core._layers.outages import is_to_refuse, was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._messages import CLOSING_TYPES
 from channels_core._two_step import first_step
 from channels_core._uvicorn import let_server_close
 from channels_core.abort import abort_response, with_server
-from channels_core.client_log import log_of_client, one_line
-from channels_core.close_codes import portable_close_code
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import answers_failures, refusal, refuse_for_now
 from channels_core.typing import Message, Receive, Scope, Send
@@ -221,10 +218,16 @@ async def _close(send: Send, code: int) -> None:
         raise
     except Exception:  # noqa: BLE001 - Autobahn, under Daphne, raises nothing more exact
         # It sends portable codes only.
+        from channels_core.close_codes import portable_close_code
+
         await send({"type": "websocket.close", "code": portable_close_code(code)})
 
 
 def _warn(scope: Scope, error: Exception) -> None:
+    # Loaded with the first such error: all connections run through this module.
+    from channels_core._failure_log import text_with_notes
+    from channels_core.client_log import log_of_client, one_line
+
     # The standard library's text, which programs expect of the error, does not name the frame.
     fault = (
         f"A text frame is not JSON: {error}"

@@ -90,6 +90,9 @@ async def _run(functions: Iterable[Callable[[], Any]], *, to_the_end: bool) -> E
         try:
             await _call(function)
         except Exception as error:
+            # Its filter keeps a handler that may block out of the event loop's thread.
+            from channels_core import _logging  # noqa: F401 - see above
+
             logger.exception("%r failed", function)
             first = first or error
             if not to_the_end:

@@ -22,7 +22,6 @@ from channels_core.consumer import (  # noqa: F401 - programs import them from h
 )
 from channels_core.exceptions import AcceptConnection, DenyConnection, InvalidFrame, StopConsumer
 from channels_core.generic.groups import AsyncGroupMember, SyncGroupMember
-from channels_core.headers import HeadersArgument
 from channels_core.typing import CloseArgument
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from channels_core.generic._websocket.connection import WebsocketConnection
+    from channels_core.headers import HeadersArgument
     from channels_core.typing import (
         JsonOptions,
         WebsocketConnect,

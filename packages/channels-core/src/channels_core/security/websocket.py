@@ -13,10 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._two_step import Application, first_step
 from channels_core.applications import as_asgi3
-from channels_core.client_log import log_of_client
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer
-from channels_core.headers import may_add_headers
 from channels_core.security import _origin
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
@@ -111,6 +109,8 @@ class OriginValidator(Application):
             if parsed_origin is not None:
                 fault = "is not that of its own host" if valid else "is not allowed"
                 refusal = f"its origin {parsed_origin.geturl()!r:.200} {fault}"
+        from channels_core.client_log import log_of_client  # most handshakes are allowed
+
         text = "A handshake for %.200r was refused: %s"
         log_of_client(logger, logging.WARNING, scope, text, scope.get("path"), refusal)
         return False
@@ -166,6 +166,9 @@ def _taken(pattern: object) -> str:
     try:
         return _checked(pattern)
     except _origin.WildcardError as error:
+        # Its filter keeps a handler that may block out of an event loop's thread.
+        from channels_core import _logging  # noqa: F401 - see above
+
         logger.warning("OriginValidator: %s. As it is, it matches nothing", error)
         return str(pattern).strip()
 
@@ -230,6 +233,8 @@ class WebsocketDenier(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         """Refuse the handshake, and end at once."""
+        from channels_core.headers import may_add_headers
+
         nosniff = {"X-Content-Type-Options": "nosniff"} if may_add_headers(self.scope) else None
         await self.deny(403, headers=nosniff, body=b"Forbidden")
         raise StopConsumer

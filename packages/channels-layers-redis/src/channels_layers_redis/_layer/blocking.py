@@ -60,6 +60,10 @@ class Blocking:
             result = client.eval(call.script.text, len(keys), *keys, *call.arguments)
         return call.parse(result)
 
+    def _publish(self, name: str, address: str, message: bytes) -> Any:
+        """Publish to a group or a process; return how many have heard it."""
+        return self._place(name).execute_command(self._shared.keys.publish, address, message)
+
     def ping(self) -> None:
         """Ask each server for an answer."""
         for client in self._clients:
@@ -79,12 +83,12 @@ class Blocking:
         token = token_of(channel)
         address = shared.addresses.process(token)
         if shared.link_of(channel) is None:
-            self._place(token).publish(address, b"m" + name + b" " + body)
+            self._publish(token, address, b"m" + name + b" " + body)
             return
         if not shared.mailboxes.reserve(channel):
             raise ChannelFull(full(channel, shared.limits.get_capacity(channel)))
         try:
-            heard = self._place(token).publish(address, b"r" + name + b" " + body)
+            heard = self._publish(token, address, b"r" + name + b" " + body)
         except BaseException:
             shared.mailboxes.release(channel)
             raise
@@ -104,12 +108,13 @@ class Blocking:
         """Send a message to a group."""
         shared = self._shared
         # Nobody tells this client which groups have members that are channels of no process.
-        call = plain_members.find(shared.keys, group)
-        with self._place(group).pipeline(transaction=False) as pipeline:
-            pipeline.publish(shared.addresses.group(group), group_message(body, exclude))
-            pipeline.eval(call.script.text, len(call.keys), *call.keys, *call.arguments)
-            _, found = pipeline.execute()
-        self._append_to_members(group, call.parse(found), body, exclude)
+        call = plain_members.send(
+            shared.keys,
+            group,
+            group_message(body, exclude),
+            to=shared.addresses.group(group),
+        )
+        self._append_to_members(group, self.run(call, group), body, exclude)
 
     def group_send_kept(
         self,
@@ -188,7 +193,7 @@ class Blocking:
         answers = shared.addresses.answers(number)
         data = None if member is None else member.data
         request = Request(number, answers, True, action, group, channel, data)
-        if not self._place(token).publish(shared.addresses.process(token), request.pack()):
+        if not self._publish(token, shared.addresses.process(token), request.pack()):
             return  # That process has ended.
         timeout = shared.hosts[0].timeout
         try:
@@ -210,10 +215,9 @@ class Blocking:
             return
         expiry = shared.limits.group_expiry
         self.run(plain_members.add(shared.keys, group, channel, group_expiry=expiry), group)
-        with self._place(group).pipeline(transaction=False) as pipeline:
-            pipeline.zadd(shared.addresses.plain_groups, {group: time.time() + expiry}, gt=True)
-            pipeline.publish(shared.addresses.control, f"+{group} {expiry}")
-            pipeline.execute()
+        client = self._place(group)
+        client.zadd(shared.addresses.plain_groups, {group: time.time() + expiry}, gt=True)
+        self._publish(group, shared.addresses.control, f"+{group} {expiry}".encode())
 
     def _in_loop_of(self, link: LocalLink, work: Coroutine[Any, Any, None]) -> None:
         """Have a link of this process do something in its event loop."""
@@ -228,4 +232,4 @@ class Blocking:
     def close(self) -> None:
         """Close the connections; they are made again when they are needed."""
         for client in self._clients:
-            client.connection_pool.disconnect()
+            client.close()

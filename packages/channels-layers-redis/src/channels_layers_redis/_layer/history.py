@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from channels_core.layer_extensions import (
     History,
@@ -15,6 +15,7 @@ from channels_core.layer_extensions import (
     new_epoch,
     parse_position,
 )
+from channels_layers_redis._layer.codec import Body
 from channels_layers_redis._layer.envelopes import history_head
 from channels_layers_redis._scripts import history
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from channels_layers_redis._scripts.history import Kept, Sent
     from channels_layers_redis._scripts.keys import Keys
 
-__all__ = ["Histories"]
+__all__ = ["Histories", "Read"]
 
 # How many groups the limits are remembered of.
 _REMEMBERED = 10_000
@@ -39,6 +40,20 @@ _NUMBERING_KEPT = 86400
 
 # A position that no history knows.
 _UNKNOWN = ("", 0)
+
+
+class Read(NamedTuple):
+    """What was read of a history, for one or many readers.
+
+    Attributes:
+        bodies: The messages.
+        position: The newest position of the group.
+        complete: Whether nothing is missing before the first of the messages.
+    """
+
+    bodies: list[Body]
+    position: str
+    complete: bool
 
 
 class Histories:
@@ -144,19 +159,24 @@ class Histories:
             keep=_NUMBERING_KEPT,
         )
 
-    def answer(self, group: str, kept: Kept) -> History:
-        """Return what `group_history` returns."""
-        tag, epoch = group_tag(group), kept.epoch
+    def place(self, group: str, kept: Kept) -> Read:
+        """Return what Redis has answered, with the positions."""
+        tag, epoch, codec = group_tag(group), kept.epoch, self._codec
+        bodies = [
+            Body(codec, body, format_position(tag, epoch, number))
+            for number, body in enumerate(kept.messages, kept.first)
+        ]
+        return Read(bodies, format_position(tag, epoch, kept.number), kept.complete)
+
+    def answer(self, read: Read) -> History:
+        """Return what `group_history` returns, with messages of its own."""
         messages: list[dict[str, Any]] = []
-        for number, body in enumerate(kept.messages, kept.first):
+        for body in read.bodies:
             try:
-                message = self._codec.unpack(body)
+                messages.append(body.copy())
             except ValueError as error:
                 self._dropped.add_unreadable(error)
-            else:
-                message["position"] = format_position(tag, epoch, number)
-                messages.append(message)
-        return History(messages, format_position(tag, epoch, kept.number), kept.complete)
+        return History(messages, read.position, read.complete)
 
     def with_position(self, group: str, message: Mapping[str, Any], sent: Sent) -> bytes:
         """Return a message packed with its position, for channels that no process hears."""

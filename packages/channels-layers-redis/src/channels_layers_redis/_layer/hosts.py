@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import redis
@@ -51,6 +52,8 @@ class Host:
     Attributes:
         timeout: Seconds that an answer may take.
         name: Names it in the log, without its password.
+        address: Its host and port; None for a socket of this machine, or behind Sentinel.
+        database: The number of its database.
     """
 
     def __init__(self, entry: object) -> None:
@@ -68,11 +71,18 @@ class Host:
             raise TypeError(f"A host with 'sentinels' needs a 'master_name', got {self._master!r}")
         self._address = address
         self._options = options
+        # What stands in the place of the address, for one node of a cluster.
+        self._at: Options = {}
         # Reads the options in the query of a URL, and complains of a wrong one now.
         probe = self._make_pool(options)
         asked = probe.connection_kwargs.get("socket_timeout") or timeout
         self.timeout: float = float(asked or DEFAULT_TIMEOUT)
         self.name = _name_of(probe.connection_kwargs, self._master)
+        self.address: tuple[str, int] | None = None
+        if self._sentinels is None and "path" not in probe.connection_kwargs:
+            where = probe.connection_kwargs
+            self.address = where.get("host", "localhost"), int(where.get("port", 6379))
+        self.database = int(probe.connection_kwargs.get("db") or 0)
 
     def _forced(self) -> Options:
         """Return the options that the layer decides."""
@@ -88,6 +98,13 @@ class Host:
             "retry_on_timeout": False,
         }
 
+    def at(self, address: tuple[str, int]) -> Host:
+        """Return a server at another address, with the same options."""
+        host = copy(self)
+        host._at = {"host": address[0], "port": address[1]}
+        host.name = _name_of(host._at, None)
+        return host
+
     def _make_pool(self, options: Options) -> redis.asyncio.ConnectionPool:
         if self._address is not None:
             return redis.asyncio.ConnectionPool.from_url(self._address, **options)
@@ -99,13 +116,17 @@ class Host:
         if self._sentinels is not None:
             return _ThroughSentinel(self, once)
         pool = self._make_pool(dict(self._options))
-        pool.connection_kwargs.update(self._forced(), retry=once)
+        pool.connection_kwargs.update(self._forced(), retry=once, **self._at)
         _keep_alive(pool)
         connection: Connection = pool.make_connection()
         return connection
 
     def new_client(self) -> redis.Redis:
         """Return a client for synchronous code, which any thread may use."""
+        return redis.Redis.from_pool(self.new_pool())
+
+    def new_pool(self) -> redis.ConnectionPool:
+        """Return the connections for synchronous code."""
         if self._sentinels is not None:
             watch = redis.sentinel.Sentinel(
                 self._sentinels,
@@ -120,7 +141,7 @@ class Host:
             pool = redis.ConnectionPool(**self._options)
         forced = {**self._forced(), "socket_timeout": self.timeout, "retry": Retry(NoBackoff(), 0)}
         pool.connection_kwargs.update(forced)
-        return redis.Redis(connection_pool=pool)
+        return pool
 
 
 class _ThroughSentinel:

@@ -11,12 +11,19 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    RedisError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
 
 from channels_core.exceptions import ChannelFull
 from channels_layers_redis._layer.addresses import token_of
@@ -29,23 +36,32 @@ from channels_layers_redis._layer.envelopes import (
     read_answer,
     read_group_message,
 )
+from channels_layers_redis._layer.hosts import Host
 from channels_layers_redis._layer.mailbox import Group, Mailbox, groups_of
 from channels_layers_redis._layer.shard import Shard
 from channels_layers_redis._layer.waiting import Reader
+from channels_layers_redis._layer.wire import again
 from channels_layers_redis._scripts import plain_members, waiting
 
 if TYPE_CHECKING:
     from channels_core.layer_extensions import Delivery, HistoryLimits
+    from channels_layers_redis._layer.cluster_host import ClusterHost
+    from channels_layers_redis._layer.history import Histories, Read
     from channels_layers_redis._layer.members import Lease, Member
     from channels_layers_redis._layer.queues import Given, Queues
+    from channels_layers_redis._layer.shard import Place
     from channels_layers_redis._layer.shared import LocalLink, Shared
     from channels_layers_redis._scripts.calls import Call
+    from channels_layers_redis._scripts.history import Kept
     from channels_layers_redis._scripts.queues import Ended
     from channels_layers_redis._scripts.waiting import Taken
 
 __all__ = ["Link", "full"]
 
 _T = TypeVar("_T")
+
+#: A group, the position after which its messages are wanted, and how many.
+Asked: TypeAlias = tuple[str, "str | None", "int | None"]
 
 #: Seconds between two looks for what is no longer used.
 _SWEEP: Final = 30.0
@@ -72,40 +88,57 @@ class Link:
         self.token = secrets.token_hex(8)
         self._shared = shared
         self._on_end = on_end
-        addresses = shared.addresses
-        self._shards = [
-            Shard(
-                host,
-                shared.outages,
-                control=addresses.control,
-                plain_groups=addresses.plain_groups,
-                on_return=self._came_back,
-                on_cancelled=self.abandon,
-            )
-            for host in shared.hosts
-        ]
+        self._shards = [self._open(host) for host in shared.hosts]
         self._groups: dict[str, Group] = {}
         # Any: a queue's has other messages than that of a plain channel.
         self._readers: dict[str, Reader[Any]] = {}
         # The members of groups on each server, once there are some.
-        self._leases: dict[Shard, Lease] = {}
+        self._leases: dict[Place, Lease] = {}
         # The requests to other processes that have no answer yet.
         self._requests: dict[str, asyncio.Future[str]] = {}
         # What is waited for until this link has heard it: see `flush`.
         self._words: dict[bytes, asyncio.Future[None]] = {}
+        # The reads of histories that were asked for and not sent yet.
+        self._reading: dict[Asked, asyncio.Task[Read]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
+        # Resolved when messages to the channels of this link arrive; None before it needs them.
+        self._opening: asyncio.Future[Any] | None = None
         self._ended = False
         shared.links[self.token] = self
 
     # Connections
 
-    def _place(self, name: str) -> Shard:
+    def _open(self, host: Host | ClusterHost) -> Place:
+        """Return the place that a host stands for; nothing connects yet."""
+        shared = self._shared
+        control, plain_groups = shared.addresses.control, shared.addresses.plain_groups
+        if isinstance(host, Host):
+            return Shard(
+                host,
+                shared.outages,
+                control=control,
+                plain_groups=plain_groups,
+                on_return=self._came_back,
+                on_cancelled=self.abandon,
+            )
+        from channels_layers_redis._layer.cluster import Cluster
+
+        return Cluster(
+            host,
+            shared.outages,
+            control=control,
+            plain_groups=plain_groups,
+            on_return=self._came_back,
+            on_cancelled=self.abandon,
+        )
+
+    def _place(self, name: str) -> Place:
         """Return the shard of a group, a channel or a process."""
         shards = self._shards
         return shards[0] if len(shards) == 1 else shards[self._shared.place_of(name)]
 
-    def _begin_to_listen(self, shard: Shard) -> None:
+    def _begin_to_listen(self, shard: Place) -> None:
         """Have a shard listen at the addresses of all processes."""
         if not shard.listens:
             shard.start(self._shared.addresses.control, self._hear_control(shard))
@@ -119,17 +152,20 @@ class Link:
             redis.exceptions.ConnectionError: Redis is away.
         """
         shard = self._place(self.token)
-        if (error := shard.error) is not None:
+        here = self._shared.addresses.process(self.token)
+        if (error := shard.error_at(here)) is not None:
             raise error
-        if not shard.listens:
+        if self._opening is None:
             self._begin_to_listen(shard)
-            shard.listen(self._shared.addresses.process(self.token), self._hear_process)
+            self._opening = shard.listen(here, self._hear_process)
 
     async def until_reachable(self) -> None:
         """Wait until messages to the channels of this link arrive."""
         self.be_reachable()
         shard = self._place(self.token)
-        if not shard.is_up:
+        if self._opening is not None and not self._opening.done():
+            await asyncio.shield(self._opening)
+        elif not shard.hears(self._shared.addresses.process(self.token)):
             await asyncio.shield(shard.come_up())
 
     async def run(self, call: Call[_T], name: str) -> _T:
@@ -143,9 +179,7 @@ class Link:
             redis.exceptions.RedisError: A server does not answer, or nothing is heard from it.
         """
         for shard in self._shards:
-            await shard.post("PING")
-            if shard.listens and not shard.is_up:
-                await asyncio.shield(shard.come_up())
+            await shard.ping()
 
     # Sending
 
@@ -160,12 +194,12 @@ class Link:
         address = shared.addresses.process(token)
         shard = self._place(token)
         if shared.link_of(channel) is None:
-            await shard.post("PUBLISH", address, b"m" + channel.encode() + b" " + body)
+            await shard.publish(address, b"m" + channel.encode() + b" " + body)
             return
         if not shared.mailboxes.reserve(channel):
             raise ChannelFull(full(channel, shared.limits.get_capacity(channel)))
         try:
-            heard = await shard.post("PUBLISH", address, b"r" + channel.encode() + b" " + body)
+            heard = await shard.publish(address, b"r" + channel.encode() + b" " + body)
         except (RedisError, OSError):
             shared.mailboxes.release(channel)
             raise
@@ -190,9 +224,7 @@ class Link:
         """Send a message to a group."""
         shared = self._shared
         shard = self._place(group)
-        published = shard.post(
-            "PUBLISH", shared.addresses.group(group), group_message(body, exclude)
-        )
+        published = shard.publish(shared.addresses.group(group), group_message(body, exclude))
         if shard.may_have_plain_members(group):
             names = await self.run(plain_members.find(shared.keys, group), group)
             await self._append_to_members(group, names, body, exclude)
@@ -234,6 +266,35 @@ class Link:
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, ChannelFull):
                 raise result
+
+    # History
+
+    async def read(
+        self, histories: Histories, group: str, after: object, limit: int | None
+    ) -> Read:
+        """Read a history; those who ask for the same at once share one answer.
+
+        All clients of a room come back at the same moment, and mostly after the same message.
+        """
+        if not isinstance(after, str | None):
+            after = ""  # a client may have sent anything
+        asked = (group, after, limit)
+        reading = self._reading.get(asked)
+        if reading is None:
+            call = histories.read(group, after, limit)
+            # Not among `_tasks`: `close()` ends its connection, and not those who wait for it.
+            reading = self.loop.create_task(self._read(histories, asked, call))
+            self._reading[asked] = reading
+        try:
+            return await asyncio.shield(reading)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            raise again(error) from None
+
+    async def _read(self, histories: Histories, asked: Asked, call: Call[Kept]) -> Read:
+        # Before the command is sent: it may miss what those who ask later have to get.
+        del self._reading[asked]
+        group = asked[0]
+        return histories.place(group, await self.run(call, group))
 
     # Receiving
 
@@ -345,14 +406,14 @@ class Link:
         else:
             shared.dropped.add_unreadable(ValueError(f"it is of the unknown kind {kind!r}"))
 
-    def _hear_control(self, shard: Shard) -> Callable[[bytes], None]:
+    def _hear_control(self, shard: Place) -> Callable[[bytes], None]:
         """Return what takes the messages to all processes on one server."""
 
         def hear(data: bytes) -> None:
             kind, rest = data[:1], data[1:]
             if kind == b"+":
                 group, _, seconds = rest.decode().partition(" ")
-                shard.add_plain_group(group, float(seconds))
+                shard.plain_groups.add(group, float(seconds))
             elif kind == b"f":
                 if shard is self._shards[0]:
                     self._drop_all()
@@ -405,7 +466,10 @@ class Link:
             local = Group(group)
             shard = self._place(group)
             self._begin_to_listen(shard)
-            local.subscribing = shard.listen(shared.addresses.group(group), self._hear_group(local))
+            # Who joins and who leaves is told from the slot of all members.
+            local.subscribing = shard.listen(
+                shared.addresses.group(group), self._hear_group(local), from_any_slot=True
+            )
             self._groups[group] = local
         with shared.mailboxes.lock:
             mailbox = shared.mailboxes.find(channel)
@@ -417,9 +481,7 @@ class Link:
                 self._remove(local, mailbox)
                 raise
             local.subscribing = None
-        shard = self._place(self.token)
-        if not shard.is_up:
-            await asyncio.shield(shard.come_up())
+        await self.until_reachable()
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel of this process from a group."""
@@ -507,9 +569,9 @@ class Link:
         kept = shard.post(
             "ZREMRANGEBYSCORE", shared.addresses.plain_groups, "-inf", time.time() - _SWEEP
         )
-        told = shard.post("PUBLISH", shared.addresses.control, f"+{group} {expiry}")
+        told = shard.publish(shared.addresses.control, f"+{group} {expiry}".encode())
         await asyncio.gather(added, recorded, kept, told)
-        shard.add_plain_group(group, expiry)
+        shard.plain_groups.add(group, expiry)
         if member is not None:
             await self._lease(group).join(group, channel, member)
 
@@ -538,8 +600,8 @@ class Link:
             here = shared.addresses.process(self.token)
             data = None if member is None else member.data
             request = Request(number, here, False, action, group, channel, data)
-            heard = await self._place(token).post(
-                "PUBLISH", shared.addresses.process(token), request.pack()
+            heard = await self._place(token).publish(
+                shared.addresses.process(token), request.pack()
             )
             if not heard:
                 return
@@ -577,7 +639,7 @@ class Link:
         else:
             # The address is that of a process.
             token = request.reply_to.rpartition("{")[2].rstrip("}")
-            await _confirmed(self._place(token).post("PUBLISH", request.reply_to, reply))
+            await _confirmed(self._place(token).publish(request.reply_to, reply))
 
     async def for_link(self, other: LocalLink, work: Coroutine[Any, Any, None]) -> None:
         """Have another link of this process do something in its event loop."""
@@ -597,21 +659,13 @@ class Link:
         """Delete all keys of the layer, and drop what this and all other processes hold."""
         addresses = self._shared.addresses
         for shard in self._shards:
-            cursor = b"0"
-            while True:
-                cursor, keys = await shard.post(
-                    "SCAN", cursor, "MATCH", addresses.everything, "COUNT", 1000
-                )
-                if keys:
-                    await shard.post("UNLINK", *keys)
-                if cursor == b"0":
-                    break
+            await shard.delete_all(addresses.everything)
             word = os.urandom(8)
             heard: asyncio.Future[None] = self.loop.create_future()
             self._words[word] = heard
             try:
-                await shard.post("PUBLISH", addresses.control, b"f" + word)
-                if shard.is_up:
+                await shard.publish(addresses.control, b"f" + word)
+                if shard.hears(addresses.control):
                     async with asyncio.timeout(self._shared.hosts[0].timeout):
                         await heard
             finally:
@@ -633,20 +687,20 @@ class Link:
         for lease in self._leases.values():
             lease.clear()
 
-    def _came_back(self, shard: Shard) -> None:
-        """Tell those who may have missed messages while a server was away."""
-        token = self.token
-        if shard is self._place(token):
-            self._shared.mailboxes.tell_missed(lambda one: token_of(one.name) == token)
-        else:
-            self._shared.mailboxes.tell_missed(
-                lambda one: (
-                    token_of(one.name) == token
-                    and any(self._place(group.name) is shard for group in groups_of(one))
-                )
+    def _came_back(self, addresses: Collection[bytes]) -> None:
+        """Tell those who may have missed messages to addresses that were not heard for a while."""
+        shared, token = self._shared, self.token
+        everything = shared.addresses.process(token).encode() in addresses
+        at = shared.addresses.group
+        missed = {name for name in self._groups if at(name).encode() in addresses}
+        shared.mailboxes.tell_missed(
+            lambda one: (
+                token_of(one.name) == token
+                and (everything or any(group.name in missed for group in groups_of(one)))
             )
+        )
         for channel, reader in self._readers.items():
-            if self._place(channel) is shard:
+            if shared.keys.channel(channel).encode() in addresses:
                 reader.announced()
 
     def _sweep(self) -> None:

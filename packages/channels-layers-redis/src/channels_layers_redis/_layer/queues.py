@@ -16,7 +16,7 @@ from channels_layers_redis._scripts.keys import DEAD
 if TYPE_CHECKING:
     from channels_layers_redis._layer.codec import Codec
     from channels_layers_redis._layer.dropped_messages import DroppedMessages
-    from channels_layers_redis._layer.shard import Shard
+    from channels_layers_redis._layer.shard import Place
     from channels_layers_redis._scripts.calls import Call
     from channels_layers_redis._scripts.keys import Keys
     from channels_layers_redis._scripts.queues import Delivered, Ended
@@ -146,7 +146,7 @@ class Queues:
 class DeliveryReader(Reader[Given]):
     """The calls of one event loop that wait for messages of one queue."""
 
-    def __init__(self, shard: Shard, layer_queues: Queues, channel: str) -> None:
+    def __init__(self, shard: Place, layer_queues: Queues, channel: str) -> None:
         """Start without a call that waits."""
         self._queues = layer_queues
         self._channel = channel

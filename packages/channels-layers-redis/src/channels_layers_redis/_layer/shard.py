@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError
 
+from channels_layers_redis._layer.known_scripts import KnownScripts
+from channels_layers_redis._layer.plain_groups import SKEW, PlainGroups
 from channels_layers_redis._layer.wire import Wire, again
 
 if TYPE_CHECKING:
@@ -27,12 +29,68 @@ __all__ = ["Shard"]
 _BATCH: Final = 500
 #: Seconds of silence after which the listening connection is tried.
 _QUIET: Final = 10.0
-#: Seconds by which the clocks of two machines may differ.
-_SKEW: Final = 60.0
 
 _T = TypeVar("_T")
 
-Handler = Callable[[bytes], object]
+if TYPE_CHECKING:
+    from typing import Protocol, TypeAlias
+
+    #: Takes the content of a message.
+    Handler: TypeAlias = Callable[[bytes], object]
+
+    class Place(Protocol):
+        """A `Shard`, or a `Cluster`.
+
+        Attributes:
+            plain_groups: The groups that may have members which are no process's.
+        """
+
+        plain_groups: PlainGroups
+
+        @property
+        def listens(self) -> bool:
+            """Whether it keeps listening."""
+
+        def hears(self, address: str) -> bool:
+            """Return whether messages to an address arrive."""
+
+        def error_at(self, address: str) -> Exception | None:
+            """Return why an address is not heard for now; None if that is not known."""
+
+        def post(self, *command: Any) -> asyncio.Future[Any]:
+            """Send a command whose first argument is a key."""
+
+        async def run(self, call: Call[_T]) -> _T:
+            """Run a script."""
+
+        def publish(self, address: str, message: bytes) -> asyncio.Future[Any]:
+            """Publish a message; return what will be how many have heard it."""
+
+        async def ping(self) -> None:
+            """Ask each server for an answer, and wait until all addresses are heard."""
+
+        async def delete_all(self, pattern: str) -> None:
+            """Delete the keys that match a pattern."""
+
+        def start(self, address: str, handler: Handler) -> None:
+            """Begin to listen, at one address first."""
+
+        def listen(
+            self, address: str, handler: Handler, *, from_any_slot: bool = False
+        ) -> asyncio.Future[Any]:
+            """Subscribe to an address; return what is resolved when that is done."""
+
+        def stop_listening(self, address: str) -> asyncio.Future[Any] | None:
+            """Unsubscribe from an address; return what is resolved when that is done."""
+
+        def come_up(self) -> asyncio.Future[None]:
+            """Return what is resolved when all addresses are heard."""
+
+        def may_have_plain_members(self, group: str) -> bool:
+            """Return whether a group may have members that are no process's."""
+
+        async def close(self) -> None:
+            """Close the connections."""
 
 
 class Shard:
@@ -40,8 +98,8 @@ class Shard:
 
     Attributes:
         is_up: Whether all addresses are subscribed to.
-        plain_groups: The groups that may have members which are no process's, with the time when
-            that ends; complete while `is_up`.
+        plain_groups: The groups that may have members which are no process's; complete while
+            `is_up`.
     """
 
     def __init__(
@@ -51,7 +109,7 @@ class Shard:
         *,
         control: str,
         plain_groups: str,
-        on_return: Callable[[Shard], object],
+        on_return: Callable[[Collection[bytes]], object],
         on_cancelled: Callable[[], object],
     ) -> None:
         """Belong to the event loop that runs.
@@ -61,7 +119,7 @@ class Shard:
             outages: Told when the listening connection is lost.
             control: The address at which all processes listen.
             plain_groups: The key of the groups with members that are no process's.
-            on_return: Called when the listening connection is back after an outage.
+            on_return: Called with all addresses when they are heard again after an outage.
             on_cancelled: Called when the event loop ends while a connection is open.
         """
         loop = asyncio.get_running_loop()
@@ -79,24 +137,25 @@ class Shard:
         # What the present connection was told to subscribe to while it is not up.
         self._subscribed: set[bytes] = set()
         self.is_up = False
-        self.plain_groups: dict[str, float] = {}
+        self.plain_groups = PlainGroups()
         self._keeper: asyncio.Task[None] | None = None
         # Resolved when the listening connection is up; made with the first call that waits.
         self._coming: asyncio.Future[None] | None = None
         # Why it is not up, once that is known.
         self._error: Exception | None = None
-        # The scripts that the present connection for commands has sent whole.
-        self._known: set[str] = set()
-        self._known_on: object = None
+        self._scripts = KnownScripts(self._commands)
 
     @property
     def listens(self) -> bool:
         """Whether the shard keeps a listening connection."""
         return self._keeper is not None
 
-    @property
-    def error(self) -> Exception | None:
-        """Why nothing is heard for now; None if that is not known."""
+    def hears(self, address: str) -> bool:
+        """Return whether messages to an address arrive: it hears all addresses or none."""
+        return self.is_up
+
+    def error_at(self, address: str) -> Exception | None:
+        """Return why an address is not heard for now; None if that is not known."""
         return None if self._error is None else again(self._error)
 
     # Commands
@@ -107,28 +166,51 @@ class Shard:
 
     async def run(self, call: Call[_T]) -> _T:
         """Run a script."""
-        script = call.script
-        rest = (len(call.keys), *call.keys, *call.arguments)
-        if self._known_on is not self._commands.lost or self._known_on is None:
-            # Another server may not know the scripts of the one before.
-            self._known.clear()
-            self._known_on = self._commands.lost
-        if script.sha in self._known:
-            try:
-                return call.parse(await self.post("EVALSHA", script.sha, *rest))
-            except NoScriptError:
-                pass
-        self._known.add(script.sha)
-        return call.parse(await self.post("EVAL", script.text, *rest))
+        try:
+            answer = await self.post(*self._scripts.command(call))
+        except NoScriptError:
+            answer = await self.post(*self._scripts.whole(call))
+        return call.parse(answer)
+
+    def publish(self, address: str, message: bytes) -> asyncio.Future[Any]:
+        """Publish a message; return what will be how many have heard it."""
+        return self.post("PUBLISH", address, message)
+
+    async def ping(self) -> None:
+        """Ask the server for an answer, and wait until all addresses are heard.
+
+        Raises:
+            redis.exceptions.RedisError: The server does not answer, or nothing is heard from it.
+        """
+        await self.post("PING")
+        if self.listens and not self.is_up:
+            await asyncio.shield(self.come_up())
+
+    async def delete_all(self, pattern: str) -> None:
+        """Delete the keys that match a pattern."""
+        cursor = b"0"
+        while True:
+            cursor, keys = await self.post("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            if keys:
+                await self.post("UNLINK", *keys)
+            if cursor == b"0":
+                return
 
     # Listening
 
-    def listen(self, address: str, handler: Handler) -> asyncio.Future[Any]:
+    def listen(
+        self,
+        address: str,
+        handler: Handler,
+        *,
+        from_any_slot: bool = False,
+    ) -> asyncio.Future[Any]:
         """Subscribe to an address.
 
         Args:
             address: The address.
             handler: Takes the content of each message.
+            from_any_slot: Used in a cluster.
 
         Returns:
             What is resolved when Redis has confirmed it.
@@ -207,7 +289,7 @@ class Shard:
                     self._coming.set_result(None)
                 self._coming = None
             if was_up:
-                self._on_return(self)
+                self._on_return(self._handlers.keys())
             was_up = True
             self._went_away(await self._watch(wire, lost))
 
@@ -238,14 +320,9 @@ class Shard:
         """Learn which groups have members that are no process's."""
         now = time.time()
         found = await self.post(
-            "ZRANGEBYSCORE", self._plain_groups_key, now - _SKEW, "+inf", "WITHSCORES"
+            "ZRANGEBYSCORE", self._plain_groups_key, now - SKEW, "+inf", "WITHSCORES"
         )
-        groups = (name.decode() for name in found[::2])
-        ends = (float(end) - now + _SKEW for end in found[1::2])
-        self.plain_groups = dict(zip(groups, ends, strict=True))
-        later = time.monotonic()
-        for group, left in self.plain_groups.items():
-            self.plain_groups[group] = later + left
+        self.plain_groups.read(found, now)
 
     async def _watch(self, wire: Wire, lost: asyncio.Future[Exception]) -> Exception:
         """Return the error with which the connection ends; a quiet one is tried."""
@@ -258,22 +335,10 @@ class Shard:
                 # Its time-out ends a connection whose server does not answer.
                 wire.post("PING")
 
-    def add_plain_group(self, group: str, seconds: float) -> None:
-        """Record that a group has members which are no process's, for some seconds."""
-        until = time.monotonic() + seconds + _SKEW
-        self.plain_groups[group] = max(until, self.plain_groups.get(group, 0.0))
-
     def may_have_plain_members(self, group: str) -> bool:
         """Return whether a group may have members that are no process's."""
-        if not self.is_up:
-            return True  # nobody has told this link
-        until = self.plain_groups.get(group)
-        if until is None:
-            return False
-        if until < time.monotonic():
-            del self.plain_groups[group]
-            return False
-        return True
+        # While it is not up, nobody has told this link.
+        return not self.is_up or self.plain_groups.may_have(group)
 
     async def close(self) -> None:
         """Close both connections."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import asyncio
     from typing import Protocol
 
+    from channels_layers_redis._layer.cluster_host import ClusterHost
     from channels_layers_redis._layer.codec import Codec
     from channels_layers_redis._layer.history import Histories
     from channels_layers_redis._layer.hosts import Host
@@ -67,7 +68,8 @@ class Shared:
     """The parts of one layer that belong to no event loop.
 
     Attributes:
-        hosts: The servers. What belongs to a group, a channel or a process is on one of them.
+        hosts: The servers, or one cluster. What belongs to a group, a channel or a process is on
+            one of them.
         limits: The limits of the layer.
         codec: Packs and unpacks messages.
         addresses: Where processes listen.
@@ -81,7 +83,14 @@ class Shared:
     """
 
     def __init__(
-        self, hosts: list[Host], limits: Limits, codec: Codec, prefix: str, options: Extensions
+        self,
+        hosts: list[Host] | list[ClusterHost],
+        limits: Limits,
+        codec: Codec,
+        prefix: str,
+        options: Extensions,
+        *,
+        in_cluster: bool,
     ) -> None:
         """Start with no link.
 
@@ -93,7 +102,7 @@ class Shared:
         self.limits = limits
         self.codec = codec
         self.addresses = Addresses(prefix)
-        self.keys = Keys(prefix)
+        self.keys = Keys(prefix, in_cluster=in_cluster)
         self.dropped = DroppedMessages()
         self.mailboxes = Mailboxes(limits, self.dropped)
         self.outages = Outages()

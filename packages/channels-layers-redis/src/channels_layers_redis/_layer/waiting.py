@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
-    from channels_layers_redis._layer.shard import Shard
+    from channels_layers_redis._layer.shard import Place
 
 __all__ = ["Reader"]
 
@@ -28,7 +28,7 @@ class Reader(Generic[_T]):
 
     def __init__(
         self,
-        shard: Shard,
+        shard: Place,
         address: str,
         take: Callable[[int], Awaitable[list[_T]]],
         put_back: Callable[[_T], Awaitable[Any]],

@@ -5,6 +5,10 @@ the event loop, or while an earlier write waited, go out together. The other rea
 the order of the commands, and messages that Redis publishes may come between them. So the socket is
 always drained, and nothing waits behind the round trip of another command.
 
+In a cluster a subscription can end by itself, when its slot moves to another node. So a message
+that tells of an end is never taken for the answer of a command. The answer of the PING that follows
+SUNSUBSCRIBE tells when that is done.
+
 No command is sent twice. If the connection breaks, every command without an answer fails, and it is
 not known whether Redis has done it.
 """
@@ -13,10 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
@@ -34,16 +38,29 @@ from channels_core.backoff import Backoff
 if TYPE_CHECKING:
     from channels_layers_redis._layer.hosts import Connection, Host
 
-__all__ = ["Wire", "again"]
+__all__ = ["Command", "Wire", "again"]
 
 #: Messages and answers after which other tasks get their turn.
 _BURST: Final = 200
 #: Seconds: the longest wait after the first failed attempt, and the longest one of all.
-_FIRST, _LONGEST = 0.05, 1.5
+_FIRST, _LONGEST = 0.05, 0.5
 
 Command: TypeAlias = tuple[Any, ...]
-#: When a command was posted, and what its caller awaits.
-_Pending: TypeAlias = tuple[float, "asyncio.Future[Any]"]
+
+
+class _Pending(NamedTuple):
+    """A command that has no answer yet.
+
+    Attributes:
+        posted: When it was posted.
+        future: What its caller awaits.
+        ends: The address whose subscription was ended just before it; None for most commands.
+            The answer to that, or its error, comes first.
+    """
+
+    posted: float
+    future: asyncio.Future[Any]
+    ends: bytes | None = None
 
 
 class Wire:
@@ -61,6 +78,7 @@ class Wire:
         loop: asyncio.AbstractEventLoop,
         on_message: Callable[[bytes, bytes], object] | None = None,
         on_cancelled: Callable[[], object] | None = None,
+        on_end: Callable[[bytes], object] | None = None,
     ) -> None:
         """Belong to an event loop; connects with the first command.
 
@@ -69,11 +87,13 @@ class Wire:
             loop: The event loop that runs.
             on_message: Takes the address and the content of each message that Redis publishes.
             on_cancelled: Called when the event loop ends while the wire is open.
+            on_end: Takes the address of each subscription in a cluster that ends by itself.
         """
         self._host = host
         self._loop = loop
         self._on_message = on_message
         self._on_cancelled = on_cancelled
+        self._on_end = on_end
         self.lost: asyncio.Future[Exception] | None = None
         self.answers = 0
         self._backoff = Backoff(first=_FIRST, longest=_LONGEST)
@@ -86,6 +106,8 @@ class Wire:
         # Commands that were posted and not sent yet, and those that wait for an answer.
         self._unsent: list[tuple[Command, int, _Pending]] = []
         self._sent: deque[_Pending] = deque()
+        # The addresses whose subscriptions are being ended, and how often that was asked for.
+        self._ending: Counter[bytes] = Counter()
         # Stands for the answers that nobody awaits.
         self._unheard: asyncio.Future[Any] = loop.create_future()
         self._unheard.set_result(None)
@@ -129,15 +151,33 @@ class Wire:
             redis.exceptions.ConnectionError: There is no connection, and it is too soon to try
                 again.
         """
+        return self._post(command, answers)
+
+    def end(self, address: bytes) -> asyncio.Future[Any]:
+        """End a subscription in a cluster; return what is resolved when that is done."""
+        self._post(("SUNSUBSCRIBE", address), 0)
+        done = self._post(("PING",), 1, ends=address)
+        self._ending[address] += 1
+        return done
+
+    def _post(
+        self, command: Command, answers: int, *, ends: bytes | None = None
+    ) -> asyncio.Future[Any]:
         if self.lost is None:
             self._start()
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._unsent.append((command, answers, (time.monotonic(), future)))
+        pending = _Pending(time.monotonic(), future, ends)
+        self._unsent.append((command, answers, pending))
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
         if self._timer is None:
             self._timer = self._loop.call_later(self._host.timeout, self._check_answers)
         return future
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, or one is being made."""
+        return self._task is not None
 
     def retry_in(self) -> float:
         """Return the seconds after which the next attempt may be made."""
@@ -206,10 +246,11 @@ class Wire:
         pending = [*self._sent, *(one for _, _, one in self._unsent)]
         self._sent.clear()
         self._unsent.clear()
+        self._ending.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for _, future in pending:
+        for _, future, _ in pending:
             if not future.done():
                 future.set_exception(again(error))
                 # Nobody may wait for it any more.
@@ -233,8 +274,10 @@ class Wire:
                 posted, self._unsent = self._unsent, []
                 for _, answers, pending in posted:
                     if answers > 1:
-                        self._sent.extend([(pending[0], self._unheard)] * (answers - 1))
-                    self._sent.append(pending)
+                        unheard = _Pending(pending.posted, self._unheard)
+                        self._sent.extend([unheard] * (answers - 1))
+                    if answers:
+                        self._sent.append(pending)
                 packed = connection.pack_commands(command for command, _, _ in posted)
                 await connection.send_packed_command(packed, check_health=False)
         except Exception as error:  # noqa: BLE001 - reported to all who wait
@@ -243,7 +286,7 @@ class Wire:
             self._idle = None
 
     async def _read(self, connection: Connection) -> None:
-        sent, on_message = self._sent, self._on_message
+        on_message = self._on_message
         read = connection.read_response
         burst = 0
         while True:
@@ -262,9 +305,7 @@ class Wire:
                 ):
                     on_message(answer[1], answer[2])
                 else:
-                    future = sent.popleft()[1]
-                    if not future.done():
-                        future.set_result(answer)
+                    self._confirmed(answer)
             self.answers += 1
             burst += 1
             if burst >= _BURST:
@@ -272,8 +313,24 @@ class Wire:
                 burst = 0
                 await asyncio.sleep(0)
 
+    def _confirmed(self, answer: Any) -> None:
+        if self._on_end is not None and type(answer) is list and answer[0] == b"sunsubscribe":
+            if answer[1] not in self._ending:
+                self._on_end(answer[1])
+            return
+        _, future, ends = self._sent.popleft()
+        if ends is not None:
+            self._ending[ends] -= 1
+            if not self._ending[ends]:
+                del self._ending[ends]
+        if not future.done():
+            future.set_result(answer)
+
     def _answered(self, error: Exception) -> None:
-        future = self._sent.popleft()[1]
+        if self._sent[0].ends is not None:
+            # The node no longer has the slot, so the subscription has ended.
+            return
+        future = self._sent.popleft().future
         if future is self._unheard:
             # It stands for all answers of its command.
             raise RedisConnectionError(str(error)) from error
@@ -285,9 +342,9 @@ class Wire:
         """End the connection if a command has waited for too long."""
         self._timer = None
         if self._sent:
-            oldest = self._sent[0][0]
+            oldest = self._sent[0].posted
         elif self._unsent:
-            oldest = self._unsent[0][2][0]
+            oldest = self._unsent[0][2].posted
         else:
             return
         left = oldest + self._host.timeout - time.monotonic()

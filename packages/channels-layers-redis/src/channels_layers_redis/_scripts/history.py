@@ -141,7 +141,6 @@ def send(
     size: int,
     age: float,
     keep: float,
-    publish: str = "PUBLISH",
     now: int | None = None,
 ) -> Call[Sent]:
     """Keep a message and publish it, after `head`, its epoch, a dot, its number and a space.
@@ -156,11 +155,10 @@ def send(
         size: How many messages are kept.
         age: For how many seconds.
         keep: For how many seconds the numbering is kept after its last use.
-        publish: The command that publishes: PUBLISH or SPUBLISH.
         now: The time in milliseconds, for tests; that of the server if None.
     """
     limits = (epoch, size, _milliseconds(age), _milliseconds(max(keep, age)))
-    arguments: tuple[Argument, ...] = (head, message, *limits, publish, to, given_time(now))
+    arguments: tuple[Argument, ...] = (head, message, *limits, keys.publish, to, given_time(now))
     used = (*keys.history(group), keys.plain_members(group))
     return Call(_SEND, used, arguments, _read_sent)
 

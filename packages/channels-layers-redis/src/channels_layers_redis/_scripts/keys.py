@@ -3,7 +3,8 @@
 What stands between `{` and `}` decides in which slot of a cluster a key is, so all keys that one
 script uses have the same part there. Names of channels and groups have no such characters.
 
-A message that waits in a channel is announced under the name of its key.
+A message that waits in a channel is announced under the name of its key. In a cluster, what is
+published reaches only those who have subscribed at the node that has the slot of that name.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ DEAD: Final = ".dead"
 class Keys:
     """The names of all keys below a prefix."""
 
-    __slots__ = ("_prefix", "members")
+    __slots__ = ("_prefix", "members", "publish")
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, *, in_cluster: bool = False) -> None:
         """Take the prefix, as in the option of the layer."""
         self._prefix = prefix
+        #: The command that publishes to the processes which listen.
+        self.publish = "SPUBLISH" if in_cluster else "PUBLISH"
         #: All members of all groups: one command renews the lease of a process, and ends those of
         #: the processes that were killed, in whichever groups they have members.
         self.members = tuple(

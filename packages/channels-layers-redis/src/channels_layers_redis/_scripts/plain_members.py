@@ -26,9 +26,11 @@ return 1
 
 _DISCARD: Final = script("return redis.call('ZREM', KEYS[1], ARGV[1])")
 
-_FIND: Final = script(
-    "return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(time(ARGV[1])), '+inf')"
-)
+_NAMES: Final = "return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(time(ARGV[1])), '+inf')"
+
+_FIND: Final = script(_NAMES)
+
+_SEND: Final = script("redis.call(ARGV[2], ARGV[3], ARGV[4])\n" + _NAMES)
 
 
 def add(
@@ -55,6 +57,22 @@ def discard(keys: Keys, group: str, channel: str) -> Call[bool]:
 def find(keys: Keys, group: str, *, now: int | None = None) -> Call[list[str]]:
     """Return the names of the channels."""
     return Call(_FIND, (keys.plain_members(group),), (given_time(now),), _read_names)
+
+
+def send(
+    keys: Keys, group: str, message: bytes, *, to: str, now: int | None = None
+) -> Call[list[str]]:
+    """Publish a message to a group, and return the names of the channels.
+
+    Args:
+        keys: The names of the keys.
+        group: The name of the group.
+        message: What is published.
+        to: Where it is published.
+        now: The time in milliseconds, for tests; that of the server if None.
+    """
+    arguments = (given_time(now), keys.publish, to, message)
+    return Call(_SEND, (keys.plain_members(group),), arguments, _read_names)
 
 
 def _read_names(answer: Any) -> list[str]:

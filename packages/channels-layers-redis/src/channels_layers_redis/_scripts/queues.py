@@ -199,7 +199,6 @@ def deliver(
     *,
     redeliver_after: float,
     tries: int,
-    publish: str = "PUBLISH",
     now: int | None = None,
 ) -> Call[Delivered]:
     """Take the next messages, and keep each until it is acknowledged.
@@ -211,10 +210,9 @@ def deliver(
             before. None to look only for messages whose time is over.
         redeliver_after: Seconds after which a message that was not acknowledged is given again.
         tries: The number of attempts after which it is a dead letter.
-        publish: The command that publishes: PUBLISH or SPUBLISH.
         now: The time in milliseconds, for tests; that of the server if None.
     """
-    arguments = (str(redeliver_after), tries, publish, given_time(now), *tokens)
+    arguments = (str(redeliver_after), tries, keys.publish, given_time(now), *tokens)
     return Call(_DELIVER, keys.queue(queue), arguments, _read_delivered)
 
 
@@ -231,7 +229,6 @@ def reject(
     *,
     redeliver_after: float,
     tries: int,
-    publish: str = "PUBLISH",
     now: int | None = None,
 ) -> Call[Ended]:
     """End an attempt that has failed: the message is given again in its time, or is a dead letter.
@@ -243,26 +240,22 @@ def reject(
         error: What a dead letter tells of its last attempt, opaque here.
         redeliver_after: As in `deliver`.
         tries: As in `deliver`.
-        publish: The command that publishes: PUBLISH or SPUBLISH.
         now: The time in milliseconds, for tests; that of the server if None.
     """
-    arguments = (token, given_time(now), error, str(redeliver_after), tries, publish)
+    arguments = (token, given_time(now), error, str(redeliver_after), tries, keys.publish)
     return Call(_REJECT, keys.queue(queue), arguments, _read_ended)
 
 
-def give_back(
-    keys: Keys, queue: str, token: str, *, publish: str = "PUBLISH", now: int | None = None
-) -> Call[Ended]:
+def give_back(keys: Keys, queue: str, token: str, *, now: int | None = None) -> Call[Ended]:
     """Put a message back as the next one, as if it had not been given.
 
     Args:
         keys: The names of the keys.
         queue: The name of the queue.
         token: Names the attempt.
-        publish: The command that publishes: PUBLISH or SPUBLISH.
         now: The time in milliseconds, for tests; that of the server if None.
     """
-    arguments = (token, given_time(now), publish)
+    arguments = (token, given_time(now), keys.publish)
     return Call(_GIVE_BACK, keys.queue(queue), arguments, _read_ended)
 
 

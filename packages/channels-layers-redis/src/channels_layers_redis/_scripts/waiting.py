@@ -155,7 +155,6 @@ def append(
     *,
     capacity: int,
     expiry: float | None,
-    publish: str = "PUBLISH",
     now: int | None = None,
 ) -> Call[bool]:
     """Append a message; the answer is False if the channel is full.
@@ -166,11 +165,10 @@ def append(
         message: The message, packed.
         capacity: How many messages the channel holds; expired ones do not count.
         expiry: Seconds after which the message expires; None for never, as in a queue.
-        publish: The command that publishes: PUBLISH or SPUBLISH.
         now: The time in milliseconds, for tests; that of the server if None.
     """
     lifetime = 0 if expiry is None else max(1, round(expiry * 1000))
-    arguments = (message, capacity, lifetime, publish, given_time(now))
+    arguments = (message, capacity, lifetime, keys.publish, given_time(now))
     return Call(_APPEND, (keys.channel(channel),), arguments, bool)
 
 
@@ -188,19 +186,16 @@ def pop(keys: Keys, channel: str, *, count: int = 1, now: int | None = None) -> 
     return Call(_POP, (keys.channel(channel),), (count, given_time(now)), _read_elements)
 
 
-def put_back(
-    keys: Keys, channel: str, taken: Taken, *, publish: str = "PUBLISH", now: int | None = None
-) -> Call[bool]:
+def put_back(keys: Keys, channel: str, taken: Taken, *, now: int | None = None) -> Call[bool]:
     """Put a message back that `pop` took, as the next one; the answer is False if it has expired.
 
     Args:
         keys: The names of the keys.
         channel: The name of the channel.
         taken: The message.
-        publish: The command that publishes: PUBLISH or SPUBLISH.
         now: The time in milliseconds, for tests; that of the server if None.
     """
-    arguments = (taken.element, publish, given_time(now))
+    arguments = (taken.element, keys.publish, given_time(now))
     return Call(_PUT_BACK, (keys.channel(channel),), arguments, bool)
 
 

@@ -64,6 +64,7 @@ class Contract:
 
     deviations: ClassVar[Mapping[str, str]] = {}
     shared: ClassVar[bool] = False
+    one_order: ClassVar[bool] = True
     expiry: ClassVar[float] = 1
     lateness: ClassVar[float] = 1
     latency: ClassVar[float] = 0.05

@@ -10,6 +10,7 @@ from channels_testing._contract.contract import MARK, Contract, Layer, clause, e
 __all__ = ["Queues"]
 
 QUEUE, OTHER, DEAD = "contract.queue", "contract.queue2", "contract.queue.dead"
+LONGEST, TOO_LONG = "q" * 94, "q" * 95
 TRIES = 2
 
 # As in the clauses on a `receive` that is cancelled: how many turns of the event loop later the
@@ -32,6 +33,18 @@ class Queues(Contract):
         expect([one.attempt for one in got], [1, 1], "the attempts")
         await self.until_waiting()
         expect(sum(task.done() for task in waiting), 2, "the workers that got a message")
+
+    @clause
+    async def test_a_queue_has_room_for_the_name_of_its_dead_letters(self) -> None:
+        """The name of a queue that is too long for that of its dead letters is a TypeError."""
+        layer = await self.layer("acks", queues={"q*": {"redeliver_after": 60, "tries": 1}})
+        await self.add(layer, 1, channel=LONGEST)
+        delivery = await self.given(layer, LONGEST)
+        expect(await layer.reject(LONGEST, delivery.token, "failed"), True, "reject()")
+        dead = await self.received(layer, f"{LONGEST}.dead")
+        expect(dead["dead"]["channel"], LONGEST, "the queue of the dead letter")
+        for call in (layer.send(TOO_LONG, MARK), layer.receive_delivery(TOO_LONG)):
+            await self.expect_error(call, TypeError, "a queue with a name of 95 characters")
 
     @clause
     async def test_deliveries_come_in_order(self) -> None:

@@ -11,13 +11,10 @@ from weakref import WeakSet
 
 from channels_core import _messages
 from channels_core._consumer_classes import find_hook, is_overridden
-from channels_core._failure_log import log_lost
 from channels_core._layers.outages import ongoing
 from channels_core._settings import FROM_SETTING, max_message_size
 from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
 from channels_core.abort import close_with, find_outgoing
-from channels_core.client_log import log_of_client
-from channels_core.close_codes import portable_close_code
 from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic._websocket.state import CONNECTING, OPEN, UNKNOWN, Socket
@@ -169,6 +166,9 @@ class WebsocketConnection(Connection):
         consumer = self.consumer
         offered = consumer.scope.get("subprotocols") or []
         if subprotocol is not None and subprotocol not in offered:
+            # As in other methods here: few connections log something.
+            from channels_core.client_log import log_of_client
+
             log_of_client(
                 logger,
                 logging.WARNING,
@@ -217,6 +217,8 @@ class WebsocketConnection(Connection):
 
     def private_close(self, error: InvalidFrame) -> WebsocketClose:
         """Return a close with a code above 3000, for a server that refuses lower ones."""
+        from channels_core.close_codes import portable_close_code
+
         code = portable_close_code(error.code)
         self.socket.closing(code, None)
         return _messages.close(code, None)
@@ -288,6 +290,8 @@ class WebsocketConnection(Connection):
 
         The frame for which this was called is not sent.
         """
+        from channels_core.client_log import log_of_client
+
         consumer = self.consumer
         drops = self.options["slow_client"] == "drop"
         log_of_client(
@@ -334,6 +338,8 @@ class WebsocketConnection(Connection):
                 isinstance(error, InvalidFrame) or _messages.is_malformed(error, message)
             ):
                 return False
+            from channels_core._failure_log import log_lost
+
             # It is not the client's fault, and a message to a group reaches all members.
             kind = type(self.consumer)
             fault = f"{type(error).__name__}; the frame from the channel layer is dropped"

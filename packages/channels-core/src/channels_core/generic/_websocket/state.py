@@ -13,7 +13,6 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
-from channels_core.close_codes import require_valid_close_code
 from channels_core.exceptions import ConnectionStateError
 
 __all__ = ["CLOSED", "CLOSING", "CONNECTING", "OPEN", "UNKNOWN", "Socket"]
@@ -37,6 +36,9 @@ CLOSED: Final = "closed"
 
 
 def _check_close(code: int | bool | None, reason: str | None) -> None:
+    # Loaded with the first consumer that closes its connection.
+    from channels_core.close_codes import require_valid_close_code
+
     require_valid_close_code(code)
     if reason and len(reason.encode()) > 123:
         raise ValueError(

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import autoreload
 
-from channels_core._layers.names import DEFAULT_CHANNEL_LAYER
+from channels_core._settings import DEFAULT_CHANNEL_LAYER
 from channels_core._worker.log_output import shown
 from channels_core._worker.preflight import refused_name, unrouted
 from channels_core._worker.signals import StopSignals

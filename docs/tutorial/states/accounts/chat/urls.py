@@ -1,0 +1,17 @@
+"""The addresses of the pages."""
+
+from django.urls import path, re_path
+from django.views.generic import TemplateView
+
+from chat import views
+from chat.names import ROOM_NAME
+
+where = TemplateView.as_view(template_name="chat/where.html")
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("accounts/sign-up/", views.sign_up, name="sign_up"),
+    re_path(
+        rf"^rooms/(?P<room>{ROOM_NAME})/$", views.room, name="room"
+    ),
+    path("where/", where, name="where"),
+]

@@ -1,0 +1,8 @@
+"""The addresses of the site."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("chat.urls")),
+    path("accounts/", include("django.contrib.auth.urls")),
+]

@@ -1,0 +1,16 @@
+"""The addresses of the pages."""
+
+from django.urls import path, re_path
+from django.views.generic import TemplateView
+
+from chat import views
+from chat.names import ROOM_NAME
+
+where = TemplateView.as_view(template_name="chat/where.html")
+urlpatterns = [
+    path("", views.index, name="index"),
+    re_path(
+        rf"^rooms/(?P<room>{ROOM_NAME})/$", views.room, name="room"
+    ),
+    path("where/", where, name="where"),
+]
