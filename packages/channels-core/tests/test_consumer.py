@@ -5,15 +5,17 @@ import threading
 import weakref
 from functools import partial, partialmethod, singledispatchmethod, wraps
 from typing import Any
+from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
 
+from channels_core import consumer
 from channels_core._pool import drain
 from channels_core.consumer import AsyncConsumer, SyncConsumer, get_handler_name, hook
 from channels_core.exceptions import InvalidChannelLayerError, InvalidFrame, StopConsumer
 from channels_core.generic.websocket import AsyncJsonWebsocketConsumer, WebsocketConsumer
-from channels_core.layers import channel_layers
+from channels_core.layers import channel_layers, get_channel_layer
 from channels_core.typing import Message
 from fakes import LocalLayer, Server, until
 
@@ -460,6 +462,38 @@ async def test_a_program_may_have_a_method_under_the_package_name(layer: LocalLa
     [answer] = await server.reply()
     assert answer["text"] == "the program's"
     await server.leave()
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+async def test_a_test_may_patch_what_finds_the_layer_of_a_consumer(
+    layer: LocalLayer, is_loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Program(Echo):
+        async def websocket_receive(self, message: Message) -> None:
+            await self.send({"type": "websocket.send", "text": str(self.channel_layer is other)})
+
+    name = "get_channel_layer"
+    if is_loaded:
+        assert getattr(consumer, name) is get_channel_layer
+    else:
+        monkeypatch.delitem(vars(consumer), name, raising=False)
+    other = LocalLayer()
+    answers = []
+    for found in (other, layer):
+        with mock.patch.object(consumer, name, return_value=found):
+            server = Server(Program.as_asgi())
+            await server.connect()
+            server.text("x")
+            [answer] = await server.reply()
+            answers.append(answer["text"])
+            await server.leave()
+    assert answers == ["True", "False"]
+    assert getattr(consumer, name) is get_channel_layer
+
+
+def test_the_module_of_consumers_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match=r"'channels_core\.consumer' has no attribute 'layer'"):
+        consumer.layer  # type: ignore[attr-defined] # noqa: B018 - what is tested
 
 
 # The end
