@@ -32,7 +32,15 @@ DOCS = ROOT / "docs"
 #: Where code is that tests run: those of the snippets, of the examples, and of the tutorial.
 RUN = ("docs/snippets", "examples", "tests", "packages")
 #: Directives that show text, or generate it, but no code.
-PROSE = {"container", "deflist", "eval-rst", "figure", "glossary", "note", "toctree", "warning"}
+PROSE = {
+    *("container", "deflist", "eval-rst", "figure", "glossary", "index", "note"),
+    *("toctree", "warning"),
+}
+#: Pages whose blocks of text are what programs print, each with the test that compares them.
+PRINTED = {
+    "topics/capacity": "test_docs_operations.py",
+    "topics/troubleshooting": "test_docs_troubleshooting.py",
+}
 #: The blocks that are not run as they are, with the reasons.
 LISTED = [
     (each["page"], each["begins"])
@@ -90,7 +98,12 @@ def console() -> Iterator[tuple[str, str]]:
 def test_each_block_is_included_or_checked_or_listed() -> None:
     checked = {*PROSE, "file", "include", "literalinclude", "console", "sh", "js", "python"}
     others = [each for each in blocks() if each.language not in checked and not each.is_listed()]
-    assert others == []
+    assert [each for each in others if each.language != "text" or each.page not in PRINTED] == []
+
+
+def test_what_programs_print_is_compared() -> None:
+    for page, module in PRINTED.items():
+        assert f'"{Path(page).name}.md"' in Path(__file__).with_name(module).read_text()
 
 
 def test_each_listed_block_is_there() -> None:

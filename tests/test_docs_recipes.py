@@ -246,7 +246,11 @@ class TestTyping:
               document.body.append(script);
             </script>
         """
-        pages = {"/": html, "/channel.js": CHAT / "channel.js", "/typing.js": SHOWN / "typing.js"}
+        pages: dict[str, Path | str] = {
+            "/": html,
+            "/channel.js": CHAT / "channel.js",
+            "/typing.js": SHOWN / "typing.js",
+        }
         application = ProtocolTypeRouter({"http": files(pages), "websocket": typing_room("Anna")})
         with Here(application) as site:
             async_to_sync(self.use_the_page)(browser, site)

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin
 
 
 def resident(pid: int) -> int:
@@ -43,7 +44,7 @@ async def measure(
         async with gate:
             return await connect(
                 url,
-                origin=origin,  # type: ignore[arg-type] # a plain str will do
+                origin=Origin(origin),
                 compression=compression,
                 open_timeout=60,
             )

@@ -69,12 +69,12 @@ async def respond(send: Any, status: int, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-async def alive(scope: Any, receive: Any, send: Any) -> None:
+async def alive(scope: Any, receive: Any, send: Any) -> Any:
     """Answer as long as the event loop turns."""
     await respond(send, 200, "alive")
 
 
-async def ready(scope: Any, receive: Any, send: Any) -> None:
+async def ready(scope: Any, receive: Any, send: Any) -> Any:
     """Answer 200 if the channel layer answers within two seconds."""
     layer: Any = get_channel_layer()
     ping = asyncio.ensure_future(layer.ping())
@@ -90,7 +90,7 @@ def monitored(views: Any, sockets: Any) -> ProtocolTypeRouter:
     """Return the site's application, with addresses for the monitoring."""
     counted = Counted(sockets)
 
-    async def metrics(scope: Any, receive: Any, send: Any) -> None:
+    async def metrics(scope: Any, receive: Any, send: Any) -> Any:
         await counted.measure_lag()
         await respond(send, 200, counted.lines())
 
