@@ -106,8 +106,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer, max_message_size=8192, max_pendin
         """Store what the member wrote, and send it to everybody in the room."""
         form = MessageForm(content if isinstance(content, dict) else {})
         if not form.is_valid():
-            ref = str(form.cleaned_data.get("ref") or "")
-            await self.send_json({"errors": form.errors.get_json_data(), "ref": ref})
+            ref = form.cleaned_data.get("ref")
+            errors = form.errors.get_json_data()
+            await self.send_json({"errors": errors, "ref": ref.hex if ref else None})
             return
         # The name comes from the login, never from what the client sends.
         message, is_new = await say(self.room, self.name, **form.cleaned_data)

@@ -35,13 +35,14 @@ class Message(models.Model):
 
     def as_json(self) -> dict[str, str | int]:
         """Return the message as it is sent to the browser."""
+        ref = {"ref": self.ref.hex} if self.ref else {}
         return {
             "id": self.pk,
             "room": self.room,
             "author": self.author,
             "text": self.text,
             "sent_at": self.sent_at.isoformat(),
-            "ref": str(self.ref or ""),
+            **ref,
         }
 
 

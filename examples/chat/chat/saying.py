@@ -1,6 +1,6 @@
 """Saving and sending a message, however it arrived. See docs/topics/channel-layers.md."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from channels.layers import get_channel_layer
 
@@ -24,9 +24,12 @@ async def say(room: str, author: str, text: str, ref: UUID | None = None) -> tup
         The message, and whether it is new. If its author sent the same `ref` before, it is not,
         and nobody gets it again.
     """
-    message, is_new = await Message.objects.aget_or_create(
-        room=room, author=author, ref=ref or uuid4(), defaults={"text": text}
-    )
+    if ref is None:
+        message, is_new = await Message.objects.acreate(room=room, author=author, text=text), True
+    else:
+        message, is_new = await Message.objects.aget_or_create(
+            room=room, author=author, ref=ref, defaults={"text": text}
+        )
     if is_new:
         layer = get_channel_layer()
         assert layer is not None  # the settings have one

@@ -119,8 +119,7 @@ function show(messages, next = null) {
   const fresh = messages.filter((message) => !shown.has(message.id));
   insert(fresh.map((message) => {
     const isMine = message.author === page.member;
-    const ref = message.ref.replaceAll("-", "");
-    const line = lineOf(message, isMine && unsent.delete(ref) ? byId(ref) : null);
+    const line = lineOf(message, isMine && unsent.delete(message.ref) ? byId(message.ref) : null);
     line.classList.toggle("mine", isMine);
     line.classList.remove("unsent");
     line.querySelector(".delivery").textContent = isMine ? "Sent" : "";
@@ -134,7 +133,7 @@ function show(messages, next = null) {
 
 function showErrors({errors, ref}) {
   showProblem(Object.values(errors).flat().map((error) => error.message).join(" "));
-  const refused = unsent.get(ref?.replaceAll("-", ""));
+  const refused = unsent.get(ref);
   if (!refused) return;
   unsent.delete(refused.ref);
   byId(refused.ref).remove();
