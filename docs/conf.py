@@ -9,7 +9,7 @@ release = version_of("channels")
 version = release.rpartition(".")[0]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "performance", "snippets"]
+exclude_patterns = ["_build", "performance", "snippets", "topics/versions-tried.md"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
