@@ -4,6 +4,8 @@ PYTHON ?= python3
 DJANGO ?= 5.2
 PORT ?= 8000
 P =
+V =
+DRY_RUN =
 ARGS =
 export PORT
 
@@ -13,7 +15,7 @@ ABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile bench bench-quick build docs screenshots lock ci clean
+.PHONY: help interpreter install demo demo-redis test lint format types imports isolated traced suites faults hostile bench bench-quick build release compat index docs screenshots lock ci clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -69,6 +71,15 @@ bench-quick: interpreter ## Check in small counts that each peer does what the b
 build: interpreter ## Build wheels and source archives into dist/, and check their content
 	$(IN_ENV) python -m tools.build $(P)
 
+release: interpreter ## Release one package: P=channels-http V=1.1.0 (DRY_RUN=1 only shows it)
+	$(IN_ENV) python -m tools.release $(if $(DRY_RUN),--dry-run) -- "$(P)" "$(V)"
+
+compat: interpreter ## Test packages with the oldest and newest versions that they admit
+	$(IN_ENV) python -m tools.compat $(ARGS)
+
+index: interpreter ## Make a folder from which pip installs any release: dist/simple
+	$(IN_ENV) env PYTHONPATH=tests:. python -m tools.index $(ARGS)
+
 # -a: the search of a build of some pages lacks the index entries of the others.
 docs: interpreter ## Build the documentation into docs/_build/html, warnings as errors
 	$(IN_ENV) sphinx-build -q -a -W --keep-going -b html docs docs/_build/html
@@ -85,7 +96,7 @@ lock: interpreter ## Resolve the third-party pins again
 # repeat them.
 ci: lint types imports ## Run all checks that a change must pass
 	$(IN_ENV) python -m tools.side_by_side \
-		"test P=tree, docs" "isolated, traced, bench-quick, build"
+		"test P=tree, docs" "isolated, traced, bench-quick, build, index ARGS='--tree --check'"
 	$(IN_ENV) python -m tools.summary
 
 clean: ## Remove builds, reports and caches, but not the environments (.venv*)

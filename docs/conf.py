@@ -20,7 +20,7 @@ extensions = [
     "tools.llms",
     "tools.tutorial",
 ]
-exclude_patterns = ["_build", "performance", "snippets", "tutorial/states"]
+exclude_patterns = ["_build", "performance", "snippets", "topics/versions-tried.md", "tutorial/states"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -10,6 +10,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "channels.generic": [],
     "channels.layers": [
         "BaseChannelLayer",
+        "Capacities",
         "ChannelLayerManager",
         "InMemoryChannelLayer",
         "channel_layers",
@@ -246,6 +247,7 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_core.layers": [
         "BaseChannelLayer",
+        "Capacities",
         "ChannelLayerManager",
         "channel_layers",
         "get_channel_layer",

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from tools.packages import DJANGO, PACKAGES, PYTHON, ROOT, Package, by_name
+from tools.packages import DJANGO, PACKAGES, PYTHON, ROOT, UNTRIED_PYTHON, Package, by_name
 
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 
@@ -50,7 +50,11 @@ class TestEachPackage:
             "build-backend": "poetry.core.masonry.api",
         }
         assert parsed["tool"]["poetry"] == {
-            "packages": [{"include": package.import_name, "from": "src"}]
+            "packages": [{"include": package.import_name, "from": "src"}],
+            "include": [
+                {"path": "CHANGELOG.md", "format": "sdist"},
+                {"path": "tests", "format": "sdist"},
+            ],
         }
         assert project["name"] == package.name
         assert project["readme"] == "README.md"
@@ -63,11 +67,12 @@ class TestEachPackage:
         assert project["license-files"] == ["LICENSE"]
         assert not [one for one in project["classifiers"] if one.startswith("License ::")]
 
-    def test_its_classifiers_name_what_is_supported(self, package: Package) -> None:
+    def test_its_classifiers_name_what_was_tried(self, package: Package) -> None:
         classifiers = package.pyproject()["project"]["classifiers"]
         python = [one for one in classifiers if re.search(r":: 3\.\d+$", one)]
         django = [one for one in classifiers if re.search(r"Django :: \d", one)]
-        assert python == [f"Programming Language :: Python :: {x}.{y}" for x, y in PYTHON]
+        tried = [one for one in PYTHON if one not in UNTRIED_PYTHON]
+        assert python == [f"Programming Language :: Python :: {x}.{y}" for x, y in tried]
         assert django == [f"Framework :: Django :: {series}" for series in DJANGO]
         assert "Typing :: Typed" in classifiers
         assert classifiers == sorted(classifiers)

@@ -1,18 +1,20 @@
-"""Build a package's source archive and, from it, its wheel, and check the content of the wheel."""
+"""Build a package's source archive and, from it, its wheel, and check the content of both."""
 
+import os
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from email.parser import Parser
 from pathlib import Path
 from typing import Final
 
 from tools.packages import ROOT, Package, select
 
-__all__ = ["build", "main", "problems"]
+__all__ = ["DIST", "build", "faults", "main", "problems", "reproduced", "unpacked"]
 
 DIST: Final = ROOT / "dist"
 
@@ -29,6 +31,8 @@ def _call(hook: str, source: Path, target: Path) -> Path:
     done = subprocess.run(
         [sys.executable, "-c", CALL, hook, str(target)],
         cwd=source,
+        # It would set the time of the files, and so change the bytes.
+        env={name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"},
         check=False,
         stdout=subprocess.PIPE,
         text=True,
@@ -46,14 +50,28 @@ def build(package: Package, target: Path) -> tuple[Path, Path]:
     """
     target.mkdir(parents=True, exist_ok=True)
     archive = _call("build_sdist", package.folder, target)
+    with unpacked(archive) as source:
+        return archive, _call("build_wheel", source, target)
+
+
+@contextmanager
+def unpacked(archive: Path) -> Iterator[Path]:
+    """Unpack a source archive of ours for the block, and give its folder."""
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(archive) as content:
             # The oldest releases of Python 3.11 lack the filter. The archive is our own.
             content.extraction_filter = getattr(tarfile, "data_filter", None)
             content.extractall(folder)  # noqa: S202 (the filter is set above)
         (source,) = Path(folder).iterdir()
-        wheel = _call("build_wheel", source, target)
-    return archive, wheel
+        yield source
+
+
+def reproduced(archive: Path, wheel: Path) -> Iterable[str]:
+    """Yield the files that differ when they are built again, from the source archive."""
+    with unpacked(archive) as source, tempfile.TemporaryDirectory() as folder:
+        for hook, file in (("build_sdist", archive), ("build_wheel", wheel)):
+            if _call(hook, source, Path(folder)).read_bytes() != file.read_bytes():
+                yield f"{file.name} differs when it is built again from {archive.name}"
 
 
 def problems(package: Package, wheel: Path) -> Iterable[str]:
@@ -85,15 +103,31 @@ def problems(package: Package, wheel: Path) -> Iterable[str]:
             yield f"its {field} is {metadata[field]!r} instead of {value!r}"
 
 
+def faults(package: Package, archive: Path, wheel: Path) -> Iterable[str]:
+    """Yield everything that is wrong with two files that were built."""
+    yield from (f"{wheel.name}: {problem}" for problem in problems(package, wheel))
+    yield from reproduced(archive, wheel)
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "--no-color", "check", "--strict", archive, wheel],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        yield f"twine check --strict: {done.stdout}"
+
+
 def main() -> None:
     """Build the named package, or all, into dist/."""
     wrong = False
     for package in select(sys.argv[1] if len(sys.argv) > 1 else None):
-        for file in build(package, DIST):
+        archive, wheel = build(package, DIST)
+        for file in (archive, wheel):
             print(f"built {file.relative_to(ROOT)}")
-        for problem in problems(package, file):
+        for problem in faults(package, archive, wheel):
             wrong = True
-            print(f"{file.name}: {problem}", file=sys.stderr)
+            print(problem, file=sys.stderr)
     if wrong:
         sys.exit(1)
 

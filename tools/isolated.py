@@ -22,7 +22,7 @@ from coverage import Coverage, CoverageException
 from packaging.requirements import Requirement
 
 from tools import summary
-from tools.build import build
+from tools.build import build, unpacked
 from tools.env import programs
 from tools.lock import name_of
 from tools.packages import PACKAGES, ROOT, Package, select, with_needs
@@ -30,6 +30,8 @@ from tools.test import environment
 
 __all__ = [
     "closure",
+    "constraints",
+    "copy_tests",
     "declared",
     "main",
     "selection",
@@ -86,7 +88,7 @@ def subset(constraints: str, names: set[str]) -> str:
     return "\n".join(pin for pin in pins if name_of(pin) in names) + "\n"
 
 
-def _constraints() -> Path:
+def constraints() -> Path:
     """Return the constraints of the common environment."""
     series = ".".join(map(str, django.VERSION[:2]))
     return ROOT / "constraints" / f"django-{series}.txt"
@@ -157,8 +159,23 @@ def uncovered(package: Package) -> str | None:
     return report.getvalue() if percent < FULL else None
 
 
+def copy_tests(archive: Path, folder: Path) -> None:
+    """Copy the tests in a source archive, and their settings, to a folder."""
+    # Not the source: beside it the tests might import it instead of the wheel.
+    with unpacked(archive) as source:
+        shutil.copytree(source / "tests", folder / "tests")
+        shutil.copy(source / "pyproject.toml", folder)
+
+
 def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | None:
-    """Test one package in its own environment; return the output if that failed, else None."""
+    """Test one package in its own environment; return the output if that failed, else None.
+
+    Args:
+        package: The package.
+        extras: The extras to install; they select the tests.
+        wheels: A folder with its source archive, which has the tests, its wheel, and the wheels of
+            the siblings that it needs.
+    """
     tools = [
         Requirement(line)
         for line in TEST_TOOLS.read_text().splitlines()
@@ -171,11 +188,9 @@ def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | 
     data.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        # Copied, because beside the source the tests might import it instead of the wheel.
-        shutil.copytree(package.folder / "tests", folder / "tests")
-        shutil.copy(package.folder / "pyproject.toml", folder)
+        copy_tests(next(wheels.glob(f"{package.import_name}-*.tar.gz")), folder)
         pins = folder / "pins.txt"
-        pins.write_text(subset(_constraints().read_text(), names))
+        pins.write_text(subset(constraints().read_text(), names))
         python = str(programs(folder / "env") / "python")
         # The common environment's pip installs; the new environment has no pip.
         pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")

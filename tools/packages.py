@@ -5,16 +5,29 @@ It uses only the standard library, because it is read before anything is install
 
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-__all__ = ["DJANGO", "PACKAGES", "PYTHON", "ROOT", "Package", "by_name", "select", "with_needs"]
+__all__ = [
+    "DJANGO",
+    "PACKAGES",
+    "PYTHON",
+    "ROOT",
+    "UNTRIED_PYTHON",
+    "Package",
+    "by_name",
+    "select",
+    "with_needs",
+]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 #: The supported versions of Python, oldest first.
 PYTHON: Final = ((3, 11), (3, 12), (3, 13), (3, 14))
+
+#: Those that no test run has shown to work. The classifiers do not name them.
+UNTRIED_PYTHON: Final = frozenset({(3, 14)})
 
 #: The supported Django series, with the oldest Python that each runs on.
 DJANGO: Final = {"5.2": (3, 11), "6.0": (3, 12), "6.1": (3, 12)}
@@ -26,6 +39,7 @@ class Package:
 
     name: str
     needs: tuple[str, ...] = ()
+    root: Path = ROOT
 
     @property
     def import_name(self) -> str:
@@ -35,12 +49,16 @@ class Package:
     @property
     def folder(self) -> Path:
         """Return the folder of its pyproject.toml."""
-        return ROOT / "packages" / self.name
+        return self.root / "packages" / self.name
 
     @property
     def source(self) -> Path:
         """Return the folder of its import package."""
         return self.folder / "src" / self.import_name
+
+    def at(self, root: Path) -> Self:
+        """Return this package in another checkout of the tree."""
+        return replace(self, root=root)
 
     def pyproject(self) -> dict[str, Any]:
         """Return its parsed pyproject.toml."""
@@ -88,4 +106,4 @@ def with_needs(package: Package) -> tuple[Package, ...]:
     for other in reversed(PACKAGES):
         if other.name in wanted:
             wanted.update(other.needs)
-    return tuple(other for other in PACKAGES if other.name in wanted)
+    return tuple(other.at(package.root) for other in PACKAGES if other.name in wanted)

@@ -1,6 +1,7 @@
 """The files that GitHub and pre-commit read name things that exist."""
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,31 @@ def test_each_workflow_has_read_access_and_a_limit_of_time() -> None:
         workflow = read(path)
         assert workflow["permissions"] == {"contents": "read"}
         assert all(job["timeout-minutes"] for job in workflow["jobs"].values())
+
+
+def test_a_tag_publishes_one_package_without_a_stored_token() -> None:
+    workflow = read(GITHUB / "workflows" / "release.yml")
+    # YAML 1.1 reads `on` as a boolean.
+    patterns = workflow[True]["push"]["tags"]
+    for package in PACKAGES:
+        tag = f"{package.name}-v1.0.0"
+        assert any(fnmatchcase(tag, pattern) for pattern in patterns)
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["needs"] == "build"
+    assert publish["environment"] == "release"
+    assert build["permissions"]["attestations"] == "write"
+    (checkout,) = (one for one in build["steps"] if "checkout" in one.get("uses", ""))
+    # The package is tested with the releases of its siblings.
+    assert checkout["with"]["fetch-depth"] == 0
+    assert "secrets" not in (GITHUB / "workflows" / "release.yml").read_text()
+
+
+def test_the_job_that_builds_installs_what_the_tests_of_packages_need() -> None:
+    """Without these programs, a test is skipped."""
+    text = (GITHUB / "workflows" / "release.yml").read_text()
+    assert "redis-server postgresql" in text
+    assert 'tools.publish "$GITHUB_REF_NAME"' in text
 
 
 def test_actions_are_pinned_and_leave_no_credentials_behind() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import inspect
 import logging
 import re
 from collections.abc import Callable
@@ -133,6 +134,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+#: Whether this release of Django varies on each cookie that it sets.
+ALWAYS_VARIES = "need_vary_cookie" in inspect.getsource(DjangoSessionMiddleware)
+
+
 class TestAsDjangoDoes:
     @pytest.mark.parametrize("use", list(USES))
     async def test_the_response_is_the_same(self, engine: str, use: str) -> None:
@@ -172,7 +177,9 @@ class TestAsDjangoDoes:
         if our_cookie is not None and their_cookie is not None:
             assert without_time(our_cookie) == without_time(their_cookie.OutputString())
             assert await now_stored(key_in(ours)) == await now_stored(their_cookie.value)
-        assert vary(ours) == ([theirs["Vary"].encode()] if "Vary" in theirs else [])
+        # Django 5.2.0 leaves it out if it sets a cookie for a session that nothing has looked at.
+        if "Vary" in theirs or our_cookie is None or ALWAYS_VARIES:
+            assert vary(ours) == ([theirs["Vary"].encode()] if "Vary" in theirs else [])
         assert await now_stored(keys[1]) == await now_stored(keys[0])
 
 

@@ -499,6 +499,13 @@ class TestStop:
         await worker.arun()
         assert (jobs.started, layer.queues["jobs"].qsize()) == ([], 1)
 
+    def test_ctrl_c_ends_it_quietly(self, layer: LocalLayer, jobs: Jobs) -> None:
+        class Interrupted(LocalLayer):
+            async def receive(self, channel: str) -> Any:
+                raise KeyboardInterrupt
+
+        Worker(jobs.consumer(), ["jobs"], Interrupted()).run()
+
     def test_it_may_come_from_another_thread(self, layer: LocalLayer, jobs: Jobs) -> None:
         worker = Worker(jobs.consumer(), ["jobs"], layer, sleep=_no_time)
         thread = threading.Thread(target=worker.stop)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseChannelLayer",
+    "Capacities",
     "ChannelLayerManager",
     "channel_layers",
     "get_channel_layer",
@@ -57,7 +58,8 @@ __all__ = [
     "send_sync",
 ]
 
-# Any, for str or a compiled pattern: a mapping's key type takes no union of the two.
+#: The type of the option `channel_capacity`, for authors of layers. A key is a text or a compiled
+#: pattern; `Any`, because the key type of a mapping takes no union of the two.
 Capacities: TypeAlias = Mapping[Any, int] | Iterable[tuple[str | re.Pattern[str], int]]
 
 

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
@@ -137,7 +138,9 @@ class Worker(StatelessServer):
 
     def run(self) -> None:
         """Run an event loop of its own until `stop` is called, or CTRL+C."""
-        super().run()  # type: ignore[no-untyped-call] # asgiref's
+        # Older releases of asgiref expect that the thread already has an event loop.
+        with suppress(KeyboardInterrupt):
+            asyncio.run(self.arun())
 
     async def arun(self) -> None:
         """Listen until `stop` is called, and end all instances."""

@@ -9,6 +9,7 @@ from channels_core import layers
 if TYPE_CHECKING:
     from channels_core.layers import (
         BaseChannelLayer,
+        Capacities,
         ChannelLayerManager,
         channel_layers,
         get_channel_layer,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseChannelLayer",
+    "Capacities",
     "ChannelLayerManager",
     "InMemoryChannelLayer",
     "channel_layers",

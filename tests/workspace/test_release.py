@@ -1,0 +1,328 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from small_tree import SmallTree
+from tools import release
+from tools.packages import PACKAGES, Package, by_name
+from tools.release import kinds, main, misstep, refusals, set_version
+from tools.releases import checkout, git, of_tag, releases
+from tools.versions import Step
+
+FIRST = Version("1.0.0")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> SmallTree:
+    return SmallTree(tmp_path / "tree")
+
+
+def refused(package: Package, version: str) -> str:
+    """Return all reasons, a line each."""
+    return "\n".join(refusals(package, Version(version)))
+
+
+class TestTheFirstRelease:
+    def test_it_is_the_version_in_the_pyproject(self, tree: SmallTree) -> None:
+        tree.fragment(tree.core, "feature")
+        assert refused(tree.core, "1.0.0") == ""
+        assert refused(tree.core, "1.1.0") == (
+            "the first release of channels-core is 1.0.0, as its pyproject.toml says"
+        )
+
+    def test_it_needs_a_fragment(self, tree: SmallTree) -> None:
+        assert refused(tree.core, "1.0.0") == (
+            "channels-core has no changelog fragment: write in changelog.d/ what users notice"
+        )
+
+    def test_it_needs_a_tree_without_changes(self, tree: SmallTree) -> None:
+        tree.fragment(tree.core, "feature")
+        (tree.root / "new.txt").write_text("new")
+        assert refused(tree.core, "1.0.0") == (
+            "the tree has changes that are not committed: ?? new.txt"
+        )
+
+    def test_its_siblings_are_released_before_it(self, tree: SmallTree) -> None:
+        tree.fragment(tree.auth, "feature")
+        assert refused(tree.auth, "1.0.0").endswith(
+            "channels-core has no release in this range: release that first"
+        )
+
+
+class TestALaterRelease:
+    @pytest.fixture(autouse=True)
+    def _released(self, tree: SmallTree) -> None:
+        for package in (tree.core, tree.auth):
+            tree.tag(package, "1.0.0")
+
+    def test_a_fix_may_be_a_patch(self, tree: SmallTree) -> None:
+        tree.change(tree.core, "layers.py", '"""Find one."""', '"""Find a layer."""')
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.0.1") == ""
+
+    def test_a_version_that_exists_is_refused(self, tree: SmallTree) -> None:
+        assert refused(tree.core, "1.0.0") == "the tag channels-core-v1.0.0 exists"
+
+    def test_a_version_that_does_not_follow_is_refused(self, tree: SmallTree) -> None:
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.2.0") == (
+            "1.2.0 does not follow 1.0.0: the next version is 1.0.1, 1.1.0 or 2.0.0"
+        )
+
+    def test_a_new_name_needs_a_minor_release(self, tree: SmallTree) -> None:
+        tree.change(tree.core, "layers.py", '"find"]', '"find", "new"]\nnew = 1')
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.0.1") == (
+            "this change needs a minor release, not a patch release: "
+            "channels_core.layers.new is new"
+        )
+        assert refused(tree.core, "1.1.0") == ""
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            (', "find"]', "]", "channels_core.layers.find was removed"),
+            ("def find(alias)", "def find(name)", "channels_core.layers.find: "),
+            ("wait=None", "wait", "channels_core.layers.Layer.send: "),
+            ("def send", "def _send", "channels_core.layers.Layer.send was removed"),
+        ],
+    )
+    def test_a_change_that_breaks_programs_needs_a_major_release(
+        self, tree: SmallTree, old: str, new: str, told: str
+    ) -> None:
+        tree.change(tree.core, "layers.py", old, new)
+        tree.fragment(tree.core, "feature")
+        assert "this change needs a major release, not a minor release" in refused(
+            tree.core, "1.1.0"
+        )
+        assert told in refused(tree.core, "1.1.0")
+
+    def test_a_change_of_private_code_needs_none(self, tree: SmallTree) -> None:
+        tree.change(tree.core, "_private.py", "def find(alias)", "def search()")
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.0.1") == ""
+
+    def test_a_major_release_says_what_breaks_and_needs_ranges_that_admit_it(
+        self, tree: SmallTree
+    ) -> None:
+        tree.change(tree.core, "layers.py", ', "find"]', "]")
+        tree.fragment(tree.core, "feature")
+        lines = refused(tree.core, "2.0.0").splitlines()
+        assert lines[0] == (
+            "channels-core has no fragment of the kind breaking: "
+            "say there what users have to change"
+        )
+        assert lines[1] == (
+            "channels-auth requires channels-core<2,>=1.0, which excludes 2.0.0: "
+            "widen that range first"
+        )
+        for package in PACKAGES:
+            path = package.at(tree.root).folder / "pyproject.toml"
+            path.write_text(
+                path.read_text().replace("channels-core>=1.0,<2", "channels-core>=1.0,<3")
+            )
+        tree.fragment(tree.core, "breaking")
+        assert refused(tree.core, "2.0.0") == ""
+
+    def test_another_requirement_needs_a_minor_release(self, tree: SmallTree) -> None:
+        path = tree.core.folder / "pyproject.toml"
+        path.write_text(path.read_text().replace("asgiref>=3.9", "asgiref>=3.10"))
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.0.1").endswith("dependencies in pyproject.toml is another one")
+
+    def test_a_name_that_the_oldest_admitted_sibling_lacks_is_refused(
+        self, tree: SmallTree
+    ) -> None:
+        tree.change(tree.core, "layers.py", '"find"]', '"find", "new"]\nnew = 1')
+        tree.change(tree.auth, "auth.py", "import Layer", "import Layer, new")
+        tree.tag(tree.core, "1.1.0")
+        tree.fragment(tree.auth, "fix")
+        assert refused(tree.auth, "1.0.1") == (
+            "src/channels_auth/auth.py:2 uses channels_core.layers.new, which is not public in "
+            "channels-core 1.0.0: raise the range of channels-core to the release that has it"
+        )
+        path = tree.auth.folder / "pyproject.toml"
+        path.write_text(path.read_text().replace("channels-core>=1.0", "channels-core>=1.1"))
+        tree.commit("Raise the range")
+        assert refused(tree.auth, "1.1.0") == ""
+
+
+class TestTheWholeCommand:
+    @pytest.fixture
+    def tried(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
+        """Record which wheels are tested together; tools.isolated tests itself."""
+        found: list[list[str]] = []
+
+        def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str | None:
+            found.append(sorted(file.name for file in wheels.glob("*.whl")))
+            return "1 failed" if (package.folder / "fails").exists() else None
+
+        monkeypatch.setattr(release, "try_alone", try_alone)
+        return iter([found])
+
+    @pytest.fixture
+    def run(
+        self, tree: SmallTree, monkeypatch: pytest.MonkeyPatch, tried: Iterator[list[list[str]]]
+    ) -> list[list[str]]:
+        monkeypatch.setattr(release, "by_name", lambda name: by_name(name).at(tree.root))
+        return next(tried)
+
+    def release(self, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["release", *arguments])
+        main()
+
+    def test_it_releases_one_package_and_leaves_the_others(
+        self,
+        tree: SmallTree,
+        run: list[list[str]],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+        self.release(monkeypatch, "channels-core", "1.0.0")
+        tree.fragment(tree.auth, "feature")
+        self.release(monkeypatch, "channels-auth", "1.0.0")
+        before = git(tree.root, "rev-parse", "HEAD").strip()
+        tree.fragment(tree.auth, "fix", "Logins work.")
+        self.release(monkeypatch, "channels-auth", "1.0.1")
+
+        tags = git(tree.root, "tag").split()
+        assert tags == ["channels-auth-v1.0.0", "channels-auth-v1.0.1", "channels-core-v1.0.0"]
+        changed = git(tree.root, "diff", "--name-only", before, "HEAD").split()
+        assert changed == [
+            "packages/channels-auth/CHANGELOG.md",
+            "packages/channels-auth/pyproject.toml",
+            "packages/channels-auth/src/channels_auth/__init__.py",
+        ]
+        assert git(tree.root, "status", "--porcelain") == ""
+        assert git(tree.root, "log", "-1", "--format=%s").strip() == "Release channels-auth 1.0.1"
+        assert tree.version(tree.auth) == "1.0.1"
+        assert '"1.0.1"' in (tree.auth.source / "__init__.py").read_text()
+        assert "- Logins work." in (tree.auth.folder / "CHANGELOG.md").read_text()
+        assert kinds(tree.auth) == []
+        assert {path.name for path in (tree.root / "dist").iterdir()} >= {
+            "channels_auth-1.0.1.tar.gz",
+            "channels_auth-1.0.1-py3-none-any.whl",
+        }
+        assert run[-1] == [
+            "channels_auth-1.0.1-py3-none-any.whl",
+            "channels_core-1.0.0-py3-none-any.whl",
+        ]
+        assert "git push --atomic origin HEAD channels-auth-v1.0.1" in capsys.readouterr().out
+
+    def test_it_tests_with_the_oldest_and_the_newest_siblings(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree.tag(tree.core, "1.0.0")
+        set_version(tree.core, Version("1.1.0"))
+        tree.commit("Release channels-core 1.1.0")
+        tree.tag(tree.core, "1.1.0")
+        tree.fragment(tree.auth, "feature")
+        self.release(monkeypatch, "channels-auth", "1.0.0")
+        assert [files[1][:19] for files in run] == ["channels_core-1.0.0", "channels_core-1.1.0"]
+
+    def test_tests_that_fail_leave_everything_as_it_was(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tree.core.folder / "fails").touch()
+        tree.fragment(tree.core, "feature")
+        before = git(tree.root, "rev-parse", "HEAD")
+        with pytest.raises(SystemExit, match=r"1 failed\n.*is not released, and nothing has"):
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert git(tree.root, "rev-parse", "HEAD") == before
+        assert git(tree.root, "status", "--porcelain") == ""
+        assert git(tree.root, "tag") == ""
+        assert kinds(tree.core) == ["feature"]
+        assert len(run) > 0
+
+    def test_a_dry_run_shows_the_changelog_and_changes_nothing(
+        self,
+        tree: SmallTree,
+        run: list[list[str]],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        tree.fragment(tree.core, "feature", "Layers can be found.")
+        self.release(monkeypatch, "channels-core", "1.0.0", "--dry-run")
+        printed = capsys.readouterr().out
+        assert "tag channels-core-v1.0.0" in printed
+        assert "- Layers can be found." in printed
+        assert git(tree.root, "status", "--porcelain") == ""
+        assert git(tree.root, "tag") == ""
+        assert run == []
+
+    def test_a_refusal_names_the_package_in_each_line(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(SystemExit, match=r"^channels-core 1\.1\.0 is refused: the first"):
+            self.release(monkeypatch, "channels-core", "1.1.0")
+        assert run == []
+
+    @pytest.mark.parametrize("version", ["1.1", "v1.1.0", ""])
+    def test_a_text_that_is_no_version_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, version: str
+    ) -> None:
+        with pytest.raises(SystemExit, match=r"is not a version such as 1\.1\.0"):
+            self.release(monkeypatch, "channels-core", version)
+
+
+def test_many_reasons_are_cut_short() -> None:
+    changes = [(Step.MAJOR, f"name{number} was removed") for number in range(9)]
+    lines = [*misstep("channels-core", FIRST, Version("1.1.0"), ["feature"], changes)]
+    assert len(lines) == 6
+    assert lines[-1] == "... and 4 more such changes"
+
+
+def test_a_fragment_that_says_more_than_the_step_is_refused() -> None:
+    (line,) = misstep("channels-core", FIRST, Version("1.0.1"), ["feature", "fix"], [])
+    assert line == "a fragment of the kind feature needs a minor release, not a patch release"
+
+
+class TestTags:
+    def test_they_name_a_package_and_a_version(self) -> None:
+        assert of_tag("channels-core-v1.0.0") == (by_name("channels-core"), FIRST)
+        assert of_tag("channels-v5.0.0") == (by_name("channels"), Version("5.0.0"))
+
+    @pytest.mark.parametrize("tag", ["v1.0.0", "channels-core-v1", "other-v1.0.0", "channels"])
+    def test_others_name_no_release(self, tag: str) -> None:
+        assert of_tag(tag) is None
+
+    def test_releases_are_those_of_the_package_in_this_line_of_commits(
+        self, tree: SmallTree
+    ) -> None:
+        for version in ("1.10.0", "1.9.0"):
+            tree.tag(tree.core, version)
+        tree.tag(by_name("channels").at(tree.root), "5.0.0")
+        git(tree.root, "checkout", "--quiet", "-b", "other")
+        tree.fragment(tree.core, "fix")
+        tree.tag(tree.core, "2.0.0")
+        git(tree.root, "checkout", "--quiet", "main")
+        assert releases(tree.core) == [Version("1.9.0"), Version("1.10.0")]
+
+    def test_a_checkout_is_what_the_tree_was_and_goes_away(self, tree: SmallTree) -> None:
+        tree.tag(tree.core, "1.0.0")
+        tree.change(tree.core, "layers.py", "find", "search")
+        with checkout(tree.root, "channels-core-v1.0.0") as folder:
+            assert "find" in (tree.core.at(folder).source / "layers.py").read_text()
+        assert not folder.exists()
+        assert len(git(tree.root, "worktree", "list").splitlines()) == 1
+
+
+def test_an_error_of_git_says_what_git_said(tree: SmallTree) -> None:
+    with pytest.raises(RuntimeError, match=r"git show nothing: .*nothing"):
+        git(tree.root, "show", "nothing")
+
+
+def test_the_makefile_passes_the_package_the_version_and_the_dry_run() -> None:
+    done = subprocess.run(
+        ["make", "-n", "release", "P=channels-http", "V=1.1.0", "DRY_RUN=1"],
+        cwd=by_name("channels").root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert '-m tools.release --dry-run -- "channels-http" "1.1.0"' in done.stdout

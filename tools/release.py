@@ -1,0 +1,293 @@
+"""Release one package: check what can be checked, then build, test, commit and tag.
+
+`make release P=channels-http V=1.1.0` changes only that package's folder, and pushes nothing. With
+`DRY_RUN=1` it shows what it would do and changes nothing. RELEASING.md describes it.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from tools import interfaces
+from tools.build import DIST, build, faults
+from tools.isolated import title, try_alone, variants
+from tools.packages import PACKAGES, Package, by_name
+from tools.releases import built, checkout, fitting, git, ranges, releases, tag_of
+from tools.sibling_names import Use, unlisted, uses
+from tools.versions import FRAGMENTS, NoRelease, Step, parse, step_between
+
+__all__ = [
+    "excluded",
+    "kinds",
+    "lacking",
+    "main",
+    "misstep",
+    "refusals",
+    "release",
+    "set_version",
+    "tested",
+]
+
+META: Final = "channels"
+#: How many reasons a refusal lists.
+SHOWN: Final = 5
+
+
+def misstep(
+    name: str,
+    last: Version | None,
+    version: Version,
+    kinds: Collection[str],
+    changes: Iterable[tuple[Step, str]],
+) -> Iterator[str]:
+    """Yield why a version may not follow the last one.
+
+    Args:
+        name: The package.
+        last: Its last release; None before the first.
+        version: The version to release.
+        kinds: The kinds of its changelog fragments.
+        changes: The changes of its interface since then, with the step that each needs.
+    """
+    if not kinds:
+        yield f"{name} has no changelog fragment: write in changelog.d/ what users notice"
+    if last is None:
+        return
+    step = step_between(last, version)
+    if step is None:
+        yield (
+            f"{version} does not follow {last}: the next version is "
+            f"{last.major}.{last.minor}.{last.micro + 1}, {last.major}.{last.minor + 1}.0 or "
+            f"{last.major + 1}.0.0"
+        )
+        return
+    for kind in sorted(kinds):
+        if FRAGMENTS[kind] > step:
+            yield f"a fragment of the kind {kind} needs a {FRAGMENTS[kind]}, not a {step}"
+    changes = [*changes]
+    if (
+        step is Step.MAJOR
+        and "breaking" not in kinds
+        and any(needed is step for needed, _ in changes)
+    ):
+        yield f"{name} has no fragment of the kind breaking: say there what users have to change"
+    reasons = [(needed, reason) for needed, reason in changes if needed > step]
+    for needed, reason in sorted(reasons, reverse=True)[:SHOWN]:
+        yield f"this change needs a {needed}, not a {step}: {reason}"
+    if len(reasons) > SHOWN:
+        yield f"... and {len(reasons) - SHOWN} more such changes"
+
+
+def lacking(
+    package: str, version: Version, found: Iterable[Use], names: Mapping[str, list[str]]
+) -> Iterator[str]:
+    """Yield what is used of a sibling that a release of it lacks.
+
+    Args:
+        package: The sibling.
+        version: The release of it.
+        found: What is used of all siblings.
+        names: The public names of that release.
+    """
+    own = [use for use in found if use.sibling == package.replace("-", "_")]
+    for use in unlisted(own, names):
+        yield (
+            f"{use.place} uses {use.name}, which is not public in {package} {version}: raise the "
+            f"range of {package} to the release that has it"
+        )
+
+
+def excluded(
+    package: str, version: Version, ranges: Mapping[str, Mapping[str, SpecifierSet]]
+) -> Iterator[str]:
+    """Yield which packages of the tree require another version of this one.
+
+    Args:
+        package: The package to release.
+        version: Its new version.
+        ranges: The ranges of siblings that each package requires.
+    """
+    for name, required in ranges.items():
+        if package in required and version not in required[package]:
+            yield (
+                f"{name} requires {package}{required[package]}, which excludes {version}: widen "
+                "that range first"
+            )
+
+
+def kinds(package: Package) -> list[str]:
+    """Return the kinds of a package's changelog fragments."""
+    fragments = (package.folder / "changelog.d").glob("[!.]*.md")
+    return [path.name.split(".")[1] for path in sorted(fragments)]
+
+
+def _changes(package: Package, last: Version | None) -> list[tuple[Step, str]]:
+    """Return how the interface and the requirements differ from the last release."""
+    if last is None:
+        return []
+    with checkout(package.root, tag_of(package, last)) as folder:
+        old = package.at(folder)
+        found = [*interfaces.changes(interfaces.load(old), interfaces.load(package))]
+        before, after = (one.pyproject()["project"] for one in (old, package))
+    required = ("requires-python", "dependencies", "optional-dependencies")
+    return found + [
+        (Step.MINOR, f"{key} in pyproject.toml is another one")
+        for key in required
+        if before.get(key) != after.get(key)
+    ]
+
+
+def refusals(package: Package, version: Version) -> Iterator[str]:
+    """Yield why a package cannot be released in this version; this builds and tests nothing."""
+    if changed := git(package.root, "status", "--porcelain").splitlines():
+        yield f"the tree has changes that are not committed: {', '.join(changed[:SHOWN])}"
+    if git(package.root, "tag", "--list", tag_of(package, version)):
+        yield f"the tag {tag_of(package, version)} exists"
+        return
+    known = releases(package)
+    last = known[-1] if known else None
+    first = package.pyproject()["project"]["version"]
+    if last is None and str(version) != first:
+        yield f"the first release of {package.name} is {first}, as its pyproject.toml says"
+    yield from misstep(package.name, last, version, kinds(package), _changes(package, last))
+    required = {one.name: ranges(one.at(package.root).pyproject()) for one in PACKAGES}
+    yield from excluded(package.name, version, required)
+    try:
+        oldest = fitting(package, min)
+    except NoRelease as error:
+        yield str(error)
+        return
+    found = [*uses(package)]
+    for name, release in oldest.items():
+        with checkout(package.root, tag_of(by_name(name), release)) as folder:
+            names = interfaces.exported(interfaces.load(by_name(name).at(folder)))
+        yield from lacking(name, release, found, names)
+
+
+def set_version(package: Package, version: Version) -> None:
+    """Write a version into a package's two places for it."""
+    for path, pattern in (
+        (package.folder / "pyproject.toml", r'^version = "(.*)"$'),
+        (package.source / "__init__.py", r'^__version__: str = "(.*)"$'),
+    ):
+        text = path.read_text(encoding="utf-8")
+        found = re.search(pattern, text, re.MULTILINE)
+        if found is None:
+            raise RuntimeError(f"{path} has no version")
+        path.write_text(text[: found.start(1)] + str(version) + text[found.end(1) :], "utf-8")
+
+
+def _changelog(package: Package, version: Version, *options: str) -> str:
+    """Run towncrier for a version and return its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "towncrier", "build", "--version", str(version), *options],
+        cwd=package.folder,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"towncrier failed: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def tested(package: Package, archive: Path, wheel: Path) -> Iterator[str]:
+    """Test the wheel alone with the oldest siblings and with the newest; yield what failed."""
+    combinations = [fitting(package, choose) for choose in (min, max)]
+    if combinations[0] == combinations[1]:
+        del combinations[1]
+    for chosen in combinations:
+        siblings = [built(by_name(name).at(package.root), one)[1] for name, one in chosen.items()]
+        with tempfile.TemporaryDirectory() as temporary:
+            wheels = Path(temporary)
+            for file in (archive, wheel, *siblings):
+                (wheels / file.name).symlink_to(file)
+            beside = ", ".join(f"{name} {one}" for name, one in sorted(chosen.items()))
+            for extras in variants(package):
+                output = try_alone(package, extras, wheels)
+                result = "failed" if output else "passes"
+                print(
+                    f"{title(package, extras)} {result} with {beside or 'no sibling'}", flush=True
+                )
+                if output:
+                    yield output
+
+
+def release(package: Package, version: Version) -> None:
+    """Set the version, write the changelog, build, test, commit and tag; all of it or nothing."""
+    folder = package.folder.relative_to(package.root).as_posix()
+    try:
+        set_version(package, version)
+        _changelog(package, version, "--yes")
+        archive, wheel = build(package, package.root / DIST.name)
+        problems = [*faults(package, archive, wheel)] or [*tested(package, archive, wheel)]
+        if problems:
+            raise RuntimeError("\n".join(problems))
+        git(package.root, "add", "--all", folder)
+        git(package.root, "commit", "--quiet", "-m", f"Release {package.name} {version}")
+    except BaseException:
+        # The tree was clean, so the last commit has everything.
+        git(package.root, "reset", "--quiet", "--", folder)
+        git(package.root, "checkout", "--quiet", "--", folder)
+        raise
+    git(package.root, "tag", "-a", "-m", f"{package.name} {version}", tag_of(package, version))
+
+
+def _steps(package: Package, version: Version) -> Iterator[str]:
+    """Yield what a release does, and what comes next."""
+    yield f"set the version of {package.name} to {version}"
+    yield "write its changelog and remove the fragments"
+    yield f"build its source archive and its wheel into {DIST.name}/, and check both"
+    yield "test the wheel alone, with the oldest and the newest siblings that it admits"
+    yield f"commit only packages/{package.name}, and tag {tag_of(package, version)}"
+
+
+def _next(package: Package, version: Version) -> Iterator[str]:
+    """Yield what comes after a release."""
+    tag = tag_of(package, version)
+    yield f"Next: git push --atomic origin HEAD {tag}. The tag publishes {package.name} alone."
+    meta = by_name(META).at(package.root)
+    if package.name == META or not (known := releases(meta)):
+        return
+    paths = (f"packages/{META}/{part}" for part in ("src", "pyproject.toml"))
+    if git(package.root, "diff", "--name-only", tag_of(meta, known[-1]), "--", *paths):
+        yield f"{META} has other requirements or names than its last release: release it too."
+    else:
+        yield f"{META} needs no release: it has the requirements and names of its last one."
+
+
+def main() -> None:
+    """Release the package that the arguments name, or say why not."""
+    parser = argparse.ArgumentParser(prog="tools.release", description=__doc__)
+    parser.add_argument("package", help="such as channels-http")
+    parser.add_argument("version", help="such as 1.1.0")
+    parser.add_argument("--dry-run", action="store_true", help="show it, and change nothing")
+    options = parser.parse_args()
+    package, version = by_name(options.package), parse(options.version)
+    if version is None:
+        sys.exit(f"V={options.version} is not a version such as 1.1.0.")
+    if problems := [*refusals(package, version)]:
+        sys.exit("\n".join(f"{package.name} {version} is refused: {one}" for one in problems))
+    for number, step in enumerate(_steps(package, version), 1):
+        print(f"{number}. {step}", flush=True)
+    if options.dry_run:
+        print(f"\n{_changelog(package, version, '--draft')}")
+        return
+    try:
+        release(package, version)
+    except RuntimeError as error:
+        sys.exit(f"{error}\n{package.name} {version} is not released, and nothing has changed.")
+    print(f"Released {package.name} {version}.")
+    print("\n".join(_next(package, version)))
+
+
+if __name__ == "__main__":
+    main()
