@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -105,7 +106,8 @@ class Server:
 
     def stop(self) -> None:
         """Press Ctrl-C."""
-        os.killpg(self.process.pid, signal.SIGINT)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
         try:
             output, _ = self.process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -164,8 +166,9 @@ class Reader:
 
     def stop_all(self) -> None:
         """Press Ctrl-C in all shells, the newest one first."""
-        for command in reversed(list(self._servers)):
-            self.stop(command)
+        with ExitStack() as stack:
+            for command in self._servers:
+                stack.callback(self.stop, command)
 
     def run(self, command: str, *output: str) -> None:
         """Run a command to its end, which must be a good one."""
