@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium_axe_python.axe import Axe
 
+from processes import SECONDS
 from served import ROOT, demo
 from tabs import FeedTab, Tab, chromium, origin, show_on, sign_up, wait_for_element, wait_until
 
@@ -39,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser(folder: Path) -> Iterator[Chrome]:
     with chromium(folder / "profile") as driver:
+        # axe looks at each part of a page.
+        driver.set_script_timeout(SECONDS)
         yield driver
 
 
