@@ -27,7 +27,7 @@ from tools.build import DIST, build
 from tools.env import programs
 from tools.isolated import closure, constraints, declared, subset
 from tools.lock import name_of
-from tools.packages import PACKAGES, ROOT, Package, by_name
+from tools.packages import PACKAGES, Package, by_name
 from tools.releases import built, releases
 from tools.test import environment
 from tools.versions import parse
