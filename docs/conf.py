@@ -20,7 +20,13 @@ extensions = [
     "tools.llms",
     "tools.tutorial",
 ]
-exclude_patterns = ["_build", "performance", "snippets", "topics/versions-tried.md", "tutorial/states"]
+exclude_patterns = [
+    "_build",
+    "performance",
+    "snippets",
+    "topics/versions-tried.md",
+    "tutorial/states",
+]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
