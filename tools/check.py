@@ -34,10 +34,7 @@ def typed(name: str | None) -> list[Typed]:
         shown = "examples/chat"  # The snippets use its models as those of a program.
         found += [
             Typed(
-                ROOT,
-                ("tools", "tests", "docs", "benchmarks"),
-                ("tests", "tests/first_examples", ".", shown),
-                "settings",
+                ROOT, ("tools", "tests", "docs", "benchmarks"), ("tests", ".", shown), "settings"
             ),
             Typed(ROOT / shown, (".",), (".",), "chatsite.settings"),
             Typed(ROOT / "examples/first_chat", (".",), (".",), "chatsite.settings"),

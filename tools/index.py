@@ -27,17 +27,16 @@ from tools.build import DIST, build
 from tools.env import programs
 from tools.isolated import closure, constraints, declared, subset
 from tools.lock import name_of
-from tools.packages import PACKAGES, ROOT, Package, by_name
+from tools.packages import PACKAGES, Package, by_name
 from tools.releases import built, releases
 from tools.test import environment
 from tools.versions import parse
 
-__all__ = ["FOLDER", "check", "files", "install_lines", "main", "write"]
+__all__ = ["FOLDER", "check", "example", "files", "install_lines", "main", "write"]
 
 FOLDER: Final = DIST / "simple"
-EXAMPLES: Final = ROOT / "tests" / "first_examples"
-#: The package whose example needs the address of Redis.
-ON_REDIS: Final = "channels-layers-redis"
+#: The server in the README of the layer on Redis.
+REDIS: Final = "redis://127.0.0.1:6379/0"
 #: Of pip, with a value.
 OPTIONS: Final = frozenset({"--extra-index-url", "--index-url", "--find-links"})
 PAGE: Final = "<!DOCTYPE html>\n<title>{title}</title>\n{links}\n"
@@ -104,56 +103,56 @@ def install_lines(text: str) -> list[list[Requirement]]:
     return found
 
 
-def check(package: Package, index: Path, arguments: Iterable[str] = ()) -> str | None:
+def check(package: Package, index: Path, redis: str) -> str | None:
     """Run the install lines and the first example of a package's README.
 
     Args:
         package: The package.
         index: The folder of the index.
-        arguments: More arguments for the script of the example.
+        redis: The address of a server, in place of the one that a README names.
 
     Returns:
-        The output of the first step that failed, or None.
+        What went wrong, or None.
     """
-    readme = package.folder / "README.md"
-    lines = install_lines(readme.read_text(encoding="utf-8"))
+    text = (package.folder / "README.md").read_text(encoding="utf-8")
+    lines = install_lines(text)
     if not lines:
-        return f"{readme} has no line `pip install`"
-    script = EXAMPLES / f"try_{package.import_name}.py"
+        return "its README has no line `pip install`"
+    program, expected = example(text)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         python = str(programs(folder / "env") / "python")
+        (folder / "example.py").write_text(program.replace(REDIS, redis), encoding="utf-8")
         steps = [[sys.executable, "-m", "venv", "--without-pip", str(folder / "env")]]
         for number, line in enumerate(lines):
             pins = folder / f"pins{number}.txt"
             pins.write_text(_pins(line), encoding="utf-8")
-            third = ("--no-deps", "--require-hashes", "--requirement", str(pins))
+            third = ["--no-deps", "--require-hashes", "--requirement", str(pins)]
             steps.append(
-                [
-                    sys.executable,
-                    "-m",
-                    "uv",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--python",
-                    python,
-                    *third,
-                ]
+                [*(sys.executable, "-m", "uv", "pip", "install", "-q", "--python", python), *third]
             )
             # Isolated from its settings: all that is missing by now has to come from the index.
-            pip = (sys.executable, "-m", "pip", "--isolated", "--python", python)
-            ours = ("-q", "--no-compile", "--disable-pip-version-check")
-            where = ("--index-url", index.as_uri())
-            steps.append([*pip, "install", *ours, *where, *map(str, line)])
-            steps.append([*pip, "check"])
-            if number == 0:
-                # In the temporary folder, where the source is not.
-                steps.append([python, str(script), str(readme), *arguments])
+            pip = [sys.executable, "-m", "pip", "--isolated", "--python", python]
+            where = ["--disable-pip-version-check", "--index-url", index.as_uri()]
+            steps.append([*pip, "install", "-q", "--no-compile", *where, *map(str, line)])
+            steps.append([*pip, "--disable-pip-version-check", "check"])
         for step in steps:
-            if output := _run(folder, step):
-                return output
+            done = _run(folder, step)
+            if done.returncode:
+                return f"$ {shlex.join(step)}\n{done.stdout}{done.stderr}"
+        done = _run(folder, [python, "example.py"])
+        if done.returncode or done.stdout != expected:
+            return f"its first example printed:\n{done.stdout}{done.stderr}"
     return None
+
+
+def example(text: str) -> tuple[str, str]:
+    """Return the first program of a README, and what the README says that it prints."""
+    blocks = {
+        kind: re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        for kind in ("python", "text")
+    }
+    return blocks["python"][0], "".join(blocks["text"])
 
 
 def _pins(line: Iterable[Requirement]) -> str:
@@ -162,25 +161,16 @@ def _pins(line: Iterable[Requirement]) -> str:
     return subset(constraints().read_text(encoding="utf-8"), closure(wanted))
 
 
-def _run(folder: Path, command: list[str]) -> str | None:
-    """Run a step; return its output if it failed, else None."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(),
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def _run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, env=environment(), check=False, capture_output=True, text=True
     )
-    return f"$ {shlex.join(command)}\n{done.stdout}" if done.returncode else None
 
 
 def _check_all(index: Path) -> list[str]:
     """Check all packages, two at a time, and return the names of those that failed."""
     with RedisServer() as server, ThreadPoolExecutor(max_workers=2) as pool:
-        arguments = {ON_REDIS: [server.url]}
-        outputs = [*pool.map(lambda one: check(one, index, arguments.get(one.name, [])), PACKAGES)]
+        outputs = [*pool.map(lambda one: check(one, index, server.url), PACKAGES)]
     failed = []
     for package, output in zip(PACKAGES, outputs, strict=True):
         print(f"{package.name}: {output or 'installs, and its first example runs'}", flush=True)
