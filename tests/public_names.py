@@ -272,7 +272,13 @@ NAMES: Final[dict[str, list[str]]] = {
         "at_once",
         "forget_after_each_handler",
     ],
-    "channels_core.refusal": ["failures_are_answered", "refusal", "refuse", "refuse_for_now"],
+    "channels_core.refusal": [
+        "failures_are_answered",
+        "refusal",
+        "refuse",
+        "refuse_for_now",
+        "refusing_in_outages",
+    ],
     "channels_core.routing": [
         "ChannelNameRouter",
         "ProtocolTypeRouter",

@@ -26,6 +26,7 @@ from channels_auth.tokens import TokenAuthMiddleware
 from channels_core.exceptions import InvalidChannelLayerError
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels_core.layers import BaseChannelLayer
+from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Receive, Scope, Send
 from group_messages import user_group
 from http_logins import MODEL_BACKEND, http_session, logged_in_request, session_cookies
@@ -645,3 +646,19 @@ class TestLogins:
                 self.run(test, application)
             counts.append(len(queries))
         assert counts[1] - counts[0] == 2
+
+
+@pytest.mark.usefixtures("valid")
+class TestOutageOfTheLayer:
+    async def test_a_handshake_is_refused(
+        self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        layer.faults["group_add"] = ConnectionError("no store")
+        application = ProtocolTypeRouter({"websocket": EndsWithLoginMiddleware(Echo)})
+        scope = websocket(user=ANNA, extensions=DENIAL, asgi={"version": "3.0"})
+        server = Server(application, scope)
+        assert (await server.connect())["status"] == 503
+        await server.end()
+        (record,) = caplog.records
+        assert record.getMessage().startswith("The channel layer fails")
+        assert record.exc_info is None

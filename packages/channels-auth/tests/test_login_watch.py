@@ -674,6 +674,15 @@ class TestOutages:
             await settle(lambda: len(caplog.records) == 2)
             assert [each.levelname for each in caplog.records] == ["ERROR", "INFO"]
 
+    async def test_a_login_over_an_open_socket_raises_it(
+        self, layer: GroupLayer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with watched(layer, AnonymousUser()) as connection:
+            layer.faults["group_add"] = ConnectionError("no server")
+            with pytest.raises(ConnectionError):
+                await connection.change(ANNA)
+            assert not caplog.records
+
     async def test_each_outage_is_logged(
         self,
         layer: GroupLayer,

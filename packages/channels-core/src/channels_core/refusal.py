@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from channels_core._layers.outages import is_outage, mark_as_answered, mark_to_refuse, ongoing
 from channels_core._messages import denial
 from channels_core._uvicorn import let_server_close
 from channels_core.typing import AnyScope, Message, Receive, Send
@@ -13,7 +15,13 @@ from channels_core.typing import AnyScope, Message, Receive, Send
 if TYPE_CHECKING:
     from channels_core.headers import HeadersArgument
 
-__all__ = ["failures_are_answered", "refusal", "refuse", "refuse_for_now"]
+__all__ = [
+    "failures_are_answered",
+    "refusal",
+    "refuse",
+    "refuse_for_now",
+    "refusing_in_outages",
+]
 
 _TRY_AGAIN_LATER: Final = 1013  # IANA, "WebSocket Close Code Number Registry"
 
@@ -134,3 +142,35 @@ async def refuse_for_now(scope: AnyScope, receive: Receive, send: Send) -> None:
         code=_TRY_AGAIN_LATER,
         reason="Try again later",
     )
+
+
+@contextlib.contextmanager
+def refusing_in_outages(layer: Any, scope: AnyScope) -> Iterator[None]:
+    """Let an outage of a channel layer refuse a connection, as one that a consumer meets does.
+
+    For middleware that calls a layer before the connection is answered. An exception leaves the
+    block. If it is an outage, `ProtocolTypeRouter` refuses the connection as `refuse_for_now` does,
+    and the log has one line for all who meet the outage. Without such a router, as in a test of one
+    application, nothing is done.
+
+    Args:
+        layer: The channel layer that the block calls.
+        scope: The connection's scope.
+    """
+    # Each connection loads this module, and few meet an outage.
+    from channels_core.headers import may_add_headers
+
+    try:
+        yield
+    except Exception as error:
+        if failures_are_answered() and may_add_headers(scope) and is_outage(layer, error):
+            from channels_core._layers.ongoing_outages import record_failure
+
+            record_failure(layer, error, refuses=True)
+            mark_as_answered(error)
+            mark_to_refuse(error)
+        raise
+    if ongoing:
+        from channels_core._layers.ongoing_outages import record_success
+
+        record_success(layer)

@@ -16,6 +16,7 @@ from channels_core._layers.outages import ongoing
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.groups import AsyncGroupMember
 from channels_core.layers import channel_layers
+from channels_core.refusal import refusing_in_outages
 from channels_core.routing import ProtocolTypeRouter
 from channels_core.typing import Message, Receive, Scope, Send
 from colours import both_colours, consumer
@@ -692,3 +693,43 @@ class TestLogOfChannelsRedis:
     def test_another_layer_leaves_its_log_alone(self) -> None:
         channels_redis.log_outages_once(LocalLayer())
         assert not self.theirs.filters
+
+
+class TestMiddleware:
+    """Middleware that calls the layer before its application runs."""
+
+    def application(self, layer: LocalLayer) -> Any:
+        async def joining(scope: Scope, receive: Receive, send: Send) -> None:
+            with refusing_in_outages(layer, scope):
+                await layer.group_add("room", "specific.1!a")
+            await consumer("async").as_asgi()(scope, receive, send)
+
+        return joining
+
+    @pytest.mark.usefixtures("soon")
+    async def test_its_handshake_is_refused(
+        self, layer: LocalLayer, log: Any, clock: Clock
+    ) -> None:
+        application = routed(self.application(layer))
+        layer.faults["group_add"] = AWAY
+        for _ in range(2):
+            assert is_unavailable(await refused(application))
+        assert has_one_line(log)
+        layer.faults.clear()
+        server = Server(application, SERVED)
+        await server.connect()
+        await until(lambda: not ongoing)
+        assert levels(log)[-1].endswith("; 2 connections were refused")
+        await server.leave()
+
+    async def test_a_fault_is_no_outage(self, layer: LocalLayer) -> None:
+        layer.faults["group_add"] = KeyError("a fault")
+        with pytest.raises(KeyError):
+            await refused(routed(self.application(layer)))
+        assert not ongoing
+
+    async def test_without_a_router_nothing_is_done(self, layer: LocalLayer) -> None:
+        layer.faults["group_add"] = AWAY
+        with pytest.raises(ConnectionError):
+            await refused(self.application(layer))
+        assert not ongoing

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from channels_core.backoff import Backoff
 from channels_core.close_codes import is_portable_close_code
 from channels_core.exceptions import MessagesMissed
 from channels_core.layers import BaseChannelLayer
+from channels_core.refusal import refusing_in_outages
 from channels_core.typing import Message, Scope
 
 __all__ = ["LoginWatch"]
@@ -122,12 +124,13 @@ class LoginWatch:
                     await self._leave(old.groups)
                 return
             self._cancel_close()
-            if self._channel is None:
-                self._channel = await self._layer.new_channel()
             before = () if old is None else old.groups
-            for group in login.groups:
-                if group not in before:
-                    await self._layer.group_add(group, self._channel)
+            with self._answering_outages(scope):
+                if self._channel is None:
+                    self._channel = await self._layer.new_channel()
+                for group in login.groups:
+                    if group not in before:
+                        await self._layer.group_add(group, self._channel)
             await self._leave(group for group in before if group not in login.groups)
         if self._task is None:
             self._task = asyncio.create_task(self._listen())
@@ -135,6 +138,12 @@ class LoginWatch:
         # A logout between the user lookup and `group_add` was announced before this connection
         # was in the group.
         self._checks.run_soon()
+
+    def _answering_outages(self, scope: Scope) -> AbstractContextManager[None]:
+        """Return what lets an outage of the layer refuse the handshake, if it is not answered."""
+        if self._websocket.state is not WebsocketState.CONNECTING:
+            return nullcontext()
+        return refusing_in_outages(self._layer, scope)
 
     def revalidate_at_least_every(self, seconds: float | None) -> None:
         """Check the login at this interval if the present one is longer; None changes nothing."""

@@ -102,13 +102,13 @@ class Outage:
         """Whether its event loop has ended before the outage, as in a test."""
         return self._loop is not None and self._loop.is_closed()
 
-    def failed(self, kind: type | None, *, connected: bool) -> None:
+    def failed(self, kind: type | None, *, connected: bool, refuses: bool) -> None:
         """Record a failure; see `record_failure`."""
         self._loop = asyncio.get_running_loop()
         self._failures += 1
         if kind is not None:
             self._kinds[kind] = connected
-            self._refused += not connected
+        self._refused += refuses or (kind is not None and not connected)
         now = self._clock()
         # Many connections fail at the same moment: they count once.
         if now >= self._until:
@@ -169,7 +169,12 @@ def _of(layer: Any) -> Outage | None:
 
 
 def record_failure(
-    layer: Any, error: BaseException, kind: type | None = None, *, connected: bool = False
+    layer: Any,
+    error: BaseException,
+    kind: type | None = None,
+    *,
+    connected: bool = False,
+    refuses: bool = False,
 ) -> None:
     """Record that a layer has failed in an outage; the first failure is logged.
 
@@ -178,6 +183,7 @@ def record_failure(
         error: Its exception.
         kind: The consumer class, if the failure has ended a handshake or comes with each one.
         connected: Whether `connect` had worked before, so that it proves nothing.
+        refuses: Whether a handshake is refused that no consumer has seen.
     """
     outage = _of(layer)
     if outage is None:
@@ -190,7 +196,7 @@ def record_failure(
             "or closed, and memberships and failed removals are repeated: %s",
             f"{type(error).__name__}: {error}",
         )
-    outage.failed(kind, connected=connected)
+    outage.failed(kind, connected=connected, refuses=refuses)
 
 
 def may_try(layer: Any, consumer: Any) -> bool:
