@@ -506,7 +506,8 @@ class TestTurns:
         await asyncio.sleep(0)
         writer()
         await looking
-        assert looked[0] <= 3
+        # How many turns of the loop it takes to read from a socket depends on Python's version.
+        assert looked[0] <= 5
         await server.leave()
 
 
