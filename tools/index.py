@@ -127,15 +127,14 @@ def check(package: Package, index: Path, redis: str) -> str | None:
         for number, line in enumerate(lines):
             pins = folder / f"pins{number}.txt"
             pins.write_text(_pins(line), encoding="utf-8")
-            third = ["--no-deps", "--require-hashes", "--requirement", str(pins)]
-            steps.append(
-                [*(sys.executable, "-m", "uv", "pip", "install", "-q", "--python", python), *third]
-            )
-            # Isolated from its settings: all that is missing by now has to come from the index.
-            pip = [sys.executable, "-m", "pip", "--isolated", "--python", python]
-            where = ["--disable-pip-version-check", "--index-url", index.as_uri()]
-            steps.append([*pip, "install", "-q", "--no-compile", *where, *map(str, line)])
-            steps.append([*pip, "--disable-pip-version-check", "check"])
+            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
+            quick = ["install", "-q", "--no-compile"]
+            steps += [
+                [*pip, *quick, "--no-deps", "--require-hashes", "--requirement", str(pins)],
+                # Isolated from its settings: what is missing by now has to come from the index.
+                [*pip, "--isolated", *quick, "--index-url", index.as_uri(), *map(str, line)],
+                [*pip, "check"],
+            ]
         for step in steps:
             done = _run(folder, step)
             if done.returncode:

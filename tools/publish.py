@@ -42,8 +42,8 @@ def write_bill(package: Package, wheels: list[Path], file: Path) -> None:
         text = (package.folder / "pyproject.toml").read_text(encoding="utf-8")
         project.write_text(text.partition("\n[tool.")[0], encoding="utf-8")
         pins.write_text(subset(constraints().read_text("utf-8"), closure(declared(package))))
-        uv = (sys.executable, "-m", "uv", "pip")
-        install = (*uv, "install", "--quiet", "--python", python, "--no-deps")
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+        install = (*pip, "install", "--quiet", "--no-compile", "--no-deps")
         for command in (
             [sys.executable, "-m", "venv", "--without-pip", str(env)],
             [*install, "--require-hashes", "--requirement", str(pins)],
