@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 from docutils import nodes
-from sphinx.addnodes import toctree
+from sphinx.addnodes import pending_xref, toctree
 from sphinx.application import Sphinx
+from sphinx.util import docname_join
 
 __all__ = ["setup", "text"]
 
@@ -36,8 +37,18 @@ def _summary(app: Sphinx, page: str) -> str:
     for section in app.env.get_doctree(page).findall(nodes.section):
         for paragraph in section.children:
             if isinstance(paragraph, nodes.paragraph):
-                return _shorten(" ".join(paragraph.astext().split()))
+                return _shorten(" ".join(_with_titles(app, paragraph).split()))
     return ""
+
+
+def _with_titles(app: Sphinx, paragraph: nodes.paragraph) -> str:
+    """Return the text of a paragraph, with the titles of the pages that it names."""
+    paragraph = paragraph.deepcopy()
+    for reference in paragraph.findall(pending_xref):
+        page = docname_join(reference["refdoc"], reference["reftarget"])
+        if reference["reftype"] == "doc" and not reference["refexplicit"]:
+            reference.children = [nodes.Text(app.env.titles[page].astext())]
+    return paragraph.astext()
 
 
 def _shorten(words: str) -> str:

@@ -32,7 +32,8 @@ def test_each_page_has_a_line_with_its_first_sentences(tmp_path: Path) -> None:
         "conf.py": f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nproject = 'Things'\n"
         "extensions = ['myst_parser', 'tools.llms']\nhtml_theme = 'basic'\n",
         "index.md": FRONT,
-        "one.md": "# One\n\n| a |\n|---|\n| table |\n\nThe first\nwords. Then `more`.\n\nEnd.\n",
+        "one.md": "# One\n\n| a |\n|---|\n| table |\n\n"
+        "The first\nwords. Then {doc}`deep/two` and {doc}`this <three>`.\n\nEnd.\n",
         "deep/two.md": f"# Two\n\n{' '.join([sentence] * 12)}\n",
         "three.md": "# Three\n\n## Only a heading\n",
     }
@@ -43,7 +44,7 @@ def test_each_page_has_a_line_with_its_first_sentences(tmp_path: Path) -> None:
     assert (target / "llms.txt").read_text() == (
         "# Things\n\n> Things for sites. They are small.\n\n"
         "## First steps\n\n"
-        "- [One](one.html): The first words. Then more.\n"
+        "- [One](one.html): The first words. Then Two and this.\n"
         f"- [Two](deep/two.html): {' '.join([sentence] * 6)}\n\n"
         "## More\n\n"
         "- [Three](three.html)\n"
