@@ -188,6 +188,7 @@ async def test_an_idle_site_has_one_line_for_an_outage_of_pubsub(
     path = "channels_redis.pubsub.RedisPubSubChannelLayer"
     monkeypatch.setattr(theirs, "filters", [count])
     monkeypatch.setattr(channels_redis, "_latest", -1000.0)
+    monkeypatch.setattr(channels_redis, "ongoing", {})  # another test may have left one
     with RedisServer() as server:
         options = {"hosts": [server.url]}
         settings.CHANNEL_LAYERS = {"default": {"BACKEND": path, "CONFIG": options}}

@@ -91,9 +91,8 @@ optional-dependencies.more = []
 [tool.pytest]
 markers = ["more: needs more"]
 """)
-    monkeypatch.setattr("tools.packages.ROOT", tmp_path)
     monkeypatch.setattr("tools.isolated.REPORTS", tmp_path)
-    return Package("small")
+    return Package("small", root=tmp_path)
 
 
 def measure(package: Package, extras: str, program: str, folder: Path) -> None:
