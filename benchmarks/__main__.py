@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--soak", type=float, default=0, help="minutes for the case soak")
     found.add_argument("--minutes", type=float, help="begin no row after so many minutes")
     found.add_argument("--resume", action="store_true", help="go on with the results in the file")
+    found.add_argument("--again", action="store_true", help="drop old results of the named cases")
     found.add_argument("--results", type=Path, default=DEFAULT, help="the file")
     found.add_argument("--show", action="store_true", help="run nothing, show the results")
     found.add_argument("--publish", action="store_true", help="write docs/performance/")
@@ -82,10 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     peers = selected_peers(options.peers, options.before)
     jobs = jobs_of(chosen, [peer.name for peer in peers], quick=options.quick)
-    if options.resume or options.show:
+    if options.resume or options.again or options.show:
         if not options.results.is_file():
             sys.exit(f"There are no results in {options.results}: run without --resume and --show.")
         results = Results.load(options.results)
+        if options.again:
+            results.forget(job.key(row) for job in jobs for row in job.rows)
     else:
         results = Results.new(options.results, peers, quick=options.quick)
     if not options.show:

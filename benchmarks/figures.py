@@ -26,10 +26,12 @@ class Round(NamedTuple):
     Attributes:
         figures: The cost for each peer.
         load: The machine's load when it began: processes that run or want to run.
+        day: When it was measured, as `2026-01-31`; "" for a round of a test.
     """
 
     figures: Mapping[str, float]
     load: float
+    day: str = ""
 
 
 def costs(rounds: Sequence[Round], peer: str) -> Spread | None:

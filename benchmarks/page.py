@@ -45,11 +45,14 @@ def tables(
     """Return the tables as Markdown, each case with what it measures and its plots."""
     least, most = results.load_spread()
     about = results.about
+    days = results.days()
     introduction = (
-        f"Measured on {about['begun'][:10]} with Python {about['python']} on {about['system']} "
-        f"({about['machine']}, {about['processors']} processors); the load of the machine was "
-        f"{least:.1f} to {most:.1f}."
+        f"Measured {'from' if days[1:] else 'on'} {' to '.join(days)} with Python "
+        f"{about['python']} on {about['system']} ({about['machine']}, {about['processors']} "
+        f"processors); the load of the machine was {least:.1f} to {most:.1f}."
     )
+    if days[1:]:
+        introduction += " Each case is from one run, with the tree as it was then."
     found = [introduction]
     for name, own in _by_case(jobs).items():
         case = own[0].case
@@ -76,7 +79,7 @@ def _table(jobs: Sequence[Job], results: Results, peers: Sequence[Peer]) -> str:
     every = set().union(*figures)
     shown = [peer for peer in peers if peer.name in every and peer.name != UPSTREAM]
     lines = [
-        "| | " + " | ".join(peer.title for peer in [PEERS[UPSTREAM], *shown]) + " |",
+        "| row | " + " | ".join(peer.title for peer in [PEERS[UPSTREAM], *shown]) + " |",
         "|---|" + "---:|" * (len(shown) + 1),
     ]
     for _, row, rounds in rows:

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -54,8 +54,9 @@ class Results:
             FileNotFoundError: There is none.
         """
         content = json.loads(path.read_text(encoding="utf-8"))
+        begun = content["about"]["begun"][:10]
         rounds = {
-            key: [Round(each["figures"], each["load"]) for each in found]
+            key: [Round(each["figures"], each["load"], each.get("day", begun)) for each in found]
             for key, found in content["rounds"].items()
         }
         return cls(path, content["about"], rounds)
@@ -70,7 +71,7 @@ class Results:
         content = {
             "about": self.about,
             "rounds": {
-                key: [{"figures": dict(each.figures), "load": each.load} for each in found]
+                key: [{**each._asdict(), "figures": dict(each.figures)} for each in found]
                 for key, found in self.rounds.items()
             },
         }
@@ -79,6 +80,16 @@ class Results:
         other = self.path.with_suffix(".new")
         other.write_text(json.dumps(content, indent=1), encoding="utf-8")
         other.replace(self.path)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop the rounds of these rows, to measure them again."""
+        for key in keys:
+            self.rounds.pop(key, None)
+
+    def days(self) -> list[str]:
+        """Return the first and the last day on which a row was measured, or the only one."""
+        found = {each.day for rounds in self.rounds.values() for each in rounds}
+        return [min(found), max(found)] if len(found) > 1 else [*found]
 
     def load_spread(self) -> tuple[float, float]:
         """Return the least and the greatest load of all rounds."""

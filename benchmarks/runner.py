@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -183,4 +184,5 @@ def run_round(
         for row in job.rows:
             figures[job.key(row)][peer] = measured[row.name]
         done(peer)
-    return {key: Round(each, now) for key, each in figures.items()}
+    today = datetime.now(UTC).date().isoformat()
+    return {key: Round(each, now, today) for key, each in figures.items()}

@@ -411,11 +411,22 @@ class TestResults:
         first.add("case/row", Round({"ours": 1.5}, 0.25))
         again = Results.load(path)
         assert again.rounds == {"case/row": [Round({"ours": 1.5}, 0.25)]}
+        assert again.days() == [""]
         assert again.about == first.about
         assert again.about["peers"]["ours"]["pins"]["django"].startswith("5.2")
         again.add("case/row", Round({"ours": 2.5}, 0.75))
         assert Results.load(path).load_spread() == (0.25, 0.75)
         assert [one.name for one in path.parent.iterdir()] == ["results.json"]
+
+    def test_a_case_can_be_measured_again(self, tmp_path: Path) -> None:
+        results = Results.new(tmp_path / "results.json", [PEERS["ours"]], quick=False)
+        results.add("case/row", Round({"ours": 1.5}, 0.25, "2026-01-31"))
+        results.add("other/row", Round({"ours": 1.5}, 0.25, "2026-01-31"))
+        results.forget(["case/row", "case/new"])
+        results.add("case/row", Round({"ours": 2.5}, 0.25, "2026-02-01"))
+        again = Results.load(results.path)
+        assert again.rounds["case/row"] == [Round({"ours": 2.5}, 0.25, "2026-02-01")]
+        assert again.days() == ["2026-01-31", "2026-02-01"]
 
 
 class TestTable:
@@ -462,14 +473,19 @@ class TestPage:
     )
     case = Case(1, "a case", "What it measures.", (ROW, *line))
 
-    def publish(self, folder: Path) -> dict[str, str]:
+    def publish(self, folder: Path, *days: str) -> dict[str, str]:
         """Publish made-up results, and return the files."""
+        first, last = days or ("2026-01-31", "2026-01-31")
         peers = [PEERS["ours"], PEERS["upstream"], PEERS["limit"]]
         results = Results.new(folder / "results.json", peers, quick=False)
         jobs = jobs_of({"a-case": self.case}, [peer.name for peer in peers], quick=False)
         for job in jobs:
-            results.add(job.key(), Round({"ours": 2e-6, "upstream": 3e-6, "limit": 1e-6}, 0.5))
-            results.add(job.key(), Round({"ours": 2e-6, "upstream": 5e-6, "limit": 1e-6}, 1.5))
+            results.add(
+                job.key(), Round({"ours": 2e-6, "upstream": 3e-6, "limit": 1e-6}, 0.5, first)
+            )
+            results.add(
+                job.key(), Round({"ours": 2e-6, "upstream": 5e-6, "limit": 1e-6}, 1.5, last)
+            )
         publish(jobs, results, folder / "page")
         return {path.name: path.read_text() for path in (folder / "page").iterdir()}
 
@@ -479,13 +495,19 @@ class TestPage:
         files = self.publish(tmp_path)
         assert set(files) == {"a-case-size.svg", "a-case.svg", "results.json", "results.md"}
         page = files["results.md"]
+        assert page.startswith("Measured on 2026-01-31 with Python")
         assert "the load of the machine was 0.5 to 1.5" in page
-        assert "### a case\n\nWhat it measures.\n\n| |" in page
+        assert "### a case\n\nWhat it measures.\n\n| row |" in page
         assert (
             "| a row | 4 µs for a frame | **2.00 (1.50 to 2.50)** | 4.00 (3.00 to 5.00) |" in page
         )
         assert "![a case: a-case](/performance/a-case.svg)" in page
         assert "![a case: a-case-size](/performance/a-case-size.svg)" in page
+
+    def test_cases_of_different_days_are_told(self, tmp_path: Path) -> None:
+        page = self.publish(tmp_path, "2026-01-31", "2026-02-01")["results.md"]
+        assert page.startswith("Measured from 2026-01-31 to 2026-02-01 with Python")
+        assert "Each case is from one run, with the tree as it was then." in page
 
     def test_plots_name_peers_and_rows_and_load_nothing(self, tmp_path: Path) -> None:
         files = self.publish(tmp_path)
