@@ -48,7 +48,8 @@ def _with_titles(app: Sphinx, paragraph: nodes.paragraph) -> str:
         page = docname_join(reference["refdoc"], reference["reftarget"])
         if reference["reftype"] == "doc" and not reference["refexplicit"]:
             reference.children = [nodes.Text(app.env.titles[page].astext())]
-    return paragraph.astext()
+    words: str = paragraph.astext()
+    return words
 
 
 def _shorten(words: str) -> str:
