@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import redis.asyncio
 
 from channels_layers_redis._layer.hosts import Host
 from channels_layers_redis.layer import RedisChannelLayer
@@ -119,6 +120,24 @@ class TestHosts:
             )
         ]
         assert names == ["localhost:1", "/run/redis.sock", "the master 'site' of Sentinel"]
+
+    async def test_a_connection_does_not_hear_of_maintenance(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As it does with redis-py 8, whose pools add such options."""
+
+        class Pool(redis.asyncio.ConnectionPool):
+            def __init__(self, **options: Any) -> None:
+                super().__init__(**options)
+                self.connection_kwargs["maint_notifications_config"] = object()
+
+            def make_connection(self) -> Any:
+                return self.connection_kwargs
+
+        monkeypatch.setattr("redis.asyncio.ConnectionPool", Pool)
+        options: Any = Host(("localhost", 6379)).new_connection()
+        assert options["protocol"] == 2
+        assert "maint_notifications_config" not in options
 
     async def test_a_connection_through_sentinel_may_end_before_it_is_made(self) -> None:
         sentinel = {"sentinels": [("a", 1)], "master_name": "site"}

@@ -3,10 +3,11 @@
 import asyncio
 from collections import deque
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from channels_layers_redis._layer.hosts import Host
@@ -100,6 +101,14 @@ async def test_an_error_for_a_whole_batch_ends_the_connection() -> None:
     connection.answer(ResponseError("not allowed"))
     with pytest.raises(RedisConnectionError, match="not allowed"):
         await subscribed
+
+
+async def test_a_connection_that_cannot_be_made_is_told() -> None:
+    wire = wire_to(FakeConnection())
+    host: Any = wire._host
+    host.new_connection = Mock(side_effect=RedisError("these options do not go together"))
+    with pytest.raises(RedisError, match="do not go together"):
+        await wire.post("PING")
 
 
 async def test_what_cannot_be_sent_ends_the_connection() -> None:

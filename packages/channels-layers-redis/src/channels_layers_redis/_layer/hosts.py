@@ -47,6 +47,14 @@ if TYPE_CHECKING:
             """Return the next answer or published message; raise an answer that is an error."""
 
 
+#: What a pool of redis-py 8 adds to the options of its connections.
+_OF_MAINTENANCE: Final = (
+    "maint_notifications_config",
+    "maint_notifications_pool_handler",
+    "oss_cluster_maint_notifications_handler",
+)
+
+
 class Host:
     """One entry of the option `hosts`: a server, or the servers that Sentinel watches.
 
@@ -117,7 +125,7 @@ class Host:
         if self._sentinels is not None:
             return _ThroughSentinel(self, once)
         pool = self._make_pool(dict(self._options))
-        pool.connection_kwargs.update(self._forced(), retry=once, **self._at)
+        _force(pool, **self._forced(), retry=once, **self._at)
         _keep_alive(pool)
         connection: Connection = pool.make_connection()
         return connection
@@ -136,7 +144,7 @@ class Host:
             pool = redis.ConnectionPool.from_url(self._address, **self._options)
         else:
             pool = redis.ConnectionPool(**self._options)
-        pool.connection_kwargs.update(self._forced_for_clients())
+        _force(pool, **self._forced_for_clients())
         return redis.Redis.from_pool(pool)
 
     def _forced_for_clients(self) -> Options:
@@ -176,7 +184,7 @@ class _ThroughSentinel:
         self._pool = redis.asyncio.sentinel.SentinelConnectionPool(
             host._master, watch, **host._options
         )
-        self._pool.connection_kwargs.update(host._forced(), retry=self._retry)
+        _force(self._pool, **host._forced(), retry=self._retry)
         self._made = self._pool.make_connection()
         try:
             await self._made.connect()
@@ -226,6 +234,17 @@ def _split(entry: object) -> tuple[str | None, Options]:
         "A host must be a URL, a pair of host and port, or a dict with 'address', 'host' or "
         f"'sentinels', not {entry!r}"
     )
+
+
+def _force(pool: redis.ConnectionPool | redis.asyncio.ConnectionPool, **options: Any) -> None:
+    """Set options of all connections of a pool.
+
+    By default, pools of redis-py 8 let connections hear of the maintenance of a server. They refuse
+    to be made then, since that needs the newer protocol.
+    """
+    pool.connection_kwargs.update(options)
+    for name in _OF_MAINTENANCE:
+        pool.connection_kwargs.pop(name, None)
 
 
 def _keep_alive(pool: redis.asyncio.ConnectionPool) -> None:

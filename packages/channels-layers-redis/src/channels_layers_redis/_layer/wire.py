@@ -207,8 +207,9 @@ class Wire:
     async def _run(self) -> None:
         """Connect, and read until the connection is lost."""
         error: Exception | None = None
-        connection = self._host.new_connection()
+        connection: Connection | None = None
         try:
+            connection = self._host.new_connection()
             async with asyncio.timeout(self._host.timeout):
                 await connection.connect()
             self._backoff.worked()
@@ -233,8 +234,9 @@ class Wire:
         except Exception as failure:  # noqa: BLE001 - reported to all who wait
             error = failure
         finally:
-            with suppress(Exception):
-                await connection.disconnect(nowait=True)
+            if connection is not None:
+                with suppress(Exception):
+                    await connection.disconnect(nowait=True)
             self._task = None
             self._ended(error or RedisConnectionError("The connection to Redis was closed"))
 
