@@ -722,6 +722,12 @@ class TestMiddleware:
         assert levels(log)[-1].endswith("; 2 connections were refused")
         await server.leave()
 
+    async def test_without_an_outage_nothing_is_logged(self, layer: LocalLayer, log: Any) -> None:
+        server = Server(routed(self.application(layer)), SERVED)
+        await server.connect()
+        await server.leave()
+        assert not log.records
+
     async def test_a_fault_is_no_outage(self, layer: LocalLayer) -> None:
         layer.faults["group_add"] = KeyError("a fault")
         with pytest.raises(KeyError):
