@@ -46,7 +46,9 @@ def _with_titles(app: Sphinx, paragraph: nodes.paragraph) -> str:
     paragraph = paragraph.deepcopy()
     for reference in paragraph.findall(pending_xref):
         page = docname_join(reference["refdoc"], reference["reftarget"])
-        if reference["reftype"] == "doc" and not reference["refexplicit"]:
+        # A build of some pages does not know the others.
+        known = reference["reftype"] == "doc" and page in app.env.titles
+        if known and not reference["refexplicit"]:
             reference.children = [nodes.Text(app.env.titles[page].astext())]
     words: str = paragraph.astext()
     return words
