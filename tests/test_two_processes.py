@@ -267,10 +267,11 @@ class TestDemo:
         assert problem in line
 
     def test_a_second_port_in_use_is_explained(self, tmp_path: Path) -> None:
+        # The demo takes this port, below those that the system hands out, and the next one.
         with socket.socket() as other:
-            other.bind(("127.0.0.1", 0))
+            port = free_port() + 1
+            other.bind(("127.0.0.1", port))
             other.listen()
-            port = other.getsockname()[1]
             result = run_demo(tmp_path, PORT=str(port - 1))
         assert result.returncode != 0
         [line] = result.stderr.splitlines()
