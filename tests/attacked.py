@@ -77,9 +77,6 @@ class Attacked(Served):
         self._longest = 0.0
         # Hypercorn keeps tasks of its own for each connection for some seconds.
         self._kept = ("channels", "groups") + (() if server == "hypercorn" else ("tasks",))
-        # Now and then, one of a hundred connections that break HTTP/2 stays in Hypercorn. The cause
-        # is not known.
-        self._spare = 3 if server == "hypercorn" else 0
 
     def start(self) -> None:
         """Start it, read its output, and connect the bystander."""
@@ -161,7 +158,7 @@ class Attacked(Served):
         while True:
             state = self.state()
             if (
-                all(state[name] <= self.usual[name] + self._spare for name in self._kept)
+                all(state[name] <= self.usual[name] for name in self._kept)
                 or time.monotonic() > until
             ):
                 return state
@@ -175,7 +172,7 @@ class Attacked(Served):
         said = "".join(self.output[self._checked :])
         self._checked = len(self.output)
         for name in self._kept:
-            assert state[name] <= self.usual[name] + self._spare, f"{name} were left: {state}"
+            assert state[name] <= self.usual[name], f"{name} were left: {state}"
         assert not tracebacks(said), tracebacks(said)
         assert " 500 " not in said, said
         longest = max(self._longest, state["longest"])
