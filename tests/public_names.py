@@ -228,6 +228,7 @@ NAMES: Final[dict[str, list[str]]] = {
     ],
     "channels_core.inspection": ["Place", "consumer_of", "walk"],
     "channels_core.layer_extensions": [
+        "DEAD_SUFFIX",
         "Delivery",
         "History",
         "HistoryLimits",

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from channels_core.exceptions import InvalidChannelLayerError
 
 __all__ = [
+    "DEAD_SUFFIX",
     "Delivery",
     "History",
     "HistoryLimits",
@@ -227,8 +228,8 @@ def parse_position(value: object) -> Position | None:
 
 # Arguments
 
-#: What the name of the channel with a queue's dead letters has after that of the queue.
-_DEAD: Final = ".dead"
+#: What the name of the channel with a queue's dead letters has after the name of the queue.
+DEAD_SUFFIX: Final = ".dead"
 
 #: The bytes that the data of a member take at most, as JSON in UTF-8.
 _MEMBER_BYTES: Final = 4096
@@ -308,11 +309,11 @@ def require_queue_name(channel: str, limit: int) -> None:
     Raises:
         TypeError: The name is too long.
     """
-    longest = limit - 1 - len(_DEAD)
-    if len(channel) > longest and not channel.endswith(_DEAD):
+    longest = limit - 1 - len(DEAD_SUFFIX)
+    if len(channel) > longest and not channel.endswith(DEAD_SUFFIX):
         raise TypeError(
             f"The name of a queue must have at most {longest} characters, since its dead letters "
-            f"are in the channel of that name and {_DEAD!r}, but it has {len(channel)}: "
+            f"are in the channel of that name and {DEAD_SUFFIX!r}, but it has {len(channel)}: "
             f"{channel!r}"
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from channels_core.layer_extensions import Delivery, QueueLimits
+from channels_core.layer_extensions import DEAD_SUFFIX, Delivery, QueueLimits
 from channels_layers_memory._layer.alarm import Pulse
 from channels_layers_memory._layer.backlogs import Message
 from channels_layers_memory._layer.codec import Payload
@@ -27,7 +27,6 @@ __all__ = ["DEAD_LETTERS", "Queues"]
 #: The dead letters that a channel holds.
 DEAD_LETTERS: Final = 10_000
 
-_DEAD: Final = ".dead"
 _TOO_MANY_DEAD: Final = (
     f"Channel %r holds {DEAD_LETTERS} dead letters: the oldest %d dropped since the last warning. "
     "Receive them, or find out why the jobs fail."
@@ -84,7 +83,7 @@ class Queues:
         """Return whether the messages of a channel never expire: it is a queue, or dead letters."""
         if self._limits(channel) is not None:
             return True
-        queue = channel.removesuffix(_DEAD)
+        queue = channel.removesuffix(DEAD_SUFFIX)
         return queue != channel and self._limits(queue) is not None
 
     def send(self, channel: str, payload: Payload) -> bool:
@@ -202,7 +201,7 @@ class Queues:
             "error": error or _not_in_time(attempt.limits.redeliver_after),
             "attempts": attempt.number,
         }
-        channel = attempt.channel + _DEAD
+        channel = attempt.channel + DEAD_SUFFIX
         letter = partial(_dead_letter, attempt.message[2], dead)
         if dropped := self._store.put_beyond_capacity(channel, letter, DEAD_LETTERS):
             self._store.call_later(partial(self._dropped.add, channel, dropped))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from channels_layers_redis._scripts.keys import DEAD
+from channels_core.layer_extensions import DEAD_SUFFIX
 
 if TYPE_CHECKING:
     from channels_layers_redis._layer.codec import Codec
@@ -29,7 +29,7 @@ def with_reason(codec: Codec, channel: str, taken: Taken) -> dict[str, Any]:
     if letter is not None:
         error = codec.unpack(letter.error)["error"] if letter.error else ""
         message["dead"] = {
-            "channel": channel.removesuffix(DEAD),
+            "channel": channel.removesuffix(DEAD_SUFFIX),
             "error": error or f"was not acknowledged within {letter.seconds:g} seconds",
             "attempts": letter.attempts,
         }

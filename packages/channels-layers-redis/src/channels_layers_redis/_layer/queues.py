@@ -7,11 +7,16 @@ import os
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from channels_core.layer_extensions import Delivery, QueueLimits, compile_queues, find_limits
+from channels_core.layer_extensions import (
+    DEAD_SUFFIX,
+    Delivery,
+    QueueLimits,
+    compile_queues,
+    find_limits,
+)
 from channels_layers_redis._layer.dead_letters import with_reason
 from channels_layers_redis._layer.waiting import Reader
 from channels_layers_redis._scripts import queues
-from channels_layers_redis._scripts.keys import DEAD
 
 if TYPE_CHECKING:
     from channels_layers_redis._layer.codec import Codec
@@ -77,7 +82,7 @@ class Queues:
         """Return whether the messages of a channel never expire: it is a queue, or dead letters."""
         if self._find(channel) is not None:
             return True
-        queue = channel.removesuffix(DEAD)
+        queue = channel.removesuffix(DEAD_SUFFIX)
         return queue != channel and self._find(queue) is not None
 
     def require_limits(self, channel: str) -> QueueLimits:
@@ -140,7 +145,7 @@ class Queues:
     def warn(self, channel: str, dropped: int) -> None:
         """Warn of dead letters that were dropped."""
         if dropped:
-            self._dropped.add_dead_letters(channel + DEAD, dropped)
+            self._dropped.add_dead_letters(channel + DEAD_SUFFIX, dropped)
 
 
 class DeliveryReader(Reader[Given]):

@@ -7,11 +7,12 @@ import zlib
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from channels_core.layer_extensions import DEAD_SUFFIX
 from channels_layers_redis._layer.addresses import Addresses, token_of
 from channels_layers_redis._layer.dropped_messages import DroppedMessages
 from channels_layers_redis._layer.mailboxes import Mailboxes
 from channels_layers_redis._layer.outages import Outages
-from channels_layers_redis._scripts.keys import DEAD, Keys
+from channels_layers_redis._scripts.keys import Keys
 
 if TYPE_CHECKING:
     import asyncio
@@ -140,8 +141,8 @@ class Shared:
         count = len(self.hosts)
         if count == 1:
             return 0
-        while name.endswith(DEAD):  # dead letters are where their queue is
-            name = name.removesuffix(DEAD)
+        while name.endswith(DEAD_SUFFIX):  # dead letters are where their queue is
+            name = name.removesuffix(DEAD_SUFFIX)
         return zlib.crc32(name.encode()) % count
 
     @cached_property

@@ -9,12 +9,9 @@ published reaches only those who have subscribed at the node that has the slot o
 
 from __future__ import annotations
 
-from typing import Final
+from channels_core.layer_extensions import DEAD_SUFFIX
 
-__all__ = ["DEAD", "Keys"]
-
-#: What the name of a queue has at its end as the name of the channel of its dead letters.
-DEAD: Final = ".dead"
+__all__ = ["Keys"]
 
 
 class Keys:
@@ -47,14 +44,19 @@ class Keys:
         """Return the key of the messages that wait in a channel, and where it is announced."""
         # The dead letters of a queue are in the slot of the queue, whose scripts add them.
         queue = name
-        while queue.endswith(DEAD) and queue != DEAD:
-            queue = queue.removesuffix(DEAD)
+        while queue.endswith(DEAD_SUFFIX) and queue != DEAD_SUFFIX:
+            queue = queue.removesuffix(DEAD_SUFFIX)
         return f"{self._prefix}:channel:{{{queue}}}{name[len(queue) :]}"
 
     def queue(self, name: str) -> tuple[str, str, str, str]:
         """Return the keys of a queue: waiting, deadlines and messages of attempts, dead letters."""
         waiting = self.channel(name)
-        return waiting, f"{waiting}:deadlines", f"{waiting}:attempts", self.channel(name + DEAD)
+        return (
+            waiting,
+            f"{waiting}:deadlines",
+            f"{waiting}:attempts",
+            self.channel(name + DEAD_SUFFIX),
+        )
 
     def history(self, group: str) -> tuple[str, str]:
         """Return the keys of a group's history: its numbering, and its messages."""
