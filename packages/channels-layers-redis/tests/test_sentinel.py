@@ -1,6 +1,7 @@
 """A layer behind Sentinel: the master is killed, and another server takes its place."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from channels_core.exceptions import MessagesMissed
+from channels_layers_redis._layer.hosts import Host
 from channels_layers_redis.layer import RedisChannelLayer
 from redis_process import RedisProcess, free_port, running_redis, until
 
@@ -103,3 +105,28 @@ async def test_the_layer_follows_the_new_master(
     assert len(lines) == 2
     assert lines[0].startswith("Redis at the master 'site' of Sentinel cannot be reached")
     assert lines[1].startswith("Redis at the master 'site' of Sentinel is reached again")
+
+
+async def test_who_gives_up_leaves_no_connection_to_sentinel() -> None:
+    ended: list[asyncio.Event] = []
+
+    async def refuse_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        end = asyncio.Event()
+        ended.append(end)
+        with contextlib.closing(writer), contextlib.suppress(ConnectionResetError):
+            while await reader.read(1000):
+                writer.write(b"-ERR not now\r\n" * 5)
+        end.set()
+
+    async with await asyncio.start_server(refuse_all, "127.0.0.1", 0) as server:
+        host = Host({"sentinels": [server.sockets[0].getsockname()], "master_name": "site"})
+        async with asyncio.timeout(20):
+            for turns in range(100):
+                connecting = asyncio.ensure_future(host.new_connection().connect())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                connecting.cancel()
+                await asyncio.wait([connecting])
+            for end in ended:
+                await end.wait()
+    assert len(ended) > 50

@@ -186,11 +186,14 @@ class _ThroughSentinel:
         )
         _force(self._pool, **host._forced(), retry=self._retry)
         self._made = self._pool.make_connection()
+        asking: list[Connection] = []
+        for sentinel in watch.sentinels:
+            _remember_connections(sentinel.connection_pool, asking)
         try:
             await self._made.connect()
         finally:
-            for one in watch.sentinels:
-                await one.connection_pool.disconnect()
+            for connection in asking:
+                await connection.disconnect(nowait=True)
 
     async def disconnect(self, nowait: bool = False) -> None:
         if self._made is not None:
@@ -198,6 +201,22 @@ class _ThroughSentinel:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._made, name)
+
+
+def _remember_connections(pool: Any, made: list[Connection]) -> None:
+    """Have a pool add each connection that it makes to a list.
+
+    The pool itself closes its connections in tasks of their own. If the caller is cancelled before
+    these have begun, the connections stay open.
+    """
+    make = pool.make_connection
+
+    def make_connection() -> Connection:
+        connection: Connection = make()
+        made.append(connection)
+        return connection
+
+    pool.make_connection = make_connection
 
 
 def read_hosts(option: object) -> list[Host]:
