@@ -55,7 +55,7 @@ class Project:
         self.output = ""
         modules = {f"{name}.py": text for name, text in files.items()}
         for name, text in (FILES | modules).items():
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text.lstrip())
 
     def change(self, name: str, old: str, new: str) -> None:

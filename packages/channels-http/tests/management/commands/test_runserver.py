@@ -362,7 +362,8 @@ class TestProgram:
         with Project(tmp_path) as first:
             address = first.wait_for(r"Starting ASGI/Channels version \S+ .* at (http://\S+)")
             port = address.rstrip("/").rpartition(":")[2]
-            with Project(tmp_path, port) as second:
+            # In a folder of its own: to write the files again would restart the first one.
+            with Project(tmp_path / "second", port) as second:
                 assert second.process.wait(60) == 1
                 assert f"Error: cannot serve at 127.0.0.1:{port}." in second.rest()
 
