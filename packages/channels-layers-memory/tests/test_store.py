@@ -465,3 +465,20 @@ def test_threads_take_each_message_once(store: Store) -> None:
     assert sorted(taken) == list(range(per_thread * threads))
     assert store.channels == {}
     assert [share.used for share in store._backlogs._shared.values()] == [0]
+
+
+def test_connections_that_come_and_go_leave_no_checks(store: Store, clock: Clock) -> None:
+    """Their messages expire only after a minute, so many would have come and gone by then."""
+    for number in range(20):
+        store.put(f"stays{number}!a", {"n": number})
+    for number in range(1000):
+        store.put(f"goes{number}!a", {"n": number})
+        store.forget(f"goes{number}!a")
+    assert len(store._backlogs._checks) < 200
+    assert len(store._backlogs.kept) == 20
+    clock.advance(59)
+    assert list(received(store, "stays7!a")) == [{"n": 7}]
+    clock.advance(100)
+    store.put("late", {"n": 0})
+    assert list(store._backlogs.kept) == ["late"]
+    assert list(received(store, "stays8!a")) == []

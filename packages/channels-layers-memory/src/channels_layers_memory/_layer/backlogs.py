@@ -6,12 +6,15 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 from math import inf
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 from weakref import WeakValueDictionary
 
 from channels_layers_memory._layer.codec import Payload
 
 __all__ = ["Backlog", "Backlogs", "Message", "SharedCapacity"]
+
+#: So many checks of backlogs that have been dropped may stay planned.
+_SPARE_CHECKS: Final = 100
 
 #: The time when it expires, its number in the order of sending, and its content.
 Message: TypeAlias = tuple[float, int, Payload]
@@ -64,7 +67,7 @@ class Backlogs:
         #: By channel: the backlogs for which a check is planned, or whose messages never expire.
         self.kept: dict[str, Backlog] = {}
         # A heap of times and channels. Entries whose backlog has been dropped, or has another
-        # `next_check` by now, are skipped when their time comes.
+        # `next_check` by now, are skipped when their time comes, and left out when they are many.
         self._checks: list[tuple[float, str]] = []
         # By prefix, for as long as a backlog refers to it.
         self._shared: WeakValueDictionary[str, SharedCapacity] = WeakValueDictionary()
@@ -117,6 +120,15 @@ class Backlogs:
         backlog = self.kept.pop(name, None)
         if backlog is not None and backlog.shared is not None:
             backlog.shared.used -= len(backlog)
+        # Connections that come and go would leave their entries until the messages' expiry.
+        if len(self._checks) > 2 * len(self.kept) + _SPARE_CHECKS:
+            self._leave_out_dropped()
+
+    def _leave_out_dropped(self) -> None:
+        """Forget the checks of backlogs that have been dropped, or have another check by now."""
+        planned = {name: backlog.next_check for name, backlog in self.kept.items()}
+        self._checks = [check for check in self._checks if planned.get(check[1]) == check[0]]
+        heapq.heapify(self._checks)
 
     def clear(self) -> None:
         """Drop all backlogs."""
