@@ -130,6 +130,7 @@ class Server:
         received: The messages that the application has sent.
         inbox: The messages for the application.
         fault: An exception that every `send` raises, once it is set.
+        hangs: Whether `send` never returns.
         task: The task in which the application runs.
     """
 
@@ -138,6 +139,7 @@ class Server:
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
         self.received: list[Message] = []
         self.fault: BaseException | None = None
+        self.hangs = False
         self._changed = asyncio.Event()
         self.task = asyncio.ensure_future(application(self.scope, self.inbox.get, self._send))
         self.task.add_done_callback(lambda _: self._changed.set())
@@ -145,6 +147,8 @@ class Server:
     async def _send(self, message: Message) -> None:
         if self.fault is not None:
             raise self.fault
+        if self.hangs:
+            await asyncio.Event().wait()
         self.received.append(message)
         self._changed.set()
 

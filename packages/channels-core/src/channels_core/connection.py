@@ -35,7 +35,7 @@ from weakref import ref
 from channels_core._asgiref import get_outer_executor, restore_outer_executor
 from channels_core._cancellation import Bound, wait_despite_cancellation
 from channels_core._connection.groups import ConnectionGroups
-from channels_core._connection.mailbox import Mailbox
+from channels_core._connection.mailbox import SEND_WITHIN, Mailbox
 from channels_core._consumer_classes import (
     ENDINGS,
     ConsumerClass,
@@ -384,6 +384,26 @@ class Connection:
             self._is_cut = True
             self._task.cancel()
 
+    def end_hanging_send(self) -> None:
+        """End the handler if it waits for the server's `send`, though the client has left."""
+        task, loop = self._task, self.loop
+        if task is None or loop is None or self.is_ending:
+            return
+        # Loaded for a handler that runs for long after the end.
+        from channels_core._connection.hanging_sends import waits_for_send
+
+        if not waits_for_send(task):
+            loop.call_later(SEND_WITHIN, self.end_hanging_send)
+            return
+        kind = type(self.consumer).__name__
+        text = "The server's send has not returned within %s s after the client left; %s is ended"
+        logger.warning(text, SEND_WITHIN, kind)
+        assert self.mailbox is not None  # it has called this
+        for message in self.mailbox.frames:
+            if message.get("type") in ENDINGS:
+                self.client_left(message)
+        self.cut()
+
     # Serving
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -566,12 +586,7 @@ class Connection:
     def _send_in_loop(self, send: Send) -> Callable[[Message], Any]:
         """Return an ordinary function that sends to the server, from any thread."""
         assert self.loop is not None  # `serve` has set it
-
-        async def transmit(message: Message) -> None:
-            # A server's `send` need not be a coroutine function itself.
-            await send(message)
-
-        return partial(self.in_loop, transmit)
+        return partial(self.in_loop, _transmit, send)
 
     async def _handle_beside(
         self, consumer: Any, mailbox: Mailbox, send: Send
@@ -592,7 +607,7 @@ class Connection:
         while not (task.done() or (cancelled is not None and self._is_overdue())):
             try:
                 if cancelled is None:
-                    await mailbox.read_server()
+                    await mailbox.read_server(self)
                 if not task.done():
                     await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
             except asyncio.CancelledError as error:
@@ -1018,6 +1033,11 @@ def _adopt(context: Context) -> None:
     for variable, value in context.items():
         if variable.get(_MISSING) is not value:
             variable.set(value)
+
+
+async def _transmit(send: Send, message: Message) -> None:
+    """Send to the server, whose `send` need not be a coroutine function itself."""
+    await send(message)
 
 
 async def _count_cancellation() -> None:

@@ -214,6 +214,7 @@ class Handling:
 
     Attributes:
         loop: The event loop of the task that waits for the handler.
+        tasks: The tasks of `async_to_sync` for which the thread waits; asgiref keeps the list.
     """
 
     __slots__ = (
@@ -225,12 +226,12 @@ class Handling:
         "_is_waiting",
         "_pace",
         "_stands_until",
-        "_tasks",
         "_token",
         "_variables",
         "_waiter",
         "_was_quick",
         "loop",
+        "tasks",
     )
 
     def __init__(self, call: Callable[[], Any], pace: Pace | None = None) -> None:
@@ -244,8 +245,7 @@ class Handling:
         # None as soon as a thread has begun it, or if none is to begin it any more.
         self._call: Callable[[], Any] | None = call
         self._context = copy_context()
-        # The tasks of `async_to_sync` for which the thread waits; asgiref keeps the list.
-        self._tasks: list[asyncio.Task[Any]] = []
+        self.tasks: list[asyncio.Task[Any]] = []
         # What the thread has told last.
         self._arrived: Errand | _Outcome | None = None
         # Resolved when something has arrived.
@@ -320,10 +320,10 @@ class Handling:
             try:
                 await waiter
             except asyncio.CancelledError:
-                if not self._tasks:
+                if not self.tasks:
                     raise
                 # As in asgiref, the cancellation is for what the handler waits for.
-                task = self._tasks[0]
+                task = self.tasks[0]
                 task.cancel()
                 await task
         arrived, self._arrived = self._arrived, None
@@ -396,7 +396,7 @@ class Handling:
         try:
             if call is not None:
                 result = _entry.thread_handler(
-                    self.loop, exc_info, self._tasks, self._context.run, self._handle, call
+                    self.loop, exc_info, self.tasks, self._context.run, self._handle, call
                 )
         except BaseException as caught:  # noqa: BLE001 - raised in the task
             error = caught

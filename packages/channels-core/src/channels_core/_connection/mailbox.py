@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from channels_core._consumer_classes import ENDINGS
 from channels_core._layers.optional_methods import find_listen
@@ -35,7 +35,17 @@ if TYPE_CHECKING:
 else:
     Protocol = object  # only type checkers need it, and it is slow to make
 
-__all__ = ["Mailbox", "Sieve"]
+__all__ = ["SEND_WITHIN", "Mailbox", "Overseer", "Sieve"]
+
+#: Seconds that the server's `send` has to return once the client has left.
+SEND_WITHIN: Final = 10.0
+
+
+class Overseer(Protocol):
+    """Looks after the handler of a connection."""
+
+    def end_hanging_send(self) -> None:
+        """End the handler if it waits for the server's `send`, though the client has left."""
 
 
 class Sieve(Protocol):
@@ -350,8 +360,14 @@ class Mailbox:
 
     # The server
 
-    async def read_server(self) -> None:
-        """Read the server's messages until `end_reading` is called, or the server raises."""
+    async def read_server(  # noqa: C901 - no call for each frame
+        self, connection: Overseer | None = None
+    ) -> None:
+        """Read the server's messages until `end_reading` is called, or the server raises.
+
+        Args:
+            connection: Looks after a handler that still runs a while after the client has left.
+        """
         task = self._asking = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = task.cancelling()
@@ -368,6 +384,9 @@ class Mailbox:
                     self._client_left()
                 if self._waiter is not None or self._read_waiters:
                     self._wake()  # not in a burst, where the connection is handling a frame
+                elif self.client_has_left and connection is not None:
+                    await self._wait_for_handler(connection)
+                    continue
                 del message  # not kept until the next one comes
                 if self.client_has_left or len(frames) >= ahead:
                     self._room = self._loop.create_future()
@@ -388,6 +407,15 @@ class Mailbox:
         finally:
             self._asking = None
             self.is_read = False
+
+    async def _wait_for_handler(self, connection: Overseer) -> None:
+        """Wait until the end is being handled, after the handler that runs now."""
+        timer = self._loop.call_later(SEND_WITHIN, connection.end_hanging_send)
+        while self.frames and not self._reading_ended:
+            self._room = self._loop.create_future()
+            await self._room
+            self._room = None
+        timer.cancel()
 
     def end_reading(self, *_: object) -> None:
         """Have `read_server` return."""
@@ -448,6 +476,8 @@ class Mailbox:
     def _client_left(self) -> None:
         if not self.client_has_left:
             self.client_has_left = True
+            if self._waiter is not None:
+                self._layer_first = False  # nothing else waits, so the end comes first
             self._tell_end()
 
     def _tell_end(self) -> None:

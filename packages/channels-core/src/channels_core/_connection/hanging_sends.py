@@ -1,0 +1,51 @@
+"""Find out whether a handler waits for the server's `send`; loaded when a client has left long ago.
+
+A server's `send` should return, or raise an `OSError`, once the client has left. Hypercorn's may
+wait for ever over HTTP/2. The consumer would then stay in its groups. Nothing is recorded for each
+`send`, which would cost each frame something: the coroutines that the handler's task waits for
+tell it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Final
+
+from channels_core._connection.errands import Handling
+
+__all__ = ["waits_for_send"]
+
+#: The module and the name of each coroutine function of ours that awaits the server's `send`. Not
+#: the functions, since their modules import this one.
+_SENDERS: Final = frozenset(
+    {("channels_core.consumer", "AsyncConsumer.send"), ("channels_core.connection", "_transmit")}
+)
+
+
+def waits_for_send(task: asyncio.Task[Any]) -> bool:
+    """Return whether the task of a connection's handlers waits for the server's `send`.
+
+    A program that calls `base_send` without `self.send` is not noticed.
+    """
+    names = ((frame.f_globals["__name__"], frame.f_code.co_qualname) for frame in _frames(task))
+    return not _SENDERS.isdisjoint(names)
+
+
+def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """Yield the frame of each coroutine that a task waits for."""
+    awaited: Any = task.get_coro()
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None)
+        waits_for = getattr(awaited, "cr_await", None)
+        if waits_for is None:
+            # A generator, such as one behind `__await__`.
+            waits_for = getattr(awaited, "gi_yieldfrom", None)
+        if frame is not None:
+            yield frame
+            if frame.f_code is Handling.run.__code__:
+                # The handler's thread may wait for tasks of `async_to_sync`.
+                for other in frame.f_locals["self"].tasks:
+                    yield from _frames(other)
+        awaited = waits_for
