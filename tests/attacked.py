@@ -154,7 +154,7 @@ class Attacked(Served):
 
     def _settled(self) -> dict[str, Any]:
         """Return the first state with nothing left behind, or the last one that was seen."""
-        until = time.monotonic() + PATIENCE / 4
+        until = time.monotonic() + PATIENCE / 2
         while True:
             state = self.state()
             if (

@@ -1,12 +1,12 @@
 """Floods over HTTP/2, whose streams cost a client less than connections.
 
 No client here sends a frame before its handshake is answered: Hypercorn 0.18 then answers with 400
-and never tells the application that the client has left, so that the connection stays. And no
-client leaves while the application closes its WebSocket: Hypercorn's `send` of that close may then
-never return, so that the connection of a sync consumer, whose thread waits for it, stays as well.
+and never tells the application that the client has left, so that the connection stays.
+
+If a client leaves while the application closes its WebSocket, Hypercorn's `send` of that close may
+never return. The connection then ends ten seconds later, for which the check waits.
 """
 
-import json
 import random
 from collections.abc import Callable
 
@@ -29,19 +29,6 @@ def still_serves(http2: Attacked) -> None:
         assert client.answer(stream) == 200
         client.write(stream, frame(TEXT, b"1"))
         assert client.received(stream, 3) == b"\x81\x011"
-
-
-def is_refused(opcode: int, payload: bytes) -> bool:
-    """Return whether the site closes after a message, since it is not JSON."""
-    if opcode != TEXT:
-        return opcode == BINARY
-    try:
-        json.loads(payload)
-    except UnicodeDecodeError:
-        return False  # Hypercorn itself ends it
-    except ValueError:
-        return True
-    return False
 
 
 @pytest.mark.parametrize("path", ["/echo/", "/sync/", "/nowhere/", "/private/", "/pour/"])
@@ -105,14 +92,10 @@ def test_random_frames(http2: Attacked, record_property: Record) -> None:
     record_property("inputs", 100)
     for _ in range(100):
         with Http2Client(http2.port) as client:
-            path = rng.choice(["/echo/", "/sync/", "/sizes/", "/first/"])
-            stream = client.websocket(path)
+            stream = client.websocket(rng.choice(["/echo/", "/sync/", "/sizes/", "/first/"]))
             assert client.answer(stream) == 200
             opcode = rng.choice([TEXT, BINARY, PING, CLOSE, 0, 3])
-            payload = rng.randbytes(rng.randrange(20))
-            client.write(stream, frame(opcode, payload))
-            if path != "/sizes/" and is_refused(opcode, payload):
-                client.body(stream)
+            client.write(stream, frame(opcode, rng.randbytes(rng.randrange(20))))
             action = rng.randrange(4)
             if action == 0:
                 client.raw(rng.randbytes(20))
