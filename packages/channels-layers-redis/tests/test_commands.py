@@ -101,13 +101,37 @@ async def member(layer: RedisChannelLayer, *groups: str) -> str:
 async def test_a_message_to_a_group_is_one_publish(make: Make, site: Site) -> None:
     here, there = make(), make()
     channels = [await member(layer, "room") for layer in (here, there) for _ in range(50)]
-    await here.ping()
+    for layer in (here, there):
+        await layer.ping()
     site.reset_counts()
     await here.group_send("room", {"type": "g"})
     async with asyncio.timeout(10):
         for number, channel in enumerate(channels):
             await (here, there)[number // 50].receive(channel)
     assert site.counts == {site.name("publish"): 1}
+
+
+async def test_so_it_is_from_a_process_that_only_sends(make: Make, site: Site) -> None:
+    """After some messages, it listens for what it would have to ask otherwise."""
+    here, there = make(), make()
+    channel = await member(there, "room")
+    sent = 0
+    async with asyncio.timeout(20):
+        while True:
+            site.reset_counts()
+            await here.group_send("room", {"type": "g"})
+            sent += 1
+            if site.counts == {site.name("publish"): 1}:
+                break
+            await asyncio.sleep(0.05)
+        for _ in range(sent):
+            await there.receive(channel)
+    assert sent > 3
+    # It is told of a member that is a channel of no process.
+    await there.group_add("room", "jobs")
+    await here.group_send("room", {"type": "g", "text": "last"})
+    async with asyncio.timeout(10):
+        assert await there.receive("jobs") == {"type": "g", "text": "last"}
 
 
 async def test_the_first_member_subscribes_and_the_last_one_unsubscribes(
@@ -272,6 +296,7 @@ async def test_a_message_from_synchronous_code_is_one_script(make: Make, site: S
 
 async def test_commands_of_one_turn_go_out_together(server: RedisProcess) -> None:
     layer = RedisChannelLayer(hosts=[server.url])
+    await member(layer, "room")
     await layer.ping()
     (shard,) = layer._link()._shards
     assert isinstance(shard, Shard)

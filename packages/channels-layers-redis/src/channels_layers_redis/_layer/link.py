@@ -65,6 +65,8 @@ Asked: TypeAlias = tuple[str, "str | None", "int | None"]
 
 #: Seconds between two looks for what is no longer used.
 _SWEEP: Final = 30.0
+#: The messages to groups that an event loop sends without listening.
+_UNHEARD_SENDS: Final = 3
 #: Seconds that the answer to a request from synchronous code is kept.
 _ANSWER_KEPT: Final = 30
 
@@ -102,6 +104,8 @@ class Link:
         self._reading: dict[Asked, asyncio.Task[Read]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
+        # The messages to groups that were sent through a shard that does not listen.
+        self._unheard_sends = 0
         # Resolved when messages to the channels of this link arrive; None before it needs them.
         self._opening: asyncio.Future[Any] | None = None
         self._ended = False
@@ -144,6 +148,16 @@ class Link:
             shard.start(self._shared.addresses.control, self._hear_control(shard))
             if self._sweeper is None:
                 self._sweeper = self.loop.call_later(_SWEEP, self._sweep)
+
+    def _listen_soon(self, shard: Place) -> None:
+        """Have a shard listen after some messages to groups, though nothing is received here.
+
+        It then knows which groups have members that are no process's, instead of asking Redis for
+        each message. An event loop that sends a message or two and ends does without.
+        """
+        self._unheard_sends += 1
+        if self._unheard_sends > _UNHEARD_SENDS:
+            self._begin_to_listen(shard)
 
     def be_reachable(self) -> None:
         """Begin to listen for messages to the channels of this link.
@@ -226,6 +240,8 @@ class Link:
         shard = self._place(group)
         published = shard.publish(shared.addresses.group(group), group_message(body, exclude))
         if shard.may_have_plain_members(group):
+            if not shard.listens:
+                self._listen_soon(shard)
             names = await self.run(plain_members.find(shared.keys, group), group)
             await self._append_to_members(group, names, body, exclude)
         await published
