@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from django.core.signals import request_started
 from django.test import AsyncClient, AsyncRequestFactory, Client
@@ -24,7 +26,7 @@ def test_a_websocket_at_a_wsgi_server_is_one_line(caplog: pytest.LogCaptureFixtu
 
 async def test_a_websocket_as_a_request_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     # Not `headers=HEADERS`: the first releases of Django 5.2 spell their names with underscores.
-    scope = AsyncRequestFactory().get("/ws/chat/").scope
+    scope: dict[str, Any] = dict(AsyncRequestFactory().get("/ws/chat/").scope)
     scope["headers"] += [(name.lower().encode(), b"x") for name in HEADERS]
     for _ in range(3):
         await AsyncClientHandler()(dict(scope))
