@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -38,7 +38,18 @@ from tools.releases import built, checkout, fitting, ranges, releases, tag_of
 from tools.test import environment
 from tools.versions import NoRelease
 
-__all__ = ["GROUPS", "PAGE", "Result", "Run", "interpreters", "main", "pinned", "plan", "table"]
+__all__ = [
+    "GROUPS",
+    "PAGE",
+    "Result",
+    "Run",
+    "interpreters",
+    "is_wanted",
+    "main",
+    "pinned",
+    "plan",
+    "table",
+]
 
 RESULTS: Final = ROOT / "build" / "compat.json"
 REPORTS: Final = summary.REPORTS / "compat"
@@ -280,6 +291,20 @@ def table(results: Iterable[Result]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def is_wanted(run: Run, packages: Collection[str] | None, pairs: Collection[str] | None) -> bool:
+    """Return whether a run is one of these packages and, of the pairs, one of these.
+
+    Args:
+        run: The run.
+        packages: The names of packages; None for all.
+        pairs: Of Python and Django, such as 3.12-6.0; None for all.
+    """
+    pair = f"{_dotted(run.python)}-{run.django}"
+    return (not packages or run.package in packages) and (
+        run.group != PAIRS or not pairs or pair in pairs
+    )
+
+
 def _stored() -> dict[str, dict[str, Any]]:
     if not RESULTS.is_file():
         return {}
@@ -292,6 +317,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tools.compat", description=__doc__)
     parser.add_argument("groups", nargs="*", help=f"of {', '.join([*GROUPS, PAIRS])}")
     parser.add_argument("--package", action="append", help="only this one; may be repeated")
+    parser.add_argument("--pair", action="append", help="only this one: 3.12-6.0; may be repeated")
     parser.add_argument("--write", action="store_true", help="write the documentation's table")
     options = parser.parse_args()
     chosen = [group for group in (*GROUPS, PAIRS) if group in (options.groups or GROUPS)]
@@ -306,7 +332,7 @@ def main() -> None:
         for run in plan(chosen, programs_by_version):
             if isinstance(run, str):
                 print(f"not run: {run}", flush=True)
-            elif not options.package or run.package in options.package:
+            elif is_wanted(run, options.package, options.pair):
                 result = _tried(run, programs_by_version[run.python], tree)
                 stored = {**_stored(), run.key: asdict(result)}
                 RESULTS.write_text(json.dumps(stored, indent=1), encoding="utf-8")

@@ -6,7 +6,17 @@ from packaging.version import Version
 
 from small_tree import SmallTree
 from tools import compat
-from tools.compat import GROUPS, PAGE, Result, Run, interpreters, pinned, plan, table
+from tools.compat import (
+    GROUPS,
+    PAGE,
+    Result,
+    Run,
+    interpreters,
+    is_wanted,
+    pinned,
+    plan,
+    table,
+)
 from tools.packages import DJANGO, PACKAGES, PYTHON, UNTRIED_PYTHON
 from tools.release import set_version
 
@@ -81,6 +91,15 @@ class TestPlan:
             *(((3, 13), series) for series in DJANGO),
         ]
         assert len({run.key for run in runs}) == len(runs)
+
+    def test_some_pairs_and_packages_can_be_chosen(self, tree: SmallTree) -> None:
+        pairs, others = planned("pairs"), planned("newest")
+        chosen = [run for run in pairs if is_wanted(run, ["channels-core"], ["3.13-6.0"])]
+        assert [(run.package, run.python, run.django) for run in chosen] == [
+            ("channels-core", (3, 13), "6.0")
+        ]
+        assert all(is_wanted(run, None, None) for run in [*pairs, *others])
+        assert all(is_wanted(run, None, ["3.13-6.0"]) for run in others)
 
 
 def test_this_interpreter_is_found() -> None:
