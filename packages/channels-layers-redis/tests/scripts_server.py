@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,11 +13,10 @@ from typing import Any, Final, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis, exceptions
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
 
 from channels_layers_redis._scripts.calls import Call
 from channels_layers_redis._scripts.keys import Keys
+from redis_process import wait_until_it_listens
 
 __all__ = ["KEYS", "START", "UNHURRIED", "Scripts", "running_scripts"]
 
@@ -40,9 +40,7 @@ class Scripts:
     """Runs calls, each on a connection of the pool."""
 
     def __init__(self, path: Path) -> None:
-        patient = Retry(ConstantBackoff(0.02), 3000)
-        errors: list[type[Exception]] = [exceptions.ConnectionError]
-        self.client = Redis(unix_socket_path=str(path), retry=patient, retry_on_error=errors)
+        self.client = Redis(unix_socket_path=str(path))
 
     def run(self, call: Call[T]) -> T:
         script = call.script
@@ -83,9 +81,10 @@ def running_scripts(*options: str) -> Iterator[Scripts]:
         usual = ["--port", "0", "--unixsocket", "socket", "--save", "", "--logfile", "log"]
         with subprocess.Popen([program, *usual, *options], cwd=folder) as process:
             try:
-                scripts = Scripts(Path(folder, "socket"))
+                path = Path(folder, "socket")
+                wait_until_it_listens(socket.AF_UNIX, str(path))
+                scripts = Scripts(path)
                 with closing(scripts.client):
-                    scripts.ask("PING")
                     yield scripts
             finally:
                 process.kill()

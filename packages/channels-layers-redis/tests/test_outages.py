@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from copy import copy
 from typing import Any
 
 import pytest
@@ -222,9 +223,8 @@ async def test_a_changed_password_is_told_and_can_be_put_right(
     waiting = asyncio.create_task(layer.receive(channel))
     await layer.ping()
     redis.ask("CONFIG", "SET", "requirepass", "secret")
-    port = redis.url.partition("127.0.0.1:")[2]
-    operator = RedisProcess.__new__(RedisProcess)
-    operator.url = f"redis://:secret@127.0.0.1:{port}"
+    operator = copy(redis)
+    operator.url = redis.url.replace("redis://", "redis://:secret@")
     operator.ask("CLIENT", "KILL", "TYPE", "pubsub")
     operator.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     await until_raised(lambda: layer.send(channel, {"type": "a"}), AuthenticationError)

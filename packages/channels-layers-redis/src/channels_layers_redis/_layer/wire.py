@@ -298,7 +298,9 @@ class Wire:
                 # Another server has become the master: nothing can be done through this one.
                 raise RedisConnectionError(f"{self._host.name} is read-only: {error}") from error
             except ResponseError as error:
-                self._answered(error)
+                from channels_layers_redis._layer.redirects import known  # with the first error
+
+                self._answered(known(error))
             else:
                 if (
                     on_message is not None
