@@ -151,6 +151,43 @@ async def test_a_gap_on_the_live_path_is_filled(layer: KeepingLayer, colour: str
     await server.leave()
 
 
+class DroppingLayer(PushingLayer):
+    """Drops what has no room, and counts it, as our layers do."""
+
+    dropped = 0
+
+    def put(self, channel: str, message: Any) -> None:
+        if len(self._waiting.get(channel, ())) < self.get_capacity(channel):
+            super().put(channel, message)
+        else:
+            self.dropped += 1
+
+
+@pytest.mark.parametrize("by_channel", [False, True])
+@both_colours
+async def test_the_last_messages_of_a_burst_are_not_missed(colour: str, by_channel: bool) -> None:
+    """No later message shows that they are missing."""
+    layer = DroppingLayer()
+    if by_channel:
+        layer.channel_capacity = layer.compile_capacities({"specific.*": 3})
+    else:
+        layer.capacity = 3
+    channel_layers.set("default", layer)
+    server = Server(chat_consumer(colour))
+    await server.connect()
+    await say(layer, *range(5))
+    assert layer.dropped == 2
+    await heard(server, *range(5))
+    # Another channel drops messages, and this one was not full: nothing is asked.
+    layer.dropped += 1
+    asked = layer.calls.count(("group_history", "room"))
+    await say(layer, 5)
+    await heard(server, *range(6))
+    await server.leave()
+    assert layer.calls.count(("group_history", "room")) == asked + by_channel
+    channel_layers.set("default", None)
+
+
 @both_colours
 async def test_a_layer_that_knows_of_lost_messages_is_asked_for_them(
     layer: KeepingLayer, colour: str

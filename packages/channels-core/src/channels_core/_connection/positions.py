@@ -12,6 +12,10 @@ mailbox takes the layer's messages through `Positions.take`, which decides by th
   of the layer is handled. That asks the layer for what it has kept, and `take` returns these
   messages first, in their order. The message that has shown the gap is among them.
 
+The last messages of a burst may be missing without a later one that shows it. So when the channel
+is empty again after it was full, and the layer has dropped messages meanwhile, of this channel or
+of another, the connection asks as well.
+
 If the layer cannot be reached, the number stays as it was, and `catch_up` is tried again after a
 while, and with the next message of the group.
 
@@ -92,9 +96,12 @@ class Positions:
 
     __slots__ = (
         "_backoff",
+        "_dropped",
         "_due",
         "_fetched",
         "_groups",
+        "_in_row",
+        "_layer",
         "_mailbox",
         "_timer",
         "is_joining",
@@ -112,6 +119,12 @@ class Positions:
         self._fetched: deque[Message] | None = None
         # Whether `take` is to raise `Behind`.
         self._due = False
+        # The layer of the groups; None before the first one.
+        self._layer: Any = None
+        # How many messages it had dropped when that was last asked.
+        self._dropped: int | None = None
+        # How many messages were taken since the channel was empty.
+        self._in_row = 0
         # The failures to reach the layer in a row; None before the first one.
         self._backoff: Backoff | None = None
         # Starts the next attempt after a failure.
@@ -135,6 +148,9 @@ class Positions:
         tag = intern(group_tag(name))
         if tag in self._groups:
             return
+        if self._layer is None:
+            self._layer = layer
+            self._dropped = getattr(layer, "dropped", None)
         if after is None:
             position = parse_position((await layer.group_history(name, limit=0)).position)
         else:
@@ -201,9 +217,25 @@ class Positions:
             raise Behind
         assert self.source is not None  # the mailbox listens
         while (found := self.source()) is not None:
+            self._in_row += 1
             if type(found) is not dict or "position" not in found or self._is_next(found):
                 return found
+        if self._in_row:
+            in_row, self._in_row = self._in_row, 0
+            if self._may_have_been_full(in_row):
+                self.fall_behind()
+                raise Behind
         return None
+
+    def _may_have_been_full(self, in_row: int) -> bool:
+        """Return whether the last messages for the channel may have been dropped."""
+        layer = self._layer
+        # A layer with capacities of single channels does not tell which one this channel has.
+        full = 1 if getattr(layer, "channel_capacity", None) else getattr(layer, "capacity", 1)
+        if in_row < full:
+            return False
+        before, self._dropped = self._dropped, getattr(layer, "dropped", None)
+        return self._dropped != before
 
     def _is_next(self, message: Message) -> bool:
         """Return whether a message of the layer is handed over."""
