@@ -133,6 +133,7 @@ class TestAfter:
         assert await kept(layer, limit=2) == [2, 3]
         assert await kept(layer, limit=0) == []
         assert await kept(layer, limit=9) == [1, 2, 3]
+        assert await kept(layer, limit=10**30) == [1, 2, 3]
         assert await kept(layer, after=start, limit=2) == [1, 2]
         assert await kept(layer, after=start, limit=0) == []
 

@@ -74,6 +74,11 @@ async def test_wrong_arguments_are_refused(make: Make) -> None:
         await layer.group_send("room.1", {"type": "a", "position": "x"})
     with pytest.raises(ValueError, match="limit must not be negative"):
         await layer.group_history("room.1", limit=-1)
+    for limit in (True, "2", 1.5):
+        with pytest.raises(TypeError, match="limit must be an int or None"):
+            await layer.group_history("room.1", limit=limit)  # type: ignore[arg-type] # it is wrong
+    await layer.group_send("room.1", {"type": "a"})
+    assert len((await layer.group_history("room.1", limit=10**30)).messages) == 1
     with pytest.raises(ValueError, match="size"):
         make(history={"room": {"size": 0, "age": 1}})
 

@@ -243,3 +243,22 @@ async def test_an_end_by_itself_is_told_from_one_that_was_asked_for() -> None:
         "LAST",
     ]
     await wire.close()
+
+
+async def test_an_argument_that_cannot_be_sent_fails_its_own_command_only(
+    server: RedisProcess,
+) -> None:
+    wire = Wire(Host(server.url), asyncio.get_running_loop())
+    await wire.open()
+    good = [wire.post("SET", f"key{number}", number) for number in range(20)]
+    faulty = [wire.post("SET", "key", value) for value in (None, True, {})]
+    good += [wire.post("GET", f"key{number}") for number in range(20)]
+    faulty[2].cancel()
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*good)
+        for future in faulty[:2]:
+            with pytest.raises(TypeError, match="An argument cannot be sent to Redis: Invalid"):
+                await future
+    assert answers == [b"OK"] * 20 + [str(number).encode() for number in range(20)]
+    assert await wire.post("GET", "key") is None
+    await wire.close()

@@ -136,7 +136,7 @@ class Histories:
             start = kept - (kept if count is None else count)
             if after is None and limit is not None:
                 start = max(0, kept - limit)
-            stop = kept if limit is None else start + limit
+            stop = kept if limit is None else min(kept, start + limit)
             chosen = list(islice(history.messages, start, stop))
             position = history.position()
         return History([make() for _, make in chosen], position, count is not None)

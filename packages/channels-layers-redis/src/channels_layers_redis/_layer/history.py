@@ -37,6 +37,8 @@ _REMEMBERED = 10_000
 # Seconds for which the numbers go on in a group that is not used. A client that was away for longer
 # is told that it may have missed messages.
 _NUMBERING_KEPT = 86400
+#: The most messages that are asked for: more than any history has.
+_MOST = 2**31
 
 # A position that no history knows.
 _UNKNOWN = ("", 0)
@@ -139,11 +141,12 @@ class Histories:
         """Return the call that reads a history.
 
         Raises:
+            TypeError: The limit is not an int.
             ValueError: The group has none, or the limit is negative.
         """
         limits = self.require_limits(group)
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit must not be negative, but is {limit!r}")
+        if limit is not None:
+            limit = _checked(limit)
         place: tuple[str, int] | None = None
         if after is not None:
             position = parse_position(after)
@@ -182,3 +185,17 @@ class Histories:
         """Return a message packed with its position, for channels that no process hears."""
         position = format_position(group_tag(group), sent.epoch, sent.number)
         return self._codec.pack({**message, "position": position})
+
+
+def _checked(limit: int) -> int:
+    """Return a limit that Redis can count to.
+
+    Raises:
+        TypeError: It is not an int. A client may have sent it.
+        ValueError: It is negative.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"limit must be an int or None, not {limit!r:.100}")
+    if limit < 0:
+        raise ValueError(f"limit must not be negative, but is {limit!r}")
+    return min(limit, _MOST)

@@ -63,6 +63,10 @@ class _Pending(NamedTuple):
     ends: bytes | None = None
 
 
+#: A command, how many answers it has, and who waits for the last one.
+_Posted: TypeAlias = tuple[Command, int, _Pending]
+
+
 class Wire:
     """One connection to Redis in one event loop, which is made again when it was lost.
 
@@ -104,7 +108,7 @@ class Wire:
         self._not_before = 0.0
         self._error: Exception | None = None
         # Commands that were posted and not sent yet, and those that wait for an answer.
-        self._unsent: list[tuple[Command, int, _Pending]] = []
+        self._unsent: list[_Posted] = []
         self._sent: deque[_Pending] = deque()
         # The addresses whose subscriptions are being ended, and how often that was asked for.
         self._ending: Counter[bytes] = Counter()
@@ -274,13 +278,17 @@ class Wire:
                     await self._idle
                     self._idle = None
                 posted, self._unsent = self._unsent, []
+                try:
+                    packed = connection.pack_commands(command for command, _, _ in posted)
+                except Exception:  # noqa: BLE001 - the caller of that command gets it
+                    posted = _without_faulty(connection, posted)
+                    packed = connection.pack_commands(command for command, _, _ in posted)
                 for _, answers, pending in posted:
                     if answers > 1:
                         unheard = _Pending(pending.posted, self._unheard)
                         self._sent.extend([unheard] * (answers - 1))
                     if answers:
                         self._sent.append(pending)
-                packed = connection.pack_commands(command for command, _, _ in posted)
                 await connection.send_packed_command(packed, check_health=False)
         except Exception as error:  # noqa: BLE001 - reported to all who wait
             self.fail(error)
@@ -362,6 +370,27 @@ class Wire:
         if self._task is not None and self._failure is None and not self._closing:
             self._failure = error
             self._task.cancel()
+
+
+def _without_faulty(connection: Connection, posted: list[_Posted]) -> list[_Posted]:
+    """Return the commands that can be sent; the callers of the others get an error.
+
+    A program has passed an argument that Redis has no form for, such as None. Only its own command
+    fails: the connection belongs to all of them.
+    """
+    sound = []
+    for one in posted:
+        try:
+            connection.pack_commands([one[0]])
+        except Exception as fault:  # noqa: BLE001 - given to the caller
+            future = one[2].future
+            if not future.done():
+                error = TypeError(f"An argument cannot be sent to Redis: {fault}")
+                error.__cause__ = fault
+                future.set_exception(error)
+        else:
+            sound.append(one)
+    return sound
 
 
 def again(error: Exception) -> Exception:
