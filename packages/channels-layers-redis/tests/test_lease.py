@@ -34,7 +34,7 @@ class Redis:
         self.usual: dict[str, Any] = {
             "join": Joined(fresh=False, first=True),
             "leave": Left(known=True, lingers=False),
-            "renew": Renewed(fresh=False, more=False, next_end=20.0),
+            "renew": Renewed(fresh=False, more=False, next_end=20.0, known=0),
             "end": True,
         }
 
@@ -128,12 +128,12 @@ async def test_one_who_leaves_while_all_join_again_does_not_join(lease: Fixture)
     redis = lease.redis
     for channel in ("c1", "c2", "c3"):
         await lease.lease.join("room", channel, ANN)
-    redis.answers["renew"] = [Renewed(fresh=True, more=True, next_end=20.0)]
+    redis.answers["renew"] = [Renewed(fresh=True, more=True, next_end=20.0, known=0)]
     answer: asyncio.Future[Renewed] = asyncio.get_running_loop().create_future()
     redis.answers["renew"].append(answer)
     looking = asyncio.create_task(lease.lease._look())
     await asyncio.sleep(0)
-    answer.set_result(Renewed(fresh=False, more=False, next_end=0.0))
+    answer.set_result(Renewed(fresh=False, more=False, next_end=0.0, known=0))
     redis.calls.clear()
     asyncio.get_running_loop().call_soon(lease.lease._members.pop, ("room", "c2"))
     await looking

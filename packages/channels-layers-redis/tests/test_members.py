@@ -64,6 +64,30 @@ async def test_members_are_told_and_listed(make: Make) -> None:
     assert await next_of(there, watch) == left(BOB)
 
 
+@pytest.mark.parametrize("comes_first", [True, False])
+async def test_who_only_listens_is_told_when_the_only_process_with_members_is_killed(
+    make: Make, comes_first: bool
+) -> None:
+    killed, there = make(**QUICK), make(**QUICK)
+    if comes_first:
+        watch = await join(there)
+        await join(killed, ANN)
+        assert await next_of(there, watch) == joined(ANN)
+    else:
+        await join(killed, ANN)
+        watch = await join(there)
+        assert await there.group_members("room") == [{**ANN, "connections": 1}]
+    await kill(killed)
+    assert await next_of(there, watch) == left(ANN)
+    # There is nobody left to look after.
+    [lease] = next(iter(there._links.values()))._leases.values()
+    async with asyncio.timeout(10):
+        while lease._timer is not None:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.05)
+    assert not lease._watches
+    assert await there.group_members("room") == []
+
+
 async def test_a_join_and_a_leave_are_one_script_each(make: Make, server: RedisProcess) -> None:
     layer = make()
     await join(layer, ANN)

@@ -441,7 +441,10 @@ class RedisChannelLayer(BaseChannelLayer):
         """
         self.require_valid_group_name(group)
         members = self._shared.members
-        people = await self._link().run(members.people(group), group)
+        link = self._link()
+        people = await link.run(members.people(group), group)
+        if people:
+            link.watch_members(group)
         return members.listed(people)
 
     # Queues

@@ -447,6 +447,7 @@ class Link:
         def hear(data: bytes) -> None:
             try:
                 if data[:1] in b"jl":
+                    self.watch_members(group.name)
                     notice = codec.pack(shared.members.notice(data))
                     put_all(group, Body(codec, notice), NOBODY, None)
                     return
@@ -528,6 +529,11 @@ class Link:
             )
             self._leases[shard] = lease
         return lease
+
+    def watch_members(self, group: str) -> None:
+        """See to it that a group which is heard here is told of members that are gone."""
+        if group in self._groups:
+            self._lease(group).watch()
 
     def _is_in_group(self, group: str, channel: str) -> bool:
         """Return whether a channel is in a group; nobody tells if one of no process is not."""

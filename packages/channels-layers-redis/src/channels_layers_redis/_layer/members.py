@@ -182,7 +182,18 @@ class Lease:
         #: Whether Redis has the lease, as far as is known; and whether it has lost the members.
         self._held = False
         self._lost = False
+        #: Whether somebody here wants to know when members of other processes are gone.
+        self._watches = False
         self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self) -> None:
+        """Look after the members of other processes as long as there are any.
+
+        Otherwise nobody might notice that the last process with members was killed.
+        """
+        if not self._watches:
+            self._watches = True
+            self._look_in(self._pause)
 
     async def join(self, group: str, channel: str, member: Member) -> None:
         """Record the member behind a channel, which is in the group already.
@@ -246,7 +257,7 @@ class Lease:
         self._members.clear()
         self._to_leave.clear()
         self._lingering.clear()
-        self._held = self._lost = False
+        self._held = self._lost = self._watches = False
 
     async def close(self) -> None:
         """End the lease, with all members."""
@@ -281,7 +292,7 @@ class Lease:
             while self._lingering and self._lingering[0] <= now:
                 self._lingering.popleft()
             pause = await self._renew()
-            if not (self._members or self._lingering or self._to_leave):
+            if not (self._members or self._lingering or self._to_leave or self._watches):
                 await self._end()
                 return
         except _OUTAGES:
@@ -307,6 +318,7 @@ class Lease:
         self._held = True
         while renewed.more:
             renewed = await self._run(call)
+        self._watches = self._watches and renewed.known > 0
         if self._lost:
             await asyncio.gather(*map(self._join_again, list(self._members)))
             self._lost = False

@@ -255,7 +255,8 @@ local fresh = renew()
 local more = sweep()
 live_on()
 local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-return {fresh and 1 or 0, more and 1 or 0, tonumber(first[2]) - now}
+local known = redis.call('HLEN', connections) + redis.call('ZCARD', absent)
+return {fresh and 1 or 0, more and 1 or 0, tonumber(first[2]) - now, known}
 """
 )
 
@@ -357,11 +358,13 @@ class Renewed(NamedTuple):
         fresh: Whether the process had no lease: its members are no longer known.
         more: Whether more is overdue than one call removes: call it again now.
         next_end: Seconds until the first of all leases ends, unless it is renewed.
+        known: How many connections and absent people there are, in all groups.
     """
 
     fresh: bool
     more: bool
     next_end: float
+    known: int
 
 
 class Person(NamedTuple):
@@ -455,8 +458,8 @@ def _read_left(answer: Any) -> Left:
 
 
 def _read_renewed(answer: Any) -> Renewed:
-    fresh, more, pause = answer
-    return Renewed(bool(fresh), bool(more), pause / 1000)
+    fresh, more, pause, known = answer
+    return Renewed(bool(fresh), bool(more), pause / 1000, known)
 
 
 def _read_people(answer: Any) -> list[Person]:
