@@ -251,7 +251,8 @@ async def test_an_argument_that_cannot_be_sent_fails_its_own_command_only(
     wire = Wire(Host(server.url), asyncio.get_running_loop())
     await wire.open()
     good = [wire.post("SET", f"key{number}", number) for number in range(20)]
-    faulty = [wire.post("SET", "key", value) for value in (None, True, {})]
+    wrong: list[Any] = [None, True, {}]
+    faulty = [wire.post("SET", "key", value) for value in wrong]
     good += [wire.post("GET", f"key{number}") for number in range(20)]
     faulty[2].cancel()
     async with asyncio.timeout(5):
