@@ -142,6 +142,7 @@ async def test_calls_that_are_cancelled_in_one_turn_are_passed_over() -> None:
         with suppress(asyncio.CancelledError):
             await task
     store.answering.set()
+    await reader.close()
 
 
 async def test_an_outage_is_told_to_all_and_the_next_call_tries_again() -> None:

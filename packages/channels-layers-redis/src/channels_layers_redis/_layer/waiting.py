@@ -93,7 +93,7 @@ class Reader(Generic[_T]):
             while self._waiting:
                 seen = self._announced
                 wanted = len(self._waiting)
-                taken = await asyncio.shield(asyncio.ensure_future(self._take(wanted)))
+                taken = await self._take(wanted)
                 for message in taken:
                     self._hand_over(message)
                 if len(taken) < wanted and seen == self._announced:
