@@ -125,24 +125,29 @@ class TestManyEndsAtOnce:
 
     async def test_waiting_for_a_thread_does_not_count(self, settings: Any) -> None:
         settings.CHANNELS_SYNC_THREADS = 1
-        go_on, ended = threading.Event(), []
+        begun, go_on, ended = threading.Event(), threading.Event(), []
 
         class Slow(WebsocketConsumer):
             channel_layer_alias = None
 
             def disconnect(self, code: int) -> None:
+                begun.set()
                 go_on.wait(20)
                 ended.append(code)
 
-        class Bounded(Slow, cleanup_timeout=0.5):
+        class Bounded(Slow, cleanup_timeout=0.1):
             pass
 
         first = Server(Slow.as_asgi())
         others = [Server(Bounded.as_asgi()) for _ in range(5)]
         for server in [first, *others]:
             await server.connect()
+        # The only thread is taken before the others ask for it.
+        first.put({"type": "websocket.disconnect", "code": 1001})
+        await asyncio.to_thread(begun.wait, 20)
+        for server in others:
             server.put({"type": "websocket.disconnect", "code": 1001})
-        await asyncio.wait([server.task for server in others], timeout=1)
+        await asyncio.wait([server.task for server in others], timeout=0.3)
         assert not any(server.task.done() for server in others)
         go_on.set()
         async with asyncio.timeout(20):
