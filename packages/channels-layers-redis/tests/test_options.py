@@ -97,15 +97,68 @@ class TestHosts:
             ({"address": "redis://localhost"}, TypeError, "hosts must be a list"),
             (6379, TypeError, "hosts must be a list"),
             ([], ValueError, "at least one host"),
-            ([6379], TypeError, "A host must be a URL, a pair"),
-            ([("a", 1, 2)], TypeError, "A host must be a URL"),
-            ([{"address": 1}], TypeError, "A host must be a URL"),
+            (("a", 6379), TypeError, "if there is only one: write [('a', 6379)], not ('a', 6379)"),
+            (["a", 6379], TypeError, "write [('a', 6379)], not ['a', 6379]"),
+            ([("a", 1), 6379], TypeError, "hosts[1] cannot be used: a host must be a URL, a pair"),
+            ([("a", 1, 2)], TypeError, "'sentinels'; it is ('a', 1, 2)"),
+            ([{"address": 1}], TypeError, "a host must be a URL"),
+            (["a:6379"], ValueError, "hosts[0] cannot be used: a URL begins with redis://, "),
+            (["a:6379"], ValueError, "write for example 'redis://127.0.0.1:6379'; it is 'a:6379'"),
+            ([{"address": "a:6379"}], ValueError, "a URL begins with redis://"),
+            (["http://a"], ValueError, "specify one of the following schemes"),
+            (["redis://a:b"], ValueError, "it is 'redis://a:b'"),
+            ([("a", "b")], ValueError, "it is ('a', 'b')"),
+            ([(5, 6379)], TypeError, "the name of a host must be a str, not 5"),
+            ([{"host": "a", "bogus": 1}], TypeError, "keyword argument 'bogus'; it is {'host': "),
+            ([{"address": "redis://a", "bogus": 1}], TypeError, "keyword argument 'bogus'; it is"),
+            (["redis://a?bogus=1"], TypeError, "keyword argument 'bogus'; it is"),
+            ([{"host": "a", "socket_timeout": "b"}], ValueError, "hosts[0] cannot be used: could"),
+            ([{"host": "a", "socket_timeout": -1}], ValueError, "positive number of seconds, not"),
+            (
+                [{"host": "a", "password": "b", "credential_provider": object()}],
+                ValueError,
+                "it is {'host': 'a', 'password': ..., 'credential_provider': <",
+            ),
             ([{"sentinels": [("a", 1)]}], TypeError, "needs a 'master_name', got None"),
+            ([{"master_name": "x"}], TypeError, "a host with 'master_name' needs 'sentinels'"),
+            ([{"sentinels": [], "master_name": "x"}], ValueError, "at least one address"),
+            ([{"sentinels": ["a:1"], "master_name": "x"}], ValueError, "{'sentinels': ['a:1'], "),
+            (
+                [{"sentinels": [("a", 1)], "master_name": "x", "bogus": 1}],
+                TypeError,
+                "keyword argument 'bogus'; it is {'sentinels': ",
+            ),
+            (
+                [{"sentinels": [("a", 1)], "master_name": "x", "sentinel_kwargs": {"bogus": 1}}],
+                TypeError,
+                "keyword argument 'bogus'; it is {'sentinels': ",
+            ),
         ],
     )
     def test_a_wrong_host_is_told(self, hosts: Any, error: type[Exception], text: str) -> None:
         with pytest.raises(error, match=re.escape(text)):
             RedisChannelLayer(hosts=hosts)
+
+    @pytest.mark.parametrize(
+        ("host", "shown"),
+        [
+            ("redis:/user:secret@a", "'redis:/...@a'"),
+            ("user:secret@a", "'user:...@a'"),
+            ("redis://a?password=secret&bogus=1", "'redis://a?password=...&bogus=1'"),
+            (
+                {"address": "redis://:secret@a", "password": "secret", "bogus": 1},
+                "{'address': 'redis://...@a', 'password': ..., 'bogus': 1}",
+            ),
+            (
+                {"sentinels": [], "master_name": "x", "sentinel_kwargs": {"password": "secret"}},
+                "{'sentinels': [], 'master_name': 'x', 'sentinel_kwargs': {'password': ...}}",
+            ),
+        ],
+    )
+    def test_an_error_shows_no_password(self, host: object, shown: str) -> None:
+        with pytest.raises((TypeError, ValueError)) as told:
+            RedisChannelLayer(hosts=[host])
+        assert str(told.value).endswith(f"; it is {shown}")
 
     def test_the_default_is_the_usual_port_here(self) -> None:
         assert RedisChannelLayer()._hosts[0].name == "localhost:6379"
