@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -208,11 +209,81 @@ class TestOtherOptions:
             ({"serializer_format": "xml"}, "serializer_format must be one of 'msgpack', 'json'"),
             ({"overflow": "explode"}, "overflow must be one of 'drop newest', 'drop oldest'"),
             ({"prefix": "a b"}, "prefix must have no space"),
+            ({"capacity": 0}, "capacity must be a positive whole number, not 0"),
+            ({"expiry": 0}, "expiry must be a positive number of seconds, not 0"),
+            ({"expiry": inf}, "expiry must be a positive number of seconds, not inf"),
+            ({"expiry": nan}, "expiry must be a positive number of seconds, not nan"),
+            ({"group_expiry": -1}, "group_expiry must be a positive number of seconds, not -1"),
+            ({"member_lease": 0.5}, "member_lease must be 1 or more seconds, not 0.5"),
+            ({"member_linger": -1}, "member_linger must be 0 or more seconds, not -1"),
+            (
+                {"channel_capacity": {"jobs.*": 0}},
+                "channel_capacity['jobs.*'] must be a positive whole number, not 0",
+            ),
+            ({"symmetric_encryption_keys": []}, "symmetric_encryption_keys must have at least one"),
+            (
+                {"symmetric_encryption_keys": ["secret", ""]},
+                "symmetric_encryption_keys[1] must be a secret, but it is empty",
+            ),
         ],
     )
     def test_a_wrong_value_is_told(self, options: dict[str, Any], text: str) -> None:
-        with pytest.raises(ValueError, match=text):
+        with pytest.raises(ValueError, match=re.escape(text)):
             RedisChannelLayer(**options)
+
+    @pytest.mark.parametrize(
+        ("options", "text"),
+        [
+            ({"prefix": 5}, "prefix must be a str, not 5"),
+            ({"cluster": 1}, "cluster must be True or False, not 1"),
+            ({"capacity": None}, "capacity must be a positive whole number, not None"),
+            ({"capacity": "x"}, "capacity must be a positive whole number, not 'x'"),
+            ({"capacity": True}, "capacity must be a positive whole number, not True"),
+            ({"expiry": None}, "expiry must be a positive number of seconds, not None"),
+            ({"expiry": "60"}, "expiry must be a positive number of seconds, not '60'"),
+            ({"expiry": True}, "expiry must be a positive number of seconds, not True"),
+            ({"group_expiry": "x"}, "group_expiry must be a positive number of seconds, not 'x'"),
+            ({"member_lease": "1"}, "member_lease must be 1 or more seconds, not '1'"),
+            ({"channel_capacity": 5}, "channel_capacity must be a dict of capacities by pattern"),
+            ({"channel_capacity": "ab"}, "channel_capacity must be a dict of capacities by"),
+            (
+                {"channel_capacity": {5: 5}},
+                "channel_capacity must have globs or compiled patterns of text as keys, not 5",
+            ),
+            (
+                {"channel_capacity": {re.compile(b"a"): 5}},
+                "channel_capacity must have globs or compiled patterns of text as keys, not re.",
+            ),
+            (
+                {"channel_capacity": [("a", 1, 2)]},
+                "channel_capacity must have pairs of a pattern and a capacity, not ('a', 1, 2)",
+            ),
+            (
+                {"channel_capacity": {re.compile("a+"): "x"}},
+                "channel_capacity['a+'] must be a positive whole number, not 'x'",
+            ),
+            ({"symmetric_encryption_keys": "secret"}, "must be a list of keys, not a single one"),
+            ({"symmetric_encryption_keys": 5}, "must be a list of keys, not int"),
+            (
+                {"symmetric_encryption_keys": ["secret", 5]},
+                "symmetric_encryption_keys[1] must be a secret of type str or bytes, not int",
+            ),
+        ],
+    )
+    def test_a_wrong_type_is_told(self, options: dict[str, Any], text: str) -> None:
+        with pytest.raises(TypeError, match=re.escape(text)):
+            RedisChannelLayer(**options)
+
+    @pytest.mark.parametrize(
+        "form", [dict, lambda pairs: pairs, lambda pairs: (list(pair) for pair in pairs)]
+    )
+    def test_options_of_channels_redis_are_taken(self, form: Callable[[Any], Any]) -> None:
+        layer = RedisChannelLayer(
+            expiry=2.5,  # type: ignore[arg-type] # programs have fractions
+            group_expiry=0.5,  # type: ignore[arg-type]  # programs have fractions
+            channel_capacity=form([("jobs.*", 5), (re.compile("mail"), 6)]),
+        )
+        assert [layer.get_capacity(name) for name in ("jobs.a", "mail", "x")] == [5, 6, 100]
 
     async def test_layers_with_other_prefixes_do_not_meet(self, make: Make) -> None:
         here, there = make(prefix="here"), make(prefix="there")
@@ -250,13 +321,6 @@ class TestEncryption:
         await old.send("jobs", {"type": "c"})
         assert await waiting == {"type": "c"}
         assert old.unreadable == 1
-
-    @pytest.mark.cryptography
-    def test_wrong_keys_are_told(self) -> None:
-        with pytest.raises(TypeError, match="must be a list of keys"):
-            RedisChannelLayer(symmetric_encryption_keys="secret")
-        with pytest.raises(ValueError, match="at least one key"):
-            RedisChannelLayer(symmetric_encryption_keys=[])
 
     def test_the_package_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "cryptography.fernet", None)

@@ -49,7 +49,8 @@ class Codec:
 
         Args:
             serializer: One of `SERIALIZERS`.
-            keys: The first one encrypts, and each may decrypt; None for no encryption.
+            keys: One or more: the first one encrypts, and each may decrypt. None for no
+                encryption.
         """
         self._pack, self._unpack = SERIALIZERS[serializer]
         self._encrypt: Callable[[bytes], bytes] | None = None
@@ -115,8 +116,6 @@ def _require_str_keys(value: object, path: str = "message") -> None:
 def _ciphers(
     keys: Iterable[str | bytes],
 ) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
-    if isinstance(keys, str | bytes):
-        raise TypeError("symmetric_encryption_keys must be a list of keys, not a single one")
     try:
         from cryptography.fernet import Fernet, MultiFernet
     except ImportError as error:
@@ -124,10 +123,7 @@ def _ciphers(
             "symmetric_encryption_keys needs the package cryptography: "
             "pip install 'channels-layers-redis[cryptography]'"
         ) from error
-    ciphers = [Fernet(_fernet_key(key)) for key in keys]
-    if not ciphers:
-        raise ValueError("symmetric_encryption_keys must have at least one key")
-    cipher = MultiFernet(ciphers)
+    cipher = MultiFernet([Fernet(_fernet_key(key)) for key in keys])
     return cipher.encrypt, cipher.decrypt
 
 
