@@ -349,6 +349,7 @@ class TestListening:
         for number in range(3):
             await layer.group_send("room", {"type": "a", "number": number})
         await until(lambda: layer.dropped)
+        assert layer.dropped == 3
         with pytest.raises(ChannelOverflow, match="more messages than its capacity of 2"):
             await ear.next()
 
