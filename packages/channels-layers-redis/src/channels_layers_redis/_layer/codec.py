@@ -68,16 +68,17 @@ class Codec:
             raise _NotADictError(
                 f"A message must be a dict, not {type(message).__name__}: {reprlib.repr(message)}"
             )
-        for key, value in message.items():
-            if type(key) is not str or type(value) not in _PLAIN:
-                _require_str_keys(message)
-                break
         try:
+            for key, value in message.items():
+                if type(key) is not str or type(value) not in _PLAIN:
+                    _require_str_keys(message)
+                    break
             data = self._pack(message)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise TypeError(
-                f"The message cannot be packed: {error}; it is {reprlib.repr(message)}"
-            ) from error
+            from channels_layers_redis._layer.packing_errors import explain_packing_error
+
+            fault = explain_packing_error(message, self._pack, error)
+            raise TypeError(f"The message cannot be packed: {fault}") from error
         return data if self._encrypt is None else self._encrypt(data)
 
     def unpack(self, data: bytes) -> dict[str, Any]:
@@ -97,20 +98,18 @@ class Codec:
         return message
 
 
-def _require_str_keys(value: object, path: str = "message") -> None:
+def _require_str_keys(value: object) -> None:
     """Raise a TypeError for a key that is not a str, at any depth."""
     if isinstance(value, dict):
         for key, each in value.items():
             if not isinstance(key, str):
-                raise TypeError(
-                    f"The message cannot be packed: a key must be a str, not {key!r} in {path}"
-                )
+                raise TypeError("a key must be a str")
             if type(each) not in _PLAIN:
-                _require_str_keys(each, f"{path}[{key!r}]")
+                _require_str_keys(each)
     elif isinstance(value, list | tuple):
-        for index, each in enumerate(value):
+        for each in value:
             if type(each) not in _PLAIN:
-                _require_str_keys(each, f"{path}[{index}]")
+                _require_str_keys(each)
 
 
 def _ciphers(
