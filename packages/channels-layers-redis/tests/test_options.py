@@ -161,6 +161,10 @@ class TestHosts:
             RedisChannelLayer(hosts=[host])
         assert str(told.value).endswith(f"; it is {shown}")
 
+    def test_nor_does_that_of_a_host_without_a_list(self) -> None:
+        with pytest.raises(TypeError, match=re.escape("not 'redis://...@a'")):
+            RedisChannelLayer(hosts="redis://:secret@a")
+
     def test_the_default_is_the_usual_port_here(self) -> None:
         assert RedisChannelLayer()._hosts[0].name == "localhost:6379"
 

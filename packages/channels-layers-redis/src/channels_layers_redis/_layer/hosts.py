@@ -257,7 +257,10 @@ def read_hosts(option: object) -> list[Host]:
     if option is None:
         option = [("localhost", 6379)]
     if isinstance(option, str | bytes | Mapping) or not hasattr(option, "__iter__"):
-        raise TypeError(f"hosts must be a list of hosts, even if there is only one, not {option!r}")
+        raise TypeError(
+            "hosts must be a list of hosts, even if there is only one, not "
+            f"{_without_secrets(option)}"
+        )
     if isinstance(option, tuple | list) and [type(part) for part in option] == [str, int]:
         raise TypeError(
             f"hosts must be a list of hosts, even if there is only one: write [{tuple(option)!r}], "
