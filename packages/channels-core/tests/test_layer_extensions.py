@@ -64,6 +64,35 @@ def test_queues_have_defaults() -> None:
 
 
 @pytest.mark.parametrize(
+    "wildcard", ["q*", "*", "?.dead", "[q].dead", re.compile("q"), re.compile(r".+\.dead$")]
+)
+def test_a_wildcard_for_queues_is_not_for_dead_letters(wildcard: Any) -> None:
+    once = compile_queues([(wildcard, {})])
+    for patterns in (once, compile_queues(once)):
+        assert find_limits(patterns, "q.dead") is None
+        assert find_limits(patterns, "q.dead.dead") is None
+    history = compile_history([(wildcard, {"size": 1, "age": 1})])
+    assert find_limits(history, "q.dead") == HistoryLimits(size=1, age=1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "q-1.dead",
+        re.compile(r"q-1\.dead"),
+        re.compile(r"^q\-1\.dead$"),
+        re.compile(r"\Aq-1.dead\Z"),
+    ],
+)
+def test_the_name_of_dead_letters_is_for_them(name: Any) -> None:
+    once = compile_queues([("q*", {}), (name, {"tries": 5})])
+    for patterns in (once, compile_queues(once)):
+        assert find_limits(patterns, "q-1.dead") == QueueLimits(redeliver_after=60, tries=5)
+        assert find_limits(patterns, "q-1") == QueueLimits(redeliver_after=60, tries=3)
+        assert find_limits(patterns, "q-2.dead") is None
+
+
+@pytest.mark.parametrize(
     ("option", "error", "text"),
     [
         (5, TypeError, "history must be a dict of limits by pattern, not 5"),

@@ -259,6 +259,15 @@ class TestDeadLetters:
         clock.advance(10_000)
         assert await layer.receive("jobs.dead") == letter
 
+    async def test_a_wildcard_does_not_make_them_a_queue(self, clock: Clock) -> None:
+        layer = InMemoryChannelLayer(clock=clock, queues={"*": {"tries": 1}})
+        await send(layer, 1)
+        await layer.reject("jobs", (await give(layer))[2], "first")
+        with pytest.raises(ValueError, match=r"of channel 'jobs\.dead' only"):
+            await layer.receive_delivery("jobs.dead")
+        clock.advance(10_000)
+        assert await layer.receive("jobs.dead") == dead(1, "first", 1)
+
     async def test_a_reader_is_woken(self) -> None:
         layer = InMemoryChannelLayer(queues={"jobs": {"redeliver_after": 0.001, "tries": 1}})
         woken = asyncio.Event()

@@ -157,6 +157,21 @@ async def test_the_first_member_subscribes_and_the_last_one_unsubscribes(
     assert site.groups == [b"asgi:group:{hall}"]
 
 
+async def test_a_member_by_name_is_two_scripts_and_one_publish(make: Make, site: Site) -> None:
+    layer = make()
+    await layer.group_add("room", "jobs")
+    site.reset_counts()
+    await layer.group_add("room", "jobs")
+    await asyncio.to_thread(layer.group_add_sync, "room", "jobs")
+    assert site.scripts == 4
+    assert site.counts[site.name("publish")] == 2
+    # All else is within the scripts.
+    assert site.counts["zadd"] == site.counts["zremrangebyscore"] == 4
+    key = "asgi:plain-groups"
+    [kept] = [server.ask("TTL", key) for server in site.servers if server.ask("KEYS", key)]
+    assert 86400 <= kept <= 86460
+
+
 async def test_a_message_to_a_consumer_is_one_publish(make: Make, site: Site) -> None:
     here, there = make(), make()
     channel = await member(there, "room")

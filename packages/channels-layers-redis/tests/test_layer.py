@@ -1,9 +1,11 @@
 import asyncio
 import copy
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -190,7 +192,7 @@ class TestChannels:
             (["a"], "must be a dict, not list"),
             ({1: "a"}, "a key must be a str, not 1 in message"),
             ({"a": [{"b": {2: 3}}]}, r"not 2 in message\['a'\]\[0\]\['b'\]"),
-            ({"a": object()}, "cannot be packed"),
+            ({"a": object()}, r"cannot be packed: message\['a'\] is of type object"),
         ):
             with pytest.raises(TypeError, match=text):
                 await layer.send(channel, message)
@@ -199,6 +201,28 @@ class TestChannels:
         assert layer.copy_message({"type": "a", "t": (1,)}) == {"type": "a", "t": [1]}
         with pytest.raises(TypeError):
             layer.copy_message({"type": object()})
+
+    @pytest.mark.parametrize("serializer", ["msgpack", "json"])
+    def test_what_cannot_be_packed_is_named_and_not_shown(self, serializer: str) -> None:
+        layer = RedisChannelLayer(serializer_format=serializer)
+        shared = ["secret"]
+        itself: dict[str, Any] = {"secret": "secret", "twice": [shared, shared]}
+        itself["self"] = itself
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        for message, text in (
+            ({"a": "secret", "b": [1, ({"c": {"secret"}},)]}, "message['b'][1][0]['c'] is of type"),
+            ({"a": "secret", "b": uuid4()}, "message['b'] is of type UUID ("),
+            ({"a": "secret", "b": "\ud800"}, "message['b'] is of type str ("),
+            ({"a": "secret", "b": [{"\ud800": 1}]}, "there is a key that cannot be packed ("),
+            ({"a": "secret", "b": [{b"c": 1}]}, "a key must be a str, not b'c' in message['b'][0]"),
+            (itself, "recursion"),
+            ({"a": "secret", "b": deep}, "recursion"),
+        ):
+            with pytest.raises(TypeError, match=f"cannot be packed: .*{re.escape(text)}") as told:
+                layer.copy_message(message)
+            assert "secret" not in str(told.value)
 
     async def test_valid_names_are_remembered_up_to_a_bound(
         self, make: Make, monkeypatch: pytest.MonkeyPatch
@@ -349,6 +373,7 @@ class TestListening:
         for number in range(3):
             await layer.group_send("room", {"type": "a", "number": number})
         await until(lambda: layer.dropped)
+        assert layer.dropped == 3
         with pytest.raises(ChannelOverflow, match="more messages than its capacity of 2"):
             await ear.next()
 

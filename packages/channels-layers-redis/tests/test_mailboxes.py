@@ -176,6 +176,7 @@ async def test_a_channel_that_overflows_is_told_so_once() -> None:
     ear = Ear(mailboxes, "a!")
     for kind in "abcd":
         mailboxes.put("a!", body(kind))
+    assert mailboxes._dropped.total == 3  # two have waited for the consumer
     with pytest.raises(ChannelOverflow):
         ear.take()
     assert ear.take() == {"type": "d"}

@@ -84,6 +84,18 @@ async def test_rejected_jobs_are_given_again_in_their_time_and_at_last_are_dead(
     assert not await layer.reject("jobs", delivery.token, "late")
 
 
+async def test_a_wildcard_does_not_make_dead_letters_a_queue(
+    make: Make, server: RedisProcess
+) -> None:
+    layer = make(queues={"*": {"tries": 1}})
+    await layer.send("jobs", {"type": "a"})
+    await layer.reject("jobs", (await next_of(layer)).token, "first")
+    with pytest.raises(ValueError, match=r"'jobs\.dead' of RedisChannelLayer is no queue"):
+        await layer.receive_delivery("jobs.dead")
+    assert server.ask("PTTL", "asgi:channel:{jobs}.dead") < 0
+    assert (await dead(layer))["dead"] == {"channel": "jobs", "error": "first", "attempts": 1}
+
+
 async def test_a_job_that_is_given_back_was_not_tried(make: Make) -> None:
     here, there = make(queues=QUEUES), make(queues=QUEUES)
     await here.send("slow", {"type": "a"})

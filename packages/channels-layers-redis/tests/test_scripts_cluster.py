@@ -27,6 +27,7 @@ CALLS: list[Call[Any]] = [
     history.send(KEYS, "room", b"x", head=b"h", to="group:{room}", size=9, **KEEP),
     history.read(KEYS, "room", after=None, limit=None, **KEEP),
     plain_members.add(KEYS, "room", "jobs", group_expiry=60),
+    plain_members.record(KEYS, "room", group_expiry=60),
     plain_members.find(KEYS, "room"),
     plain_members.discard(KEYS, "room", "jobs"),
     members.join(KEYS, NOTICES, "p1", "room", "c1", "ann", b"data"),

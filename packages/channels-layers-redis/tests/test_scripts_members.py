@@ -1,4 +1,5 @@
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -358,6 +359,32 @@ def test_plain_members_are_found_until_they_expire(scripts: Scripts) -> None:
     assert scripts.run(plain_members.discard(KEYS, "room", "third"))
     assert not scripts.run(plain_members.discard(KEYS, "room", "third"))
     assert 99_000 < scripts.ask("PTTL", KEYS.plain_members("room")) <= 100_000
+
+
+def test_the_groups_with_plain_members_are_known_as_long_as_the_last_one(scripts: Scripts) -> None:
+    def record(group: str, seconds: float, now: int | None = None) -> set[bytes]:
+        assert scripts.run(plain_members.record(KEYS, group, group_expiry=seconds, now=now))
+        return set(scripts.ask("ZRANGE", key, 0, -1))
+
+    def seconds_left() -> float:
+        left: int = scripts.ask("PTTL", key)
+        return left / 1000 - plain_members.SKEW
+
+    key = KEYS.plain_groups
+    assert record("room", 100) == {b"room"}
+    assert 90 < seconds_left() <= 100
+    # Another process, with a shorter and a longer `group_expiry`.
+    assert record("hall", 5) == {b"room", b"hall"}
+    assert 90 < seconds_left() <= 100
+    record("room", 5)
+    record("hall", 500.5)
+    assert 490 < seconds_left() <= 500.5
+    # A key of an older version has no expiry.
+    scripts.ask("PERSIST", key)
+    record("lobby", 5)
+    assert 490 < seconds_left() <= 500.5
+    later = (int(time.time()) + 150 + plain_members.SKEW) * 1000
+    assert record("lobby", 5, now=later) == {b"hall", b"lobby"}
 
 
 @dataclass

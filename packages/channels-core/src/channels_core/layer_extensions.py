@@ -87,6 +87,9 @@ class Delivery(NamedTuple):
 _Limits = TypeVar("_Limits", HistoryLimits, QueueLimits)
 _Patterns: TypeAlias = list[tuple[re.Pattern[str], _Limits]]
 
+#: What a pattern has around the name, as a glob that was compiled does, or with anchors.
+_AROUND: Final = re.compile(r"^(?:\^|\\A|\(\?s:)|(?:\$|\)?\\[Zz])$")
+
 
 def compile_history(option: object) -> list[tuple[re.Pattern[str], HistoryLimits]]:
     """Check and compile the option `history` of a layer.
@@ -109,6 +112,7 @@ def compile_queues(option: object) -> list[tuple[re.Pattern[str], QueueLimits]]:
     Args:
         option: As that of `compile_history`, for channels:
             `{"thumbnails": {"redeliver_after": 60, "tries": 3}}`; these limits are the defaults.
+            A pattern with a wildcard matches no channel of dead letters; an exact name does.
 
     Raises:
         TypeError: A part is of a wrong type.
@@ -118,11 +122,30 @@ def compile_queues(option: object) -> list[tuple[re.Pattern[str], QueueLimits]]:
 
 
 def find_limits(patterns: Iterable[tuple[re.Pattern[str], _Limits]], name: str) -> _Limits | None:
-    """Return the limits of the first pattern that matches the name of a group or channel."""
+    """Return the limits of the first pattern that matches the name of a group or channel.
+
+    A pattern for queues that has a wildcard matches no channel of dead letters.
+    """
     for pattern, limits in patterns:
-        if pattern.match(name):
+        if pattern.match(name) and _is_meant(pattern, limits, name):
             return limits
     return None
+
+
+def _is_meant(pattern: re.Pattern[str], limits: object, name: str) -> bool:
+    """Return whether the limits of a pattern are meant for a name that it matches.
+
+    If those of the queues `q*` were for `q.dead` too, a dead letter that is rejected would go on to
+    `q.dead.dead`.
+    """
+    if isinstance(limits, HistoryLimits) or not name.endswith(DEAD_SUFFIX):
+        return True
+    return _is_name(pattern, name)
+
+
+def _is_name(pattern: re.Pattern[str], name: str) -> bool:
+    """Return whether a pattern is a name itself, without a wildcard."""
+    return re.sub(r"\\(?=\W)", "", _AROUND.sub("", pattern.pattern)) == name
 
 
 def _compile(

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from copy import copy
-from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from django.core.exceptions import SynchronousOnlyOperation
@@ -24,6 +23,15 @@ from channels_layers_redis._layer.codec import SERIALIZERS, Codec
 from channels_layers_redis._layer.hosts import read_hosts
 from channels_layers_redis._layer.link import Link
 from channels_layers_redis._layer.mailboxes import OVERFLOW
+from channels_layers_redis._layer.options import (
+    checked_capacities,
+    checked_keys,
+    require_boolean,
+    require_count,
+    require_one_of,
+    require_prefix,
+    require_seconds,
+)
 from channels_layers_redis._layer.shared import Extensions, Shared
 
 if TYPE_CHECKING:
@@ -128,8 +136,8 @@ class RedisChannelLayer(BaseChannelLayer):
 
         Raises:
             TypeError: An option is unknown, or of a wrong type.
-            ValueError: `serializer_format` or `overflow` is unknown, `prefix` has a space, or a
-                host cannot be a node of a cluster.
+            ValueError: `serializer_format` or `overflow` is unknown, a limit is not positive,
+                `prefix` has a space, a secret is empty, or a host cannot be used.
         """
         if kwargs:
             raise TypeError(
@@ -138,20 +146,24 @@ class RedisChannelLayer(BaseChannelLayer):
                 "symmetric_encryption_keys, serializer_format, cluster, overflow, history, "
                 "queues, member_lease or member_linger"
             )
-        _require_one_of("serializer_format", serializer_format, SERIALIZERS)
-        _require_one_of("overflow", overflow, OVERFLOW)
-        if any(one in prefix for one in " {}"):
-            raise ValueError(f"prefix must have no space and no brace, but is {prefix!r}")
-        super().__init__(expiry=expiry, capacity=capacity, channel_capacity=channel_capacity)
+        require_one_of("serializer_format", serializer_format, SERIALIZERS)
+        require_one_of("overflow", overflow, OVERFLOW)
+        require_prefix(prefix)
+        require_seconds("expiry", expiry)
+        require_seconds("group_expiry", group_expiry)
+        require_count("capacity", capacity)
+        require_boolean("cluster", cluster)
+        require_seconds("member_lease", member_lease, least=1)
+        require_seconds("member_linger", member_linger, least=0)
+        capacities = checked_capacities(channel_capacity)
+        super().__init__(expiry=expiry, capacity=capacity, channel_capacity=capacities)
         self.group_expiry = group_expiry
         self.prefix = prefix
         self.overflow = overflow
-        keys = symmetric_encryption_keys
-        if keys is not None and not isinstance(keys, str | bytes):
-            keys = tuple(keys)
+        keys = checked_keys(symmetric_encryption_keys)
         self._codec = Codec(serializer_format, keys)
         self._hosts: list[Host] | list[ClusterHost] = read_hosts(hosts)
-        self._in_cluster = _boolean("cluster", cluster)
+        self._in_cluster = cluster
         if cluster:
             from channels_layers_redis._layer.cluster_host import ClusterHost
 
@@ -159,8 +171,8 @@ class RedisChannelLayer(BaseChannelLayer):
         self._options = Extensions(
             history=history,
             queues=queues,
-            member_lease=_seconds("member_lease", member_lease, least=1),
-            member_linger=_seconds("member_linger", member_linger, least=0),
+            member_lease=member_lease,
+            member_linger=member_linger,
             member_secret=_secret(keys),
         )
         self._start()
@@ -617,37 +629,12 @@ class RedisChannelLayer(BaseChannelLayer):
         await self._link().ping()
 
 
-def _require_one_of(option: str, value: object, expected: Collection[str]) -> None:
-    if value not in tuple(expected):
-        raise ValueError(f"{option} must be one of {', '.join(map(repr, expected))}, not {value!r}")
-
-
-def _boolean(option: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{option} must be True or False, not {value!r}")
-    return value
-
-
-def _secret(keys: Iterable[str | bytes] | None) -> bytes:
+def _secret(keys: tuple[str | bytes, ...] | None) -> bytes:
     """Return what makes the ids of members unreadable: the key that stays longest."""
-    if not keys:
+    if keys is None:
         return b""
-    last = list(keys)[-1]
+    last = keys[-1]
     return last.encode() if isinstance(last, str) else last
-
-
-def _seconds(option: str, value: object, *, least: float) -> float:
-    """Return the value of an option in seconds.
-
-    Raises:
-        TypeError: It is not a number.
-        ValueError: It is less than `least`, or infinite.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{option} must be a number of seconds, not {value!r}")
-    if not least <= value < inf:
-        raise ValueError(f"{option} must be at least {least:g} seconds, but is {value!r}")
-    return value
 
 
 def _excluded(exclude: Collection[str]) -> frozenset[str]:

@@ -16,16 +16,14 @@ class Addresses:
 
     Attributes:
         control: Where all processes listen.
-        plain_groups: The key of the groups that have members which are no process's.
     """
 
-    __slots__ = ("_prefix", "control", "plain_groups")
+    __slots__ = ("_prefix", "control")
 
     def __init__(self, prefix: str) -> None:
         """Take the prefix, as in the option of the layer."""
         self._prefix = prefix
         self.control = f"{prefix}:control"
-        self.plain_groups = f"{prefix}:plain-groups"
 
     def process(self, token: str) -> str:
         """Return where a process listens for its channels."""

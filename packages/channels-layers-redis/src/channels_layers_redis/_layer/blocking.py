@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -215,8 +214,7 @@ class Blocking:
             return
         expiry = shared.limits.group_expiry
         self.run(plain_members.add(shared.keys, group, channel, group_expiry=expiry), group)
-        client = self._place(group)
-        client.zadd(shared.addresses.plain_groups, {group: time.time() + expiry}, gt=True)
+        self.run(plain_members.record(shared.keys, group, group_expiry=expiry), group)
         self._publish(group, shared.addresses.control, f"+{group} {expiry}".encode())
 
     def _in_loop_of(self, link: LocalLink, work: Coroutine[Any, Any, None]) -> None:

@@ -49,7 +49,8 @@ class Codec:
 
         Args:
             serializer: One of `SERIALIZERS`.
-            keys: The first one encrypts, and each may decrypt; None for no encryption.
+            keys: One or more: the first one encrypts, and each may decrypt. None for no
+                encryption.
         """
         self._pack, self._unpack = SERIALIZERS[serializer]
         self._encrypt: Callable[[bytes], bytes] | None = None
@@ -67,16 +68,17 @@ class Codec:
             raise _NotADictError(
                 f"A message must be a dict, not {type(message).__name__}: {reprlib.repr(message)}"
             )
-        for key, value in message.items():
-            if type(key) is not str or type(value) not in _PLAIN:
-                _require_str_keys(message)
-                break
         try:
+            for key, value in message.items():
+                if type(key) is not str or type(value) not in _PLAIN:
+                    _require_str_keys(message)
+                    break
             data = self._pack(message)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise TypeError(
-                f"The message cannot be packed: {error}; it is {reprlib.repr(message)}"
-            ) from error
+            from channels_layers_redis._layer.packing_errors import explain_packing_error
+
+            fault = explain_packing_error(message, self._pack, error)
+            raise TypeError(f"The message cannot be packed: {fault}") from error
         return data if self._encrypt is None else self._encrypt(data)
 
     def unpack(self, data: bytes) -> dict[str, Any]:
@@ -96,27 +98,23 @@ class Codec:
         return message
 
 
-def _require_str_keys(value: object, path: str = "message") -> None:
+def _require_str_keys(value: object) -> None:
     """Raise a TypeError for a key that is not a str, at any depth."""
     if isinstance(value, dict):
         for key, each in value.items():
             if not isinstance(key, str):
-                raise TypeError(
-                    f"The message cannot be packed: a key must be a str, not {key!r} in {path}"
-                )
+                raise TypeError("a key must be a str")
             if type(each) not in _PLAIN:
-                _require_str_keys(each, f"{path}[{key!r}]")
+                _require_str_keys(each)
     elif isinstance(value, list | tuple):
-        for index, each in enumerate(value):
+        for each in value:
             if type(each) not in _PLAIN:
-                _require_str_keys(each, f"{path}[{index}]")
+                _require_str_keys(each)
 
 
 def _ciphers(
     keys: Iterable[str | bytes],
 ) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
-    if isinstance(keys, str | bytes):
-        raise TypeError("symmetric_encryption_keys must be a list of keys, not a single one")
     try:
         from cryptography.fernet import Fernet, MultiFernet
     except ImportError as error:
@@ -124,10 +122,7 @@ def _ciphers(
             "symmetric_encryption_keys needs the package cryptography: "
             "pip install 'channels-layers-redis[cryptography]'"
         ) from error
-    ciphers = [Fernet(_fernet_key(key)) for key in keys]
-    if not ciphers:
-        raise ValueError("symmetric_encryption_keys must have at least one key")
-    cipher = MultiFernet(ciphers)
+    cipher = MultiFernet([Fernet(_fernet_key(key)) for key in keys])
     return cipher.encrypt, cipher.decrypt
 
 

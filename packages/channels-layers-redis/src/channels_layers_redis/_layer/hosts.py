@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import copy
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import redis
@@ -13,6 +15,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 __all__ = ["DEFAULT_TIMEOUT", "Host", "read_hosts"]
@@ -69,7 +72,9 @@ class Host:
         """Read the entry.
 
         Raises:
-            TypeError: It has none of the forms of a host.
+            TypeError: It has none of the forms of a host, or an option that redis-py does not know.
+            ValueError: The value of an option is wrong.
+            redis.exceptions.RedisError: redis-py refuses an option.
         """
         address, options = _split(entry)
         timeout = options.pop("socket_timeout", None)
@@ -77,7 +82,13 @@ class Host:
         self._master = options.pop("master_name", None)
         self._sentinel_options: Options = options.pop("sentinel_kwargs", None) or {}
         if self._sentinels is not None and not isinstance(self._master, str):
-            raise TypeError(f"A host with 'sentinels' needs a 'master_name', got {self._master!r}")
+            raise TypeError(f"a host with 'sentinels' needs a 'master_name', got {self._master!r}")
+        if self._sentinels is None and self._master is not None:
+            raise TypeError(
+                "a host with 'master_name' needs 'sentinels': a list of their addresses"
+            )
+        if self._sentinels is not None and not self._sentinels:
+            raise ValueError("'sentinels' must have at least one address")
         self._address = address
         self._options = options
         # What stands in the place of the address, for one node of a cluster.
@@ -86,12 +97,24 @@ class Host:
         probe = self._make_pool(options)
         asked = probe.connection_kwargs.get("socket_timeout") or timeout
         self.timeout: float = float(asked or DEFAULT_TIMEOUT)
+        if not 0 < self.timeout < inf:
+            raise ValueError(f"socket_timeout must be a positive number of seconds, not {asked!r}")
         self.name = _name_of(probe.connection_kwargs, self._master)
         self.address: tuple[str, int] | None = None
         if self._sentinels is None and "path" not in probe.connection_kwargs:
             where = probe.connection_kwargs
-            self.address = where.get("host", "localhost"), int(where.get("port", 6379))
+            name = where.get("host", "localhost")
+            if not isinstance(name, str | None):
+                raise TypeError(f"the name of a host must be a str, not {name!r}")
+            self.address = name or "localhost", int(where.get("port", 6379))
         self.database = int(probe.connection_kwargs.get("db") or 0)
+        self._require_known_options()
+
+    def _require_known_options(self) -> None:
+        """Make a connection, which stays unused: only then does redis-py look at all options."""
+        connection = self.new_connection()
+        if isinstance(connection, _ThroughSentinel):
+            connection.make()
 
     def _forced(self) -> Options:
         """Return the options that the layer decides."""
@@ -171,7 +194,8 @@ class _ThroughSentinel:
         self._pool: Any = None
         self._made: Any = None
 
-    async def connect(self) -> None:
+    def make(self) -> redis.asyncio.sentinel.Sentinel:
+        """Make the connection, which is not connected yet; return what asks Sentinel."""
         host = self._host
         watch = redis.asyncio.sentinel.Sentinel(
             host._sentinels,
@@ -186,6 +210,10 @@ class _ThroughSentinel:
         )
         _force(self._pool, **host._forced(), retry=self._retry)
         self._made = self._pool.make_connection()
+        return watch
+
+    async def connect(self) -> None:
+        watch = self.make()
         asking: list[Connection] = []
         for sentinel in watch.sentinels:
             _remember_connections(sentinel.connection_pool, asking)
@@ -224,35 +252,79 @@ def read_hosts(option: object) -> list[Host]:
 
     Raises:
         TypeError: It is no list, or an entry has none of the forms of a host.
-        ValueError: The list is empty.
+        ValueError: The list is empty, or the value of an option is wrong.
     """
     if option is None:
         option = [("localhost", 6379)]
     if isinstance(option, str | bytes | Mapping) or not hasattr(option, "__iter__"):
-        raise TypeError(f"hosts must be a list of hosts, even if there is only one, not {option!r}")
-    hosts = [Host(entry) for entry in option]
+        raise TypeError(
+            "hosts must be a list of hosts, even if there is only one, not "
+            f"{_without_secrets(option)}"
+        )
+    if isinstance(option, tuple | list) and [type(part) for part in option] == [str, int]:
+        raise TypeError(
+            f"hosts must be a list of hosts, even if there is only one: write [{tuple(option)!r}], "
+            f"not {option!r}"
+        )
+    hosts = [_host(index, entry) for index, entry in enumerate(option)]
     if not hosts:
         raise ValueError("hosts must name at least one host")
     return hosts
 
 
+def _host(index: int, entry: object) -> Host:
+    """Return the host of an entry; an error names the entry."""
+    try:
+        return Host(entry)
+    except (TypeError, ValueError, RedisError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"hosts[{index}] cannot be used: {error}; it is {_without_secrets(entry)}"
+        ) from error
+
+
+def _without_secrets(entry: object) -> str:
+    """Return an entry as the text of an error shows it: whoever reads a log needs no password."""
+    if isinstance(entry, Mapping):
+        parts = (
+            f"{key!r}: {'...' if 'password' in str(key) else _without_secrets(value)}"
+            for key, value in entry.items()
+        )
+        return f"{{{', '.join(parts)}}}"
+    if isinstance(entry, str):
+        entry = re.sub(r"^(\w+:/*)?.*@", r"\1...@", entry)
+        entry = re.sub(r"(?<=password=)[^&]*", "...", entry)
+    return repr(entry)
+
+
 def _split(entry: object) -> tuple[str | None, Options]:
     """Return the URL of an entry, if it has one, and its other options."""
     if isinstance(entry, str):
-        return entry, {}
+        return _url(entry), {}
     if isinstance(entry, Mapping):
         options = dict(entry)
         address = options.pop("address", None)
-        if isinstance(address, str | None):
-            return address, options
+        if isinstance(address, str):
+            return _url(address), options
+        if address is None:
+            return None, options
         if isinstance(address, tuple | list) and len(address) == 2:
             return None, {"host": address[0], "port": address[1], **options}
     elif isinstance(entry, tuple | list) and len(entry) == 2:
         return None, {"host": entry[0], "port": entry[1]}
     raise TypeError(
-        "A host must be a URL, a pair of host and port, or a dict with 'address', 'host' or "
-        f"'sentinels', not {entry!r}"
+        "a host must be a URL, a pair of host and port, or a dict with 'address', 'host' or "
+        "'sentinels'"
     )
+
+
+def _url(text: str) -> str:
+    if "://" not in text:
+        raise ValueError(
+            "a URL begins with redis://, rediss:// or unix://: write for example "
+            "'redis://127.0.0.1:6379'"
+        )
+    return text
 
 
 def _force(pool: redis.ConnectionPool | redis.asyncio.ConnectionPool, **options: Any) -> None:

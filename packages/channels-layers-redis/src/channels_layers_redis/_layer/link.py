@@ -116,7 +116,7 @@ class Link:
     def _open(self, host: Host | ClusterHost) -> Place:
         """Return the place that a host stands for; nothing connects yet."""
         shared = self._shared
-        control, plain_groups = shared.addresses.control, shared.addresses.plain_groups
+        control, plain_groups = shared.addresses.control, shared.keys.plain_groups
         if isinstance(host, Host):
             return Shard(
                 host,
@@ -583,16 +583,11 @@ class Link:
         shared = self._shared
         expiry = shared.limits.group_expiry
         shard = self._place(group)
-        call = plain_members.add(shared.keys, group, channel, group_expiry=expiry)
-        added = self._start(shard.run(call))
-        recorded = shard.post(
-            "ZADD", shared.addresses.plain_groups, "GT", time.time() + expiry, group
-        )
-        kept = shard.post(
-            "ZREMRANGEBYSCORE", shared.addresses.plain_groups, "-inf", time.time() - _SWEEP
-        )
+        add = plain_members.add(shared.keys, group, channel, group_expiry=expiry)
+        record = plain_members.record(shared.keys, group, group_expiry=expiry)
+        added, recorded = self._start(shard.run(add)), self._start(shard.run(record))
         told = shard.publish(shared.addresses.control, f"+{group} {expiry}".encode())
-        await asyncio.gather(added, recorded, kept, told)
+        await asyncio.gather(added, recorded, told)
         shard.plain_groups.add(group, expiry)
         if member is not None:
             await self._lease(group).join(group, channel, member)

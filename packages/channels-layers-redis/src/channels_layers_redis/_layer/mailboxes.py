@@ -289,6 +289,7 @@ class Mailboxes:
             if self._limits.overflow == "close":
                 # Its listener has been woken for the messages that waited.
                 mailbox.overflowed = True
+                dropped += len(messages)
                 messages.clear()
                 return dropped
             messages.pop(0)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final
+
+from channels_layers_redis._scripts.plain_members import SKEW
 
 __all__ = ["SKEW", "PlainGroups"]
-
-#: Seconds by which the clocks of two machines may differ.
-SKEW: Final = 60.0
 
 
 class PlainGroups:

@@ -17,13 +17,15 @@ __all__ = ["Keys"]
 class Keys:
     """The names of all keys below a prefix."""
 
-    __slots__ = ("_prefix", "members", "publish")
+    __slots__ = ("_prefix", "members", "plain_groups", "publish")
 
     def __init__(self, prefix: str, *, in_cluster: bool = False) -> None:
         """Take the prefix, as in the option of the layer."""
         self._prefix = prefix
         #: The command that publishes to the processes which listen.
         self.publish = "SPUBLISH" if in_cluster else "PUBLISH"
+        #: The groups that have members which are channels of no process.
+        self.plain_groups = f"{prefix}:plain-groups"
         #: All members of all groups: one command renews the lease of a process, and ends those of
         #: the processes that were killed, in whichever groups they have members.
         self.members = tuple(
