@@ -9,25 +9,22 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from tools import interfaces
 from tools.build import DIST, build, faults
 from tools.isolated import title, try_alone, variants
-from tools.packages import PACKAGES, Package, by_name
-from tools.releases import built, checkout, fitting, git, ranges, releases, tag_of
-from tools.sibling_names import Use, unlisted, uses
-from tools.versions import FRAGMENTS, NoRelease, Step, parse, step_between
+from tools.packages import Package, by_name
+from tools.releases import built, checkout, fitting, git, releases, tag_of
+from tools.sibling_releases import excluded, unfit
+from tools.versions import FRAGMENTS, Step, parse, step_between
 
 __all__ = [
-    "excluded",
     "kinds",
-    "lacking",
     "main",
     "misstep",
     "refusals",
@@ -86,43 +83,6 @@ def misstep(
         yield f"... and {len(reasons) - SHOWN} more such changes"
 
 
-def lacking(
-    package: str, version: Version, found: Iterable[Use], names: Mapping[str, list[str]]
-) -> Iterator[str]:
-    """Yield what is used of a sibling that a release of it lacks.
-
-    Args:
-        package: The sibling.
-        version: The release of it.
-        found: What is used of all siblings.
-        names: The public names of that release.
-    """
-    own = [use for use in found if use.sibling == package.replace("-", "_")]
-    for use in unlisted(own, names):
-        yield (
-            f"{use.place} uses {use.name}, which is not public in {package} {version}: raise the "
-            f"range of {package} to the release that has it"
-        )
-
-
-def excluded(
-    package: str, version: Version, ranges: Mapping[str, Mapping[str, SpecifierSet]]
-) -> Iterator[str]:
-    """Yield which packages of the tree require another version of this one.
-
-    Args:
-        package: The package to release.
-        version: Its new version.
-        ranges: The ranges of siblings that each package requires.
-    """
-    for name, required in ranges.items():
-        if package in required and version not in required[package]:
-            yield (
-                f"{name} requires {package}{required[package]}, which excludes {version}: widen "
-                "that range first"
-            )
-
-
 def kinds(package: Package) -> list[str]:
     """Return the kinds of a package's changelog fragments."""
     fragments = (package.folder / "changelog.d").glob("[!.]*.md")
@@ -158,18 +118,8 @@ def refusals(package: Package, version: Version) -> Iterator[str]:
     if last is None and str(version) != first:
         yield f"the first release of {package.name} is {first}, as its pyproject.toml says"
     yield from misstep(package.name, last, version, kinds(package), _changes(package, last))
-    required = {one.name: ranges(one.at(package.root).pyproject()) for one in PACKAGES}
-    yield from excluded(package.name, version, required)
-    try:
-        oldest = fitting(package, min)
-    except NoRelease as error:
-        yield str(error)
-        return
-    found = [*uses(package)]
-    for name, release in oldest.items():
-        with checkout(package.root, tag_of(by_name(name), release)) as folder:
-            names = interfaces.exported(interfaces.load(by_name(name).at(folder)))
-        yield from lacking(name, release, found, names)
+    yield from excluded(package, version)
+    yield from unfit(package)
 
 
 def set_version(package: Package, version: Version) -> None:

@@ -11,6 +11,7 @@ from tools import release
 from tools.packages import PACKAGES, Package, by_name
 from tools.release import kinds, main, misstep, refusals, set_version
 from tools.releases import checkout, git, of_tag, releases
+from tools.sibling_releases import excluded
 from tools.versions import Step
 
 FIRST = Version("1.0.0")
@@ -149,6 +150,66 @@ class TestALaterRelease:
         path.write_text(path.read_text().replace("channels-core>=1.0", "channels-core>=1.1"))
         tree.commit("Raise the range")
         assert refused(tree.auth, "1.1.0") == ""
+
+
+class TestSiblingsInExtras:
+    @pytest.fixture(autouse=True)
+    def _released(self, tree: SmallTree) -> None:
+        tree.tag(tree.core, "1.0.0")
+        tree.fragment(tree.auth, "feature")
+
+    def require(self, tree: SmallTree, *lines: str) -> None:
+        """Give the plugin an extra for each of these requirements."""
+        extras = "".join(f'extra{number} = ["{line}"]\n' for number, line in enumerate(lines))
+        tree.configure(
+            tree.auth,
+            "\n[tool.poetry]",
+            f"\n[project.optional-dependencies]\n{extras}\n[tool.poetry]",
+        )
+
+    def test_a_version_that_an_extra_excludes_is_refused(self, tree: SmallTree) -> None:
+        redis = by_name("channels-layers-redis").at(tree.root)
+        assert [*excluded(redis, Version("1.9.0"))] == []
+        (line,) = excluded(redis, Version("2.0.0"))
+        assert line == (
+            "channels requires channels-layers-redis<2,>=1.0, which excludes 2.0.0: "
+            "widen that range first"
+        )
+
+    def test_an_extra_can_limit_a_range_of_the_package(self, tree: SmallTree) -> None:
+        self.require(tree, "channels-core<1.5")
+        (line, *_) = excluded(tree.core, Version("1.5.0"))
+        assert line.startswith("channels-auth requires channels-core<1.5,<2,>=1.0")
+
+    def test_a_range_without_a_release_is_refused_once(self, tree: SmallTree) -> None:
+        self.require(tree, "channels-layers-memory>=1.0,<2", "channels-layers-memory>=1.0,<2")
+        assert refused(tree.auth, "1.0.0") == (
+            "channels-auth needs channels-layers-memory<2,>=1.0, and channels-layers-memory has "
+            "no release in this range: release that first"
+        )
+        tree.tag(by_name("channels-layers-memory").at(tree.root), "1.0.0")
+        assert refused(tree.auth, "1.0.0") == ""
+
+    def test_an_extra_that_the_sibling_lacks_is_refused(self, tree: SmallTree) -> None:
+        self.require(tree, "channels-core[msgspec]", "channels-core[nonsense]")
+        assert refused(tree.auth, "1.0.0") == (
+            "channels-auth requires channels-core[nonsense], which 1.0.0 does not have"
+        )
+
+    def test_so_is_one_that_the_package_itself_requires(self, tree: SmallTree) -> None:
+        tree.configure(tree.auth, '"channels-core>=', '"channels-core[nonsense]>=')
+        assert refused(tree.auth, "1.0.0").endswith("[nonsense], which 1.0.0 does not have")
+
+    def test_an_extra_of_all_extras_is_no_sibling(self, tree: SmallTree) -> None:
+        self.require(tree, "msgpack", "channels-auth[extra0]")
+        assert refused(tree.auth, "1.0.0") == ""
+
+    def test_what_only_an_extra_needs_has_the_names_that_are_used(self, tree: SmallTree) -> None:
+        memory = by_name("channels-layers-memory")
+        tree.tag(memory.at(tree.root), "1.0.0")
+        self.require(tree, "channels-layers-memory>=1.0,<2")
+        tree.change(tree.auth, "auth.py", "from", "import channels_layers_memory.lost\nfrom")
+        assert "which is not public in channels-layers-memory 1.0.0" in refused(tree.auth, "1.0.0")
 
 
 class TestTheWholeCommand:
