@@ -15,7 +15,7 @@ from typing import Final
 
 from packaging.version import Version
 
-from tools import interfaces
+from tools import interfaces, metadata
 from tools.build import DIST, build, faults
 from tools.isolated import title, try_alone, variants
 from tools.packages import Package, by_name
@@ -97,12 +97,7 @@ def _changes(package: Package, last: Version | None) -> list[tuple[Step, str]]:
         old = package.at(folder)
         found = [*interfaces.changes(interfaces.load(old), interfaces.load(package))]
         before, after = (one.pyproject()["project"] for one in (old, package))
-    required = ("requires-python", "dependencies", "optional-dependencies")
-    return found + [
-        (Step.MINOR, f"{key} in pyproject.toml is another one")
-        for key in required
-        if before.get(key) != after.get(key)
-    ]
+    return [*found, *metadata.changes(before, after)]
 
 
 def refusals(package: Package, version: Version) -> Iterator[str]:

@@ -102,6 +102,57 @@ class TestALaterRelease:
         )
         assert told in refused(tree.core, "1.1.0")
 
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ("def find(alias)", "def find(alias, wait=None)", "find: Parameter is new: wait"),
+            ("def find(alias)", "def find(alias, **more)", "find: Parameter is new: more"),
+            ("def find(alias)", "def find(alias=1)", "find: Parameter is optional now: alias"),
+            ("wait=None)", "wait=None, *, by=None)", "Layer.send: Parameter is new: by"),
+            ("Layer(Base)", "Layer(New)", "Layer.__init__: Parameter is new: name"),
+        ],
+    )
+    def test_another_parameter_that_may_be_left_out_needs_a_minor_release(
+        self, tree: SmallTree, old: str, new: str, told: str
+    ) -> None:
+        bases = (
+            "class Base:\n    def __init__(self): ...\n\n\n"
+            "class New:\n    def __init__(self, name=''): ...\n\n\nclass Layer(Base):"
+        )
+        tree.change(tree.core, "layers.py", "class Layer:", bases)
+        git(tree.root, "tag", "--delete", "channels-core-v1.0.0")
+        tree.tag(tree.core, "1.0.0")
+        tree.change(tree.core, "layers.py", old, new)
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.0.1").splitlines() == [
+            f"this change needs a minor release, not a patch release: channels_core.layers.{told}"
+        ]
+        assert refused(tree.core, "1.1.0") == ""
+
+    def test_a_function_that_becomes_async_needs_a_major_release(self, tree: SmallTree) -> None:
+        tree.change(tree.core, "layers.py", "def find", "async def find")
+        tree.tag(tree.core, "1.1.0")
+        tree.fragment(tree.core, "feature")
+        tree.change(tree.core, "layers.py", "    def send", "    async def send")
+        tree.change(tree.core, "layers.py", "async def find", "def find")
+        assert refused(tree.core, "1.2.0").splitlines() == [
+            "this change needs a major release, not a minor release: channels_core.layers." + told
+            for told in ("find: async def became def", "Layer.send: def became async def")
+        ]
+
+    def test_a_change_of_a_function_with_two_names_is_told_once(self, tree: SmallTree) -> None:
+        alias = '"find", "search"]\nfrom channels_core._private import find as search\n'
+        tree.change(tree.core, "layers.py", '"find"]', alias)
+        again = '"__version__", "search"]\nfrom channels_core._private import find as search\n'
+        tree.change(tree.core, "__init__.py", '"__version__"]', again)
+        tree.tag(tree.core, "1.1.0")
+        tree.change(tree.core, "_private.py", "find(alias)", "find(alias, wait=None)")
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.1.1").endswith(
+            "a patch release: channels_core.layers.search: Parameter is new: wait"
+        )
+        assert len(refused(tree.core, "1.1.1").splitlines()) == 1
+
     def test_a_change_of_private_code_needs_none(self, tree: SmallTree) -> None:
         tree.change(tree.core, "_private.py", "def find(alias)", "def search()")
         tree.fragment(tree.core, "fix")
@@ -134,6 +185,13 @@ class TestALaterRelease:
         path.write_text(path.read_text().replace("asgiref>=3.9", "asgiref>=3.10"))
         tree.fragment(tree.core, "fix")
         assert refused(tree.core, "1.0.1").endswith("dependencies in pyproject.toml is another one")
+
+    def test_an_extra_that_is_removed_needs_a_major_release(self, tree: SmallTree) -> None:
+        tree.configure(tree.core, "\nmsgspec =", "\nfast =")
+        tree.fragment(tree.core, "feature")
+        assert refused(tree.core, "1.1.0") == (
+            "this change needs a major release, not a minor release: the extra msgspec was removed"
+        )
 
     def test_a_name_that_the_oldest_admitted_sibling_lacks_is_refused(
         self, tree: SmallTree
