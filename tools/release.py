@@ -6,6 +6,7 @@
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from tools.isolated import title, try_alone, variants
 from tools.packages import Package, by_name
 from tools.releases import built, checkout, fitting, git, releases, tag_of
 from tools.sibling_releases import excluded, unfit
+from tools.stopping import Stopped, stoppable, undisturbed
 from tools.versions import FRAGMENTS, Step, parse, step_between
 
 __all__ = [
@@ -166,24 +168,64 @@ def tested(package: Package, archive: Path, wheel: Path) -> Iterator[str]:
                     yield output
 
 
-def release(package: Package, version: Version) -> None:
-    """Set the version, write the changelog, build, test, commit and tag; all of it or nothing."""
-    folder = package.folder.relative_to(package.root).as_posix()
+def release(package: Package, version: Version, target: Path) -> None:
+    """Set the version, write the changelog, build, test, commit and tag; all of it or nothing.
+
+    Args:
+        package: The package.
+        version: Its new version.
+        target: The folder to build into.
+    """
+    head = "HEAD"
     try:
-        set_version(package, version)
-        _changelog(package, version, "--yes")
-        archive, wheel = build(package, package.root / DIST.name)
-        problems = [*faults(package, archive, wheel)] or [*tested(package, archive, wheel)]
-        if problems:
+        # Signals wait for all but the tests: a program that is stopped halfway leaves locks and
+        # half-made files behind.
+        with undisturbed():
+            set_version(package, version)
+            _changelog(package, version, "--yes")
+            archive, wheel = build(package, target)
+            problems = [*faults(package, archive, wheel)]
+        if problems := problems or [*tested(package, archive, wheel)]:
             raise RuntimeError("\n".join(problems))
-        git(package.root, "add", "--all", folder)
-        git(package.root, "commit", "--quiet", "-m", f"Release {package.name} {version}")
+        with undisturbed():
+            head = git(package.root, "rev-parse", "HEAD").strip()
+            _commit(package, version)
     except BaseException:
+        with undisturbed():
+            _undo(package, version, head)
+        raise
+
+
+def _commit(package: Package, version: Version) -> None:
+    """Commit the package's folder, and tag that."""
+    tag = tag_of(package, version)
+    git(package.root, "add", "--all", package.folder.relative_to(package.root).as_posix())
+    git(package.root, "commit", "--quiet", "-m", f"Release {package.name} {version}")
+    git(package.root, "tag", "-a", "-m", f"{package.name} {version}", tag)
+
+
+def _undo(package: Package, version: Version, head: str) -> None:
+    """Take back what a release has begun.
+
+    Args:
+        package: The package.
+        version: The version that is not released.
+        head: The last commit before the one of the release.
+    """
+    folder = package.folder.relative_to(package.root).as_posix()
+    tag = tag_of(package, version)
+    try:
+        # At another commit, it is one that somebody else has set by now.
+        if git(package.root, "tag", "--list", tag, "--points-at", "HEAD"):
+            git(package.root, "tag", "--delete", tag)
+        git(package.root, "reset", "--quiet", "--soft", head)
         # The tree was clean, so the last commit has everything.
         git(package.root, "reset", "--quiet", "--", folder)
         git(package.root, "checkout", "--quiet", "--", folder)
-        raise
-    git(package.root, "tag", "-a", "-m", f"{package.name} {version}", tag_of(package, version))
+    except RuntimeError as error:
+        sys.exit(
+            f"{error}\n{package.name} {version} is not released: see `git status` and `git log`."
+        )
 
 
 def _steps(package: Package, version: Version) -> Iterator[str]:
@@ -209,6 +251,18 @@ def _next(package: Package, version: Version) -> Iterator[str]:
         yield f"{META} needs no release: it has the requirements and names of its last one."
 
 
+def _run(package: Package, version: Version, target: Path | None) -> None:
+    """Check a release, say what it does, and do that if there is a folder to build into."""
+    if problems := [*refusals(package, version)]:
+        sys.exit("\n".join(f"{package.name} {version} is refused: {one}" for one in problems))
+    for number, step in enumerate(_steps(package, version), 1):
+        print(f"{number}. {step}", flush=True)
+    if target:
+        release(package, version, target)
+    else:
+        print(f"\n{_changelog(package, version, '--draft')}")
+
+
 def main() -> None:
     """Release the package that the arguments name, or say why not."""
     parser = argparse.ArgumentParser(prog="tools.release", description=__doc__)
@@ -219,19 +273,19 @@ def main() -> None:
     package, version = by_name(options.package), parse(options.version)
     if version is None:
         sys.exit(f"V={options.version} is not a version such as 1.1.0.")
-    if problems := [*refusals(package, version)]:
-        sys.exit("\n".join(f"{package.name} {version} is refused: {one}" for one in problems))
-    for number, step in enumerate(_steps(package, version), 1):
-        print(f"{number}. {step}", flush=True)
-    if options.dry_run:
-        print(f"\n{_changelog(package, version, '--draft')}")
-        return
-    try:
-        release(package, version)
-    except RuntimeError as error:
-        sys.exit(f"{error}\n{package.name} {version} is not released, and nothing has changed.")
-    print(f"Released {package.name} {version}.")
-    print("\n".join(_next(package, version)))
+    unreleased = f"{package.name} {version} is not released, and nothing has changed."
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            with stoppable():
+                _run(package, version, None if options.dry_run else Path(temporary))
+        except Stopped as stopped:
+            sys.exit(f"{stopped}: {unreleased}")
+        except RuntimeError as error:
+            sys.exit(f"{error}\n{unreleased}")
+        if not options.dry_run:
+            shutil.copytree(temporary, package.root / DIST.name, dirs_exist_ok=True)
+            print(f"Released {package.name} {version}.")
+            print("\n".join(_next(package, version)))
 
 
 if __name__ == "__main__":

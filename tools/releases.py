@@ -15,6 +15,7 @@ from packaging.version import Version
 from tools.build import build
 from tools.lock import name_of
 from tools.packages import PACKAGES, Package, by_name
+from tools.stopping import undisturbed
 from tools.versions import parse, pick
 
 __all__ = [
@@ -118,11 +119,15 @@ def checkout(root: Path, tag: str) -> Iterator[Path]:
     """Check out a tag beside the tree for the block, and give the folder."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "tree")
-        git(root, "worktree", "add", "--quiet", "--detach", str(folder), tag)
         try:
+            # A git that is stopped halfway leaves an entry in the list of worktrees.
+            with undisturbed():
+                git(root, "worktree", "add", "--quiet", "--detach", str(folder), tag)
             yield folder
         finally:
-            git(root, "worktree", "remove", "--force", str(folder))
+            if folder.exists():
+                with undisturbed():
+                    git(root, "worktree", "remove", "--force", str(folder))
 
 
 def built(package: Package, version: Version) -> tuple[Path, Path]:

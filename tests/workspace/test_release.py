@@ -1,7 +1,10 @@
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.version import Version
@@ -290,6 +293,11 @@ class TestTheWholeCommand:
         monkeypatch.setattr(release, "by_name", lambda name: by_name(name).at(tree.root))
         return next(tried)
 
+    @pytest.fixture
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Do not check what is built, which takes seconds."""
+        monkeypatch.setattr(release, "faults", lambda *_: [])
+
     def release(self, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", ["release", *arguments])
         main()
@@ -352,11 +360,102 @@ class TestTheWholeCommand:
         before = git(tree.root, "rev-parse", "HEAD")
         with pytest.raises(SystemExit, match=r"1 failed\n.*is not released, and nothing has"):
             self.release(monkeypatch, "channels-core", "1.0.0")
+        self.check_as_it_was(tree, before)
+        assert len(run) > 0
+
+    @pytest.mark.usefixtures("quick")
+    @pytest.mark.parametrize("step", ["commit", "tag"])
+    def test_a_commit_or_a_tag_that_fails_leaves_everything_as_it_was(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+        before = git(tree.root, "rev-parse", "HEAD")
+        git(tree.root, "config", f"{step}.gpgsign", "true")
+        git(tree.root, "config", "gpg.program", "false")
+        with pytest.raises(SystemExit, match=rf"(?s)^git {step}.* nothing has changed\.$"):
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        self.check_as_it_was(tree, before)
+
+    def check_as_it_was(self, tree: SmallTree, before: str) -> None:
         assert git(tree.root, "rev-parse", "HEAD") == before
         assert git(tree.root, "status", "--porcelain") == ""
         assert git(tree.root, "tag") == ""
         assert kinds(tree.core) == ["feature"]
-        assert len(run) > 0
+        assert not (tree.root / "dist").exists()
+        assert len(git(tree.root, "worktree", "list").splitlines()) == 1
+
+    @pytest.mark.usefixtures("quick")
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_during_the_tests_leaves_everything_as_it_was(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+        before = git(tree.root, "rev-parse", "HEAD")
+        monkeypatch.setattr(release, "try_alone", lambda *_: os.kill(os.getpid(), number))
+        with pytest.raises(SystemExit) as stopped:
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert stopped.value.code == (
+            f"{signal.Signals(number).name}: "
+            "channels-core 1.0.0 is not released, and nothing has changed."
+        )
+        self.check_as_it_was(tree, before)
+
+    @pytest.mark.usefixtures("quick")
+    def test_what_somebody_commits_during_the_tests_stays(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+
+        def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str:
+            (tree.root / "new.txt").touch()
+            git(tree.root, "add", "new.txt")
+            git(tree.root, "commit", "--quiet", "-m", "Work", "--", "new.txt")
+            return "1 failed"
+
+        monkeypatch.setattr(release, "try_alone", try_alone)
+        with pytest.raises(SystemExit, match="nothing has changed"):
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert git(tree.root, "log", "-1", "--format=%s").strip() == "Work"
+        self.check_as_it_was(tree, git(tree.root, "rev-parse", "HEAD"))
+
+    @pytest.mark.usefixtures("quick")
+    @pytest.mark.parametrize("place", ["_changelog", "build", "_commit"])
+    def test_a_signal_in_another_step_waits_for_its_end(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch, place: str
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+        before = git(tree.root, "rev-parse", "HEAD")
+        step = getattr(release, place)
+        ended = []
+
+        def during(*arguments: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            found = step(*arguments)
+            ended.append(place)
+            return found
+
+        monkeypatch.setattr(release, place, during)
+        with pytest.raises(SystemExit, match=r"^SIG\w+: .* is not released, and nothing has"):
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert ended == [place]
+        self.check_as_it_was(tree, before)
+
+    @pytest.mark.usefixtures("quick")
+    def test_what_cannot_be_undone_is_told(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str:
+            (tree.root / ".git" / "index.lock").touch()
+            return "1 failed"
+
+        tree.fragment(tree.core, "feature")
+        monkeypatch.setattr(release, "try_alone", try_alone)
+        with pytest.raises(SystemExit, match=r"index\.lock.*") as failed:
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert str(failed.value.code).endswith(
+            "channels-core 1.0.0 is not released: see `git status` and `git log`."
+        )
 
     def test_a_dry_run_shows_the_changelog_and_changes_nothing(
         self,
