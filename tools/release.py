@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from tools import interfaces, metadata
 from tools.build import DIST, build, faults
+from tools.fragments import faulty, kinds
 from tools.isolated import title, try_alone, variants
 from tools.packages import Package, by_name
 from tools.releases import built, checkout, fitting, git, releases, tag_of
@@ -26,7 +27,6 @@ from tools.stopping import Stopped, stoppable, undisturbed
 from tools.versions import FRAGMENTS, Step, parse, step_between
 
 __all__ = [
-    "kinds",
     "main",
     "misstep",
     "refusals",
@@ -85,12 +85,6 @@ def misstep(
         yield f"... and {len(reasons) - SHOWN} more such changes"
 
 
-def kinds(package: Package) -> list[str]:
-    """Return the kinds of a package's changelog fragments."""
-    fragments = (package.folder / "changelog.d").glob("[!.]*.md")
-    return [path.name.split(".")[1] for path in sorted(fragments)]
-
-
 def _changes(package: Package, last: Version | None) -> list[tuple[Step, str]]:
     """Return how the interface and the requirements differ from the last release."""
     if last is None:
@@ -114,7 +108,10 @@ def refusals(package: Package, version: Version) -> Iterator[str]:
     first = package.pyproject()["project"]["version"]
     if last is None and str(version) != first:
         yield f"the first release of {package.name} is {first}, as its pyproject.toml says"
-    yield from misstep(package.name, last, version, kinds(package), _changes(package, last))
+    if problems := [*faulty(package)]:
+        yield from problems
+    else:
+        yield from misstep(package.name, last, version, kinds(package), _changes(package, last))
     yield from excluded(package, version)
     yield from unfit(package)
 

@@ -11,8 +11,9 @@ from packaging.version import Version
 
 from small_tree import SmallTree
 from tools import release
+from tools.fragments import faulty, kinds
 from tools.packages import PACKAGES, Package, by_name
-from tools.release import kinds, main, misstep, refusals, set_version
+from tools.release import main, misstep, refusals, set_version
 from tools.releases import checkout, git, of_tag, releases
 from tools.sibling_releases import excluded
 from tools.versions import Step
@@ -49,6 +50,43 @@ class TestTheFirstRelease:
         assert refused(tree.core, "1.0.0") == (
             "the tree has changes that are not committed: ?? new.txt"
         )
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "+x.bugfix.md",
+            "+v1.2.fix.md",
+            "+x.fix",
+            "+x.fix.1.md",
+            ".+x.fix.md.swp",
+            ".fix.md",
+            "note.md",
+            "README.md",
+            "fix",
+        ],
+    )
+    def test_a_file_that_is_no_fragment_is_refused(self, tree: SmallTree, name: str) -> None:
+        (tree.core.folder / "changelog.d" / name).write_text("Something is there.\n")
+        tree.commit("Write another file")
+        assert refused(tree.core, "1.0.0") == (
+            f"changelog.d/{name} is no changelog fragment: name it +WORD.KIND.md, where the kind "
+            "is breaking, feature, deprecation, fix or about"
+        )
+
+    @pytest.mark.parametrize("text", ["", " \n\n"])
+    def test_a_fragment_without_text_is_refused(self, tree: SmallTree, text: str) -> None:
+        (tree.core.folder / "changelog.d" / "+empty.fix.md").write_text(text)
+        tree.fragment(tree.core, "feature")
+        assert refused(tree.core, "1.0.0") == (
+            "changelog.d/+empty.fix.md is empty: write there what users notice"
+        )
+
+    def test_a_folder_among_the_fragments_is_refused(self, tree: SmallTree) -> None:
+        folder = tree.core.folder / "changelog.d" / "+folder.fix.md"
+        folder.mkdir()
+        (folder / "text").write_text("Something is there.")
+        tree.fragment(tree.core, "feature")
+        assert refused(tree.core, "1.0.0") == "changelog.d/+folder.fix.md is not a file"
 
     def test_its_siblings_are_released_before_it(self, tree: SmallTree) -> None:
         tree.fragment(tree.auth, "feature")
@@ -486,6 +524,11 @@ class TestTheWholeCommand:
     ) -> None:
         with pytest.raises(SystemExit, match=r"is not a version such as 1\.1\.0"):
             self.release(monkeypatch, "channels-core", version)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_the_fragments_of_the_tree_are_in_order(package: Package) -> None:
+    assert [*faulty(package)] == []
 
 
 def test_many_reasons_are_cut_short() -> None:

@@ -1,0 +1,49 @@
+"""The changelog fragments of a package."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.packages import Package
+from tools.versions import FRAGMENTS
+
+__all__ = ["faulty", "kinds"]
+
+
+def _files(package: Package) -> list[Path]:
+    """Return the files that should be fragments: all that towncrier could take for one."""
+    folder = package.folder / "changelog.d"
+    # Without a .gitignore, git would drop the folder when it has no fragments.
+    return sorted(path for path in folder.glob("*") if path.name != ".gitignore")
+
+
+def _kind(path: Path) -> str | None:
+    """Return the kind of a fragment, or None if its name is not that of one."""
+    match path.name.split("."):
+        case [name, kind, "md"] if name and kind in FRAGMENTS:
+            return kind
+    return None
+
+
+def kinds(package: Package) -> list[str]:
+    """Return the kinds of a package's changelog fragments."""
+    return [kind for path in _files(package) if (kind := _kind(path))]
+
+
+def faulty(package: Package) -> Iterator[str]:
+    """Yield why files among the fragments are none.
+
+    towncrier says nothing: it leaves out what it does not know, takes `+x.fix` and `.+x.fix.md.swp`
+    as well, and makes an empty entry of an empty file.
+    """
+    for path in _files(package):
+        place = path.relative_to(package.folder)
+        if _kind(path) is None:
+            *others, last = FRAGMENTS
+            yield (
+                f"{place} is no changelog fragment: name it +WORD.KIND.md, where the kind is "
+                f"{', '.join(others)} or {last}"
+            )
+        elif not path.is_file():
+            yield f"{place} is not a file"
+        elif not path.read_bytes().strip():
+            yield f"{place} is empty: write there what users notice"
