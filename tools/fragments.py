@@ -1,12 +1,15 @@
-"""The changelog fragments of a package."""
+"""The changelog fragments of a package, and what its changelog says was released."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.packages import Package
-from tools.versions import FRAGMENTS
+from packaging.version import Version
 
-__all__ = ["faulty", "kinds"]
+from tools.packages import Package
+from tools.versions import FRAGMENTS, parse
+
+__all__ = ["faulty", "kinds", "last_entry"]
 
 
 def _files(package: Package) -> list[Path]:
@@ -47,3 +50,11 @@ def faulty(package: Package) -> Iterator[str]:
             yield f"{place} is not a file"
         elif not path.read_bytes().strip():
             yield f"{place} is empty: write there what users notice"
+
+
+def last_entry(package: Package) -> Version | None:
+    """Return the version of the first entry in a package's changelog, or None if it has none."""
+    path = package.folder / "CHANGELOG.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(r"^## (\d+\.\d+\.\d+)\b", text, re.MULTILINE)
+    return parse(found[1]) if found else None

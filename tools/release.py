@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from tools import interfaces, metadata
 from tools.build import DIST, build, faults
-from tools.fragments import faulty, kinds
+from tools.fragments import faulty, kinds, last_entry
 from tools.isolated import title, try_alone, variants
 from tools.packages import Package, by_name
 from tools.releases import built, checkout, fitting, git, releases, tag_of
@@ -102,6 +102,13 @@ def refusals(package: Package, version: Version) -> Iterator[str]:
         yield f"the tree has changes that are not committed: {', '.join(changed[:SHOWN])}"
     if git(package.root, "tag", "--list", tag_of(package, version)):
         yield f"the tag {tag_of(package, version)} exists"
+        return
+    entry = last_entry(package)
+    if entry and not git(package.root, "tag", "--list", tag_of(package, entry)):
+        yield (
+            f"CHANGELOG.md has an entry of {entry}, and there is no tag {tag_of(package, entry)} "
+            "here: run `git fetch --tags`"
+        )
         return
     known = releases(package)
     last = known[-1] if known else None

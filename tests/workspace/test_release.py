@@ -109,6 +109,21 @@ class TestALaterRelease:
     def test_a_version_that_exists_is_refused(self, tree: SmallTree) -> None:
         assert refused(tree.core, "1.0.0") == "the tag channels-core-v1.0.0 exists"
 
+    def test_a_clone_without_the_tags_is_told(self, tree: SmallTree) -> None:
+        path = tree.core.folder / "CHANGELOG.md"
+        path.write_text(f"{path.read_text()}\n## 1.1.0 (2026-11-30)\n\n## 1.0.0 (2026-11-01)\n")
+        tree.fragment(tree.core, "fix")
+        told = (
+            "CHANGELOG.md has an entry of 1.1.0, and there is no tag channels-core-v1.1.0 here: "
+            "run `git fetch --tags`"
+        )
+        # Without one of the tags, and without any.
+        assert refused(tree.core, "1.0.1") == told
+        git(tree.root, "tag", "--delete", "channels-core-v1.0.0")
+        assert refused(tree.core, "1.0.0") == told
+        tree.tag(tree.core, "1.1.0")
+        assert refused(tree.core, "1.1.1") == ""
+
     def test_a_version_that_does_not_follow_is_refused(self, tree: SmallTree) -> None:
         tree.fragment(tree.core, "fix")
         assert refused(tree.core, "1.2.0") == (
