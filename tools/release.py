@@ -24,6 +24,7 @@ from tools.packages import Package, by_name
 from tools.releases import built, checkout, fitting, git, releases, tag_of
 from tools.sibling_releases import excluded, unfit
 from tools.stopping import Stopped, stoppable, undisturbed
+from tools.unreadable import unreadable
 from tools.versions import FRAGMENTS, Step, parse, step_between
 
 __all__ = [
@@ -102,6 +103,9 @@ def refusals(package: Package, version: Version) -> Iterator[str]:
         yield f"the tree has changes that are not committed: {', '.join(changed[:SHOWN])}"
     if git(package.root, "tag", "--list", tag_of(package, version)):
         yield f"the tag {tag_of(package, version)} exists"
+        return
+    if problems := [*unreadable(package)]:
+        yield from problems
         return
     entry = last_entry(package)
     if entry and not git(package.root, "tag", "--list", tag_of(package, entry)):

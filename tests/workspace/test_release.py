@@ -95,6 +95,48 @@ class TestTheFirstRelease:
         )
 
 
+class TestWhatCannotBeRead:
+    @pytest.fixture(autouse=True)
+    def _released(self, tree: SmallTree) -> None:
+        tree.tag(tree.core, "1.0.0")
+        tree.fragment(tree.core, "fix")
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ('"asgiref>=3.9,<4"', '"asgiref>>3"'),
+            (
+                "[tool.poetry]",
+                '[project.optional-dependencies]\nfast = ["asgiref>>3"]\n[tool.poetry]',
+            ),
+        ],
+    )
+    def test_a_requirement_is_told_in_one_line(self, tree: SmallTree, old: str, new: str) -> None:
+        # Also of another package: its ranges have to admit this one.
+        tree.configure(tree.auth, old, new)
+        (line,) = refused(tree.core, "1.0.1").splitlines()
+        assert line.startswith(
+            "packages/channels-auth/pyproject.toml: 'asgiref>>3' is not a requirement: "
+        )
+
+    @pytest.mark.parametrize("text", [b"[project", b"\xff"])
+    def test_toml_is_told_in_one_line(self, tree: SmallTree, text: bytes) -> None:
+        (tree.auth.folder / "pyproject.toml").write_bytes(text)
+        tree.commit("Break it")
+        (line,) = refused(tree.core, "1.0.1").splitlines()
+        assert line.startswith("packages/channels-auth/pyproject.toml: ")
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [(b"\ndef find(:\n", ":2: invalid syntax"), (b"\xff", ": 'utf-8' codec can't decode")],
+    )
+    def test_a_module_is_told_in_one_line(self, tree: SmallTree, text: bytes, told: str) -> None:
+        (tree.core.source / "layers.py").write_bytes(text)
+        tree.commit("Break it")
+        (line,) = refused(tree.core, "1.0.1").splitlines()
+        assert line.startswith(f"packages/channels-core/src/channels_core/layers.py{told}")
+
+
 class TestALaterRelease:
     @pytest.fixture(autouse=True)
     def _released(self, tree: SmallTree) -> None:
