@@ -97,22 +97,25 @@ def _changes(package: Package, last: Version | None) -> list[tuple[Step, str]]:
     return [*found, *metadata.changes(before, after)]
 
 
-def refusals(package: Package, version: Version) -> Iterator[str]:
-    """Yield why a package cannot be released in this version; this builds and tests nothing."""
-    if changed := git(package.root, "status", "--porcelain").splitlines():
-        yield f"the tree has changes that are not committed: {', '.join(changed[:SHOWN])}"
+def _unready(package: Package, version: Version) -> Iterator[str]:
+    """Yield why a release cannot even be compared with the last one."""
     if git(package.root, "tag", "--list", tag_of(package, version)):
         yield f"the tag {tag_of(package, version)} exists"
-        return
-    if problems := [*unreadable(package)]:
-        yield from problems
-        return
+    yield from unreadable(package)
     entry = last_entry(package)
     if entry and not git(package.root, "tag", "--list", tag_of(package, entry)):
         yield (
             f"CHANGELOG.md has an entry of {entry}, and there is no tag {tag_of(package, entry)} "
             "here: run `git fetch --tags`"
         )
+
+
+def refusals(package: Package, version: Version) -> Iterator[str]:
+    """Yield why a package cannot be released in this version; this builds and tests nothing."""
+    if changed := git(package.root, "status", "--porcelain").splitlines():
+        yield f"the tree has changes that are not committed: {', '.join(changed[:SHOWN])}"
+    if problems := [*_unready(package, version)]:
+        yield from problems
         return
     known = releases(package)
     last = known[-1] if known else None
@@ -240,9 +243,12 @@ def _steps(package: Package, version: Version) -> Iterator[str]:
     """Yield what a release does, and what comes next."""
     yield f"set the version of {package.name} to {version}"
     yield "write its changelog and remove the fragments"
-    yield f"build its source archive and its wheel into {DIST.name}/, and check both"
+    yield "build its source archive and its wheel, and check both"
     yield "test the wheel alone, with the oldest and the newest siblings that it admits"
-    yield f"commit only packages/{package.name}, and tag {tag_of(package, version)}"
+    yield (
+        f"commit only packages/{package.name}, tag {tag_of(package, version)}, and copy both files "
+        f"into {DIST.name}/"
+    )
 
 
 def _next(package: Package, version: Version) -> Iterator[str]:

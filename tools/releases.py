@@ -139,6 +139,8 @@ def built(package: Package, version: Version) -> tuple[Path, Path]:
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
+            # A build that Ctrl-C stops would print its traceback.
+            undisturbed(),
             checkout(package.root, tag) as folder,
             tempfile.TemporaryDirectory(dir=target.parent) as temporary,
         ):

@@ -360,6 +360,13 @@ class TestSiblingsInExtras:
         self.require(tree, "msgpack", "channels-auth[extra0]")
         assert refused(tree.auth, "1.0.0") == ""
 
+    def test_a_newer_sibling_in_an_extra_gives_the_package_no_names(self, tree: SmallTree) -> None:
+        tree.change(tree.core, "layers.py", '"find"]', '"find", "new"]\nnew = 1')
+        tree.tag(tree.core, "1.1.0")
+        self.require(tree, "channels-core>=1.1")
+        tree.change(tree.auth, "auth.py", "import Layer", "import Layer, new")
+        assert "new, which is not public in channels-core 1.0.0" in refused(tree.auth, "1.0.0")
+
     def test_what_only_an_extra_needs_has_the_names_that_are_used(self, tree: SmallTree) -> None:
         memory = by_name("channels-layers-memory")
         tree.tag(memory.at(tree.root), "1.0.0")
@@ -628,6 +635,11 @@ class TestTags:
             assert "find" in (tree.core.at(folder).source / "layers.py").read_text()
         assert not folder.exists()
         assert len(git(tree.root, "worktree", "list").splitlines()) == 1
+
+
+def test_a_tag_that_cannot_be_checked_out_says_why(tree: SmallTree) -> None:
+    with pytest.raises(RuntimeError, match="worktree add"), checkout(tree.root, "nothing"):
+        pass
 
 
 def test_an_error_of_git_says_what_git_said(tree: SmallTree) -> None:
