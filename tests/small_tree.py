@@ -92,6 +92,14 @@ class SmallTree:
         path.write_text(text.replace(old, new))
         self.commit("Change a module")
 
+    def configure(self, package: Package, old: str, new: str) -> None:
+        """Replace a piece of a package's pyproject.toml, and commit that."""
+        path = package.folder / "pyproject.toml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        self.commit("Configure a package")
+
     def tag(self, package: Package, version: str) -> None:
         """Tag the current state as a release, as an earlier run would have."""
         git(self.root, "tag", "-a", "-m", version, tag_of(package, Version(version)))

@@ -3,7 +3,7 @@
 griffe reads the source without importing it, so both versions can be read in one process.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import griffe
@@ -51,28 +51,45 @@ def exported(module: griffe.Module) -> dict[str, list[str]]:
     return found
 
 
-def _members(module: griffe.Module) -> set[str]:
-    """Return the dotted names of all public names, and of the members of public classes."""
-    found: set[str] = set()
+def _public(module: griffe.Module) -> Iterator[tuple[str, griffe.Object | None]]:
+    """Yield each public name, dotted, with what it names; None if that is not of this package."""
     for path, names in exported(module).items():
-        found.add(path)
         inside = path.split(".")[1:]
         owner = module[inside] if inside else module
-        for name in names:
-            found.add(f"{path}.{name}")
-            if name in owner.members:
-                found |= {f"{path}.{name}.{one}" for one in _of_class(owner.members[name])}
+        yield from ((f"{path}.{name}", _target(owner.members.get(name))) for name in names)
+
+
+def _target(member: griffe.Object | griffe.Alias | None) -> griffe.Object | None:
+    """Return what a member is at the end of all aliases, or None if that is not known."""
+    try:
+        return member.final_target if isinstance(member, griffe.Alias) else member
+    except griffe.AliasResolutionError:
+        return None
+
+
+def _members(module: griffe.Module) -> set[str]:
+    """Return the dotted names of all public names, and of the members of public classes."""
+    found = {*exported(module)}
+    for name, target in _public(module):
+        found.add(name)
+        if isinstance(target, griffe.Class):
+            found |= {f"{name}.{one}" for one in target.members if not one.startswith("_")}
     return found
 
 
-def _of_class(member: griffe.Object | griffe.Alias) -> Iterator[str]:
-    """Yield the names of a class's own public members; nothing for something else."""
-    try:
-        target = member.final_target if isinstance(member, griffe.Alias) else member
-    except griffe.AliasResolutionError:
-        return
-    if isinstance(target, griffe.Class):
-        yield from (name for name in target.members if not name.startswith("_"))
+def _functions(module: griffe.Module) -> dict[str, griffe.Function]:
+    """Return the public functions and methods, by dotted name."""
+    found: dict[str, griffe.Function] = {}
+    for name, target in _public(module):
+        if isinstance(target, griffe.Function):
+            found[name] = target
+        elif isinstance(target, griffe.Class):
+            for own, member in target.all_members.items():
+                method = _target(member)
+                # `__init__` takes what programs pass to the class.
+                if isinstance(method, griffe.Function) and (own[0] != "_" or own.endswith("__")):
+                    found[f"{name}.{own}"] = method
+    return found
 
 
 def changes(old: griffe.Module, new: griffe.Module) -> Iterator[tuple[Step, str]]:
@@ -84,6 +101,34 @@ def changes(old: griffe.Module, new: griffe.Module) -> Iterator[tuple[Step, str]
         removed = breakage.kind == griffe.BreakageKind.OBJECT_REMOVED
         if breakage.obj.name != VERSION and not (removed and breakage.obj.path in before - after):
             yield Step.MAJOR, f"{breakage.obj.path}: {_told(breakage)}"
+    yield from _more_of_functions(_functions(old), _functions(new))
+
+
+def _more_of_functions(
+    old: Mapping[str, griffe.Function], new: Mapping[str, griffe.Function]
+) -> Iterator[tuple[Step, str]]:
+    """Yield the changes of functions that griffe does not tell."""
+    seen: set[tuple[str, str]] = set()
+    for name in sorted(old.keys() & new.keys()):
+        before, after = old[name], new[name]
+        # A function can have many names: those of subclasses, and of modules that export it.
+        if (before.path, after.path) not in seen:
+            seen.add((before.path, after.path))
+            yield from ((step, f"{name}: {what}") for step, what in _of_function(before, after))
+
+
+def _of_function(before: griffe.Function, after: griffe.Function) -> Iterator[tuple[Step, str]]:
+    was, now = ("async def" if "async" in one.labels else "def" for one in (before, after))
+    if was != now:
+        yield Step.MAJOR, f"{was} became {now}"
+    known = {one.name: one for one in before.parameters}
+    for one in after.parameters:
+        if one.required:
+            continue
+        if one.name not in known:
+            yield Step.MINOR, f"Parameter is new: {one.name}"
+        elif known[one.name].required:
+            yield Step.MINOR, f"Parameter is optional now: {one.name}"
 
 
 def _told(breakage: griffe.Breakage) -> str:

@@ -4,10 +4,12 @@ The workflow of a tag runs this. It leaves the source archive and the wheel in d
 bill, in the format of CycloneDX, in dist/sbom.cdx.json.
 """
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from tools.packages import Package, by_name
 from tools.release import tested
 from tools.releases import built, fitting, git, of_tag
 
-__all__ = ["main", "mismatches", "write_bill"]
+__all__ = ["main", "mismatches", "serial_number", "write_bill"]
 
 
 def mismatches(tag: str, package: Package, version: str) -> Iterator[str]:
@@ -30,6 +32,11 @@ def mismatches(tag: str, package: Package, version: str) -> Iterator[str]:
         yield f"{tag} is not what is checked out"
     if git(package.root, "status", "--porcelain"):
         yield "the checkout has changes"
+
+
+def serial_number(package: Package, version: str) -> str:
+    """Return the serial number of the bill of a release, the same one each time it is made."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"pkg:pypi/{package.name}@{version}").urn
 
 
 def write_bill(package: Package, wheels: list[Path], file: Path) -> None:
@@ -62,6 +69,10 @@ def write_bill(package: Package, wheels: list[Path], file: Path) -> None:
         ):
             if subprocess.run(command, check=False).returncode:
                 sys.exit(f"failed: {' '.join(command)}")
+    bill = json.loads(file.read_text(encoding="utf-8"))
+    # A reproducible bill has none, and GitHub attests no bill without one.
+    bill["serialNumber"] = serial_number(package, package.pyproject()["project"]["version"])
+    file.write_text(json.dumps(bill, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main() -> None:

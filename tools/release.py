@@ -6,28 +6,28 @@
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from tools import interfaces
+from tools import interfaces, metadata
 from tools.build import DIST, build, faults
+from tools.fragments import faulty, kinds, last_entry
 from tools.isolated import title, try_alone, variants
-from tools.packages import PACKAGES, Package, by_name
-from tools.releases import built, checkout, fitting, git, ranges, releases, tag_of
-from tools.sibling_names import Use, unlisted, uses
-from tools.versions import FRAGMENTS, NoRelease, Step, parse, step_between
+from tools.packages import Package, by_name
+from tools.releases import built, checkout, fitting, git, releases, tag_of
+from tools.sibling_releases import excluded, unfit
+from tools.stopping import Stopped, stoppable, undisturbed
+from tools.unreadable import unreadable
+from tools.versions import FRAGMENTS, Step, parse, step_between
 
 __all__ = [
-    "excluded",
-    "kinds",
-    "lacking",
     "main",
     "misstep",
     "refusals",
@@ -86,49 +86,6 @@ def misstep(
         yield f"... and {len(reasons) - SHOWN} more such changes"
 
 
-def lacking(
-    package: str, version: Version, found: Iterable[Use], names: Mapping[str, list[str]]
-) -> Iterator[str]:
-    """Yield what is used of a sibling that a release of it lacks.
-
-    Args:
-        package: The sibling.
-        version: The release of it.
-        found: What is used of all siblings.
-        names: The public names of that release.
-    """
-    own = [use for use in found if use.sibling == package.replace("-", "_")]
-    for use in unlisted(own, names):
-        yield (
-            f"{use.place} uses {use.name}, which is not public in {package} {version}: raise the "
-            f"range of {package} to the release that has it"
-        )
-
-
-def excluded(
-    package: str, version: Version, ranges: Mapping[str, Mapping[str, SpecifierSet]]
-) -> Iterator[str]:
-    """Yield which packages of the tree require another version of this one.
-
-    Args:
-        package: The package to release.
-        version: Its new version.
-        ranges: The ranges of siblings that each package requires.
-    """
-    for name, required in ranges.items():
-        if package in required and version not in required[package]:
-            yield (
-                f"{name} requires {package}{required[package]}, which excludes {version}: widen "
-                "that range first"
-            )
-
-
-def kinds(package: Package) -> list[str]:
-    """Return the kinds of a package's changelog fragments."""
-    fragments = (package.folder / "changelog.d").glob("[!.]*.md")
-    return [path.name.split(".")[1] for path in sorted(fragments)]
-
-
 def _changes(package: Package, last: Version | None) -> list[tuple[Step, str]]:
     """Return how the interface and the requirements differ from the last release."""
     if last is None:
@@ -137,39 +94,40 @@ def _changes(package: Package, last: Version | None) -> list[tuple[Step, str]]:
         old = package.at(folder)
         found = [*interfaces.changes(interfaces.load(old), interfaces.load(package))]
         before, after = (one.pyproject()["project"] for one in (old, package))
-    required = ("requires-python", "dependencies", "optional-dependencies")
-    return found + [
-        (Step.MINOR, f"{key} in pyproject.toml is another one")
-        for key in required
-        if before.get(key) != after.get(key)
-    ]
+    return [*found, *metadata.changes(before, after)]
+
+
+def _unready(package: Package, version: Version) -> Iterator[str]:
+    """Yield why a release cannot even be compared with the last one."""
+    if git(package.root, "tag", "--list", tag_of(package, version)):
+        yield f"the tag {tag_of(package, version)} exists"
+    yield from unreadable(package)
+    entry = last_entry(package)
+    if entry and not git(package.root, "tag", "--list", tag_of(package, entry)):
+        yield (
+            f"CHANGELOG.md has an entry of {entry}, and there is no tag {tag_of(package, entry)} "
+            "here: run `git fetch --tags`"
+        )
 
 
 def refusals(package: Package, version: Version) -> Iterator[str]:
     """Yield why a package cannot be released in this version; this builds and tests nothing."""
     if changed := git(package.root, "status", "--porcelain").splitlines():
         yield f"the tree has changes that are not committed: {', '.join(changed[:SHOWN])}"
-    if git(package.root, "tag", "--list", tag_of(package, version)):
-        yield f"the tag {tag_of(package, version)} exists"
+    if problems := [*_unready(package, version)]:
+        yield from problems
         return
     known = releases(package)
     last = known[-1] if known else None
     first = package.pyproject()["project"]["version"]
     if last is None and str(version) != first:
         yield f"the first release of {package.name} is {first}, as its pyproject.toml says"
-    yield from misstep(package.name, last, version, kinds(package), _changes(package, last))
-    required = {one.name: ranges(one.at(package.root).pyproject()) for one in PACKAGES}
-    yield from excluded(package.name, version, required)
-    try:
-        oldest = fitting(package, min)
-    except NoRelease as error:
-        yield str(error)
-        return
-    found = [*uses(package)]
-    for name, release in oldest.items():
-        with checkout(package.root, tag_of(by_name(name), release)) as folder:
-            names = interfaces.exported(interfaces.load(by_name(name).at(folder)))
-        yield from lacking(name, release, found, names)
+    if problems := [*faulty(package)]:
+        yield from problems
+    else:
+        yield from misstep(package.name, last, version, kinds(package), _changes(package, last))
+    yield from excluded(package, version)
+    yield from unfit(package)
 
 
 def set_version(package: Package, version: Version) -> None:
@@ -221,33 +179,76 @@ def tested(package: Package, archive: Path, wheel: Path) -> Iterator[str]:
                     yield output
 
 
-def release(package: Package, version: Version) -> None:
-    """Set the version, write the changelog, build, test, commit and tag; all of it or nothing."""
-    folder = package.folder.relative_to(package.root).as_posix()
+def release(package: Package, version: Version, target: Path) -> None:
+    """Set the version, write the changelog, build, test, commit and tag; all of it or nothing.
+
+    Args:
+        package: The package.
+        version: Its new version.
+        target: The folder to build into.
+    """
+    head = "HEAD"
     try:
-        set_version(package, version)
-        _changelog(package, version, "--yes")
-        archive, wheel = build(package, package.root / DIST.name)
-        problems = [*faults(package, archive, wheel)] or [*tested(package, archive, wheel)]
-        if problems:
+        # Signals wait for all but the tests: a program that is stopped halfway leaves locks and
+        # half-made files behind.
+        with undisturbed():
+            set_version(package, version)
+            _changelog(package, version, "--yes")
+            archive, wheel = build(package, target)
+            problems = [*faults(package, archive, wheel)]
+        if problems := problems or [*tested(package, archive, wheel)]:
             raise RuntimeError("\n".join(problems))
-        git(package.root, "add", "--all", folder)
-        git(package.root, "commit", "--quiet", "-m", f"Release {package.name} {version}")
+        with undisturbed():
+            head = git(package.root, "rev-parse", "HEAD").strip()
+            _commit(package, version)
     except BaseException:
+        with undisturbed():
+            _undo(package, version, head)
+        raise
+
+
+def _commit(package: Package, version: Version) -> None:
+    """Commit the package's folder, and tag that."""
+    tag = tag_of(package, version)
+    git(package.root, "add", "--all", package.folder.relative_to(package.root).as_posix())
+    git(package.root, "commit", "--quiet", "-m", f"Release {package.name} {version}")
+    git(package.root, "tag", "-a", "-m", f"{package.name} {version}", tag)
+
+
+def _undo(package: Package, version: Version, head: str) -> None:
+    """Take back what a release has begun.
+
+    Args:
+        package: The package.
+        version: The version that is not released.
+        head: The last commit before the one of the release.
+    """
+    folder = package.folder.relative_to(package.root).as_posix()
+    tag = tag_of(package, version)
+    try:
+        # At another commit, it is one that somebody else has set by now.
+        if git(package.root, "tag", "--list", tag, "--points-at", "HEAD"):
+            git(package.root, "tag", "--delete", tag)
+        git(package.root, "reset", "--quiet", "--soft", head)
         # The tree was clean, so the last commit has everything.
         git(package.root, "reset", "--quiet", "--", folder)
         git(package.root, "checkout", "--quiet", "--", folder)
-        raise
-    git(package.root, "tag", "-a", "-m", f"{package.name} {version}", tag_of(package, version))
+    except RuntimeError as error:
+        sys.exit(
+            f"{error}\n{package.name} {version} is not released: see `git status` and `git log`."
+        )
 
 
 def _steps(package: Package, version: Version) -> Iterator[str]:
     """Yield what a release does, and what comes next."""
     yield f"set the version of {package.name} to {version}"
     yield "write its changelog and remove the fragments"
-    yield f"build its source archive and its wheel into {DIST.name}/, and check both"
+    yield "build its source archive and its wheel, and check both"
     yield "test the wheel alone, with the oldest and the newest siblings that it admits"
-    yield f"commit only packages/{package.name}, and tag {tag_of(package, version)}"
+    yield (
+        f"commit only packages/{package.name}, tag {tag_of(package, version)}, and copy both files "
+        f"into {DIST.name}/"
+    )
 
 
 def _next(package: Package, version: Version) -> Iterator[str]:
@@ -264,6 +265,18 @@ def _next(package: Package, version: Version) -> Iterator[str]:
         yield f"{META} needs no release: it has the requirements and names of its last one."
 
 
+def _run(package: Package, version: Version, target: Path | None) -> None:
+    """Check a release, say what it does, and do that if there is a folder to build into."""
+    if problems := [*refusals(package, version)]:
+        sys.exit("\n".join(f"{package.name} {version} is refused: {one}" for one in problems))
+    for number, step in enumerate(_steps(package, version), 1):
+        print(f"{number}. {step}", flush=True)
+    if target:
+        release(package, version, target)
+    else:
+        print(f"\n{_changelog(package, version, '--draft')}")
+
+
 def main() -> None:
     """Release the package that the arguments name, or say why not."""
     parser = argparse.ArgumentParser(prog="tools.release", description=__doc__)
@@ -274,19 +287,19 @@ def main() -> None:
     package, version = by_name(options.package), parse(options.version)
     if version is None:
         sys.exit(f"V={options.version} is not a version such as 1.1.0.")
-    if problems := [*refusals(package, version)]:
-        sys.exit("\n".join(f"{package.name} {version} is refused: {one}" for one in problems))
-    for number, step in enumerate(_steps(package, version), 1):
-        print(f"{number}. {step}", flush=True)
-    if options.dry_run:
-        print(f"\n{_changelog(package, version, '--draft')}")
-        return
-    try:
-        release(package, version)
-    except RuntimeError as error:
-        sys.exit(f"{error}\n{package.name} {version} is not released, and nothing has changed.")
-    print(f"Released {package.name} {version}.")
-    print("\n".join(_next(package, version)))
+    unreleased = f"{package.name} {version} is not released, and nothing has changed."
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            with stoppable():
+                _run(package, version, None if options.dry_run else Path(temporary))
+        except Stopped as stopped:
+            sys.exit(f"{stopped}: {unreleased}")
+        except RuntimeError as error:
+            sys.exit(f"{error}\n{unreleased}")
+        if not options.dry_run:
+            shutil.copytree(temporary, package.root / DIST.name, dirs_exist_ok=True)
+            print(f"Released {package.name} {version}.")
+            print("\n".join(_next(package, version)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,17 +14,21 @@ from packaging.version import Version
 
 from tools.build import build
 from tools.lock import name_of
-from tools.packages import PACKAGES, Package, by_name, with_needs
+from tools.packages import PACKAGES, Package, by_name
+from tools.stopping import undisturbed
 from tools.versions import parse, pick
 
 __all__ = [
     "built",
     "checkout",
+    "extras_of",
     "fitting",
     "git",
     "of_tag",
     "ranges",
+    "released",
     "releases",
+    "siblings",
     "tag_of",
 ]
 
@@ -59,30 +63,55 @@ def releases(package: Package) -> list[Version]:
     return sorted(found[1] for line in lines.split() if (found := of_tag(line)))
 
 
-def ranges(pyproject: Mapping[str, Any]) -> dict[str, SpecifierSet]:
-    """Return the ranges of siblings that a package requires, without those of its extras."""
-    required = map(Requirement, pyproject["project"]["dependencies"])
-    return {name_of(one.name): one.specifier for one in required if name_of(one.name) in SIBLINGS}
+def siblings(pyproject: Mapping[str, Any], extras: Iterable[str] = ()) -> list[Requirement]:
+    """Return what a package requires of siblings, for itself and for these of its extras."""
+    project = pyproject["project"]
+    lines = [*project.get("dependencies", [])]
+    for extra in extras:
+        lines += project["optional-dependencies"][extra]
+    return [one for one in map(Requirement, lines) if name_of(one.name) in SIBLINGS]
 
 
-def fitting(package: Package, choose: Callable[..., Version]) -> dict[str, Version]:
+def extras_of(pyproject: Mapping[str, Any]) -> list[str]:
+    """Return the names of a package's extras."""
+    return [*pyproject["project"].get("optional-dependencies", {})]
+
+
+def ranges(pyproject: Mapping[str, Any], extras: Iterable[str] = ()) -> dict[str, SpecifierSet]:
+    """Return the ranges of siblings that a package requires, for itself and for these extras."""
+    found: dict[str, SpecifierSet] = {}
+    for one in siblings(pyproject, extras):
+        name = name_of(one.name)
+        found[name] = found.get(name, SpecifierSet()) & one.specifier
+    return found
+
+
+def fitting(
+    package: Package, choose: Callable[..., Version], extras: Iterable[str] = ()
+) -> dict[str, Version]:
     """Return a release of each sibling that a package of the tree needs.
 
     Args:
         package: The package.
         choose: `min` for the oldest that fit together, `max` for the newest.
+        extras: Extras of the package whose siblings are needed, too.
 
     Raises:
         NoRelease: No release of a sibling fits.
     """
 
     def requires(name: str, version: Version) -> dict[str, SpecifierSet]:
-        tag = tag_of(by_name(name), version)
-        text = git(package.root, "show", f"{tag}:packages/{name}/pyproject.toml")
-        return ranges(tomllib.loads(text))
+        return ranges(released(by_name(name).at(package.root), version))
 
-    known = {one.name: releases(one) for one in with_needs(package)}
-    return pick(package, ranges(package.pyproject()), known, requires, choose)
+    # Of all, because an extra may need one that the package itself does not.
+    known = {one.name: releases(one.at(package.root)) for one in PACKAGES}
+    return pick(package, ranges(package.pyproject(), extras), known, requires, choose)
+
+
+def released(package: Package, version: Version) -> dict[str, Any]:
+    """Return the parsed pyproject.toml of a release."""
+    file = f"packages/{package.name}/pyproject.toml"
+    return tomllib.loads(git(package.root, "show", f"{tag_of(package, version)}:{file}"))
 
 
 @contextmanager
@@ -90,11 +119,15 @@ def checkout(root: Path, tag: str) -> Iterator[Path]:
     """Check out a tag beside the tree for the block, and give the folder."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "tree")
-        git(root, "worktree", "add", "--quiet", "--detach", str(folder), tag)
         try:
+            # A git that is stopped halfway leaves an entry in the list of worktrees.
+            with undisturbed():
+                git(root, "worktree", "add", "--quiet", "--detach", str(folder), tag)
             yield folder
         finally:
-            git(root, "worktree", "remove", "--force", str(folder))
+            if folder.exists():
+                with undisturbed():
+                    git(root, "worktree", "remove", "--force", str(folder))
 
 
 def built(package: Package, version: Version) -> tuple[Path, Path]:
@@ -106,6 +139,8 @@ def built(package: Package, version: Version) -> tuple[Path, Path]:
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
+            # A build that Ctrl-C stops would print its traceback.
+            undisturbed(),
             checkout(package.root, tag) as folder,
             tempfile.TemporaryDirectory(dir=target.parent) as temporary,
         ):

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from small_tree import SmallTree
 from tools.build import build
 from tools.packages import by_name
-from tools.publish import main, mismatches, write_bill
+from tools.publish import main, mismatches, serial_number, write_bill
 
 TAG = "channels-core-v1.0.0"
 
@@ -48,3 +49,15 @@ def test_the_bill_lists_the_package_and_what_it_requires(tmp_path: Path) -> None
     names = {one["name"].lower() for one in bill["components"]}
     assert names == {core.name, "django", "asgiref", "sqlparse", "msgpack"}
     assert str(tmp_path) not in json.dumps(bill)
+    # What GitHub's action for the attestation of a bill looks for.
+    assert {"bomFormat", "serialNumber", "specVersion"} <= bill.keys()
+    assert bill["serialNumber"] == serial_number(memory, memory.pyproject()["project"]["version"])
+
+
+def test_the_serial_number_of_a_bill_is_that_of_the_release() -> None:
+    core, auth = by_name("channels-core"), by_name("channels-auth")
+    numbers = [serial_number(*one) for one in ((core, "1.0.0"), (core, "1.0.1"), (auth, "1.0.0"))]
+    assert len(set(numbers)) == 3
+    assert numbers[0] == serial_number(core, "1.0.0")
+    # The pattern of CycloneDX's schema.
+    assert re.fullmatch(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", numbers[0])

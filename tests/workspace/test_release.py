@@ -1,16 +1,21 @@
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.version import Version
 
 from small_tree import SmallTree
 from tools import release
+from tools.fragments import faulty, kinds
 from tools.packages import PACKAGES, Package, by_name
-from tools.release import kinds, main, misstep, refusals, set_version
+from tools.release import main, misstep, refusals, set_version
 from tools.releases import checkout, git, of_tag, releases
+from tools.sibling_releases import excluded
 from tools.versions import Step
 
 FIRST = Version("1.0.0")
@@ -46,11 +51,90 @@ class TestTheFirstRelease:
             "the tree has changes that are not committed: ?? new.txt"
         )
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "+x.bugfix.md",
+            "+v1.2.fix.md",
+            "+x.fix",
+            "+x.fix.1.md",
+            ".+x.fix.md.swp",
+            ".fix.md",
+            "note.md",
+            "README.md",
+            "fix",
+        ],
+    )
+    def test_a_file_that_is_no_fragment_is_refused(self, tree: SmallTree, name: str) -> None:
+        (tree.core.folder / "changelog.d" / name).write_text("Something is there.\n")
+        tree.commit("Write another file")
+        assert refused(tree.core, "1.0.0") == (
+            f"changelog.d/{name} is no changelog fragment: name it +WORD.KIND.md, where the kind "
+            "is breaking, feature, deprecation, fix or about"
+        )
+
+    @pytest.mark.parametrize("text", ["", " \n\n"])
+    def test_a_fragment_without_text_is_refused(self, tree: SmallTree, text: str) -> None:
+        (tree.core.folder / "changelog.d" / "+empty.fix.md").write_text(text)
+        tree.fragment(tree.core, "feature")
+        assert refused(tree.core, "1.0.0") == (
+            "changelog.d/+empty.fix.md is empty: write there what users notice"
+        )
+
+    def test_a_folder_among_the_fragments_is_refused(self, tree: SmallTree) -> None:
+        folder = tree.core.folder / "changelog.d" / "+folder.fix.md"
+        folder.mkdir()
+        (folder / "text").write_text("Something is there.")
+        tree.fragment(tree.core, "feature")
+        assert refused(tree.core, "1.0.0") == "changelog.d/+folder.fix.md is not a file"
+
     def test_its_siblings_are_released_before_it(self, tree: SmallTree) -> None:
         tree.fragment(tree.auth, "feature")
         assert refused(tree.auth, "1.0.0").endswith(
             "channels-core has no release in this range: release that first"
         )
+
+
+class TestWhatCannotBeRead:
+    @pytest.fixture(autouse=True)
+    def _released(self, tree: SmallTree) -> None:
+        tree.tag(tree.core, "1.0.0")
+        tree.fragment(tree.core, "fix")
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ('"asgiref>=3.9,<4"', '"asgiref>>3"'),
+            (
+                "[tool.poetry]",
+                '[project.optional-dependencies]\nfast = ["asgiref>>3"]\n[tool.poetry]',
+            ),
+        ],
+    )
+    def test_a_requirement_is_told_in_one_line(self, tree: SmallTree, old: str, new: str) -> None:
+        # Also of another package: its ranges have to admit this one.
+        tree.configure(tree.auth, old, new)
+        (line,) = refused(tree.core, "1.0.1").splitlines()
+        assert line.startswith(
+            "packages/channels-auth/pyproject.toml: 'asgiref>>3' is not a requirement: "
+        )
+
+    @pytest.mark.parametrize("text", [b"[project", b"\xff"])
+    def test_toml_is_told_in_one_line(self, tree: SmallTree, text: bytes) -> None:
+        (tree.auth.folder / "pyproject.toml").write_bytes(text)
+        tree.commit("Break it")
+        (line,) = refused(tree.core, "1.0.1").splitlines()
+        assert line.startswith("packages/channels-auth/pyproject.toml: ")
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [(b"\ndef find(:\n", ":2: invalid syntax"), (b"\xff", ": 'utf-8' codec can't decode")],
+    )
+    def test_a_module_is_told_in_one_line(self, tree: SmallTree, text: bytes, told: str) -> None:
+        (tree.core.source / "layers.py").write_bytes(text)
+        tree.commit("Break it")
+        (line,) = refused(tree.core, "1.0.1").splitlines()
+        assert line.startswith(f"packages/channels-core/src/channels_core/layers.py{told}")
 
 
 class TestALaterRelease:
@@ -66,6 +150,21 @@ class TestALaterRelease:
 
     def test_a_version_that_exists_is_refused(self, tree: SmallTree) -> None:
         assert refused(tree.core, "1.0.0") == "the tag channels-core-v1.0.0 exists"
+
+    def test_a_clone_without_the_tags_is_told(self, tree: SmallTree) -> None:
+        path = tree.core.folder / "CHANGELOG.md"
+        path.write_text(f"{path.read_text()}\n## 1.1.0 (2026-11-30)\n\n## 1.0.0 (2026-11-01)\n")
+        tree.fragment(tree.core, "fix")
+        told = (
+            "CHANGELOG.md has an entry of 1.1.0, and there is no tag channels-core-v1.1.0 here: "
+            "run `git fetch --tags`"
+        )
+        # Without one of the tags, and without any.
+        assert refused(tree.core, "1.0.1") == told
+        git(tree.root, "tag", "--delete", "channels-core-v1.0.0")
+        assert refused(tree.core, "1.0.0") == told
+        tree.tag(tree.core, "1.1.0")
+        assert refused(tree.core, "1.1.1") == ""
 
     def test_a_version_that_does_not_follow_is_refused(self, tree: SmallTree) -> None:
         tree.fragment(tree.core, "fix")
@@ -101,6 +200,57 @@ class TestALaterRelease:
         )
         assert told in refused(tree.core, "1.1.0")
 
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ("def find(alias)", "def find(alias, wait=None)", "find: Parameter is new: wait"),
+            ("def find(alias)", "def find(alias, **more)", "find: Parameter is new: more"),
+            ("def find(alias)", "def find(alias=1)", "find: Parameter is optional now: alias"),
+            ("wait=None)", "wait=None, *, by=None)", "Layer.send: Parameter is new: by"),
+            ("Layer(Base)", "Layer(New)", "Layer.__init__: Parameter is new: name"),
+        ],
+    )
+    def test_another_parameter_that_may_be_left_out_needs_a_minor_release(
+        self, tree: SmallTree, old: str, new: str, told: str
+    ) -> None:
+        bases = (
+            "class Base:\n    def __init__(self): ...\n\n\n"
+            "class New:\n    def __init__(self, name=''): ...\n\n\nclass Layer(Base):"
+        )
+        tree.change(tree.core, "layers.py", "class Layer:", bases)
+        git(tree.root, "tag", "--delete", "channels-core-v1.0.0")
+        tree.tag(tree.core, "1.0.0")
+        tree.change(tree.core, "layers.py", old, new)
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.0.1").splitlines() == [
+            f"this change needs a minor release, not a patch release: channels_core.layers.{told}"
+        ]
+        assert refused(tree.core, "1.1.0") == ""
+
+    def test_a_function_that_becomes_async_needs_a_major_release(self, tree: SmallTree) -> None:
+        tree.change(tree.core, "layers.py", "def find", "async def find")
+        tree.tag(tree.core, "1.1.0")
+        tree.fragment(tree.core, "feature")
+        tree.change(tree.core, "layers.py", "    def send", "    async def send")
+        tree.change(tree.core, "layers.py", "async def find", "def find")
+        assert refused(tree.core, "1.2.0").splitlines() == [
+            "this change needs a major release, not a minor release: channels_core.layers." + told
+            for told in ("find: async def became def", "Layer.send: def became async def")
+        ]
+
+    def test_a_change_of_a_function_with_two_names_is_told_once(self, tree: SmallTree) -> None:
+        alias = '"find", "search"]\nfrom channels_core._private import find as search\n'
+        tree.change(tree.core, "layers.py", '"find"]', alias)
+        again = '"__version__", "search"]\nfrom channels_core._private import find as search\n'
+        tree.change(tree.core, "__init__.py", '"__version__"]', again)
+        tree.tag(tree.core, "1.1.0")
+        tree.change(tree.core, "_private.py", "find(alias)", "find(alias, wait=None)")
+        tree.fragment(tree.core, "fix")
+        assert refused(tree.core, "1.1.1").endswith(
+            "a patch release: channels_core.layers.search: Parameter is new: wait"
+        )
+        assert len(refused(tree.core, "1.1.1").splitlines()) == 1
+
     def test_a_change_of_private_code_needs_none(self, tree: SmallTree) -> None:
         tree.change(tree.core, "_private.py", "def find(alias)", "def search()")
         tree.fragment(tree.core, "fix")
@@ -134,6 +284,13 @@ class TestALaterRelease:
         tree.fragment(tree.core, "fix")
         assert refused(tree.core, "1.0.1").endswith("dependencies in pyproject.toml is another one")
 
+    def test_an_extra_that_is_removed_needs_a_major_release(self, tree: SmallTree) -> None:
+        tree.configure(tree.core, "\nmsgspec =", "\nfast =")
+        tree.fragment(tree.core, "feature")
+        assert refused(tree.core, "1.1.0") == (
+            "this change needs a major release, not a minor release: the extra msgspec was removed"
+        )
+
     def test_a_name_that_the_oldest_admitted_sibling_lacks_is_refused(
         self, tree: SmallTree
     ) -> None:
@@ -149,6 +306,73 @@ class TestALaterRelease:
         path.write_text(path.read_text().replace("channels-core>=1.0", "channels-core>=1.1"))
         tree.commit("Raise the range")
         assert refused(tree.auth, "1.1.0") == ""
+
+
+class TestSiblingsInExtras:
+    @pytest.fixture(autouse=True)
+    def _released(self, tree: SmallTree) -> None:
+        tree.tag(tree.core, "1.0.0")
+        tree.fragment(tree.auth, "feature")
+
+    def require(self, tree: SmallTree, *lines: str) -> None:
+        """Give the plugin an extra for each of these requirements."""
+        extras = "".join(f'extra{number} = ["{line}"]\n' for number, line in enumerate(lines))
+        tree.configure(
+            tree.auth,
+            "\n[tool.poetry]",
+            f"\n[project.optional-dependencies]\n{extras}\n[tool.poetry]",
+        )
+
+    def test_a_version_that_an_extra_excludes_is_refused(self, tree: SmallTree) -> None:
+        redis = by_name("channels-layers-redis").at(tree.root)
+        assert [*excluded(redis, Version("1.9.0"))] == []
+        (line,) = excluded(redis, Version("2.0.0"))
+        assert line == (
+            "channels requires channels-layers-redis<2,>=1.0, which excludes 2.0.0: "
+            "widen that range first"
+        )
+
+    def test_an_extra_can_limit_a_range_of_the_package(self, tree: SmallTree) -> None:
+        self.require(tree, "channels-core<1.5")
+        (line, *_) = excluded(tree.core, Version("1.5.0"))
+        assert line.startswith("channels-auth requires channels-core<1.5,<2,>=1.0")
+
+    def test_a_range_without_a_release_is_refused_once(self, tree: SmallTree) -> None:
+        self.require(tree, "channels-layers-memory>=1.0,<2", "channels-layers-memory>=1.0,<2")
+        assert refused(tree.auth, "1.0.0") == (
+            "channels-auth needs channels-layers-memory<2,>=1.0, and channels-layers-memory has "
+            "no release in this range: release that first"
+        )
+        tree.tag(by_name("channels-layers-memory").at(tree.root), "1.0.0")
+        assert refused(tree.auth, "1.0.0") == ""
+
+    def test_an_extra_that_the_sibling_lacks_is_refused(self, tree: SmallTree) -> None:
+        self.require(tree, "channels-core[msgspec]", "channels-core[nonsense]")
+        assert refused(tree.auth, "1.0.0") == (
+            "channels-auth requires channels-core[nonsense], which 1.0.0 does not have"
+        )
+
+    def test_so_is_one_that_the_package_itself_requires(self, tree: SmallTree) -> None:
+        tree.configure(tree.auth, '"channels-core>=', '"channels-core[nonsense]>=')
+        assert refused(tree.auth, "1.0.0").endswith("[nonsense], which 1.0.0 does not have")
+
+    def test_an_extra_of_all_extras_is_no_sibling(self, tree: SmallTree) -> None:
+        self.require(tree, "msgpack", "channels-auth[extra0]")
+        assert refused(tree.auth, "1.0.0") == ""
+
+    def test_a_newer_sibling_in_an_extra_gives_the_package_no_names(self, tree: SmallTree) -> None:
+        tree.change(tree.core, "layers.py", '"find"]', '"find", "new"]\nnew = 1')
+        tree.tag(tree.core, "1.1.0")
+        self.require(tree, "channels-core>=1.1")
+        tree.change(tree.auth, "auth.py", "import Layer", "import Layer, new")
+        assert "new, which is not public in channels-core 1.0.0" in refused(tree.auth, "1.0.0")
+
+    def test_what_only_an_extra_needs_has_the_names_that_are_used(self, tree: SmallTree) -> None:
+        memory = by_name("channels-layers-memory")
+        tree.tag(memory.at(tree.root), "1.0.0")
+        self.require(tree, "channels-layers-memory>=1.0,<2")
+        tree.change(tree.auth, "auth.py", "from", "import channels_layers_memory.lost\nfrom")
+        assert "which is not public in channels-layers-memory 1.0.0" in refused(tree.auth, "1.0.0")
 
 
 class TestTheWholeCommand:
@@ -170,6 +394,11 @@ class TestTheWholeCommand:
     ) -> list[list[str]]:
         monkeypatch.setattr(release, "by_name", lambda name: by_name(name).at(tree.root))
         return next(tried)
+
+    @pytest.fixture
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Do not check what is built, which takes seconds."""
+        monkeypatch.setattr(release, "faults", lambda *_: [])
 
     def release(self, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", ["release", *arguments])
@@ -233,11 +462,102 @@ class TestTheWholeCommand:
         before = git(tree.root, "rev-parse", "HEAD")
         with pytest.raises(SystemExit, match=r"1 failed\n.*is not released, and nothing has"):
             self.release(monkeypatch, "channels-core", "1.0.0")
+        self.check_as_it_was(tree, before)
+        assert len(run) > 0
+
+    @pytest.mark.usefixtures("quick")
+    @pytest.mark.parametrize("step", ["commit", "tag"])
+    def test_a_commit_or_a_tag_that_fails_leaves_everything_as_it_was(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+        before = git(tree.root, "rev-parse", "HEAD")
+        git(tree.root, "config", f"{step}.gpgsign", "true")
+        git(tree.root, "config", "gpg.program", "false")
+        with pytest.raises(SystemExit, match=rf"(?s)^git {step}.* nothing has changed\.$"):
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        self.check_as_it_was(tree, before)
+
+    def check_as_it_was(self, tree: SmallTree, before: str) -> None:
         assert git(tree.root, "rev-parse", "HEAD") == before
         assert git(tree.root, "status", "--porcelain") == ""
         assert git(tree.root, "tag") == ""
         assert kinds(tree.core) == ["feature"]
-        assert len(run) > 0
+        assert not (tree.root / "dist").exists()
+        assert len(git(tree.root, "worktree", "list").splitlines()) == 1
+
+    @pytest.mark.usefixtures("quick")
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_during_the_tests_leaves_everything_as_it_was(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+        before = git(tree.root, "rev-parse", "HEAD")
+        monkeypatch.setattr(release, "try_alone", lambda *_: os.kill(os.getpid(), number))
+        with pytest.raises(SystemExit) as stopped:
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert stopped.value.code == (
+            f"{signal.Signals(number).name}: "
+            "channels-core 1.0.0 is not released, and nothing has changed."
+        )
+        self.check_as_it_was(tree, before)
+
+    @pytest.mark.usefixtures("quick")
+    def test_what_somebody_commits_during_the_tests_stays(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+
+        def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str:
+            (tree.root / "new.txt").touch()
+            git(tree.root, "add", "new.txt")
+            git(tree.root, "commit", "--quiet", "-m", "Work", "--", "new.txt")
+            return "1 failed"
+
+        monkeypatch.setattr(release, "try_alone", try_alone)
+        with pytest.raises(SystemExit, match="nothing has changed"):
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert git(tree.root, "log", "-1", "--format=%s").strip() == "Work"
+        self.check_as_it_was(tree, git(tree.root, "rev-parse", "HEAD"))
+
+    @pytest.mark.usefixtures("quick")
+    @pytest.mark.parametrize("place", ["_changelog", "build", "_commit"])
+    def test_a_signal_in_another_step_waits_for_its_end(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch, place: str
+    ) -> None:
+        tree.fragment(tree.core, "feature")
+        before = git(tree.root, "rev-parse", "HEAD")
+        step = getattr(release, place)
+        ended = []
+
+        def during(*arguments: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            found = step(*arguments)
+            ended.append(place)
+            return found
+
+        monkeypatch.setattr(release, place, during)
+        with pytest.raises(SystemExit, match=r"^SIG\w+: .* is not released, and nothing has"):
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert ended == [place]
+        self.check_as_it_was(tree, before)
+
+    @pytest.mark.usefixtures("quick")
+    def test_what_cannot_be_undone_is_told(
+        self, tree: SmallTree, run: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def try_alone(package: Package, extras: tuple[str, ...], wheels: Path) -> str:
+            (tree.root / ".git" / "index.lock").touch()
+            return "1 failed"
+
+        tree.fragment(tree.core, "feature")
+        monkeypatch.setattr(release, "try_alone", try_alone)
+        with pytest.raises(SystemExit, match=r"index\.lock.*") as failed:
+            self.release(monkeypatch, "channels-core", "1.0.0")
+        assert str(failed.value.code).endswith(
+            "channels-core 1.0.0 is not released: see `git status` and `git log`."
+        )
 
     def test_a_dry_run_shows_the_changelog_and_changes_nothing(
         self,
@@ -268,6 +588,11 @@ class TestTheWholeCommand:
     ) -> None:
         with pytest.raises(SystemExit, match=r"is not a version such as 1\.1\.0"):
             self.release(monkeypatch, "channels-core", version)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_the_fragments_of_the_tree_are_in_order(package: Package) -> None:
+    assert [*faulty(package)] == []
 
 
 def test_many_reasons_are_cut_short() -> None:
@@ -310,6 +635,11 @@ class TestTags:
             assert "find" in (tree.core.at(folder).source / "layers.py").read_text()
         assert not folder.exists()
         assert len(git(tree.root, "worktree", "list").splitlines()) == 1
+
+
+def test_a_tag_that_cannot_be_checked_out_says_why(tree: SmallTree) -> None:
+    with pytest.raises(RuntimeError, match="worktree add"), checkout(tree.root, "nothing"):
+        pass
 
 
 def test_an_error_of_git_says_what_git_said(tree: SmallTree) -> None:
