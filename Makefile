@@ -62,7 +62,7 @@ faults: interpreter ## Break Redis, servers and clients, and print the effects
 hostile: interpreter ## Run the hostile tests alone, and count them by kind
 	$(IN_ENV) python -m tools.hostile $(ARGS)
 
-bench: interpreter ## Compare with the peers: about 25 minutes (ARGS='echo-text --rounds 9', --help)
+bench: interpreter ## Compare with the peers: over an hour (ARGS='echo-text --rounds 9', --help)
 	$(IN_ENV) python -m benchmarks $(ARGS)
 
 bench-quick: interpreter ## Check in small counts that each peer does what the benchmarks count
