@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-__all__ = ["Stopped", "stoppable", "undisturbed"]
+__all__ = ["SIGNALS", "Stopped", "stoppable", "undisturbed"]
 
 #: What Ctrl-C, `kill` and the end of a terminal send.
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,8 +33,10 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 def stoppable() -> Iterator[None]:
     """Raise Stopped in the block when a signal asks the program to end."""
     # What is ignored stays so: `nohup` ignores SIGHUP.
-    taken = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {one: signal.signal(one, _stop) for one in taken}
+    before = {one: signal.getsignal(one) for one in SIGNALS}
+    for one, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(one, _stop)
     try:
         yield
     finally:

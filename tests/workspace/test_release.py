@@ -1,7 +1,7 @@
-import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -493,7 +493,11 @@ class TestTheWholeCommand:
     ) -> None:
         tree.fragment(tree.core, "feature")
         before = git(tree.root, "rev-parse", "HEAD")
-        monkeypatch.setattr(release, "try_alone", lambda *_: os.kill(os.getpid(), number))
+
+        def try_alone(*_: object) -> None:
+            signal.pthread_kill(threading.get_ident(), number)
+
+        monkeypatch.setattr(release, "try_alone", try_alone)
         with pytest.raises(SystemExit) as stopped:
             self.release(monkeypatch, "channels-core", "1.0.0")
         assert stopped.value.code == (
@@ -531,8 +535,9 @@ class TestTheWholeCommand:
         ended = []
 
         def during(*arguments: Any) -> Any:
-            os.kill(os.getpid(), signal.SIGHUP)
-            os.kill(os.getpid(), signal.SIGTERM)
+            # To this thread: of those to the process, another test's thread may take one.
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             found = step(*arguments)
             ended.append(place)
             return found

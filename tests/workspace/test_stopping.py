@@ -1,30 +1,31 @@
-import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from tools.stopping import Stopped, stoppable, undisturbed
+from tools.stopping import SIGNALS, Stopped, stoppable, undisturbed
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
 @pytest.fixture(autouse=True)
 def before() -> Iterator[None]:
-    """All is as it was afterwards."""
-    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    """All is as it was afterwards, and nothing is ignored before, as under `nohup`."""
+    outer = [signal.signal(one, signal.default_int_handler) for one in SIGNALS]
     yield
-    assert handlers == [
-        signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    ]
+    assert [signal.getsignal(one) for one in SIGNALS] == [signal.default_int_handler] * 3
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+    for one, handler in zip(SIGNALS, outer, strict=True):
+        signal.signal(one, handler)
 
 
 def send(*numbers: int) -> None:
+    """Send signals to this thread; of those to the process, another test's thread may take one."""
     for number in numbers:
-        os.kill(os.getpid(), number)
+        signal.pthread_kill(threading.get_ident(), number)
 
 
 @each_signal
@@ -62,6 +63,9 @@ def test_a_signal_that_was_ignored_stays_so() -> None:
     try:
         with stoppable():
             send(signal.SIGHUP)
+        with pytest.raises(Stopped, match="SIGTERM"), stoppable():
+            send(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
 

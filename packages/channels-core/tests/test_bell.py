@@ -1,7 +1,9 @@
 import gc
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +34,26 @@ def test_a_bell_wakes_a_thread_or_is_heard_later(make: Callable[[], Bell]) -> No
     bell.ring()
     thread.join(20)
     assert heard.is_set()
+
+
+@each_kind
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the system has no such signals")
+def test_a_signal_does_not_end_the_wait(make: Callable[[], Bell]) -> None:
+    """The system may give a signal to any thread of a process."""
+    bell, rung = make(), threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        thread = threading.Thread(target=lambda: bell.wait() and rung.set())
+        thread.start()
+        for _ in range(20):
+            signal.pthread_kill(thread.ident or 0, signal.SIGUSR1)
+            time.sleep(0.005)
+        assert thread.is_alive()
+        bell.ring()
+        thread.join(20)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert rung.is_set()
 
 
 def test_each_thread_has_a_bell_and_a_child_process_has_its_own() -> None:

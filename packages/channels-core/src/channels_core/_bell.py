@@ -69,8 +69,14 @@ class EventBell:
         """Wait for a ring."""
         if seconds is not None and not self._poll.poll(seconds * 1000):
             return False
-        os.eventfd_read(self._file)  # type: ignore[attr-defined,unused-ignore] # as above
-        return True
+        while True:
+            try:
+                os.eventfd_read(self._file)  # type: ignore[attr-defined,unused-ignore] # as above
+            except InterruptedError:
+                # The system gave a signal to this thread. Unlike other calls, this one is not
+                # repeated by Python itself.
+                continue
+            return True
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         """Close the file."""
