@@ -43,7 +43,12 @@ def test_a_signal_does_not_end_the_wait(make: Callable[[], Bell]) -> None:
     bell, rung = make(), threading.Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
     try:
-        thread = threading.Thread(target=lambda: bell.wait() and rung.set())
+
+        def wait() -> None:
+            if bell.wait():
+                rung.set()
+
+        thread = threading.Thread(target=wait)
         thread.start()
         for _ in range(20):
             signal.pthread_kill(thread.ident or 0, signal.SIGUSR1)
