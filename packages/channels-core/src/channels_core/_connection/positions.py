@@ -230,9 +230,9 @@ class Positions:
     def _may_have_been_full(self, in_row: int) -> bool:
         """Return whether the last messages for the channel may have been dropped."""
         layer = self._layer
-        # A layer with capacities of single channels does not tell which one this channel has.
-        full = 1 if getattr(layer, "channel_capacity", None) else getattr(layer, "capacity", 1)
-        if in_row < full:
+        # The least of all capacities: a drop in another channel must not have every one ask.
+        capacities = [limit for _, limit in getattr(layer, "channel_capacity", None) or ()]
+        if in_row < min([getattr(layer, "capacity", 1), *capacities]):
             return False
         before, self._dropped = self._dropped, getattr(layer, "dropped", None)
         return self._dropped != before
