@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,9 +10,9 @@ from django.core.checks.registry import registry
 from django.test import override_settings
 from django.urls import path
 
+import channels_core.checks
 from channels_core.checks import (
     check_application,
-    check_layers,
     check_origins,
     register_checks,
 )
@@ -169,15 +170,30 @@ def test_they_are_registered_once() -> None:
     before = len(registry.registered_checks), len(registry.deployment_checks)
     register_checks()
     assert (len(registry.registered_checks), len(registry.deployment_checks)) == before
-    every: Any = registry.registered_checks
-    ours = {check: check.tags for check in every if check.__module__.startswith("channels_core.")}
-    assert {check.__name__.strip("_"): tags for check, tags in ours.items()} == dict.fromkeys(
-        ("check_application", "check_frame_setting", "check_json_codec", "check_layers"),
-        ("channels",),
-    )
-    assert {check_application, check_layers} <= ours.keys()
-    for_deployments: Any = registry.deployment_checks
-    assert check_origins in for_deployments
+    found: Any = [*registry.registered_checks, *registry.deployment_checks]
+    ours = [check for check in found if check.__module__.startswith("channels_core.")]
+    assert sorted(check.tags for check in ours) == [("channels",), ("channels", "security")]
+
+
+def test_all_of_them_are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+
+    def recorded(name: str) -> Callable[..., list[Any]]:
+        return lambda app_configs, **kwargs: called.append(name) or []
+
+    for kind in ("ALWAYS", "BEFORE_DEPLOYING"):
+        names = [check.__name__.strip("_") for check in getattr(channels_core.checks, kind)]
+        monkeypatch.setattr(channels_core.checks, kind, [recorded(name) for name in names])
+    checks.run_checks(tags=["channels"])
+    assert sorted(called) == [
+        "check_application",
+        "check_frame_setting",
+        "check_json_codec",
+        "check_layers",
+    ]
+    called.clear()
+    checks.run_checks(tags=["security"], include_deployment_checks=True)
+    assert sorted(called) == ["check_frame_limits", "check_origins"]
 
 
 def test_django_runs_those_for_deployments(served: Any) -> None:

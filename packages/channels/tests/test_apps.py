@@ -20,9 +20,9 @@ def test_it_sets_up_all_packages() -> None:
     assert not apps.is_installed("channels_core")
     modules = {check.__module__ for check in registry.get_checks()}
     assert modules >= {
-        "channels_core.checks",
-        "channels_auth.checks",
-        "channels_http.checks",
+        "channels_core.apps",
+        "channels_auth.apps",
+        "channels_http.apps",
     }
     assert user_logged_out.has_listeners()
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.core import checks
 
 __all__ = ["ChannelsAuthConfig", "set_up"]
 
@@ -26,9 +29,8 @@ def set_up() -> None:
 
     A second call does nothing. The `ready` of an application that includes this one calls it.
     """
-    # Imported here because they need models.
+    # Imported here because it needs models.
     from channels_auth._disconnection.receivers import connect_receivers
-    from channels_auth.checks import register_checks
 
     connect_receivers()
     # Django's default needs no change, and is loaded with the first session: commands have none.
@@ -39,3 +41,37 @@ def set_up() -> None:
         with contextlib.suppress(Exception):
             session_class()
     register_checks()
+
+
+def register_checks() -> None:
+    """Register the system checks; a second call does nothing.
+
+    Each process of a site registers them, and few run them.
+    """
+    checks.register(_check_middleware, "channels")
+    checks.register(_check_login_tokens, "channels", checks.Tags.security)
+    checks.register(_check_origins, "channels", checks.Tags.security, deploy=True)
+
+
+def _check_middleware(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    from channels_auth.checks import check_middleware
+
+    return check_middleware(app_configs, **kwargs)
+
+
+def _check_login_tokens(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    from channels_auth.checks import check_login_tokens
+
+    return check_login_tokens(app_configs, **kwargs)
+
+
+def _check_origins(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    from channels_auth.checks import check_origins
+
+    return check_origins(app_configs, **kwargs)

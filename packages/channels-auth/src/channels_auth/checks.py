@@ -1,6 +1,6 @@
 """System checks of the order of the middleware, of origin validators, and of login tokens.
 
-Each process of a site registers the checks, and few run them. So each check imports what it needs.
+Each check imports what it needs, so that one of them can be called without the others.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["check_login_tokens", "check_middleware", "check_origins", "register_
 
 def register_checks() -> None:
     """Register the checks with Django; once more does nothing."""
-    checks.register(check_middleware, "channels")
-    checks.register(check_login_tokens, "channels", checks.Tags.security)
-    checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
+    from channels_auth import apps
+
+    apps.register_checks()
 
 
 def check_middleware(

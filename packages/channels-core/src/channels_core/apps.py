@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.apps import AppConfig
+from django.core import checks
 
 __all__ = ["ChannelsCoreConfig", "set_up"]
 
@@ -23,7 +27,22 @@ def set_up() -> None:
 
     The `ready` of an application that includes this one calls it.
     """
-    # Imported here: the module needs the loaded applications.
-    from channels_core.checks import register_checks
+    checks.register(_check, "channels")
+    checks.register(_check_deployment, "channels", checks.Tags.security, deploy=True)
 
-    register_checks()
+
+def _check(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    # Each process of a site registers the checks, and few run them.
+    from channels_core.checks import ALWAYS
+
+    return [message for check in ALWAYS for message in check(app_configs, **kwargs)]
+
+
+def _check_deployment(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    from channels_core.checks import BEFORE_DEPLOYING
+
+    return [message for check in BEFORE_DEPLOYING for message in check(app_configs, **kwargs)]

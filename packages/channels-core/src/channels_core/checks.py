@@ -1,12 +1,12 @@
 """System checks: `ASGI_APPLICATION`, `CHANNEL_LAYERS`, and the consumers of the application.
 
-Each process of a site registers the checks, and few run them. So each check imports what it needs.
+Each check imports what it needs, so that one of them can be called without the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.apps import AppConfig
 from django.core import checks
@@ -24,12 +24,9 @@ __all__ = [
 
 def register_checks() -> None:
     """Register the checks with Django; calling it again does nothing."""
-    checks.register(check_layers, "channels")
-    checks.register(check_application, "channels")
-    checks.register(check_origins, "channels", checks.Tags.security, deploy=True)
-    checks.register(_check_frame_setting, "channels")
-    checks.register(_check_json_codec, "channels")
-    checks.register(_check_frame_limits, "channels", checks.Tags.security, deploy=True)
+    from channels_core.apps import set_up
+
+    set_up()
 
 
 def check_application(
@@ -128,3 +125,8 @@ def _check_frame_limits(
     from channels_core._checks import frames
 
     return frames.check_frame_limits()
+
+
+#: What `channels_core.apps` registers, for every `check` and for `check --deploy`.
+ALWAYS: Final = (check_layers, check_application, _check_frame_setting, _check_json_codec)
+BEFORE_DEPLOYING: Final = (check_origins, _check_frame_limits)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Final, cast
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_core._routing.defaults import DjangoApplication, Lifespan
 from channels_core._routing.index import (
     MergedTable,
     Route,
@@ -107,17 +106,13 @@ class ProtocolTypeRouter(Application):
         self.application_mapping: dict[str, ASGIApplication] = {
             kind: as_asgi3(application) for kind, application in application_mapping.items()
         }
-        lifespan = Lifespan(on_startup, on_shutdown)
-        if "lifespan" in self.application_mapping and (lifespan.on_startup or lifespan.on_shutdown):
+        self._on_startup = _checked("on_startup", on_startup)
+        self._on_shutdown = _checked("on_shutdown", on_shutdown)
+        if "lifespan" in self.application_mapping and (self._on_startup or self._on_shutdown):
             raise ImproperlyConfigured(
                 "on_startup and on_shutdown would not be called, since there is an application "
                 "for 'lifespan'; call them there, or leave it out"
             )
-        # Not in the mapping: programs compare its keys with those they gave.
-        self._defaults: dict[str, ASGIApplication] = {
-            "lifespan": lifespan,
-            "http": DjangoApplication(),
-        }
 
     @at_once
     def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
@@ -158,6 +153,25 @@ class ProtocolTypeRouter(Application):
     def _all_applications(self) -> dict[str, ASGIApplication]:
         """Return the applications by scope type, the given ones first, then the default ones."""
         return {**self.application_mapping, **self._defaults, **self.application_mapping}
+
+    # Not in the mapping: programs compare its keys with those they gave.
+    @cached_property
+    def _defaults(self) -> dict[str, ASGIApplication]:
+        """The applications for what the program has none for."""
+        # Loaded with the first use: a process that imports a site need not serve it.
+        from channels_core._routing.defaults import DjangoApplication, Lifespan
+
+        return {
+            "lifespan": Lifespan(self._on_startup, self._on_shutdown),
+            "http": DjangoApplication(),
+        }
+
+
+def _checked(name: str, functions: Iterable[Callable[[], Any]]) -> list[Callable[[], Any]]:
+    checked = [] if callable(functions) else list(functions)
+    if callable(functions) or not all(map(callable, checked)):
+        raise TypeError(f"{name} takes a list of callables without arguments, not {functions!r}")
+    return checked
 
 
 class _NoRoute(RouteNotFound):

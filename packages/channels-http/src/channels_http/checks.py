@@ -21,7 +21,9 @@ _STATIC_FILES: Final = "django.contrib.staticfiles"
 
 def register_checks() -> None:
     """Register the check with Django; a second call does nothing."""
-    checks.register(check_runserver, "channels", checks.Tags.staticfiles)
+    from channels_http.apps import register_checks as register
+
+    register()
 
 
 def check_runserver(

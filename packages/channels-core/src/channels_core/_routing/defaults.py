@@ -33,19 +33,16 @@ class Lifespan:
         on_startup: Iterable[Callable[[], Any]] = (),
         on_shutdown: Iterable[Callable[[], Any]] = (),
     ) -> None:
-        """Take the functions of a program.
+        """Take the functions of a program, which its router has checked.
 
         Args:
             on_startup: Called without arguments, in their order, before the server accepts
                 connections. A coroutine function runs in the server's event loop, any other in
                 a thread, where it may use the database.
             on_shutdown: Called in the same way when the server ends, each even if another fails.
-
-        Raises:
-            TypeError: One of them is not callable.
         """
-        self.on_startup = _checked("on_startup", on_startup)
-        self.on_shutdown = _checked("on_shutdown", on_shutdown)
+        self.on_startup = on_startup
+        self.on_shutdown = on_shutdown
 
     async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> None:
         """Serve the server itself.
@@ -74,13 +71,6 @@ class Lifespan:
                 await send({"type": f"{event}.failed", "message": message})
             if error is not None or event == "lifespan.shutdown":
                 return
-
-
-def _checked(name: str, functions: Iterable[Callable[[], Any]]) -> list[Callable[[], Any]]:
-    checked = [] if callable(functions) else list(functions)
-    if callable(functions) or not all(map(callable, checked)):
-        raise TypeError(f"{name} takes a list of callables without arguments, not {functions!r}")
-    return checked
 
 
 async def _run(functions: Iterable[Callable[[], Any]], *, to_the_end: bool) -> Exception | None:
