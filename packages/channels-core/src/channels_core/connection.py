@@ -406,15 +406,17 @@ class Connection:
 
     # Serving
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(  # noqa: C901 - no coroutine for a step that has nothing to do
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve a connection to its end.
 
         Raises:
             Exception: The first exception of a handler, of the layer, or of sending, after the
                 clean-up.
         """
-        collect_records()
-        consumer = self.consumer
+        records = collect_records()
+        consumer = self._consumer()
         self.beginner = None
         self.loop = asyncio.get_running_loop()
         self._after_handler = scope.get(AFTER_HANDLER, ())
@@ -453,12 +455,14 @@ class Connection:
                 else:
                     failure = await self._end(consumer, mailbox, send, failure)
                 failure = self.ended(failure)
-                await records_handled()
+                if records.last is not None:
+                    await records_handled()
                 if consumer_finished.receivers:
                     await consumer_finished.asend_robust(type(consumer), environ=scope)
             finally:
                 serving_ends(served, task)
-        await self._restore_cancellations()
+        if self._cleared:
+            await self._restore_cancellations()
         if failure is not None:
             try:
                 raise failure
@@ -640,7 +644,7 @@ class Connection:
 
     async def _live(self, consumer: Any, mailbox: Mailbox, send: Send) -> BaseException | None:
         """Handle the messages of the connection, clean up, and return the exception to raise."""
-        task = self._task = mailbox.task = asyncio.current_task()
+        task = self._task = mailbox.task = asyncio.current_task(self.loop)
         assert task is not None  # a coroutine of asyncio is running
         cancels = self._cancels = task.cancelling()
         failure: BaseException
@@ -720,6 +724,8 @@ class Connection:
             else:
                 try:
                     await consumer.dispatch(message)
+                except StopConsumer:
+                    raise  # most requests end so
                 except Exception as error:
                     # Only now: the program's handlers may catch the exception themselves.
                     if not await self.settle_failure(error, message):

@@ -420,11 +420,11 @@ class Mailbox:
     def end_reading(self, *_: object) -> None:
         """Have `read_server` return."""
         self._reading_ended = True
-        if self._room is None:
-            self._interrupt()
-        else:
+        if self._room is not None:
             # It does not wait for the server, but for room: nothing has to be cancelled.
             self._make_room()
+        elif self._asking is not None:
+            self._interrupt()
 
     def _make_room(self) -> None:
         """Let `read_server` go on, if it waits since the mailbox was full."""
@@ -548,7 +548,8 @@ class Mailbox:
             The reading tasks; they are cancelled, but may not have ended yet.
         """
         self._reading_ended = True
-        self.unwatch()
+        if self._on_end is not None or self._readers:
+            self.unwatch()
         self._take_from_layer = self._looked_up = self._sieve = None
         self.layer_waits = False
         # The tracebacks of these exceptions hold frames that hold this object: break the circles.
