@@ -364,7 +364,7 @@ class HttpConnection(Connection):
     @property
     def is_poll(self) -> bool:
         """Whether the response is for this moment only, since the consumer is in a group."""
-        consumer = self._consumer()
+        consumer: Any = self._consumer()
         return bool(self.groups.to_leave(consumer)) and may_add_headers(consumer.scope)
 
     def headers_sent(self) -> None:
