@@ -418,7 +418,7 @@ class Connection:
         records = collect_records()
         consumer = self._consumer()
         self.beginner = None
-        self.loop = asyncio.get_running_loop()
+        loop = self.loop = asyncio.get_running_loop()
         self._after_handler = scope.get(AFTER_HANDLER, ())
         self._usage = DatabaseUsage()
         self._outer_executor = get_outer_executor()
@@ -428,7 +428,7 @@ class Connection:
         is_client = kind in ("websocket", "http")
         # Nothing is read ahead for a worker's consumer: the worker counts a message that it has
         # handed over as being handled.
-        mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0)
+        mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0, loop)
         # A test may call a consumer more than once.
         self.is_ending = self._is_cut = False
         self._bound = None
@@ -436,7 +436,7 @@ class Connection:
         failure: BaseException | None = None
         served = self if is_client else None
         with self._usage:
-            task = serving_begins(served)
+            task = serving_begins(served, loop)
             try:
                 try:
                     if consumer_started.receivers:

@@ -108,13 +108,16 @@ class Mailbox:
         "woken_by_layer",
     )
 
-    def __init__(self, receive: Receive, ahead: int) -> None:
+    def __init__(
+        self, receive: Receive, ahead: int, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         """Begin with no message.
 
         Args:
             receive: ASGI receive.
             ahead: The number of frames that may be read before they are handled; 0 to read a frame
                 only when the one before it is handled.
+            loop: The running event loop, if the caller has it.
         """
         self.from_layer: bool = False
         self.client_has_left: bool = False
@@ -122,7 +125,7 @@ class Mailbox:
         self.task: asyncio.Task[Any] | None = None
         self._receive = receive
         self._ahead = ahead
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or asyncio.get_running_loop()
         # A list, of at most `ahead` frames: an empty deque takes 0.6 KiB for each idle connection.
         self.frames: list[Message] = []
         # The exception given to `stop`; `next` raises it before it returns anything else.
