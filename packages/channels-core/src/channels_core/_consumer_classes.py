@@ -352,7 +352,7 @@ def find_handlers(consumer: type) -> Handlers:
 
 def is_overridden(consumer: object, name: str) -> bool:
     """Return whether a program has overridden a method of Channels."""
-    if name in vars(consumer):
+    if name in consumer.__dict__:
         return True
     kind = type(consumer)
     # Compare the method that the class has now: a test may have replaced it.

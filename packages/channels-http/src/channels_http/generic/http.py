@@ -313,7 +313,8 @@ class AsyncHttpConsumer(AsyncGroupMember):
             ValueError: A header holds CR, LF or NUL.
         """
         connection = self._channels_connection
-        start, part = connection.response.whole(status, body, headers, no_store=connection.is_poll)
+        response = connection.response
+        start, part = response.whole(status, body, headers, no_store=connection.is_poll)
         kind = type(self)
         is_composed = (
             kind.send_headers is not AsyncHttpConsumer.send_headers
@@ -321,11 +322,19 @@ class AsyncHttpConsumer(AsyncGroupMember):
         )
         if is_composed or kwargs:
             # The program's own methods may add headers, or change the body.
-            connection.response.reset()
+            response.reset()
             await self.send_headers(status=status, headers=start["headers"], **kwargs)
             await self.send_body(body)
-        else:
+        elif (send := connection.server_send) is None or connection.client_is_gone:
             await connection.transmit((start, part))
+        else:
+            # As `transmit`, without its coroutine: 0.4 of 25 us.
+            try:
+                await send(start)
+                if not connection.client_is_gone:
+                    await send(part)
+            except OSError as error:
+                connection.could_not_send(error)
 
     # The end
 
