@@ -461,8 +461,9 @@ class Connection:
                     await consumer_finished.asend_robust(type(consumer), environ=scope)
             finally:
                 serving_ends(served, task)
-        if self._cleared:
-            await self._restore_cancellations()
+        # Make the cancellations again that the clean-up has taken back, for those around us.
+        for _ in range(self._cleared):
+            await _count_cancellation()
         if failure is not None:
             try:
                 raise failure
@@ -895,11 +896,6 @@ class Connection:
     def _cancellation(self) -> asyncio.CancelledError | None:
         """Return the server's cancellation if there was one, during a step that went on."""
         return asyncio.CancelledError() if self._cleared else None
-
-    async def _restore_cancellations(self) -> None:
-        """Make the cancellations again that the clean-up has taken back, for those around us."""
-        for _ in range(self._cleared):
-            await _count_cancellation()
 
     async def _insist(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
         """Run a step of ours, which may be begun again, to its end.
