@@ -41,15 +41,10 @@ _variable: Final[ContextVar[Any] | None] = _storage if isinstance(_storage, Cont
 _holder: Any = getattr(local, "_Storage", None) if _variable is not None else None
 
 
-def _has_executors() -> bool:
-    """Return whether `AsyncToSync.executors` may have a value in this task."""
-    return _variable is None or _variable.get(None) is not None
-
-
 def get_outer_executor() -> Any:
     """Return the executor of the `async_to_sync` around this task; None outside of one."""
-    if not _has_executors():
-        return None
+    if _variable is not None and _variable.get(None) is None:
+        return None  # nothing is in `AsyncToSync.executors` in this task
     return getattr(AsyncToSync.executors, "current", None)
 
 
@@ -70,7 +65,7 @@ def restore_outer_executor(executor: Any) -> None:
     A call of `async_to_sync` that was cancelled halfway leaves its own executor behind, and no
     thread serves that one any more.
     """
-    if executor is None and not _has_executors():
+    if executor is None and _variable is not None and _variable.get(None) is None:
         return
     set_outer_executor(executor)
 

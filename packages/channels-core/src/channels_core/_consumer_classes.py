@@ -352,12 +352,12 @@ def find_handlers(consumer: type) -> Handlers:
 
 def is_overridden(consumer: object, name: str) -> bool:
     """Return whether a program has overridden a method of Channels."""
-    if name in vars(consumer):
+    if name in consumer.__dict__:
         return True
     kind = type(consumer)
     # Compare the method that the class has now: a test may have replaced it.
     found = getattr(kind, name)
-    not_overridden = class_of(kind).not_overridden
+    not_overridden = _classes[id(kind)].not_overridden
     if not_overridden.get(name) is found:
         return False
     owner = next(each for each in kind.__mro__ if name in vars(each))

@@ -40,7 +40,7 @@ def with_server(scope: AnyScope, send: Any) -> Any:
         for bound in send.args:
             if type(bound).__module__.startswith("daphne."):
                 scope[SERVER] = _DaphneOutgoing(bound)
-    elif (outgoing := outgoing_of(send)) is not None:
+    elif scope.get("type") == "websocket" and (outgoing := outgoing_of(send)) is not None:
         scope[SERVER] = outgoing
     return scope
 

@@ -406,17 +406,19 @@ class Connection:
 
     # Serving
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(  # noqa: C901 - no coroutine for a step that has nothing to do
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve a connection to its end.
 
         Raises:
             Exception: The first exception of a handler, of the layer, or of sending, after the
                 clean-up.
         """
-        collect_records()
-        consumer = self.consumer
+        records = collect_records()
+        consumer = self._consumer()
         self.beginner = None
-        self.loop = asyncio.get_running_loop()
+        loop = self.loop = asyncio.get_running_loop()
         self._after_handler = scope.get(AFTER_HANDLER, ())
         self._usage = DatabaseUsage()
         self._outer_executor = get_outer_executor()
@@ -426,7 +428,7 @@ class Connection:
         is_client = kind in ("websocket", "http")
         # Nothing is read ahead for a worker's consumer: the worker counts a message that it has
         # handed over as being handled.
-        mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0)
+        mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0, loop)
         # A test may call a consumer more than once.
         self.is_ending = self._is_cut = False
         self._bound = None
@@ -434,7 +436,7 @@ class Connection:
         failure: BaseException | None = None
         served = self if is_client else None
         with self._usage:
-            task = serving_begins(served)
+            task = serving_begins(served, loop)
             try:
                 try:
                     if consumer_started.receivers:
@@ -453,12 +455,15 @@ class Connection:
                 else:
                     failure = await self._end(consumer, mailbox, send, failure)
                 failure = self.ended(failure)
-                await records_handled()
+                if records.last is not None:
+                    await records_handled()
                 if consumer_finished.receivers:
                     await consumer_finished.asend_robust(type(consumer), environ=scope)
             finally:
                 serving_ends(served, task)
-        await self._restore_cancellations()
+        # Make the cancellations again that the clean-up has taken back, for those around us.
+        for _ in range(self._cleared):
+            await _count_cancellation()
         if failure is not None:
             try:
                 raise failure
@@ -640,7 +645,7 @@ class Connection:
 
     async def _live(self, consumer: Any, mailbox: Mailbox, send: Send) -> BaseException | None:
         """Handle the messages of the connection, clean up, and return the exception to raise."""
-        task = self._task = mailbox.task = asyncio.current_task()
+        task = self._task = mailbox.task = asyncio.current_task(self.loop)
         assert task is not None  # a coroutine of asyncio is running
         cancels = self._cancels = task.cancelling()
         failure: BaseException
@@ -720,6 +725,8 @@ class Connection:
             else:
                 try:
                     await consumer.dispatch(message)
+                except StopConsumer:
+                    raise  # most requests end so
                 except Exception as error:
                     # Only now: the program's handlers may catch the exception themselves.
                     if not await self.settle_failure(error, message):
@@ -889,11 +896,6 @@ class Connection:
     def _cancellation(self) -> asyncio.CancelledError | None:
         """Return the server's cancellation if there was one, during a step that went on."""
         return asyncio.CancelledError() if self._cleared else None
-
-    async def _restore_cancellations(self) -> None:
-        """Make the cancellations again that the clean-up has taken back, for those around us."""
-        for _ in range(self._cleared):
-            await _count_cancellation()
 
     async def _insist(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
         """Run a step of ours, which may be begun again, to its end.

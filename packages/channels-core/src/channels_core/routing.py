@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from channels_core._routing.index import (
+    Match,
     MergedTable,
     Route,
     RouteTable,
@@ -21,7 +22,7 @@ from channels_core._routing.index import (
 )
 from channels_core._scope import PATH_REMAINING, URL_ROUTE
 from channels_core._two_step import Application, at_once, first_step
-from channels_core.applications import as_asgi3, record_passed, records_passed
+from channels_core.applications import as_asgi3, record_passed
 from channels_core.exceptions import RouteNotFound
 from channels_core.typing import AnyScope, ASGIApplication, Receive, Scope, Send
 
@@ -281,7 +282,7 @@ class URLRouter(Application):
                 if route.is_prefix:
                     return _try_routes(table, path, scope, receive, send)
                 inner = _inner_scope(scope, match, route)
-                if records_passed(route.application):
+                if route.records_passed:
                     # A consumer's, which is a coroutine function.
                     return cast(Coroutine[Any, Any, Any], route.application(inner, receive, send))
                 return _serve_last(route.application, inner, receive, send)
@@ -368,12 +369,9 @@ def _path_to_route(scope: Scope) -> str:
     return path.lstrip("/")
 
 
-def _inner_scope(
-    scope: Scope, match: tuple[str, tuple[Any, ...], dict[str, Any]], route: Route
-) -> Scope:
+def _inner_scope(scope: Scope, match: Match, route: Route) -> Scope:
     remaining, args, kwargs = match
-    outer = scope.get(URL_ROUTE)
-    if outer:
+    if outer := scope.get(URL_ROUTE):
         args = (*outer.get("args", ()), *args)
         kwargs = {**outer.get("kwargs", {}), **kwargs}
     return {

@@ -8,7 +8,7 @@ from django.urls.resolvers import RoutePattern
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from channels_core._routing.index import make_route, merge
+from channels_core._routing.index import RouteTable, make_route, merge
 from channels_core.exceptions import RouteNotFound
 from channels_core.middleware import BaseMiddleware
 from channels_core.routing import URLRouter
@@ -113,6 +113,45 @@ class TestMerge:
         route.pattern.converters["x"] = Doubled()
         result = await outcome(URLRouter([path("a/", URLRouter([route]))]), "/a/4/")
         assert result[1]["kwargs"] == {"x": 8}
+
+
+KEPT = st.sampled_from(
+    [
+        *("<x>/", "a/<int:x>", "<slug:x>/<int:y>", "<path:x>/<str:y>", "<path:x>", "a<int:x>b<y>"),
+        *("<uuid:x>", "<uuid:x>/<int:y>", "<int:x>.<int:y>", "<once:x>/", "a/b"),
+    ]
+)
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
+SPELLED = st.lists(st.sampled_from(["a", "b", "1", "٣", "/", "-", ".", "\n", UUID]), max_size=7)
+
+
+class TestMatches:
+    @settings(max_examples=300, deadline=None)
+    @given(KEPT, st.booleans(), SPELLED.map("".join))
+    @example("<uuid:x>/<int:y>", False, f"{UUID}/7")
+    @example("<uuid:x>/<int:y>", True, f"{UUID}/7/a")
+    @example("<path:x>/<str:y>", False, "a/b/1")
+    # More digits than Python makes an int of: a `ValueError` of the converter.
+    @example("a/<int:x>", False, "a/" + "1" * 5000)
+    def test_a_route_matches_as_djangos_pattern(self, text: str, prefix: bool, path_: str) -> None:
+        view = URLRouter([]) if prefix else application(1)
+        table = RouteTable([make_route(path(text, view))])
+        expected = RoutePattern(text, is_endpoint=not prefix).match(path_)
+        found = [table.routes[number].pattern.match(path_) for number in table.candidates(path_)]
+        assert [each for each in found if each] == ([] if expected is None else [expected])
+        # Once more, with the expression compiled.
+        again = [table.routes[number].pattern.match(path_) for number in table.candidates(path_)]
+        assert again == found
+
+    def test_what_a_match_has_captured_belongs_to_the_caller(self) -> None:
+        route = RouteTable([make_route(path("own/<int:x>/", application(1)))]).routes[0]
+        route.pattern.match("own/7/")[2]["y"] = 1
+        assert route.pattern.match("own/7/") == ("", (), {"x": 7})
+
+    @pytest.mark.parametrize("text", ["<once:x>/", "<once:x>/<int:y>/"])
+    def test_the_converter_of_a_program_is_called_by_django(self, text: str) -> None:
+        route = make_route(path(text, application(1)))
+        assert RouteTable([route]).routes == [route]
 
 
 class TestCalls:

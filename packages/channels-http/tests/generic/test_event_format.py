@@ -1,3 +1,5 @@
+from enum import Enum
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,14 @@ def test_one_with_all_its_fields() -> None:
 def test_data_may_be_left_out() -> None:
     assert event_format.event(identity="7") == b"id: 7\n\n"
     assert event_format.event("") == b"data: \n\n"
+
+
+@pytest.mark.parametrize("text", ["a", "a\nb"])
+def test_data_may_be_a_str_of_another_class(text: str) -> None:
+    class Kind(str, Enum):  # noqa: UP042 - a `StrEnum` is formatted as its value
+        ONE = text
+
+    assert event_format.event(Kind.ONE) == event_format.event(text)
 
 
 FIELDS = st.tuples(TEXT, st.none() | LINE, st.none() | LINE, st.none() | st.integers(0, 10**9))

@@ -16,8 +16,14 @@ from django.core.exceptions import (
 )
 from django.http import Http404
 
-from channels_core.exceptions import ConnectionStateError, RouteNotFound, StopConsumer
+from channels_core.exceptions import (
+    ConnectionStateError,
+    RequestAborted,
+    RouteNotFound,
+    StopConsumer,
+)
 from channels_core.routing import ProtocolTypeRouter
+from channels_core.typing import Message
 from channels_http.generic.http import AsyncHttpConsumer
 from clients import Client, LocalLayer, ask, recording, until
 
@@ -296,6 +302,73 @@ class TestTheClientLeaves:
         client.request()
         await client.end()
         assert program.ends == ["end"]
+
+    async def test_a_server_may_say_so_when_the_headers_are_sent(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            await self.send_headers()
+            client.fault = None
+            await self.send_body(b"")
+
+        program = recording(handle)
+        client = Client(program)
+        client.fault = BrokenPipeError()
+        client.request()
+        await client.end()
+        assert (client.sent, program.ends) == ([], ["end"])
+
+    async def test_nothing_is_sent_to_a_client_that_has_left(self) -> None:
+        async def handle(self: Any, body: bytes) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await self.send_response(200, b"a")
+
+        program = recording(handle)
+        client = Client(program)
+        client.request()
+        await until(lambda: client.asked == 2, client.changed)
+        client.leave()
+        await client.end()
+        assert (client.sent, program.ends) == ([], ["end"])
+
+    async def test_no_body_follows_if_it_leaves_while_the_headers_are_sent(self) -> None:
+        go = asyncio.Event()
+
+        class Slow(Client):
+            async def _send(self, message: Message) -> None:
+                await super()._send(message)
+                await go.wait()
+
+        async def handle(self: Any, body: bytes) -> None:
+            sending = asyncio.ensure_future(self.send_response(200, b"a"))
+            with pytest.raises(RequestAborted):
+                async for _ in self.stream_body():
+                    pass
+            go.set()
+            await sending
+
+        program = recording(handle, buffers_body=False)
+        client = Slow(program, "POST")
+        client.request(b"a", more=True)
+        await client.messages(1)
+        client.leave()
+        await client.end()
+        assert [message["type"] for message in client.sent] == ["http.response.start"]
+
+    async def test_a_response_goes_through_an_overridden_send(self) -> None:
+        class Overridden(AsyncHttpConsumer):
+            async def handle(self, body: bytes) -> None:
+                await self.send_response(200, b"a")
+
+            async def send(self, message: Message) -> None:
+                sent.append(message["type"])
+                await super().send(message)
+
+        sent: list[str] = []
+        client = Client(Overridden)
+        client.request()
+        assert (await client.whole())[2] == b"a"
+        assert sent == ["http.response.start", "http.response.body"]
 
     @pytest.mark.parametrize("waits", [False, True])
     async def test_a_time_out_of_the_programs_own_is_not_taken_for_it(self, waits: bool) -> None:

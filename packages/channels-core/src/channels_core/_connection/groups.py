@@ -177,6 +177,8 @@ class ConnectionGroups:
         """Return the groups that were joined, and those that a program added to `groups`."""
         names = self._joined
         groups = vars(consumer).get("groups")
+        if not (names or groups):
+            return []
         # A program may keep something else under this name.
         if groups and isinstance(groups, list | tuple | set | frozenset):
             declared, left = self._declared, self._left

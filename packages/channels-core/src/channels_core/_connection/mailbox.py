@@ -108,13 +108,16 @@ class Mailbox:
         "woken_by_layer",
     )
 
-    def __init__(self, receive: Receive, ahead: int) -> None:
+    def __init__(
+        self, receive: Receive, ahead: int, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         """Begin with no message.
 
         Args:
             receive: ASGI receive.
             ahead: The number of frames that may be read before they are handled; 0 to read a frame
                 only when the one before it is handled.
+            loop: The running event loop, if the caller has it.
         """
         self.from_layer: bool = False
         self.client_has_left: bool = False
@@ -122,7 +125,7 @@ class Mailbox:
         self.task: asyncio.Task[Any] | None = None
         self._receive = receive
         self._ahead = ahead
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or asyncio.get_running_loop()
         # A list, of at most `ahead` frames: an empty deque takes 0.6 KiB for each idle connection.
         self.frames: list[Message] = []
         # The exception given to `stop`; `next` raises it before it returns anything else.
@@ -420,11 +423,11 @@ class Mailbox:
     def end_reading(self, *_: object) -> None:
         """Have `read_server` return."""
         self._reading_ended = True
-        if self._room is None:
-            self._interrupt()
-        else:
+        if self._room is not None:
             # It does not wait for the server, but for room: nothing has to be cancelled.
             self._make_room()
+        elif self._asking is not None:
+            self._interrupt()
 
     def _make_room(self) -> None:
         """Let `read_server` go on, if it waits since the mailbox was full."""
@@ -548,7 +551,8 @@ class Mailbox:
             The reading tasks; they are cancelled, but may not have ended yet.
         """
         self._reading_ended = True
-        self.unwatch()
+        if self._on_end is not None or self._readers:
+            self.unwatch()
         self._take_from_layer = self._looked_up = self._sieve = None
         self.layer_waits = False
         # The tracebacks of these exceptions hold frames that hold this object: break the circles.

@@ -52,7 +52,9 @@ def names_at_once(layer: Any) -> bool:
     The mark is on the function, so that one which overrides or replaces it is not taken for it. A
     function that wraps it may wait, although `functools.wraps` copies the mark.
     """
-    function = getattr(layer, "new_channel", None)
+    method = getattr(layer, "new_channel", None)
+    # A method takes 0.5 us to say that it does not have an attribute, and its function 0.03.
+    function = getattr(method, "__func__", method)
     return getattr(function, "never_waits", None) is True and not hasattr(function, "__wrapped__")
 
 

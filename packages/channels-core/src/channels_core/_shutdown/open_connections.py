@@ -61,9 +61,9 @@ class OpenConnections:
         # The open connections, each with the event loop that serves it.
         self._loops: dict[Drainable, asyncio.AbstractEventLoop] = {}
 
-    def add(self, connection: Drainable) -> None:
-        """Record a connection of the running event loop."""
-        self._loops[connection] = asyncio.get_running_loop()
+    def add(self, connection: Drainable, loop: asyncio.AbstractEventLoop) -> None:
+        """Record a connection of an event loop."""
+        self._loops[connection] = loop
         for function in self.on_opened:
             function()
 
@@ -97,20 +97,23 @@ call_in_children(_cancelled.clear)
 _LONGEST: Final = 30.0
 
 
-def serving_begins(connection: Drainable | None) -> asyncio.Task[Any] | None:
+def serving_begins(
+    connection: Drainable | None, loop: asyncio.AbstractEventLoop
+) -> asyncio.Task[Any] | None:
     """Record that the present task serves a connection.
 
     Args:
         connection: The connection; None for a job of a worker, which no signal ends.
+        loop: The running event loop. Python 3.11 asks the system each time that it looks for it.
 
     Returns:
         The task, for `serving_ends`. None if it serves another connection already: if a consumer
         calls another one, the server's end waits for the outer one.
     """
-    task = asyncio.current_task()
+    task = asyncio.current_task(loop)
     assert task is not None  # a coroutine of asyncio is running
     if connection is not None:
-        open_connections.add(connection)
+        open_connections.add(connection, loop)
     if task in _tasks:
         return None
     _tasks.add(task)

@@ -33,7 +33,7 @@ from channels_core.headers import HeadersArgument, may_add_headers
 from channels_core.refusal import failures_are_answered, refusal
 from channels_core.typing import Message, Scope, Send
 from channels_http.generic._http.error_responses import debug_page, status_of
-from channels_http.generic._http.response import Response, ResponseState
+from channels_http.generic._http.response import ENDED, OPEN, WAITING, Response
 
 __all__ = ["DISCONNECT", "OF_SETTINGS", "TIMEOUT", "HttpConnection"]
 
@@ -42,6 +42,9 @@ logger: Final = logging.getLogger("django.channels.http")
 DISCONNECT: Final = "http.disconnect"
 #: Type of the message that we put in the mailbox when a held response has been open long enough.
 TIMEOUT: Final = "http.response.timeout"
+
+#: The headers that tell whether a request has a body, and whether the client sends it at once.
+_ABOUT_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
 #: Default of the option `max_body_size`.
 OF_SETTINGS: Final = object()
@@ -107,7 +110,7 @@ class HttpConnection(Connection):
         """
         if self._timer is not None:
             self._timer.cancel()
-        if self.response.state is not ResponseState.OPEN:
+        if self.response.state is not OPEN:
             return failure
         if failure is None and not (self.client_is_gone or self.is_drained):
             kind = type(self.consumer).__name__
@@ -121,22 +124,24 @@ class HttpConnection(Connection):
 
         A server may report nothing before the first byte, and that may never come.
         """
-        head = scope.get("method") == "HEAD"
-        self.response.expect(head=head, as_given=not failures_are_answered())
-        if is_overridden(self.consumer, "send"):
+        response = self.response
+        response.expect(head=scope.get("method") == "HEAD", as_given=not failures_are_answered())
+        if is_overridden(self._consumer(), "send"):
             self.server_send = None
-        self.response.server_send = self.server_send
+        response.server_send = self.server_send
         length = b"0"
         announced = waits = False
         for given, value in scope.get("headers", ()):
             # Servers write names in lower case; a test may not.
             name = given.lower()
+            if name not in _ABOUT_BODY:
+                continue
             if name == b"content-length":
                 length = value
                 announced = announced or value != b"0"
             elif name == b"transfer-encoding":
                 announced = True
-            elif name == b"expect":
+            else:
                 waits = value.lower() == b"100-continue"
         if not (announced or waits) or self.mailbox is None:
             return
@@ -165,7 +170,7 @@ class HttpConnection(Connection):
 
     def has_nothing_to_finish(self) -> bool:
         """Return whether there are no groups to leave, and the program has no `disconnect`."""
-        consumer = self.consumer
+        consumer = self._consumer()
         return not (is_overridden(consumer, "disconnect") or self.groups.to_leave(consumer))
 
     # The request
@@ -178,10 +183,11 @@ class HttpConnection(Connection):
         size: int | None = limit
         return size
 
-    def begin_request(self, message: Message) -> None:
-        """Record the first message of the request."""
+    def begin_request(self, message: Message) -> bool:
+        """Record the first message of the request, and return whether there is a body to read."""
         self.has_begun = True
         self._first_part = message
+        return bool(self._waits_for_continue or message.get("more_body") or message.get("body"))
 
     async def stream_body(self, limit: int | None) -> AsyncIterator[bytes]:
         """Iterate over the parts of the body; see `AsyncHttpConsumer.stream_body`."""
@@ -221,7 +227,7 @@ class HttpConnection(Connection):
         return message
 
     async def read_body(self) -> bytes:
-        """Read the whole body.
+        """Read the whole body of a request that has one.
 
         Raises:
             RequestDataTooBig: It is larger than `max_body_size`.
@@ -230,9 +236,6 @@ class HttpConnection(Connection):
         """
         message = self._first_part
         assert message is not None  # `begin_request` has set it
-        if not (self._waits_for_continue or message.get("more_body") or message.get("body")):
-            self.body_ended = True
-            return b""
         limit = self._max_body_size
         if self._waits_for_continue:
             raise RequestDataTooBig(f"The request's body would have more than {limit} bytes")
@@ -250,6 +253,13 @@ class HttpConnection(Connection):
             raise RequestTimeout(
                 f"The request's body did not come within {seconds} seconds"
             ) from None
+
+    async def join_and_handle(self, body: bytes) -> None:
+        """Join the groups that the consumer's class names, and call `handle`."""
+        consumer = self.consumer
+        for name in self.join_declared(consumer):
+            await self.groups.join(consumer, name)
+        await consumer.handle(body)
 
     def begin_handler(self, work: Awaitable[None]) -> Rest | None:
         """Run a handler until it waits for the first time.
@@ -306,7 +316,7 @@ class HttpConnection(Connection):
     def _leave(self) -> None:
         """Cancel the handler that waits, since the client has left."""
         # A server reports the same when the response is complete: what follows goes on.
-        if self.response.state is not ResponseState.ENDED:
+        if self.response.state is not ENDED:
             self.lose_client()
             assert self._presence is not None  # nobody has read before the handler first waited
             self._presence.reschedule(asyncio.get_running_loop().time())
@@ -349,13 +359,13 @@ class HttpConnection(Connection):
     @property
     def is_unanswered(self) -> bool:
         """Whether no response has begun, and the client is there to get one."""
-        return self.response.state is ResponseState.WAITING and not self.client_is_gone
+        return self.response.state is WAITING and not self.client_is_gone
 
     @property
     def is_poll(self) -> bool:
         """Whether the response is for this moment only, since the consumer is in a group."""
-        consumer = self.consumer
-        return may_add_headers(consumer.scope) and bool(self.groups.to_leave(consumer))
+        consumer: Any = self._consumer()
+        return bool(self.groups.to_leave(consumer)) and may_add_headers(consumer.scope)
 
     def headers_sent(self) -> None:
         """Read ahead from now on: after the headers, no server asks the client for its body."""
@@ -454,5 +464,5 @@ class HttpConnection(Connection):
         await self._answer(refusal(scope, 500, headers=headers, body=body))
 
     async def _answer(self, messages: Iterable[Message]) -> None:
-        self.response.state = ResponseState.ENDED
+        self.response.state = ENDED
         await self.transmit(messages)

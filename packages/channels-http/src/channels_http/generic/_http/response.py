@@ -9,7 +9,7 @@ from channels_core.exceptions import ConnectionStateError
 from channels_core.headers import HeadersArgument, pass_on_headers
 from channels_core.typing import Message, Send
 
-__all__ = ["BURST", "Response", "ResponseState", "as_bytes"]
+__all__ = ["BURST", "ENDED", "OPEN", "WAITING", "Response", "ResponseState", "as_bytes"]
 
 #: After so many parts of a stream that were sent without a pause, other connections get a turn.
 BURST: Final = 512
@@ -24,6 +24,12 @@ class ResponseState(enum.Enum):
     WAITING = "waiting"
     OPEN = "open"
     ENDED = "ended"
+
+
+# Python 3.11 finds the member of an enum in 0.07 us, and a response asks ten times.
+WAITING: Final = ResponseState.WAITING
+OPEN: Final = ResponseState.OPEN
+ENDED: Final = ResponseState.ENDED
 
 
 def as_bytes(body: Any) -> bytes:
@@ -72,7 +78,7 @@ class Response:
         """Start with nothing sent."""
         self._as_given = False
         self._without_body = False
-        self.state = ResponseState.WAITING
+        self.state = WAITING
         self.server_send: Send | None = None
         self.send_part: Send | None = None
         self.parts_left = BURST
@@ -91,7 +97,7 @@ class Response:
     @property
     def streams(self) -> bool:
         """Whether the response is open and has a body."""
-        return self.state is ResponseState.OPEN and not self._without_body
+        return self.state is OPEN and not self._without_body
 
     def lose_client(self) -> None:
         """Record that the client has left."""
@@ -110,7 +116,7 @@ class Response:
             ConnectionStateError: A response has started before.
             ValueError: A header holds CR, LF or NUL, or the status is not an int from 200 to 999.
         """
-        if self.state is not ResponseState.WAITING:
+        if self.state is not WAITING:
             raise ConnectionStateError(
                 f"A second response was started while the first one is {self.state.value}; "
                 "each request has one response"
@@ -124,7 +130,7 @@ class Response:
             fields = [field for field in fields if field[0].strip().lower() != b"transfer-encoding"]
         if no_store and all(field[0].lower() != b"cache-control" for field in fields):
             fields.append((b"cache-control", b"no-store"))
-        self.state = ResponseState.OPEN
+        self.state = OPEN
         if status in _WITHOUT_BODY and not self._as_given:
             self._without_body = True
         if not self._without_body:
@@ -133,15 +139,15 @@ class Response:
 
     def note(self, message: Message) -> None:
         """Record a message that the program has built itself."""
-        if message["type"] == "http.response.start" and self.state is ResponseState.WAITING:
-            self.state = ResponseState.OPEN
+        if message["type"] == "http.response.start" and self.state is WAITING:
+            self.state = OPEN
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.state = ResponseState.ENDED
+            self.state = ENDED
             self.send_part = None
 
     def reset(self) -> None:
         """Begin again: the messages that were built were not sent."""
-        self.state = ResponseState.WAITING
+        self.state = WAITING
         self.send_part = None
 
     def body(self, body: Any, *, more_body: bool) -> Message:
@@ -152,14 +158,14 @@ class Response:
             TypeError: The part is neither bytes nor str.
         """
         content = as_bytes(body)
-        if self.state is ResponseState.WAITING:
+        if self.state is WAITING:
             raise ConnectionStateError(
                 "send_body() was called before send_headers(); call that first, or send_response()"
             )
-        if self.state is ResponseState.ENDED:
+        if self.state is ENDED:
             raise ConnectionStateError("A body was sent after the response had ended")
         if not more_body:
-            self.state = ResponseState.ENDED
+            self.state = ENDED
             self.send_part = None
         return {
             "type": "http.response.body",
@@ -179,4 +185,10 @@ class Response:
         """
         content = as_bytes(body)
         start = self.start(status, headers, no_store=no_store)
-        return start, self.body(content, more_body=False)
+        self.state = ENDED
+        self.send_part = None
+        return start, {
+            "type": "http.response.body",
+            "body": b"" if self._without_body else content,
+            "more_body": False,
+        }

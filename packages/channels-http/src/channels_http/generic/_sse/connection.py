@@ -38,12 +38,13 @@ class SseConnection(HttpConnection):
 
     def restart_keepalive(self) -> None:
         """Record that something was sent just now."""
-        if self._keepalive is None:
+        seconds = self.options["keepalive"]
+        if seconds is None:
             return
         self._sent_at = monotonic()
         # A timer goes on: to set it anew for each event would cost more than the event itself.
         if self._timer_of_comments is None:
-            self._check_later(self._keepalive)
+            self._check_later(seconds)
 
     def _check_later(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

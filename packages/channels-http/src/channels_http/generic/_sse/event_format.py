@@ -44,8 +44,14 @@ def event(
             raise ValueError(f"retry is an int of milliseconds, at least 0, not {retry!r}")
         lines.append(f"retry: {retry}")
     if data is not None:
-        lines.extend(f"data: {line}" for line in _LINE_ENDS.split(data))
-    return "".join(f"{line}\n" for line in [*lines, ""]).encode()
+        if "\n" in data or "\r" in data:
+            lines.extend(f"data: {line}" for line in _LINE_ENDS.split(data))
+        else:
+            # As nearly always: the expression takes 0.4 us. Added, since the str that an enum is
+            # has another format.
+            lines.append("data: " + data)
+    lines += ("", "")  # each line ends, and an empty one follows
+    return "\n".join(lines).encode()
 
 
 def comment(text: str = "") -> bytes:
