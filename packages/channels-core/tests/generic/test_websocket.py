@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 
-from channels_core.consumer import hook
+from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
 from channels_core.exceptions import (
     AcceptConnection,
     ConnectionStateError,
@@ -1079,3 +1079,61 @@ async def test_a_program_may_have_its_own_handler_for_the_end(colour: str) -> No
     await server.connect()
     await server.leave(4000)
     assert seen == ["websocket.disconnect", (4000, 4000, "")]
+
+
+class Loud:
+    """A mixin that a program puts between our classes."""
+
+    def send(self, message: Message) -> Any:
+        if message["type"] == "websocket.send":
+            message = {**message, "text": message["text"].upper()}
+        return super().send(message)  # type: ignore[misc] # of the consumer
+
+
+class LoudAsync(Loud, AsyncConsumer):
+    """The same, derived from the base of consumers."""
+
+
+class LoudSync(Loud, SyncConsumer):
+    """The same in the other colour."""
+
+
+@both_colours
+async def test_a_class_between_ours_sees_what_is_sent(colour: str) -> None:
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.send(text_data=text_data)
+
+    quiet = consumer(colour, receive=receive)
+
+    mixin: Any = LoudAsync if colour == "async" else LoudSync
+    loud: Any = type("Program", (quiet, mixin), {})
+    for kind, expected in ((quiet, "hello"), (loud, "HELLO"), (quiet, "hello")):
+        server = Server(kind.as_asgi())
+        await server.connect()
+        server.text("hello")
+        assert await server.reply() == [{"type": "websocket.send", "text": expected}]
+        await server.leave()
+
+
+@both_colours
+async def test_a_send_of_the_base_that_a_test_has_replaced_is_called(
+    colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.send(text_data=text_data)
+
+    server = Server(consumer(colour, receive=receive).as_asgi())
+    await server.connect()
+    base: Any = AsyncConsumer if colour == "async" else SyncConsumer
+    own = base.send
+    sent: list[Message] = []
+
+    def send(self: Any, message: Message) -> Any:
+        sent.append(message)
+        return own(self, message)
+
+    monkeypatch.setattr(base, "send", send)
+    server.text("hello")
+    assert await server.reply() == sent == [{"type": "websocket.send", "text": "hello"}]
+    monkeypatch.undo()
+    await server.leave()

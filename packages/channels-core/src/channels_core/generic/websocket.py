@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json  # noqa: F401 - tests of programs patch it here
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, Unpack
+from typing import TYPE_CHECKING, Any, Final, Generic, Unpack
 
 from channels_core import _json, _messages
 from channels_core._consumer_classes import class_of, framework, new_hook, readable
 from channels_core._settings import FROM_SETTING
-from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
+from channels_core.consumer import (
     AsyncConsumer,
     SyncConsumer,
 )
@@ -44,6 +44,10 @@ else:
     from typing import TypeVar
 
     ContentT = TypeVar("ContentT")
+
+# These are called directly, unless a test has replaced them.
+_SEND: Final = AsyncConsumer.send
+_SYNC_SEND: Final = SyncConsumer.send
 
 __all__ = [
     "AsyncJsonWebsocketConsumer",
@@ -98,9 +102,10 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
     _channels_connection: WebsocketConnection
 
     def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
-        """Declare the options of a WebSocket consumer to type checkers."""
+        """Declare the options of a WebSocket consumer to type checkers, and look at its `send`."""
         rest: Any = options
         super().__init_subclass__(**rest)
+        class_of(cls).sends_directly = super().send is AsyncConsumer.send
 
     async def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake.
@@ -197,10 +202,15 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         payload = self._channels_connection.payload(message)
         if payload is None:
             return
+        text, data = payload
         try:
-            await self.receive(**payload)
+            if text is not None:
+                # Not by a dict of keyword arguments, which takes 0.35 us longer.
+                await self.receive(text_data=text)
+            else:
+                await self.receive(bytes_data=data)
         except TypeError as error:
-            if (fault := _messages.not_taken(error, payload)) is None:
+            if (fault := _messages.not_taken(error, is_text=text is not None)) is None:
                 raise
             raise fault from error
 
@@ -262,7 +272,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         if connection.may_send():
             # As `transmit`, without its call.
             try:
-                await super().send(message)
+                if connection.known.sends_directly and AsyncConsumer.send is _SEND:
+                    # What it does; `super()` and one more call would take 0.3 us.
+                    await self.base_send(message)
+                else:
+                    await super().send(message)
             except Exception as error:
                 connection.failed_to_send(error)
                 raise
@@ -460,9 +474,10 @@ class WebsocketConsumer(SyncGroupMember):
     _channels_connection: WebsocketConnection
 
     def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
-        """Declare the options of a WebSocket consumer to type checkers."""
+        """Declare the options of a WebSocket consumer to type checkers, and look at its `send`."""
         rest: Any = options
         super().__init_subclass__(**rest)
+        class_of(cls).sends_directly = super().send is SyncConsumer.send
 
     def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake.
@@ -559,10 +574,15 @@ class WebsocketConsumer(SyncGroupMember):
         payload = self._channels_connection.payload(message)
         if payload is None:
             return
+        text, data = payload
         try:
-            self.receive(**payload)
+            if text is not None:
+                # Not by a dict of keyword arguments, which takes 0.35 us longer.
+                self.receive(text_data=text)
+            else:
+                self.receive(bytes_data=data)
         except TypeError as error:
-            if (fault := _messages.not_taken(error, payload)) is None:
+            if (fault := _messages.not_taken(error, is_text=text is not None)) is None:
                 raise
             raise fault from error
 
@@ -624,7 +644,11 @@ class WebsocketConsumer(SyncGroupMember):
         if connection.may_send():
             # As `transmit`, without its call.
             try:
-                super().send(message)
+                if connection.known.sends_directly and SyncConsumer.send is _SYNC_SEND:
+                    # What it does; `super()` and one more call would take 0.3 us.
+                    self.base_send(message)
+                else:
+                    super().send(message)
             except Exception as error:
                 connection.failed_to_send(error)
                 raise
