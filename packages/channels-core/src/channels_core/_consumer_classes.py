@@ -75,8 +75,9 @@ class ConsumerClass:
             The table is made when it is first used: it takes 0.2 ms, and a program imports more
             classes than it serves.
         by_type: The same by the usual spelling of the message's type, with the method's name.
-        sends_directly: Whether no class of a program stands between `send` of our class for the
-            protocol and that of `AsyncConsumer` or `SyncConsumer`.
+        sends_directly: Whether no other class's `send` stands between that of our WebSocket
+            consumer and that of the base of all consumers.
+        sends_json_directly: The same between `send_json` and `send` of our WebSocket consumer.
         not_overridden: By name, methods that were found to belong to Channels or a plugin.
     """
 
@@ -93,6 +94,7 @@ class ConsumerClass:
         "prefixes",
         "runs_in_threads",
         "sends_directly",
+        "sends_json_directly",
     )
 
     def __init__(self, consumer: type) -> None:
@@ -112,6 +114,7 @@ class ConsumerClass:
         self.by_type: dict[str, tuple[str, bool]]
         self.not_overridden: dict[str, object] = {}
         self.sends_directly: bool = False
+        self.sends_json_directly: bool = False
         for base in reversed(consumer.__mro__[1:]):
             known = _classes.get(id(base))
             if known is None:

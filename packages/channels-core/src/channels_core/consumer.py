@@ -318,21 +318,20 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
         ValueError: Another message of the server does not have a handler, or is malformed.
     """
     connection = consumer._channels_connection
-    from_layer = connection.from_layer
     found: tuple[str, bool | None] | None
     try:
-        found = connection.by_type.get(message["type"])
-    except (KeyError, TypeError):  # there is no type, or one that is not a str
-        found = None
-    if found is None and (found := _look_closer(consumer, message)) is None:
-        return None
+        found = connection.by_type[message["type"]]
+    except (KeyError, TypeError):  # it is not known, there is no type, or one that is not a str
+        found = _look_closer(consumer, message)
+        if found is None:
+            return None
     name, reach = found
-    if reach is not None and (reach or not from_layer):
+    if reach or (reach is not None and not connection.from_layer):
         # Looked up again: a test may have replaced the method meanwhile.
         handler: Callable[[Message], Any] | None = getattr(consumer, name, None)
         if callable(handler):
             return handler
-    if not from_layer:
+    if not connection.from_layer:
         if message["type"] in ENDINGS:
             raise StopConsumer
         raise ValueError(f"No handler for message type {message['type']}")

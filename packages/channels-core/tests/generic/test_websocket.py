@@ -1115,6 +1115,36 @@ async def test_a_class_between_ours_sees_what_is_sent(colour: str) -> None:
         await server.leave()
 
 
+class LoudAsyncFrames(AsyncWebsocketConsumer):
+    """A base of a program that changes the frames."""
+
+    async def send(self, text_data: Any = None, *args: Any, **kwargs: Any) -> None:  # type: ignore[override] # a frame
+        await super().send(text_data.upper(), *args, **kwargs)
+
+
+class LoudSyncFrames(WebsocketConsumer):
+    """The same in the other colour."""
+
+    def send(self, text_data: Any = None, *args: Any, **kwargs: Any) -> None:  # type: ignore[override] # a frame
+        super().send(text_data.upper(), *args, **kwargs)
+
+
+@both_colours
+async def test_a_class_between_ours_sees_the_frames_of_json(colour: str) -> None:
+    def receive_json(self: Any, content: Any) -> Any:
+        yield self.send_json(content)
+
+    quiet = consumer(colour, json=True, receive_json=receive_json)
+    mixin: Any = LoudAsyncFrames if colour == "async" else LoudSyncFrames
+    loud: Any = type("Program", (quiet, mixin), {})
+    for kind, expected in ((quiet, '"hello"'), (loud, '"HELLO"'), (quiet, '"hello"')):
+        server = Server(kind.as_asgi())
+        await server.connect()
+        server.text('"hello"')
+        assert await server.reply() == [{"type": "websocket.send", "text": expected}]
+        await server.leave()
+
+
 @both_colours
 async def test_a_send_of_the_base_that_a_test_has_replaced_is_called(
     colour: str, monkeypatch: pytest.MonkeyPatch

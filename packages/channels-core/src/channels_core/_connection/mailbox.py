@@ -42,6 +42,10 @@ __all__ = ["SEND_WITHIN", "Mailbox", "Overseer", "Sieve"]
 SEND_WITHIN: Final = 10.0
 
 
+def _take_nothing() -> None:
+    """Return no message: there is no channel layer, or the mailbox does not listen to it."""
+
+
 class Overseer(Protocol):
     """Looks after the handler of a connection."""
 
@@ -145,8 +149,8 @@ class Mailbox:
         self._room: asyncio.Future[None] | None = None
         self.asking: asyncio.Task[Any] | None = None
         self.was_interrupted: bool = False
-        # Returns the layer's next message, or None; None before `listen_to`.
-        self._take_from_layer: Callable[[], Message | None] | None = None
+        # Returns the layer's next message, or None.
+        self._take_from_layer: Callable[[], Message | None] = _take_nothing
         # Stands before that function; None unless `sift` was called.
         self._sieve: Sieve | None = None
         self.layer_waits: bool = False
@@ -172,15 +176,17 @@ class Mailbox:
 
         The layer is asked, since it announces only the first of several messages.
         """
-        if self.layer_waits and not self.frames and self._looked_up is None:
-            assert self._take_from_layer is not None  # it has told us of a message
-            try:
-                self._looked_up = self._take_from_layer()
-            except Exception as error:
-                self.layer_error = error
-                raise
-            self.layer_waits = self._looked_up is not None
-        return self.layer_waits or bool(self.frames)
+        if not self.layer_waits or self.frames or self._looked_up is not None:
+            return self.layer_waits or bool(self.frames)
+        try:
+            self._looked_up = message = self._take_from_layer()
+        except Exception as error:
+            self.layer_error = error
+            raise
+        if message is not None:
+            return True
+        self.layer_waits = False
+        return False
 
     def take(self) -> Message | None:
         """Return the next message of the server or the layer if one waits.
@@ -193,14 +199,15 @@ class Mailbox:
         self.woken_by_layer = False
         frames = self.frames
         if self.layer_waits and (self._layer_first or not frames):
-            message, self._looked_up = self._looked_up, None
+            message = self._looked_up
             if message is None:
-                assert self._take_from_layer is not None  # it has told us of a message
                 try:
                     message = self._take_from_layer()
                 except Exception as error:
                     self.layer_error = error
                     raise
+            else:
+                self._looked_up = None
             # At most one frame comes before the layer's next message.
             self._layer_first = not frames
             if message is not None:
@@ -227,7 +234,7 @@ class Mailbox:
         if self._server_error is not None:
             raise self._server_error
         if not self.is_read:
-            if self._take_from_layer is None and not self._readers:
+            if self._take_from_layer is _take_nothing and not self._readers:
                 return None
             self.start_reading()
         if self._room is not None:
@@ -505,7 +512,7 @@ class Mailbox:
         self._put_sieve_between()
 
     def _put_sieve_between(self) -> None:
-        if self._sieve is not None and self._take_from_layer is not None:
+        if self._sieve is not None and self._take_from_layer is not _take_nothing:
             self._sieve.source, self._take_from_layer = self._take_from_layer, self._sieve.take
             # It may have a message of its own.
             self.layer_has_message()
@@ -541,7 +548,8 @@ class Mailbox:
         """
         self._reading_ended = True
         self.unwatch()
-        self._take_from_layer = self._looked_up = self._sieve = None
+        self._take_from_layer = _take_nothing
+        self._looked_up = self._sieve = None
         self.layer_waits = False
         # The tracebacks of these exceptions hold frames that hold this object: break the circles.
         self.failure = self._server_error = self.layer_error = None

@@ -359,9 +359,10 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     """
 
     def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
-        """Declare the options of a JSON consumer to type checkers."""
+        """Declare the options of a JSON consumer to type checkers, and look at its `send`."""
         rest: Any = options
         super().__init_subclass__(**rest)
+        class_of(cls).sends_json_directly = super().send is AsyncWebsocketConsumer.send
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
@@ -405,7 +406,12 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
             TypeError: The value cannot be encoded.
             ConnectionStateError: As in `send`.
         """
-        await super().send(text_data=await self.encode_json(content), close=close)
+        text = await self.encode_json(content)
+        if self._channels_connection.known.sends_json_directly:
+            # As `super()` finds it, which would take 0.2 us longer.
+            await AsyncWebsocketConsumer.send(self, text, None, close)
+        else:
+            await super().send(text_data=text, close=close)
 
     @classmethod
     async def decode_json(cls, text_data: str) -> ContentT:
@@ -709,9 +715,10 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     """
 
     def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
-        """Declare the options of a JSON consumer to type checkers."""
+        """Declare the options of a JSON consumer to type checkers, and look at its `send`."""
         rest: Any = options
         super().__init_subclass__(**rest)
+        class_of(cls).sends_json_directly = super().send is WebsocketConsumer.send
 
     def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
@@ -755,7 +762,12 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
             TypeError: The value cannot be encoded.
             ConnectionStateError: As in `send`.
         """
-        super().send(text_data=self.encode_json(content), close=close)
+        text = self.encode_json(content)
+        if self._channels_connection.known.sends_json_directly:
+            # As `super()` finds it, which would take 0.2 us longer.
+            WebsocketConsumer.send(self, text, None, close)
+        else:
+            super().send(text_data=text, close=close)
 
     @classmethod
     def decode_json(cls, text_data: str) -> ContentT:
