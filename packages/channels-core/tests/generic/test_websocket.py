@@ -1167,3 +1167,32 @@ async def test_a_send_of_the_base_that_a_test_has_replaced_is_called(
     assert await server.reply() == sent == [{"type": "websocket.send", "text": "hello"}]
     monkeypatch.undo()
     await server.leave()
+
+
+@both_colours
+async def test_codecs_that_a_test_replaces_while_a_connection_is_open_are_called(
+    colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive_json(self: Any, content: Any) -> Any:
+        yield self.send_json(content)
+
+    def decode_json(cls: Any, text_data: str) -> Any:
+        yield None
+        return text_data + "decoded "
+
+    def encode_json(cls: Any, content: Any) -> Any:
+        yield None
+        return f"{content}encoded"
+
+    kind = consumer(colour, json=True, receive_json=receive_json)
+    other = consumer(colour, json=True, decode_json=decode_json, encode_json=encode_json)
+    server = Server(kind.as_asgi())
+    await server.connect()
+    server.text("1")
+    assert await server.reply() == [{"type": "websocket.send", "text": "1"}]
+    for name in ("decode_json", "encode_json"):
+        monkeypatch.setattr(kind, name, classmethod(vars(other)[name]))
+    server.text("hello ")
+    assert await server.reply() == [{"type": "websocket.send", "text": "hello decoded encoded"}]
+    monkeypatch.undo()
+    await server.leave()

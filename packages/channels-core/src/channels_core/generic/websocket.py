@@ -380,7 +380,13 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         if text_data is None:
             raise InvalidFrame("No text section for incoming WebSocket frame!", 1003)
         try:
-            content = await self.decode_json(text_data)
+            decode = self.decode_json
+            # Our own method without one more call: 0.15 us each for a coroutine, here and below.
+            is_ours = getattr(decode, "__func__", None) is _DECODE
+            if is_ours and type(text_data) is str and len(text_data) <= _json.LARGE:
+                content = _json.decoder()(text_data)
+            else:
+                content = await decode(text_data)
         except (ValueError, RecursionError) as error:
             if (fault := _messages.undecodable(error)) is None:
                 raise
@@ -406,8 +412,12 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
             TypeError: The value cannot be encoded.
             ConnectionStateError: As in `send`.
         """
-        text = await self.encode_json(content)
-        if self._channels_connection.known.sends_json_directly:
+        encode, connection = self.encode_json, self._channels_connection
+        if getattr(encode, "__func__", None) is _ENCODE:
+            text = _json.encoder(connection.options["json_encoder"])(content)
+        else:
+            text = await encode(content)
+        if connection.known.sends_json_directly:
             # As `super()` finds it, which would take 0.2 us longer.
             await AsyncWebsocketConsumer.send(self, text, None, close)
         else:
@@ -736,7 +746,13 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         if text_data is None:
             raise InvalidFrame("No text section for incoming WebSocket frame!", 1003)
         try:
-            content = self.decode_json(text_data)
+            decode = self.decode_json
+            # Our own method without one more call: 0.15 us each for a coroutine, here and below.
+            is_ours = getattr(decode, "__func__", None) is _SYNC_DECODE
+            if is_ours and type(text_data) is str and len(text_data) <= _json.LARGE:
+                content = _json.decoder()(text_data)
+            else:
+                content = decode(text_data)
         except (ValueError, RecursionError) as error:
             if (fault := _messages.undecodable(error)) is None:
                 raise
@@ -762,8 +778,12 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
             TypeError: The value cannot be encoded.
             ConnectionStateError: As in `send`.
         """
-        text = self.encode_json(content)
-        if self._channels_connection.known.sends_json_directly:
+        encode, connection = self.encode_json, self._channels_connection
+        if getattr(encode, "__func__", None) is _SYNC_ENCODE:
+            text = _json.encoder(connection.options["json_encoder"])(content)
+        else:
+            text = encode(content)
+        if connection.known.sends_json_directly:
             # As `super()` finds it, which would take 0.2 us longer.
             WebsocketConsumer.send(self, text, None, close)
         else:
@@ -795,3 +815,10 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
             TypeError: The value cannot be serialised.
         """
         return _json.encoder(class_of(cls).options["json_encoder"])(content)
+
+
+# What the methods are unless a program, or a test, has replaced them.
+_DECODE: Final = vars(AsyncJsonWebsocketConsumer)["decode_json"].__func__
+_ENCODE: Final = vars(AsyncJsonWebsocketConsumer)["encode_json"].__func__
+_SYNC_DECODE: Final = vars(JsonWebsocketConsumer)["decode_json"].__func__
+_SYNC_ENCODE: Final = vars(JsonWebsocketConsumer)["encode_json"].__func__
