@@ -85,8 +85,7 @@ def _call_handler(consumer: AsyncConsumer, message: AnyMessage) -> Awaitable[Any
         return None
     result = handler(message)
     if type(result) is CoroutineType or isawaitable(result):
-        handling: Awaitable[Any] = result
-        return handling
+        return result
     _refuse_ordinary(consumer, message)
     return None
 

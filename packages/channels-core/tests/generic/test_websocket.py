@@ -1196,3 +1196,11 @@ async def test_codecs_that_a_test_replaces_while_a_connection_is_open_are_called
     assert await server.reply() == [{"type": "websocket.send", "text": "hello decoded encoded"}]
     monkeypatch.undo()
     await server.leave()
+
+
+@both_colours
+async def test_a_program_may_call_the_codecs(colour: str) -> None:
+    kind = consumer(colour, json=True)
+    calls = [kind.decode_json("[1]"), kind.encode_json([1])]
+    results = [await call for call in calls] if colour == "async" else calls
+    assert results == [[1], "[1]"]
