@@ -728,7 +728,7 @@ class Connection:
                         raise
                     if mailbox.was_interrupted:
                         # Python 3.11 traces no line after a throw().
-                        mailbox.forget_interruption()  # pragma: no cover
+                        mailbox.forget_interruption()  # pragma: no cover - after a throw()
                     mailbox.asking = None
                     mailbox.from_layer = False
                     break
