@@ -1079,3 +1079,36 @@ async def test_a_consumer_may_be_called_twice(any_layer: LocalLayer | None) -> N
         server.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await server.task
+
+
+async def test_a_frame_that_the_server_returns_when_the_connection_is_to_end_is_handled() -> None:
+    """Its `receive` has caught the cancellation that was to interrupt it."""
+    handled: list[str] = []
+    tasks: list[Any] = []
+
+    class Program(AsyncWebsocketConsumer):
+        channel_layer_alias = None
+
+        async def connect(self) -> None:
+            asyncio.get_running_loop().call_later(0.01, self._channels_connection.drain)
+            tasks.append(asyncio.current_task())
+
+        async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+            handled.append(str(text_data))
+
+    begin = iter([{"type": "websocket.connect"}])
+
+    async def receive() -> Any:
+        for message in begin:
+            return message
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return {"type": "websocket.receive", "text": "late"}
+
+    async def send(message: Message) -> None:
+        pass
+
+    await Program.as_asgi()({"type": "websocket", "path": "/"}, receive, send)
+    assert handled == ["late"]
+    assert not tasks[0].cancelling()

@@ -850,3 +850,46 @@ async def test_a_consumer_class_may_go() -> None:
     del consumer, server
     gc.collect()
     assert gone() is None
+
+
+class TestOverridingDispatch:
+    """A connection calls handlers directly, unless the program has its own `dispatch`."""
+
+    async def test_by_a_class_made_with_wraps(self) -> None:
+        class Wrapped(Echo):
+            @wraps(Echo.dispatch)
+            async def dispatch(self, message: Any) -> None:  # type: ignore[override] # as `wraps` types it
+                await super().dispatch(message)
+                await self.send({"type": "dispatched"})
+
+        server = Server(Wrapped.as_asgi())
+        server.put({"type": "websocket.connect"})
+        assert [message["type"] for message in await server.reply(2)] == [
+            "websocket.accept",
+            "dispatched",
+        ]
+        await server.leave()
+
+    async def test_while_it_is_open(self) -> None:
+        class Open(Echo):
+            instance: Any
+
+            async def websocket_connect(self, message: Message) -> None:
+                Open.instance = self
+                await super().websocket_connect(message)
+
+        async def dispatch(message: Message) -> None:
+            await Open.instance.send({"type": "of the instance"})
+
+        server = Server(Open.as_asgi())
+        await server.connect()
+        with mock.patch.object(AsyncConsumer, "dispatch", autospec=True) as patched:
+            server.text("one")
+            await until(lambda: patched.call_count > 0)
+        server.text("two")
+        assert (await server.reply())[0]["text"] == "two"
+        Open.instance.dispatch = dispatch
+        server.text("three")
+        assert await server.reply() == [{"type": "of the instance"}]
+        del Open.instance.dispatch
+        await server.leave()

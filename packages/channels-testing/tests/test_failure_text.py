@@ -183,6 +183,23 @@ class TestAHandlerOfTheLayersMessages:
                 assert "layer_work" in await state(worker)
         assert told == f"The application is alive and waits for a message. {SENT}"
 
+    async def test_a_handler_that_reads_what_the_server_sends_waits_for_a_message(self) -> None:
+        """As a consumer of HTTP requests does that reads the body."""
+
+        class Reading(AsyncConsumer):
+            async def layer_work(self, message: Message) -> None:
+                await self.send({"type": "said"})
+                mailbox = self._channels_connection.mailbox
+                assert mailbox is not None
+                await mailbox.read()
+
+        layers = {"default": {"BACKEND": f"{__name__}.Layer"}}
+        with override_settings(CHANNEL_LAYERS=layers):
+            async with ApplicationCommunicator(Reading, {"type": "test"}) as reading:
+                assert await reading.receive_output(SECONDS) == {"type": "said"}
+                told = await state(reading)
+        assert told == f"The application is alive and waits for a message. {SENT}"
+
 
 class TestHowItEnded:
     async def end(self, error: BaseException | None) -> str:

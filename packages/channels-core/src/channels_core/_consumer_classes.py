@@ -18,6 +18,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Mapping
 from inspect import getattr_static
+from types import FunctionType
 from typing import Any, Final, TypeAlias, TypeVar
 from weakref import ref
 
@@ -28,6 +29,8 @@ __all__ = [
     "ConsumerClass",
     "class_of",
     "describe",
+    "direct",
+    "find_direct",
     "find_handlers",
     "find_hook",
     "framework",
@@ -72,6 +75,9 @@ class ConsumerClass:
             The table is made when it is first used: it takes 0.2 ms, and a program imports more
             classes than it serves.
         by_type: The same by the usual spelling of the message's type, with the method's name.
+        sends_directly: Whether no other class's `send` stands between that of our WebSocket
+            consumer and that of the base of all consumers.
+        sends_json_directly: The same between `send_json` and `send` of our WebSocket consumer.
         not_overridden: By name, methods that were found to belong to Channels or a plugin.
     """
 
@@ -87,6 +93,8 @@ class ConsumerClass:
         "own_options",
         "prefixes",
         "runs_in_threads",
+        "sends_directly",
+        "sends_json_directly",
     )
 
     def __init__(self, consumer: type) -> None:
@@ -105,6 +113,8 @@ class ConsumerClass:
         self.handlers: Handlers
         self.by_type: dict[str, tuple[str, bool]]
         self.not_overridden: dict[str, object] = {}
+        self.sends_directly: bool = False
+        self.sends_json_directly: bool = False
         for base in reversed(consumer.__mro__[1:]):
             known = _classes.get(id(base))
             if known is None:
@@ -212,6 +222,32 @@ def framework(
         return consumer
 
     return mark
+
+
+_DIRECT: Final = "_channels_direct"
+
+
+def direct(function: Callable[..., Any]) -> Callable[[FunctionT], FunctionT]:
+    """Mark a coroutine method of Channels as one that only awaits what a function returns.
+
+    Whoever would await the method may call that function instead, which saves a coroutine.
+    """
+
+    def mark(method: FunctionT) -> FunctionT:
+        # With the method itself, since `functools.wraps` copies the mark to a program's wrapper.
+        vars(method)[_DIRECT] = method, function
+        return method
+
+    return mark
+
+
+def find_direct(method: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Return the function whose result a method awaits; None if it does more, or is not known."""
+    # Not by `getattr`: a mock has every attribute.
+    marked, function = (
+        vars(method).get(_DIRECT, (None, None)) if type(method) is FunctionType else (None, None)
+    )
+    return function if marked is method else None
 
 
 _MARK: Final = "_channels_hook"

@@ -130,15 +130,12 @@ def denial(
     ]
 
 
-def payload(message: Message, limit: int | None) -> dict[str, Any]:
-    """Return the payload of a frame, as the keyword argument for `receive`.
+def payload(message: Message, limit: int | None) -> tuple[Any, Any]:
+    """Return the payload of a frame: its text and None, or None and its bytes.
 
     Args:
         message: A `websocket.receive` message.
         limit: The size of the largest allowed payload, in bytes (text as UTF-8); None for any.
-
-    Returns:
-        `{"text_data": str}` or `{"bytes_data": bytes}`.
 
     Raises:
         InvalidFrame: The payload is larger than the limit (1009), or the frame has neither text
@@ -149,23 +146,23 @@ def payload(message: Message, limit: int | None) -> dict[str, Any]:
         # A character takes at most four bytes in UTF-8, so short texts need not be encoded.
         if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
             raise _too_big(limit)
-        return {"text_data": text}
+        return text, None
     data = message.get("bytes")
     if data is None:
         raise InvalidFrame("A frame has neither text nor bytes", 1003)
     if limit is not None and len(data) > limit:
         raise _too_big(limit)
-    return {"bytes_data": data}
+    return None, data
 
 
-def not_taken(error: TypeError, payload: dict[str, Any]) -> InvalidFrame | None:
+def not_taken(error: TypeError, *, is_text: bool) -> InvalidFrame | None:
     """Return the error for a frame whose kind the program's `receive` does not take.
 
     A program that handles text only often leaves the parameter `bytes_data` out.
 
     Args:
         error: The exception that `receive` raised.
-        payload: The keyword argument with which it was called.
+        is_text: Whether it was called with a text.
 
     Returns:
         None if the error comes from the code of the method, and not from its parameters.
@@ -173,7 +170,7 @@ def not_taken(error: TypeError, payload: dict[str, Any]) -> InvalidFrame | None:
     # "'await'": Python's error where an ordinary function was called and its result awaited.
     if error.__traceback__ is None or error.__traceback__.tb_next or "'await'" in str(error):
         return None
-    if "text_data" in payload:
+    if is_text:
         return InvalidFrame("A text frame came where binary ones are expected", 1003)
     return InvalidFrame("A binary frame came where text is expected", 1003)
 

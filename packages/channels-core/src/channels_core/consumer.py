@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from inspect import isawaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
@@ -22,6 +22,7 @@ from channels_core._consumer_classes import (
     ENDINGS,
     class_of,
     describe,
+    direct,
     framework,
     get_handler_name,
     hook,
@@ -71,6 +72,22 @@ def _companion() -> type[Connection]:
     from channels_core.connection import Connection
 
     return Connection
+
+
+def _call_handler(consumer: AsyncConsumer, message: AnyMessage) -> Awaitable[Any] | None:
+    """Call the handler of a message, and return what to await; None if nothing is to be done.
+
+    Raises:
+        Exception: As `dispatch`.
+    """
+    handler = _find_handler(consumer, message)
+    if handler is None:
+        return None
+    result = handler(message)
+    if type(result) is CoroutineType or isawaitable(result):
+        return result
+    _refuse_ordinary(consumer, message)
+    return None
 
 
 @framework(_companion, prefixes=("websocket_", "http_"), cleanup_timeout=10)
@@ -153,6 +170,7 @@ class AsyncConsumer(OfScope):
         connection.beginner = self
         return connection.serve(scope, receive, send)
 
+    @direct(_call_handler)
     async def dispatch(self, message: AnyMessage) -> None:
         """Hand a message to the method that is named after its type.
 
@@ -165,13 +183,9 @@ class AsyncConsumer(OfScope):
             ValueError: The message is not from the layer, and its type is missing or malformed, or
                 has no method.
         """
-        handler = _find_handler(self, message)
-        if handler is not None:
-            result = handler(message)
-            if type(result) is CoroutineType or isawaitable(result):
-                await result
-            else:
-                _refuse_ordinary(self, message)
+        handling = _call_handler(self, message)
+        if handling is not None:
+            await handling
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send an ASGI message to the client.
@@ -303,21 +317,20 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
         ValueError: Another message of the server does not have a handler, or is malformed.
     """
     connection = consumer._channels_connection
-    from_layer = connection.from_layer
     found: tuple[str, bool | None] | None
     try:
-        found = connection.by_type.get(message["type"])
-    except (KeyError, TypeError):  # there is no type, or one that is not a str
-        found = None
-    if found is None and (found := _look_closer(consumer, message)) is None:
-        return None
+        found = connection.by_type[message["type"]]
+    except (KeyError, TypeError):  # it is not known, there is no type, or one that is not a str
+        found = _look_closer(consumer, message)
+        if found is None:
+            return None
     name, reach = found
-    if reach is not None and (reach or not from_layer):
+    if reach or (reach is not None and not connection.from_layer):
         # Looked up again: a test may have replaced the method meanwhile.
         handler: Callable[[Message], Any] | None = getattr(consumer, name, None)
         if callable(handler):
             return handler
-    if not from_layer:
+    if not connection.from_layer:
         if message["type"] in ENDINGS:
             raise StopConsumer
         raise ValueError(f"No handler for message type {message['type']}")
@@ -351,7 +364,7 @@ def _look_closer(consumer: AsyncConsumer, message: Message) -> tuple[str, bool |
         fault = f"{error}; the message from the channel layer is dropped"
         log_lost(kind, None, f"{kind.__name__}: {fault}")
         return None
-    reach = consumer._channels_connection.handlers.get(name)
+    reach = consumer._channels_connection.known.handlers.get(name)
     # If None, the class did not have it when it was made: it may be an attribute of this instance.
     return name, may_reach(consumer, name) if reach is None else reach
 

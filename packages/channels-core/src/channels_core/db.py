@@ -25,7 +25,7 @@ import weakref
 from collections.abc import Callable, Collection, Coroutine
 from contextvars import ContextVar
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import close_old_connections, connections
@@ -254,7 +254,10 @@ class DatabaseUsage:
 
     Attributes:
         opened: The connections that were opened since the last `release`.
+        kept: The connections of all consumers that are still open; references to them.
     """
+
+    kept: ClassVar[Collection[object]] = _kept
 
     __slots__ = ("_before", "opened")
 

@@ -103,6 +103,31 @@ async def test_what_the_program_itself_waits_for_goes_on(
     assert layer.members == 0
 
 
+async def test_so_does_a_close_of_the_program_that_send_calls(
+    layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    may_go_on = asyncio.Event()
+
+    class Slow(Echo):
+        async def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
+            await self.send(text_data=text_data, close=True)
+
+        async def close(self, code: Any = None, reason: str | None = None) -> None:
+            await may_go_on.wait()
+
+    server = Server(Slow.as_asgi())
+    await server.connect()
+    server.text("hello")
+    await server.reply()
+    leaving = asyncio.ensure_future(server.leave())
+    await asyncio.sleep(0.3)
+    assert layer.members == 1
+    may_go_on.set()
+    await leaving
+    assert layer.members == 0
+    assert not caplog.records
+
+
 async def test_so_does_a_handler_in_a_thread(layer: LocalLayer) -> None:
     may_go_on = threading.Event()
     done = []

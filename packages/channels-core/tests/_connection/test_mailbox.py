@@ -50,6 +50,29 @@ async def mailbox(server: StrictServer) -> Mailbox:
     return Mailbox(server.receive, ahead=1)
 
 
+async def next_of(mailbox: Mailbox) -> Message:
+    """Take the next message, or wait for it, as a connection does."""
+    task = asyncio.current_task()
+    assert task is not None
+    while True:
+        if (taken := mailbox.take()) is not None:
+            return taken
+        if (waiter := mailbox.wait()) is not None:
+            await waiter
+            continue
+        mailbox.asking, cancels = task, task.cancelling()
+        try:
+            message: Message = await mailbox.receive()
+        except BaseException as error:
+            if mailbox.ends_interruption(error, cancels):
+                continue
+            raise
+        if mailbox.was_interrupted:
+            mailbox.forget_interruption()
+        mailbox.asking = None
+        return message
+
+
 def part(number: int) -> Message:
     return {"type": "http.request", "body": str(number).encode()}
 
@@ -70,13 +93,13 @@ class TestReading:
     ) -> None:
         server.queue.put_nowait(part(1))
         mailbox.put(part(0))
-        assert [await mailbox.next(), await mailbox.next()] == [part(0), part(1)]
+        assert [await next_of(mailbox), await next_of(mailbox)] == [part(0), part(1)]
         assert not mailbox.from_layer
 
     async def test_putting_a_message_ends_the_wait_for_the_server(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
-        waiting = asyncio.create_task(mailbox.next())
+        waiting = asyncio.create_task(next_of(mailbox))
         await settle()
         mailbox.put(part(0))
         assert await waiting == part(0)
@@ -93,7 +116,7 @@ class TestReading:
         await settle()
         assert await mailbox.read() == part(1)
         server.queue.put_nowait(part(2))
-        assert await mailbox.next() == part(2)
+        assert await next_of(mailbox) == part(2)
         await end(mailbox)
 
     async def test_a_task_that_outlives_its_watch_gets_an_error(
@@ -111,12 +134,12 @@ class TestReading:
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
         mailbox.start_reading()
-        waiting = asyncio.create_task(mailbox.next())
+        waiting = asyncio.create_task(next_of(mailbox))
         await settle()
         waiting.cancel()
         mailbox.put(part(0))
         await asyncio.wait([waiting])
-        assert await mailbox.next() == part(0)
+        assert await next_of(mailbox) == part(0)
         await end(mailbox)
 
     async def test_a_server_may_answer_an_interruption_with_a_message(self) -> None:
@@ -128,12 +151,12 @@ class TestReading:
             raise AssertionError
 
         mailbox = Mailbox(receive, ahead=1)
-        waiting = asyncio.create_task(mailbox.next())
+        waiting = asyncio.create_task(next_of(mailbox))
         await settle()
         mailbox.put(part(0))
         assert await waiting == part(1)
         assert not waiting.cancelling()
-        assert await mailbox.next() == part(0)
+        assert await next_of(mailbox) == part(0)
 
     async def test_one_part_is_read_ahead(self, server: StrictServer, mailbox: Mailbox) -> None:
         watch(mailbox)
@@ -149,9 +172,9 @@ class TestReading:
     ) -> None:
         watch(mailbox)
         server.queue.put_nowait(LookupError("broken"))
-        for call in (mailbox.read, mailbox.next):
+        for reading in (mailbox.read(), next_of(mailbox)):
             with pytest.raises(LookupError, match="broken"):
-                await call()
+                await reading
         await end(mailbox)
 
 
@@ -162,9 +185,9 @@ class TestWatching:
         server.queue.put_nowait(DISCONNECT)
         await until(lambda: bool(told))
         assert mailbox.client_has_left
-        assert await mailbox.next() == DISCONNECT
+        assert await next_of(mailbox) == DISCONNECT
         server.queue.put_nowait(DISCONNECT)
-        assert await mailbox.next() == DISCONNECT
+        assert await next_of(mailbox) == DISCONNECT
         assert told == [1]
         await end(mailbox)
 
@@ -247,7 +270,7 @@ class TestALayer:
     async def test_its_messages_arrive_while_the_server_is_silent(
         self, mailbox: Mailbox, layer: Layer
     ) -> None:
-        waiting = asyncio.create_task(mailbox.next())
+        waiting = asyncio.create_task(next_of(mailbox))
         await settle()
         layer.add({"type": "note"})
         assert await waiting == {"type": "note"}
@@ -287,18 +310,18 @@ class TestALayer:
     async def test_a_message_may_wake_a_call_that_was_cancelled(
         self, mailbox: Mailbox, layer: Layer
     ) -> None:
-        waiting = asyncio.create_task(mailbox.next())
+        waiting = asyncio.create_task(next_of(mailbox))
         await settle()
         waiting.cancel()
         layer.add({"type": "note"})
         await asyncio.wait([waiting])
-        assert await mailbox.next() == {"type": "note"}
+        assert await next_of(mailbox) == {"type": "note"}
         await end(mailbox)
 
     async def test_a_stop_ends_the_wait_for_the_server(
         self, server: StrictServer, mailbox: Mailbox
     ) -> None:
-        waiting = asyncio.create_task(mailbox.next())
+        waiting = asyncio.create_task(next_of(mailbox))
         await settle()
         mailbox.stop(LookupError("first"))
         mailbox.stop(LookupError("second"))

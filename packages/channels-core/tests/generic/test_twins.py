@@ -14,6 +14,9 @@ RENAMES = {
     "JsonWebsocketConsumer": "AsyncJsonWebsocketConsumer",
     "SyncConsumer": "AsyncConsumer",
     "SyncGroupMember": "AsyncGroupMember",
+    "_SYNC_DECODE": "_DECODE",
+    "_SYNC_ENCODE": "_ENCODE",
+    "_SYNC_SEND": "_SEND",
 }
 IN_LOOP = "self._channels_connection.in_loop"
 # The companion's methods of that kind.

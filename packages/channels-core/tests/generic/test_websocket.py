@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 
-from channels_core.consumer import hook
+from channels_core.consumer import AsyncConsumer, SyncConsumer, hook
 from channels_core.exceptions import (
     AcceptConnection,
     ConnectionStateError,
@@ -1079,3 +1079,128 @@ async def test_a_program_may_have_its_own_handler_for_the_end(colour: str) -> No
     await server.connect()
     await server.leave(4000)
     assert seen == ["websocket.disconnect", (4000, 4000, "")]
+
+
+class Loud:
+    """A mixin that a program puts between our classes."""
+
+    def send(self, message: Message) -> Any:
+        if message["type"] == "websocket.send":
+            message = {**message, "text": message["text"].upper()}
+        return super().send(message)  # type: ignore[misc] # of the consumer
+
+
+class LoudAsync(Loud, AsyncConsumer):
+    """The same, derived from the base of consumers."""
+
+
+class LoudSync(Loud, SyncConsumer):
+    """The same in the other colour."""
+
+
+@both_colours
+async def test_a_class_between_ours_sees_what_is_sent(colour: str) -> None:
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.send(text_data=text_data)
+
+    quiet = consumer(colour, receive=receive)
+
+    mixin: Any = LoudAsync if colour == "async" else LoudSync
+    loud: Any = type("Program", (quiet, mixin), {})
+    for kind, expected in ((quiet, "hello"), (loud, "HELLO"), (quiet, "hello")):
+        server = Server(kind.as_asgi())
+        await server.connect()
+        server.text("hello")
+        assert await server.reply() == [{"type": "websocket.send", "text": expected}]
+        await server.leave()
+
+
+class LoudAsyncFrames(AsyncWebsocketConsumer):
+    """A base of a program that changes the frames."""
+
+    async def send(self, text_data: Any = None, *args: Any, **kwargs: Any) -> None:  # type: ignore[override] # a frame
+        await super().send(text_data.upper(), *args, **kwargs)
+
+
+class LoudSyncFrames(WebsocketConsumer):
+    """The same in the other colour."""
+
+    def send(self, text_data: Any = None, *args: Any, **kwargs: Any) -> None:  # type: ignore[override] # a frame
+        super().send(text_data.upper(), *args, **kwargs)
+
+
+@both_colours
+async def test_a_class_between_ours_sees_the_frames_of_json(colour: str) -> None:
+    def receive_json(self: Any, content: Any) -> Any:
+        yield self.send_json(content)
+
+    quiet = consumer(colour, json=True, receive_json=receive_json)
+    mixin: Any = LoudAsyncFrames if colour == "async" else LoudSyncFrames
+    loud: Any = type("Program", (quiet, mixin), {})
+    for kind, expected in ((quiet, '"hello"'), (loud, '"HELLO"'), (quiet, '"hello"')):
+        server = Server(kind.as_asgi())
+        await server.connect()
+        server.text('"hello"')
+        assert await server.reply() == [{"type": "websocket.send", "text": expected}]
+        await server.leave()
+
+
+@both_colours
+async def test_a_send_of_the_base_that_a_test_has_replaced_is_called(
+    colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.send(text_data=text_data)
+
+    server = Server(consumer(colour, receive=receive).as_asgi())
+    await server.connect()
+    base: Any = AsyncConsumer if colour == "async" else SyncConsumer
+    own = base.send
+    sent: list[Message] = []
+
+    def send(self: Any, message: Message) -> Any:
+        sent.append(message)
+        return own(self, message)
+
+    monkeypatch.setattr(base, "send", send)
+    server.text("hello")
+    assert await server.reply() == sent == [{"type": "websocket.send", "text": "hello"}]
+    monkeypatch.undo()
+    await server.leave()
+
+
+@both_colours
+async def test_codecs_that_a_test_replaces_while_a_connection_is_open_are_called(
+    colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive_json(self: Any, content: Any) -> Any:
+        yield self.send_json(content)
+
+    def decode_json(cls: Any, text_data: str) -> Any:
+        yield None
+        return text_data + "decoded "
+
+    def encode_json(cls: Any, content: Any) -> Any:
+        yield None
+        return f"{content}encoded"
+
+    kind = consumer(colour, json=True, receive_json=receive_json)
+    other = consumer(colour, json=True, decode_json=decode_json, encode_json=encode_json)
+    server = Server(kind.as_asgi())
+    await server.connect()
+    server.text("1")
+    assert await server.reply() == [{"type": "websocket.send", "text": "1"}]
+    for name in ("decode_json", "encode_json"):
+        monkeypatch.setattr(kind, name, classmethod(vars(other)[name]))
+    server.text("hello ")
+    assert await server.reply() == [{"type": "websocket.send", "text": "hello decoded encoded"}]
+    monkeypatch.undo()
+    await server.leave()
+
+
+@both_colours
+async def test_a_program_may_call_the_codecs(colour: str) -> None:
+    kind = consumer(colour, json=True)
+    calls = [kind.decode_json("[1]"), kind.encode_json([1])]
+    results = [await call for call in calls] if colour == "async" else calls
+    assert results == [[1], "[1]"]

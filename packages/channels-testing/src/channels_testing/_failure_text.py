@@ -4,8 +4,9 @@ The description names the line of the program at which the application waits. It
 frames of the application's task, or of the task in which a consumer's `Connection` handles messages
 while it reads the server in the first.
 
-This module knows two modules of channels-core by name, since frames say nothing else: the one of
-`Connection`, and the private one of its mailbox, in which a consumer waits for a message.
+This module knows modules of channels-core by name, since frames say nothing else: the one of
+`Connection`, whose `_handle_messages` has no `message` while it waits for one, and the private one
+of its mailbox, in which a consumer of HTTP requests waits for the body.
 """
 
 import asyncio
@@ -100,6 +101,8 @@ def _place(frame: Any) -> str | None:
     module, code = frame.f_globals.get("__name__", ""), frame.f_code
     match module, code.co_name:
         case "channels_testing.application", "receive":
+            return "waits for a message"
+        case name, "_handle_messages" if name == _CONNECTION and not frame.f_locals.get("message"):
             return "waits for a message"
         case name, _ if name == _MAILBOX:
             return "waits for a message"

@@ -1,22 +1,23 @@
 """The messages that a connection has received and not handled yet.
 
 All handlers of a connection run in one task, which takes one message after the other out of its
-mailbox by `next`. A message gets into the mailbox in one of three ways:
+mailbox by `take`. If none is there, it waits for the future that `wait` returns. A message gets
+into the mailbox in one of three ways:
 
-- Without a channel layer, `next` calls the server's `receive` itself.
+- Without a channel layer, that task calls the server's `receive` itself.
 - With a layer, `read_server` runs in another task and reads a few frames ahead. So the end of the
   connection is seen while a handler runs.
-- A channel layer that has `listen` calls `layer_has_message`, and `next` takes the message out of
+- A channel layer that has `listen` calls `layer_has_message`, and `take` takes the message out of
   the layer. Another layer is read in a task of its own (`_LayerReader`), one message ahead. In both
   cases messages stay in the layer until the connection wants them, so the layer's capacity bounds
   them.
 
 If frames and messages of the layer wait at the same time, they are handled in turns.
 
-Two kinds of task may wait here: the connection's task in `next`, and a handler, or a task that it
-started, in `read` (consumers of HTTP requests read the body so). The server's `receive` is never
-called twice at once. `next`, `_ask_for_handler` and `read_server` call it, and each of them first
-checks that neither of the others does.
+Two kinds of task may wait here: the connection's task, and a handler, or a task that it started, in
+`read` (consumers of HTTP requests read the body so). The server's `receive` is never called twice
+at once. The connection, `_ask_for_handler` and `read_server` call it, and each of them first checks
+that neither of the others does.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ __all__ = ["SEND_WITHIN", "Mailbox", "Overseer", "Sieve"]
 
 #: Seconds that the server's `send` has to return once the client has left.
 SEND_WITHIN: Final = 10.0
+
+
+def _take_nothing() -> None:
+    """Return no message: there is no channel layer, or the mailbox does not listen to it."""
 
 
 class Overseer(Protocol):
@@ -65,24 +70,24 @@ class Mailbox:
     """The messages that wait for one connection.
 
     Attributes:
+        receive: ASGI receive.
+        asking: The task that waits in `receive` and may be interrupted there: the connection's, or
+            that of `read_server`. None if neither waits.
+        was_interrupted: Whether `_interrupt` has cancelled that task.
         from_layer: Whether the message that was taken last came from the channel layer.
         client_has_left: Whether the server has reported the end of the connection; that message
             may still wait in `frames`.
+        failure: The exception given to `stop`; `take` raises it before it returns anything else.
         frames: The server's messages that wait.
         layer_waits: Whether the layer has announced a message, which may have expired since.
         is_read: Whether `read_server` runs; if so, nothing else may call `receive`.
         layer_error: The exception that the channel layer raised; None unless it has failed.
-        task: The task that calls `next`; None if that is any. Python 3.11 takes 0.15 us to find
-            the current one.
     """
 
     __slots__ = (
         "_ahead",
-        "_asking",
         "_end_is_told",
-        "_failure",
         "_handler_asks",
-        "_interrupted",
         "_layer_first",
         "_looked_up",
         "_loop",
@@ -90,7 +95,6 @@ class Mailbox:
         "_read_waiters",
         "_readers",
         "_reading_ended",
-        "_receive",
         "_room",
         "_server_error",
         "_sieve",
@@ -98,13 +102,16 @@ class Mailbox:
         "_take_from_layer",
         "_tasks",
         "_waiter",
+        "asking",
         "client_has_left",
+        "failure",
         "frames",
         "from_layer",
         "is_read",
         "layer_error",
         "layer_waits",
-        "task",
+        "receive",
+        "was_interrupted",
         "woken_by_layer",
     )
 
@@ -122,15 +129,13 @@ class Mailbox:
         self.from_layer: bool = False
         self.client_has_left: bool = False
         self.layer_error: Exception | None = None
-        self.task: asyncio.Task[Any] | None = None
-        self._receive = receive
+        self.receive: Receive = receive
         self._ahead = ahead
         self._loop = loop or asyncio.get_running_loop()
         # A list, of at most `ahead` frames: an empty deque takes 0.6 KiB for each idle connection.
         self.frames: list[Message] = []
-        # The exception given to `stop`; `next` raises it before it returns anything else.
-        self._failure: BaseException | None = None
-        # The exception of `receive`; `next` raises it after the frames that came before.
+        self.failure: BaseException | None = None
+        # The exception of `receive`; `wait` raises it after the frames that came before.
         self._server_error: BaseException | None = None
         self.is_read: bool = False
         # Whether `read_server` is to return, and `read` to refuse.
@@ -141,17 +146,14 @@ class Mailbox:
         self._read_waiters: tuple[asyncio.Future[None], ...] = ()
         # Whether such a call waits in the server's `receive`.
         self._handler_asks = False
-        # The future that `next` waits for; None while it does not wait.
+        # The future that the connection's task waits for; None while it does not wait.
         self._waiter: asyncio.Future[None] | None = None
         # The future that `read_server` waits for while the mailbox is full; None otherwise.
         self._room: asyncio.Future[None] | None = None
-        # The task that waits in `receive` and may be interrupted there: that of `next`, or that of
-        # `read_server`. None if neither waits.
-        self._asking: asyncio.Task[Any] | None = None
-        # Whether `_interrupt` has cancelled that task.
-        self._interrupted = False
-        # Returns the layer's next message, or None; None before `listen_to`.
-        self._take_from_layer: Callable[[], Message | None] | None = None
+        self.asking: asyncio.Task[Any] | None = None
+        self.was_interrupted: bool = False
+        # Returns the layer's next message, or None.
+        self._take_from_layer: Callable[[], Message | None] = _take_nothing
         # Stands before that function; None unless `sift` was called.
         self._sieve: Sieve | None = None
         self.layer_waits: bool = False
@@ -159,7 +161,7 @@ class Mailbox:
         self._looked_up: Message | None = None
         # Whether the layer's message is handled before the next frame.
         self._layer_first = False
-        # Whether a layer's message has woken `next`, which has not run since.
+        # Whether a layer's message has woken the connection's task, which has not run since.
         self.woken_by_layer: bool = False
         # The function given to `watch`; None outside of a watch.
         self._on_end: Callable[[], object] | None = None
@@ -177,15 +179,17 @@ class Mailbox:
 
         The layer is asked, since it announces only the first of several messages.
         """
-        if self.layer_waits and not self.frames and self._looked_up is None:
-            assert self._take_from_layer is not None  # it has told us of a message
-            try:
-                self._looked_up = self._take_from_layer()
-            except Exception as error:
-                self.layer_error = error
-                raise
-            self.layer_waits = self._looked_up is not None
-        return self.layer_waits or bool(self.frames)
+        if not self.layer_waits or self.frames or self._looked_up is not None:
+            return self.layer_waits or bool(self.frames)
+        try:
+            self._looked_up = message = self._take_from_layer()
+        except Exception as error:
+            self.layer_error = error
+            raise
+        if message is not None:
+            return True
+        self.layer_waits = False
+        return False
 
     def take(self) -> Message | None:
         """Return the next message of the server or the layer if one waits.
@@ -193,19 +197,20 @@ class Mailbox:
         Raises:
             BaseException: The exception given to `stop`, or that of the layer.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         self.woken_by_layer = False
         frames = self.frames
         if self.layer_waits and (self._layer_first or not frames):
-            message, self._looked_up = self._looked_up, None
+            message = self._looked_up
             if message is None:
-                assert self._take_from_layer is not None  # it has told us of a message
                 try:
                     message = self._take_from_layer()
                 except Exception as error:
                     self.layer_error = error
                     raise
+            else:
+                self._looked_up = None
             # At most one frame comes before the layer's next message.
             self._layer_first = not frames
             if message is not None:
@@ -223,50 +228,44 @@ class Mailbox:
             self._make_room()
         return message
 
-    async def next(self) -> Message:  # noqa: C901 - a coroutine less saves 0.15 of 5 us for a frame
-        """Return the next message of the server or the layer.
+    def wait(self) -> asyncio.Future[None] | None:
+        """Return the future to wait for if no message waits; None if `receive` is to be called.
 
         Raises:
-            BaseException: The exception given to `stop`, or that of the server or the layer.
+            BaseException: The exception of the server.
         """
-        message: Message | None
-        while True:
-            # Only then: without a layer this saves the call for each frame.
-            if self.frames or self.layer_waits or self._failure is not None:
-                message = self.take()
-                if message is not None:
-                    return message
-            if self._server_error is not None:
-                raise self._server_error
-            if self.is_read or self._take_from_layer is not None or self._readers:
-                if not self.is_read:
-                    self.start_reading()
-                if self._room is not None:
-                    self._make_room()
-                # Made directly: the loop's create_future() would take 0.1 us longer.
-                waiter = self._waiter = asyncio.Future(loop=self._loop)
-                await waiter
-                continue
-            # Nothing else can wake this task, so it asks the server itself.
-            task = self._asking = self.task or asyncio.current_task()
-            assert task is not None  # a coroutine of asyncio is running
-            cancels = task.cancelling()
-            try:
-                message = await self._receive()
-            except asyncio.CancelledError:
-                # Ours, since something else has arrived, only if nobody else has cancelled the
-                # task as well.
-                if not self._interrupted or task.uncancel() > cancels:
-                    raise
-            else:
-                if self._interrupted:
-                    # The server's `receive` has caught our cancellation, and returned a message.
-                    task.uncancel()  # pragma: no cover - Python 3.11 traces no line after a throw()
-                self.from_layer = False
-                return message
-            finally:
-                self._asking = None
-                self._interrupted = False
+        if self._server_error is not None:
+            raise self._server_error
+        if not self.is_read:
+            if self._take_from_layer is _take_nothing and not self._readers:
+                return None
+            self.start_reading()
+        if self._room is not None:
+            self._make_room()
+        # Made directly: the loop's create_future() would take 0.1 us longer.
+        waiter = self._waiter = asyncio.Future(loop=self._loop)
+        return waiter
+
+    def ends_interruption(self, error: BaseException, cancels: int) -> bool:
+        """Return whether a call of `receive` has failed only since `_interrupt` has cancelled it.
+
+        Args:
+            error: What the call has raised.
+            cancels: How often the task was cancelled before the call.
+        """
+        task, self.asking = self.asking, None
+        was_interrupted, self.was_interrupted = self.was_interrupted, False
+        assert task is not None  # the caller has set it
+        if not (was_interrupted and isinstance(error, asyncio.CancelledError)):
+            return False
+        # Not if somebody else has cancelled the task as well.
+        return task.uncancel() <= cancels
+
+    def forget_interruption(self) -> None:
+        """Undo `_interrupt`: the server's `receive` has caught it, and returned a message."""
+        self.was_interrupted = False
+        assert self.asking is not None  # the caller has set it
+        self.asking.uncancel()
 
     async def read(self) -> Message:
         """Return the server's next message to a handler that is running.
@@ -307,7 +306,7 @@ class Mailbox:
             if watch is not None:
                 # The task of `read_server` keeps a message whose reader is cancelled.
                 self.start_reading()
-            if not (self.is_read or self._handler_asks or self._asking is not None):
+            if not (self.is_read or self._handler_asks or self.asking is not None):
                 return await self._ask_for_handler()
             self._make_room()
             waiter = self._loop.create_future()
@@ -318,7 +317,7 @@ class Mailbox:
         """Wait for the server in the task of `read`, and block the other calls of `receive`."""
         self._handler_asks = True
         try:
-            message: Message = await self._receive()
+            message: Message = await self.receive()
             return message
         finally:
             self._handler_asks = False
@@ -340,9 +339,9 @@ class Mailbox:
 
     def _interrupt(self) -> None:
         """End the wait of `next` or `read_server` for the server; handlers are not cancelled."""
-        if self._asking is not None and not self._interrupted:
-            self._interrupted = True
-            self._asking.cancel()
+        if self.asking is not None and not self.was_interrupted:
+            self.was_interrupted = True
+            self.asking.cancel()
 
     def _wake_connection(self) -> None:
         """End the wait of `next`, whether for a future or in the server's `receive`."""
@@ -352,8 +351,8 @@ class Mailbox:
 
     def stop(self, failure: BaseException) -> None:
         """Have the next call of `next`, after the handler that runs now, raise an exception."""
-        if self._failure is None:
-            self._failure = failure
+        if self.failure is None:
+            self.failure = failure
         self._wake_connection()
 
     def put(self, message: Message) -> None:
@@ -371,10 +370,10 @@ class Mailbox:
         Args:
             connection: Looks after a handler that still runs a while after the client has left.
         """
-        task = self._asking = asyncio.current_task()
+        task = self.asking = asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
         cancels = task.cancelling()
-        frames, receive, ahead = self.frames, self._receive, self._ahead
+        frames, receive, ahead = self.frames, self.receive, self._ahead
         self.is_read = True
         try:
             while not self._reading_ended:
@@ -396,7 +395,7 @@ class Mailbox:
                     await self._room
                     self._room = None
         except asyncio.CancelledError as error:
-            if self._interrupted and task.uncancel() <= cancels:
+            if self.was_interrupted and task.uncancel() <= cancels:
                 return
             if task.cancelling() > cancels:
                 raise
@@ -408,7 +407,7 @@ class Mailbox:
             self._wake()
             self._tell_end()
         finally:
-            self._asking = None
+            self.asking = None
             self.is_read = False
 
     async def _wait_for_handler(self, connection: Overseer) -> None:
@@ -426,7 +425,7 @@ class Mailbox:
         if self._room is not None:
             # It does not wait for the server, but for room: nothing has to be cancelled.
             self._make_room()
-        elif self._asking is not None:
+        elif self.asking is not None:
             self._interrupt()
 
     def _make_room(self) -> None:
@@ -436,7 +435,7 @@ class Mailbox:
 
     def start_reading(self) -> None:
         """Run `read_server` in a task, unless it runs or `receive` is being called already."""
-        if not (self.is_read or self._handler_asks or self._asking or self._server_error):
+        if not (self.is_read or self._handler_asks or self.asking or self._server_error):
             # Set here already, since the task begins later.
             self.is_read = True
             self._tasks += (asyncio.create_task(self.read_server()),)
@@ -516,7 +515,7 @@ class Mailbox:
         self._put_sieve_between()
 
     def _put_sieve_between(self) -> None:
-        if self._sieve is not None and self._take_from_layer is not None:
+        if self._sieve is not None and self._take_from_layer is not _take_nothing:
             self._sieve.source, self._take_from_layer = self._take_from_layer, self._sieve.take
             # It may have a message of its own.
             self.layer_has_message()
@@ -553,10 +552,11 @@ class Mailbox:
         self._reading_ended = True
         if self._on_end is not None or self._readers:
             self.unwatch()
-        self._take_from_layer = self._looked_up = self._sieve = None
+        self._take_from_layer = _take_nothing
+        self._looked_up = self._sieve = None
         self.layer_waits = False
         # The tracebacks of these exceptions hold frames that hold this object: break the circles.
-        self._failure = self._server_error = self.layer_error = None
+        self.failure = self._server_error = self.layer_error = None
         tasks, self._tasks = list(self._tasks), ()
         for task in tasks:
             task.cancel()

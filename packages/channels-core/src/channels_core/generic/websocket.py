@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json  # noqa: F401 - tests of programs patch it here
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, Unpack
+from typing import TYPE_CHECKING, Any, Final, Generic, Unpack
 
 from channels_core import _json, _messages
 from channels_core._consumer_classes import class_of, framework, new_hook, readable
 from channels_core._settings import FROM_SETTING
-from channels_core.consumer import (  # noqa: F401 - programs import them from here, too
+from channels_core.consumer import (
     AsyncConsumer,
     SyncConsumer,
 )
@@ -44,6 +44,10 @@ else:
     from typing import TypeVar
 
     ContentT = TypeVar("ContentT")
+
+# These are called directly, unless a test has replaced them.
+_SEND: Final = AsyncConsumer.send
+_SYNC_SEND: Final = SyncConsumer.send
 
 __all__ = [
     "AsyncJsonWebsocketConsumer",
@@ -98,9 +102,10 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
     _channels_connection: WebsocketConnection
 
     def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
-        """Declare the options of a WebSocket consumer to type checkers."""
+        """Declare the options of a WebSocket consumer to type checkers, and look at its `send`."""
         rest: Any = options
         super().__init_subclass__(**rest)
+        class_of(cls).sends_directly = super().send is AsyncConsumer.send
 
     async def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake.
@@ -197,10 +202,15 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         payload = self._channels_connection.payload(message)
         if payload is None:
             return
+        text, data = payload
         try:
-            await self.receive(**payload)
+            if text is not None:
+                # Not by a dict of keyword arguments, which takes 0.35 us longer.
+                await self.receive(text_data=text)
+            else:
+                await self.receive(bytes_data=data)
         except TypeError as error:
-            if (fault := _messages.not_taken(error, payload)) is None:
+            if (fault := _messages.not_taken(error, is_text=text is not None)) is None:
                 raise
             raise fault from error
 
@@ -262,7 +272,11 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         if connection.may_send():
             # As `transmit`, without its call.
             try:
-                await super().send(message)
+                if connection.known.sends_directly and AsyncConsumer.send is _SEND:
+                    # What it does; `super()` and one more call would take 0.3 us.
+                    await self.base_send(message)
+                else:
+                    await super().send(message)
             except Exception as error:
                 connection.failed_to_send(error)
                 raise
@@ -345,9 +359,10 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
     """
 
     def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
-        """Declare the options of a JSON consumer to type checkers."""
+        """Declare the options of a JSON consumer to type checkers, and look at its `send`."""
         rest: Any = options
         super().__init_subclass__(**rest)
+        class_of(cls).sends_json_directly = super().send is AsyncWebsocketConsumer.send
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
@@ -365,7 +380,13 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
         if text_data is None:
             raise InvalidFrame("No text section for incoming WebSocket frame!", 1003)
         try:
-            content = await self.decode_json(text_data)
+            decode = self.decode_json
+            # Our own method without one more call: 0.15 us each for a coroutine, here and below.
+            is_ours = getattr(decode, "__func__", None) is _DECODE
+            if is_ours and type(text_data) is str and len(text_data) <= _json.LARGE:
+                content = _json.decoder()(text_data)
+            else:
+                content = await decode(text_data)
         except (ValueError, RecursionError) as error:
             if (fault := _messages.undecodable(error)) is None:
                 raise
@@ -391,7 +412,16 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, JsonContent[ContentT]):
             TypeError: The value cannot be encoded.
             ConnectionStateError: As in `send`.
         """
-        await super().send(text_data=await self.encode_json(content), close=close)
+        encode, connection = self.encode_json, self._channels_connection
+        if getattr(encode, "__func__", None) is _ENCODE:
+            text = _json.encoder(connection.options["json_encoder"])(content)
+        else:
+            text = await encode(content)
+        if connection.known.sends_json_directly:
+            # As `super()` finds it, which would take 0.2 us longer.
+            await AsyncWebsocketConsumer.send(self, text, None, close)
+        else:
+            await super().send(text_data=text, close=close)
 
     @classmethod
     async def decode_json(cls, text_data: str) -> ContentT:
@@ -460,9 +490,10 @@ class WebsocketConsumer(SyncGroupMember):
     _channels_connection: WebsocketConnection
 
     def __init_subclass__(cls, **options: Unpack[WebsocketOptions]) -> None:
-        """Declare the options of a WebSocket consumer to type checkers."""
+        """Declare the options of a WebSocket consumer to type checkers, and look at its `send`."""
         rest: Any = options
         super().__init_subclass__(**rest)
+        class_of(cls).sends_directly = super().send is SyncConsumer.send
 
     def websocket_connect(self, message: WebsocketConnect) -> None:
         """Join the groups, then let `connect` answer the handshake.
@@ -559,10 +590,15 @@ class WebsocketConsumer(SyncGroupMember):
         payload = self._channels_connection.payload(message)
         if payload is None:
             return
+        text, data = payload
         try:
-            self.receive(**payload)
+            if text is not None:
+                # Not by a dict of keyword arguments, which takes 0.35 us longer.
+                self.receive(text_data=text)
+            else:
+                self.receive(bytes_data=data)
         except TypeError as error:
-            if (fault := _messages.not_taken(error, payload)) is None:
+            if (fault := _messages.not_taken(error, is_text=text is not None)) is None:
                 raise
             raise fault from error
 
@@ -624,7 +660,11 @@ class WebsocketConsumer(SyncGroupMember):
         if connection.may_send():
             # As `transmit`, without its call.
             try:
-                super().send(message)
+                if connection.known.sends_directly and SyncConsumer.send is _SYNC_SEND:
+                    # What it does; `super()` and one more call would take 0.3 us.
+                    self.base_send(message)
+                else:
+                    super().send(message)
             except Exception as error:
                 connection.failed_to_send(error)
                 raise
@@ -685,9 +725,10 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
     """
 
     def __init_subclass__(cls, **options: Unpack[JsonOptions]) -> None:
-        """Declare the options of a JSON consumer to type checkers."""
+        """Declare the options of a JSON consumer to type checkers, and look at its `send`."""
         rest: Any = options
         super().__init_subclass__(**rest)
+        class_of(cls).sends_json_directly = super().send is WebsocketConsumer.send
 
     def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
@@ -705,7 +746,13 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
         if text_data is None:
             raise InvalidFrame("No text section for incoming WebSocket frame!", 1003)
         try:
-            content = self.decode_json(text_data)
+            decode = self.decode_json
+            # Our own method without one more call: 0.15 us each for a coroutine, here and below.
+            is_ours = getattr(decode, "__func__", None) is _SYNC_DECODE
+            if is_ours and type(text_data) is str and len(text_data) <= _json.LARGE:
+                content = _json.decoder()(text_data)
+            else:
+                content = decode(text_data)
         except (ValueError, RecursionError) as error:
             if (fault := _messages.undecodable(error)) is None:
                 raise
@@ -731,7 +778,16 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
             TypeError: The value cannot be encoded.
             ConnectionStateError: As in `send`.
         """
-        super().send(text_data=self.encode_json(content), close=close)
+        encode, connection = self.encode_json, self._channels_connection
+        if getattr(encode, "__func__", None) is _SYNC_ENCODE:
+            text = _json.encoder(connection.options["json_encoder"])(content)
+        else:
+            text = encode(content)
+        if connection.known.sends_json_directly:
+            # As `super()` finds it, which would take 0.2 us longer.
+            WebsocketConsumer.send(self, text, None, close)
+        else:
+            super().send(text_data=text, close=close)
 
     @classmethod
     def decode_json(cls, text_data: str) -> ContentT:
@@ -759,3 +815,10 @@ class JsonWebsocketConsumer(WebsocketConsumer, JsonContent[ContentT]):
             TypeError: The value cannot be serialised.
         """
         return _json.encoder(class_of(cls).options["json_encoder"])(content)
+
+
+# What the methods are unless a program, or a test, has replaced them.
+_DECODE: Final = vars(AsyncJsonWebsocketConsumer)["decode_json"].__func__
+_ENCODE: Final = vars(AsyncJsonWebsocketConsumer)["encode_json"].__func__
+_SYNC_DECODE: Final = vars(JsonWebsocketConsumer)["decode_json"].__func__
+_SYNC_ENCODE: Final = vars(JsonWebsocketConsumer)["encode_json"].__func__

@@ -108,8 +108,8 @@ class WebsocketConnection(Connection):
         socket = self.socket
         return socket.state == OPEN or socket.may_send(by_layer=bool(self.from_layer))
 
-    def payload(self, message: Message) -> dict[str, Any] | None:
-        """Return the arguments of `receive` for a frame; None if the frame is not to be handled."""
+    def payload(self, message: Message) -> tuple[Any, Any] | None:
+        """Return the text or the bytes of a frame; None if the frame is not to be handled."""
         socket = self.socket
         if socket.state != OPEN and not socket.may_receive(by_layer=bool(self.from_layer)):
             return None
