@@ -48,7 +48,8 @@ def _has_executors() -> bool:
 
 def get_outer_executor() -> Any:
     """Return the executor of the `async_to_sync` around this task; None outside of one."""
-    if not _has_executors():
+    # As `_has_executors`, without its call.
+    if _variable is not None and _variable.get(None) is None:
         return None
     return getattr(AsyncToSync.executors, "current", None)
 

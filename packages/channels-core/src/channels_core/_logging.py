@@ -173,10 +173,17 @@ def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def collect_records() -> None:
-    """Collect the records of this connection, unless an application around it does."""
-    if _records.get() is None:
-        _records.set(_Records())
+def collect_records() -> _Records:
+    """Collect the records of this connection, unless an application around it does.
+
+    Returns:
+        What holds the last one; if there is one at the end, `records_handled` is to be awaited.
+    """
+    records = _records.get()
+    if records is None:
+        records = _Records()
+        _records.set(records)
+    return records
 
 
 async def records_handled() -> None:
