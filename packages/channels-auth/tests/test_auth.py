@@ -513,7 +513,10 @@ class TestAuthMiddleware:
 
     @pytest.mark.parametrize("kind", ["lifespan", "channel"])
     async def test_scopes_without_a_client_pass(self, kind: str) -> None:
-        assert await called(AuthMiddleware, {"type": kind}) == {"type": kind}
+        class OfProgram(AuthMiddleware): ...
+
+        for middleware in (AuthMiddleware, OfProgram):
+            assert await called(middleware, {"type": kind}) == {"type": kind}
 
     async def test_it_returns_the_result_of_the_application(self) -> None:
         scope = {"type": "test", "session": SessionStore()}

@@ -61,6 +61,15 @@ def test_a_server_is_recognised_by_its_send(send: Any, answer: bool, wrappers: i
     assert server_sends_headers(scope, send) is (answer and wrappers < 20)
 
 
+def test_a_server_is_recognised_by_the_object_behind_its_send() -> None:
+    class Cycle:
+        send: Any = unknown
+
+    Cycle.__module__ = "uvicorn.protocols"
+    scope = {"type": "websocket", "asgi": NEW, **ADDRESS}
+    assert server_sends_headers(scope, Cycle().send) is True
+
+
 def _wrapped(send: Send) -> Send:
     async def through_middleware(message: Message) -> None:
         await send(message)

@@ -28,18 +28,20 @@ class Counts:
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     counts = Counts()
-    execute, call = CursorWrapper.execute, SyncToAsync.__call__
+    execute = CursorWrapper.execute
+    enter: Any = SyncToAsync.thread_handler
 
     def counting_execute(cursor: Any, sql: str, params: Any = None) -> Any:
         counts.queries += sql.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))
         return execute(cursor, sql, params)
 
-    async def counting_call(one: Any, *args: Any, **kwargs: Any) -> Any:
+    # In the thread: `look_up` enters it without a call of `sync_to_async`.
+    def counting_enter(one: Any, *args: Any, **kwargs: Any) -> Any:
         counts.hops += 1
-        return await call(one, *args, **kwargs)
+        return enter(one, *args, **kwargs)
 
     monkeypatch.setattr(CursorWrapper, "execute", counting_execute)
-    monkeypatch.setattr(SyncToAsync, "__call__", counting_call)
+    monkeypatch.setattr(SyncToAsync, "thread_handler", counting_enter)
     return counts
 
 

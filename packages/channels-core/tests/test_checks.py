@@ -179,7 +179,11 @@ def test_all_of_them_are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
 
     def recorded(name: str) -> Callable[..., list[Any]]:
-        return lambda app_configs, **kwargs: called.append(name) or []
+        def check(app_configs: Any, **kwargs: Any) -> list[Any]:
+            called.append(name)
+            return []
+
+        return check
 
     for kind in ("ALWAYS", "BEFORE_DEPLOYING"):
         names = [check.__name__.strip("_") for check in getattr(channels_core.checks, kind)]

@@ -3,6 +3,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 from unittest import mock
 
@@ -357,6 +358,77 @@ class TestLookingUp:
         calls = [look_up(meeting.wait) for _ in range(2)]
         found = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(one, threading.BrokenBarrierError) for one in found)
+
+    async def test_variables_go_into_the_thread_and_come_back(self) -> None:
+        variable = ContextVar("variable", default="none")
+
+        def exchange() -> str:
+            found = variable.get()
+            variable.set("from the thread")
+            return found
+
+        variable.set("from the task")
+        assert await look_up(exchange) == "from the task"
+        assert variable.get() == "from the thread"
+
+    async def test_it_raises_what_the_function_raises(self) -> None:
+        with pytest.raises(ValueError, match="invalid literal"):
+            await look_up(int, "x")
+
+    async def test_a_coroutine_runs_in_the_loop_that_waits(self) -> None:
+        async def here() -> Any:
+            return asyncio.get_running_loop()
+
+        assert await look_up(async_to_sync(here)) is asyncio.get_running_loop()
+
+    async def test_the_task_does_not_wait_for_the_thread_once_it_is_cancelled(self) -> None:
+        begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+        def work() -> None:
+            begun.set()
+            go_on.wait(30)
+            ended.set()
+
+        task = asyncio.create_task(look_up(work))
+        await until(begun.is_set)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not ended.is_set()
+        go_on.set()
+        await until(ended.is_set)
+        assert await look_up(int, "1") == 1
+
+    async def test_a_cancelled_one_that_waits_for_a_thread_is_not_begun(self) -> None:
+        go_on = threading.Event()
+        called: list[bool] = []
+        # As many as there are threads.
+        others = [asyncio.create_task(look_up(go_on.wait, 30)) for _ in range(4)]
+        task = asyncio.create_task(look_up(called.append, True))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+        await asyncio.gather(*others)
+        assert await look_up(int, "1") == 1
+        assert called == []
+
+    async def test_a_cancellation_reaches_what_the_function_waits_for(self) -> None:
+        begun = asyncio.Event()
+
+        async def wait() -> str:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return "cancelled"
+            raise AssertionError
+
+        task = asyncio.create_task(look_up(async_to_sync(wait)))
+        await begun.wait()
+        task.cancel()
+        assert await task == "cancelled"
 
     async def test_it_leaves_no_connection_open(self) -> None:
         assert (await look_up(query)).connection is None

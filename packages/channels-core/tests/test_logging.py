@@ -22,6 +22,8 @@ from channels_core._logging import (
     log_repeated,
     records_handled,
 )
+from channels_core.routing import ProtocolTypeRouter
+from channels_core.typing import Receive, Scope, Send
 
 logger = logging.getLogger("django.channels.consumer")
 trace: ContextVar[str] = ContextVar("trace", default="none")
@@ -102,6 +104,25 @@ async def test_the_wait_is_bounded(slow: Slow, monkeypatch: pytest.MonkeyPatch) 
     logger.error("stuck")
     await records_handled()
     assert slow.seen == []
+
+
+async def test_a_connection_ends_when_the_records_of_its_application_are_handled(
+    slow: Slow,
+) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        logger.error("from the application")
+
+    async def nothing(*_: object) -> Any:
+        raise AssertionError
+
+    router = ProtocolTypeRouter({"websocket": application})
+    serving = asyncio.create_task(router({"type": "websocket"}, nothing, nothing))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not serving.done()
+    slow.may_go_on.set()
+    await serving
+    assert len(slow.seen) == 1
 
 
 def test_a_loop_that_is_closed_meanwhile_is_left_alone(

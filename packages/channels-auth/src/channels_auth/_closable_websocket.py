@@ -67,11 +67,17 @@ class ClosableWebsocket:
         Messages:
             What an application sends over a WebSocket.
         """
+        if self.lets_through(message):
+            await self._send(message)
+
+    def lets_through(self, message: Message) -> bool:
+        """Return whether a message is to be sent, and update the state if so."""
         if self.closed_from_outside:
             logger.debug("A %s came after the connection was closed; dropped", message["type"])
-            return
-        self.record(message["type"])
-        await self._send(message)
+            return False
+        if self.state is not WebsocketState.OPEN or message["type"] in _ANSWERS:
+            self.record(message["type"])
+        return True
 
     def record(self, message_type: str) -> None:
         """Update the state for a message that the application sends."""

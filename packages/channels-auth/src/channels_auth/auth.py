@@ -8,7 +8,8 @@ time after that.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Coroutine
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from django.conf import settings
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.functional import LazyObject
+from django.utils.functional import LazyObject, empty
 
 from channels_auth._scope import (
     add_cookies,
@@ -31,7 +32,7 @@ from channels_auth.cookies import CookieMiddleware
 from channels_auth.sessions import SessionMiddlewareStack
 from channels_core.applications import first_step
 from channels_core.exceptions import ChannelsError
-from channels_core.middleware import BaseMiddleware
+from channels_core.middleware import BaseMiddleware, at_once
 from channels_core.typing import AnyScope, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -153,10 +154,7 @@ async def get_user(scope: AnyScope) -> AbstractBaseUser | AnonymousUser:
     """
     session = session_of(scope)
     if _is_anonymous_without_query(session):
-        # Imported here because it imports models.
-        from django.contrib.auth.models import AnonymousUser
-
-        return AnonymousUser()
+        return _anonymous()
     # Loaded with the first user or login, as in the functions below.
     from channels_auth._auth.request import request_from_scope
     from channels_auth._auth.session_proxies import SessionKeepingKey
@@ -258,10 +256,20 @@ async def logout(scope: AnyScope) -> None:
         request = request_from_scope(scope, session, user_of(scope))
         await database_sync_to_async(_logout)(request)
     if "user" in scope:
-        # Imported here because it imports models.
-        from django.contrib.auth.models import AnonymousUser
+        await set_user(scope, _anonymous())
 
-        await set_user(scope, AnonymousUser())
+
+@cache
+def _models() -> Any:
+    # Loaded with the first user: it imports models.
+    from django.contrib.auth import models
+
+    return models
+
+
+def _anonymous() -> AnonymousUser:
+    user: AnonymousUser = _models().AnonymousUser()
+    return user
 
 
 def _is_anonymous_without_query(session: Any) -> bool:
@@ -323,6 +331,11 @@ else:
 class UserLazyObject(_LazyUser):
     """Take the place of the user in a scope until `AuthMiddleware` has looked the user up."""
 
+    # `object.__setattr__` here and below: through Django's proxy, setting and reading these
+    # attributes takes 4 us of each connection.
+    def __init__(self) -> None:
+        object.__setattr__(self, "_wrapped", empty)
+
     def _setup(self) -> None:
         raise ValueError("Accessing scope user before it is ready.")
 
@@ -364,9 +377,10 @@ class AuthMiddleware(BaseMiddleware):
         """Look the user up."""
         user = scope["user"]
         if issubclass(type(user), UserLazyObject) and is_unresolved(user):
-            user._wrapped = await get_user(scope)
+            object.__setattr__(user, "_wrapped", await get_user(scope))
 
-    async def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+    @at_once
+    def __call__(self, scope: AnyScope, receive: Receive, send: Send) -> Coroutine[Any, Any, Any]:
         """Serve one connection.
 
         Scopes without a session that are neither `http` nor `websocket` are passed on unchanged.
@@ -380,6 +394,31 @@ class AuthMiddleware(BaseMiddleware):
             ValueError: The scope has no session.
         """
         scope = dict(scope)
+        kind = type(self)
+        if (
+            kind is not AuthMiddleware
+            or get_user is not _GET_USER
+            or kind.populate_scope is not _POPULATE
+            or kind.resolve_scope is not _RESOLVE
+        ):
+            return self._channels_look_up(scope, receive, send)
+        if _has_user(scope):
+            # Only for an anonymous visitor: without the three coroutines of a lookup, which take
+            # 3 us of each connection, and 0.25 KiB while it lasts.
+            if (
+                "user" in scope
+                or "session" not in scope
+                or not _is_anonymous_without_query(scope["session"])
+            ):
+                return self._channels_look_up(scope, receive, send)
+            user = scope["user"] = UserLazyObject()
+            object.__setattr__(user, "_wrapped", _anonymous())
+        application: Any = self.inner
+        served: Coroutine[Any, Any, Any] = application(scope, receive, send)
+        return served
+
+    async def _channels_look_up(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
+        """Look the user up, and serve the connection."""
         if _has_user(scope):
             self.populate_scope(scope)
             await self.resolve_scope(scope)
@@ -395,6 +434,12 @@ class AuthMiddleware(BaseMiddleware):
         self.populate_scope(scope)
         # The application inside is created now, before the lookup, as in Channels 2.
         return partial(self.coroutine_call, first_step(self.inner, scope), scope)
+
+
+# Programs, and tests of programs, may replace each of them.
+_GET_USER: Final = get_user
+_POPULATE: Final = AuthMiddleware.populate_scope
+_RESOLVE: Final = AuthMiddleware.resolve_scope
 
 
 def AuthMiddlewareStack(  # noqa: N802 - programs know this name

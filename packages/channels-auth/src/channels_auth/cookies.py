@@ -98,7 +98,13 @@ class CookieMiddleware(BaseMiddleware):
 
         Source: `django.http.cookie.parse_cookie`.
         """
-        return super().__call__(_with_cookies(scope), receive, send)
+        inner = _with_cookies(scope)
+        if type(self) is CookieMiddleware and inner is not scope:
+            # The base would copy the scope once more.
+            application: Any = self.inner
+            served: Coroutine[Any, Any, Any] = application(inner, receive, send)
+            return served
+        return super().__call__(inner, receive, send)
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         return super()._channels_first_step(_with_cookies(scope))

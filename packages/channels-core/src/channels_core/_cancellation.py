@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Collection
 from typing import Any, Final
 
-from channels_core._eager import begin
+from channels_core._eager import Rest, begin
 
 __all__ = ["Bound", "wait_despite_cancellation"]
 
@@ -57,9 +57,12 @@ class Bound:
 
     def at_least(self, seconds: float) -> None:
         """Extend the limit to some seconds from now, if fewer are left."""
-        if self.left < seconds:
-            self._left = seconds
-            self._since = None if self._since is None else self._loop.time()
+        if self._since is None:
+            self._left = max(self._left, seconds)
+            return
+        now = self._loop.time()
+        if self._left - (now - self._since) < seconds:
+            self._left, self._since = seconds, now
 
     async def run(self, work: Awaitable[None]) -> None:
         """Wait for an awaitable, and cancel it at the limit.
@@ -70,8 +73,15 @@ class Bound:
             TimeoutError: The limit was reached.
         """
         rest = begin(work)
-        if rest is None:
-            return
+        if rest is not None:
+            await self.run_rest(rest)
+
+    async def run_rest(self, rest: Rest) -> None:
+        """Wait for some work that has begun, and cancel it at the limit.
+
+        Raises:
+            TimeoutError: The limit was reached.
+        """
         async with asyncio.timeout(None if self._since is None else self.left) as timeout:
             self._timeout = timeout
             try:

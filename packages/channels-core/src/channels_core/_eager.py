@@ -64,7 +64,7 @@ def begin(work: Awaitable[None]) -> Rest | None:
     Raises:
         Exception: What the work has raised before it waited.
     """
-    steps = work if isinstance(work, CoroutineType) else _wait_for(work)
+    steps: Any = work if type(work) is CoroutineType else _wait_for(work)
     try:
         waits_for = steps.send(None)
     except StopIteration:

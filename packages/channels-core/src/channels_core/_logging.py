@@ -174,7 +174,11 @@ def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:
 
 
 def collect_records() -> _Records:
-    """Collect the records of this connection, unless an application around it does."""
+    """Collect the records of this connection, unless an application around it does.
+
+    Returns:
+        What holds the last one; if there is one at the end, `records_handled` is to be awaited.
+    """
     records = _records.get()
     if records is None:
         records = _Records()

@@ -1,11 +1,11 @@
 """The `CHANNELS_*` settings: a function for each one returns its checked value.
 
 A new setting gets its function here. Values are read when they are used, so Django's
-`override_settings` takes effect at once. `group_renewal` keeps its value until Django reports a
-change, since connections ask for it, and to read a missing setting takes 8 us. Other modules that
-keep what they make of a setting say so with `call_on_change`. `ASGI_APPLICATION`
-and `CHANNEL_LAYERS` are read by `get_default_application()` and by the manager of the channel
-layers.
+`override_settings` takes effect at once. `group_renewal` and `lookup_threads` keep their values
+until Django reports a change, since connections ask for them, and to read a missing setting takes
+8 us. Other modules that keep what they make of a setting say so with `call_on_change`.
+`ASGI_APPLICATION` and `CHANNEL_LAYERS` are read by `get_default_application()` and by the manager
+of the channel layers.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def json_codec() -> str | None:
     return codec
 
 
+@cache
 def lookup_threads() -> int:
     """Return how many sessions, users and permissions are looked up at once.
 
@@ -178,8 +179,9 @@ def _seconds(name: str, default: float, *, none: str) -> float:
 
 
 #: By setting, what forgets what was made of its former value.
-_forgetting: Final[dict[str, Callable[[], object]]] = {
-    "CHANNELS_GROUP_RENEWAL": group_renewal.cache_clear
+_forgetting: Final[dict[str, list[Callable[[], object]]]] = {
+    "CHANNELS_GROUP_RENEWAL": [group_renewal.cache_clear],
+    "CHANNELS_LOOKUP_THREADS": [lookup_threads.cache_clear],
 }
 
 
@@ -190,11 +192,11 @@ def call_on_change(setting: str, forget: Callable[[], object]) -> None:
         setting: The name of the setting.
         forget: The function; it is kept as long as the process lives.
     """
-    _forgetting[setting] = forget
+    _forgetting.setdefault(setting, []).append(forget)
 
 
 def _report(*, setting: str, **kwargs: object) -> None:
-    if forget := _forgetting.get(setting):
+    for forget in _forgetting.get(setting, ()):
         forget()
 
 

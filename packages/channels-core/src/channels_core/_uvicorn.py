@@ -12,10 +12,18 @@ from typing import Any, Final, Self
 
 from channels_core.typing import Message, Send
 
-__all__ = ["Outgoing", "begins_refusal", "in_one_step", "let_server_close", "outgoing_of"]
+__all__ = [
+    "LAST_OF_REFUSAL",
+    "Outgoing",
+    "begins_refusal",
+    "in_one_step",
+    "let_server_close",
+    "outgoing_of",
+]
 
 _START: Final = "websocket.http.response.start"
-_BODY: Final = "websocket.http.response.body"
+#: The type of the message after which `let_server_close` waits.
+LAST_OF_REFUSAL: Final = "websocket.http.response.body"
 
 
 #: Bytes that may wait before `send` waits, in asyncio's transports.
@@ -78,7 +86,7 @@ async def let_server_close(last_sent: str | None) -> None:
     Source: `uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol.run_asgi`,
     Uvicorn 0.54.
     """
-    if last_sent == _BODY:
+    if last_sent == LAST_OF_REFUSAL:
         await asyncio.sleep(0)
 
 

@@ -299,22 +299,27 @@ class Connection:
         consumer = self.consumer
         arguments = self.disconnect_arguments()
         errors: list[Exception] = []
-        await self._insist(self.groups.leave_all, consumer, errors)
+        if self.groups.to_leave(consumer):
+            await self._insist(self.groups.leave_all, consumer, errors)
         if not self._disconnect_called:
             self._disconnect_called = True
             try:
                 if self.threads is not None and self.is_ending:
                     await self._protect(self.call, consumer.disconnect, *arguments)
-                else:
+                elif self.threads is not None:
                     await self.call(consumer.disconnect, *arguments)
+                else:
+                    await consumer.disconnect(*arguments)
             except StopConsumer:
                 pass
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs
                 errors.append(error)
             # The groups that `disconnect` itself has joined.
-            await self._insist(self.groups.leave_all, consumer, errors)
+            if self.groups.to_leave(consumer):
+                await self._insist(self.groups.leave_all, consumer, errors)
         self._finished = True
-        self.raise_first(errors)
+        if errors:
+            self.raise_first(errors)
 
     async def finish_unasked(self) -> None:
         """Finish a connection that has ended without a message of the server about it."""
@@ -603,7 +608,7 @@ class Connection:
         """
         mailbox.is_read = True  # already here, for an event loop that starts tasks at once
         context = copy_context()
-        task = asyncio.create_task(
+        task = asyncio.get_running_loop().create_task(
             self._live(consumer, mailbox, send), name=type(consumer).__name__, context=context
         )
         task.add_done_callback(mailbox.end_reading, context=context)
@@ -641,7 +646,7 @@ class Connection:
     def _listen(self, consumer: Any, mailbox: Mailbox) -> None:
         """Let the messages of the consumer's channel into the mailbox."""
         if self._layer is not None:
-            mailbox.listen_to(self._layer, consumer.channel_name, consumer.channel_receive)
+            mailbox.listen_to(self._layer, consumer.channel_name, consumer)
 
     async def _live(self, consumer: Any, mailbox: Mailbox, send: Send) -> BaseException | None:
         """Handle the messages of the connection, clean up, and return the exception to raise."""
@@ -665,6 +670,7 @@ class Connection:
             self._task = None
             # Not only when this task is done: that would cost one more turn of the event loop.
             mailbox.end_reading()
+            task.remove_done_callback(mailbox.end_reading)
             del failure
 
     def _failed(self, error: BaseException) -> BaseException:
@@ -746,7 +752,9 @@ class Connection:
                 # The handler of this message is part of the clean-up, so it has its time limit.
                 self.client_left(message)
                 self._bound = Bound(self.options["cleanup_timeout"])
-                await self._bound.run(consumer.dispatch(message))
+                # As `Bound.run`, without its coroutine.
+                if (rest := begin(consumer.dispatch(message))) is not None:
+                    await self._bound.run_rest(rest)
             else:
                 try:
                     # Looked up again: a test may have replaced it.
@@ -850,7 +858,7 @@ class Connection:
         except Exception:
             drain_logger.debug("A client could not be told to come back", exc_info=True)
 
-    async def _end(
+    async def _end(  # noqa: C901 - no coroutine for each step
         self, consumer: Any, mailbox: Mailbox, send: Send, failure: BaseException
     ) -> BaseException | None:
         """Do all steps of the clean-up, even if some of them fail.
@@ -879,15 +887,18 @@ class Connection:
         step = next(steps, None)
         if step is None:
             return first
-        task = asyncio.current_task()
+        task = self._task or asyncio.current_task()
         assert task is not None  # a coroutine of asyncio is running
-        self._clear_cancellation(task)
+        if task.cancelling() > self._cancels:
+            self._clear_cancellation(task)
         self._bound = bound = Bound(self.options["cleanup_timeout"])
         given_up = False
         while step is not None:
             for _ in range(2):
                 try:
-                    await bound.run(step())
+                    # As `bound.run`, without its coroutine: most steps do not wait.
+                    if (rest := begin(step())) is not None:
+                        await bound.run_rest(rest)
                 except asyncio.CancelledError as error:
                     if self._clear_cancellation(task):
                         first = first or error
@@ -901,8 +912,9 @@ class Connection:
                 except BaseException as error:  # noqa: BLE001 - `serve` raises it, or it is reported
                     first = self._failed_in_end(first, error)
                 break
-            bound.at_least(_AT_LEAST)
             step = next(steps, None)
+            if step is not None:
+                bound.at_least(_AT_LEAST)
         try:
             return first or self._cancellation()
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from channels_core._scope import AFTER_HANDLER, AfterHandler
 from channels_core._two_step import Application, at_once, first_step, takes
@@ -84,7 +84,9 @@ class BaseMiddleware(Application):
         if self._channels_prepares:
             return self._channels_prepare(dict(scope), receive, send)
         # For the `__call__` of a subclass.
-        return cast(Coroutine[Any, Any, Any], self.inner(dict(scope), receive, send))
+        application: Any = self.inner
+        served: Coroutine[Any, Any, Any] = application(dict(scope), receive, send)
+        return served
 
     async def _channels_prepare(self, scope: AnyScope, receive: Receive, send: Send) -> Any:
         self.populate_scope(scope)

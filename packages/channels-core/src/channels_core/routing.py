@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, ClassVar, Final, cast
 
@@ -36,6 +36,14 @@ __all__ = [
 
 #: The scope types with a client that can be answered.
 _ANSWERED: Final = frozenset({"http", "websocket"})
+
+
+@cache
+def _client_errors() -> Any:
+    # Loaded with the first connection. A second import statement would take 0.3 us.
+    from channels_core._routing import client_errors
+
+    return client_errors
 
 
 def get_default_application() -> ASGIApplication:
@@ -128,9 +136,10 @@ class ProtocolTypeRouter(Application):
         """
         application = self._application_for(scope)
         if scope["type"] in _ANSWERED:
-            from channels_core._routing.client_errors import answer_client_errors
-
-            return answer_client_errors(application, scope, receive, send)
+            served: Coroutine[Any, Any, Any] = _client_errors().answer_client_errors(
+                application, scope, receive, send
+            )
+            return served
         return cast(Coroutine[Any, Any, Any], application(scope, receive, send))
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
@@ -284,7 +293,9 @@ class URLRouter(Application):
                 inner = _inner_scope(scope, match, route)
                 if route.records_passed:
                     # A consumer's, which is a coroutine function.
-                    return cast(Coroutine[Any, Any, Any], route.application(inner, receive, send))
+                    application: Any = route.application
+                    served: Coroutine[Any, Any, Any] = application(inner, receive, send)
+                    return served
                 return _serve_last(route.application, inner, receive, send)
         raise _NoRoute(path, table, {})
 

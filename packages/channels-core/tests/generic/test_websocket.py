@@ -991,6 +991,29 @@ async def test_a_message_of_the_layer_may_find_the_client_gone(
 
 
 @both_colours
+async def test_an_accept_that_finds_the_client_gone_ends_the_consumer_quietly(
+    colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, disconnect = recorder()
+    errors: list[str] = []
+
+    def connect(self: Any) -> Any:
+        try:
+            yield self.accept()
+        except OSError as error:
+            errors.append(str(error))
+            yield throw(error)
+
+    server = Server(consumer(colour, connect=connect, disconnect=disconnect).as_asgi())
+    server.fault = OSError("the client is gone")
+    server.put({"type": "websocket.connect"})
+    await server.end()
+    assert errors == ["the client is gone"]
+    assert seen == [(1006, 1006, "")]
+    assert not caplog.records
+
+
+@both_colours
 async def test_a_close_that_finds_the_client_gone_leaves_the_connection_closed(colour: str) -> None:
     seen, disconnect = recorder()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping
 from copy import copy
 from math import inf
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InMemoryChannelLayer"]
 
-# How many checked channel names a layer remembers.
+# How many checked channel names, and how many group names, a layer remembers.
 _REMEMBERED: Final = 10_000
 # The beginning of the names that `new_channel` makes.
 _PREFIX: Final = "specific."
@@ -131,6 +131,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         clock = self._clock
         # Channel names that have been checked and found valid.
         self._checked: set[str] = set()
+        self._checked_groups: set[str] = set()
         self._store = Store(
             limits=self, clock=clock or mockable_time, group_clock=clock or steady_time
         )
@@ -303,6 +304,13 @@ class InMemoryChannelLayer(BaseChannelLayer):
             require_queue_name(channel, self.MAX_NAME_LENGTH)
         self._remember(channel)
 
+    def _check_group(self, group: str) -> None:
+        """Check a group name, and remember it if it is valid."""
+        self.require_valid_group_name(group)
+        if len(self._checked_groups) >= _REMEMBERED:
+            self._checked_groups.clear()
+        self._checked_groups.add(group)
+
     def _remember(self, channel: str) -> None:
         if len(self._checked) >= _REMEMBERED:
             self._checked.clear()
@@ -317,7 +325,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         Args:
             prefix: What the name starts with.
         """
-        token = secrets.token_hex(16)
+        # As `secrets.token_hex(16)`, without its four calls: 0.7 us of each connection.
+        token = os.urandom(16).hex()
         name = f"{prefix}{token[:16]}!{token[16:]}"
         if prefix != _PREFIX:
             self.require_valid_channel_name(name)
@@ -357,7 +366,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
             TypeError: A name is not valid, or a part of `member` is of a wrong type.
             ValueError: `member` has no id, or is too large.
         """
-        self.require_valid_group_name(group)
+        if type(group) is not str or group not in self._checked_groups:
+            self._check_group(group)
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
         if member is None:
@@ -374,7 +384,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group; does nothing if it is not a member."""
-        self.require_valid_group_name(group)
+        if type(group) is not str or group not in self._checked_groups:
+            self._check_group(group)
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
         self._store.leave(group, channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -63,10 +64,15 @@ def _valid_for_django(scope: Scope) -> Scope:
 
 
 def _add_user_of_session(request: HttpRequest) -> None:
-    # Imported here because it imports models.
+    _middleware().process_request(request)
+
+
+@cache
+def _middleware() -> Any:
+    # Imported here because it imports models. It keeps nothing of a request.
     from django.contrib.auth.middleware import AuthenticationMiddleware
 
-    AuthenticationMiddleware(lambda _: HttpResponse()).process_request(request)
+    return AuthenticationMiddleware(lambda _: HttpResponse())
 
 
 def _current_user(request: HttpRequest) -> Any:

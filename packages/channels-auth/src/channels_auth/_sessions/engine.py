@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import copy
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -61,7 +62,10 @@ _LOAD_TIMEOUT: Final = 10
 
 def session_class() -> type[ConnectionSession]:
     """Return the session class for connections: a subclass of the one of `SESSION_ENGINE`."""
-    return _derived(import_module(settings.SESSION_ENGINE).SessionStore)
+    name = settings.SESSION_ENGINE
+    # `import_module` takes 1.2 us for a module that is there, with each connection.
+    engine = sys.modules.get(name) or import_module(name)
+    return _derived(engine.SessionStore)
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ Tests have no server: their scope has no addresses, or their `send` puts message
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ def server_sends_headers(scope: Scope, send: Send) -> bool:
         return False
     if "client" not in scope and "server" not in scope:
         return True
-    return not _SENDING.isdisjoint((_package_of_task(), *_packages_of(send)))
+    return _package_of_task() in _SENDING or _is_sent_by_one(send)
 
 
 def _package_of_task() -> str:
@@ -73,20 +73,24 @@ def _package_of_task() -> str:
     return package
 
 
-def _packages_of(send: Any) -> Iterator[str]:
-    """Yield the packages of the functions that a message passes, the server's last.
+def _is_sent_by_one(send: Any) -> bool:
+    """Return whether one of the functions that a message passes belongs to such a package.
 
     A middleware's function holds the next one in its closure, by convention under the name `send`.
     """
     for _ in range(_WRAPPERS):
+        if _top(getattr(send, "__module__", None)) in _SENDING:
+            return True
         owner = getattr(send, "__self__", None)
-        yield _top(getattr(send, "__module__", None))
-        yield _top(type(owner).__module__)
+        if owner is not None and _top(type(owner).__module__) in _SENDING:
+            return True
         code = getattr(send, "__code__", None)
         if code is None or "send" not in code.co_freevars:
             break
         send = send.__closure__[code.co_freevars.index("send")].cell_contents
+    return False
 
 
+@lru_cache(maxsize=256)
 def _top(module: str | None) -> str:
     return (module or "").partition(".")[0]

@@ -7,6 +7,7 @@ group when one joins a group that has it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from channels_core._layers.optional_methods import has_extension, require_extension
@@ -22,6 +23,18 @@ __all__ = ["ConnectionGroups", "group_names"]
 Names: TypeAlias = tuple[str, ...] | set[str]
 
 _FEW: Final = 8
+
+#: The types of `groups` that a program may add names to. A tuple, since `list | tuple` in a call
+#: would be made anew each time (0.3 us).
+_KEPT_IN: Final = (list, tuple, set, frozenset)
+
+
+@cache
+def _memberships() -> Any:
+    # A second import statement would take 0.3 us.
+    from channels_core._layers import memberships
+
+    return memberships
 
 
 def _with(names: Names, name: str) -> Names:
@@ -39,7 +52,7 @@ def _without(names: Names, name: str) -> Names:
     if isinstance(names, set):
         names.discard(name)
         return names
-    return tuple(each for each in names if each != name)
+    return () if len(names) == 1 else tuple(each for each in names if each != name)
 
 
 def group_names(groups: object) -> list[str]:
@@ -51,6 +64,8 @@ def group_names(groups: object) -> list[str]:
     Raises:
         TypeError: `groups` is of another type, a single str for example.
     """
+    if type(groups) is list:  # as a rule
+        return groups.copy()
     if callable(groups):
         groups = groups()
     if groups is None:
@@ -96,8 +111,6 @@ class ConnectionGroups:
                 for the messages from now on.
             member: The data of the member behind the connection, or None.
         """
-        from channels_core._layers.memberships import join
-
         layer = _layer_of(consumer)
         if member is not None:
             require_extension(layer, "members", "join_group(member=...)")
@@ -113,11 +126,12 @@ class ConnectionGroups:
             positions = self._positions_for(consumer, layer, name, after)
         # Before the call: if it fails halfway, the channel may be in the group all the same.
         self._joined = _with(self._joined, name)
-        self._left = _without(self._left, name)
+        if self._left:
+            self._left = _without(self._left, name)
         try:
             if positions is not None:
                 await positions.begin(layer, name, after)
-            await join(layer, name, consumer.channel_name, member)
+            await _memberships().join(layer, name, consumer.channel_name, member)
         except TypeError:
             # The name is not valid, so the layer has done nothing.
             self._forget(name)
@@ -159,9 +173,7 @@ class ConnectionGroups:
 
     async def leave(self, consumer: Any, name: str) -> None:
         """Leave a group, and take its name out of the consumer's `groups`."""
-        from channels_core._layers.memberships import leave
-
-        await leave(_layer_of(consumer), name, consumer.channel_name)
+        await _memberships().leave(_layer_of(consumer), name, consumer.channel_name)
         self._forget(name)
         groups = vars(consumer).get("groups")
         if isinstance(groups, list | set) and name in groups:
@@ -179,9 +191,14 @@ class ConnectionGroups:
         groups = vars(consumer).get("groups")
         if not (names or groups):
             return []
-        # A program may keep something else under this name.
-        if groups and isinstance(groups, list | tuple | set | frozenset):
-            declared, left = self._declared, self._left
+        declared = self._declared
+        # A program may keep something else under this name. Mostly it is the list as it was.
+        if (
+            groups
+            and isinstance(groups, _KEPT_IN)
+            and not (type(groups) is list and type(declared) is tuple and declared == (*groups,))
+        ):
+            left = self._left
             names = {
                 *names,
                 *[
@@ -190,15 +207,15 @@ class ConnectionGroups:
                     if isinstance(name, str) and name not in declared and name not in left
                 ],
             }
-        return sorted(names)
+        return sorted(names) if len(names) > 1 else list(names)
 
     async def leave_all(self, consumer: Any, errors: list[Exception]) -> None:
         """Leave all groups, and append exceptions to the errors."""
         for name in self.to_leave(consumer):
-            from channels_core._layers.memberships import leave_when_possible
-
             try:
-                await leave_when_possible(_layer_of(consumer), name, consumer.channel_name)
+                await _memberships().leave_when_possible(
+                    _layer_of(consumer), name, consumer.channel_name
+                )
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs
                 errors.append(error)
             self._forget(name)

@@ -370,7 +370,7 @@ class Mailbox:
         Args:
             connection: Looks after a handler that still runs a while after the client has left.
         """
-        task = self.asking = asyncio.current_task()
+        task = self.asking = asyncio.current_task(self._loop)
         assert task is not None  # a coroutine of asyncio is running
         cancels = task.cancelling()
         frames, receive, ahead = self.frames, self.receive, self._ahead
@@ -490,24 +490,25 @@ class Mailbox:
 
     # The channel layer
 
-    def listen_to(self, layer: Any, channel: str, receive: Receive) -> None:
+    def listen_to(self, layer: Any, channel: str, consumer: Any) -> None:
         """Let the messages of a channel of the layer into the mailbox.
 
         Args:
             layer: The channel layer.
             channel: The channel's name.
-            receive: Receives from the channel, for a layer without `listen`.
+            consumer: Its `channel_receive` is called for a layer without `listen`.
         """
         listen = find_listen(layer)
         if listen is None:
-            reader = _LayerReader(self, receive)
+            reader = _LayerReader(self, consumer.channel_receive)
             self._take_from_layer = reader.take
             self._tasks += (asyncio.create_task(reader.run()),)
         else:
             self._take_from_layer = listen(channel, self.layer_has_message)
             # A message may have come before the listening began.
             self.layer_has_message()
-        self._put_sieve_between()
+        if self._sieve is not None:
+            self._put_sieve_between()
 
     def sift(self, sieve: Sieve) -> None:
         """Take the layer's messages through a sieve from now on."""
@@ -527,7 +528,8 @@ class Mailbox:
             self._layer_first = not self.frames
             waiter = self._waiter
             if waiter is None:
-                self._wake_connection()
+                if self._read_waiters or self.asking is not None:
+                    self._wake_connection()
             else:
                 # `next` waits: nobody else has to know, and a message to a group does this for
                 # each of its members.

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 __all__ = ["watch_discards"]
 
 Tell: TypeAlias = Callable[[object, object], None]
-_Told: TypeAlias = tuple[object, object] | None
+_Told: TypeAlias = tuple[object, ...] | None
 
 _NAME: Final = "group_discard"
 _MARK: Final = "_channels_tells"
@@ -40,13 +40,14 @@ def watch_discards(layer: Any, tell: Tell) -> None:
             `group_discard`.
     """
     method = getattr(layer, _NAME, None)
+    if getattr(method, _MARK, None) is True:
+        return  # it reports already; a mock's attribute is another object
     owner: type | None = None
     function: Callable[..., Any] = _look_up
     if isinstance(method, MethodType) and isinstance(method.__func__, FunctionType):
         function = method.__func__
-        if not hasattr(function, _MARK):
-            kinds = type(method.__self__).__mro__
-            owner = next((kind for kind in kinds if vars(kind).get(_NAME) is function), None)
+        kinds = type(method.__self__).__mro__
+        owner = next((kind for kind in kinds if vars(kind).get(_NAME) is function), None)
     elif (
         isinstance(method, FunctionType | functools.partial)
         and getattr_static(layer, _NAME, None) is None
@@ -69,8 +70,10 @@ def _telling(function: Callable[..., Any], tell: Tell) -> Callable[..., Any]:
     """Return a method that reports each call to `tell` and then calls the function."""
 
     def tell_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Told:
-        names = dict(zip(("group", "channel"), args, strict=False)) | kwargs
-        discard = names.get("group"), names.get("channel")
+        discard: tuple[object, ...] = args
+        if kwargs or len(args) != 2:
+            names = dict(zip(("group", "channel"), args, strict=False)) | kwargs
+            discard = names.get("group"), names.get("channel")
         told = _told.get()
         # If a subclass has reported this discard and now calls its base, a second report could
         # come after the channel has joined the group again.

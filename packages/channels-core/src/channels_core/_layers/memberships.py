@@ -33,6 +33,9 @@ logger = logging.getLogger("django.channels.layers")
 Membership: TypeAlias = tuple[str, str]
 Member: TypeAlias = dict[str, Any] | None
 
+#: A tuple, since `int | float` in a call would be made anew each time.
+_NUMBERS: Final = (int, float)
+
 #: Number of renewals of a membership within the layer's `group_expiry`.
 _PER_EXPIRY: Final = 4
 #: Seconds until the first attempt after a failure.
@@ -52,7 +55,11 @@ async def join(layer: Any, group: str, channel: str, member: Member = None) -> N
             keeps those that were given before.
     """
     watch_discards(layer, _forget)
-    await _add(layer, group, channel, member)
+    # As `_add`, without its coroutine.
+    if member is None:
+        await layer.group_add(group, channel)
+    else:
+        await layer.group_add(group, channel, member=member)
     if ongoing:
         _record_success(layer)
     _of(layer).keep(group, channel, member)
@@ -67,7 +74,9 @@ async def _add(layer: Any, group: str, channel: str, member: Member) -> None:
 
 async def leave(layer: Any, group: str, channel: str) -> None:
     """Remove a channel from a group, and stop renewing its membership."""
-    _of(layer).drop(group, channel)
+    memberships = _layers().get(id(layer))
+    if memberships is not None:
+        memberships.drop(group, channel)
     await layer.group_discard(group, channel)
 
 
@@ -131,21 +140,14 @@ class _Memberships:
         self._kept: dict[Membership, Member] = {}
         # The removals to repeat, each with whether its connection has ended.
         self._owed: dict[Membership, bool] = {}
-        # Without jitter: one process renews for all of its connections, so no crowd forms.
-        self._backoff = Backoff(
-            first=_SOON, longest=interval or DEFAULT_GROUP_RENEWAL, jitter=lambda: 1.0
-        )
+        # None before the first failure.
+        self._backoff: Backoff | None = None
         # Starts the next round; None during a round, and without renewals.
         self._timer: asyncio.TimerHandle | None = None
         # When the timer fires, by the clock of the event loop.
         self._due = 0.0
         # The task of the round that runs now; None between two rounds.
         self._round: asyncio.Task[None] | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to renew and nothing to remove."""
-        return not (self._kept or self._owed)
 
     def keep(self, group: str, channel: str, member: Member) -> None:
         """Renew a membership from now on; a removal that failed before is not repeated."""
@@ -155,7 +157,7 @@ class _Memberships:
             self._kept[group, channel] = member
         if self._owed:
             self._owed.pop((group, channel), None)
-        if self._backoff.failures:
+        if self._backoff is not None and self._backoff.failures:
             # The layer works again, so the others need not wait any longer.
             self._schedule(_SOON)
         elif self._timer is None:
@@ -165,7 +167,8 @@ class _Memberships:
     def drop(self, group: str, channel: str) -> None:
         """Stop renewing a membership."""
         self._kept.pop((group, channel), None)
-        self._tidy()
+        if not (self._kept or self._owed):
+            self._tidy()
 
     def keeps(self, group: str, channel: str) -> bool:
         """Return whether a membership is renewed."""
@@ -183,13 +186,22 @@ class _Memberships:
     def owe(self, group: str, channel: str) -> None:
         """Repeat the failed removal of a connection that has ended, until it succeeds."""
         self._owed[group, channel] = True
-        if not self._backoff.failures:
-            self._backoff.failed()
+        if self._backoff is None or not self._backoff.failures:
+            self._failed()
         self._schedule(_SOON)
+
+    def _failed(self) -> float | None:
+        """Record a failure, and return the seconds until the next attempt."""
+        if self._backoff is None:
+            # Without jitter: one process renews for all of its connections, so no crowd forms.
+            self._backoff = Backoff(
+                first=_SOON, longest=self._interval or DEFAULT_GROUP_RENEWAL, jitter=lambda: 1.0
+            )
+        return self._backoff.failed()
 
     def _tidy(self) -> None:
         """Drop the timer, and this object, once there is nothing to renew and to remove."""
-        if self.empty:
+        if not (self._kept or self._owed):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -209,7 +221,7 @@ class _Memberships:
                 return
             self._timer.cancel()
         self._due = due
-        self._timer = loop.call_later(seconds, self._begin)
+        self._timer = loop.call_at(due, self._begin)
 
     def _begin(self) -> None:
         self._timer = None
@@ -257,9 +269,9 @@ class _Memberships:
         """Start the timer of the next round."""
         if failure is not None:
             _record_failure(self._layer, failure)
-            self._schedule(self._backoff.failed())
+            self._schedule(self._failed())
         else:
-            if self._backoff.worked():
+            if self._backoff is not None and self._backoff.worked():
                 _record_success(self._layer)
             self._schedule(self._interval)
         self._tidy()
@@ -275,21 +287,23 @@ call_in_children(_loops.clear)
 def _layers() -> dict[int, _Memberships]:
     """Return the memberships of the running event loop, by the `id` of the layer."""
     loop = asyncio.get_running_loop()
-    if loop not in _loops:
+    layers = _loops.get(loop)
+    if layers is None:
         for other in [other for other in _loops if other.is_closed()]:
             # It was closed while connections were open, so nothing has dropped their memberships.
             del _loops[other]
-        _loops[loop] = {}
-    return _loops[loop]
+        layers = _loops[loop] = {}
+    return layers
 
 
 def _of(layer: Any) -> _Memberships:
     """Return the memberships of a layer in the running event loop."""
     layers = _layers()
-    if id(layer) not in layers:
+    memberships = layers.get(id(layer))
+    if memberships is None:
         interval = group_renewal()
         expiry = getattr(layer, "group_expiry", None)
-        if interval is not None and isinstance(expiry, int | float):
+        if interval is not None and isinstance(expiry, _NUMBERS):
             interval = min(interval, expiry / _PER_EXPIRY)
-        layers[id(layer)] = _Memberships(layer, interval)
-    return layers[id(layer)]
+        memberships = layers[id(layer)] = _Memberships(layer, interval)
+    return memberships

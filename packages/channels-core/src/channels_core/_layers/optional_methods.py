@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import isawaitable
-from typing import Any
+from types import CoroutineType
+from typing import Any, Final
 
 from channels_core.typing import Message
 
@@ -22,10 +23,14 @@ __all__ = [
 ]
 
 
+#: A tuple, since `list | tuple` in a call would be made anew each time.
+_LISTS: Final = (list, tuple, set, frozenset)
+
+
 def has_extension(layer: Any, extension: str) -> bool:
     """Return whether a layer lists an extension; a mock of a layer lists none."""
     listed = getattr(layer, "extensions", ())
-    return isinstance(listed, list | tuple | set | frozenset) and extension in listed
+    return isinstance(listed, _LISTS) and extension in listed
 
 
 def require_extension(layer: Any, extension: str, what: str) -> None:
@@ -85,10 +90,10 @@ def find_listen(
     Returns:
         The method; None if consumers have to call `receive`.
     """
-    owner = next((kind for kind in type(layer).__mro__ if "listen" in vars(kind)), None)
+    owner = _definer(type(layer), "listen")
     if owner is None:
         return None  # also for a mock of a layer, which has any method
-    defined = next((kind for kind in owner.__mro__ if "receive" in vars(kind)), owner)
+    defined = _definer(owner, "receive") or owner
     function = getattr(getattr(layer, "receive", None), "__func__", None)
     is_owners = (
         getattr(function, "__module__", None) == defined.__module__
@@ -96,6 +101,14 @@ def find_listen(
     )
     listen: Any = layer.listen
     return listen if is_owners else None
+
+
+def _definer(kind: type, name: str) -> type | None:
+    """Return the class in whose dict an attribute of a class is."""
+    for each in kind.__mro__:
+        if name in each.__dict__:
+            return each
+    return None
 
 
 async def forget_channel(layer: Any, channel: str) -> None:
@@ -112,7 +125,7 @@ async def forget_channel(layer: Any, channel: str) -> None:
         await channels_redis.drop_channel(layer, channel)
         return
     result = forget(channel)
-    if isawaitable(result):  # a test's mock may return anything
+    if type(result) is CoroutineType or isawaitable(result):  # a test's mock may return anything
         await result
 
 

@@ -28,7 +28,7 @@ from channels_core._layers.outages import is_to_refuse, was_answered
 from channels_core._logging import collect_records, records_handled
 from channels_core._messages import CLOSING_TYPES
 from channels_core._two_step import first_step
-from channels_core._uvicorn import let_server_close
+from channels_core._uvicorn import LAST_OF_REFUSAL, let_server_close
 from channels_core.abort import abort_response, with_server
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
 from channels_core.refusal import answers_failures, refusal, refuse_for_now
@@ -75,7 +75,7 @@ class _Server:
         return self._send(message)
 
 
-async def answer_client_errors(
+async def answer_client_errors(  # noqa: C901 - no coroutine for each connection
     application: Callable[[Scope, Receive, Send], Awaitable[Any]],
     scope: Scope,
     receive: Receive,
@@ -97,13 +97,14 @@ async def answer_client_errors(
     """
     server = _Server(receive, send)
     scope = with_server(scope, send)
-    collect_records()
+    records = collect_records()
     # Not kept as a token, which holds the context too.
     before = answers_failures.get()
     answers_failures.set(True)
     try:
         result = await application(scope, server.receive, server.send)
-        await let_server_close(server.last_sent)
+        if server.last_sent == LAST_OF_REFUSAL:
+            await let_server_close(server.last_sent)
         return result
     except RouteNotFound as error:
         if server.last_sent is not None:
@@ -126,7 +127,8 @@ async def answer_client_errors(
             raise
     finally:
         answers_failures.set(before)
-        await records_handled()
+        if records.last is not None:
+            await records_handled()
 
 
 async def _answer_invalid_frame(

@@ -80,7 +80,8 @@ class Draining:
 
     def opened(self) -> None:
         """Take the signals, if they are not taken yet."""
-        if _getsignal(signal.SIGTERM) is not self._handler:
+        handler = _getsignal(signal.SIGTERM)
+        if handler is not self._handler and callable(handler):
             self._take_signals()
 
     def closed(self) -> None:
@@ -95,11 +96,7 @@ class Draining:
 
     def _take_signals(self) -> None:
         """Replace the server's signal handlers by ours, if it has any, in the main thread."""
-        if not (
-            callable(_getsignal(signal.SIGTERM))
-            and threading.current_thread() is threading.main_thread()
-            and drain_timeout()
-        ):
+        if threading.current_thread() is not threading.main_thread() or not drain_timeout():
             return
         if self._loop_signals is None:
             from channels_core._shutdown.loop_signals import LoopSignals

@@ -143,6 +143,8 @@ def _set_up(consumer: Any, args: tuple[Any, ...]) -> None:
         consumer.scope = args[0]
     declared = getattr(type(consumer), "groups", None)
     unset = "groups" not in vars(consumer)
-    if unset and (declared is None or isinstance(declared, list | set)):
-        # A copy: a name that one connection adds must not be added to the class's list.
+    # A copy: a name that one connection adds must not be added to the class's list.
+    if unset and type(declared) is list:  # as a rule
+        consumer.groups = declared.copy()
+    elif unset and (declared is None or isinstance(declared, list | set)):
         consumer.groups = copy(declared) if declared is not None else []

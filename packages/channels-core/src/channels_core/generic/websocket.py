@@ -158,9 +158,14 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         """
         if self._channels_connection.socket.may_accept():
             self._channels_connection.check_subprotocol(subprotocol)
-            message = _messages.accept(subprotocol, headers)
+            message: Any = _messages.accept(subprotocol, headers)
             self._channels_connection.socket.accepted()
-            await self._channels_connection.transmit(super().send, message)
+            # As `transmit`, without its call.
+            try:
+                await super().send(message)
+            except Exception as error:
+                self._channels_connection.failed_to_send(error)
+                raise
 
     async def deny(
         self,
@@ -546,9 +551,14 @@ class WebsocketConsumer(SyncGroupMember):
         """
         if self._channels_connection.socket.may_accept():
             self._channels_connection.check_subprotocol(subprotocol)
-            message = _messages.accept(subprotocol, headers)
+            message: Any = _messages.accept(subprotocol, headers)
             self._channels_connection.socket.accepted()
-            self._channels_connection.transmit_now(super().send, message)
+            # As `transmit`, without its call.
+            try:
+                super().send(message)
+            except Exception as error:
+                self._channels_connection.failed_to_send(error)
+                raise
 
     def deny(
         self,

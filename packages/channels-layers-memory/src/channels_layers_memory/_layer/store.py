@@ -345,7 +345,11 @@ class Store:
     def join(self, group: str, channel: str) -> None:
         """Add a channel to a group, or renew its membership."""
         with self._lock:
-            self.join_within(group, channel, self._expire())
+            now = self._expire()
+            # As `join_within`, without its call.
+            self._join(
+                group, channel, now if time.time is self._original_time else self._group_clock()
+            )
 
     def replace_groups(self, members: dict[str, dict[str, float]]) -> None:
         """Replace all groups by those of a program, with the times at which channels joined."""

@@ -163,9 +163,11 @@ class WebsocketConnection(Connection):
 
     def check_subprotocol(self, subprotocol: str | None) -> None:
         """Warn if the client did not offer a subprotocol."""
+        if subprotocol is None:
+            return
         consumer = self.consumer
         offered = consumer.scope.get("subprotocols") or []
-        if subprotocol is not None and subprotocol not in offered:
+        if subprotocol not in offered:
             # As in other methods here: few connections log something.
             from channels_core.client_log import log_of_client
 
@@ -316,7 +318,8 @@ class WebsocketConnection(Connection):
 
     def client_left(self, message: Message) -> None:
         """Record the close code and the reason."""
-        self._warn_unanswered()
+        if self._unanswered:
+            self._warn_unanswered()
         if self._slow:
             self.socket.peer_left(_TRY_AGAIN_LATER, _SLOW)
         else:
@@ -357,7 +360,8 @@ class WebsocketConnection(Connection):
 
     def disconnect_arguments(self) -> tuple[int]:
         """Record that the socket is closed, and return its close code."""
-        self._warn_unanswered()
+        if self._unanswered:
+            self._warn_unanswered()
         self.socket.lost()
         return (self.socket.close_code,)
 
