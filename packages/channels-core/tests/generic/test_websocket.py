@@ -2,6 +2,7 @@ import asyncio
 import json
 import logging
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
@@ -1190,6 +1191,25 @@ async def test_a_send_of_the_base_that_a_test_has_replaced_is_called(
     assert await server.reply() == sent == [{"type": "websocket.send", "text": "hello"}]
     monkeypatch.undo()
     await server.leave()
+
+
+@both_colours
+async def test_the_frames_of_json_reach_a_send_that_a_test_has_replaced(
+    colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive_json(self: Any, content: Any) -> Any:
+        yield self.send_json(content)
+
+    server = Server(consumer(colour, json=True, receive_json=receive_json).as_asgi())
+    await server.connect()
+    base: Any = AsyncWebsocketConsumer if colour == "async" else WebsocketConsumer
+    mock = (AsyncMock if colour == "async" else Mock)()
+    monkeypatch.setattr(base, "send", mock)
+    server.text('"hello"')
+    await until(lambda: mock.called)
+    monkeypatch.undo()
+    await server.leave()
+    mock.assert_called_once_with(text_data='"hello"', close=False)
 
 
 @both_colours
