@@ -10,7 +10,7 @@ from django.core.checks.registry import registry
 from django.test import override_settings
 from django.urls import path
 
-import channels_core.checks
+from channels_core._checks import application, frames, json_codec, layers
 from channels_core.checks import (
     check_application,
     check_origins,
@@ -178,16 +178,17 @@ def test_they_are_registered_once() -> None:
 def test_all_of_them_are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
 
-    def recorded(name: str) -> Callable[..., list[Any]]:
-        def check(app_configs: Any, **kwargs: Any) -> list[Any]:
+    def recorded(name: str) -> Callable[[], list[Any]]:
+        def check() -> list[Any]:
             called.append(name)
             return []
 
         return check
 
-    for kind in ("ALWAYS", "BEFORE_DEPLOYING"):
-        names = [check.__name__.strip("_") for check in getattr(channels_core.checks, kind)]
-        monkeypatch.setattr(channels_core.checks, kind, [recorded(name) for name in names])
+    for module in (application, frames, json_codec, layers):
+        for name in vars(module):
+            if name.startswith("check_"):
+                monkeypatch.setattr(module, name, recorded(name))
     checks.run_checks(tags=["channels"])
     assert sorted(called) == [
         "check_application",

@@ -22,7 +22,7 @@ def test_it_sets_up_all_packages() -> None:
     assert modules >= {
         "channels_core.apps",
         "channels_auth.apps",
-        "channels_http.apps",
+        "channels_http.checks",
     }
     assert user_logged_out.has_listeners()
 

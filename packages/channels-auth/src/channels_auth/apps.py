@@ -56,22 +56,22 @@ def register_checks() -> None:
 def _check_middleware(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    from channels_auth.checks import check_middleware
+    from channels_auth._checks import application
 
-    return check_middleware(app_configs, **kwargs)
+    return application.check_middleware()
 
 
 def _check_login_tokens(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    from channels_auth.checks import check_login_tokens
+    from channels_auth._checks import application
 
-    return check_login_tokens(app_configs, **kwargs)
+    return application.check_login_tokens()
 
 
 def _check_origins(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    from channels_auth.checks import check_origins
+    from channels_auth._checks import application
 
-    return check_origins(app_configs, **kwargs)
+    return application.check_origins()

@@ -35,14 +35,19 @@ def _check(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
     # Each process of a site registers the checks, and few run them.
-    from channels_core.checks import ALWAYS
+    from channels_core._checks import application, frames, json_codec, layers
 
-    return [message for check in ALWAYS for message in check(app_configs, **kwargs)]
+    return [
+        *layers.check_layers(),
+        *application.check_application(),
+        *frames.check_frame_setting(),
+        *json_codec.check_json_codec(),
+    ]
 
 
 def _check_deployment(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    from channels_core.checks import BEFORE_DEPLOYING
+    from channels_core._checks import application, frames
 
-    return [message for check in BEFORE_DEPLOYING for message in check(app_configs, **kwargs)]
+    return [*application.check_origins(), *frames.check_frame_limits()]

@@ -6,7 +6,7 @@ Each check imports what it needs, so that one of them can be called without the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from django.apps import AppConfig
 from django.core import checks
@@ -86,47 +86,3 @@ def check_worker_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> list[checks.CheckM
     from channels_core._checks import layers
 
     return layers.check_worker_layer(alias)
-
-
-def _check_frame_setting(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
-    """Check the setting `CHANNELS_MAX_MESSAGE_SIZE`.
-
-    Returns:
-        `channels_core.E006`, its value is not a size.
-    """
-    from channels_core._checks import frames
-
-    return frames.check_frame_setting()
-
-
-def _check_json_codec(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
-    """Check the setting `CHANNELS_JSON_CODEC`.
-
-    Returns:
-        `channels_core.E007`, its value is not known, or the package that it names is missing.
-    """
-    from channels_core._checks import json_codec
-
-    return json_codec.check_json_codec()
-
-
-def _check_frame_limits(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
-    """Check, for `check --deploy`, that each WebSocket consumer limits the size of frames.
-
-    Returns:
-        `channels_core.W011`, neither the setting nor the option of a consumer does.
-    """
-    from channels_core._checks import frames
-
-    return frames.check_frame_limits()
-
-
-#: What `channels_core.apps` registers, for every `check` and for `check --deploy`.
-ALWAYS: Final = (check_layers, check_application, _check_frame_setting, _check_json_codec)
-BEFORE_DEPLOYING: Final = (check_origins, _check_frame_limits)

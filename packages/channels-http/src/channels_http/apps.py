@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core import checks
 from django.core.signals import request_started
 
 __all__ = ["ChannelsHttpConfig", "set_up"]
@@ -28,13 +26,11 @@ def set_up() -> None:
 
     For the `ready` method of an application that includes this one.
     """
+    # Imported here: this module needs the application registry.
+    from channels_http.checks import register_checks
+
     register_checks()
     request_started.connect(_check_request, dispatch_uid="channels_http.upgrades")
-
-
-def register_checks() -> None:
-    """Register the system check; a second call does nothing."""
-    checks.register(_check_runserver, "channels", checks.Tags.staticfiles)
 
 
 def _check_request(**kwargs: Any) -> None:
@@ -42,12 +38,3 @@ def _check_request(**kwargs: Any) -> None:
     from channels_http._misdirected_websockets import check_request
 
     check_request(**kwargs)
-
-
-def _check_runserver(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
-    # Each process of a site registers the check, and few run it.
-    from channels_http.checks import check_runserver
-
-    return check_runserver(app_configs, **kwargs)

@@ -21,9 +21,7 @@ _STATIC_FILES: Final = "django.contrib.staticfiles"
 
 def register_checks() -> None:
     """Register the check with Django; a second call does nothing."""
-    from channels_http.apps import register_checks as register
-
-    register()
+    checks.register(check_runserver, "channels", checks.Tags.staticfiles)
 
 
 def check_runserver(
