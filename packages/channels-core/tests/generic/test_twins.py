@@ -17,6 +17,7 @@ RENAMES = {
     "_SYNC_DECODE": "_DECODE",
     "_SYNC_ENCODE": "_ENCODE",
     "_SYNC_SEND": "_SEND",
+    "_SYNC_SEND_FRAME": "_SEND_FRAME",
 }
 IN_LOOP = "self._channels_connection.in_loop"
 # The companion's methods of that kind.
