@@ -3,6 +3,7 @@ import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
@@ -570,6 +571,15 @@ class TestAuthMiddleware:
         assert scope["populated"]
         assert issubclass(AuthMiddleware, BaseMiddleware)
         assert iscoroutinefunction(AuthMiddleware.__call__)
+
+    @pytest.mark.parametrize("name", ["populate_scope", "resolve_scope"])
+    async def test_a_test_replaces_its_steps_for_anonymous_visitors_too(self, name: str) -> None:
+        middleware = AuthMiddleware(Inner())
+        own = getattr(middleware, name)
+        mock = AsyncMock(side_effect=own) if name == "resolve_scope" else Mock(side_effect=own)
+        setattr(middleware, name, mock)
+        await middleware({"session": SessionStore()}, None, None)  # type: ignore[arg-type] # not called
+        mock.assert_called_once()
 
     async def test_in_two_steps_the_user_is_ready_in_the_second(self, anna: User) -> None:
         made: list[Scope] = []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from channels_auth.cookies import CookieMiddleware
 from channels_core.generic.websocket import AsyncWebsocketConsumer
+from channels_core.middleware import BaseMiddleware
 from channels_core.typing import Message, Receive, Scope, Send
 from servers import Server, cookies_of, http, websocket
 
@@ -22,6 +23,19 @@ async def show(scope: Scope, receive: Receive, send: Send) -> Any:
 
 async def nothing(*args: Any) -> Any:
     raise NotImplementedError
+
+
+async def test_a_replaced_call_of_the_base_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    own = BaseMiddleware.__call__
+
+    def call(self: Any, *args: Any) -> Any:
+        called.append(self)
+        return own(self, *args)
+
+    monkeypatch.setattr(BaseMiddleware, "__call__", call)
+    assert await cookies(b"a=1") == {"a": "1"}
+    assert len(called) == 1
 
 
 async def cookies(*lines: bytes, name: bytes = b"cookie") -> Any:

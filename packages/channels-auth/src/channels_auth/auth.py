@@ -400,6 +400,8 @@ class AuthMiddleware(BaseMiddleware):
             or get_user is not _GET_USER
             or kind.populate_scope is not _POPULATE
             or kind.resolve_scope is not _RESOLVE
+            or BaseMiddleware.__call__ is not _CALL
+            or not _REPLACEABLE.isdisjoint(vars(self))
         ):
             return self._channels_look_up(scope, receive, send)
         if _has_user(scope):
@@ -440,6 +442,8 @@ class AuthMiddleware(BaseMiddleware):
 _GET_USER: Final = get_user
 _POPULATE: Final = AuthMiddleware.populate_scope
 _RESOLVE: Final = AuthMiddleware.resolve_scope
+_CALL: Final = BaseMiddleware.__call__
+_REPLACEABLE: Final = frozenset({"populate_scope", "resolve_scope"})
 
 
 def AuthMiddlewareStack(  # noqa: N802 - programs know this name

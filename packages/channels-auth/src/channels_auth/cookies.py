@@ -76,6 +76,10 @@ def _check(name: str, value: object) -> None:
         )
 
 
+#: Programs, and tests of programs, may replace it.
+_CALL: Final = BaseMiddleware.__call__
+
+
 class CookieMiddleware(BaseMiddleware):
     """Put the client's cookies into `scope["cookies"]`, a dict of str.
 
@@ -99,7 +103,8 @@ class CookieMiddleware(BaseMiddleware):
         Source: `django.http.cookie.parse_cookie`.
         """
         inner = _with_cookies(scope)
-        if type(self) is CookieMiddleware and inner is not scope:
+        is_plain = type(self) is CookieMiddleware and BaseMiddleware.__call__ is _CALL
+        if is_plain and inner is not scope:
             # The base would copy the scope once more.
             application: Any = self.inner
             served: Coroutine[Any, Any, Any] = application(inner, receive, send)

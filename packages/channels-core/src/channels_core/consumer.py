@@ -321,9 +321,10 @@ def _find_handler(consumer: AsyncConsumer, message: Message) -> Callable[[Messag
     try:
         found = connection.by_type[message["type"]]
     except (KeyError, TypeError):  # it is not known, there is no type, or one that is not a str
-        found = _look_closer(consumer, message)
-        if found is None:
-            return None
+        found = None
+    # Not there, where an error would have that one as its context.
+    if found is None and (found := _look_closer(consumer, message)) is None:
+        return None
     name, reach = found
     if reach or (reach is not None and not connection.from_layer):
         # Looked up again: a test may have replaced the method meanwhile.

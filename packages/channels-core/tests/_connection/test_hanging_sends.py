@@ -12,6 +12,7 @@ import pytest
 from channels_core import connection
 from channels_core._connection import mailbox
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from channels_core.typing import Message
 from fakes import LocalLayer, Server, until
 
 variable: ContextVar[str] = ContextVar("variable", default="")
@@ -76,6 +77,29 @@ async def test_the_consumer_leaves_its_groups_and_ends(
     with logged_once(caplog, kind):
         await server.leave(4001)
     assert kind.codes == [4001]
+    assert layer.members == 0
+
+
+async def test_so_does_one_that_has_wrapped_the_servers_send(
+    layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Counting(Echo):
+        async def connect(self) -> None:
+            inner, self.sent = self.base_send, 0
+
+            async def counted(message: Message) -> None:
+                await inner(message)
+                self.sent += 1
+
+            self.base_send = counted
+            await self.accept()
+
+    server = Server(Counting.as_asgi())
+    await server.connect()
+    server.hangs = True
+    server.text("hello")
+    with logged_once(caplog, Counting):
+        await server.leave(4001)
     assert layer.members == 0
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+from datetime import timedelta
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -1210,6 +1211,46 @@ async def test_the_frames_of_json_reach_a_send_that_a_test_has_replaced(
     monkeypatch.undo()
     await server.leave()
     mock.assert_called_once_with(text_data='"hello"', close=False)
+
+
+@both_colours
+async def test_a_send_that_a_test_gives_to_a_class_between_ours_is_called(
+    colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive_json(self: Any, content: Any) -> Any:
+        yield self.send_json(content)
+
+    base: Any = AsyncWebsocketConsumer if colour == "async" else WebsocketConsumer
+    mixin: Any = type("Mixin", (base,), {})
+    quiet = consumer(colour, json=True, receive_json=receive_json)
+    server = Server(type("Program", (quiet, mixin), {}).as_asgi())
+    await server.connect()
+    mock = (AsyncMock if colour == "async" else Mock)()
+    monkeypatch.setattr(mixin, "send", mock, raising=False)
+    server.text('"hello"')
+    await until(lambda: mock.called)
+    monkeypatch.undo()
+    await server.leave()
+    mock.assert_called_once_with(text_data='"hello"', close=False)
+
+
+@both_colours
+async def test_a_borrowed_method_keeps_the_encoder_of_its_class(colour: str) -> None:
+    base: Any = AsyncJsonWebsocketConsumer if colour == "async" else JsonWebsocketConsumer
+
+    class Lender(base, json_encoder=DjangoJSONEncoder):  # type: ignore[misc] # of both colours
+        pass
+
+    def receive_json(self: Any, content: Any) -> Any:
+        yield self.send_json({1: timedelta(seconds=1)})
+
+    lent = consumer(colour, json=True, receive_json=receive_json)
+    lent.encode_json = Lender.encode_json
+    server = Server(lent.as_asgi())
+    await server.connect()
+    server.text('"hello"')
+    assert await server.reply() == [{"type": "websocket.send", "text": '{"1": "P0DT00H00M01S"}'}]
+    await server.leave()
 
 
 @both_colours

@@ -670,3 +670,15 @@ class TestKeepAlive:
         assert steps == ["begun", "sending", "given up"]
         assert timers.running() == []
         assert program.ends == ["end"]
+
+
+async def test_a_replaced_dumps_of_json_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(self: Any) -> None:
+        await self.send_event({"a": 1})
+
+    monkeypatch.setattr(json, "dumps", lambda data, **options: "replaced")
+    client = await begin(feed(connect))
+    await client.messages(3)
+    assert b"data: replaced\n" in body(client)
+    client.leave()
+    await client.end()

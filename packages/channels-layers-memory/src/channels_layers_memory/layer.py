@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InMemoryChannelLayer"]
 
-# How many checked channel names, and how many group names, a layer remembers.
+# How many checked channel names a layer remembers.
 _REMEMBERED: Final = 10_000
 # The beginning of the names that `new_channel` makes.
 _PREFIX: Final = "specific."
@@ -131,7 +131,6 @@ class InMemoryChannelLayer(BaseChannelLayer):
         clock = self._clock
         # Channel names that have been checked and found valid.
         self._checked: set[str] = set()
-        self._checked_groups: set[str] = set()
         self._store = Store(
             limits=self, clock=clock or mockable_time, group_clock=clock or steady_time
         )
@@ -304,13 +303,6 @@ class InMemoryChannelLayer(BaseChannelLayer):
             require_queue_name(channel, self.MAX_NAME_LENGTH)
         self._remember(channel)
 
-    def _check_group(self, group: str) -> None:
-        """Check a group name, and remember it if it is valid."""
-        self.require_valid_group_name(group)
-        if len(self._checked_groups) >= _REMEMBERED:
-            self._checked_groups.clear()
-        self._checked_groups.add(group)
-
     def _remember(self, channel: str) -> None:
         if len(self._checked) >= _REMEMBERED:
             self._checked.clear()
@@ -366,8 +358,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
             TypeError: A name is not valid, or a part of `member` is of a wrong type.
             ValueError: `member` has no id, or is too large.
         """
-        if type(group) is not str or group not in self._checked_groups:
-            self._check_group(group)
+        self.require_valid_group_name(group)
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
         if member is None:
@@ -384,8 +375,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group; does nothing if it is not a member."""
-        if type(group) is not str or group not in self._checked_groups:
-            self._check_group(group)
+        self.require_valid_group_name(group)
         if type(channel) is not str or channel not in self._checked:
             self.require_valid_channel_name(channel)
         self._store.leave(group, channel)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -64,15 +63,10 @@ def _valid_for_django(scope: Scope) -> Scope:
 
 
 def _add_user_of_session(request: HttpRequest) -> None:
-    _middleware().process_request(request)
-
-
-@cache
-def _middleware() -> Any:
-    # Imported here because it imports models. It keeps nothing of a request.
+    # Imported here because it imports models.
     from django.contrib.auth.middleware import AuthenticationMiddleware
 
-    return AuthenticationMiddleware(lambda _: HttpResponse())
+    AuthenticationMiddleware(lambda _: HttpResponse()).process_request(request)
 
 
 def _current_user(request: HttpRequest) -> Any:

@@ -22,7 +22,7 @@ __all__ = ["waits_for_send"]
 _SENDERS: Final = frozenset(
     {("channels_core.consumer", "AsyncConsumer.send"), ("channels_core.connection", "_transmit")}
 )
-#: The same for one that may await other methods of its consumer, too.
+#: The same for one that may also await `close`.
 _SENDS_FRAMES: Final = ("channels_core.generic.websocket", "AsyncWebsocketConsumer.send")
 
 
@@ -31,25 +31,22 @@ def waits_for_send(task: asyncio.Task[Any]) -> bool:
 
     A program that calls `base_send` without `self.send` is not noticed.
     """
-    return any(_sends(frame, awaited) for frame, awaited in _frames(task))
+    return any(_sends(frame) for frame in _frames(task))
 
 
-def _sends(frame: FrameType, awaited: object) -> bool:
-    """Return whether the coroutine of a frame awaits the server's `send`.
-
-    Args:
-        frame: The frame.
-        awaited: What its coroutine awaits.
-    """
+def _sends(frame: FrameType) -> bool:
+    """Return whether the coroutine of a frame awaits the server's `send`."""
     name = frame.f_globals["__name__"], frame.f_code.co_qualname
     if name != _SENDS_FRAMES:
         return name in _SENDERS
-    inner = getattr(awaited, "cr_frame", None)
-    return inner is None or inner.f_locals.get("self") is not frame.f_locals["self"]
+    known: Any = frame.f_locals["self"]._channels_connection.known
+    # Otherwise it awaits the base's `send`, which is among those above. After that, it may wait in
+    # `close`.
+    return bool(known.sends_directly) and "sent" not in frame.f_locals
 
 
-def _frames(task: asyncio.Task[Any]) -> Iterator[tuple[FrameType, object]]:
-    """Yield the frame of each coroutine that a task waits for, and what that coroutine awaits."""
+def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """Yield the frame of each coroutine that a task waits for."""
     awaited: Any = task.get_coro()
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)
@@ -58,7 +55,7 @@ def _frames(task: asyncio.Task[Any]) -> Iterator[tuple[FrameType, object]]:
             # A generator, such as one behind `__await__`.
             waits_for = getattr(awaited, "gi_yieldfrom", None)
         if frame is not None:
-            yield frame, waits_for
+            yield frame
             if frame.f_code is Handling.run.__code__:
                 # The handler's thread may wait for tasks of `async_to_sync`.
                 for other in frame.f_locals["self"].tasks:

@@ -44,7 +44,7 @@ DISCONNECT: Final = "http.disconnect"
 TIMEOUT: Final = "http.response.timeout"
 
 #: The headers that tell whether a request has a body, and whether the client sends it at once.
-_ABOUT_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+_ABOUT_BODY: Final = (b"content-length", b"transfer-encoding", b"expect")
 
 #: Default of the option `max_body_size`.
 OF_SETTINGS: Final = object()
