@@ -1223,7 +1223,8 @@ async def test_a_send_that_a_test_gives_to_a_class_between_ours_is_called(
     base: Any = AsyncWebsocketConsumer if colour == "async" else WebsocketConsumer
     mixin: Any = type("Mixin", (base,), {})
     quiet = consumer(colour, json=True, receive_json=receive_json)
-    server = Server(type("Program", (quiet, mixin), {}).as_asgi())
+    program: Any = type("Program", (quiet, mixin), {})
+    server = Server(program.as_asgi())
     await server.connect()
     mock = (AsyncMock if colour == "async" else Mock)()
     monkeypatch.setattr(mixin, "send", mock, raising=False)
@@ -1238,14 +1239,14 @@ async def test_a_send_that_a_test_gives_to_a_class_between_ours_is_called(
 async def test_a_borrowed_method_keeps_the_encoder_of_its_class(colour: str) -> None:
     base: Any = AsyncJsonWebsocketConsumer if colour == "async" else JsonWebsocketConsumer
 
-    class Lender(base, json_encoder=DjangoJSONEncoder):  # type: ignore[misc] # of both colours
-        pass
+    make: Any = type
+    lender = make("Lender", (base,), {}, json_encoder=DjangoJSONEncoder)
 
     def receive_json(self: Any, content: Any) -> Any:
         yield self.send_json({1: timedelta(seconds=1)})
 
     lent = consumer(colour, json=True, receive_json=receive_json)
-    lent.encode_json = Lender.encode_json
+    lent.encode_json = lender.encode_json
     server = Server(lent.as_asgi())
     await server.connect()
     server.text('"hello"')
