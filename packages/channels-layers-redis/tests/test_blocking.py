@@ -70,6 +70,19 @@ async def test_it_adds_and_removes_channels_of_any_process(make: Make) -> None:
         assert await layer.receive(channel) == {"type": "mark"}
 
 
+async def test_a_channel_of_no_process_gets_what_another_process_sends_at_once(make: Make) -> None:
+    here, there = make(), make()
+    for layer in (here, there):
+        await layer.ping()
+    await there.group_add("room", await there.new_channel())
+    for number in range(20):
+        group, channel = f"room-{number}", f"jobs-{number}"
+        await asyncio.to_thread(here.group_add_sync, group, channel)
+        await there.group_send(group, {"type": "g"})
+        async with asyncio.timeout(5):
+            assert await here.receive(channel) == {"type": "g"}
+
+
 async def test_a_full_channel_refuses(make: Make) -> None:
     layer = make(capacity=1)
     channel = await layer.new_channel()

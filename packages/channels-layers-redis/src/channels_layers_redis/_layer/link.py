@@ -239,11 +239,16 @@ class Link:
         shared = self._shared
         shard = self._place(group)
         published = shard.publish(shared.addresses.group(group), group_message(body, exclude))
-        if shard.may_have_plain_members(group):
-            if not shard.listens:
-                self._listen_soon(shard)
-            names = await self.run(plain_members.find(shared.keys, group), group)
-            await self._append_to_members(group, names, body, exclude)
+        if not shard.may_have_plain_members(group):
+            await published
+            # Another process may have added such a member before this call. What it has told
+            # everyone comes before the answer from Redis, but on another connection.
+            if not shard.may_have_plain_members(group):
+                return
+        elif not shard.listens:
+            self._listen_soon(shard)
+        names = await self.run(plain_members.find(shared.keys, group), group)
+        await self._append_to_members(group, names, body, exclude)
         await published
 
     async def group_send_kept(
