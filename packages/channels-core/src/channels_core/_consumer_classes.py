@@ -149,7 +149,9 @@ _classes: Final[dict[int, ConsumerClass]] = {}
 
 def class_of(consumer: type) -> ConsumerClass:
     """Return the facts about a consumer class."""
-    return _classes[id(consumer)]
+    known = _classes.get(id(consumer))
+    # An `__init_subclass__` of a program need not call that of Channels.
+    return record(consumer) if known is None else known
 
 
 def record(consumer: type) -> ConsumerClass:

@@ -1236,6 +1236,25 @@ async def test_a_send_that_a_test_gives_to_a_class_between_ours_is_called(
 
 
 @both_colours
+async def test_a_class_that_does_not_tell_of_its_subclasses_has_consumers(colour: str) -> None:
+    base: Any = AsyncWebsocketConsumer if colour == "async" else WebsocketConsumer
+    made: list[type] = []
+
+    def receive(self: Any, text_data: str) -> Any:
+        yield self.send(text_data=text_data)
+
+    members = {"__init_subclass__": lambda cls, **options: made.append(cls)}
+    silent: Any = type("Silent", (consumer(colour, receive=receive), base), members)
+    program: Any = type("Program", (silent,), {})
+    server = Server(program.as_asgi())
+    await server.connect()
+    server.text("hello")
+    assert await server.reply() == [{"type": "websocket.send", "text": "hello"}]
+    await server.leave()
+    assert made == [program]
+
+
+@both_colours
 async def test_a_borrowed_method_keeps_the_encoder_of_its_class(colour: str) -> None:
     base: Any = AsyncJsonWebsocketConsumer if colour == "async" else JsonWebsocketConsumer
 
