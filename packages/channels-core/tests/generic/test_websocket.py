@@ -1194,28 +1194,10 @@ async def test_a_send_of_the_base_that_a_test_has_replaced_is_called(
     await server.leave()
 
 
+@pytest.mark.parametrize("between", [False, True], ids=["ours", "between ours"])
 @both_colours
 async def test_the_frames_of_json_reach_a_send_that_a_test_has_replaced(
-    colour: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def receive_json(self: Any, content: Any) -> Any:
-        yield self.send_json(content)
-
-    server = Server(consumer(colour, json=True, receive_json=receive_json).as_asgi())
-    await server.connect()
-    base: Any = AsyncWebsocketConsumer if colour == "async" else WebsocketConsumer
-    mock = (AsyncMock if colour == "async" else Mock)()
-    monkeypatch.setattr(base, "send", mock)
-    server.text('"hello"')
-    await until(lambda: mock.called)
-    monkeypatch.undo()
-    await server.leave()
-    mock.assert_called_once_with(text_data='"hello"', close=False)
-
-
-@both_colours
-async def test_a_send_that_a_test_gives_to_a_class_between_ours_is_called(
-    colour: str, monkeypatch: pytest.MonkeyPatch
+    colour: str, between: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def receive_json(self: Any, content: Any) -> Any:
         yield self.send_json(content)
@@ -1224,10 +1206,10 @@ async def test_a_send_that_a_test_gives_to_a_class_between_ours_is_called(
     mixin: Any = type("Mixin", (base,), {})
     quiet = consumer(colour, json=True, receive_json=receive_json)
     program: Any = type("Program", (quiet, mixin), {})
-    server = Server(program.as_asgi())
+    server = Server(program.as_asgi() if between else quiet.as_asgi())
     await server.connect()
     mock = (AsyncMock if colour == "async" else Mock)()
-    monkeypatch.setattr(mixin, "send", mock, raising=False)
+    monkeypatch.setattr(mixin if between else base, "send", mock, raising=False)
     server.text('"hello"')
     await until(lambda: mock.called)
     monkeypatch.undo()
