@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -78,17 +78,27 @@ class Served:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._seen = begin = len(self.output)
         self.wait_for(self._announces)
+        # A client may come before the server's own announcement does.
+        self._seen = begin
 
     def wait_for(self, text: str) -> None:
         """Return when a line of its output since the last call contains the text."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output.append(line)
+        for line in self._lines():
+            self._seen += 1
             if text in line:
                 return
         self.process.communicate()
         raise AssertionError(f"it ended without {text!r}: {''.join(self.output)}")
+
+    def _lines(self) -> Iterator[str]:
+        """Yield the lines of its output that no call has looked at, as they come."""
+        yield from self.output[self._seen :]
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            yield line
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal, wait for the end, and return the exit code."""
