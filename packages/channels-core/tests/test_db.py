@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.db import connection, connections, transaction
 
-from channels_core import db
+from channels_core import _database_usage
 from channels_core.consumer import AsyncConsumer, SyncConsumer
 from channels_core.db import (
     DatabaseSyncToAsync,
@@ -42,7 +42,7 @@ def max_age(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float | None]
         connections.close_all()
 
     SyncToAsync.single_thread_executor.submit(forget).result()
-    db._kept.clear()
+    _database_usage._kept.clear()
 
 
 class Program(AsyncConsumer):
@@ -182,14 +182,14 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_forgotten(max_age:
     max_age(0.05)
     server = Server(Program.as_asgi())
     wrapper = await run(server, sync_to_async(query))
-    assert weakref.ref(wrapper) in db._kept
+    assert weakref.ref(wrapper) in _database_usage._kept
     await sync_to_async(connections.close_all)()
-    await until(lambda: weakref.ref(wrapper) not in db._kept)
+    await until(lambda: weakref.ref(wrapper) not in _database_usage._kept)
     server.task.cancel()
 
 
 async def test_a_timer_for_a_connection_that_is_no_longer_kept_does_nothing() -> None:
-    db._start_closing(connections["default"])
+    _database_usage._start_closing(connections["default"])
 
 
 async def test_a_connection_past_its_age_is_closed_after_any_handler(max_age: Any) -> None:
@@ -311,7 +311,7 @@ async def test_they_are_closed_after_a_call_that_failed() -> None:
 
 
 async def test_two_consumers_in_one_task_count_their_own(max_age: Any) -> None:
-    inner, outer = db.DatabaseUsage(), db.DatabaseUsage()
+    inner, outer = _database_usage.DatabaseUsage(), _database_usage.DatabaseUsage()
     with outer:
         with inner:
             await sync_to_async(query)()

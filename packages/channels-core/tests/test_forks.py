@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from channels_core import _logging, db, forks
+from channels_core import _database_usage, _logging, forks
 from channels_core._layers import memberships
 from channels_core._routing.defaults import DjangoApplication
 from channels_core._shutdown import open_connections
@@ -127,17 +127,25 @@ async def test_what_the_parent_serves_is_not_the_childs() -> None:
 async def test_connections_of_the_parents_threads_are_not_the_childs() -> None:
     task = asyncio.create_task(asyncio.sleep(0))
     kept = connections.create_connection("default")
-    db._kept.add(weakref.ref(kept))
-    db._closing.add(task)
-    with db.DatabaseUsage():
-        assert holds_in_child(lambda: not (db._kept or db._closing or db._usage.get()))
-        assert db._kept
-        token = db._usage.get()
+    _database_usage._kept.add(weakref.ref(kept))
+    _database_usage._closing.add(task)
+    with _database_usage.DatabaseUsage():
+        assert holds_in_child(
+            lambda: (
+                not (
+                    _database_usage._kept
+                    or _database_usage._closing
+                    or _database_usage._usage.get()
+                )
+            )
+        )
+        assert _database_usage._kept
+        token = _database_usage._usage.get()
         # `os.fork` calls this in the child.
-        db._forget()
-        assert not db._kept
-        assert not db._closing
-        db._usage.set(token)
+        _database_usage._forget()
+        assert not _database_usage._kept
+        assert not _database_usage._closing
+        _database_usage._usage.set(token)
     await task
 
 

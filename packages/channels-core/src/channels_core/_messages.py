@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CLOSE_CODE",
     "CLOSING_TYPES",
+    "FIRST_OF_REFUSAL",
+    "LAST_OF_REFUSAL",
     "accept",
     "close",
     "denial",
@@ -38,10 +40,11 @@ __all__ = [
 #: Attribute of an exception that holds the close code to answer its frame with.
 CLOSE_CODE: Final = "_channels_close_code"
 
+#: The types of the two messages that refuse a handshake by a response.
+FIRST_OF_REFUSAL: Final = "websocket.http.response.start"
+LAST_OF_REFUSAL: Final = "websocket.http.response.body"
 #: The types of the messages after which the server needs no further close of a WebSocket.
-CLOSING_TYPES: Final = frozenset(
-    {"websocket.close", "websocket.http.response.start", "websocket.http.response.body"}
-)
+CLOSING_TYPES: Final = frozenset({"websocket.close", FIRST_OF_REFUSAL, LAST_OF_REFUSAL})
 
 
 def accept(subprotocol: str | None, headers: HeadersArgument) -> WebsocketAccept:
@@ -125,8 +128,8 @@ def denial(
     content = body.encode() if isinstance(body, str) else bytes(body)
     fields = encode_response_headers(headers, content)
     return [
-        {"type": "websocket.http.response.start", "status": int(status), "headers": fields},
-        {"type": "websocket.http.response.body", "body": content},
+        {"type": FIRST_OF_REFUSAL, "status": int(status), "headers": fields},
+        {"type": LAST_OF_REFUSAL, "body": content},
     ]
 
 

@@ -1,4 +1,4 @@
-"""The keys that Channels adds to a scope, apart from those that a server sets.
+"""What Channels keeps for a connection: keys of its scope, and a variable of its context.
 
 Programs read `url_route`; `channels_core.typing` declares it for type checkers. Keys that begin
 with `channels.` are private.
@@ -7,9 +7,17 @@ with `channels.` are private.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Final, TypeAlias
 
-__all__ = ["AFTER_HANDLER", "PATH_REMAINING", "SERVER", "URL_ROUTE", "AfterHandler"]
+__all__ = [
+    "AFTER_HANDLER",
+    "PATH_REMAINING",
+    "SERVER",
+    "URL_ROUTE",
+    "AfterHandler",
+    "answers_failures",
+]
 
 #: What the patterns of the routes have captured; added by a `URLRouter`.
 URL_ROUTE: Final = "url_route"
@@ -23,3 +31,7 @@ SERVER: Final = "channels.server"
 AfterHandler: TypeAlias = Callable[[], Awaitable[None] | None]
 #: The functions that the consumer calls after each of its handlers; a tuple of `AfterHandler`.
 AFTER_HANDLER: Final = "channels.after_handler"
+
+#: Set by a `ProtocolTypeRouter` while it serves a connection: the client gets an answer to a
+#: failure.
+answers_failures: Final[ContextVar[bool]] = ContextVar("channels_answers_failures", default=False)

@@ -10,21 +10,10 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final, Self
 
+from channels_core._messages import FIRST_OF_REFUSAL, LAST_OF_REFUSAL
 from channels_core.typing import Message, Send
 
-__all__ = [
-    "LAST_OF_REFUSAL",
-    "Outgoing",
-    "begins_refusal",
-    "in_one_step",
-    "let_server_close",
-    "outgoing_of",
-]
-
-_START: Final = "websocket.http.response.start"
-#: The type of the message after which `let_server_close` waits.
-LAST_OF_REFUSAL: Final = "websocket.http.response.body"
-
+__all__ = ["Outgoing", "in_one_step", "let_server_close"]
 
 #: Bytes that may wait before `send` waits, in asyncio's transports.
 _HIGH_WATER: Final = 65_536
@@ -61,18 +50,6 @@ class Outgoing:
         self.protocol.transport.abort()
 
 
-def outgoing_of(send: Any) -> Outgoing | None:
-    """Return what waits for the client behind a `send` of Uvicorn; None for another server's.
-
-    Source: `send` of `WebSocketsSansIOProtocol` and `WSProtocol`, and `asgi_send` of
-    `WebSocketProtocol`, in `uvicorn.protocols.websockets`, Uvicorn 0.54.
-    """
-    protocol: Any = getattr(send, "__self__", None)
-    if not type(protocol).__module__.startswith("uvicorn.protocols.websockets."):
-        return None
-    return Outgoing(protocol)
-
-
 async def let_server_close(last_sent: str | None) -> None:
     """Wait until the server has closed the connection, if its handshake was refused.
 
@@ -90,11 +67,6 @@ async def let_server_close(last_sent: str | None) -> None:
         await asyncio.sleep(0)
 
 
-def begins_refusal(message: Message) -> bool:
-    """Return whether a message is the first of the two that refuse a handshake."""
-    return message.get("type") == _START
-
-
 def in_one_step(send: Send) -> Send:
     """Return a `send` that passes on the two messages of a refusal in one step of the event loop.
 
@@ -108,7 +80,7 @@ def in_one_step(send: Send) -> Send:
     def sending(message: Message) -> Awaitable[None]:
         nonlocal start
         if start is None:
-            if not begins_refusal(message):
+            if message.get("type") != FIRST_OF_REFUSAL:
                 return send(message)
             start = message
             return _refuse(send)

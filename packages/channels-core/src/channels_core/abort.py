@@ -10,64 +10,17 @@ Source: `daphne.server.Server`, Daphne 4.2, which calls applications with a `sen
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from channels_core._daphne import DaphneOutgoing
 from channels_core._scope import SERVER
-from channels_core._uvicorn import Outgoing, outgoing_of
+from channels_core._server import with_server
 from channels_core.typing import AnyScope
 
+if TYPE_CHECKING:
+    from channels_core._uvicorn import Outgoing
+
 __all__ = ["abort_response", "close_with", "find_outgoing", "with_server"]
-
-
-def with_server(scope: AnyScope, send: Any) -> Any:
-    """Keep the object of Daphne, or of Uvicorn, for the connection in its scope.
-
-    It is the server's own scope, and no copy: an application around ours reads what the program
-    has put into it.
-
-    Args:
-        scope: The connection's scope. It stays as it is if the server is neither Daphne nor
-            Uvicorn or cannot be seen, since middleware of another package has wrapped `send`.
-        send: The `send` that the application was given.
-
-    Returns:
-        The scope.
-    """
-    if SERVER in scope:
-        return scope
-    if isinstance(send, partial):
-        for bound in send.args:
-            if type(bound).__module__.startswith("daphne."):
-                scope[SERVER] = _DaphneOutgoing(bound)
-    elif scope.get("type") == "websocket" and (outgoing := outgoing_of(send)) is not None:
-        scope[SERVER] = outgoing
-    return scope
-
-
-class _DaphneOutgoing(Outgoing):
-    """What waits in Daphne for one client: its `send` never waits, so all of it."""
-
-    __slots__ = ()
-
-    def allow(self, size: int) -> None:
-        """Do nothing: as many bytes may wait as there are."""
-
-    def waiting(self) -> int:
-        """Return the number of bytes that wait, in a transport or in those that it wraps.
-
-        Source: `twisted.internet.abstract.FileDescriptor`, Twisted 26.
-        """
-        size, transport = 0, self.protocol.transport
-        while transport is not None:
-            size += len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-            size += getattr(transport, "_tempDataLen", 0)
-            transport = getattr(transport, "transport", None)
-        return size
-
-    def abort(self) -> None:
-        """Drop the connection, with what waits."""
-        self.protocol.transport.abortConnection()
 
 
 def find_outgoing(scope: AnyScope) -> Outgoing | None:
@@ -85,7 +38,7 @@ def find_outgoing(scope: AnyScope) -> Outgoing | None:
 
 def _daphnes_object(scope: AnyScope) -> Any:
     found = scope.get(SERVER)
-    return found.protocol if isinstance(found, _DaphneOutgoing) else None
+    return found.protocol if isinstance(found, DaphneOutgoing) else None
 
 
 def abort_response(scope: AnyScope) -> None:

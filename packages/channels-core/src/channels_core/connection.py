@@ -48,6 +48,7 @@ from channels_core._consumer_classes import (
     new_hook,
     readable,
 )
+from channels_core._database_usage import DatabaseUsage
 from channels_core._eager import Rest, begin
 from channels_core._layers.optional_methods import forget_channel, name_at_once, names_at_once
 from channels_core._layers.outages import (
@@ -58,7 +59,8 @@ from channels_core._layers.outages import (
     was_answered,
 )
 from channels_core._logging import collect_records, records_handled
-from channels_core._scope import AFTER_HANDLER, AfterHandler
+from channels_core._scope import AFTER_HANDLER, AfterHandler, answers_failures
+from channels_core._server import with_server
 from channels_core._shutdown.draining import draining
 from channels_core._shutdown.open_connections import (
     connections_here,
@@ -66,8 +68,6 @@ from channels_core._shutdown.open_connections import (
     serving_begins,
     serving_ends,
 )
-from channels_core.abort import close_with, with_server
-from channels_core.db import DatabaseUsage
 from channels_core.exceptions import (
     InvalidFrame,
     MessagesMissed,
@@ -75,7 +75,6 @@ from channels_core.exceptions import (
     StopConsumer,
 )
 from channels_core.layers import get_channel_layer
-from channels_core.refusal import failures_are_answered, refuse, refuse_for_now
 from channels_core.signals import consumer_finished, consumer_started
 from channels_core.typing import AnyScope, Message, Receive, Scope, Send
 
@@ -487,6 +486,8 @@ class Connection:
             layer = consumer.channel_layer = self.find_layer(alias)
             if layer is not None:
                 if ongoing and not self._may_try(layer):
+                    from channels_core.refusal import refuse_for_now  # few are refused
+
                     await refuse_for_now(scope, receive, send)
                     raise StopConsumer
                 if self.answers_first and self._may_name_later(consumer, layer):
@@ -499,7 +500,7 @@ class Connection:
         """Return whether a server gets an answer of ours to an outage, and no test an exception."""
         from channels_core.headers import may_add_headers  # most connections do not fail
 
-        return failures_are_answered() and may_add_headers(getattr(self.consumer, "scope", {}))
+        return answers_failures.get() and may_add_headers(getattr(self.consumer, "scope", {}))
 
     def _may_try(self, layer: Any) -> bool:
         """Return whether the handshake may ask a layer; False shortly after others have failed."""
@@ -589,6 +590,8 @@ class Connection:
         A long response, such as a stream of events, reads `is_drained` and ends at once.
         """
         if scope["type"] == "websocket":
+            from channels_core.refusal import refuse
+
             await refuse(scope, receive, send, 503, body=_GOODBYE, code=_RESTART)
             raise StopConsumer
         self.is_drained = True
@@ -851,6 +854,8 @@ class Connection:
             return
         if not self.may_say_goodbye(_RESTART, _GOODBYE):
             return
+        from channels_core.abort import close_with  # loaded when the server stops
+
         try:
             async with asyncio.timeout(_GOODBYE_WITHIN):
                 if not close_with(consumer.scope, _RESTART, _GOODBYE):

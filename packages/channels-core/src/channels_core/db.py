@@ -1,15 +1,8 @@
-"""Database work in asynchronous code, and the closing of the connections that it opened.
+"""Call synchronous code that uses the database, and close the connections that it opened.
 
 Django closes a thread's old database connections before and after each HTTP request. A consumer has
-no such requests, so its connections are closed in one of two ways:
-
-- `database_sync_to_async` closes them in the thread of its call, before and after the function.
-- Connections that a handler opens elsewhere, by `sync_to_async` or Django's asynchronous ORM, are
-  recorded in the consumer's `DatabaseUsage`, through Django's signal `connection_created`. After
-  each handler `release` closes those that are broken or past `CONN_MAX_AGE`. The others are kept
-  in `_kept`, and a timer closes them when they are past it.
-
-A connection can be closed only in the thread that opened it.
+no such requests, so `database_sync_to_async` closes them in the thread of its call, before and
+after the function. `_database_usage.py` is about connections that a handler opens in another way.
 
 `database_sync_to_async` runs all calls in one thread, where a program's slow call holds up the
 others. So whoever wants to connect does not wait there: `look_up` has a few threads of its own.
@@ -19,71 +12,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 import threading
-import weakref
-from collections.abc import Callable, Collection, Coroutine
-from contextvars import ContextVar, copy_context
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from functools import partial
-from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import close_old_connections, connections
-from django.db.backends.signals import connection_created
 
 from channels_core._asgiref import copy_variables, has_outer_thread
+from channels_core._database_usage import managed, open_in_programs_thread
 from channels_core._settings import call_on_change, lookup_threads
 from channels_core.forks import call_in_children
 
 if TYPE_CHECKING:
-    # It would load dates and decimals.
-    from django.db.backends.base.base import BaseDatabaseWrapper
-
     from channels_core._pool import BoundedPool
 
 __all__ = ["DatabaseSyncToAsync", "aclose_old_connections", "database_sync_to_async", "look_up"]
-
-logger: Final = logging.getLogger("django.channels.db")
 
 _CLOSE_OLD_CONNECTIONS: Final = close_old_connections
 
 _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
 _R = TypeVar("_R")
-
-
-class _Managed(threading.local):
-    """The state of a thread.
-
-    Attributes:
-        active: Whether a DatabaseSyncToAsync runs there and closes its connections.
-        is_unused: Whether the thread is known to have opened no connection.
-        looks_up: Whether it is a thread of `look_up`, which runs nothing else.
-    """
-
-    active = False
-    is_unused = False
-    looks_up = False
-
-
-_managed: Final = _Managed()
-
-# The usage of the consumer whose handler runs; threads that asgiref starts inherit it.
-_usage: ContextVar[DatabaseUsage | None] = ContextVar("channels_database_usage", default=None)
-
-# Connections that are still open after the handler that opened them, since CONN_MAX_AGE allows it.
-# Not a WeakSet, which takes 0.2 us to find out whether it is empty, after each message.
-_kept: Final[set[weakref.ref[BaseDatabaseWrapper]]] = set()
-
-# Set while the thread of `sync_to_async` may have an open connection: a thread that is not for
-# lookups has opened one since that thread was found without.
-_open_in_programs_thread = threading.Event()
-_open_in_programs_thread.set()
-
-# The tasks that close connections: event loops hold their tasks weakly.
-_closing: set[asyncio.Task[None]] = set()
 
 
 class _Lookups:
@@ -113,19 +66,8 @@ class _Lookups:
 
 
 _lookups: Final = _Lookups()
-
-
-def _forget() -> None:
-    # In a child process: the threads exist in its parent only, and the connections and tasks belong
-    # to its parent, which closes them.
-    _lookups.forget()
-    _open_in_programs_thread.set()
-    _kept.clear()
-    _closing.clear()
-    _usage.set(None)
-
-
-call_in_children(_forget)
+# The threads exist in the parent process only.
+call_in_children(_lookups.forget)
 
 
 class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
@@ -152,12 +94,12 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
         Source: `asgiref.sync.SyncToAsync.thread_handler`.
         """
         _close_old_connections()
-        outer = _managed.active
-        _managed.active = True
+        outer = managed.active
+        managed.active = True
         try:
             return super().thread_handler(loop, *args, **kwargs)  # type: ignore[no-untyped-call] # asgiref's
         finally:
-            _managed.active = outer
+            managed.active = outer
             _close_old_connections()
 
 
@@ -233,7 +175,7 @@ class _LookUp:
 
     def _run_in_thread(self, exc_info: Any) -> Callable[[], object]:
         call, self._call = self._call, None
-        _managed.looks_up = True
+        managed.looks_up = True
         try:
             if call is not None:
                 self._result = _entry.thread_handler(
@@ -260,7 +202,7 @@ class _LookUp:
 
 def begin_unused() -> None:
     """Record that this thread is new, so that it has no connection to close yet."""
-    _managed.is_unused = True
+    managed.is_unused = True
 
 
 async def look_up(function: Callable[..., _R], *args: Any) -> _R:
@@ -290,7 +232,7 @@ async def look_up(function: Callable[..., _R], *args: Any) -> _R:
         # Programs rely on it that a connection to the server cleans up what Django's asynchronous
         # interface has left open. Entering that thread is dear (a fifth of a lookup of session and
         # user), so it is entered only if it may have a connection.
-        if _open_in_programs_thread.is_set():
+        if open_in_programs_thread.is_set():
             with contextlib.suppress(RuntimeError):  # the interpreter ends, and takes no calls
                 SyncToAsync.single_thread_executor.submit(_close_in_programs_thread)
 
@@ -302,10 +244,10 @@ def _has_database_in_memory() -> bool:
 
 def _close_in_programs_thread() -> None:
     # Cleared before the look: a connection that is opened meanwhile sets it again.
-    _open_in_programs_thread.clear()
+    open_in_programs_thread.clear()
     _close_old_connections()
     if any(one.connection is not None for one in connections.all(initialized_only=True)):
-        _open_in_programs_thread.set()
+        open_in_programs_thread.set()
 
 
 async def aclose_old_connections() -> None:
@@ -320,7 +262,7 @@ async def aclose_old_connections() -> None:
 
 def _close_old_connections() -> None:
     # A handler without a database would look for connections twice, which takes 10 us of 40.
-    if _managed.is_unused and close_old_connections is _CLOSE_OLD_CONNECTIONS:
+    if managed.is_unused and close_old_connections is _CLOSE_OLD_CONNECTIONS:
         return
     opened = connections.all(initialized_only=True)
     # Django's function would look for connections once more (3 us), and find none. It is called all
@@ -330,110 +272,3 @@ def _close_old_connections() -> None:
     # Not within a transaction: autocommit is off there, and so Django would close the connection.
     if not any(one.in_atomic_block for one in opened):
         close_old_connections()
-
-
-class DatabaseUsage:
-    """The database connections that the handlers of one consumer have opened.
-
-    A context manager: connections that open within it are recorded. For a consumer that does not
-    use a database, nothing is done, and no thread is entered.
-
-    Attributes:
-        opened: The connections that were opened since the last `release`.
-        kept: The connections of all consumers that are still open; references to them.
-    """
-
-    kept: ClassVar[Collection[object]] = _kept
-
-    __slots__ = ("_before", "opened")
-
-    def __init__(self) -> None:
-        # Not a list, which takes 56 bytes for each idle connection.
-        self.opened: Collection[BaseDatabaseWrapper] = ()
-
-    def __enter__(self) -> Self:
-        """Record the connections that are opened from now on."""
-        self._before = _usage.get()
-        _usage.set(self)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Stop recording."""
-        _usage.set(self._before)
-
-    @property
-    def pending(self) -> bool:
-        """Whether `release` may find a connection to close."""
-        return bool(self.opened or _kept)
-
-    async def release(self) -> None:
-        """Close the connections that are broken or past `CONN_MAX_AGE`, and watch the others."""
-        due = [connection for connection in self.opened if connection.connection is not None]
-        self.opened = ()
-        for connection in filter(None, [reference() for reference in list(_kept)]):
-            # As Django does at the start of a request: with CONN_HEALTH_CHECKS, the next use of the
-            # connection checks it.
-            connection.health_check_done = False  # type: ignore[attr-defined] # not in the stubs
-            if connection.errors_occurred or _past_its_age(connection):
-                due.append(connection)
-        if due:
-            await _close(due)
-
-
-def _past_its_age(connection: BaseDatabaseWrapper) -> bool:
-    return connection.close_at is not None and monotonic() >= connection.close_at
-
-
-async def _close(connections: Collection[BaseDatabaseWrapper]) -> None:
-    """Close the connections that are broken or past their age, and keep the others for later."""
-    # In the event loop's thread first: DJANGO_ALLOW_ASYNC_UNSAFE allows connections there. Then in
-    # the thread of `sync_to_async`, where most connections are opened.
-    elsewhere = [c for c in connections if not _close_here(c)]
-    if elsewhere:
-        elsewhere = await sync_to_async(lambda: [c for c in elsewhere if not _close_here(c)])()
-    for connection in elsewhere:
-        _kept.discard(weakref.ref(connection))
-        logger.warning(
-            "A database connection (%s) was opened in a thread that Channels cannot come back to; "
-            "use database_sync_to_async there, so that it is closed",
-            connection.alias,
-        )
-    loop = asyncio.get_running_loop()
-    for connection in connections:
-        if connection.connection is None or connection in elsewhere:
-            _kept.discard(weakref.ref(connection))
-        elif weakref.ref(connection) not in _kept:
-            _kept.add(weakref.ref(connection, _kept.discard))
-            if connection.close_at is not None:
-                loop.call_later(
-                    max(0.0, connection.close_at - monotonic()), _start_closing, connection
-                )
-
-
-def _close_here(connection: BaseDatabaseWrapper) -> bool:
-    """Close a connection if it is old or broken; False if it belongs to another thread."""
-    # Django records in this attribute which thread has made the connection.
-    if connection._thread_ident != threading.get_ident():  # type: ignore[attr-defined] # not in the stubs
-        return False
-    connection.close_if_unusable_or_obsolete()
-    return True
-
-
-def _start_closing(connection: BaseDatabaseWrapper) -> None:
-    if weakref.ref(connection) in _kept:
-        _kept.discard(weakref.ref(connection))
-        task = asyncio.get_running_loop().create_task(_close([connection]))
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
-
-
-def _record(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
-    _managed.is_unused = False
-    if not _managed.looks_up:
-        _open_in_programs_thread.set()
-    usage = _usage.get()
-    if usage is not None and not _managed.active:
-        usage.opened = (*usage.opened, connection)
-
-
-connection_created.connect(_record)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from channels_core._layers.outages import is_outage, mark_as_answered, mark_to_refuse, ongoing
 from channels_core._messages import denial
+from channels_core._scope import answers_failures
 from channels_core._uvicorn import let_server_close
 from channels_core.typing import AnyScope, Message, Receive, Send
 
@@ -24,9 +24,6 @@ __all__ = [
 ]
 
 _TRY_AGAIN_LATER: Final = 1013  # IANA, "WebSocket Close Code Number Registry"
-
-#: Set by a `ProtocolTypeRouter` while it serves a connection.
-answers_failures: ContextVar[bool] = ContextVar("channels_answers_failures", default=False)
 
 
 def failures_are_answered() -> bool:

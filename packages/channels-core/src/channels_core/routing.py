@@ -39,11 +39,11 @@ _ANSWERED: Final = frozenset({"http", "websocket"})
 
 
 @cache
-def _client_errors() -> Any:
+def _outermost() -> Any:
     # Loaded with the first connection. A second import statement would take 0.3 us.
-    from channels_core._routing import client_errors
+    from channels_core._routing import outermost
 
-    return client_errors
+    return outermost
 
 
 def get_default_application() -> ASGIApplication:
@@ -136,18 +136,14 @@ class ProtocolTypeRouter(Application):
         """
         application = self._application_for(scope)
         if scope["type"] in _ANSWERED:
-            served: Coroutine[Any, Any, Any] = _client_errors().answer_client_errors(
-                application, scope, receive, send
-            )
+            served: Coroutine[Any, Any, Any] = _outermost().serve(application, scope, receive, send)
             return served
         return cast(Coroutine[Any, Any, Any], application(scope, receive, send))
 
     def _channels_first_step(self, scope: AnyScope) -> Any:
         application = self._application_for(scope)
         if scope["type"] in _ANSWERED:
-            from channels_core._routing.client_errors import answer_in_two_steps
-
-            return answer_in_two_steps(application, scope)
+            return _outermost().serve_in_two_steps(application, scope)
         return first_step(application, scope)
 
     def _application_for(self, scope: Scope) -> ASGIApplication:

@@ -208,7 +208,7 @@ async def test_daphne_is_told_in_its_own_way(
         told.append((code, reason))
         return True
 
-    monkeypatch.setattr(module, "close_with", close_with)
+    monkeypatch.setattr("channels_core.abort.close_with", close_with)
     server = Buffered(Room)
     await server.connect()
     await say(layer, *["x" * 60] * 2)

@@ -1,7 +1,7 @@
 """Answer what an application raises because of its client, rather than because of a fault.
 
-The outermost router runs its applications in `answer_client_errors`, which answers these errors
-with one warning in the log; every other exception goes on to the server:
+Of an exception that reaches the outermost router, `answer` answers these, with one warning in the
+log; every other one goes on to the server:
 
 - `RouteNotFound`: status 404, if nothing was sent before. A WebSocket is closed if the server
   offers no HTTP response for a handshake.
@@ -15,26 +15,19 @@ line for each connection: status 503 if nothing was sent before.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, Final
-
-from asgiref.sync import markcoroutinefunction
+from typing import Final
 
 from channels_core._layers.outages import is_to_refuse, was_answered
-from channels_core._logging import collect_records, records_handled
 from channels_core._messages import CLOSING_TYPES
-from channels_core._two_step import first_step
-from channels_core._uvicorn import LAST_OF_REFUSAL, let_server_close
-from channels_core.abort import abort_response, with_server
+from channels_core._uvicorn import let_server_close
+from channels_core.abort import abort_response
 from channels_core.exceptions import InvalidFrame, InvalidJSON, RouteNotFound
-from channels_core.refusal import answers_failures, refusal, refuse_for_now
+from channels_core.refusal import refusal, refuse_for_now
 from channels_core.typing import Message, Receive, Scope, Send
 
-__all__ = ["answer_client_errors", "answer_in_two_steps"]
+__all__ = ["answer"]
 
 logger = logging.getLogger("django.channels.routing")
 
@@ -42,149 +35,76 @@ _BODY: Final = b"Not Found"
 _RESTART: Final = 1012  # IANA, "WebSocket Close Code Number Registry": service restart
 
 
-class _Server:
-    """Pass messages between the server and an application, and record what passes.
-
-    An object with two methods: two functions for each connection would take 0.4 KiB more.
-
-    Attributes:
-        last_sent: The type of the message that was sent last; None before the first one.
-        was_asked: Whether the application has asked for a message.
-    """
-
-    __slots__ = ("_receive", "_send", "last_sent", "was_asked")
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        self._send = send
-        self.last_sent: str | None = None
-        self.was_asked = False
-
-    # Not coroutine functions: these run for each message, and a coroutine would cost more than
-    # the rest of them.
-    @markcoroutinefunction
-    def receive(self) -> Awaitable[Message]:
-        """Receive from the server."""
-        self.was_asked = True
-        return self._receive()
-
-    @markcoroutinefunction
-    def send(self, message: Message) -> Awaitable[None]:
-        """Send to the server."""
-        self.last_sent = message["type"]
-        return self._send(message)
-
-
-async def answer_client_errors(  # noqa: C901 - no coroutine for each connection
-    application: Callable[[Scope, Receive, Send], Awaitable[Any]],
+async def answer(
+    error: Exception,
     scope: Scope,
     receive: Receive,
     send: Send,
-) -> Any:
-    """Serve a connection, and answer the errors that its client has caused.
+    last_sent: str | None,
+    *,
+    was_asked: bool,
+) -> bool:
+    """Answer an error that the client has caused, or an outage, and return whether it is answered.
 
     An HTTP response that fails halfway is cut short, so that the client notices.
 
-    Scope:
-        Of the type `http` or `websocket`.
-
-    Returns:
-        What the application returns, since programs test their routing by that.
-
-    Raises:
-        RouteNotFound: The error cannot be answered, since a message was sent before.
-        SessionInterrupted: As for `RouteNotFound`.
+    Args:
+        error: What an application has raised.
+        scope: The connection's scope, of the type `http` or `websocket`.
+        receive: ASGI receive, of the server.
+        send: ASGI send, of the server.
+        last_sent: The type of the message that the application has sent last; None without one.
+        was_asked: Whether the application has asked for a message.
     """
-    server = _Server(receive, send)
-    scope = with_server(scope, send)
-    records = collect_records()
-    # Not kept as a token, which holds the context too.
-    before = answers_failures.get()
-    answers_failures.set(True)
-    try:
-        result = await application(scope, server.receive, server.send)
-        if server.last_sent == LAST_OF_REFUSAL:
-            await let_server_close(server.last_sent)
-        return result
-    except RouteNotFound as error:
-        if server.last_sent is not None:
-            raise
+    if isinstance(error, RouteNotFound):
+        if last_sent is not None:
+            return False
         _warn(scope, error)
         # A server raises an OSError if the client has left.
         with contextlib.suppress(OSError):
-            if scope["type"] == "websocket" and not server.was_asked:
+            if scope["type"] == "websocket" and not was_asked:
                 await receive()  # the handshake
             await _answer_not_found(scope, send)
-    except InvalidFrame as error:
+        return True
+    if isinstance(error, InvalidFrame):
         _warn(scope, error)
-        if not await _answer_invalid_frame(scope, receive, send, server, error):
-            raise
-    except Exception as error:
-        # Both marks are for an outage of the layer, which its connections have recorded.
-        if is_to_refuse(error):
-            await _refuse(scope, receive, send, server)
-        elif not (was_answered(error) or await _end_response(scope, send, error, server.last_sent)):
-            raise
-    finally:
-        answers_failures.set(before)
-        if records.last is not None:
-            await records_handled()
+        return await _answer_invalid_frame(scope, receive, send, last_sent, error)
+    # Both marks are for an outage of the layer, which its connections have recorded.
+    if is_to_refuse(error):
+        await _refuse(scope, receive, send, last_sent, was_asked=was_asked)
+        return True
+    return was_answered(error) or await _end_response(scope, send, error, last_sent)
 
 
 async def _answer_invalid_frame(
-    scope: Scope, receive: Receive, send: Send, server: _Server, error: InvalidFrame
+    scope: Scope, receive: Receive, send: Send, last_sent: str | None, error: InvalidFrame
 ) -> bool:
     """Close a WebSocket, or refuse a request; return False if its response has begun."""
     if scope["type"] == "http":
         # From a channel layer, for a client that reads too slowly.
-        if server.last_sent is not None:
+        if last_sent is not None:
             abort_response(scope)
             return False
-        await _refuse(scope, receive, send, server)
-    elif server.last_sent not in CLOSING_TYPES:
+        await _refuse(scope, receive, send, None, was_asked=False)
+    elif last_sent not in CLOSING_TYPES:
         with contextlib.suppress(OSError):
             await _close(send, error.code)
     return True
 
 
-def answer_in_two_steps(application: Any, scope: Scope) -> Any:
-    """Take the first of two steps; the second one answers the errors that the client has caused.
-
-    Returns:
-        A callable for the second step; or what the application returns, if that is not callable.
-
-    Raises:
-        RouteNotFound: No event loop runs, so there is no client to answer.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return first_step(application, scope)
-    try:
-        instance = first_step(application, scope)
-    except RouteNotFound as error:
-        instance = partial(_raise, error)
-    # A test's application may return anything.
-    if not callable(instance):
-        return instance
-    return partial(answer_client_errors, lambda _, *channel: instance(*channel), scope)
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, server: _Server) -> None:
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, last_sent: str | None, *, was_asked: bool
+) -> None:
     """Refuse a connection in an outage; close it if something else than us has accepted it."""
 
     async def received() -> Message:
         return {"type": "websocket.connect"}
 
-    if server.last_sent is None:
-        await refuse_for_now(scope, received if server.was_asked else receive, send)
-    elif scope["type"] == "websocket" and server.last_sent not in CLOSING_TYPES:
+    if last_sent is None:
+        await refuse_for_now(scope, received if was_asked else receive, send)
+    elif scope["type"] == "websocket" and last_sent not in CLOSING_TYPES:
         with contextlib.suppress(OSError):
             await _close(send, _RESTART)
-
-
-async def _raise(error: Exception, receive: Receive, send: Send) -> None:
-    raise error
 
 
 async def _end_response(scope: Scope, send: Send, error: Exception, last_sent: str | None) -> bool:

@@ -13,14 +13,13 @@ from channels_core import _messages
 from channels_core._consumer_classes import find_hook, is_overridden
 from channels_core._layers.outages import ongoing
 from channels_core._settings import FROM_SETTING, max_message_size
-from channels_core._uvicorn import Outgoing, begins_refusal, in_one_step
-from channels_core.abort import close_with, find_outgoing
 from channels_core.connection import Connection, ConsumerClass
 from channels_core.exceptions import InvalidFrame, StopConsumer
 from channels_core.generic._websocket.state import CONNECTING, OPEN, UNKNOWN, Socket
 from channels_core.typing import Message, Send
 
 if TYPE_CHECKING:
+    from channels_core._uvicorn import Outgoing
     from channels_core.generic._websocket.rate import MessageRate
     from channels_core.typing import WebsocketClose
 
@@ -235,7 +234,12 @@ class WebsocketConnection(Connection):
         self._server_send = send
         self._refuses = False
         most = self.options["max_pending"]
-        self._outgoing = None if most is None else find_outgoing(self.consumer.scope)
+        if most is None:
+            self._outgoing = None
+            return self._send_noting
+        from channels_core.abort import find_outgoing  # loaded with the first such consumer
+
+        self._outgoing = find_outgoing(self.consumer.scope)
         if self._outgoing is None:
             return self._send_noting
         self._outgoing.allow(most)
@@ -247,7 +251,9 @@ class WebsocketConnection(Connection):
         if self.socket.state != OPEN:
             if self.socket.state == CONNECTING:
                 self.socket.answered(message["type"])
-            if not self._refuses and begins_refusal(message):
+            if not self._refuses and message.get("type") == _messages.FIRST_OF_REFUSAL:
+                from channels_core._uvicorn import in_one_step
+
                 self._refuses = True
                 self._server_send = in_one_step(self._server_send)
         return self._server_send(message)
@@ -292,6 +298,7 @@ class WebsocketConnection(Connection):
 
         The frame for which this was called is not sent.
         """
+        from channels_core.abort import close_with
         from channels_core.client_log import log_of_client
 
         consumer = self.consumer
