@@ -98,20 +98,19 @@ _LONGEST: Final = 30.0
 
 
 def serving_begins(
-    connection: Drainable | None, loop: asyncio.AbstractEventLoop
+    connection: Drainable | None, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]
 ) -> asyncio.Task[Any] | None:
     """Record that the present task serves a connection.
 
     Args:
         connection: The connection; None for a job of a worker, which no signal ends.
         loop: The running event loop. Python 3.11 asks the system each time that it looks for it.
+        task: The present task.
 
     Returns:
         The task, for `serving_ends`. None if it serves another connection already: if a consumer
         calls another one, the server's end waits for the outer one.
     """
-    task = asyncio.current_task(loop)
-    assert task is not None  # a coroutine of asyncio is running
     if connection is not None:
         open_connections.add(connection, loop)
     if task in _tasks:
@@ -124,7 +123,8 @@ def serving_ends(connection: Drainable | None, task: asyncio.Task[Any] | None) -
     """Record the end of what `serving_begins` has recorded."""
     if task is not None:
         _tasks.discard(task)
-        _cancelled.discard(task)
+        if _cancelled:
+            _cancelled.discard(task)
     if connection is not None:
         open_connections.discard(connection)
 

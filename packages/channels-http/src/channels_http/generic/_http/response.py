@@ -183,7 +183,7 @@ class Response:
             TypeError: The body is neither bytes nor str.
             ValueError: A header holds CR, LF or NUL.
         """
-        content = as_bytes(body)
+        content = body if type(body) is bytes else as_bytes(body)
         start = self.start(status, headers, no_store=no_store)
         self.state = ENDED
         self.send_part = None
