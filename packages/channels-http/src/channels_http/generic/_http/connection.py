@@ -44,7 +44,7 @@ DISCONNECT: Final = "http.disconnect"
 TIMEOUT: Final = "http.response.timeout"
 
 #: The headers that tell whether a request has a body, and whether the client sends it at once.
-_ABOUT_BODY: Final = (b"content-length", b"transfer-encoding", b"expect")
+_ABOUT_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
 #: Default of the option `max_body_size`.
 OF_SETTINGS: Final = object()
@@ -173,7 +173,9 @@ class HttpConnection(Connection):
     def has_nothing_to_finish(self) -> bool:
         """Return whether there are no groups to leave, and the program has no `disconnect`."""
         consumer = self._consumer()
-        return not (is_overridden(consumer, "disconnect") or self.groups.to_leave(consumer))
+        if self.groups.joined or vars(consumer).get("groups"):
+            return False  # perhaps; `finish` looks closer
+        return not is_overridden(consumer, "disconnect")
 
     # The request
 
@@ -424,8 +426,10 @@ class HttpConnection(Connection):
     @property
     def is_poll(self) -> bool:
         """Whether the response is for this moment only, since the consumer is in a group."""
-        consumer: Any = self._consumer()
-        return bool(self.groups.to_leave(consumer)) and may_add_headers(consumer.scope)
+        groups, consumer = self.groups, self._consumer()
+        # Without a call for a consumer that has nothing to do with groups.
+        maybe = groups.joined or vars(consumer).get("groups")
+        return bool(maybe and groups.to_leave(consumer)) and may_add_headers(consumer.scope)
 
     def headers_sent(self) -> None:
         """Read ahead from now on: after the headers, no server asks the client for its body."""
