@@ -168,11 +168,13 @@ NAMES: Final[dict[str, list[str]]] = {
         "require_valid_close_code",
     ],
     "channels_core.connection": [
+        "STOP",
         "Connection",
         "ConsumerClass",
         "Rest",
         "begin",
         "class_of",
+        "direct",
         "find_hook",
         "framework",
         "is_overridden",

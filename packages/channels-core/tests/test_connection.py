@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from channels_core import connection as connection_module
-from channels_core.connection import Connection, framework, readable
+from channels_core.connection import STOP, Connection, direct, framework, readable
 from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import StopConsumer
 from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
@@ -878,6 +878,198 @@ class TestProtocols:
             await server.end()
             assert len(made) == (count if read else 0)
         assert not hasattr(Base(), "channel_name")
+
+
+class Settling(Connection):
+    """Answers first, and goes on after a `ValueError`."""
+
+    answers_first = True
+
+    async def settle_failure(self, error: Exception, message: Message) -> bool:
+        return isinstance(error, ValueError)
+
+
+@framework(Settling)
+class Answering(AsyncConsumer):
+    """Sends the type of each message."""
+
+    async def http_request(self, message: Message) -> None:
+        await self.send({"type": "answer"})
+
+    async def http_disconnect(self, message: Message) -> None:
+        await self.send({"type": "end"})
+        raise StopConsumer
+
+
+class TestTheFirstMessage:
+    """Of a protocol that answers first."""
+
+    async def test_the_end_may_come_first(self, any_layer: LocalLayer | None) -> None:
+        server = Server(Answering.as_asgi(), {"type": "http"})
+        server.put({"type": "http.disconnect"})
+        await server.end()
+        assert server.received == [{"type": "end"}]
+
+    async def test_an_error_of_it_may_be_settled(self, any_layer: LocalLayer | None) -> None:
+        server = Server(Answering.as_asgi(), {"type": "http"})
+        server.put({"type": "http.unknown"}, {"type": "http.request"}, {"type": "http.disconnect"})
+        await server.end()
+        assert server.received == [{"type": "answer"}, {"type": "end"}]
+
+    async def test_an_error_of_its_handler_may_be_settled(self) -> None:
+        class Program(Answering):
+            async def http_request(self, message: Message) -> None:
+                await super().http_request(message)
+                raise error
+
+        for error in (ValueError(), KeyError()):
+            server = Server(Program.as_asgi(), {"type": "http"})
+            server.put({"type": "http.request"}, {"type": "http.disconnect"})
+            if type(error) is ValueError:
+                await server.end()
+                assert server.received == [{"type": "answer"}, {"type": "end"}]
+            else:
+                with pytest.raises(KeyError):
+                    await server.end()
+
+    async def test_middleware_is_called_after_it(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            async def note() -> None:
+                calls.append(len(server.received))
+
+            after_each_handler(scope, note)
+            await Answering()(scope, receive, send)
+
+        calls: list[int] = []
+        server = Server(app, {"type": "http"})
+        server.put({"type": "http.request"})
+        await server.reply()
+        server.put({"type": "http.disconnect"})
+        await server.end()
+        assert calls == [1, 2]
+
+    @pytest.mark.parametrize("where", ["class", "base", "instance"])
+    async def test_dispatch_may_be_replaced(
+        self, where: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def dispatch(*args: Any) -> None:
+            seen.append(args[-1]["type"])
+            raise StopConsumer
+
+        class Program(Answering):
+            pass
+
+        seen: list[str] = []
+        consumer = Program()
+        places: dict[str, Any] = {"class": Program, "base": AsyncConsumer, "instance": consumer}
+        monkeypatch.setattr(places[where], "dispatch", dispatch, raising=where != "instance")
+        server = Server(consumer, {"type": "http"})
+        server.put({"type": "http.request"})
+        await server.end()
+        assert seen == ["http.request"]
+        assert server.received == []
+
+    async def test_a_function_for_dispatch_may_say_that_the_connection_ends(
+        self, any_layer: LocalLayer | None
+    ) -> None:
+        def call(consumer: Any, message: Message) -> Any:
+            return STOP
+
+        @framework(Settling)
+        class Base(AsyncConsumer):
+            @direct(call)
+            async def dispatch(self, message: Any) -> None:
+                raise StopConsumer
+
+        class Program(Base):
+            async def dispatch(self, message: Any) -> None:
+                await super().dispatch(message)
+
+        for kind in (Base, Program):
+            server = Server(kind.as_asgi(), {"type": "http"})
+            server.put({"type": "http.request"})
+            await server.end()
+
+    async def test_a_function_for_dispatch_may_do_all_at_once(self) -> None:
+        def call(consumer: Any, message: Message) -> Any:
+            seen.append(message["type"])
+            return STOP if len(seen) == 2 else None
+
+        @framework(Settling)
+        class Base(AsyncConsumer):
+            @direct(call)
+            async def dispatch(self, message: Any) -> None:
+                raise NotImplementedError
+
+        seen: list[str] = []
+        server = Server(Base.as_asgi(), {"type": "http"})
+        server.put({"type": "http.request"}, {"type": "http.again"})
+        await server.end()
+        assert seen == ["http.request", "http.again"]
+
+    async def test_the_protocol_may_put_one_before_it(self) -> None:
+        class Preparing(Settling):
+            def begin(self, scope: Scope) -> None:
+                assert self.mailbox is not None
+                self.mailbox.put({"type": "http.request"})
+
+        @framework(Preparing)
+        class Base(Answering):
+            pass
+
+        server = Server(Base.as_asgi(), {"type": "http"})
+        await server.reply()
+        server.put({"type": "http.disconnect"})
+        await server.end()
+        assert server.received == [{"type": "answer"}, {"type": "end"}]
+
+    @pytest.mark.parametrize("failure", [StopConsumer(), KeyError("a")])
+    @pytest.mark.parametrize("catches", [False, True])
+    async def test_the_wait_for_it_may_be_ended(self, failure: Exception, catches: bool) -> None:
+        async def receive() -> Message:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if not catches:
+                    raise
+            return {"type": "http.request"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        asked = asyncio.Event()
+        sent: list[Message] = []
+        consumer = Answering()
+        task = asyncio.ensure_future(consumer({"type": "http"}, receive, send))
+        await asked.wait()
+        consumer._channels_connection.stop(failure)
+        if isinstance(failure, KeyError):
+            with pytest.raises(KeyError):
+                await task
+        else:
+            await task
+        assert not task.cancelling()
+        assert sent == [{"type": "answer"}] * catches
+
+    async def test_a_server_may_cancel_the_wait_for_it(self) -> None:
+        server = Server(Answering.as_asgi(), {"type": "http"})
+        await asyncio.sleep(0)
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.end()
+        assert server.received == []
+
+    async def test_its_mailbox_may_be_looked_at_before(self) -> None:
+        consumer = Answering()
+        found = [consumer._channels_connection.mailbox]
+        server = Server(consumer, {"type": "http"})
+        await asyncio.sleep(0)
+        found.append(consumer._channels_connection.mailbox)
+        assert [one is None for one in found] == [True, False]
+        server.put({"type": "http.request"}, {"type": "http.disconnect"})
+        await server.end()
+        assert server.received == [{"type": "answer"}, {"type": "end"}]
 
 
 class TestRepeatedCancellations:

@@ -4,7 +4,10 @@ A consumer belongs to the program. Channels keeps its own data in the consumer's
 `Connection`, under the one reserved name `consumer._channels_connection`; programs have a method
 `_channels()`, for example. A connection of any protocol goes through these steps:
 
-1. `serve` opens the channel layer, and a mailbox for the messages of the server and the layer.
+1. `serve` opens the channel layer, and a mailbox for the messages of the server and the layer. If
+   the protocol answers first, it begins to handle the first message itself, and the mailbox is made
+   when it is first used: most HTTP requests end before that, and skip step 2 and all of step 3 that
+   has nothing to do.
 2. One task takes one message after the other out of the mailbox and gives it to
    `consumer.dispatch`. Without a channel layer, and for a protocol that answers at once, this is
    the server's own task. Otherwise the server's task reads from the server, and a second task
@@ -38,8 +41,10 @@ from channels_core._connection.groups import ConnectionGroups
 from channels_core._connection.mailbox import SEND_WITHIN, Mailbox
 from channels_core._consumer_classes import (
     ENDINGS,
+    STOP,
     ConsumerClass,
     class_of,
+    direct,
     find_direct,
     find_hook,
     framework,
@@ -82,11 +87,13 @@ if TYPE_CHECKING:
     from channels_core._connection.threads import HandlerThread
 
 __all__ = [
+    "STOP",
     "Connection",
     "ConsumerClass",
     "Rest",
     "begin",
     "class_of",
+    "direct",
     "find_hook",
     "framework",
     "is_overridden",
@@ -131,7 +138,6 @@ class Connection:
         groups: The groups that the connection is in.
         loop: The event loop that serves it; None for a consumer without a server, as in a unit
             test.
-        mailbox: The messages that wait to be handled; None before `serve`.
         threads: Runs the handlers of a consumer with ordinary methods; None for a consumer with
             coroutine methods.
     """
@@ -149,17 +155,21 @@ class Connection:
 
     __slots__ = (
         "_after_handler",
+        "_asking",
         "_bound",
         "_cancels",
         "_cleared",
         "_consumer",
         "_disconnect_called",
         "_finished",
+        "_handling",
         "_is_cut",
         "_is_unnamed",
         "_layer",
+        "_mailbox",
         "_message",
         "_outer_executor",
+        "_receive",
         "_task",
         "_usage",
         "beginner",
@@ -171,7 +181,6 @@ class Connection:
         "is_ending",
         "known",
         "loop",
-        "mailbox",
         "options",
         "threads",
     )
@@ -197,7 +206,13 @@ class Connection:
             self.threads = threads.HandlerThread()
         self.groups: ConnectionGroups = ConnectionGroups()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.mailbox: Mailbox | None = None
+        self._mailbox: Mailbox | None = None
+        # ASGI receive, for a mailbox that is made when it is first used; None for all others.
+        self._receive: Receive | None = None
+        # The task that waits for the first message before there is a mailbox.
+        self._asking: asyncio.Task[Any] | None = None
+        # What is to be awaited for that message, or `STOP`; None if nothing is.
+        self._handling: Any = None
         self.find_layer: Callable[[str], Any] = get_channel_layer
         self.from_layer: bool | None = None
         self.is_drained: bool = False
@@ -230,6 +245,15 @@ class Connection:
     def consumer(self) -> Any:
         """The consumer."""
         return self._consumer()
+
+    @property
+    def mailbox(self) -> Mailbox | None:
+        """The messages that wait to be handled; None before `serve`."""
+        if self._mailbox is None and self._receive is not None:
+            # Only now, since most HTTP requests end without one.
+            self._mailbox = Mailbox(self._receive, self.frames_ahead, self.loop)
+            self._mailbox.asking = self._asking
+        return self._mailbox
 
     # The protocol's part, which a subclass overrides
 
@@ -370,8 +394,8 @@ class Connection:
 
     def stop(self, failure: BaseException) -> None:
         """End with an exception, after the handler that runs now."""
-        if self.mailbox is not None:
-            self.mailbox.stop(failure)
+        if (mailbox := self.mailbox) is not None:
+            mailbox.stop(failure)
 
     def stop_later(self, seconds: float, failure: BaseException) -> None:
         """Call `stop` after some seconds; from any thread."""
@@ -402,8 +426,8 @@ class Connection:
         kind = type(self.consumer).__name__
         text = "The server's send has not returned within %s s after the client left; %s is ended"
         logger.warning(text, SEND_WITHIN, kind)
-        assert self.mailbox is not None  # it has called this
-        for message in self.mailbox.frames:
+        assert self._mailbox is not None  # it has called this
+        for message in self._mailbox.frames:
             if message.get("type") in ENDINGS:
                 self.client_left(message)
         self.cut()
@@ -430,34 +454,57 @@ class Connection:
             self.threads.outer_executor = self._outer_executor
         kind = scope.get("type")
         is_client = kind in ("websocket", "http")
-        # Nothing is read ahead for a worker's consumer: the worker counts a message that it has
-        # handed over as being handled.
-        mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0, loop)
+        if self.answers_first and is_client:
+            self._mailbox, self._receive = None, receive
+        else:
+            # Nothing is read ahead for a worker's consumer: the worker counts a message that it has
+            # handed over as being handled.
+            self._mailbox = Mailbox(receive, self.frames_ahead if is_client else 0, loop)
         # A test may call a consumer more than once.
         self.is_ending = self._is_cut = False
-        self._bound = None
+        self._bound = self._message = None
         self._cleared = 0
         failure: BaseException | None = None
         served = self if is_client else None
         with self._usage:
-            task = serving_begins(served, loop)
+            current = asyncio.current_task(loop)
+            assert current is not None  # a coroutine of asyncio is running
+            task = serving_begins(served, loop, current)
             try:
                 try:
                     if consumer_started.receivers:
                         await consumer_started.asend_robust(type(consumer), environ=scope)
-                    await self._open(consumer, scope, receive, send)
+                    if (opening := self._open(consumer, scope, receive, send)) is not None:
+                        await opening
                     if draining.begun and is_client:
                         await self._come_late(scope, receive, send)
                     if not self.answers_first:
-                        self._listen(consumer, mailbox)
+                        self._listen(consumer)
+                    elif self._mailbox is None:
+                        # Most connections end in the handler of the first message. So they do
+                        # without what only further messages need: a fifth of an HTTP request.
+                        self._asking = current
+                        self._cancels = current.cancelling()
+                        try:
+                            message = await receive()
+                        except BaseException as error:
+                            if not self._ends_asking(error):
+                                raise
+                        else:
+                            self._asking = None
+                            self._begin_first(consumer, message)
+                            del message  # not kept while the connection lives on
                 except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
                     failure = self._failed(error)
-                if failure is None and self._layer is not None and not self.answers_first:
-                    failure = await self._handle_beside(consumer, mailbox, send)
-                elif failure is None:
-                    failure = await self._live(consumer, mailbox, send)
+                if failure is not None:
+                    failure = await self._end(consumer, send, failure)
+                elif self._handling is STOP and self._has_nothing_to_end():
+                    self.is_ending = True
+                    self._message = self._handling = None
+                elif self._layer is not None and not self.answers_first:
+                    failure = await self._handle_beside(consumer, send)
                 else:
-                    failure = await self._end(consumer, mailbox, send, failure)
+                    failure = await self._live(consumer, send, current)
                 failure = self.ended(failure)
                 if records.last is not None:
                     await records_handled()
@@ -476,25 +523,40 @@ class Connection:
                 # collector.
                 del failure
 
-    async def _open(self, consumer: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the consumer's attributes for sending and for the layer, and make its channel."""
+    def _open(
+        self, consumer: Any, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None] | None:
+        """Set the consumer's attributes for sending and for the layer, and make its channel.
+
+        Returns:
+            What makes the channel, if that may wait.
+        """
         watched = self.watch_send(send)
         consumer.base_send = watched if self.threads is None else self._send_in_loop(watched)
         self.begin(scope)
         alias = consumer.channel_layer_alias
-        if alias is not None:
-            layer = consumer.channel_layer = self.find_layer(alias)
-            if layer is not None:
-                if ongoing and not self._may_try(layer):
-                    from channels_core.refusal import refuse_for_now  # few are refused
+        if alias is None:
+            return None
+        layer = consumer.channel_layer = self.find_layer(alias)
+        if layer is None:
+            return None
+        if ongoing and not self._may_try(layer):
+            return self._refuse_for_now(scope, receive, send)
+        if self.answers_first and self._may_name_later(consumer, layer):
+            self._is_unnamed = True
+            self._layer = layer
+            return None
+        return self._open_channel(consumer, layer)
 
-                    await refuse_for_now(scope, receive, send)
-                    raise StopConsumer
-                if self.answers_first and self._may_name_later(consumer, layer):
-                    self._is_unnamed = True
-                else:
-                    self._name(consumer, layer, await layer.new_channel())
-                self._layer = layer
+    async def _refuse_for_now(self, scope: Scope, receive: Receive, send: Send) -> NoReturn:
+        from channels_core.refusal import refuse_for_now  # few are refused
+
+        await refuse_for_now(scope, receive, send)
+        raise StopConsumer
+
+    async def _open_channel(self, consumer: Any, layer: Any) -> None:
+        self._name(consumer, layer, await layer.new_channel())
+        self._layer = layer
 
     def _is_served(self) -> bool:
         """Return whether a server gets an answer of ours to an outage, and no test an exception."""
@@ -522,7 +584,7 @@ class Connection:
         # Loaded with the first error.
         from channels_core._layers.ongoing_outages import came_from_layer, record_failure
 
-        received = self.mailbox is not None and self.mailbox.layer_error is error
+        received = self._mailbox is not None and self._mailbox.layer_error is error
         if received:
             if not is_outage(layer, error):
                 return False
@@ -601,18 +663,18 @@ class Connection:
         assert self.loop is not None  # `serve` has set it
         return partial(self.in_loop, _transmit, send)
 
-    async def _handle_beside(
-        self, consumer: Any, mailbox: Mailbox, send: Send
-    ) -> BaseException | None:
+    async def _handle_beside(self, consumer: Any, send: Send) -> BaseException | None:
         """Run the handlers in a second task, and read from the server in this one.
 
         If the server cancels this task, the task of the handlers is cancelled once, and this one
         waits until its clean-up has ended. More cancellations do not interrupt the clean-up.
         """
+        mailbox = self.mailbox
+        assert mailbox is not None  # `serve` has made it
         mailbox.is_read = True  # already here, for an event loop that starts tasks at once
         context = copy_context()
         task = asyncio.get_running_loop().create_task(
-            self._live(consumer, mailbox, send), name=type(consumer).__name__, context=context
+            self._live(consumer, send, None), name=type(consumer).__name__, context=context
         )
         task.add_done_callback(mailbox.end_reading, context=context)
         cancelled: asyncio.CancelledError | None = None
@@ -636,7 +698,7 @@ class Connection:
         _adopt(context)
         if task.cancelled():  # pragma: no cover - Python 3.11 traces no line after a throw()
             # Before its first step, so that it has not cleaned up.
-            return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
+            return await self._end(consumer, send, cancelled or asyncio.CancelledError())
         failure = task.result()
         if cancelled is not None and isinstance(failure, asyncio.CancelledError | None):
             return cancelled
@@ -646,19 +708,73 @@ class Connection:
         """Return whether the clean-up ignores its time limit, and is not worth waiting for."""
         return self.is_ending and self._bound is not None and self._bound.left < -3 * _AT_LEAST
 
-    def _listen(self, consumer: Any, mailbox: Mailbox) -> None:
+    def _ends_asking(self, error: BaseException) -> bool:
+        """Return whether the wait for the first message was only interrupted, as by `stop`."""
+        self._asking = None
+        # What interrupts has made a mailbox.
+        mailbox = self._mailbox
+        return mailbox is not None and mailbox.ends_interruption(error, self._cancels)
+
+    def _begin_first(self, consumer: Any, message: Message) -> None:
+        """Begin to handle the first message, unless its handler must be called by `dispatch`."""
+        if self._mailbox is not None:
+            # It was made during the wait for the message.
+            self._mailbox.end_asking()
+        call_handler = find_direct(type(consumer).dispatch)
+        is_end = message.get("type") in ENDINGS
+        if call_handler is None or is_end or "dispatch" in vars(consumer):
+            mailbox = self.mailbox
+            assert mailbox is not None  # `serve` has begun
+            mailbox.frames.append(message)
+            return
+        self._message = message
+        self.from_layer = False
+        try:
+            self._handling = call_handler(consumer, message)
+        except Exception as error:  # noqa: BLE001 - raised by `_live`
+            self._handling = _raise(error)
+
+    def _listen(self, consumer: Any) -> None:
         """Let the messages of the consumer's channel into the mailbox."""
         if self._layer is not None:
+            mailbox = self.mailbox
+            assert mailbox is not None  # `serve` has begun
             mailbox.listen_to(self._layer, consumer.channel_name, consumer)
 
-    async def _live(self, consumer: Any, mailbox: Mailbox, send: Send) -> BaseException | None:
-        """Handle the messages of the connection, clean up, and return the exception to raise."""
-        task = self._task = asyncio.current_task(self.loop)
+    async def _live(
+        self, consumer: Any, send: Send, task: asyncio.Task[Any] | None
+    ) -> BaseException | None:
+        """Handle the messages of the connection, clean up, and return the exception to raise.
+
+        Args:
+            consumer: The consumer.
+            send: ASGI send.
+            task: The present task, if the caller knows it.
+        """
+        task = self._task = task or asyncio.current_task(self.loop)
         assert task is not None  # a coroutine of asyncio is running
         cancels = self._cancels = task.cancelling()
+        listens = not self.answers_first
         failure: BaseException
         try:
-            await self._handle_messages(consumer, mailbox)
+            if (message := self._message) is not None:
+                # `serve` has begun to handle the first one.
+                handling, self._handling = self._handling, None
+                try:
+                    if handling is not None:
+                        await handling
+                except StopConsumer:
+                    raise
+                except Exception as error:
+                    if not await self.settle_failure(error, message):
+                        raise
+                if self._after_handler or (self._usage is not None and self._usage.pending):
+                    await self._settle()
+                # Neither is kept until the next message comes.
+                self._message = message = handling = None
+                listens = True
+                self._listen(consumer)
+            await self._handle_messages(consumer, listens)
         except BaseException as error:  # noqa: BLE001 - returned, after the clean-up
             # `cut` has cancelled the handler: the connection ends in order. But if somebody else
             # has cancelled this task as well, `uncancel` leaves a cancellation to raise.
@@ -668,22 +784,33 @@ class Connection:
             else:
                 failure = self._failed(error)
         try:
-            return await self._end(consumer, mailbox, send, failure)
+            return await self._end(consumer, send, failure)
         finally:
             self._task = None
-            # Not only when this task is done: that would cost one more turn of the event loop.
-            mailbox.end_reading()
-            task.remove_done_callback(mailbox.end_reading)
+            if (mailbox := self._mailbox) is not None:
+                # Not only when this task is done: that would cost one more turn of the event loop.
+                mailbox.end_reading()
+                task.remove_done_callback(mailbox.end_reading)
             del failure
+
+    def _has_nothing_to_end(self) -> bool:
+        """Return whether `_end` would do nothing after a handler that has not waited."""
+        return not (
+            self._mailbox is not None
+            or self.is_drained
+            or (self._layer is not None and not self._is_unnamed)
+            or self._after_handler
+            or (self._usage is not None and (self._usage.opened or self._usage.kept))
+            or not (self._finished or self.has_nothing_to_finish())
+        )
 
     def _failed(self, error: BaseException) -> BaseException:
         """Report an error; if it is an outage of the layer, end the layer's other connections."""
         if isinstance(error, StopConsumer):
             return error
         is_outage_met = self.report(error)
-        mailbox = self.mailbox
-        assert mailbox is not None  # `serve` has made it
-        failed = mailbox.layer_error is error and not self.is_drained
+        mailbox = self._mailbox
+        failed = mailbox is not None and mailbox.layer_error is error and not self.is_drained
         if failed and is_outage(self._layer, error):
             # Only some connections see an outage, and a connection cannot know which messages and
             # groups are lost. So all clients have to connect again, and join their groups again.
@@ -700,13 +827,18 @@ class Connection:
         return self._layer is layer
 
     async def _handle_messages(  # noqa: C901 - the price of no call for each message
-        self, consumer: Any, mailbox: Mailbox
+        self, consumer: Any, listens: bool
     ) -> NoReturn:
-        """Handle one message after the other until the mailbox or a handler raises."""
-        usage, task = self._usage, self._task
+        """Handle one message after the other until the mailbox or a handler raises.
+
+        Args:
+            consumer: The consumer.
+            listens: Whether the mailbox gets the messages of the layer already.
+        """
+        usage, task, mailbox = self._usage, self._task, self.mailbox
         assert usage is not None  # `serve` has made it
+        assert mailbox is not None  # likewise
         assert task is not None  # `_live` has set it
-        listens = not self.answers_first
         frames = mailbox.frames
         kind, own = type(consumer), vars(consumer)
         # What calls a handler for `dispatch`, unless the program has overridden that.
@@ -785,7 +917,7 @@ class Connection:
                 # The first handler of a protocol that answers at once has returned, and the
                 # connection goes on.
                 listens = True
-                self._listen(consumer, mailbox)
+                self._listen(consumer)
             # Without a reader, nobody knows whether the server has a message. A frame is seen
             # without a call.
             try:
@@ -864,7 +996,7 @@ class Connection:
             drain_logger.debug("A client could not be told to come back", exc_info=True)
 
     async def _end(  # noqa: C901 - no coroutine for each step
-        self, consumer: Any, mailbox: Mailbox, send: Send, failure: BaseException
+        self, consumer: Any, send: Send, failure: BaseException
     ) -> BaseException | None:
         """Do all steps of the clean-up, even if some of them fail.
 
@@ -874,7 +1006,6 @@ class Connection:
 
         Args:
             consumer: The consumer.
-            mailbox: Its mailbox; it is closed here.
             send: ASGI send.
             failure: The exception that has ended the connection.
 
@@ -884,7 +1015,7 @@ class Connection:
         self.is_ending = True
         # A cancelled handler may have left asgiref's executor of an inner `async_to_sync` behind.
         restore_outer_executor(self._outer_executor)
-        readers = mailbox.close()
+        readers = [] if self._mailbox is None else self._mailbox.close()
         stops = isinstance(failure, StopConsumer)
         first = None if stops else failure
         del failure
@@ -1087,6 +1218,13 @@ def _adopt(context: Context) -> None:
 async def _transmit(send: Send, message: Message) -> None:
     """Send to the server, whose `send` need not be a coroutine function itself."""
     await send(message)
+
+
+async def _raise(error: Exception) -> NoReturn:
+    try:
+        raise error
+    finally:
+        del error  # its traceback holds this frame: leave no circle to the garbage collector
 
 
 async def _count_cancellation() -> None:

@@ -16,6 +16,7 @@ from django.core.exceptions import (
 )
 from django.http import Http404
 
+from channels_core.consumer import AsyncConsumer
 from channels_core.exceptions import (
     ConnectionStateError,
     RequestAborted,
@@ -174,13 +175,16 @@ class TestFailures:
             await client.end()
         assert not client.sent
 
+    @pytest.mark.parametrize("body", [b"", b"a"])
+    @pytest.mark.parametrize("waits", [False, True])
     async def test_to_return_without_a_response_is_500(
-        self, caplog: pytest.LogCaptureFixture
+        self, waits: bool, body: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def handle(self: Any, body: bytes) -> None:
-            pass
+            if waits:
+                await asyncio.sleep(0)
 
-        status, _, _ = await ask(recording(handle))
+        status, _, _ = await ask(recording(handle), body)
         assert status == 500
         [message] = caplog.messages
         assert "Program returned from handle without a response to GET '/a/'" in message
@@ -732,6 +736,78 @@ class TestPrograms:
         client.leave()
         await client.end()
         assert Noting.ends == ["http.disconnect", "disconnect"]
+
+
+class Greeting(AsyncHttpConsumer):
+    async def handle(self, body: bytes) -> None:
+        await self.send_response(200, b"hello")
+
+
+class TestReplacedMethods:
+    """Tests and tracers replace methods that a plain request would otherwise not pass."""
+
+    @pytest.mark.parametrize("where", ["class", "base", "instance"])
+    @pytest.mark.parametrize("name", ["dispatch", "http_request"])
+    async def test_each_is_called(
+        self, where: str, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Program(Greeting):
+            pass
+
+        consumer = Program()
+        places: dict[str, Any] = {"class": Program, "base": AsyncHttpConsumer, "instance": consumer}
+        original = getattr(places[where], name)
+
+        async def replaced(*args: Any) -> None:
+            calls.append(args[-1]["type"])
+            await original(*args)
+
+        calls: list[str] = []
+        monkeypatch.setattr(places[where], name, replaced)
+        assert await ask(consumer) == (200, {}, b"hello")
+        assert calls == ["http.request"]
+
+    async def test_the_dispatch_of_all_consumers_is_called(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original = AsyncConsumer.dispatch
+
+        async def replaced(self: Any, message: Any) -> None:
+            calls.append(message["type"])
+            await original(self, message)
+
+        calls: list[str] = []
+        monkeypatch.setattr(AsyncConsumer, "dispatch", replaced)
+        assert await ask(Greeting) == (200, {}, b"hello")
+        assert calls == ["http.request"]
+
+    async def test_the_dispatch_of_a_base_that_stands_behind_is_called(self) -> None:
+        class Counting(AsyncConsumer):
+            async def dispatch(self, message: Any) -> None:
+                calls.append(message["type"])
+                await super().dispatch(message)
+
+        class Program(Greeting, Counting):
+            pass
+
+        calls: list[str] = []
+        assert await ask(Program) == (200, {}, b"hello")
+        assert calls == ["http.request"]
+
+    @pytest.mark.parametrize("name", ["send_headers", "send_body"])
+    async def test_those_that_send_are_called(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original = getattr(AsyncHttpConsumer, name)
+
+        async def replaced(*args: Any, **kwargs: Any) -> None:
+            calls.append(name)
+            await original(*args, **kwargs)
+
+        calls: list[str] = []
+        monkeypatch.setattr(AsyncHttpConsumer, name, replaced)
+        assert await ask(Greeting) == (200, {}, b"hello")
+        assert calls == [name]
 
 
 class TestMethods:

@@ -85,14 +85,15 @@ class ConnectionGroups:
     the connection leaves such a group, too.
 
     Attributes:
+        joined: The groups to leave; also those whose `group_add` failed, perhaps after it had an
+            effect.
         positions: Follows the groups with history; None without one.
     """
 
-    __slots__ = ("_declared", "_joined", "_left", "positions")
+    __slots__ = ("_declared", "_left", "joined", "positions")
 
     def __init__(self) -> None:
-        # The groups to leave; also those whose `group_add` failed, perhaps after it had an effect.
-        self._joined: Names = ()
+        self.joined: Names = ()
         # The groups that were left; their names may still be in `groups`.
         self._left: Names = ()
         # The names in `groups` before `connect`.
@@ -125,7 +126,7 @@ class ConnectionGroups:
         if has_extension(layer, "history"):
             positions = self._positions_for(consumer, layer, name, after)
         # Before the call: if it fails halfway, the channel may be in the group all the same.
-        self._joined = _with(self._joined, name)
+        self.joined = _with(self.joined, name)
         if self._left:
             self._left = _without(self._left, name)
         try:
@@ -187,7 +188,7 @@ class ConnectionGroups:
 
     def to_leave(self, consumer: Any) -> list[str]:
         """Return the groups that were joined, and those that a program added to `groups`."""
-        names = self._joined
+        names = self.joined
         groups = vars(consumer).get("groups")
         if not (names or groups):
             return []
@@ -224,7 +225,7 @@ class ConnectionGroups:
         if self.positions is not None:
             self.positions.forget(name)
         # The name stays in `groups`: the program's `disconnect` may read it.
-        self._joined = _without(self._joined, name)
+        self.joined = _without(self.joined, name)
         self._left = _with(self._left, name)
 
 

@@ -267,6 +267,12 @@ class Mailbox:
         assert self.asking is not None  # the caller has set it
         self.asking.uncancel()
 
+    def end_asking(self) -> None:
+        """Record that `receive` has returned, after it was called without the mailbox."""
+        if self.was_interrupted:
+            self.forget_interruption()
+        self.asking = None
+
     async def read(self) -> Message:
         """Return the server's next message to a handler that is running.
 

@@ -39,6 +39,7 @@ logger = logging.getLogger("django.channels.drain")
 
 #: A server that stops gracefully has a handler for SIGTERM. Without one, no signal is taken.
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_SIGTERM: Final = int(signal.SIGTERM)
 
 # The function behind `signal.getsignal`, which converts its result to an enum: that takes 5 us for
 # a server's handler, with each connection.
@@ -80,7 +81,7 @@ class Draining:
 
     def opened(self) -> None:
         """Take the signals, if they are not taken yet."""
-        handler = _getsignal(signal.SIGTERM)
+        handler = _getsignal(_SIGTERM)
         if handler is not self._handler and callable(handler):
             self._take_signals()
 

@@ -53,33 +53,21 @@ class OpenConnections:
     Attributes:
         on_opened: Functions to call after each new connection.
         on_closed: Functions to call after the end of each connection.
+        loops: The open connections, each with the event loop that serves it.
     """
 
     def __init__(self) -> None:
         self.on_opened: list[Callable[[], None]] = []
         self.on_closed: list[Callable[[], None]] = []
-        # The open connections, each with the event loop that serves it.
-        self._loops: dict[Drainable, asyncio.AbstractEventLoop] = {}
-
-    def add(self, connection: Drainable, loop: asyncio.AbstractEventLoop) -> None:
-        """Record a connection of an event loop."""
-        self._loops[connection] = loop
-        for function in self.on_opened:
-            function()
-
-    def discard(self, connection: Drainable) -> None:
-        """Forget a connection that has ended."""
-        self._loops.pop(connection, None)
-        for function in self.on_closed:
-            function()
+        self.loops: dict[Drainable, asyncio.AbstractEventLoop] = {}
 
     def of(self, loop: asyncio.AbstractEventLoop) -> list[Drainable]:
         """Return the connections that an event loop serves."""
-        return [each for each, its_loop in list(self._loops.items()) if its_loop is loop]
+        return [each for each, its_loop in list(self.loops.items()) if its_loop is loop]
 
     def forget(self) -> None:
         """Forget all connections; for a child process, since they belong to its parent."""
-        self._loops.clear()
+        self.loops.clear()
 
 
 #: The ones of this process.
@@ -98,22 +86,23 @@ _LONGEST: Final = 30.0
 
 
 def serving_begins(
-    connection: Drainable | None, loop: asyncio.AbstractEventLoop
+    connection: Drainable | None, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]
 ) -> asyncio.Task[Any] | None:
     """Record that the present task serves a connection.
 
     Args:
         connection: The connection; None for a job of a worker, which no signal ends.
         loop: The running event loop. Python 3.11 asks the system each time that it looks for it.
+        task: The present task.
 
     Returns:
         The task, for `serving_ends`. None if it serves another connection already: if a consumer
         calls another one, the server's end waits for the outer one.
     """
-    task = asyncio.current_task(loop)
-    assert task is not None  # a coroutine of asyncio is running
     if connection is not None:
-        open_connections.add(connection, loop)
+        open_connections.loops[connection] = loop
+        for function in open_connections.on_opened:
+            function()
     if task in _tasks:
         return None
     _tasks.add(task)
@@ -124,9 +113,12 @@ def serving_ends(connection: Drainable | None, task: asyncio.Task[Any] | None) -
     """Record the end of what `serving_begins` has recorded."""
     if task is not None:
         _tasks.discard(task)
-        _cancelled.discard(task)
+        if _cancelled:
+            _cancelled.discard(task)
     if connection is not None:
-        open_connections.discard(connection)
+        open_connections.loops.pop(connection, None)
+        for function in open_connections.on_closed:
+            function()
 
 
 def connections_here() -> list[Drainable]:

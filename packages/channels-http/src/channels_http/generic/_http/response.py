@@ -116,6 +116,13 @@ class Response:
             ConnectionStateError: A response has started before.
             ValueError: A header holds CR, LF or NUL, or the status is not an int from 200 to 999.
         """
+        start = self._start(status, headers, no_store)
+        self.state = OPEN
+        if not self._without_body:
+            self.send_part = self.server_send
+        return start
+
+    def _start(self, status: int, headers: HeadersArgument, no_store: bool) -> Message:
         if self.state is not WAITING:
             raise ConnectionStateError(
                 f"A second response was started while the first one is {self.state.value}; "
@@ -130,11 +137,8 @@ class Response:
             fields = [field for field in fields if field[0].strip().lower() != b"transfer-encoding"]
         if no_store and all(field[0].lower() != b"cache-control" for field in fields):
             fields.append((b"cache-control", b"no-store"))
-        self.state = OPEN
         if status in _WITHOUT_BODY and not self._as_given:
             self._without_body = True
-        if not self._without_body:
-            self.send_part = self.server_send
         return {"type": "http.response.start", "status": int(status), "headers": fields}
 
     def note(self, message: Message) -> None:
@@ -183,10 +187,9 @@ class Response:
             TypeError: The body is neither bytes nor str.
             ValueError: A header holds CR, LF or NUL.
         """
-        content = as_bytes(body)
-        start = self.start(status, headers, no_store=no_store)
+        content = body if type(body) is bytes else as_bytes(body)
+        start = self._start(status, headers, no_store)
         self.state = ENDED
-        self.send_part = None
         return start, {
             "type": "http.response.body",
             "body": b"" if self._without_body else content,
