@@ -1,5 +1,7 @@
 import pickle
 import sys
+from collections.abc import Callable
+from contextvars import copy_context
 from functools import wraps
 from pathlib import Path
 from traceback import extract_tb
@@ -440,15 +442,48 @@ class TestNested:
         with pytest.raises(ValueError, match="mine"):
             await lead_to(router, "/a/")
 
-    async def test_a_route_missing_inside_an_application_is_no_missing_route(self) -> None:
+    @pytest.mark.parametrize("is_async", [True, False])
+    @pytest.mark.parametrize("wrap", [lambda router: router, Middleware], ids=["bare", "wrapped"])
+    async def test_a_route_missing_inside_an_application_is_no_missing_route(
+        self, wrap: Callable[[Any], Any], is_async: bool
+    ) -> None:
         """The application got the connection, and may have acted before its own router raised."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> Any:
             await URLRouter([])({"type": "http", "path": "/inside"}, receive, send)
 
-        router = URLRouter([path("", URLRouter([path("a/", application)])), path("a/", Mark(1))])
+        def plain(scope: Scope, receive: Receive, send: Send) -> Any:
+            return application(scope, receive, send)
+
+        inner = URLRouter([path("a/", application if is_async else plain)])
+        router = URLRouter([path("", wrap(inner)), path("a/", Mark(1))])
         with pytest.raises(RouteNotFound, match="No route found for path 'inside'"):
             await lead_to(router, "/a/")
+
+    async def test_a_router_is_inside_another_only_while_that_serves(self) -> None:
+        """The next connection in the same task finds no trace of it."""
+        router = URLRouter([path("a/", Middleware(URLRouter([path("", Mark(1))])))])
+        context = dict(copy_context())
+        for _ in range(2):
+            assert await lead_to(router, "/a/") == 1
+        assert {value for var, value in copy_context().items() if var not in context} <= {False}
+
+    async def test_an_ordinary_function_is_called_when_the_connection_is_served(self) -> None:
+        """It may ask for the task, or have effects."""
+        called: list[Any] = []
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> Any:
+            return 1
+
+        def plain(scope: Scope, receive: Receive, send: Send) -> Any:
+            called.append(scope)
+            return application(scope, receive, send)
+
+        router: Any = URLRouter([path("a/", plain)])
+        serving = router({"type": "http", "path": "/a/"}, no_receive, no_send)
+        assert called == []
+        assert await serving == 1
+        assert len(called) == 1
 
 
 class TestChannelNameRouter:

@@ -133,6 +133,7 @@ class TestMatches:
     @example("<path:x>/<str:y>", False, "a/b/1")
     # More digits than Python makes an int of: a `ValueError` of the converter.
     @example("a/<int:x>", False, "a/" + "1" * 5000)
+    @example("<int:x>.<int:y>", False, "1." + "1" * 5000)
     def test_a_route_matches_as_djangos_pattern(self, text: str, prefix: bool, path_: str) -> None:
         view = URLRouter([]) if prefix else application(1)
         table = RouteTable([make_route(path(text, view))])

@@ -14,7 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from inspect import CO_COROUTINE
 from itertools import islice
+from types import FunctionType
 from typing import Any, Final, TypeAlias
 
 from django.core.exceptions import ImproperlyConfigured
@@ -119,9 +121,20 @@ class Route:
         default_args: The extra keyword arguments that `path()` was given.
         is_prefix: Whether the application routes the rest of the path.
         records_passed: Whether the application calls `record_passed` itself, as a consumer's does.
+        is_async: Whether the application is an `async def` function, whose call does nothing yet.
+        gives_own: Whether each match has a new dict of keyword arguments. A program's pattern may
+            give the same one again.
     """
 
-    __slots__ = ("application", "default_args", "is_prefix", "pattern", "records_passed")
+    __slots__ = (
+        "application",
+        "default_args",
+        "gives_own",
+        "is_async",
+        "is_prefix",
+        "pattern",
+        "records_passed",
+    )
 
     def __init__(
         self,
@@ -136,6 +149,11 @@ class Route:
         self.default_args = default_args
         self.is_prefix = is_prefix
         self.records_passed = records_passed(application)
+        self.is_async = (
+            type(application) is FunctionType
+            and application.__code__.co_flags & CO_COROUTINE == CO_COROUTINE
+        )
+        self.gives_own = isinstance(pattern, _Found | _Path)
 
     def with_pattern(self, pattern: Any) -> Route:
         """Return this route with another pattern."""
@@ -169,11 +187,10 @@ class _Found:
     """Stand for the pattern of a route that the index has found by its only path."""
 
     def match(self, path: str) -> Match:
-        """Return the match, which is the same for each call; nothing changes it."""
-        return _FOUND_MATCH
+        """Return the match, with a new dict of keyword arguments."""
+        return "", (), {}
 
 
-_FOUND_MATCH: Final[Match] = ("", (), {})
 _FOUND: Final = _Found()
 
 
@@ -198,14 +215,17 @@ class _Path:
         # The expression is compiled with the first path: many processes of a site route none.
         self._search: Callable[[str], re.Match[str] | None] | None = None
 
+    def _compiled(self) -> Callable[[str], re.Match[str] | None]:
+        self._search = self._pattern.regex.search
+        return self._search
+
     def match(self, path: str) -> Match | None:
         """Return the match, with a new dict of keyword arguments; None if there is none.
 
         Source: `django.urls.resolvers.RoutePattern.match`.
         """
-        if self._search is None:
-            self._search = self._pattern.regex.search
-        found = self._search(path)
+        search = self._search or self._compiled()
+        found = search(path)
         if found is None:
             return None
         kwargs: dict[str, Any] = {}
@@ -215,6 +235,33 @@ class _Path:
         except ValueError:
             return None
         return "" if self._is_endpoint else path[found.end() :], (), kwargs
+
+
+class _PathWithOne(_Path):
+    """The same for one parameter, as most have, without the loop: a quarter of the match."""
+
+    __slots__ = ("_convert", "_name")
+
+    def __init__(self, pattern: Any, kinds: Sequence[type]) -> None:
+        """Take the same."""
+        super().__init__(pattern, kinds)
+        [(self._name, self._convert)] = self._conversions
+
+    def match(self, path: str) -> Match | None:
+        """Return the same."""
+        search = self._search or self._compiled()
+        found = search(path)
+        if found is None:
+            return None
+        convert = self._convert
+        # No expression of Django's converters has a group of its own.
+        value: Any = found[1]
+        if convert is not None:
+            try:
+                value = convert(value)
+            except ValueError:
+                return None
+        return "" if self._is_endpoint else path[found.end() :], (), {self._name: value}
 
 
 #: Django's converters whose values are the text itself.
@@ -264,7 +311,8 @@ def with_index(route: Route, key: RouteKey) -> Route:
     if _is_path(pattern):
         kinds = [type(one) for one in pattern.converters.values()]
         if _CONVERTERS.issuperset(kinds):
-            return route.with_pattern(_Path(pattern, kinds))
+            stand_in = _PathWithOne if len(kinds) == 1 else _Path
+            return route.with_pattern(stand_in(pattern, kinds))
     return route
 
 
