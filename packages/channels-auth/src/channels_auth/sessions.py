@@ -49,6 +49,9 @@ __all__ = [
 
 logger: Final = logging.getLogger("django.channels.auth")
 
+#: What of a scope the log needs.
+_FOR_LOG: Final = ("type", "path", "client")
+
 #: The messages that carry the headers of a response.
 WITH_HEADERS: Final = ["http.response.start", "websocket.accept", "websocket.http.response.start"]
 
@@ -96,7 +99,8 @@ class InstanceSessionWrapper:
     Later changes are saved after the handler that made them.
 
     Attributes:
-        scope: A copy of the connection's scope, with the session.
+        scope: A copy of the connection's scope, with the session. Once the middleware has answered
+            the client, only what the log needs.
         session: The session.
         activated: Whether this wrapper saves the session. False inside another
             SessionMiddleware, which saves it, and after a response with status 500 or above.
@@ -111,6 +115,7 @@ class InstanceSessionWrapper:
         "__weakref__",
         "_browser_key",
         "_cookies",
+        "_handed_over",
         "_handlers_are_reported",
         "_headers_are_pending",
         "_headers_reach_browser",
@@ -154,6 +159,8 @@ class InstanceSessionWrapper:
         self._headers_reach_browser = True
         # The connection, if it is a WebSocket, so that it can be closed.
         self._websocket: ClosableWebsocket | None = None
+        # Whether the application inside has the scope, and nobody else may read it here.
+        self._handed_over = False
         # Whether the application inside reports the end of its handlers, as our consumers do.
         self._handlers_are_reported = False
         # Whether a change that cannot be stored, or not be found again, was logged.
@@ -241,6 +248,10 @@ class InstanceSessionWrapper:
             _engine().record_headers_sent(self.session)
             if self._needs_save() and message["type"] == "websocket.accept":
                 await self._save_after_headers()
+        if self._handed_over:
+            # Applications inside have a scope of their own. So an idle connection has 0.3 KiB less.
+            scope = self.scope
+            self.scope = {key: scope[key] for key in _FOR_LOG if key in scope}
         return message
 
     async def _with_session_headers(self, message: Message) -> Message:
@@ -428,6 +439,8 @@ class InstanceSessionWrapper:
         """
         await self.resolve_session()
         self._server_receive = receive
+        # A program's subclass may read the scope at any time.
+        self._handed_over = type(self) is InstanceSessionWrapper
         try:
             try:
                 result = await application(self.scope, self._saving_receive, self.send)

@@ -424,48 +424,66 @@ class Connection:
         consumer = self._consumer()
         self.beginner = None
         loop = self.loop = asyncio.get_running_loop()
-        self._after_handler = scope.get(AFTER_HANDLER, ())
-        self._usage = DatabaseUsage()
-        self._outer_executor = get_outer_executor()
-        if self.threads is not None:
-            self.threads.outer_executor = self._outer_executor
-        kind = scope.get("type")
-        is_client = kind in ("websocket", "http")
+        is_client = scope.get("type") in ("websocket", "http")
         # Nothing is read ahead for a worker's consumer: the worker counts a message that it has
         # handed over as being handled.
         mailbox = self.mailbox = Mailbox(receive, self.frames_ahead if is_client else 0, loop)
-        # A test may call a consumer more than once.
-        self.is_ending = self._is_cut = False
-        self._bound = None
-        self._cleared = 0
+        self._reset(scope)
         failure: BaseException | None = None
         served = self if is_client else None
-        with self._usage:
-            task = serving_begins(served, loop)
+        task = serving_begins(served, loop)
+        usage = self._usage = DatabaseUsage()
+        # Not as a context manager, since Python would keep its `__exit__`, of 64 bytes.
+        usage.begin()
+        try:
             try:
-                try:
-                    if consumer_started.receivers:
-                        await consumer_started.asend_robust(type(consumer), environ=scope)
-                    await self._open(consumer, scope, receive, send)
-                    if draining.begun and is_client:
-                        await self._come_late(scope, receive, send)
-                    if not self.answers_first:
-                        self._listen(consumer, mailbox)
-                except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
-                    failure = self._failed(error)
-                if failure is None and self._layer is not None and not self.answers_first:
-                    failure = await self._handle_beside(consumer, mailbox, send)
-                elif failure is None:
-                    failure = await self._live(consumer, mailbox, send)
-                else:
+                if consumer_started.receivers:
+                    await consumer_started.asend_robust(type(consumer), environ=scope)
+                await self._open(consumer, scope, receive, send)
+                if draining.begun and is_client:
+                    await self._come_late(scope, receive, send)
+                if not self.answers_first:
+                    self._listen(consumer, mailbox)
+            except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
+                failure = self._failed(error)
+            if failure is not None:
+                failure = await self._end(consumer, mailbox, send, failure)
+            elif self._layer is None or self.answers_first:
+                failure = await self._live(consumer, mailbox, send)
+            else:
+                # The handlers run in a second task, and this one reads from the server. Here, since
+                # a coroutine would take 0.3 KiB of each idle connection.
+                handlers, context = self._handle_beside(consumer, mailbox, send, loop)
+                cancelled: asyncio.CancelledError | None = None
+                cancels = 0
+                while not (handlers.done() or (cancelled is not None and self._is_overdue())):
+                    try:
+                        if cancelled is None:
+                            await mailbox.read_server(self)
+                        if not handlers.done():
+                            seconds = None if cancelled is None else _AT_LEAST
+                            await asyncio.wait([handlers], timeout=seconds)
+                    except asyncio.CancelledError as error:
+                        cancelled = error
+                        # Not if it was cancelled already: `asyncio.run` cancels all tasks at its
+                        # end.
+                        if not self.is_ending and handlers.cancelling() == cancels:
+                            cancels += 1
+                            handlers.cancel()
+                failure = self._outcome(consumer, handlers, context, cancelled)
+                cancelled = None  # its traceback holds this frame
+                # Before its first step, so that it has not cleaned up.
+                if handlers.cancelled():  # pragma: no cover - Python 3.11: after a throw()
+                    assert failure is not None  # a cancellation
                     failure = await self._end(consumer, mailbox, send, failure)
-                failure = self.ended(failure)
-                if records.last is not None:
-                    await records_handled()
-                if consumer_finished.receivers:
-                    await consumer_finished.asend_robust(type(consumer), environ=scope)
-            finally:
-                serving_ends(served, task)
+            failure = self.ended(failure)
+            if records.last is not None:
+                await records_handled()
+            if consumer_finished.receivers:
+                await consumer_finished.asend_robust(type(consumer), environ=scope)
+        finally:
+            usage.end()
+            serving_ends(served, task)
         # Make the cancellations again that the clean-up has taken back, for those around us.
         for _ in range(self._cleared):
             await _count_cancellation()
@@ -476,6 +494,16 @@ class Connection:
                 # The exception's traceback holds this frame: leave no circle to the garbage
                 # collector.
                 del failure
+
+    def _reset(self, scope: Scope) -> None:
+        """Set what is known before the first message; a test may call a consumer more than once."""
+        self._after_handler = scope.get(AFTER_HANDLER, ())
+        self._outer_executor = get_outer_executor()
+        if self.threads is not None:
+            self.threads.outer_executor = self._outer_executor
+        self.is_ending = self._is_cut = False
+        self._bound = None
+        self._cleared = 0
 
     async def _open(self, consumer: Any, scope: Scope, receive: Receive, send: Send) -> None:
         """Set the consumer's attributes for sending and for the layer, and make its channel."""
@@ -598,42 +626,48 @@ class Connection:
         assert self.loop is not None  # `serve` has set it
         return partial(self.in_loop, _transmit, send)
 
-    async def _handle_beside(
-        self, consumer: Any, mailbox: Mailbox, send: Send
-    ) -> BaseException | None:
-        """Run the handlers in a second task, and read from the server in this one.
+    def _handle_beside(
+        self, consumer: Any, mailbox: Mailbox, send: Send, loop: asyncio.AbstractEventLoop
+    ) -> tuple[asyncio.Task[BaseException | None], Context]:
+        """Begin the task of the handlers, beside the one that reads from the server.
 
-        If the server cancels this task, the task of the handlers is cancelled once, and this one
-        waits until its clean-up has ended. More cancellations do not interrupt the clean-up.
+        If the server cancels its task, `serve` cancels the task of the handlers once, and waits
+        until its clean-up has ended. More cancellations do not interrupt the clean-up.
+
+        Returns:
+            The task and its context.
         """
         mailbox.is_read = True  # already here, for an event loop that starts tasks at once
         context = copy_context()
-        task = asyncio.get_running_loop().create_task(
+        task = loop.create_task(
             self._live(consumer, mailbox, send), name=type(consumer).__name__, context=context
         )
+        # For a task that is cancelled before its first step: `_live` removes it.
         task.add_done_callback(mailbox.end_reading, context=context)
-        cancelled: asyncio.CancelledError | None = None
-        cancels = 0
-        while not (task.done() or (cancelled is not None and self._is_overdue())):
-            try:
-                if cancelled is None:
-                    await mailbox.read_server(self)
-                if not task.done():
-                    await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
-            except asyncio.CancelledError as error:
-                cancelled = error
-                # Not if it was cancelled already: `asyncio.run` cancels all tasks at its end.
-                if not self.is_ending and task.cancelling() == cancels:
-                    cancels += 1
-                    task.cancel()
+        return task, context
+
+    def _outcome(
+        self,
+        consumer: Any,
+        task: asyncio.Task[BaseException | None],
+        context: Context,
+        cancelled: asyncio.CancelledError | None,
+    ) -> BaseException | None:
+        """Return the exception to raise after the task of the handlers.
+
+        Args:
+            consumer: The consumer.
+            task: That task; it goes on if it ignores the time limit of its clean-up.
+            context: Its context.
+            cancelled: The server's cancellation of this task; None if there was none.
+        """
         self._cleared = 0  # that was the other task
         if not task.done():
             self._give_up(consumer)
             return cancelled
         _adopt(context)
-        if task.cancelled():  # pragma: no cover - Python 3.11 traces no line after a throw()
-            # Before its first step, so that it has not cleaned up.
-            return await self._end(consumer, mailbox, send, cancelled or asyncio.CancelledError())
+        if task.cancelled():
+            return cancelled or asyncio.CancelledError()
         failure = task.result()
         if cancelled is not None and isinstance(failure, asyncio.CancelledError | None):
             return cancelled
@@ -652,6 +686,8 @@ class Connection:
         """Handle the messages of the connection, clean up, and return the exception to raise."""
         task = self._task = asyncio.current_task(self.loop)
         assert task is not None  # a coroutine of asyncio is running
+        # It has begun, so it calls that itself. Kept, it would take 64 bytes while it waits.
+        task.remove_done_callback(mailbox.end_reading)
         cancels = self._cancels = task.cancelling()
         failure: BaseException
         try:
@@ -670,7 +706,6 @@ class Connection:
             self._task = None
             # Not only when this task is done: that would cost one more turn of the event loop.
             mailbox.end_reading()
-            task.remove_done_callback(mailbox.end_reading)
             del failure
 
     def _failed(self, error: BaseException) -> BaseException:
