@@ -67,6 +67,7 @@ from channels_core._shutdown.open_connections import (
     serving_ends,
 )
 from channels_core.abort import close_with, with_server
+from channels_core.applications import record_passed
 from channels_core.db import DatabaseUsage
 from channels_core.exceptions import (
     InvalidFrame,
@@ -488,6 +489,8 @@ class Connection:
         for _ in range(self._cleared):
             await _count_cancellation()
         if failure is not None:
+            if isinstance(failure, RouteNotFound):
+                record_passed(failure)
             try:
                 raise failure
             finally:

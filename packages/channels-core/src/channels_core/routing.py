@@ -292,8 +292,10 @@ class URLRouter(Application):
                     return _try_routes(table, path, scope, receive, send)
                 inner = _inner_scope(scope, match, route)
                 if route.records_passed:
-                    # A consumer's, which is a coroutine function.
-                    application: Any = route.application
+                    # A consumer's, which is a coroutine function. Below a `ProtocolTypeRouter`,
+                    # this is the task of the connection.
+                    is_served = _client_errors().answers_failures.get()
+                    application: Any = route.begin if is_served else route.application
                     served: Coroutine[Any, Any, Any] = application(inner, receive, send)
                     return served
                 return _serve_last(route.application, inner, receive, send)

@@ -28,7 +28,7 @@ from django.urls.converters import (
 )
 from django.urls.resolvers import RegexPattern, RoutePattern
 
-from channels_core.applications import as_asgi3, records_passed
+from channels_core.applications import as_asgi3, begins_at_once, records_passed
 from channels_core.typing import ASGIApplication
 
 __all__ = [
@@ -119,9 +119,10 @@ class Route:
         default_args: The extra keyword arguments that `path()` was given.
         is_prefix: Whether the application routes the rest of the path.
         records_passed: Whether the application calls `record_passed` itself, as a consumer's does.
+        begin: If so, what `begins_at_once` returns for it.
     """
 
-    __slots__ = ("application", "default_args", "is_prefix", "pattern", "records_passed")
+    __slots__ = ("application", "begin", "default_args", "is_prefix", "pattern", "records_passed")
 
     def __init__(
         self,
@@ -136,6 +137,7 @@ class Route:
         self.default_args = default_args
         self.is_prefix = is_prefix
         self.records_passed = records_passed(application)
+        self.begin = begins_at_once(application) if self.records_passed else None
 
     def with_pattern(self, pattern: Any) -> Route:
         """Return this route with another pattern."""
