@@ -300,8 +300,10 @@ class Connection:
         consumer = self.consumer
         arguments = self.disconnect_arguments()
         errors: list[Exception] = []
-        if self.groups.to_leave(consumer):
-            await self._insist(self.groups.leave_all, consumer, errors)
+        if names := self.groups.to_leave(consumer):
+            rest = self._begin_step(self.groups.leave_all, consumer, names, errors)
+            if rest is not None:
+                await rest
         if not self._disconnect_called:
             self._disconnect_called = True
             try:
@@ -316,8 +318,8 @@ class Connection:
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs
                 errors.append(error)
             # The groups that `disconnect` itself has joined.
-            if self.groups.to_leave(consumer):
-                await self._insist(self.groups.leave_all, consumer, errors)
+            if names := self.groups.to_leave(consumer):
+                await self._insist(None, self.groups.leave_all, consumer, names, errors)
         self._finished = True
         if errors:
             self.raise_first(errors)
@@ -812,8 +814,9 @@ class Connection:
                     if not await self.settle_failure(error, message):
                         raise
             # As `usage.pending`, without its call for each message.
-            if self._after_handler or usage.opened or usage.kept:
-                await self._settle()
+            is_due = self._after_handler or usage.opened or usage.kept
+            if is_due and (settling := self._settle()) is not None:
+                await settling
             # Neither is kept until the next message comes.
             self._message = message = handling = None
             if not listens:
@@ -856,8 +859,7 @@ class Connection:
                 groups.positions.fall_behind()
         if groups.positions is not None and not self.is_drained:
             await groups.positions.catch_up(self._layer, self._tell_missed)
-        if self._after_handler or (self._usage is not None and self._usage.pending):
-            await self._settle()
+        await self._settle_rest(None, self._after_handler)
         await _give_way()
 
     async def _tell_missed(self, group: str | None) -> bool:
@@ -871,10 +873,28 @@ class Connection:
         if positions is None or not positions.is_joining:
             self.drain()
 
-    async def _settle(self) -> None:
-        """Call the functions of middleware, and close old database connections."""
+    def _settle(self) -> Coroutine[Any, Any, None] | None:
+        """Call the functions of middleware, and close old database connections.
+
+        Returns:
+            What to await; None, as a rule, if nothing has to wait.
+        """
+        usage = self._usage
+        if usage is None or not usage.pending:
+            for number, function in enumerate(self._after_handler, 1):
+                if (work := function()) is not None:
+                    return self._settle_rest(work, self._after_handler[number:])
+            return None
+        return self._settle_rest(None, self._after_handler)
+
+    async def _settle_rest(
+        self, work: Awaitable[None] | None, functions: tuple[AfterHandler, ...]
+    ) -> None:
+        """Wait for what a function of middleware has begun, and call the ones after it."""
         try:
-            for function in self._after_handler:
+            if work is not None:
+                await work
+            for function in functions:
                 if (work := function()) is not None:
                     await work
         finally:
@@ -935,7 +955,8 @@ class Connection:
             for _ in range(2):
                 try:
                     # As `bound.run`, without its coroutine: most steps do not wait.
-                    if (rest := begin(step())) is not None:
+                    work = step()
+                    if work is not None and (rest := begin(work)) is not None:
                         await bound.run_rest(rest)
                 except asyncio.CancelledError as error:
                     if self._clear_cancellation(task):
@@ -977,22 +998,46 @@ class Connection:
         """Return the server's cancellation if there was one, during a step that went on."""
         return asyncio.CancelledError() if self._cleared else None
 
-    async def _insist(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
+    def _begin_step(
+        self, function: Callable[..., Coroutine[Any, Any, Any] | None], *args: Any
+    ) -> Coroutine[Any, Any, None] | None:
+        """Begin a step of ours, and return what to await if it has to wait; see `_insist`."""
+        if self._cleared:
+            return self._insist(None, function, *args)
+        work = function(*args)
+        if work is None or (rest := begin(work)) is None:
+            return None
+        return self._insist(rest, function, *args)
+
+    async def _insist(
+        self,
+        rest: Rest | None,
+        function: Callable[..., Coroutine[Any, Any, Any] | None],
+        *args: Any,
+    ) -> None:
         """Run a step of ours, which may be begun again, to its end.
 
         Before the clean-up it is an ordinary call. A server that has cancelled this task once may
         do so again: Daphne does every second, and a cancel scope of anyio in each turn of the event
         loop. Then the step runs in a task of its own; handlers of the program never do.
+
+        Args:
+            rest: The rest of the step if it has begun; None if not.
+            function: Begins the step.
+            args: Its arguments.
         """
         if not self._cleared:
             try:
-                await function(*args)
+                if rest is None:
+                    await _all_of(function, args)
+                elif await rest.first_wait():  # pragma: no branch - Python 3.11: after a throw()
+                    await rest
                 return
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if not self.is_ending or task is None or not self._clear_cancellation(task):
                     raise
-        await self._protect(function, *args)
+        await self._protect(_all_of, function, args)
 
     async def _protect(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
         """Run a coroutine function in a task that nobody else can cancel.
@@ -1015,7 +1060,7 @@ class Connection:
 
     def _steps_of_end(
         self, consumer: Any, readers: list[asyncio.Task[None]], send: Send | None
-    ) -> Iterator[Callable[[], Awaitable[Any]]]:
+    ) -> Iterator[Callable[[], Awaitable[Any] | None]]:
         """Yield the steps of the clean-up; whether one is needed is decided when its turn comes."""
         if self.is_drained and send is not None:
             yield partial(self._say_goodbye, consumer, send)
@@ -1026,9 +1071,9 @@ class Connection:
         if has_begun and not (self._finished or self.has_nothing_to_finish()):
             yield self.finish_unasked
         if self._after_handler or (self._usage is not None and self._usage.pending):
-            yield partial(self._insist, self._settle)
+            yield partial(self._begin_step, self._settle)
         if self._layer is not None and not self._is_unnamed:
-            yield partial(self._insist, forget_channel, self._layer, consumer.channel_name)
+            yield partial(self._begin_step, forget_channel, self._layer, consumer.channel_name)
 
     async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
         """Wait for the tasks that read from the server and the layer; they are cancelled."""
@@ -1120,6 +1165,14 @@ def _adopt(context: Context) -> None:
 async def _transmit(send: Send, message: Message) -> None:
     """Send to the server, whose `send` need not be a coroutine function itself."""
     await send(message)
+
+
+async def _all_of(
+    function: Callable[..., Coroutine[Any, Any, Any] | None], args: tuple[Any, ...]
+) -> None:
+    """Run a step of the clean-up."""
+    if (work := function(*args)) is not None:
+        await work
 
 
 async def _count_cancellation() -> None:
