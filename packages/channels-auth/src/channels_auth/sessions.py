@@ -25,7 +25,7 @@ from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 
 from channels_auth._scope import SESSION_WRAPPER
-from channels_auth._session_storage import keeps_data_in_cookie
+from channels_auth._session_storage import keeps_data_in_cookie, read_setting
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.applications import first_step
 from channels_core.middleware import (
@@ -88,6 +88,10 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     return await database_sync_to_async(function)()
 
 
+async def _send_nothing() -> None:
+    """Drop a message."""
+
+
 def _is_failure(message: Message) -> bool:
     """Return whether a message starts a response that reports a server error."""
     return bool(message.get("status", 200) >= 500)
@@ -148,7 +152,7 @@ class InstanceSessionWrapper:
                 "No cookies in scope - SessionMiddleware needs to run inside of CookieMiddleware."
             )
         self.scope: Scope = dict(scope)
-        self.cookie_name: str = settings.SESSION_COOKIE_NAME
+        self.cookie_name: str = read_setting("SESSION_COOKIE_NAME")
         self.session_store: type[Any] = _engine().session_class()
         self.activated: bool = "session" not in scope
         # None until they are used.
@@ -203,7 +207,9 @@ class InstanceSessionWrapper:
     async def resolve_session(self) -> None:
         """Prepare the session; it is loaded when it is first used."""
 
-    async def send(self, message: Message) -> None:
+    # Not a coroutine function, as below: most messages have no headers, and no coroutine of ours.
+    @markcoroutinefunction
+    def send(self, message: Message) -> Awaitable[None]:
         """Send a message, with the session's cookie if it has headers.
 
         Messages:
@@ -221,13 +227,14 @@ class InstanceSessionWrapper:
             and self._headers_are_pending
             and (message["type"] in WITH_HEADERS or message["type"] == "websocket.close")
         ):
-            message = await self._prepare_answer(message)
+            return self._answer(message)
         # Not `send` of the WebSocket, which would be one more coroutine for each message.
         if not self.activated or self._websocket is None or self._websocket.lets_through(message):
-            await self.real_send(message)
+            return self.real_send(message)
+        return _send_nothing()
 
-    async def _prepare_answer(self, message: Message) -> Message:
-        """Return the message that answers the client, with the session's headers.
+    async def _answer(self, message: Message) -> None:
+        """Send the message that answers the client, with the session's headers.
 
         If the session was deleted meanwhile, the WebSocket is closed here.
         """
@@ -252,7 +259,8 @@ class InstanceSessionWrapper:
             # Applications inside have a scope of their own. So an idle connection has 0.3 KiB less.
             scope = self.scope
             self.scope = {key: scope[key] for key in _FOR_LOG if key in scope}
-        return message
+        if not self.activated or self._websocket is None or self._websocket.lets_through(message):
+            await self.real_send(message)
 
     async def _with_session_headers(self, message: Message) -> Message:
         """Return the message, or a copy with the headers that the session adds to it."""
@@ -437,7 +445,8 @@ class InstanceSessionWrapper:
         Returns:
             What the application returns.
         """
-        await self.resolve_session()
+        if type(self).resolve_session is not _RESOLVE:
+            await self.resolve_session()
         self._server_receive = receive
         # A program's subclass may read the scope at any time.
         self._handed_over = type(self) is InstanceSessionWrapper
@@ -482,6 +491,10 @@ class InstanceSessionWrapper:
             await self._save_after_headers()
         except Exception:
             logger.exception("The session of %.200r was not saved", self.scope.get("path"))
+
+
+#: A program's subclass may override it.
+_RESOLVE: Final = InstanceSessionWrapper.resolve_session
 
 
 class SessionMiddleware(BaseMiddleware):

@@ -27,14 +27,13 @@ from importlib import import_module
 from typing import Any, Final
 
 from asgiref.sync import AsyncToSync
-from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import SuspiciousOperation, SynchronousOnlyOperation
 from django.core.signing import JSONSerializer
 from django.db import connections
 
-from channels_auth._session_storage import class_of_marks, keeps_data_in_cookie
+from channels_auth._session_storage import class_of_marks, keeps_data_in_cookie, read_setting
 
 __all__ = [
     "INTERRUPTED",
@@ -62,7 +61,7 @@ _LOAD_TIMEOUT: Final = 10
 
 def session_class() -> type[ConnectionSession]:
     """Return the session class for connections: a subclass of the one of `SESSION_ENGINE`."""
-    name = settings.SESSION_ENGINE
+    name = read_setting("SESSION_ENGINE")
     # `import_module` takes 1.2 us for a module that is there, with each connection.
     engine = sys.modules.get(name) or import_module(name)
     return _derived(engine.SessionStore)
