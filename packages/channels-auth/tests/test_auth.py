@@ -109,6 +109,16 @@ class TestUserLazyObject:
         shown = f"{scope} {scope['user']!r}"
         assert shown == "{'user': <UserLazyObject: not ready>} <UserLazyObject: not ready>"
 
+    def test_a_subclass_may_look_the_user_up_itself(self) -> None:
+        class Lazy(UserLazyObject):
+            def _setup(self) -> None:
+                object.__setattr__(self, "_wrapped", User(username="anna"))
+
+        user: Any = Lazy()
+        assert user.get_username() == "anna"
+        with pytest.raises(AttributeError, match="'User' object has no attribute '__getattr__'"):
+            user.__getattr__  # noqa: B018 - as with any of Django's lazy objects
+
     def test_it_is_the_user_once_it_is_resolved(self) -> None:
         user: Any = UserLazyObject()
         user._wrapped = User(username="anna", pk=3)

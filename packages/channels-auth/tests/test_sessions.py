@@ -868,6 +868,22 @@ class TestTheShape:
         with pytest.raises(SessionInterrupted):
             await wrapper.save_session()
 
+    async def test_an_open_connection_keeps_of_its_scope_what_the_log_needs(self) -> None:
+        wrappers = []
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            wrappers.append(scope["channels_auth.session"])
+            assert wrappers[0].scope is scope
+            await Chatty.as_asgi()(scope, receive, send)
+            # The program's own is as it was.
+            assert scope["cookies"] == {}
+
+        server = chat(SessionMiddlewareStack(application), client=("127.0.0.1", 50000))
+        await server.connect()
+        kept = {"type": "websocket", "path": "/a/", "client": ("127.0.0.1", 50000)}
+        assert wrappers[0].scope == kept
+        await server.leave()
+
     async def test_cookies_that_are_set_in_turns_are_together(self) -> None:
         wrapper = InstanceSessionWrapper({**http(), "cookies": {}}, never)
         wrapper.cookies["first"] = "1"
@@ -887,6 +903,24 @@ class TestTheShape:
 
         server = chat(application, None, "one")
         assert bool(cookies_of(await server.connect())) is not nested
+        await server.leave()
+
+    async def test_a_subclass_may_prepare_the_session(self) -> None:
+        prepared = []
+
+        class Preparing(SessionMiddlewareInstance):
+            async def resolve_session(self) -> None:
+                prepared.append(self.scope["path"])
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            instance = Preparing({**scope, "cookies": {}}, SessionMiddleware(Chatty))
+            await instance(receive, send)
+            # It may read the scope at any time.
+            assert instance.scope["cookies"] == {}
+
+        server = chat(application)
+        await server.connect()
+        assert prepared == ["/a/"]
         await server.leave()
 
     @pytest.mark.parametrize(

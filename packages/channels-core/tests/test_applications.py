@@ -7,11 +7,13 @@ from unittest.mock import AsyncMock
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
+from django.urls import path
 from django.utils.asyncio import async_unsafe
 
 from channels_core.applications import as_asgi3, first_step, name_that_thing
 from channels_core.consumer import AsyncConsumer
-from channels_core.generic.websocket import WebsocketConsumer
+from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from channels_core.routing import ProtocolTypeRouter, URLRouter
 from channels_core.typing import Receive, Scope, Send
 from fakes import Server
 
@@ -245,6 +247,30 @@ async def test_a_first_step_may_ask_the_database() -> None:
         server = Server(as_asgi3(application), scope={"path": "/a/"})
         assert await server.connect() == [{"type": "told", "by": "anna"}]
         await server.leave()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_constructor_may_ask_the_database(
+    fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Asking(AsyncWebsocketConsumer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.user = lookup()
+            if fails:
+                raise LookupError(self.user)
+
+    routes: list[Any] = [path("a/", Asking.as_asgi())]
+    for application in (Asking.as_asgi(), ProtocolTypeRouter({"websocket": URLRouter(routes)})):
+        server = Server(application, scope={"path": "/a/"})
+        if not fails:
+            assert await server.connect() == [{"type": "websocket.accept", "subprotocol": None}]
+            await server.leave()
+            continue
+        caplog.clear()
+        with pytest.raises(LookupError, match="anna"):
+            await server.end()
+        assert "Asking failed: path '/a/'" in caplog.text
 
 
 def test_the_scope_may_be_given_by_its_name() -> None:

@@ -644,6 +644,32 @@ class TestEnds:
         with pytest.raises(asyncio.CancelledError):
             await server.task
 
+    async def test_a_layer_that_ignores_a_cancellation_is_left_all_the_same(
+        self, layer: LocalLayer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The server cancels the connection while its group is being left."""
+        leaving = asyncio.Event()
+
+        async def group_discard(group: str, channel: str) -> None:
+            leaving.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            layer.groups[group].discard(channel)
+
+        class Program(Recording):
+            groups = ["g"]
+
+        monkeypatch.setattr(layer, "group_discard", group_discard)
+        server = Server(Program.as_asgi())
+        await server.connect()
+        server.put({"type": "websocket.disconnect", "code": 1000})
+        await leaving.wait()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert Program.seen == ["disconnect"]
+        assert layer.members == 0
+
     async def test_an_outer_timeout_is_not_lost(self, any_layer: LocalLayer | None) -> None:
         """The server cancels the connection at the moment at which it is asked to end."""
 

@@ -70,8 +70,9 @@ def counted(scope: Scope, calls: list[str]) -> None:
     def nothing_to_do() -> None:
         calls.append("asked")
 
-    after_each_handler(scope, nothing_to_do)
-    after_each_handler(scope, lambda: note("awaited"))
+    for _ in range(2):
+        after_each_handler(scope, nothing_to_do)
+        after_each_handler(scope, lambda: note("awaited"))
 
 
 class Watching(BaseMiddleware):
@@ -85,7 +86,7 @@ class Watching(BaseMiddleware):
         return await super().__call__(scope, receive, send)
 
 
-ROUND = ["asked", "awaited"]
+ROUND = ["asked", "awaited"] * 2
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])

@@ -596,3 +596,28 @@ async def test_no_other_route_is_tried_after_a_consumer_that_has_called_a_router
         outer: Any = URLRouter([path("", inner), path("chat/", other)])
         with pytest.raises(RouteNotFound, match="'lost/'"):
             await outer({"type": "websocket", "path": "/chat/"}, receive, other)
+
+
+@pytest.mark.parametrize("overrides_call", [False, True])
+async def test_the_same_below_the_outermost_router(overrides_call: bool) -> None:
+    """There the consumer is made without its application's coroutine."""
+    lost = URLRouter([])
+
+    class Calling(AsyncJsonWebsocketConsumer):
+        async def connect(self) -> None:
+            await lost({"type": "websocket", "path": "/lost/"}, no_receive, no_send)
+
+    class Overriding(Calling):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await super().__call__(scope, receive, send)
+
+    async def other(scope: Any, receive: Any, send: Any) -> Any:
+        raise AssertionError("another route was tried")
+
+    kind: Any = Overriding if overrides_call else Calling
+    inner: Any = BaseMiddleware(URLRouter([path("ws/", kind.as_asgi())]))
+    routes: list[Any] = [path("", inner), path("ws/", other)]
+    server = Server(ProtocolTypeRouter({"websocket": URLRouter(routes)}))
+    [answer] = await server.connect()
+    assert answer["type"] == "websocket.close"
+    await server.end()

@@ -58,7 +58,8 @@ class ClosableWebsocket:
         """
         self.state: str = WebsocketState.CONNECTING
         self.closed_from_outside = False
-        self._scope = scope
+        # None once the handshake is answered: an idle connection need not keep a scope for this.
+        self._scope: Scope | None = scope
         self._send = send
 
     async def send(self, message: Message) -> None:
@@ -84,6 +85,7 @@ class ClosableWebsocket:
         if message_type in _ANSWERS:
             accepts = message_type == "websocket.accept"
             self.state = WebsocketState.OPEN if accepts else WebsocketState.CLOSED
+            self._scope = None
 
     async def close(self, code: int, reason: str = "", status: int = 401) -> None:
         """Close the connection, or refuse its handshake; do nothing if it is closed already.
@@ -100,9 +102,11 @@ class ClosableWebsocket:
             from channels_auth._challenges import challenge_headers
             from channels_core.refusal import refusal
 
-            headers = challenge_headers(self._scope) if status == 401 else None
+            scope, self._scope = self._scope, None
+            assert scope is not None  # the handshake is not answered
+            headers = challenge_headers(scope) if status == 401 else None
             messages = refusal(
-                self._scope, status, headers=headers, body=reason, code=code, reason=reason
+                scope, status, headers=headers, body=reason, code=code, reason=reason
             )
         else:
             messages = [{"type": "websocket.close", "code": code, "reason": reason}]

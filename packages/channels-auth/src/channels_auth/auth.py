@@ -339,6 +339,17 @@ class UserLazyObject(_LazyUser):
     def _setup(self) -> None:
         raise ValueError("Accessing scope user before it is ready.")
 
+    # As in Django, which reads `_wrapped` through the proxy: 0.7 us for each attribute of the user.
+    def __getattr__(self, name: str) -> Any:
+        wrapped = object.__getattribute__(self, "_wrapped")
+        if wrapped is empty:
+            self._setup()
+            wrapped = self._wrapped
+        return getattr(wrapped, name)
+
+    # Django's own mark of what is not an attribute of the user.
+    vars(__getattr__)["_mask_wrapped"] = False
+
     def __repr__(self) -> str:
         """Describe the user; unlike any other access, this raises no error, for tracebacks."""
         user = "not ready" if is_unresolved(self) else repr(self._wrapped)

@@ -25,7 +25,7 @@ from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 
 from channels_auth._scope import SESSION_WRAPPER
-from channels_auth._session_storage import keeps_data_in_cookie
+from channels_auth._session_storage import keeps_data_in_cookie, read_setting
 from channels_auth.cookies import WITHOUT_CLIENT, CookieMiddleware, add_cookie
 from channels_core.applications import first_step
 from channels_core.middleware import (
@@ -48,6 +48,9 @@ __all__ = [
 ]
 
 logger: Final = logging.getLogger("django.channels.auth")
+
+#: What of a scope the log needs.
+_FOR_LOG: Final = ("type", "path", "client")
 
 #: The messages that carry the headers of a response.
 WITH_HEADERS: Final = ["http.response.start", "websocket.accept", "websocket.http.response.start"]
@@ -85,6 +88,10 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     return await database_sync_to_async(function)()
 
 
+async def _send_nothing() -> None:
+    """Drop a message."""
+
+
 def _is_failure(message: Message) -> bool:
     """Return whether a message starts a response that reports a server error."""
     return bool(message.get("status", 200) >= 500)
@@ -96,7 +103,8 @@ class InstanceSessionWrapper:
     Later changes are saved after the handler that made them.
 
     Attributes:
-        scope: A copy of the connection's scope, with the session.
+        scope: A copy of the connection's scope, with the session. Once the middleware has answered
+            the client, only what the log needs.
         session: The session.
         activated: Whether this wrapper saves the session. False inside another
             SessionMiddleware, which saves it, and after a response with status 500 or above.
@@ -111,6 +119,7 @@ class InstanceSessionWrapper:
         "__weakref__",
         "_browser_key",
         "_cookies",
+        "_handed_over",
         "_handlers_are_reported",
         "_headers_are_pending",
         "_headers_reach_browser",
@@ -143,7 +152,7 @@ class InstanceSessionWrapper:
                 "No cookies in scope - SessionMiddleware needs to run inside of CookieMiddleware."
             )
         self.scope: Scope = dict(scope)
-        self.cookie_name: str = settings.SESSION_COOKIE_NAME
+        self.cookie_name: str = read_setting("SESSION_COOKIE_NAME")
         self.session_store: type[Any] = _engine().session_class()
         self.activated: bool = "session" not in scope
         # None until they are used.
@@ -154,6 +163,8 @@ class InstanceSessionWrapper:
         self._headers_reach_browser = True
         # The connection, if it is a WebSocket, so that it can be closed.
         self._websocket: ClosableWebsocket | None = None
+        # Whether the application inside has the scope, and nobody else may read it here.
+        self._handed_over = False
         # Whether the application inside reports the end of its handlers, as our consumers do.
         self._handlers_are_reported = False
         # Whether a change that cannot be stored, or not be found again, was logged.
@@ -196,7 +207,9 @@ class InstanceSessionWrapper:
     async def resolve_session(self) -> None:
         """Prepare the session; it is loaded when it is first used."""
 
-    async def send(self, message: Message) -> None:
+    # Not a coroutine function, as below: most messages have no headers, and no coroutine of ours.
+    @markcoroutinefunction
+    def send(self, message: Message) -> Awaitable[None]:
         """Send a message, with the session's cookie if it has headers.
 
         Messages:
@@ -214,13 +227,14 @@ class InstanceSessionWrapper:
             and self._headers_are_pending
             and (message["type"] in WITH_HEADERS or message["type"] == "websocket.close")
         ):
-            message = await self._prepare_answer(message)
+            return self._answer(message)
         # Not `send` of the WebSocket, which would be one more coroutine for each message.
         if not self.activated or self._websocket is None or self._websocket.lets_through(message):
-            await self.real_send(message)
+            return self.real_send(message)
+        return _send_nothing()
 
-    async def _prepare_answer(self, message: Message) -> Message:
-        """Return the message that answers the client, with the session's headers.
+    async def _answer(self, message: Message) -> None:
+        """Send the message that answers the client, with the session's headers.
 
         If the session was deleted meanwhile, the WebSocket is closed here.
         """
@@ -241,7 +255,12 @@ class InstanceSessionWrapper:
             _engine().record_headers_sent(self.session)
             if self._needs_save() and message["type"] == "websocket.accept":
                 await self._save_after_headers()
-        return message
+        if self._handed_over:
+            # Applications inside have a scope of their own. So an idle connection has 0.3 KiB less.
+            scope = self.scope
+            self.scope = {key: scope[key] for key in _FOR_LOG if key in scope}
+        if not self.activated or self._websocket is None or self._websocket.lets_through(message):
+            await self.real_send(message)
 
     async def _with_session_headers(self, message: Message) -> Message:
         """Return the message, or a copy with the headers that the session adds to it."""
@@ -426,8 +445,11 @@ class InstanceSessionWrapper:
         Returns:
             What the application returns.
         """
-        await self.resolve_session()
+        if type(self).resolve_session is not _RESOLVE:
+            await self.resolve_session()
         self._server_receive = receive
+        # A program's subclass may read the scope at any time.
+        self._handed_over = type(self) is InstanceSessionWrapper
         try:
             try:
                 result = await application(self.scope, self._saving_receive, self.send)
@@ -469,6 +491,10 @@ class InstanceSessionWrapper:
             await self._save_after_headers()
         except Exception:
             logger.exception("The session of %.200r was not saved", self.scope.get("path"))
+
+
+#: A program's subclass may override it.
+_RESOLVE: Final = InstanceSessionWrapper.resolve_session
 
 
 class SessionMiddleware(BaseMiddleware):

@@ -95,15 +95,23 @@ class DatabaseUsage:
         # Not a list, which takes 56 bytes for each idle connection.
         self.opened: Collection[BaseDatabaseWrapper] = ()
 
-    def __enter__(self) -> Self:
-        """Record the connections that are opened from now on."""
+    def begin(self) -> None:
+        """Record the connections that are opened from now on, until `end`."""
         self._before = _usage.get()
         _usage.set(self)
+
+    def end(self) -> None:
+        """Stop recording."""
+        _usage.set(self._before)
+
+    def __enter__(self) -> Self:
+        """Record the connections that are opened within this context."""
+        self.begin()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """Stop recording."""
-        _usage.set(self._before)
+        self.end()
 
     @property
     def pending(self) -> bool:

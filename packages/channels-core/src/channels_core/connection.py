@@ -73,6 +73,7 @@ from channels_core._shutdown.open_connections import (
     serving_begins,
     serving_ends,
 )
+from channels_core.applications import record_passed
 from channels_core.exceptions import (
     InvalidFrame,
     MessagesMissed,
@@ -322,8 +323,10 @@ class Connection:
         consumer = self.consumer
         arguments = self.disconnect_arguments()
         errors: list[Exception] = []
-        if self.groups.to_leave(consumer):
-            await self._insist(self.groups.leave_all, consumer, errors)
+        if names := self.groups.to_leave(consumer):
+            rest = self._begin_step(self.groups.leave_all, consumer, names, errors)
+            if rest is not None:
+                await rest
         if not self._disconnect_called:
             self._disconnect_called = True
             try:
@@ -338,8 +341,8 @@ class Connection:
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs
                 errors.append(error)
             # The groups that `disconnect` itself has joined.
-            if self.groups.to_leave(consumer):
-                await self._insist(self.groups.leave_all, consumer, errors)
+            if names := self.groups.to_leave(consumer):
+                await self._insist(None, self.groups.leave_all, consumer, names, errors)
         self._finished = True
         if errors:
             self.raise_first(errors)
@@ -447,81 +450,113 @@ class Connection:
         consumer = self._consumer()
         self.beginner = None
         loop = self.loop = asyncio.get_running_loop()
-        self._after_handler = scope.get(AFTER_HANDLER, ())
-        self._usage = DatabaseUsage()
-        self._outer_executor = get_outer_executor()
-        if self.threads is not None:
-            self.threads.outer_executor = self._outer_executor
-        kind = scope.get("type")
-        is_client = kind in ("websocket", "http")
+        is_client = scope.get("type") in ("websocket", "http")
         if self.answers_first and is_client:
             self._mailbox, self._receive = None, receive
         else:
             # Nothing is read ahead for a worker's consumer: the worker counts a message that it has
             # handed over as being handled.
             self._mailbox = Mailbox(receive, self.frames_ahead if is_client else 0, loop)
-        # A test may call a consumer more than once.
-        self.is_ending = self._is_cut = False
-        self._bound = self._message = None
-        self._cleared = 0
+        self._reset(scope)
         failure: BaseException | None = None
         served = self if is_client else None
-        with self._usage:
-            current = asyncio.current_task(loop)
-            assert current is not None  # a coroutine of asyncio is running
-            task = serving_begins(served, loop, current)
+        current = asyncio.current_task(loop)
+        assert current is not None  # a coroutine of asyncio is running
+        task = serving_begins(served, loop, current)
+        usage = self._usage = DatabaseUsage()
+        # Not as a context manager, since Python would keep its `__exit__`, of 64 bytes.
+        usage.begin()
+        try:
             try:
-                try:
-                    if consumer_started.receivers:
-                        await consumer_started.asend_robust(type(consumer), environ=scope)
-                    if (opening := self._open(consumer, scope, receive, send)) is not None:
-                        await opening
-                    if draining.begun and is_client:
-                        await self._come_late(scope, receive, send)
-                    if not self.answers_first:
-                        self._listen(consumer)
-                    elif self._mailbox is None:
-                        # Most connections end in the handler of the first message. So they do
-                        # without what only further messages need: a fifth of an HTTP request.
-                        self._asking = current
-                        self._cancels = current.cancelling()
-                        try:
-                            message = await receive()
-                        except BaseException as error:
-                            if not self._ends_asking(error):
-                                raise
-                        else:
-                            self._asking = None
-                            self._begin_first(consumer, message)
-                            del message  # not kept while the connection lives on
-                except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
-                    failure = self._failed(error)
-                if failure is not None:
+                if consumer_started.receivers:
+                    await consumer_started.asend_robust(type(consumer), environ=scope)
+                if (opening := self._open(consumer, scope, receive, send)) is not None:
+                    await opening
+                if draining.begun and is_client:
+                    await self._come_late(scope, receive, send)
+                if not self.answers_first:
+                    self._listen(consumer)
+                elif self._mailbox is None:
+                    # Most connections end in the handler of the first message. So they do without
+                    # what only further messages need: a fifth of an HTTP request.
+                    self._asking = current
+                    self._cancels = current.cancelling()
+                    try:
+                        message = await receive()
+                    except BaseException as error:
+                        if not self._ends_asking(error):
+                            raise
+                    else:
+                        self._asking = None
+                        self._begin_first(consumer, message)
+                        del message  # not kept while the connection lives on
+            except BaseException as error:  # noqa: BLE001 - raised below, after the clean-up
+                failure = self._failed(error)
+            if failure is not None:
+                failure = await self._end(consumer, send, failure)
+            elif self._handling is STOP and self._has_nothing_to_end():
+                self.is_ending = True
+                self._message = self._handling = None
+            elif self._layer is None or self.answers_first:
+                failure = await self._live(consumer, send, current)
+            else:
+                # The handlers run in a second task, and this one reads from the server. Here, since
+                # a coroutine would take 0.3 KiB of each idle connection.
+                mailbox = self._mailbox
+                assert mailbox is not None  # made above
+                handlers, context = self._handle_beside(consumer, mailbox, send, loop)
+                cancelled: asyncio.CancelledError | None = None
+                cancels = 0
+                while not (handlers.done() or (cancelled is not None and self._is_overdue())):
+                    try:
+                        if cancelled is None:
+                            await mailbox.read_server(self)
+                        if not handlers.done():
+                            seconds = None if cancelled is None else _AT_LEAST
+                            await asyncio.wait([handlers], timeout=seconds)
+                    except asyncio.CancelledError as error:
+                        cancelled = error
+                        # Not if it was cancelled already: `asyncio.run` cancels all tasks at its
+                        # end.
+                        if not self.is_ending and handlers.cancelling() == cancels:
+                            cancels += 1
+                            handlers.cancel()
+                failure = self._outcome(consumer, handlers, context, cancelled)
+                cancelled = None  # its traceback holds this frame
+                # Before its first step, so that it has not cleaned up.
+                if handlers.cancelled():  # pragma: no cover - Python 3.11: after a throw()
+                    assert failure is not None  # a cancellation
                     failure = await self._end(consumer, send, failure)
-                elif self._handling is STOP and self._has_nothing_to_end():
-                    self.is_ending = True
-                    self._message = self._handling = None
-                elif self._layer is not None and not self.answers_first:
-                    failure = await self._handle_beside(consumer, send)
-                else:
-                    failure = await self._live(consumer, send, current)
-                failure = self.ended(failure)
-                if records.last is not None:
-                    await records_handled()
-                if consumer_finished.receivers:
-                    await consumer_finished.asend_robust(type(consumer), environ=scope)
-            finally:
-                serving_ends(served, task)
+            failure = self.ended(failure)
+            if records.last is not None:
+                await records_handled()
+            if consumer_finished.receivers:
+                await consumer_finished.asend_robust(type(consumer), environ=scope)
+        finally:
+            usage.end()
+            serving_ends(served, task)
         # Make the cancellations again that the clean-up has taken back, for those around us.
         for _ in range(self._cleared):
             await _count_cancellation()
         if failure is not None:
+            if isinstance(failure, RouteNotFound):
+                record_passed(failure)
             try:
                 raise failure
             finally:
                 # The exception's traceback holds this frame: leave no circle to the garbage
                 # collector.
                 del failure
+
+    def _reset(self, scope: Scope) -> None:
+        """Set what is known before the first message; a test may call a consumer more than once."""
+        self._after_handler = scope.get(AFTER_HANDLER, ())
+        self._outer_executor = get_outer_executor()
+        if self.threads is not None:
+            self.threads.outer_executor = self._outer_executor
+        self.is_ending = self._is_cut = False
+        self._bound = self._message = None
+        self._cleared = 0
 
     def _open(
         self, consumer: Any, scope: Scope, receive: Receive, send: Send
@@ -663,42 +698,48 @@ class Connection:
         assert self.loop is not None  # `serve` has set it
         return partial(self.in_loop, _transmit, send)
 
-    async def _handle_beside(self, consumer: Any, send: Send) -> BaseException | None:
-        """Run the handlers in a second task, and read from the server in this one.
+    def _handle_beside(
+        self, consumer: Any, mailbox: Mailbox, send: Send, loop: asyncio.AbstractEventLoop
+    ) -> tuple[asyncio.Task[BaseException | None], Context]:
+        """Begin the task of the handlers, beside the one that reads from the server.
 
-        If the server cancels this task, the task of the handlers is cancelled once, and this one
-        waits until its clean-up has ended. More cancellations do not interrupt the clean-up.
+        If the server cancels its task, `serve` cancels the task of the handlers once, and waits
+        until its clean-up has ended. More cancellations do not interrupt the clean-up.
+
+        Returns:
+            The task and its context.
         """
-        mailbox = self.mailbox
-        assert mailbox is not None  # `serve` has made it
         mailbox.is_read = True  # already here, for an event loop that starts tasks at once
         context = copy_context()
-        task = asyncio.get_running_loop().create_task(
+        task = loop.create_task(
             self._live(consumer, send, None), name=type(consumer).__name__, context=context
         )
+        # For a task that is cancelled before its first step: `_live` removes it.
         task.add_done_callback(mailbox.end_reading, context=context)
-        cancelled: asyncio.CancelledError | None = None
-        cancels = 0
-        while not (task.done() or (cancelled is not None and self._is_overdue())):
-            try:
-                if cancelled is None:
-                    await mailbox.read_server(self)
-                if not task.done():
-                    await asyncio.wait([task], timeout=None if cancelled is None else _AT_LEAST)
-            except asyncio.CancelledError as error:
-                cancelled = error
-                # Not if it was cancelled already: `asyncio.run` cancels all tasks at its end.
-                if not self.is_ending and task.cancelling() == cancels:
-                    cancels += 1
-                    task.cancel()
+        return task, context
+
+    def _outcome(
+        self,
+        consumer: Any,
+        task: asyncio.Task[BaseException | None],
+        context: Context,
+        cancelled: asyncio.CancelledError | None,
+    ) -> BaseException | None:
+        """Return the exception to raise after the task of the handlers.
+
+        Args:
+            consumer: The consumer.
+            task: That task; it goes on if it ignores the time limit of its clean-up.
+            context: Its context.
+            cancelled: The server's cancellation of this task; None if there was none.
+        """
         self._cleared = 0  # that was the other task
         if not task.done():
             self._give_up(consumer)
             return cancelled
         _adopt(context)
-        if task.cancelled():  # pragma: no cover - Python 3.11 traces no line after a throw()
-            # Before its first step, so that it has not cleaned up.
-            return await self._end(consumer, send, cancelled or asyncio.CancelledError())
+        if task.cancelled():
+            return cancelled or asyncio.CancelledError()
         failure = task.result()
         if cancelled is not None and isinstance(failure, asyncio.CancelledError | None):
             return cancelled
@@ -741,7 +782,7 @@ class Connection:
             assert mailbox is not None  # `serve` has begun
             mailbox.listen_to(self._layer, consumer.channel_name, consumer)
 
-    async def _live(
+    async def _live(  # noqa: C901 - a coroutine more would cost each wait of a handler 0.05 us
         self, consumer: Any, send: Send, task: asyncio.Task[Any] | None
     ) -> BaseException | None:
         """Handle the messages of the connection, clean up, and return the exception to raise.
@@ -749,10 +790,15 @@ class Connection:
         Args:
             consumer: The consumer.
             send: ASGI send.
-            task: The present task, if the caller knows it.
+            task: The present task; None in that of `_handle_beside`.
         """
-        task = self._task = task or asyncio.current_task(self.loop)
-        assert task is not None  # a coroutine of asyncio is running
+        if task is None:
+            task = asyncio.current_task(self.loop)
+            assert task is not None  # a coroutine of asyncio is running
+            assert self._mailbox is not None  # `serve` has made it for the task that reads
+            # It has begun, so it calls that itself. Kept, it would take 64 bytes while it waits.
+            task.remove_done_callback(self._mailbox.end_reading)
+        self._task = task
         cancels = self._cancels = task.cancelling()
         listens = not self.answers_first
         failure: BaseException
@@ -768,8 +814,8 @@ class Connection:
                 except Exception as error:
                     if not await self.settle_failure(error, message):
                         raise
-                if self._after_handler or (self._usage is not None and self._usage.pending):
-                    await self._settle()
+                if (work := self._settle()) is not None:
+                    await work
                 # Neither is kept until the next message comes.
                 self._message = message = handling = None
                 listens = True
@@ -790,7 +836,6 @@ class Connection:
             if (mailbox := self._mailbox) is not None:
                 # Not only when this task is done: that would cost one more turn of the event loop.
                 mailbox.end_reading()
-                task.remove_done_callback(mailbox.end_reading)
             del failure
 
     def _has_nothing_to_end(self) -> bool:
@@ -909,8 +954,9 @@ class Connection:
                     if not await self.settle_failure(error, message):
                         raise
             # As `usage.pending`, without its call for each message.
-            if self._after_handler or usage.opened or usage.kept:
-                await self._settle()
+            is_due = self._after_handler or usage.opened or usage.kept
+            if is_due and (settling := self._settle()) is not None:
+                await settling
             # Neither is kept until the next message comes.
             self._message = message = handling = None
             if not listens:
@@ -953,8 +999,7 @@ class Connection:
                 groups.positions.fall_behind()
         if groups.positions is not None and not self.is_drained:
             await groups.positions.catch_up(self._layer, self._tell_missed)
-        if self._after_handler or (self._usage is not None and self._usage.pending):
-            await self._settle()
+        await self._settle_rest(None, self._after_handler)
         await _give_way()
 
     async def _tell_missed(self, group: str | None) -> bool:
@@ -968,10 +1013,28 @@ class Connection:
         if positions is None or not positions.is_joining:
             self.drain()
 
-    async def _settle(self) -> None:
-        """Call the functions of middleware, and close old database connections."""
+    def _settle(self) -> Coroutine[Any, Any, None] | None:
+        """Call the functions of middleware, and close old database connections.
+
+        Returns:
+            What to await; None, as a rule, if nothing has to wait.
+        """
+        usage = self._usage
+        if usage is None or not usage.pending:
+            for number, function in enumerate(self._after_handler, 1):
+                if (work := function()) is not None:
+                    return self._settle_rest(work, self._after_handler[number:])
+            return None
+        return self._settle_rest(None, self._after_handler)
+
+    async def _settle_rest(
+        self, work: Awaitable[None] | None, functions: tuple[AfterHandler, ...]
+    ) -> None:
+        """Wait for what a function of middleware has begun, and call the ones after it."""
         try:
-            for function in self._after_handler:
+            if work is not None:
+                await work
+            for function in functions:
                 if (work := function()) is not None:
                     await work
         finally:
@@ -1033,7 +1096,8 @@ class Connection:
             for _ in range(2):
                 try:
                     # As `bound.run`, without its coroutine: most steps do not wait.
-                    if (rest := begin(step())) is not None:
+                    work = step()
+                    if work is not None and (rest := begin(work)) is not None:
                         await bound.run_rest(rest)
                 except asyncio.CancelledError as error:
                     if self._clear_cancellation(task):
@@ -1075,22 +1139,46 @@ class Connection:
         """Return the server's cancellation if there was one, during a step that went on."""
         return asyncio.CancelledError() if self._cleared else None
 
-    async def _insist(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
+    def _begin_step(
+        self, function: Callable[..., Coroutine[Any, Any, Any] | None], *args: Any
+    ) -> Coroutine[Any, Any, None] | None:
+        """Begin a step of ours, and return what to await if it has to wait; see `_insist`."""
+        if self._cleared:
+            return self._insist(None, function, *args)
+        work = function(*args)
+        if work is None or (rest := begin(work)) is None:
+            return None
+        return self._insist(rest, function, *args)
+
+    async def _insist(
+        self,
+        rest: Rest | None,
+        function: Callable[..., Coroutine[Any, Any, Any] | None],
+        *args: Any,
+    ) -> None:
         """Run a step of ours, which may be begun again, to its end.
 
         Before the clean-up it is an ordinary call. A server that has cancelled this task once may
         do so again: Daphne does every second, and a cancel scope of anyio in each turn of the event
         loop. Then the step runs in a task of its own; handlers of the program never do.
+
+        Args:
+            rest: The rest of the step if it has begun; None if not.
+            function: Begins the step.
+            args: Its arguments.
         """
         if not self._cleared:
             try:
-                await function(*args)
+                if rest is None:
+                    await _all_of(function, args)
+                elif await rest.first_wait():  # pragma: no branch - Python 3.11: after a throw()
+                    await rest
                 return
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if not self.is_ending or task is None or not self._clear_cancellation(task):
                     raise
-        await self._protect(function, *args)
+        await self._protect(_all_of, function, args)
 
     async def _protect(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
         """Run a coroutine function in a task that nobody else can cancel.
@@ -1113,7 +1201,7 @@ class Connection:
 
     def _steps_of_end(
         self, consumer: Any, readers: list[asyncio.Task[None]], send: Send | None
-    ) -> Iterator[Callable[[], Awaitable[Any]]]:
+    ) -> Iterator[Callable[[], Awaitable[Any] | None]]:
         """Yield the steps of the clean-up; whether one is needed is decided when its turn comes."""
         if self.is_drained and send is not None:
             yield partial(self._say_goodbye, consumer, send)
@@ -1124,9 +1212,9 @@ class Connection:
         if has_begun and not (self._finished or self.has_nothing_to_finish()):
             yield self.finish_unasked
         if self._after_handler or (self._usage is not None and self._usage.pending):
-            yield partial(self._insist, self._settle)
+            yield partial(self._begin_step, self._settle)
         if self._layer is not None and not self._is_unnamed:
-            yield partial(self._insist, forget_channel, self._layer, consumer.channel_name)
+            yield partial(self._begin_step, forget_channel, self._layer, consumer.channel_name)
 
     async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
         """Wait for the tasks that read from the server and the layer; they are cancelled."""
@@ -1225,6 +1313,14 @@ async def _raise(error: Exception) -> NoReturn:
         raise error
     finally:
         del error  # its traceback holds this frame: leave no circle to the garbage collector
+
+
+async def _all_of(
+    function: Callable[..., Coroutine[Any, Any, Any] | None], args: tuple[Any, ...]
+) -> None:
+    """Run a step of the clean-up."""
+    if (work := function(*args)) is not None:
+        await work
 
 
 async def _count_cancellation() -> None:

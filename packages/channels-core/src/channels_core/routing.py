@@ -21,7 +21,7 @@ from channels_core._routing.index import (
     shown,
     some_of,
 )
-from channels_core._scope import PATH_REMAINING, URL_ROUTE
+from channels_core._scope import PATH_REMAINING, URL_ROUTE, answers_failures
 from channels_core._two_step import Application, at_once, first_step
 from channels_core.applications import as_asgi3, record_passed
 from channels_core.exceptions import RouteNotFound
@@ -303,6 +303,9 @@ class URLRouter(Application):
                 # Any: a coroutine function, if it is called here.
                 application: Any = route.application
                 if route.records_passed or (route.is_async and not _tries_others.get()):
+                    if route.begin is not None and answers_failures.get():
+                        # Below a `ProtocolTypeRouter`: this is the task of the connection.
+                        application = route.begin
                     served: Coroutine[Any, Any, Any] = application(inner, receive, send)
                     return served
                 return _serve_last(application, inner, receive, send)

@@ -80,6 +80,18 @@ async def test_the_consumer_leaves_its_groups_and_ends(
     assert layer.members == 0
 
 
+@pytest.mark.parametrize("kind", [Echo, SyncEcho])
+async def test_the_answer_to_the_handshake_may_hang(
+    kind: type[Echo | SyncEcho], layer: LocalLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(kind.as_asgi())
+    server.hangs = True
+    server.put({"type": "websocket.connect"})
+    with logged_once(caplog, kind):
+        await server.leave()
+    assert layer.members == 0
+
+
 async def test_so_does_one_that_has_wrapped_the_servers_send(
     layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:

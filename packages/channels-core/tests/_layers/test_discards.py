@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock, MagicMock, patch
 
 import pytest
 
-from channels_core._layers.discards import watch_discards
+from channels_core._layers.discards import untold_discard, watch_discards
 
 Told = list[tuple[object, object]]
 
@@ -171,3 +171,30 @@ async def test_a_class_that_does_not_take_attributes_is_not_changed(told: Told, 
     watch_discards(layer, tell)
     await layer.group_discard("a", "one")
     assert told == []
+
+
+async def test_who_has_ended_a_membership_may_leave_without_a_report(told: Told, tell: Any) -> None:
+    kind = make_kind()
+    layer = kind()
+    await untold_discard(layer)("a", "one")
+    watch_discards(layer, tell)
+    await untold_discard(layer)("b", "one")
+    assert layer.left == [("a", "one"), ("b", "one")]
+    assert told == []
+
+
+async def test_a_method_around_the_one_that_reports_is_called(told: Told, tell: Any) -> None:
+    kind = make_kind()
+    watch_discards(kind(), tell)
+
+    class Derived(kind):  # type: ignore[misc,valid-type] # its base is made here
+        @functools.wraps(kind.group_discard)
+        async def group_discard(self, group: str, channel: str) -> None:
+            await super().group_discard(f"my-{group}", channel)
+
+    await untold_discard(Derived())("a", "one")
+    assert told == [("my-a", "one")]
+    layer = kind()
+    layer.group_discard = AsyncMock()
+    await untold_discard(layer)("b", "one")
+    layer.group_discard.assert_awaited_once_with("b", "one")

@@ -27,14 +27,13 @@ from importlib import import_module
 from typing import Any, Final
 
 from asgiref.sync import AsyncToSync
-from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import SuspiciousOperation, SynchronousOnlyOperation
 from django.core.signing import JSONSerializer
 from django.db import connections
 
-from channels_auth._session_storage import class_of_marks, keeps_data_in_cookie
+from channels_auth._session_storage import class_of_marks, keeps_data_in_cookie, read_setting
 
 __all__ = [
     "INTERRUPTED",
@@ -62,7 +61,7 @@ _LOAD_TIMEOUT: Final = 10
 
 def session_class() -> type[ConnectionSession]:
     """Return the session class for connections: a subclass of the one of `SESSION_ENGINE`."""
-    name = settings.SESSION_ENGINE
+    name = read_setting("SESSION_ENGINE")
     # `import_module` takes 1.2 us for a module that is there, with each connection.
     engine = sys.modules.get(name) or import_module(name)
     return _derived(engine.SessionStore)
@@ -122,13 +121,19 @@ class _SaveState:
 
     __slots__ = ("headers_are_sent", "is_saving", "stored")
 
-    def __init__(self) -> None:
+    def __init__(self, *, headers_are_sent: bool) -> None:
         #: Whether the response's headers are sent. Saves merge from then on.
-        self.headers_are_sent = False
+        self.headers_are_sent = headers_are_sent
         #: Whether a save runs. Some engines call `save` from `asave`, or `asave` from `save`.
         self.is_saving = False
         #: A copy of the data at the last load or save; None before the first one.
         self.stored: dict[str, Any] | None = None
+
+
+# Shared by the sessions that were neither loaded nor saved, such as those of most visitors: each
+# idle connection saves 56 bytes. They are not changed.
+_FRESH: Final = _SaveState(headers_are_sent=False)
+_FRESH_AND_SENT: Final = _SaveState(headers_are_sent=True)
 
 
 class ConnectionSession(SessionBase):
@@ -139,11 +144,7 @@ class ConnectionSession(SessionBase):
 
     modified: bool
     _session_cache: dict[str, Any]  # Django's; it exists once the data is loaded
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # First, because an engine's constructor may load the data.
-        self._channels_state = _SaveState()
-        super().__init__(*args, **kwargs)
+    _channels_state: _SaveState = _FRESH
 
     def load(self) -> dict[str, Any]:
         """Load the data; this works in the thread of an event loop, too.
@@ -218,7 +219,10 @@ class ConnectionSession(SessionBase):
 
 def record_headers_sent(session: ConnectionSession) -> None:
     """Record that the response's headers are sent: from now on, saves merge."""
-    session._channels_state.headers_are_sent = True
+    if session._channels_state is _FRESH:
+        session._channels_state = _FRESH_AND_SENT
+    else:
+        _own_state(session).headers_are_sent = True
 
 
 def record_creation(session: ConnectionSession) -> None:
@@ -249,8 +253,17 @@ def _loads_in_thread(session: ConnectionSession) -> bool:
     return engine.__module__.startswith(_DJANGOS) and not keeps_data_in_cookie(session)
 
 
+def _own_state(session: ConnectionSession) -> _SaveState:
+    """Return what a session remembers, to be changed."""
+    state = session._channels_state
+    if state is _FRESH or state is _FRESH_AND_SENT:
+        state = _SaveState(headers_are_sent=state.headers_are_sent)
+        session._channels_state = state
+    return state
+
+
 def _remember(session: ConnectionSession, data: dict[str, Any]) -> dict[str, Any]:
-    session._channels_state.stored = copy.deepcopy(data)
+    _own_state(session).stored = copy.deepcopy(data)
     return data
 
 
@@ -282,7 +295,7 @@ def _merge_into(session: ConnectionSession, data: dict[str, Any], fresh: Session
 @contextlib.contextmanager
 def _saving(session: ConnectionSession) -> Iterator[None]:
     """Remember the data before the save: a task may change it again during the save."""
-    state = session._channels_state
+    state = _own_state(session)
     if state.is_saving:
         yield
         return

@@ -190,14 +190,12 @@ class ConnectionGroups:
         """Return the groups that were joined, and those that a program added to `groups`."""
         names = self.joined
         groups = vars(consumer).get("groups")
-        if not (names or groups):
-            return []
         declared = self._declared
-        # A program may keep something else under this name. Mostly it is the list as it was.
+        # Mostly it is the list as it was. A program may keep something else under this name.
         if (
             groups
-            and isinstance(groups, _KEPT_IN)
             and not (type(groups) is list and type(declared) is tuple and declared == (*groups,))
+            and isinstance(groups, _KEPT_IN)
         ):
             left = self._left
             names = {
@@ -210,9 +208,17 @@ class ConnectionGroups:
             }
         return sorted(names) if len(names) > 1 else list(names)
 
-    async def leave_all(self, consumer: Any, errors: list[Exception]) -> None:
-        """Leave all groups, and append exceptions to the errors."""
-        for name in self.to_leave(consumer):
+    async def leave_all(self, consumer: Any, names: list[str], errors: list[Exception]) -> None:
+        """Leave groups, and append exceptions to the errors.
+
+        Args:
+            consumer: The consumer.
+            names: What `to_leave` has returned. Each is taken out once it is done with, so that a
+                call which was interrupted can be repeated.
+            errors: Where exceptions are added.
+        """
+        while names:
+            name = names[0]
             try:
                 await _memberships().leave_when_possible(
                     _layer_of(consumer), name, consumer.channel_name
@@ -220,6 +226,7 @@ class ConnectionGroups:
             except Exception as error:  # noqa: BLE001 - all of the clean-up runs
                 errors.append(error)
             self._forget(name)
+            del names[0]
 
     def _forget(self, name: str) -> None:
         if self.positions is not None:

@@ -20,10 +20,18 @@ __all__ = ["waits_for_send"]
 #: The module and the name of each coroutine function of ours that awaits the server's `send`. Not
 #: the functions, since their modules import this one.
 _SENDERS: Final = frozenset(
-    {("channels_core.consumer", "AsyncConsumer.send"), ("channels_core.connection", "_transmit")}
+    {
+        ("channels_core.consumer", "AsyncConsumer.send"),
+        ("channels_core.connection", "_transmit"),
+    }
 )
-#: The same for one that may also await `close`.
-_SENDS_FRAMES: Final = ("channels_core.generic.websocket", "AsyncWebsocketConsumer.send")
+#: The same for those that do so only for some classes; `send` may also await `close`.
+_SEND_DIRECTLY: Final = frozenset(
+    {
+        ("channels_core.generic.websocket", "AsyncWebsocketConsumer.accept"),
+        ("channels_core.generic.websocket", "AsyncWebsocketConsumer.send"),
+    }
+)
 
 
 def waits_for_send(task: asyncio.Task[Any]) -> bool:
@@ -37,7 +45,7 @@ def waits_for_send(task: asyncio.Task[Any]) -> bool:
 def _sends(frame: FrameType) -> bool:
     """Return whether the coroutine of a frame awaits the server's `send`."""
     name = frame.f_globals["__name__"], frame.f_code.co_qualname
-    if name != _SENDS_FRAMES:
+    if name not in _SEND_DIRECTLY:
         return name in _SENDERS
     known: Any = frame.f_locals["self"]._channels_connection.known
     # Otherwise it awaits the base's `send`, which is among those above. After that, it may wait in

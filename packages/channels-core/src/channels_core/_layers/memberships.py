@@ -19,7 +19,7 @@ import logging
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-from channels_core._layers.discards import watch_discards
+from channels_core._layers.discards import untold_discard, watch_discards
 from channels_core._layers.optional_methods import forget_channel
 from channels_core._layers.outages import is_outage, mark_as_answered, ongoing
 from channels_core._settings import DEFAULT_GROUP_RENEWAL, group_renewal
@@ -77,7 +77,7 @@ async def leave(layer: Any, group: str, channel: str) -> None:
     memberships = _layers().get(id(layer))
     if memberships is not None:
         memberships.drop(group, channel)
-    await layer.group_discard(group, channel)
+    await untold_discard(layer)(group, channel)
 
 
 async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
@@ -86,8 +86,12 @@ async def leave_when_possible(layer: Any, group: str, channel: str) -> None:
     Raises:
         Exception: The layer's exception. In an outage it is recorded and marked as answered.
     """
+    # As `leave`, without its coroutine.
+    memberships = _layers().get(id(layer))
+    if memberships is not None:
+        memberships.drop(group, channel)
     try:
-        await leave(layer, group, channel)
+        await untold_discard(layer)(group, channel)
     except Exception as error:
         if is_outage(layer, error):
             _record_failure(layer, error)

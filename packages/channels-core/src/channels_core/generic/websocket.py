@@ -171,15 +171,19 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
             ConnectionStateError: The handshake was answered already.
             ValueError: A header holds CR, LF or NUL.
         """
-        if self._channels_connection.socket.may_accept():
-            self._channels_connection.check_subprotocol(subprotocol)
+        connection = self._channels_connection
+        if connection.socket.may_accept():
+            connection.check_subprotocol(subprotocol)
             message: Any = _messages.accept(subprotocol, headers)
-            self._channels_connection.socket.accepted()
-            # As `transmit`, without its call.
+            connection.socket.accepted()
+            # As `transmit`, without its call, and as in `send`.
             try:
-                await super().send(message)
+                if connection.known.sends_directly and AsyncConsumer.send is _SEND:
+                    await self.base_send(message)
+                else:
+                    await super().send(message)
             except Exception as error:
-                self._channels_connection.failed_to_send(error)
+                connection.failed_to_send(error)
                 raise
 
     async def deny(
@@ -568,15 +572,19 @@ class WebsocketConsumer(SyncGroupMember):
             ConnectionStateError: The handshake was answered already.
             ValueError: A header holds CR, LF or NUL.
         """
-        if self._channels_connection.socket.may_accept():
-            self._channels_connection.check_subprotocol(subprotocol)
+        connection = self._channels_connection
+        if connection.socket.may_accept():
+            connection.check_subprotocol(subprotocol)
             message: Any = _messages.accept(subprotocol, headers)
-            self._channels_connection.socket.accepted()
-            # As `transmit`, without its call.
+            connection.socket.accepted()
+            # As `transmit`, without its call, and as in `send`.
             try:
-                super().send(message)
+                if connection.known.sends_directly and SyncConsumer.send is _SYNC_SEND:
+                    self.base_send(message)
+                else:
+                    super().send(message)
             except Exception as error:
-                self._channels_connection.failed_to_send(error)
+                connection.failed_to_send(error)
                 raise
 
     def deny(
