@@ -81,6 +81,8 @@ class Mailbox:
         frames: The server's messages that wait.
         layer_waits: Whether the layer has announced a message, which may have expired since.
         is_read: Whether `read_server` runs; if so, nothing else may call `receive`.
+        is_quiet: Whether nothing has changed since `wait` has returned None last, so that the
+            connection can ask the server again without another look.
         layer_error: The exception that the channel layer raised; None unless it has failed.
     """
 
@@ -107,6 +109,7 @@ class Mailbox:
         "failure",
         "frames",
         "from_layer",
+        "is_quiet",
         "is_read",
         "layer_error",
         "layer_waits",
@@ -138,6 +141,7 @@ class Mailbox:
         # The exception of `receive`; `wait` raises it after the frames that came before.
         self._server_error: BaseException | None = None
         self.is_read: bool = False
+        self.is_quiet: bool = False
         # Whether `read_server` is to return, and `read` to refuse.
         self._reading_ended = False
         # The number of calls of `read` that wait; they report the end of the connection themselves.
@@ -238,6 +242,7 @@ class Mailbox:
             raise self._server_error
         if not self.is_read:
             if self._take_from_layer is _take_nothing and not self._readers:
+                self.is_quiet = True
                 return None
             self.start_reading()
         if self._room is not None:
@@ -277,6 +282,7 @@ class Mailbox:
             BaseException: The exception of the server.
         """
         self._readers += 1
+        self.is_quiet = False
         try:
             message = await self._read(self._on_end)
             if message.get("type") in ENDINGS:
@@ -353,11 +359,13 @@ class Mailbox:
         """Have the next call of `next`, after the handler that runs now, raise an exception."""
         if self.failure is None:
             self.failure = failure
+        self.is_quiet = False
         self._wake_connection()
 
     def put(self, message: Message) -> None:
         """Add a message that is handled before all messages of the server."""
         self.frames.insert(0, message)
+        self.is_quiet = False
         self._wake_connection()
 
     # The server
@@ -375,6 +383,7 @@ class Mailbox:
         cancels = task.cancelling()
         frames, receive, ahead = self.frames, self.receive, self._ahead
         self.is_read = True
+        self.is_quiet = False
         try:
             while not self._reading_ended:
                 message = await receive()
@@ -438,6 +447,7 @@ class Mailbox:
         if not (self.is_read or self._handler_asks or self.asking or self._server_error):
             # Set here already, since the task begins later.
             self.is_read = True
+            self.is_quiet = False
             self._tasks += (asyncio.create_task(self.read_server()),)
 
     def watch(self, on_end: Callable[[], object]) -> None:
@@ -498,6 +508,7 @@ class Mailbox:
             channel: The channel's name.
             consumer: Its `channel_receive` is called for a layer without `listen`.
         """
+        self.is_quiet = False
         listen = find_listen(layer)
         if listen is None:
             reader = _LayerReader(self, consumer.channel_receive)
