@@ -41,6 +41,11 @@ class Ordinary(AsyncWebsocketConsumer):
         """Return nothing to await."""
 
 
+class OrdinaryFailing(AsyncWebsocketConsumer):
+    def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:  # type: ignore[override]
+        [].append()  # type: ignore[call-arg] # a TypeError of its own
+
+
 class Future(AsyncWebsocketConsumer):
     got: list[Any]
 
@@ -97,7 +102,7 @@ class Limited(Text, max_message_size=8): ...
 class Slow(Text, max_messages_per_second=1): ...
 
 
-KINDS = [Text, OnlyText, Failing, Ordinary, Future, Json, JsonFuture, JsonOrdinary,
+KINDS = [Text, OnlyText, Failing, Ordinary, OrdinaryFailing, Future, Json, JsonFuture, JsonOrdinary,
          JsonWithoutContent, Lines, Wide, Limited, Slow]  # fmt: skip
 CONTENTS: list[dict[str, Any]] = [
     {"text": "[1]"},

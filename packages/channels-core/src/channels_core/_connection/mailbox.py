@@ -7,10 +7,10 @@ into the mailbox in one of three ways:
 - Without a channel layer, that task calls the server's `receive` itself.
 - With a layer, `read_server` runs in another task and reads a few frames ahead. So the end of the
   connection is seen while a handler runs.
-- A channel layer that has `listen` calls `layer_has_message`, and `take` takes the message out of
-  the layer. Another layer is read in a task of its own (`_LayerReader`), one message ahead. In both
-  cases messages stay in the layer until the connection wants them, so the layer's capacity bounds
-  them.
+- A channel layer that has `listen` calls `layer_has_message`, or `layer_wakes_waiting` for a
+  connection that waits, and `take` takes the message out of the layer. Another layer is read in a
+  task of its own (`_LayerReader`), one message ahead. In all cases messages stay in the layer until
+  the connection wants them, so the layer's capacity bounds them.
 
 If frames and messages of the layer wait at the same time, they are handled in turns.
 
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from channels_core._consumer_classes import ENDINGS
-from channels_core._layers.optional_methods import find_listen
+from channels_core._layers.optional_methods import find_listen, takes_wake_waiting
 from channels_core.exceptions import ConnectionStateError, MessagesMissed
 from channels_core.typing import Message, Receive
 
@@ -515,7 +515,8 @@ class Mailbox:
             self._take_from_layer = reader.take
             self._tasks += (asyncio.create_task(reader.run()),)
         else:
-            self._take_from_layer = listen(channel, self.layer_has_message)
+            more = (self.layer_wakes_waiting,) if takes_wake_waiting(listen) else ()
+            self._take_from_layer = listen(channel, self.layer_has_message, *more)
             # A message may have come before the listening began.
             self.layer_has_message()
         if self._sieve is not None:
@@ -534,20 +535,27 @@ class Mailbox:
 
     def layer_has_message(self) -> None:
         """Record that the layer may have a message; called in the connection's event loop."""
-        if not self.layer_waits:
+        if not (self.layer_waits or self.layer_wakes_waiting()):
             self.layer_waits = True
             self._layer_first = not self.frames
-            waiter = self._waiter
-            if waiter is None:
-                if self._read_waiters or self.asking is not None:
-                    self._wake_connection()
-            else:
-                # `next` waits: nobody else has to know, and a message to a group does this for
-                # each of its members.
-                self._waiter = None
-                self.woken_by_layer = True
-                if not waiter.done():
-                    waiter.set_result(None)
+            if self._waiter is None and (self._read_waiters or self.asking is not None):
+                self._wake_connection()
+
+    def layer_wakes_waiting(self) -> bool:
+        """Wake the connection's task for a message of the layer, and return whether it waits.
+
+        If it waits for something else, or does not wait, nothing is done.
+        """
+        waiter = self._waiter
+        if waiter is None or self.layer_waits or waiter.done():
+            return False
+        self.layer_waits = True
+        self._layer_first = not self.frames
+        # Nobody else has to know, and a message to a group does this for each of its members.
+        self._waiter = None
+        self.woken_by_layer = True
+        waiter.set_result(None)
+        return True
 
     def fail(self, error: Exception) -> None:
         """Record that the layer has failed; `next` raises the error."""
