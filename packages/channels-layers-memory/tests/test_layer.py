@@ -1133,6 +1133,134 @@ class TestListening:
         assert layer.channels == {}
 
 
+class Reader(Bell):
+    """The program's side of a listener that can tell whether it waits."""
+
+    def __init__(self, layer: InMemoryChannelLayer, channel: str = "mail") -> None:
+        super().__init__()
+        self.waits = True
+        self.offers = 0
+        self.take = layer.listen(channel, self.ring, self.offer)
+
+    def offer(self) -> bool:
+        """Return whether it waits, once: then it is awake."""
+        waits, self.waits = self.waits, False
+        self.offers += waits
+        return waits
+
+
+class TestAListenerThatWaits:
+    """A message that comes while the channel is empty is given to a listener that waits."""
+
+    async def test_it_gets_the_message_and_then_those_in_the_channel(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        reader = Reader(layer)
+        for number in range(3):
+            await layer.send("mail", {"n": number})
+        assert (reader.offers, reader.rings) == (1, 1)
+        assert [reader.take() for _ in range(4)] == [{"n": 0}, {"n": 1}, {"n": 2}, None]
+        await layer.send("mail", {"n": 3})
+        assert (reader.offers, reader.rings) == (1, 2)
+        assert [reader.take(), reader.take()] == [{"n": 3}, None]
+        reader.waits = True
+        await layer.send("mail", {"n": 4})
+        assert (reader.offers, reader.rings) == (2, 2)
+        assert [reader.take(), reader.take()] == [{"n": 4}, None]
+
+    async def test_each_member_of_a_group_has_its_own_copy(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        readers = [Reader(layer, name) for name in ("a", "b")]
+        for name in ("a", "b"):
+            await layer.group_add("room", name)
+        message = {"deep": [1]}
+        await layer.group_send("room", message)
+        message["deep"].append(2)
+        first, second = (reader.take() for reader in readers)
+        assert first == second == {"deep": [1]}
+        assert first is not None
+        assert second is not None
+        assert first["deep"] is not second["deep"]
+        assert [reader.offers for reader in readers] == [1, 1]
+
+    async def test_a_receive_that_waits_goes_first(self, layer: InMemoryChannelLayer) -> None:
+        reader = Reader(layer)
+        task = await waiting(layer.receive("mail"))
+        await layer.send("mail", {"n": 1})
+        assert await task == {"n": 1}
+        assert (reader.offers, reader.rings) == (0, 0)
+
+    async def test_the_message_counts_towards_the_capacity(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        reader = Reader(layer, "web!a")
+        await layer.send("web!a", {"n": 0})
+        assert layer._store.half_full == {}
+        await layer.send("web!a", {"n": 1})
+        assert list(layer._store.half_full) == ["web!a"]
+        await layer.send("web!a", {"n": 2})
+        with pytest.raises(ChannelFull):
+            await layer.send("web!a", {})
+        assert reader.take() == {"n": 0}
+        await layer.send("web!a", {"n": 3})
+        assert [reader.take() for _ in range(4)] == [{"n": 1}, {"n": 2}, {"n": 3}, None]
+
+    async def test_a_channel_for_one_message_has_it(self) -> None:
+        layer = InMemoryChannelLayer(capacity=1)
+        reader = Reader(layer)
+        await layer.send("mail", {"n": 1})
+        assert (reader.offers, reader.rings) == (0, 1)
+        with pytest.raises(ChannelFull):
+            await layer.send("mail", {"n": 2})
+        assert reader.take() == {"n": 1}
+
+    async def test_it_is_asked_in_its_own_event_loop_only(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        reader = Reader(layer)
+        await asyncio.to_thread(asyncio.run, layer.send("mail", {"n": 1}))
+        await asyncio.wait_for(reader.rung.wait(), timeout=10)
+        assert (reader.offers, reader.rings) == (0, 1)
+        assert reader.take() == {"n": 1}
+
+    async def test_the_message_is_seen_in_its_channel(self, layer: InMemoryChannelLayer) -> None:
+        reader = Reader(layer)
+        await layer.send("mail", {"n": 1})
+        assert layer.channels["mail"].qsize() == len(layer.channels["mail"]) == 1
+        await layer.send("mail", {"n": 2})
+        assert [message[2] for message in layer.channels["mail"]] == [{"n": 1}, {"n": 2}]
+        del layer.channels["mail"]
+        assert reader.take() is None
+        with pytest.raises(KeyError, match="mail"):
+            layer.channels["mail"]
+
+    @pytest.mark.parametrize("drop", ["flush", "forget_channel"])
+    async def test_the_message_is_dropped_with_its_channel(
+        self, layer: InMemoryChannelLayer, drop: str
+    ) -> None:
+        reader = Reader(layer)
+        await layer.send("mail", {"n": 1})
+        await (layer.flush() if drop == "flush" else layer.forget_channel("mail"))
+        assert reader.take() is None
+
+    async def test_a_flush_passes_over_one_that_is_gone(self, layer: InMemoryChannelLayer) -> None:
+        reader: Reader | None = Reader(layer)
+        del reader
+        gc.collect()
+        await layer.flush()
+        assert layer.channels == {}
+
+    async def test_a_later_call_gets_the_message(self, layer: InMemoryChannelLayer) -> None:
+        first = Reader(layer)
+        await layer.send("mail", {"n": 1})
+        second = Reader(layer)
+        await turn()
+        assert first.take() is None
+        assert second.rings == 1
+        assert [second.take(), second.take()] == [{"n": 1}, None]
+
+
 class TestNewChannel:
     async def test_each_name_is_its_own_on_both_sides_of_the_mark(
         self, layer: InMemoryChannelLayer

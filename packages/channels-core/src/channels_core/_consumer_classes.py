@@ -47,6 +47,7 @@ __all__ = [
     "new_hook",
     "readable",
     "refuse_unknown_hooks",
+    "shortcut",
 ]
 
 ClassT = TypeVar("ClassT", bound=type)
@@ -57,6 +58,8 @@ ENDINGS: Final = frozenset({"websocket.disconnect", "http.disconnect"})
 
 #: By name, whether a message of the channel layer may reach the method.
 Handlers: TypeAlias = dict[str, bool]
+#: A handler of Channels, and the companion's method to call instead; see `shortcut`.
+Shortcut: TypeAlias = tuple[Callable[..., Any], Callable[..., Any]]
 
 
 class ConsumerClass:
@@ -76,7 +79,9 @@ class ConsumerClass:
             only the server's messages may. Other names are not in it.
             The table is made when it is first used: it takes 0.2 ms, and a program imports more
             classes than it serves.
-        by_type: The same by the usual spelling of the message's type, with the method's name.
+        by_type: The same by the usual spelling of the message's type, with the method's name, and
+            with what to call instead of it; see `shortcut`.
+        decode: Does what `receive` of our JSON consumer does, if the class has that; None if not.
         sends_directly: Whether no other class's `send` stands between that of our WebSocket
             consumer and that of the base of all consumers.
         sends_json_directly: The same between `send_json` and `send` of our WebSocket consumer.
@@ -84,11 +89,12 @@ class ConsumerClass:
     """
 
     __slots__ = (
+        "_by_type",
+        "_connection",
         "_consumer",
-        "by_type",
+        "_handlers",
         "companion",
-        "connection",
-        "handlers",
+        "decode",
         "is_framework",
         "not_overridden",
         "options",
@@ -107,14 +113,16 @@ class ConsumerClass:
         self._consumer = ref(consumer, lambda _: _classes.pop(number))
         self.is_framework: bool = False
         self.companion: Any = None
-        self.connection: Any
+        # These three are found when they are first used; None before.
+        self._connection: Any = None
+        self._handlers: Handlers | None = None
+        self._by_type: dict[str, tuple[str, bool, Shortcut | None]] | None = None
         self.runs_in_threads: bool = False
         self.options: dict[str, Any] = {}
         self.own_options: dict[str, Any] = {}
         self.prefixes: tuple[str, ...] = ()
-        self.handlers: Handlers
-        self.by_type: dict[str, tuple[str, bool]]
         self.not_overridden: dict[str, object] = {}
+        self.decode: Callable[..., Any] | None = None
         self.sends_directly: bool = False
         self.sends_json_directly: bool = False
         for base in reversed(consumer.__mro__[1:]):
@@ -129,19 +137,53 @@ class ConsumerClass:
                 self.runs_in_threads = known.runs_in_threads or self.runs_in_threads
                 self.prefixes = known.prefixes or self.prefixes
 
-    def __getattr__(self, name: str) -> Any:
-        """Make the tables of handlers, or find the companion, when they are first used."""
-        if name == "connection":
+    # Not by one `__getattr__`, with which each attribute of this class would take 0.05 us, and a
+    # frame reads some.
+
+    @property
+    def connection(self) -> Any:
+        """The class of the companion."""
+        if self._connection is None:
             found = self.companion
-            self.connection = found if found is None or isinstance(found, type) else found()
-            return self.connection
-        consumer = self._consumer() if name in {"handlers", "by_type"} else None
-        if consumer is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        handlers = find_handlers(consumer)
-        self.by_type = {name.replace("_", "."): (name, reach) for name, reach in handlers.items()}
-        self.handlers = handlers
-        return getattr(self, name)
+            self._connection = found if found is None or isinstance(found, type) else found()
+        return self._connection
+
+    @property
+    def handlers(self) -> Handlers:
+        """By name, whether a message of the channel layer may reach the method."""
+        if self._handlers is None:
+            consumer = self._consumer()
+            assert consumer is not None  # whoever asks has the class, or an instance of it
+            self._handlers = find_handlers(consumer)
+        return self._handlers
+
+    @property
+    def by_type(self) -> dict[str, tuple[str, bool, Shortcut | None]]:
+        """The handlers by the usual spelling of the message's type."""
+        if self._by_type is None:
+            consumer = self._consumer()
+            assert consumer is not None  # as above
+            self._by_type = {
+                name.replace("_", "."): (name, reach, self._find_shortcut(consumer, name))
+                for name, reach in self.handlers.items()
+            }
+        return self._by_type
+
+    def _find_shortcut(self, consumer: type, name: str) -> Shortcut | None:
+        """Return a handler of the class and what to call instead; None if it is to be called."""
+        if name not in _shortcuts:
+            return None
+        method, function = _shortcuts[name]
+        found = next((vars(each)[name] for each in consumer.__mro__ if name in vars(each)), None)
+        if found is not method or _finds_itself(consumer):
+            return None
+        return method, getattr(self.connection, function)
+
+
+def _finds_itself(consumer: type) -> bool:
+    """Return whether a class looks up its attributes itself, and may find another method."""
+    own: object = consumer.__getattribute__
+    return own is not object.__getattribute__
 
 
 # By the `id` of the class, for as long as the class exists. Each connection asks several times, and
@@ -266,6 +308,21 @@ def direct(function: Callable[..., Any]) -> Callable[[FunctionT], FunctionT]:
 def find_direct(method: Callable[..., Any]) -> Callable[..., Any] | None:
     """Return the function whose result a method awaits; None if it does more, or is not known."""
     return _direct.get(method) if type(method) is FunctionType else None
+
+
+# By the handler's name: the method, and the name of the companion's method to call instead.
+_shortcuts: Final[dict[str, tuple[Callable[..., Any], str]]] = {}
+
+
+def shortcut(method: Callable[..., Any], function: str) -> None:
+    """Have a companion call one of its methods instead of a coroutine handler of Channels.
+
+    Args:
+        method: The handler, which is called if a program or a test has overridden it.
+        function: The name of the companion's method. It is called with the consumer and the
+            message, and returns what to await, or None.
+    """
+    _shortcuts[method.__name__] = method, function
 
 
 _MARK: Final = "_channels_hook"

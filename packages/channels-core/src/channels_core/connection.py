@@ -198,7 +198,7 @@ class Connection:
         self.beginner: Any = None
         self.known: ConsumerClass = known
         self.options: dict[str, Any] = known.options
-        self.by_type: dict[str, tuple[str, bool]] = known.by_type
+        self.by_type: dict[str, tuple[str, bool, Any]] = known.by_type
         self.threads: HandlerThread | None = None
         if known.runs_in_threads:
             # Loaded with the first such consumer: many programs have none.
@@ -901,13 +901,14 @@ class Connection:
             # message, and 0.2 KiB for each idle connection.
             try:
                 while True:
-                    if frames or mailbox.layer_waits or mailbox.failure is not None:
-                        message = mailbox.take()
-                        if message is not None:
-                            break
-                    if (waiter := mailbox.wait()) is not None:
-                        await waiter
-                        continue
+                    if not mailbox.is_quiet:
+                        if frames or mailbox.layer_waits or mailbox.failure is not None:
+                            message = mailbox.take()
+                            if message is not None:
+                                break
+                        if (waiter := mailbox.wait()) is not None:
+                            await waiter
+                            continue
                     # Nothing else can wake this task, so it asks the server itself.
                     mailbox.asking = task
                     cancels = task.cancelling()

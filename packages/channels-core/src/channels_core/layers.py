@@ -86,6 +86,9 @@ class BaseChannelLayer:
       stay in the layer, and count towards the capacity of their channel, until they are taken. The
       listening ends with `forget_channel`. If the function raises, the connection ends with this
       exception. Without `listen`, each connection has one more task.
+    - `takes_wake_waiting`, an attribute of the function `listen`: True if it has a third argument,
+      `wake_waiting`. The layer may call that instead of `wake`. It returns False, and does nothing,
+      unless the consumer waits for a message at this moment.
     - `forget_channel(channel)`: a coroutine method that drops the messages in a channel and all its
       group memberships. A consumer calls it when its connection has ended. Without it, both stay
       until they expire.

@@ -11,7 +11,11 @@ import pytest
 
 from channels_core import connection
 from channels_core._connection import mailbox
-from channels_core.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from channels_core.generic.websocket import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    WebsocketConsumer,
+)
 from channels_core.typing import Message
 from fakes import LocalLayer, Server, until
 
@@ -46,6 +50,17 @@ class SyncEcho(WebsocketConsumer):
         self.codes.append(code)
 
 
+class JsonEcho(AsyncJsonWebsocketConsumer):
+    groups = ["room"]
+    codes: list[int] = []
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        await self.send_json(content)
+
+    async def disconnect(self, code: int) -> None:
+        self.codes.append(code)
+
+
 class SyncEchoInATask(SyncEcho):
     """The variable makes `async_to_sync` run what it sends, in a task of its own."""
 
@@ -64,16 +79,16 @@ def logged_once(caplog: pytest.LogCaptureFixture, kind: type) -> Iterator[None]:
     )
 
 
-@pytest.mark.parametrize("kind", [Echo, SyncEcho, SyncEchoInATask])
+@pytest.mark.parametrize("kind", [Echo, JsonEcho, SyncEcho, SyncEchoInATask])
 async def test_the_consumer_leaves_its_groups_and_ends(
-    kind: type[Echo | SyncEcho], layer: LocalLayer, caplog: pytest.LogCaptureFixture
+    kind: type[Echo | JsonEcho | SyncEcho], layer: LocalLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     kind.codes.clear()
     server = Server(kind.as_asgi())
     await server.connect()
     assert layer.members == 1
     server.hangs = True
-    server.text("hello", "again")
+    server.text('"hello"', '"again"')
     with logged_once(caplog, kind):
         await server.leave(4001)
     assert kind.codes == [4001]

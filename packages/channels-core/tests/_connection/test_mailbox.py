@@ -266,7 +266,58 @@ def layer(server: StrictServer, mailbox: Mailbox) -> Layer:
     return layer
 
 
+class AskingLayer(Layer):
+    """A layer that asks whether the connection waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[bool] = []
+
+    def listen(self, channel: str, wake: Any, wake_waiting: Any = None) -> Any:
+        def ask_first() -> None:
+            self.answers.append(wake_waiting())
+            if not self.answers[-1]:
+                wake()
+
+        return super().listen(channel, ask_first)
+
+    vars(listen)["takes_wake_waiting"] = True
+
+    async def receive(self, channel: str) -> None: ...
+
+
 class TestALayer:
+    async def test_it_may_ask_whether_the_connection_waits(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        layer = AskingLayer()
+        mailbox.listen_to(layer, "mine", server.receive)
+        assert mailbox.take() is None
+        layer.add({"type": "early"})
+        assert layer.answers == [False, False]
+        assert [mailbox.take(), mailbox.take()] == [{"type": "early"}, None]
+        waiting = asyncio.create_task(next_of(mailbox))
+        await settle()
+        layer.add({"type": "note"})
+        assert layer.answers[2:] == [True, False]
+        assert await waiting == {"type": "note"}
+        assert mailbox.from_layer
+        await end(mailbox)
+
+    async def test_one_that_is_cancelled_does_not_wait(
+        self, server: StrictServer, mailbox: Mailbox
+    ) -> None:
+        layer = AskingLayer()
+        mailbox.listen_to(layer, "mine", server.receive)
+        mailbox.take()
+        waiting = asyncio.create_task(next_of(mailbox))
+        await settle()
+        waiting.cancel()
+        layer.add({"type": "note"})
+        assert layer.answers == [False, False]
+        assert mailbox.take() == {"type": "note"}
+        await end(mailbox)
+
     async def test_its_messages_arrive_while_the_server_is_silent(
         self, mailbox: Mailbox, layer: Layer
     ) -> None:

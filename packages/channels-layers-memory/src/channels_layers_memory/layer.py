@@ -244,7 +244,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
         return payload() if callable(payload) else payload
 
     def listen(
-        self, channel: str, wake: Callable[[], object]
+        self,
+        channel: str,
+        wake: Callable[[], object],
+        wake_waiting: Callable[[], bool] | None = None,
     ) -> Callable[[], dict[str, Any] | None]:
         """Read a channel without a task that waits, in the event loop that runs.
 
@@ -259,6 +262,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
             wake: Called in this event loop when a message arrives after the returned function
                 has found none, or has not been called yet. It may be called within `send`, and
                 should do no more than set a future or a flag.
+            wake_waiting: Called instead, within `send`, for a message that comes while the channel
+                is empty. If the program waits for a message at this moment, it does as `wake`, and
+                returns True; no `receive` can take this message then. Otherwise it does nothing,
+                and returns False.
 
         Returns:
             A function that takes the next message, or returns None if none waits now. Once woken,
@@ -270,9 +277,12 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """
         if type(channel) is not str or channel not in self._checked:
             self._check(channel)
-        listener = Listener(channel, self._take_for_listener, wake)
+        listener = Listener(channel, self._take_for_listener, wake, wake_waiting)
         self._store.listen(channel, listener)
         return listener.take
+
+    # Consumers pass the third argument only to a function that has this mark.
+    vars(listen)["takes_wake_waiting"] = True
 
     def copy_message(self, message: Message) -> dict[str, Any]:
         """Return the copy of a message that a receiver would get.

@@ -32,6 +32,8 @@ _SEND_DIRECTLY: Final = frozenset(
         ("channels_core.generic.websocket", "AsyncWebsocketConsumer.send"),
     }
 )
+#: And for one that awaits it only where it has a variable `message`.
+_SENDS_JSON: Final = ("channels_core.generic.websocket", "AsyncJsonWebsocketConsumer.send_json")
 
 
 def waits_for_send(task: asyncio.Task[Any]) -> bool:
@@ -45,6 +47,8 @@ def waits_for_send(task: asyncio.Task[Any]) -> bool:
 def _sends(frame: FrameType) -> bool:
     """Return whether the coroutine of a frame awaits the server's `send`."""
     name = frame.f_globals["__name__"], frame.f_code.co_qualname
+    if name == _SENDS_JSON:
+        return "message" in frame.f_locals
     if name not in _SEND_DIRECTLY:
         return name in _SENDERS
     known: Any = frame.f_locals["self"]._channels_connection.known

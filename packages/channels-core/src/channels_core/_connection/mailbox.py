@@ -7,10 +7,10 @@ into the mailbox in one of three ways:
 - Without a channel layer, that task calls the server's `receive` itself.
 - With a layer, `read_server` runs in another task and reads a few frames ahead. So the end of the
   connection is seen while a handler runs.
-- A channel layer that has `listen` calls `layer_has_message`, and `take` takes the message out of
-  the layer. Another layer is read in a task of its own (`_LayerReader`), one message ahead. In both
-  cases messages stay in the layer until the connection wants them, so the layer's capacity bounds
-  them.
+- A channel layer that has `listen` calls `layer_has_message`, or `layer_wakes_waiting` for a
+  connection that waits, and `take` takes the message out of the layer. Another layer is read in a
+  task of its own (`_LayerReader`), one message ahead. In all cases messages stay in the layer until
+  the connection wants them, so the layer's capacity bounds them.
 
 If frames and messages of the layer wait at the same time, they are handled in turns.
 
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from channels_core._consumer_classes import ENDINGS
-from channels_core._layers.optional_methods import find_listen
+from channels_core._layers.optional_methods import find_listen, takes_wake_waiting
 from channels_core.exceptions import ConnectionStateError, MessagesMissed
 from channels_core.typing import Message, Receive
 
@@ -81,6 +81,8 @@ class Mailbox:
         frames: The server's messages that wait.
         layer_waits: Whether the layer has announced a message, which may have expired since.
         is_read: Whether `read_server` runs; if so, nothing else may call `receive`.
+        is_quiet: Whether nothing has changed since `wait` has returned None last, so that the
+            connection can ask the server again without another look.
         layer_error: The exception that the channel layer raised; None unless it has failed.
     """
 
@@ -107,6 +109,7 @@ class Mailbox:
         "failure",
         "frames",
         "from_layer",
+        "is_quiet",
         "is_read",
         "layer_error",
         "layer_waits",
@@ -138,6 +141,7 @@ class Mailbox:
         # The exception of `receive`; `wait` raises it after the frames that came before.
         self._server_error: BaseException | None = None
         self.is_read: bool = False
+        self.is_quiet: bool = False
         # Whether `read_server` is to return, and `read` to refuse.
         self._reading_ended = False
         # The number of calls of `read` that wait; they report the end of the connection themselves.
@@ -238,6 +242,7 @@ class Mailbox:
             raise self._server_error
         if not self.is_read:
             if self._take_from_layer is _take_nothing and not self._readers:
+                self.is_quiet = True
                 return None
             self.start_reading()
         if self._room is not None:
@@ -283,6 +288,7 @@ class Mailbox:
             BaseException: The exception of the server.
         """
         self._readers += 1
+        self.is_quiet = False
         try:
             message = await self._read(self._on_end)
             if message.get("type") in ENDINGS:
@@ -359,11 +365,13 @@ class Mailbox:
         """Have the next call of `next`, after the handler that runs now, raise an exception."""
         if self.failure is None:
             self.failure = failure
+        self.is_quiet = False
         self._wake_connection()
 
     def put(self, message: Message) -> None:
         """Add a message that is handled before all messages of the server."""
         self.frames.insert(0, message)
+        self.is_quiet = False
         self._wake_connection()
 
     # The server
@@ -381,6 +389,7 @@ class Mailbox:
         cancels = task.cancelling()
         frames, receive, ahead = self.frames, self.receive, self._ahead
         self.is_read = True
+        self.is_quiet = False
         try:
             while not self._reading_ended:
                 message = await receive()
@@ -444,6 +453,7 @@ class Mailbox:
         if not (self.is_read or self._handler_asks or self.asking or self._server_error):
             # Set here already, since the task begins later.
             self.is_read = True
+            self.is_quiet = False
             self._tasks += (asyncio.create_task(self.read_server()),)
 
     def watch(self, on_end: Callable[[], object]) -> None:
@@ -504,13 +514,15 @@ class Mailbox:
             channel: The channel's name.
             consumer: Its `channel_receive` is called for a layer without `listen`.
         """
+        self.is_quiet = False
         listen = find_listen(layer)
         if listen is None:
             reader = _LayerReader(self, consumer.channel_receive)
             self._take_from_layer = reader.take
             self._tasks += (asyncio.create_task(reader.run()),)
         else:
-            self._take_from_layer = listen(channel, self.layer_has_message)
+            more = (self.layer_wakes_waiting,) if takes_wake_waiting(listen) else ()
+            self._take_from_layer = listen(channel, self.layer_has_message, *more)
             # A message may have come before the listening began.
             self.layer_has_message()
         if self._sieve is not None:
@@ -529,20 +541,27 @@ class Mailbox:
 
     def layer_has_message(self) -> None:
         """Record that the layer may have a message; called in the connection's event loop."""
-        if not self.layer_waits:
+        if not (self.layer_waits or self.layer_wakes_waiting()):
             self.layer_waits = True
             self._layer_first = not self.frames
-            waiter = self._waiter
-            if waiter is None:
-                if self._read_waiters or self.asking is not None:
-                    self._wake_connection()
-            else:
-                # `next` waits: nobody else has to know, and a message to a group does this for
-                # each of its members.
-                self._waiter = None
-                self.woken_by_layer = True
-                if not waiter.done():
-                    waiter.set_result(None)
+            if self._waiter is None and (self._read_waiters or self.asking is not None):
+                self._wake_connection()
+
+    def layer_wakes_waiting(self) -> bool:
+        """Wake the connection's task for a message of the layer, and return whether it waits.
+
+        If it waits for something else, or does not wait, nothing is done.
+        """
+        waiter = self._waiter
+        if waiter is None or self.layer_waits or waiter.done():
+            return False
+        self.layer_waits = True
+        self._layer_first = not self.frames
+        # Nobody else has to know, and a message to a group does this for each of its members.
+        self._waiter = None
+        self.woken_by_layer = True
+        waiter.set_result(None)
+        return True
 
     def fail(self, error: Exception) -> None:
         """Record that the layer has failed; `next` raises the error."""

@@ -20,6 +20,7 @@ __all__ = [
     "name_at_once",
     "names_at_once",
     "require_extension",
+    "takes_wake_waiting",
 ]
 
 
@@ -81,7 +82,7 @@ def name_at_once(layer: Any) -> str:
 
 def find_listen(
     layer: Any,
-) -> Callable[[str, Callable[[], object]], Callable[[], Message | None]] | None:
+) -> Callable[..., Callable[[], Message | None]] | None:
     """Return the `listen` of a layer, if it delivers what the layer's `receive` would.
 
     It does not if a subclass overrides `receive`, or if a test has replaced it: then the new
@@ -101,6 +102,16 @@ def find_listen(
     )
     listen: Any = layer.listen
     return listen if is_owners else None
+
+
+def takes_wake_waiting(listen: Callable[..., Any]) -> bool:
+    """Return whether a layer's `listen` is marked as one with a third argument, `wake_waiting`.
+
+    As for `names_at_once`, the mark does not count for a function that overrides or wraps it.
+    """
+    function = getattr(listen, "__func__", listen)
+    marked = getattr(function, "takes_wake_waiting", None) is True
+    return marked and not hasattr(function, "__wrapped__")
 
 
 def _definer(kind: type, name: str) -> type | None:

@@ -46,10 +46,17 @@ class Channels(MutableMapping[str, Waiting]):
 
     def __getitem__(self, name: str) -> Waiting:
         waiting = self._store.channels.get(name)
+        listener = self._store.listeners().get(name)
+        # The first message that waits may have been given to the listener already.
+        given = () if listener is None or listener.given is None else (listener.given,)
         # A copy: whoever changed the queue itself would break the indices beside it.
         if isinstance(waiting, Backlog | OrderedDict):
-            return Waiting(waiting)
-        return Waiting((self._store.listeners()[name] if waiting is None else waiting,))
+            return Waiting((*given, *waiting))
+        if waiting is not None:
+            return Waiting((waiting,))
+        if listener is None:
+            raise KeyError(name)
+        return Waiting(given or (listener,))
 
     def __iter__(self) -> Iterator[str]:
         # A copy, since another thread may send in the meantime.

@@ -8,6 +8,8 @@ A channel is read in one of two ways:
   until the listener takes them. It is armed while no message waits. The first message that arrives
   disarms it and calls its `wake`; the listener then takes messages until none is left, which arms
   it again. So a burst of messages costs one wake, and looking at an empty channel takes no lock.
+  If its program can tell that it waits at this moment, as a connection can, a message of its own
+  event loop is given to it at once, which saves a third of the cost: the way through the channel.
 """
 
 from __future__ import annotations
@@ -86,35 +88,79 @@ if TYPE_CHECKING:
 class Listener:
     """One call of `listen()`, in the event loop in which it was made."""
 
-    __slots__ = ("__weakref__", "_channel", "_loop", "_take", "_wake", "armed")
+    __slots__ = (
+        "__weakref__",
+        "_channel",
+        "_loop",
+        "_take",
+        "_wake",
+        "_wake_waiting",
+        "armed",
+        "given",
+    )
 
-    def __init__(self, channel: str, take: TakeMessage, wake: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        channel: str,
+        take: TakeMessage,
+        wake: Callable[[], object],
+        wake_waiting: Callable[[], bool] | None = None,
+    ) -> None:
         """Belong to the event loop that runs.
 
         Args:
             channel: The name of the channel.
             take: Takes its first message.
             wake: Tells the program that a message has arrived.
+            wake_waiting: The same if the program waits for a message at this moment; otherwise it
+                does nothing, and returns False. None if the program cannot tell.
         """
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._take = take
         # None once listening has ended.
         self._wake: Callable[[], object] | None = wake
+        self._wake_waiting: Callable[[], bool] | None = wake_waiting
+        #: The message that was given and not taken yet. It is not in the channel.
+        self.given: Message | None = None
         #: True while no message waits, so that the next one has to wake. The store sets it, under
         #: its lock.
         self.armed = False
 
     def take(self) -> dict[str, Any] | None:
         """Return the next message, or None if none waits now."""
-        if self.armed or (message := self._take(self._channel, self)) is None:
+        message = self.given
+        if message is not None:
+            self.given = None
+        elif self.armed or (message := self._take(self._channel, self)) is None:
             return None
         payload = message[2]
         return payload() if callable(payload) else payload
 
-    def end(self) -> None:
-        """Never wake again."""
-        self._wake = None
+    def give(self, message: Message, current_loop: object = None) -> bool:
+        """Give a message to a program that waits in this thread's event loop, and wake it.
+
+        The store calls it under its lock, if no message waits in the channel. The program does no
+        more than set a future, as for a receiver.
+
+        Args:
+            message: The message.
+            current_loop: The event loop that runs in this thread, if the caller knows it.
+
+        Returns:
+            False if the program does not wait, or in another event loop.
+        """
+        wakes = self._wake_waiting
+        if wakes is None or (current_loop or running_loop()) is not self._loop or not wakes():
+            return False
+        self.given = message
+        return True
+
+    def end(self) -> Message | None:
+        """Never wake again, and return the message that was given and not taken."""
+        self._wake = self._wake_waiting = None
+        given, self.given = self.given, None
+        return given
 
     def wake(self, current_loop: object = None) -> None:
         """Wake at once if this is the listener's event loop, or else soon in that loop.

@@ -1,10 +1,10 @@
 """Hold messages, readers and groups under one lock.
 
-The way of a message: `put` hands it to a receiver that waits, and wakes that receiver. If none
-waits, the message goes to the channel's backlog, and the channel's listener is woken if it is
-armed. `take` returns the first message of the backlog, or registers a receiver that waits for the
-next one. A receiver that is cancelled after it was given a message passes it to the next receiver,
-or puts it back in its old place.
+The way of a message: `put` hands it to a receiver that waits, or gives it to a listener that waits
+at that moment, and wakes it. If none does, the message goes to the channel's backlog, and the
+channel's listener is woken if it is armed. `take` returns the first message of the backlog, or
+registers a receiver that waits for the next one. A receiver that is cancelled after it was given a
+message passes it to the next receiver, or puts it back in its old place.
 
 Expiry needs no timer: every operation first drops what has expired. `put` alone leaves that to
 other operations as long as there is room, because tests of programs look at the channels after a
@@ -288,7 +288,9 @@ class Store:
                 dead = self._dead_listeners.popleft()
                 if self._listeners.get(dead.channel) is dead:
                     del self._listeners[dead.channel]
-            self._end_listening(name)
+            given = self._end_listening(name)
+            if given is not None:
+                self._put_back(name, given)
             reference = ListenerRef(listener, self._record_dead_listener)
             reference.channel = name
             self._listeners[name] = reference
@@ -326,10 +328,12 @@ class Store:
             pairs = [(name, reference()) for name, reference in self._listeners.items()]
         return {name: listener for name, listener in pairs if listener is not None}
 
-    def _end_listening(self, name: str) -> None:
+    def _end_listening(self, name: str) -> Message | None:
+        """End the listening to a channel, and return the message that was given and not taken."""
         reference = self._listeners.pop(name, None)
-        if reference is not None and (listener := reference()) is not None:
-            listener.end()
+        if reference is None or (listener := reference()) is None:
+            return None
+        return listener.end()
 
     def _wake_listeners(self, current_loop: object = None) -> None:
         """Wake the listeners of new messages; called once the lock is released."""
@@ -450,6 +454,9 @@ class Store:
             for name, queue in list(self.channels.items()):
                 if type(queue) is Backlog:
                     del self.channels[name]
+            for reference in self._listeners.values():
+                if (listener := reference()) is not None:
+                    listener.given = None
             self._backlogs.clear()
             self.half_full.clear()
             self.groups.clear()
@@ -628,20 +635,39 @@ class Store:
         self.groups.add(group, channel, now)
         self._groups_due = min(self._groups_due, now + self._limits.group_expiry)
 
-    def _put(self, name: str, message: Message, current_loop: object = None) -> bool:
+    def _put(  # noqa: C901 - no call for each message
+        self, name: str, message: Message, current_loop: object = None
+    ) -> bool:
         queue = self.channels.get(name)
+        backlog: Backlog | None = None
         if type(queue) is Backlog:
             backlog = queue
         elif queue is not None and self._hand_over(name, queue, message, current_loop):
             return True
-        else:
-            kept = self._backlogs.kept.get(name)
-            backlog = self._backlogs.new(name) if kept is None else kept
+        reference = self._listeners.get(name)
+        listener = None if reference is None else reference()
+        if backlog is None:
+            if (
+                listener is not None
+                and listener.armed
+                # Otherwise the channel is more than half full with its first message.
+                and self._limits.get_capacity(name) > 1
+                and listener.give(message, current_loop)
+            ):
+                return True
+            backlog = self._backlogs.kept.get(name)
+            if backlog is None:
+                backlog = self._backlogs.new(name)
         shared = backlog.shared
         held = len(backlog) if shared is None else shared.used
         capacity = self._limits.get_capacity(name)
         if held >= capacity:
             return False
+        if listener is not None and listener.given is not None:
+            # It is not taken yet, so it counts as well, here and for half of the capacity below.
+            if held + 1 >= capacity:
+                return False
+            capacity -= 2
         if shared is not None:
             shared.used = held + 1
         if not backlog:
@@ -651,8 +677,7 @@ class Store:
             self._plan_check(name, backlog, message[0])
         if held + held + 2 > capacity:
             self.half_full.setdefault(name, None)
-        reference = self._listeners.get(name)
-        if reference is not None and (listener := reference()) is not None and listener.armed:
+        if listener is not None and listener.armed:
             listener.armed = False
             self._to_wake.append(listener)
         return True

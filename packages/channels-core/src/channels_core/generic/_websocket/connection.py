@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakSet
 
@@ -119,6 +120,34 @@ class WebsocketConnection(Connection):
             self._limit = max_message_size()
         return _messages.payload(message, self._limit)
 
+    def pass_on(self, consumer: Any, message: Message) -> Awaitable[None] | None:
+        """Do as `websocket_receive` of the async consumers, but return what `receive` returns."""
+        text, data = message.get("text"), None
+        # Most frames need no closer look by `payload`.
+        is_plain = self._limit is None and self._rate is None and self.socket.state == OPEN
+        if text is None or not is_plain:
+            payload = self.payload(message)
+            if payload is None:
+                return None
+            text, data = payload
+        decode = self.known.decode
+        if decode is not None and (work := decode(consumer, text)) is not None:
+            decoded: Awaitable[None] = work
+            return decoded
+        try:
+            if text is not None:
+                # Not by a dict of keyword arguments, which takes 0.35 us longer.
+                result = consumer.receive(text_data=text)
+            else:
+                result = consumer.receive(bytes_data=data)
+        except TypeError as error:
+            if (fault := _messages.not_taken(error, is_text=text is not None)) is None:
+                raise
+            raise fault from error
+        if type(result) is CoroutineType:
+            return result
+        return _await_receive(result, is_text=text is not None)
+
     # What consumers report
 
     def connecting(self) -> None:
@@ -136,8 +165,13 @@ class WebsocketConnection(Connection):
             self._unanswered = True
             warn = self._warn_unanswered
             loop.call_soon_threadsafe(loop.call_later, _ANSWER_WITHIN, warn)
-        elif ongoing and self.socket.state == OPEN:
-            loop.call_soon_threadsafe(self._connected_in_outage)
+        elif self.socket.state == OPEN:
+            own = vars(self.consumer)
+            if own.get("base_send") == self._send_noting:
+                # There is nothing more to note. A frame takes 0.05 us less without it.
+                own["base_send"] = self._server_send
+            if ongoing:
+                loop.call_soon_threadsafe(self._connected_in_outage)
 
     def _connected_in_outage(self) -> None:
         """Record that the calls of the channel layer in `connect` have worked."""
@@ -424,3 +458,13 @@ class WebsocketConnection(Connection):
             except Exception as error:  # noqa: BLE001 - raised below
                 errors.append(error)
         self.raise_first(errors)
+
+
+async def _await_receive(result: Any, *, is_text: bool) -> None:
+    """Await what a `receive` has returned that is not a coroutine method."""
+    try:
+        await result
+    except TypeError as error:
+        if (fault := _messages.not_taken(error, is_text=is_text)) is None:
+            raise
+        raise fault from error
