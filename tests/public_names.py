@@ -168,10 +168,10 @@ NAMES: Final[dict[str, list[str]]] = {
         "require_valid_close_code",
     ],
     "channels_core.connection": [
-        "STOP",
         "Connection",
         "ConsumerClass",
         "Rest",
+        "STOP",
         "begin",
         "class_of",
         "direct",

@@ -470,8 +470,10 @@ class Connection:
             try:
                 if consumer_started.receivers:
                     await consumer_started.asend_robust(type(consumer), environ=scope)
-                if (opening := self._open(consumer, scope, receive, send)) is not None:
+                opening = self._open(consumer, scope, receive, send)
+                if opening is not None:
                     await opening
+                    opening = None  # an idle connection does not keep the coroutine
                 if draining.begun and is_client:
                     await self._come_late(scope, receive, send)
                 if not self.answers_first:
