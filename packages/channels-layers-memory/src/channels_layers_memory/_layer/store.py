@@ -134,7 +134,7 @@ class Store:
         # replaced the time. With a clock of the program's it is never true.
         self._original_time = ORIGINAL.time if clock is mockable_time else None
         self._base, self._monotonic = ORIGINAL.base, ORIGINAL.monotonic
-        self._next_number = itertools.count().__next__
+        self._numbers = itertools.count()
         self._extensions: list[Extension] = []
         # Whether the messages of a channel never expire; None if all messages do.
         self._keeps: Callable[[str], bool] | None = None
@@ -157,7 +157,9 @@ class Store:
         # Listeners to be woken once the lock is released, since they call code of the program.
         self._to_wake: deque[Listener] = deque()
         self._lock = threading.Lock()
-        # The operations that each message passes call these directly, at half the cost of `with`.
+        # The operations that each message passes call these directly, at half the cost of `with`,
+        # and get each such function from `self` first: Python 3.11 takes a call of `self.name` for
+        # that of a method, and looks for one in the class each time.
         self._acquire = self._lock.acquire
         self._release = self._lock.release
         # No message expires before this time, and no receiver has been thrown away.
@@ -165,7 +167,7 @@ class Store:
         # No membership expires before this time.
         self._groups_due = inf
         # Messages with a lower number were sent before the last flush.
-        self._first_after_flush = self._next_number()
+        self._first_after_flush = next(self._numbers)
         # Receivers that were garbage collected, with their channel; see `give_up_later`.
         self._thrown_away: deque[tuple[str, WaitingReceiver]] = deque()
         # Calls for once the lock is released.
@@ -183,20 +185,22 @@ class Store:
         Returns:
             False if the channel is full.
         """
-        self._acquire()
+        acquire, release = self._acquire, self._release
+        acquire()
         try:
             unmocked = time.time is self._original_time
-            now = self._base + self._monotonic() if unmocked else self._clock()
+            monotonic = self._monotonic
+            now = self._base + monotonic() if unmocked else self._clock()
             if now >= self._messages_due + OVERDUE:
                 self._expire_messages(now)
-            message = (now + self._limits.expiry, self._next_number(), payload)
+            message = (now + self._limits.expiry, next(self._numbers), payload)
             accepted = self._put(name, message)
             if not accepted and now >= self._messages_due:
                 # It may be full of expired messages.
                 self._expire_messages(now)
                 accepted = self._put(name, message)
         finally:
-            self._release()
+            release()
         if self._to_wake:
             self._wake_listeners()
         return accepted
@@ -215,7 +219,7 @@ class Store:
         with self._lock:
             expires = self._expire() + self._limits.expiry
             # One for all: numbers are compared only within a channel.
-            message = (expires, self._next_number(), payload)
+            message = (expires, next(self._numbers), payload)
             names = tuple(self.groups.members.get(group, ()))
             full = sum([not self._put(name, message, current_loop) for name in names])
         if self._to_wake:
@@ -229,10 +233,12 @@ class Store:
             name: The channel.
             wait: Makes that receiver; called if no message waits.
         """
-        self._acquire()
+        acquire, release = self._acquire, self._release
+        acquire()
         try:
             unmocked = time.time is self._original_time
-            now = self._base + self._monotonic() if unmocked else self._clock()
+            monotonic = self._monotonic
+            now = self._base + monotonic() if unmocked else self._clock()
             if now >= self._messages_due:
                 self._expire_messages(now)
             queue = self.channels.get(name)
@@ -252,7 +258,7 @@ class Store:
                 self.channels[name] = OrderedDict({queue: None, receiver: None})
             return receiver
         finally:
-            self._release()
+            release()
 
     def give_up(self, name: str, receiver: WaitingReceiver) -> None:
         """Remove a receiver that was cancelled; a message that it was given goes to the next."""
@@ -302,10 +308,12 @@ class Store:
 
     def take_for_listener(self, name: str, listener: Listener) -> Message | None:
         """Take the first message of a channel, and arm the listener if no further one waits."""
-        self._acquire()
+        acquire, release = self._acquire, self._release
+        acquire()
         try:
             unmocked = time.time is self._original_time
-            now = self._base + self._monotonic() if unmocked else self._clock()
+            monotonic = self._monotonic
+            now = self._base + monotonic() if unmocked else self._clock()
             if now >= self._messages_due:
                 self._expire_messages(now)
             queue = self.channels.get(name)
@@ -320,7 +328,7 @@ class Store:
                 listener.armed = True
             return message
         finally:
-            self._release()
+            release()
 
     def listeners(self) -> dict[str, Listener]:
         """Return the listeners by channel."""
@@ -460,7 +468,7 @@ class Store:
             self._backlogs.clear()
             self.half_full.clear()
             self.groups.clear()
-            self._first_after_flush = self._next_number()
+            self._first_after_flush = next(self._numbers)
             for extension in self._extensions:
                 extension.clear()
 
@@ -525,7 +533,7 @@ class Store:
 
     def next_number(self) -> int:
         """Return a number that no message has."""
-        return self._next_number()
+        return next(self._numbers)
 
     def join_within(self, group: str, channel: str, now: float) -> None:
         """Add a channel to a group, or renew its membership."""
@@ -536,7 +544,7 @@ class Store:
         self, names: Iterable[str], payload: Payload, now: float, current_loop: object = None
     ) -> int:
         """Put a message into channels, and return how many were full."""
-        message = (now + self._limits.expiry, self._next_number(), payload)
+        message = (now + self._limits.expiry, next(self._numbers), payload)
         if self._keeps is None:
             return sum([not self._put(name, message, current_loop) for name in names])
         for_ever = (inf, *message[1:])
@@ -555,7 +563,7 @@ class Store:
         Returns:
             How many were dropped.
         """
-        message = (inf, self._next_number(), payload)
+        message = (inf, next(self._numbers), payload)
         if self._give(name, message):
             return 0
         backlog = self._backlogs.keep(name)
