@@ -19,6 +19,7 @@ from channels_core.db import (
     database_sync_to_async,
     look_up,
 )
+from channels_core.middleware import after_each_handler
 from channels_core.typing import Message
 from fakes import LocalLayer, Server, until
 
@@ -216,6 +217,25 @@ async def test_a_connection_of_the_event_loops_own_thread_is_closed(
         return query()
 
     assert (await run(server, work)).connection is None
+    server.task.cancel()
+
+
+async def test_a_connection_that_middleware_opens_after_a_handler_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    connections.close_all()
+    opened: list[Any] = []
+    server = Server(Program.as_asgi())
+    after_each_handler(server.scope, lambda: opened.append(query()))
+
+    async def work() -> None:
+        """Leave the database to the middleware."""
+
+    server.put({"type": "run", "work": work})
+    await until(lambda: bool(opened))
+    await asyncio.sleep(0)
+    assert opened[0].connection is None
     server.task.cancel()
 
 

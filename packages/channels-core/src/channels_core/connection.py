@@ -1027,7 +1027,8 @@ class Connection:
             for number, function in enumerate(self._after_handler, 1):
                 if (work := function()) is not None:
                     return self._settle_rest(work, self._after_handler[number:])
-            return None
+            # One of them may have opened a connection.
+            return self._settle_rest(None, ()) if usage is not None and usage.pending else None
         return self._settle_rest(None, self._after_handler)
 
     async def _settle_rest(
