@@ -69,18 +69,10 @@ class ConsumerClass:
         is_framework: Whether the class belongs to Channels or a plugin, and not to a program.
         companion: The class of the companion that each of its consumers has, or a function that
             returns it.
-        connection: The class of the companion. It is found when it is first used: a program imports
-            consumers in many processes that serve no connection.
         runs_in_threads: Whether its handlers are ordinary methods.
         options: The values of the options for this class, by keyword of the class statement.
         own_options: The values that this class itself gives, or their defaults if it brings them.
         prefixes: Handlers of Channels and plugins that begin so are for messages of the server.
-        handlers: By name, whether a message of the channel layer may reach the method; False if
-            only the server's messages may. Other names are not in it.
-            The table is made when it is first used: it takes 0.2 ms, and a program imports more
-            classes than it serves.
-        by_type: The same by the usual spelling of the message's type, with the method's name, and
-            with what to call instead of it; see `shortcut`.
         decode: Does what `receive` of our JSON consumer does, if the class has that; None if not.
         sends_directly: Whether no other class's `send` stands between that of our WebSocket
             consumer and that of the base of all consumers.
@@ -142,7 +134,11 @@ class ConsumerClass:
 
     @property
     def connection(self) -> Any:
-        """The class of the companion."""
+        """The class of the companion.
+
+        It is found when it is first used: a program imports consumers in many processes that serve
+        no connection.
+        """
         if self._connection is None:
             found = self.companion
             self._connection = found if found is None or isinstance(found, type) else found()
@@ -150,7 +146,11 @@ class ConsumerClass:
 
     @property
     def handlers(self) -> Handlers:
-        """By name, whether a message of the channel layer may reach the method."""
+        """By name, whether a message of the channel layer may reach the method.
+
+        False if only the server's messages may. Other names are not in it. The table is made when
+        it is first used: it takes 0.2 ms, and a program imports more classes than it serves.
+        """
         if self._handlers is None:
             consumer = self._consumer()
             assert consumer is not None  # whoever asks has the class, or an instance of it
@@ -159,7 +159,10 @@ class ConsumerClass:
 
     @property
     def by_type(self) -> dict[str, tuple[str, bool, Shortcut | None]]:
-        """The handlers by the usual spelling of the message's type."""
+        """The same by the usual spelling of the message's type.
+
+        Each has the method's name, and what to call instead of it; see `shortcut`.
+        """
         if self._by_type is None:
             consumer = self._consumer()
             assert consumer is not None  # as above

@@ -426,7 +426,8 @@ class HttpConnection(Connection):
     @property
     def is_poll(self) -> bool:
         """Whether the response is for this moment only, since the consumer is in a group."""
-        groups, consumer = self.groups, self._consumer()
+        groups = self.groups
+        consumer: Any = self._consumer()
         # Without a call for a consumer that has nothing to do with groups.
         maybe = groups.joined or vars(consumer).get("groups")
         return bool(maybe and groups.to_leave(consumer)) and may_add_headers(consumer.scope)
