@@ -288,6 +288,7 @@ class _Stop:
         raise StopConsumer
 
 
+#: What a function of `direct` returns instead of raising `StopConsumer`.
 STOP: Final = _Stop()
 
 
