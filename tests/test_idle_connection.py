@@ -86,10 +86,10 @@ async def test_an_idle_connection_keeps_few_coroutines_and_copies_of_its_scope()
     until.set()
     await asyncio.gather(*tasks)
     assert {kind: round(count / MANY) for kind, count in kept.items() if abs(count) >= MANY} == {
-        # The server's, the session's and the consumer's.
-        "scopes": 3,
+        # The server's and the consumer's.
+        "scopes": 2,
         # Three of this test: `hold`, `receive` and the wait in that.
-        "coroutines": 8 + 3,
+        "coroutines": 6 + 3,
         # Two of this test: its `receive` and `send`.
         "function": 2,
         "Task": 2,

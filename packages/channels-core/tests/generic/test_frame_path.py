@@ -27,7 +27,7 @@ class Text(AsyncWebsocketConsumer):
 class OnlyText(AsyncWebsocketConsumer):
     got: list[Any]
 
-    async def receive(self, text_data: str) -> None:  # type: ignore[override]
+    async def receive(self, text_data: str) -> None:  # type: ignore[override] # a program's
         self.got.append(text_data)
 
 
@@ -37,12 +37,12 @@ class Failing(AsyncWebsocketConsumer):
 
 
 class Ordinary(AsyncWebsocketConsumer):
-    def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:  # type: ignore[override]
+    def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:  # type: ignore[override] # a program's
         """Return nothing to await."""
 
 
 class OrdinaryFailing(AsyncWebsocketConsumer):
-    def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:  # type: ignore[override]
+    def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:  # type: ignore[override] # a program's
         [].append()  # type: ignore[call-arg] # a TypeError of its own
 
 
@@ -74,12 +74,12 @@ class JsonFuture(AsyncJsonWebsocketConsumer):
 
 
 class JsonOrdinary(AsyncJsonWebsocketConsumer):
-    def receive_json(self, content: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def receive_json(self, content: Any, **kwargs: Any) -> None:  # type: ignore[override] # a program's
         """Return nothing to await."""
 
 
 class JsonWithoutContent(AsyncJsonWebsocketConsumer):
-    async def receive_json(self) -> None:  # type: ignore[override]
+    async def receive_json(self) -> None:  # type: ignore[override] # a program's
         """Take nothing."""
 
 
