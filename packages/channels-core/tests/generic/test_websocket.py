@@ -1057,6 +1057,29 @@ async def test_a_bad_frame_of_a_client_that_has_left_is_reported(colour: str) ->
 
 
 @both_colours
+async def test_a_bad_frame_is_reported_if_the_server_tells_of_the_end_late(colour: str) -> None:
+    def base_send(message: Message) -> Any:
+        sent.append(message["code"])
+        # As Uvicorn, while the connection breaks.
+        raise RuntimeError("refused") if len(sent) == 1 else OSError("gone")
+
+    async def base_send_async(message: Message) -> None:
+        base_send(message)
+
+    def connect(self: Any) -> Any:
+        yield self.accept()
+        self.base_send = base_send if colour == "sync" else base_send_async
+
+    sent: list[int] = []
+    server = Server(consumer(colour, json=True, connect=connect).as_asgi())
+    await server.connect()
+    server.text("{")
+    with pytest.raises(InvalidFrame):
+        await server.end()
+    assert sent == [1007, 4007]
+
+
+@both_colours
 @pytest.mark.parametrize("calls_ours", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
 async def test_an_end_of_our_own_making_goes_through_the_programs_handler(

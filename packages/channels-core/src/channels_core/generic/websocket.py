@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json  # noqa: F401 - tests of programs patch it here
 from collections.abc import Awaitable
+from contextlib import suppress
 from types import CoroutineType, GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Generic, Unpack
 
@@ -267,9 +268,10 @@ class AsyncWebsocketConsumer(AsyncGroupMember):
         except OSError:
             pass  # the client has left
         except Exception:  # noqa: BLE001 - Daphne's Autobahn raises a bare Exception
-            await self._channels_connection.transmit(
-                super().send, self._channels_connection.private_close(error)
-            )
+            with suppress(OSError):  # the same, as Uvicorn sometimes says it
+                await self._channels_connection.transmit(
+                    super().send, self._channels_connection.private_close(error)
+                )
         raise error
 
     async def send(  # type: ignore[override] # as programs know it: a frame, not a message
@@ -686,9 +688,10 @@ class WebsocketConsumer(SyncGroupMember):
         except OSError:
             pass  # the client has left
         except Exception:  # noqa: BLE001 - Daphne's Autobahn raises a bare Exception
-            self._channels_connection.transmit_now(
-                super().send, self._channels_connection.private_close(error)
-            )
+            with suppress(OSError):  # the same, as Uvicorn sometimes says it
+                self._channels_connection.transmit_now(
+                    super().send, self._channels_connection.private_close(error)
+                )
         raise error
 
     def send(  # type: ignore[override] # as programs know it: a frame, not a message
