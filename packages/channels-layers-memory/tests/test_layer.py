@@ -1206,6 +1206,24 @@ class TestAListenerThatWaits:
         await layer.send("web!a", {"n": 3})
         assert [reader.take() for _ in range(4)] == [{"n": 1}, {"n": 2}, {"n": 3}, None]
 
+    @pytest.mark.parametrize("capacity", [2, 3, 4, 5])
+    async def test_a_sender_gives_way_to_it_before_the_channel_is_full(self, capacity: int) -> None:
+        layer = InMemoryChannelLayer(capacity=capacity)
+        reader = Reader(layer)
+        taken = []
+
+        async def read() -> None:
+            while len(taken) < 20:
+                await asyncio.sleep(0)
+                while (message := reader.take()) is not None:
+                    taken.append(message["n"])
+
+        task = asyncio.create_task(read())
+        for number in range(20):
+            await layer.send("mail", {"n": number})
+        await task
+        assert taken == list(range(20))
+
     async def test_a_channel_for_one_message_has_it(self) -> None:
         layer = InMemoryChannelLayer(capacity=1)
         reader = Reader(layer)
