@@ -794,6 +794,16 @@ class TestReplacedMethods:
         assert await ask(Program) == (200, {}, b"hello")
         assert calls == ["http.request"]
 
+    async def test_a_class_that_looks_up_its_attributes_itself_is_asked(self) -> None:
+        class Program(Greeting):
+            def __getattribute__(self, name: str) -> Any:
+                asked.append(name)
+                return super().__getattribute__(name)
+
+        asked: list[str] = []
+        assert await ask(Program) == (200, {}, b"hello")
+        assert {"dispatch", "http_request", "handle"} <= set(asked)
+
     @pytest.mark.parametrize("name", ["send_headers", "send_body"])
     async def test_those_that_send_are_called(
         self, name: str, monkeypatch: pytest.MonkeyPatch
