@@ -1168,6 +1168,16 @@ class TestAListenerThatWaits:
         assert (reader.offers, reader.rings) == (2, 2)
         assert [reader.take(), reader.take()] == [{"n": 4}, None]
 
+    async def test_it_may_say_that_it_waits_until_it_has_taken_one(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        rings: list[None] = []
+        take = layer.listen("mail", lambda: rings.append(None), lambda: True)
+        for number in range(3):
+            await layer.send("mail", {"n": number})
+        assert len(rings) == 1
+        assert [take() for _ in range(4)] == [{"n": 0}, {"n": 1}, {"n": 2}, None]
+
     async def test_each_member_of_a_group_has_its_own_copy(
         self, layer: InMemoryChannelLayer
     ) -> None:
