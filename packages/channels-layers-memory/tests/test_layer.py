@@ -1220,7 +1220,7 @@ class TestAListenerThatWaits:
     async def test_a_sender_gives_way_to_it_before_the_channel_is_full(self, capacity: int) -> None:
         layer = InMemoryChannelLayer(capacity=capacity)
         reader = Reader(layer)
-        taken = []
+        taken: list[int] = []
 
         async def read() -> None:
             while len(taken) < 20:
