@@ -52,6 +52,13 @@ def every_engine(request: Any, settings: Any) -> str:
     return str(request.param)
 
 
+def test_a_setting_that_is_deleted_is_missed_with_one_error(settings: Any) -> None:
+    del settings.SESSION_ENGINE
+    with pytest.raises(AttributeError) as raised:
+        session_class()
+    assert raised.value.__context__ is None
+
+
 def stored(data: dict[str, Any]) -> str:
     """Return the key of a new session with this data, as an HTTP request leaves it."""
     session = session_class()()

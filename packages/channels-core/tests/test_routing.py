@@ -1,3 +1,4 @@
+import asyncio
 import pickle
 import sys
 from collections.abc import Callable
@@ -621,3 +622,37 @@ async def test_the_same_below_the_outermost_router(overrides_call: bool) -> None
     [answer] = await server.connect()
     assert answer["type"] == "websocket.close"
     await server.end()
+
+
+@pytest.mark.parametrize("later", ["task", "turn"])
+async def test_a_consumer_is_made_where_middleware_awaits_it(later: str) -> None:
+    """And not where the middleware calls the router, perhaps in another task."""
+    made: list[Any] = []
+    awaited: list[Any] = []
+
+    class Program(WebsocketConsumer):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(asyncio.current_task())
+
+    router = URLRouter([path("a/", Program.as_asgi())])
+
+    class Passing(BaseMiddleware):
+        """Return what the router returns, so that it decides nothing."""
+
+    inner: Any = router if later == "task" else Passing(router)
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        work = inner(scope, receive, send)
+        await asyncio.sleep(0)
+        assert made == []
+        if later == "task":
+            work = asyncio.create_task(work)
+        awaited.append(work if later == "task" else asyncio.current_task())
+        await work
+
+    router_around: Any = ProtocolTypeRouter({"websocket": middleware})
+    server = Server(router_around, scope={"path": "/a/"})
+    await server.connect()
+    await server.leave()
+    assert made == awaited

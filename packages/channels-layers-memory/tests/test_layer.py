@@ -1168,6 +1168,16 @@ class TestAListenerThatWaits:
         assert (reader.offers, reader.rings) == (2, 2)
         assert [reader.take(), reader.take()] == [{"n": 4}, None]
 
+    async def test_it_may_say_that_it_waits_until_it_has_taken_one(
+        self, layer: InMemoryChannelLayer
+    ) -> None:
+        rings: list[None] = []
+        take = layer.listen("mail", lambda: rings.append(None), lambda: True)
+        for number in range(3):
+            await layer.send("mail", {"n": number})
+        assert len(rings) == 1
+        assert [take() for _ in range(4)] == [{"n": 0}, {"n": 1}, {"n": 2}, None]
+
     async def test_each_member_of_a_group_has_its_own_copy(
         self, layer: InMemoryChannelLayer
     ) -> None:
@@ -1205,6 +1215,24 @@ class TestAListenerThatWaits:
         assert reader.take() == {"n": 0}
         await layer.send("web!a", {"n": 3})
         assert [reader.take() for _ in range(4)] == [{"n": 1}, {"n": 2}, {"n": 3}, None]
+
+    @pytest.mark.parametrize("capacity", [2, 3, 4, 5])
+    async def test_a_sender_gives_way_to_it_before_the_channel_is_full(self, capacity: int) -> None:
+        layer = InMemoryChannelLayer(capacity=capacity)
+        reader = Reader(layer)
+        taken: list[int] = []
+
+        async def read() -> None:
+            while len(taken) < 20:
+                await asyncio.sleep(0)
+                while (message := reader.take()) is not None:
+                    taken.append(message["n"])
+
+        task = asyncio.create_task(read())
+        for number in range(20):
+            await layer.send("mail", {"n": number})
+        await task
+        assert taken == list(range(20))
 
     async def test_a_channel_for_one_message_has_it(self) -> None:
         layer = InMemoryChannelLayer(capacity=1)

@@ -23,7 +23,9 @@ def read_setting(name: str) -> Any:
     try:
         return object.__getattribute__(settings, name)
     except AttributeError:
-        return getattr(settings, name)
+        pass
+    # Not there, where an error of the settings would have that one as its context.
+    return getattr(settings, name)
 
 
 def derives_from_engine(kind: type[SessionBase], name: str) -> bool:

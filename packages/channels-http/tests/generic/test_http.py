@@ -205,17 +205,21 @@ class TestWithoutTheOutermostRouter:
         assert raised.value is error
         assert not client.sent
 
+    @pytest.mark.parametrize("waits", [False, True])
+    @pytest.mark.parametrize("body", [b"", b"ab"])
     async def test_to_return_without_a_response_sends_none(
-        self, caplog: pytest.LogCaptureFixture
+        self, waits: bool, body: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def handle(self: Any, body: bytes) -> None:
-            pass
+            if waits:
+                await asyncio.sleep(0)
 
         client = Client(recording(handle), bare=True)
-        client.request()
+        client.request(body)
         await client.end()
         assert not client.sent
-        assert "Program returned from handle without a response" in caplog.text
+        [message] = caplog.messages
+        assert "Program returned from handle without a response" in message
 
     async def test_our_own_limits_are_answered_all_the_same(self) -> None:
         async def handle(self: Any, body: bytes) -> None:
@@ -794,6 +798,16 @@ class TestReplacedMethods:
         assert await ask(Program) == (200, {}, b"hello")
         assert calls == ["http.request"]
 
+    async def test_a_class_that_looks_up_its_attributes_itself_is_asked(self) -> None:
+        class Program(Greeting):
+            def __getattribute__(self, name: str) -> Any:
+                asked.append(name)
+                return super().__getattribute__(name)
+
+        asked: list[str] = []
+        assert await ask(Program) == (200, {}, b"hello")
+        assert {"dispatch", "http_request", "handle"} <= set(asked)
+
     @pytest.mark.parametrize("name", ["send_headers", "send_body"])
     async def test_those_that_send_are_called(
         self, name: str, monkeypatch: pytest.MonkeyPatch
@@ -890,14 +904,20 @@ async def test_a_response_that_is_sent_at_once_needs_no_further_task() -> None:
     assert coroutines == []
 
 
+@pytest.mark.parametrize("error", [None, StopConsumer, Http404])
+@pytest.mark.parametrize("waits", [False, True])
 async def test_a_request_that_has_ended_leaves_nothing_to_the_garbage_collector(
-    layer: LocalLayer,
+    waits: bool, error: type[Exception] | None, layer: LocalLayer
 ) -> None:
     seen: list[weakref.ref[AsyncHttpConsumer]] = []
 
     class Program(AsyncHttpConsumer):
         async def handle(self, body: bytes) -> None:
             seen.append(weakref.ref(self))
+            if waits:
+                await asyncio.sleep(0)
+            if error is not None:
+                raise error
             await self.send_response(200, b"a")
 
     client = Client(Program)

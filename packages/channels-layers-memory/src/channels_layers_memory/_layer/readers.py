@@ -148,10 +148,14 @@ class Listener:
             current_loop: The event loop that runs in this thread, if the caller knows it.
 
         Returns:
-            False if the program does not wait, or in another event loop.
+            False if the program does not wait, or in another event loop, or if it was given one
+            that it has not taken yet.
         """
         wakes = self._wake_waiting
-        if wakes is None or (current_loop or running_loop()) is not self._loop or not wakes():
+        # One at a time: a program may say that it waits until it has taken the first one.
+        if wakes is None or self.given is not None:
+            return False
+        if (current_loop or running_loop()) is not self._loop or not wakes():
             return False
         self.given = message
         return True

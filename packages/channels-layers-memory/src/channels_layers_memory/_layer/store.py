@@ -408,17 +408,27 @@ class Store:
         """
         with self._lock:
             backlog = self._backlogs.kept.get(name)
-            if not backlog or len(backlog) * 2 <= self._limits.get_capacity(name):
+            given = self._given(name)
+            held = (0 if given is None else 1) + (len(backlog) if backlog else 0)
+            if not backlog or held * 2 <= self._limits.get_capacity(name):
                 self.half_full.pop(name, None)
                 return None
-            first = backlog[0][1]
+            first = (given or backlog[0])[1]
             return None if self.half_full.get(name) == first else first
 
     def is_first(self, name: str, number: int) -> bool:
         """Return whether a message is still the first of a channel."""
         with self._lock:
+            if (given := self._given(name)) is not None:
+                return given[1] == number
             backlog = self._backlogs.kept.get(name)
             return backlog is not None and len(backlog) > 0 and backlog[0][1] == number
+
+    def _given(self, name: str) -> Message | None:
+        """Return the message that the listener of a channel was given, and has not taken yet."""
+        reference = self._listeners.get(name)
+        listener = None if reference is None else reference()
+        return None if listener is None else listener.given
 
     def record_busy_reader(self, name: str, number: int) -> None:
         """Record that the first message of a channel is not being taken for now."""

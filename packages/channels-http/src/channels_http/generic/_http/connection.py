@@ -50,6 +50,10 @@ _ABOUT_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"expec
 OF_SETTINGS: Final = object()
 
 
+class _Unanswered(StopConsumer):
+    """The consumer has ended without a response, and that is logged."""
+
+
 class HttpConnection(Connection):
     """The companion of an HTTP consumer.
 
@@ -365,7 +369,7 @@ class HttpConnection(Connection):
 
     async def _end_without_answer(self) -> NoReturn:
         await self.answer_nothing("returned from handle")
-        raise StopConsumer
+        raise _Unanswered
 
     async def while_client_stays(self, work: Awaitable[None]) -> None:
         """Wait for a handler, and cancel it when the client leaves or the server fails."""
@@ -403,18 +407,22 @@ class HttpConnection(Connection):
             Exception: The handler's own otherwise; a `RuntimeError` if something was cancelled
                 that the handler awaited.
         """
-        if isinstance(error, StopConsumer):
-            if self.is_unanswered:
-                await self.answer_nothing("stopped")
-            raise error
-        if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+        try:
+            if isinstance(error, StopConsumer):
+                if self.is_unanswered and not isinstance(error, _Unanswered):
+                    await self.answer_nothing("stopped")
                 raise error
-            name = type(self.consumer).__name__
-            fault = RuntimeError(f"{name} awaited something that was cancelled")
-            await self._answer_exception(fault, error)
-        await self._answer_exception(error, error.__cause__)
+            if isinstance(error, asyncio.CancelledError):
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise error
+                name = type(self.consumer).__name__
+                text = f"{name} awaited something that was cancelled"
+                await self._answer_exception(RuntimeError(text), error)
+            await self._answer_exception(error, error.__cause__)
+        finally:
+            # The exception's traceback holds this frame: leave no circle to the garbage collector.
+            del error
 
     # The response
 
@@ -465,23 +473,28 @@ class HttpConnection(Connection):
     # Responses that are not the program's own
 
     async def _answer_exception(self, error: Exception, cause: BaseException | None) -> NoReturn:
-        if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
-            raise StopConsumer from None  # The client has left: there is nobody to answer.
-        if not self.is_unanswered or isinstance(error, ConsumerSignal | RouteNotFound):
+        try:
+            if isinstance(error, RequestAborted) and not isinstance(error, RequestTimeout):
+                raise StopConsumer from None  # The client has left: there is nobody to answer.
+            if not self.is_unanswered or isinstance(error, ConsumerSignal | RouteNotFound):
+                raise error from cause
+            if self.meets_outage(error):
+                await self._answer(refusal(self.consumer.scope, 503, body="Service Unavailable"))
+                raise StopConsumer from None
+            status = status_of(error)
+            if not (
+                failures_are_answered() or isinstance(error, RequestDataTooBig | RequestTimeout)
+            ):
+                # A test may expect the exception. Only our own limits are always answered: what is
+                # tested does not know of them.
+                raise error from cause
+            if status is not None:
+                await self._refuse(status, error)
+                raise StopConsumer from None
+            await self._answer_failure(error)
             raise error from cause
-        if self.meets_outage(error):
-            await self._answer(refusal(self.consumer.scope, 503, body="Service Unavailable"))
-            raise StopConsumer from None
-        status = status_of(error)
-        if not (failures_are_answered() or isinstance(error, RequestDataTooBig | RequestTimeout)):
-            # A test may expect the exception. Only our own limits are always answered: what is
-            # tested does not know of them.
-            raise error from cause
-        if status is not None:
-            await self._refuse(status, error)
-            raise StopConsumer from None
-        await self._answer_failure(error)
-        raise error from cause
+        finally:
+            del error, cause  # as above
 
     async def answer_nothing(self, how: str) -> None:
         """Answer a request for which the program has sent nothing.
