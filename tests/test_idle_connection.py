@@ -89,7 +89,7 @@ async def test_an_idle_connection_keeps_few_coroutines_and_copies_of_its_scope()
         # The server's and the consumer's.
         "scopes": 2,
         # Three of this test: `hold`, `receive` and the wait in that.
-        "coroutines": 6 + 3,
+        "coroutines": 7 + 3,
         # Two of this test: its `receive` and `send`.
         "function": 2,
         "Task": 2,

@@ -601,7 +601,6 @@ async def test_no_other_route_is_tried_after_a_consumer_that_has_called_a_router
 
 @pytest.mark.parametrize("overrides_call", [False, True])
 async def test_the_same_below_the_outermost_router(overrides_call: bool) -> None:
-    """There the consumer is made without its application's coroutine."""
     lost = URLRouter([])
 
     class Calling(AsyncJsonWebsocketConsumer):

@@ -22,8 +22,6 @@ __all__ = ["ConsumerApplication", "application_of", "as_asgi3", "first_step", "n
 #: The attribute under which an application that records errors holds itself. Another function may
 #: have it too, since `functools.wraps` copies attributes, but holds another one.
 _MARK: Final = "_channels_records_passed"
-#: The attribute with what `begins_at_once` returns.
-_BEGIN: Final = "_channels_begin"
 
 
 class ConsumerApplication(Protocol):
@@ -127,10 +125,7 @@ async def _in_thread(
 
 
 def application_of(
-    consumer: type,
-    make: Callable[[Scope], Callable[..., Any]],
-    initkwargs: dict[str, Any],
-    recording: Callable[..., Any] | None = None,
+    consumer: type, make: Callable[[Scope], Callable[..., Any]], initkwargs: dict[str, Any]
 ) -> ConsumerApplication:
     """Return an application that makes a new consumer for each connection.
 
@@ -138,48 +133,27 @@ def application_of(
         consumer: The class, whose name and docstring the application gets.
         make: Called with the scope; returns the consumer that serves the connection.
         initkwargs: Keyword arguments of the constructor, kept as `consumer_initkwargs`.
-        recording: A `__call__` of consumers that calls `record_passed` itself.
     """
 
-    def begin(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
-        try:
-            instance = make(scope)
-        except SynchronousOnlyOperation:
-            return begin_in_thread(scope, receive, send)
-        except Exception as error:
-            _log_failure(consumer, scope, error)
-            raise
-        # Asked each time: a program or a test may have overridden or replaced it.
-        if type(instance).__call__ is recording:
-            served: Coroutine[Any, Any, None] = instance(scope, receive, send)
-            return served
-        return _serve(instance, scope, receive, send)
-
-    async def begin_in_thread(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            instance = await _in_thread(make, scope)
-        except Exception as error:
-            _log_failure(consumer, scope, error)
-            raise
-        await _serve(instance, scope, receive, send)
-
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await begin(scope, receive, send)
+        try:
+            try:
+                instance = make(scope)
+            except SynchronousOnlyOperation:
+                instance = await _in_thread(make, scope)
+        except Exception as error:
+            _log_failure(consumer, scope, error)
+            raise
+        try:
+            await instance(scope, receive, send)
+        except RouteNotFound as error:
+            record_passed(error)
+            raise
 
     update_wrapper(app, consumer, updated=())
     vars(app).update(consumer_class=consumer, consumer_initkwargs=initkwargs)
     vars(app)[_MARK] = app
-    vars(app)[_BEGIN] = begin
     return cast(ConsumerApplication, app)
-
-
-async def _serve(instance: Callable[..., Any], scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a connection by a consumer that does not call `record_passed` itself."""
-    try:
-        await instance(scope, receive, send)
-    except RouteNotFound as error:
-        record_passed(error)
-        raise
 
 
 def _log_failure(consumer: type, scope: Scope, error: Exception) -> None:
@@ -202,19 +176,6 @@ def record_passed(error: RouteNotFound) -> None:
 def records_passed(application: Any) -> bool:
     """Return whether an application calls `record_passed` itself."""
     return getattr(application, _MARK, None) is application
-
-
-def begins_at_once(application: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return a function that makes a consumer at once, and returns the coroutine that serves.
-
-    An idle connection so keeps no coroutine of the application, which takes 0.25 KiB. It may only
-    be called in the task of the connection, where the consumer is to be made.
-
-    Args:
-        application: The application of a consumer, for which `records_passed` is true.
-    """
-    begin: Callable[..., Coroutine[Any, Any, Any]] = vars(application)[_BEGIN]
-    return begin
 
 
 def _maker(consumer: Any) -> Callable[[Scope], Callable[..., Any]]:

@@ -73,7 +73,6 @@ from channels_core._shutdown.open_connections import (
     serving_begins,
     serving_ends,
 )
-from channels_core.applications import record_passed
 from channels_core.exceptions import (
     InvalidFrame,
     MessagesMissed,
@@ -541,8 +540,6 @@ class Connection:
         for _ in range(self._cleared):
             await _count_cancellation()
         if failure is not None:
-            if isinstance(failure, RouteNotFound):
-                record_passed(failure)
             try:
                 raise failure
             finally:

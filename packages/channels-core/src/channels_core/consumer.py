@@ -222,7 +222,7 @@ class AsyncConsumer(OfScope):
 
         Source: `django.views.View.as_view`, its counterpart.
         """
-        return application_of(cls, lambda _: cls(**initkwargs), initkwargs, _CALL)
+        return application_of(cls, lambda _: cls(**initkwargs), initkwargs)
 
     @new_hook
     def report_exception(self, error: Exception, message: Message | None) -> None:
@@ -253,10 +253,6 @@ class AsyncConsumer(OfScope):
                 consumer is in no group.
         """
         await self._channels_connection.could_not_catch_up()
-
-
-#: Its connection calls `record_passed`.
-_CALL: Final = AsyncConsumer.__call__
 
 
 @framework(runs_in_threads=True)

@@ -6,9 +6,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
 from functools import cache, cached_property
 from importlib import import_module
-from inspect import CO_COROUTINE
-from sys import _getframe
-from types import FrameType
 from typing import Any, ClassVar, Final, cast
 
 from django.conf import settings
@@ -24,7 +21,7 @@ from channels_core._routing.index import (
     shown,
     some_of,
 )
-from channels_core._scope import PATH_REMAINING, URL_ROUTE, answers_failures
+from channels_core._scope import PATH_REMAINING, URL_ROUTE
 from channels_core._two_step import Application, at_once, first_step
 from channels_core.applications import as_asgi3, record_passed
 from channels_core.exceptions import RouteNotFound
@@ -306,9 +303,6 @@ class URLRouter(Application):
                 # Any: a coroutine function, if it is called here.
                 application: Any = route.application
                 if route.records_passed or (route.is_async and not _tries_others.get()):
-                    if route.begin is not None and answers_failures.get() and _is_awaited():
-                        # Below a `ProtocolTypeRouter`: this is the task of the connection.
-                        application = route.begin
                     served: Coroutine[Any, Any, Any] = application(inner, receive, send)
                     return served
                 return _serve_last(application, inner, receive, send)
@@ -341,22 +335,6 @@ _CALL: Final = URLRouter.__call__
 #: Whether a router around tries another route after the error of a router inside. Without one, it
 #: makes no difference whether that error has passed an application.
 _tries_others: Final = ContextVar("_tries_others", default=False)
-
-
-#: Whose coroutine functions await an application where they call it.
-_AWAITING: Final = frozenset({"channels_auth", "channels_core", "channels_http"})
-
-
-def _is_awaited() -> bool:
-    """Return whether the caller of a router is known to await its result at once.
-
-    Middleware of a program may do that later, or in another task. A consumer is made only then, and
-    there. To look at the frames takes 0.3 us for each connection.
-    """
-    frame: FrameType | None = _getframe(2)
-    while frame is not None and not frame.f_code.co_flags & CO_COROUTINE:
-        frame = frame.f_back  # such as middleware of ours, which returns what a router returns
-    return frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _AWAITING
 
 
 async def _fail(path: str, table: RouteTable) -> Any:

@@ -30,7 +30,7 @@ from django.urls.converters import (
 )
 from django.urls.resolvers import RegexPattern, RoutePattern
 
-from channels_core.applications import as_asgi3, begins_at_once, records_passed
+from channels_core.applications import as_asgi3, records_passed
 from channels_core.typing import ASGIApplication
 
 __all__ = [
@@ -121,7 +121,6 @@ class Route:
         default_args: The extra keyword arguments that `path()` was given.
         is_prefix: Whether the application routes the rest of the path.
         records_passed: Whether the application calls `record_passed` itself, as a consumer's does.
-        begin: If so, what `begins_at_once` returns for it.
         is_async: Whether the application is an `async def` function, whose call does nothing yet.
         gives_own: Whether each match has a new dict of keyword arguments. A program's pattern may
             give the same one again.
@@ -129,7 +128,6 @@ class Route:
 
     __slots__ = (
         "application",
-        "begin",
         "default_args",
         "gives_own",
         "is_async",
@@ -151,7 +149,6 @@ class Route:
         self.default_args = default_args
         self.is_prefix = is_prefix
         self.records_passed = records_passed(application)
-        self.begin = begins_at_once(application) if self.records_passed else None
         self.is_async = (
             type(application) is FunctionType
             and application.__code__.co_flags & CO_COROUTINE == CO_COROUTINE
