@@ -332,12 +332,14 @@ async def test_they_are_closed_after_a_call_that_failed() -> None:
 
 async def test_two_consumers_in_one_task_count_their_own(max_age: Any) -> None:
     inner, outer = _database_usage.DatabaseUsage(), _database_usage.DatabaseUsage()
-    with outer:
-        with inner:
-            await sync_to_async(query)()
-        assert (len(inner.opened), len(outer.opened)) == (1, 0)
-        await inner.release()
-        await sync_to_async(query)()
+    outer.begin()
+    inner.begin()
+    await sync_to_async(query)()
+    inner.end()
+    assert (len(inner.opened), len(outer.opened)) == (1, 0)
+    await inner.release()
+    await sync_to_async(query)()
+    outer.end()
     assert len(outer.opened) == 1
     await outer.release()
     assert not outer.opened

@@ -129,23 +129,21 @@ async def test_connections_of_the_parents_threads_are_not_the_childs() -> None:
     kept = connections.create_connection("default")
     _database_usage._kept.add(weakref.ref(kept))
     _database_usage._closing.add(task)
-    with _database_usage.DatabaseUsage():
-        assert holds_in_child(
-            lambda: (
-                not (
-                    _database_usage._kept
-                    or _database_usage._closing
-                    or _database_usage._usage.get()
-                )
-            )
+    usage = _database_usage.DatabaseUsage()
+    usage.begin()
+    assert holds_in_child(
+        lambda: (
+            not (_database_usage._kept or _database_usage._closing or _database_usage._usage.get())
         )
-        assert _database_usage._kept
-        token = _database_usage._usage.get()
-        # `os.fork` calls this in the child.
-        _database_usage._forget()
-        assert not _database_usage._kept
-        assert not _database_usage._closing
-        _database_usage._usage.set(token)
+    )
+    assert _database_usage._kept
+    token = _database_usage._usage.get()
+    # `os.fork` calls this in the child.
+    _database_usage._forget()
+    assert not _database_usage._kept
+    assert not _database_usage._closing
+    _database_usage._usage.set(token)
+    usage.end()
     await task
 
 

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Collection
 from contextvars import ContextVar
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from asgiref.sync import sync_to_async
 from django.db.backends.signals import connection_created
@@ -79,8 +79,8 @@ call_in_children(_forget)
 class DatabaseUsage:
     """The database connections that the handlers of one consumer have opened.
 
-    A context manager: connections that open within it are recorded. For a consumer that does not
-    use a database, nothing is done, and no thread is entered.
+    Connections that open between `begin` and `end` are recorded. For a consumer that does not use a
+    database, nothing is done, and no thread is entered.
 
     Attributes:
         opened: The connections that were opened since the last `release`.
@@ -103,15 +103,6 @@ class DatabaseUsage:
     def end(self) -> None:
         """Stop recording."""
         _usage.set(self._before)
-
-    def __enter__(self) -> Self:
-        """Record the connections that are opened within this context."""
-        self.begin()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Stop recording."""
-        self.end()
 
     @property
     def pending(self) -> bool:
