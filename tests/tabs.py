@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -45,6 +45,13 @@ FLAGS: Final = (
     "--disable-sync",
 )
 
+#: What Chromium's driver says if the page changes while it looks at an element.
+PAGE_HAS_CHANGED: Final = (
+    "stale element reference",
+    "does not belong to the document",
+    "aborted by navigation",
+)
+
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Chrome]:
@@ -65,9 +72,17 @@ def chromium(profile: Path) -> Iterator[Chrome]:
 
 def wait_until(browser: Chrome, condition: Callable[[Chrome], object]) -> None:
     """Return when the condition is true of the current page."""
-    # A click returns before the next page is loaded.
-    ignored = [StaleElementReferenceException]
-    WebDriverWait(browser, SECONDS, 0.05, ignored_exceptions=ignored).until(condition)
+
+    def is_true(page: Chrome) -> object:
+        # A click returns before the next page is loaded: the element may be one of the page before.
+        try:
+            return condition(page)
+        except WebDriverException as error:
+            if any(text in str(error) for text in PAGE_HAS_CHANGED):
+                return False
+            raise
+
+    WebDriverWait(browser, SECONDS, 0.05).until(is_true)
 
 
 def wait_for_element(browser: Chrome, by: str, value: str) -> WebElement:

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import django
 import pytest
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from parts import find
-from processes import SECONDS
 from reader import File, Other, Reader, Shell, steps
 from served import ROOT
+from tabs import wait_until
 from tools.build import build
 from tools.packages import PACKAGES
 from tools.tutorial import ARCHIVES, AT_END, PAGES, files, is_ignored, show
@@ -91,9 +89,7 @@ class Look:
 
     def until(self, condition: Callable[[], object]) -> None:
         Look.checks += 1
-        passing = [NoSuchElementException, StaleElementReferenceException]
-        wait = WebDriverWait(self.browser, SECONDS, 0.05, ignored_exceptions=passing)
-        wait.until(lambda _: condition())
+        wait_until(self.browser, lambda _: condition())
 
     def see(self, name: str, text: str) -> None:
         """Return when the element with this id contains the text."""

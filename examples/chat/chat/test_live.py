@@ -19,7 +19,7 @@ from chat.test_processes import new_layer, worker
 
 try:
     from selenium import webdriver
-    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.common.exceptions import WebDriverException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.wait import WebDriverWait
 except ImportError:
@@ -40,6 +40,13 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+)
+
+# What Chromium's driver says if the page changes while it looks at an element.
+PAGE_HAS_CHANGED = (
+    "stale element reference",
+    "does not belong to the document",
+    "aborted by navigation",
 )
 
 
@@ -97,8 +104,17 @@ class BrowserTests(ChannelsLiveServerTestCase):
 
     def wait(self, condition: Callable[["webdriver.Chrome"], object]) -> None:
         """Return when the condition is true of the current page."""
-        ignored = [StaleElementReferenceException]
-        WebDriverWait(self.browser, SECONDS, 0.05, ignored_exceptions=ignored).until(condition)
+
+        def is_true(page: "webdriver.Chrome") -> object:
+            # The page may change while it is looked at.
+            try:
+                return condition(page)
+            except WebDriverException as error:
+                if any(text in str(error) for text in PAGE_HAS_CHANGED):
+                    return False
+                raise
+
+        WebDriverWait(self.browser, SECONDS, 0.05).until(is_true)
 
     def press(self, button: str, **fields: str) -> None:
         """Fill in a form, and press a button."""
