@@ -8,8 +8,7 @@ from benchmarks.clock import cheapest, cpu, run
 from benchmarks.honesty import check_equal
 from benchmarks.site import set_up
 
-PEERS = ("ours", "upstream", "starlette", "limit")
-CHANNELS = ("ours", "upstream", "limit")
+PEERS = ("ours", "upstream", "starlette", "litestar", "limit")
 LINES = {
     "static": "CPU time of routing a static path, by routes",
     "param": "CPU time of routing a path with a parameter, by routes",
@@ -21,7 +20,8 @@ CASE = Case(
     title="Routes",
     method="A router calls an application that does nothing, for ten paths that are spread "
     "evenly over its routes. A miss has no route. Starlette: its `Router` of WebSocket "
-    "routes. The limit: one dict of static paths, and one of what is before the parameter.",
+    "routes. Litestar: a whole application, which has no router to be called alone. The "
+    "limit: one dict of static paths, and one of what is before the parameter.",
     rows=(
         *(
             Row(
@@ -36,7 +36,7 @@ CASE = Case(
             for kind, line in LINES.items()
             for size in (10, 100, 1000)
         ),
-        Row("nested", "routes, three levels nested", "path", CHANNELS),
+        Row("nested", "routes, three levels nested", "path", PEERS),
     ),
 )
 
@@ -101,8 +101,8 @@ def channels(row: Row) -> Any:
 
 def starlette(row: Row) -> Any:
     """Return a `Router` of Starlette."""
+    from starlette.routing import Mount, WebSocketRoute
     from starlette.routing import Router as StarletteRouter
-    from starlette.routing import WebSocketRoute
 
     seen: Found = []
 
@@ -115,11 +115,39 @@ def starlette(row: Row) -> Any:
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             seen.append((self.number, scope["path_params"]))
 
-    routes = [
-        WebSocketRoute("/" + text.replace("{room}", "{room:int}"), Endpoint(number))
-        for text, number in routes_of(row)
-    ]
-    return Router(StarletteRouter(routes), seen)
+    def router(routes: list[tuple[str, Any]]) -> list[Any]:
+        return [
+            Mount("/" + text.rstrip("/"), routes=router(to))
+            if isinstance(to, list)
+            else WebSocketRoute("/" + text.replace("{room}", "{room:int}"), Endpoint(to))
+            for text, to in routes
+        ]
+
+    return Router(StarletteRouter(router(routes_of(row))), seen)
+
+
+def litestar(row: Row) -> Any:
+    """Return a Litestar with ASGI applications at its routes."""
+    from litestar import Litestar, asgi
+    from litestar import Router as LitestarRouter
+
+    seen: Found = []
+
+    def handler(text: str, number: int) -> Any:
+        async def call(scope: Any, receive: Any, send: Any) -> None:
+            seen.append((number, scope["path_params"]))
+
+        return asgi(text.replace("{room}", "{room:int}"))(call)
+
+    def router(routes: list[tuple[str, Any]]) -> list[Any]:
+        return [
+            LitestarRouter(text, route_handlers=router(to))
+            if isinstance(to, list)
+            else handler(text, to)
+            for text, to in routes
+        ]
+
+    return Router(Litestar(router(routes_of(row)), openapi_config=None), seen)
 
 
 def limit(row: Row) -> Any:
@@ -154,7 +182,13 @@ def limit(row: Row) -> Any:
     return Router(call, seen)
 
 
-PROGRAMS = {"ours": channels, "upstream": channels, "starlette": starlette, "limit": limit}
+PROGRAMS = {
+    "ours": channels,
+    "upstream": channels,
+    "starlette": starlette,
+    "litestar": litestar,
+    "limit": limit,
+}
 
 
 def measure(program: Any, row: Row, scale: Scale) -> float:
