@@ -2,6 +2,7 @@ import asyncio
 import copy
 import logging
 import re
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -582,14 +583,15 @@ class TestThreadsAndLoops:
 
     async def test_close_ends_the_links_of_other_loops(self, make: Make) -> None:
         layer = make()
-        begun, closed = asyncio.Event(), asyncio.Event()
+        begun, closed = asyncio.Event(), threading.Event()
         here = asyncio.get_running_loop()
         loop = asyncio.new_event_loop()
 
         async def use() -> None:
             await layer.ping()
             here.call_soon_threadsafe(begun.set)
-            await until(lambda: not layer._links)
+            # Not until the link has gone from `_links`: it closes its connections after that.
+            await until(closed.is_set)
 
         def run() -> None:
             loop.run_until_complete(use())
@@ -598,8 +600,9 @@ class TestThreadsAndLoops:
         running = asyncio.create_task(asyncio.to_thread(run))
         await begun.wait()
         await layer.close()
-        await running
+        assert not layer._links
         closed.set()
+        await running
 
         idle = asyncio.new_event_loop()
 
