@@ -94,7 +94,7 @@ PROGRAMS = {"ours": channels, "upstream": channels, "starlette": starlette, "lim
 
 def measure(program: Any, row: Row, scale: Scale) -> dict[str, float]:
     """Return the seconds of a round of handlers, and the 99th percentile of the echo."""
-    return run(beside(program, scale.count(3, 1)), row)
+    return run(beside(program, scale.count(3, 1)), row, waits=True)
 
 
 async def beside(pair: Pair, frames: int) -> dict[str, float]:
