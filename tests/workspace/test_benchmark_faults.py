@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchmarks.case import Row, Scale
 from benchmarks.cases import (
     echo_sync,
     echo_text,
+    http,
 )
 from benchmarks.honesty import DishonestError
 
@@ -88,3 +90,75 @@ class TestEcho:
 
         with pytest.raises(DishonestError, match=f"echoed frames: {problem}"):
             case.measure(application, case.CASE.row(row), QUICK)
+
+
+Messages = list[dict[str, Any]]
+
+
+class TestHttp:
+    @pytest.mark.parametrize(
+        ("row", "fault", "problem"),
+        [
+            (
+                "small",
+                lambda sent: [{**sent[0], "status": 500}, {**sent[1], "body": b""}],
+                "answer 1: the status: expected 200, got 500",
+            ),
+            (
+                "small",
+                lambda sent: [sent[0], {**sent[1], "body": b""}],
+                "answer 1: the body: expected b'hello, world', got b''",
+            ),
+            ("small", lambda sent: [], r"answer 1: its messages: expected \['http"),
+            ("small", lambda sent: sent * 2, r"answer 1: its messages: expected \['http"),
+            (
+                "small-layer",
+                lambda sent: [{**sent[0], "headers": []}, sent[1]],
+                "answer 1: content-type: expected b'text/plain; charset=utf-8', got None",
+            ),
+            (
+                "chunks",
+                lambda sent: [sent[0], *[sent[1]] * 1050, sent[-1]],
+                "answer 1: the parts: 1 repeated; of 1000, number 1 should be",
+            ),
+            (
+                "chunks-turns",
+                lambda sent: [sent[0], *sent[-2:0:-1], sent[-1]],
+                "answer 1: the parts: in another order; of 1000, number 0 should be",
+            ),
+            (
+                "chunks",
+                lambda sent: [*sent[:500], {**sent[500], "more_body": False}, *sent[501:]],
+                "answer 1: more_body of message 500: expected True, got False",
+            ),
+            (
+                "events",
+                lambda sent: [*sent[:4], *sent[5:]],
+                r"answer 1: the events: 1 lost; .* 3 should be b'data: hello, world 0003",
+            ),
+        ],
+    )
+    def test_a_fault_from_the_second_answer_on_is_found(
+        self, row: str, fault: Callable[[Messages], Messages], problem: str
+    ) -> None:
+        good, answers = http.limit(http.CASE.row(row)), 0
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            nonlocal answers
+            sent: Messages = []
+
+            async def hold(message: dict[str, Any]) -> None:
+                sent.append(message)
+
+            await good(scope, receive, hold)
+            for message in fault(sent) if answers else sent:
+                await send(message)
+            answers += 1
+
+        with pytest.raises(DishonestError, match=problem):
+            http.measure(application, http.CASE.row(row), QUICK)
+
+    @pytest.mark.parametrize("row", [row.name for row in http.CASE.rows])
+    def test_what_has_no_fault_is_measured(self, row: str) -> None:
+        program = http.limit(http.CASE.row(row))
+        assert 0 < http.measure(program, http.CASE.row(row), QUICK) < 1
