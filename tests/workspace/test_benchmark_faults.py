@@ -1,23 +1,39 @@
 """Programs with one fault: each case has to end its run and to say what is wrong."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from channels.layers import InMemoryChannelLayer, channel_layers
 
 from benchmarks import clock
 from benchmarks.case import Row, Scale
 from benchmarks.cases import (
+    chat,
+    connect,
     echo_sync,
     echo_text,
     http,
+    idle_channels,
 )
-from benchmarks.honesty import DishonestError
+from benchmarks.honesty import DishonestError, check_copies
+from benchmarks.layers import Mailboxes
 
 QUICK = Scale(quick=True)
+
+
+def with_fault(write: Callable[[Row], Any], right: str, wrong: str) -> Callable[[Row], Any]:
+    """Return the function that writes a program, with a fault in its source."""
+    source = inspect.getsource(write)
+    assert source.count(right) == 1
+    names = dict(write.__globals__)
+    exec(source.replace(right, wrong), names)
+    found: Callable[[Row], Any] = names[write.__name__]
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +41,16 @@ def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a wait for what was lost end soon."""
     monkeypatch.setattr(clock, "LOOK", 0.05)
     monkeypatch.setattr(clock, "IDLE_LOOKS", 2)
+
+
+@pytest.fixture
+def our_layer(monkeypatch: pytest.MonkeyPatch) -> InMemoryChannelLayer:
+    """Let the programs of Channels run with the settings of these tests, and return their layer."""
+    for module in (chat, connect):
+        monkeypatch.setattr(module, "set_up", lambda **changes: None)
+    found = InMemoryChannelLayer()
+    monkeypatch.setattr(channel_layers, "backends", {"default": found})
+    return found
 
 
 class TestWaiting:
@@ -61,6 +87,12 @@ class TestWaiting:
             clock.run(asyncio.sleep(50), replace(self.row, timeout=0.1), waits=True)
         wait = asyncio.sleep(0.3, 1)
         assert clock.run(wait, replace(self.row, timeout=0.1), waits=True, more=20) == 1
+
+
+def test_receivers_that_share_need_not_be_neighbours() -> None:
+    shared = {"number": 1}
+    with pytest.raises(DishonestError, match="messages: receiver 2 shares a value with an earlier"):
+        check_copies("messages", [shared, {"number": 1}, shared], lambda message: message.clear())
 
 
 class TestEcho:
@@ -162,3 +194,47 @@ class TestHttp:
     def test_what_has_no_fault_is_measured(self, row: str) -> None:
         program = http.limit(http.CASE.row(row))
         assert 0 < http.measure(program, http.CASE.row(row), QUICK) < 1
+
+
+class Sharing(InMemoryChannelLayer):
+    """A layer that gives the receivers of equal messages the same object."""
+
+    async def receive(self, channel: str) -> Any:
+        message = await super().receive(channel)
+        return vars(self).setdefault("kept", {}).setdefault(repr(message), message)
+
+
+class TestChat:
+    row = replace(chat.CASE.row("connections-100"), size=4)
+
+    def test_a_limit_whose_members_share_a_message_is_found(self) -> None:
+        program = with_fault(chat.limit, "message.copy()", "message")
+        with pytest.raises(DishonestError, match="a message to the room: receivers 0 and 1 share"):
+            chat.measure(program(self.row), self.row, QUICK)
+
+    def test_a_layer_whose_members_share_a_message_is_found(
+        self, our_layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(channel_layers, "backends", {"default": Sharing()})
+        with pytest.raises(DishonestError, match="a message to the room: receivers 0 and 1 share"):
+            chat.measure(chat.channels(self.row), self.row, QUICK)
+
+    def test_a_layer_that_copies_is_measured(self, our_layer: InMemoryChannelLayer) -> None:
+        assert 0 < chat.measure(chat.channels(self.row), self.row, QUICK) < 1
+
+    def test_a_lost_frame_is_named(self) -> None:
+        # The first member does not get this text.
+        wrong = 'list(members.values())[text == "hello 1":]'
+        program = with_fault(
+            chat.limit, "in members.values():\n            mail", f"in {wrong}:\n            mail"
+        )
+        problem = "frames of member 0: 1 lost; of 2, number 1 should be 'hello 1' and is missing"
+        with pytest.raises(DishonestError, match=problem):
+            chat.measure(program(self.row), self.row, QUICK)
+
+
+def test_idle_channels_beside_a_layer_that_shares_are_found() -> None:
+    row = replace(idle_channels.CASE.row("idle-1000"), size=10)
+    assert 0 < idle_channels.measure(Mailboxes(dict.copy), row, QUICK) < 1
+    with pytest.raises(DishonestError, match=r"a message of a layer: expected .*'number': 1"):
+        idle_channels.measure(Mailboxes(lambda message: message), row, QUICK)
