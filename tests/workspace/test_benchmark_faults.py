@@ -2,9 +2,11 @@
 
 import asyncio
 import inspect
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from benchmarks.cases import (
     echo_text,
     http,
     idle_channels,
+    memory,
 )
 from benchmarks.honesty import DishonestError, check_copies
 from benchmarks.layers import Mailboxes
@@ -238,3 +241,112 @@ def test_idle_channels_beside_a_layer_that_shares_are_found() -> None:
     assert 0 < idle_channels.measure(Mailboxes(dict.copy), row, QUICK) < 1
     with pytest.raises(DishonestError, match=r"a message of a layer: expected .*'number': 1"):
         idle_channels.measure(Mailboxes(lambda message: message), row, QUICK)
+
+
+class Ending:
+    """An application that ends or closes one of its connections, but seems to hold it."""
+
+    def __init__(self, application: Any, number: int, *, closes: bool) -> None:
+        self.application = application
+        self.left = number
+        self.closes = closes
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.left -= 1
+        if self.left:
+            await self.application(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        if self.closes:
+            await asyncio.sleep(0)
+            await send({"type": "websocket.close", "code": 1000})
+            await receive()
+
+
+class TestConnect:
+    row = replace(connect.CASE.row("held-1000"), size=5)
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        return tmp_path
+
+    def test_what_has_no_fault_is_measured_and_leaves_no_folder(
+        self, our_layer: InMemoryChannelLayer, folder: Path
+    ) -> None:
+        for write in (connect.channels, connect.limit):
+            site = write(self.row)
+            assert len(list(folder.iterdir())) == (write is connect.channels)
+            assert 0 < connect.measure(site, self.row, QUICK) < 1
+            assert list(folder.iterdir()) == []
+
+    def test_a_connection_outside_of_its_group_is_found(
+        self, our_layer: InMemoryChannelLayer, folder: Path
+    ) -> None:
+        program = with_fault(connect.channels, 'groups = ["room"]', "groups = []")
+        problem = "connection 0 of 55 that are held: a message to its group did not arrive"
+        with pytest.raises(DishonestError, match=problem):
+            connect.measure(program(self.row), self.row, QUICK)
+        assert list(folder.iterdir()) == []
+
+    def test_a_connection_that_is_twice_in_its_group_is_found(self) -> None:
+        site = connect.limit(self.row)
+        tell = site.tell
+
+        async def twice(text: str) -> None:
+            await tell(text)
+            await tell(text)
+
+        site.tell = twice
+        with pytest.raises(
+            DishonestError, match=r"connection 0 of 55 .* what it was sent: expected"
+        ):
+            connect.measure(site, self.row, QUICK)
+
+    @pytest.mark.parametrize(
+        ("closes", "problem"),
+        [
+            (False, "connection 2 of 55 that are held: has its application ended: .* got True"),
+            (True, "connection 2 of 55 that are held: what it was sent: .*'websocket.close'"),
+        ],
+    )
+    def test_a_connection_that_is_held_no_more_is_found(self, closes: bool, problem: str) -> None:
+        site = connect.limit(self.row)
+        site.application = Ending(site.application, 3, closes=closes)
+        with pytest.raises(DishonestError, match=problem):
+            connect.measure(site, self.row, QUICK)
+
+
+class TestMemory:
+    row = memory.CASE.row("tasks")
+
+    def test_what_has_no_fault_is_measured(self) -> None:
+        assert memory.measure(connect.limit(self.row), self.row, QUICK) == 1
+
+    def test_a_site_leaves_no_folder(
+        self, our_layer: InMemoryChannelLayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        assert memory.measure(connect.channels(self.row), self.row, QUICK) >= 1
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("closes", "problem"),
+        [
+            (False, "connection 249 of 300 that are held: has its application ended"),
+            (True, "connection 249 of 300 that are held: what it was sent: .*'websocket.close'"),
+        ],
+    )
+    def test_a_connection_that_was_closed_is_found(self, closes: bool, problem: str) -> None:
+        site = connect.limit(self.row)
+        site.application = Ending(site.application, 250, closes=closes)
+        with pytest.raises(DishonestError, match=problem):
+            memory.measure(site, self.row, QUICK)
+
+    def test_a_connection_that_cannot_leave_is_found(self) -> None:
+        fault = with_fault(
+            connect.limit, '!= "websocket.disconnect"', '!= "websocket.disconnected"'
+        )
+        with pytest.raises(DishonestError, match="a connection did not end when its client had"):
+            memory.measure(fault(self.row), self.row, QUICK)
