@@ -22,6 +22,7 @@ from benchmarks.cases import (
     http,
     idle_channels,
     memory,
+    sleepers,
 )
 from benchmarks.honesty import DishonestError, check_copies
 from benchmarks.layers import Mailboxes
@@ -350,3 +351,24 @@ class TestMemory:
         )
         with pytest.raises(DishonestError, match="a connection did not end when its client had"):
             memory.measure(fault(self.row), self.row, QUICK)
+
+
+class TestSleepers:
+    row = sleepers.CASE.row("handlers")
+
+    @pytest.mark.parametrize(
+        ("instead", "problem"),
+        [
+            ("pass", "handlers that slept: expected 64, got 0"),
+            ("slept.append(0.01)", "a handler slept for 0.0100 s, not for 0.05 s"),
+            ("slept.append(0.05)", "a round of handlers that sleep 0.05 s took 0.0"),
+        ],
+    )
+    def test_a_handler_that_does_not_sleep_is_found(self, instead: str, problem: str) -> None:
+        program = with_fault(sleepers.limit, "sleep()", instead)
+        with pytest.raises(DishonestError, match=problem):
+            sleepers.measure(program(self.row), self.row, QUICK)
+
+    def test_handlers_that_sleep_are_measured(self) -> None:
+        found = sleepers.measure(sleepers.limit(self.row), self.row, QUICK)
+        assert found["handlers"] >= sleepers.SECONDS * 0.9
