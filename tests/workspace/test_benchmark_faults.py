@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,11 +22,15 @@ from benchmarks.cases import (
     echo_text,
     http,
     idle_channels,
+    layer,
     memory,
     sleepers,
+    soak,
 )
 from benchmarks.honesty import DishonestError, check_copies
 from benchmarks.layers import Mailboxes
+from benchmarks.runner import FailedError, Job, measure_once
+from benchmarks.worker import main, minutes
 
 QUICK = Scale(quick=True)
 
@@ -372,3 +377,72 @@ class TestSleepers:
     def test_handlers_that_sleep_are_measured(self) -> None:
         found = sleepers.measure(sleepers.limit(self.row), self.row, QUICK)
         assert found["handlers"] >= sleepers.SECONDS * 0.9
+
+
+class TestSoak:
+    row = soak.CASE.row("connections")
+
+    @pytest.fixture(autouse=True)
+    def short(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Scale, "count", lambda self, full, quick: 0.1)
+        monkeypatch.setattr(soak, "TRACED", 6)
+        # The case itself waits for a tenth of a second, so that all settles.
+        monkeypatch.setattr(clock, "IDLE_LOOKS", 20)
+
+    @pytest.mark.parametrize("what", [bytes, bytearray])
+    def test_a_small_leak_is_found(self, what: type[bytes] | type[bytearray]) -> None:
+        room, kept = soak.limit(self.row), []
+        application = room.asynchronous
+
+        async def leaking(scope: Any, receive: Any, send: Any) -> None:
+            kept.append(what(200))
+            await application(scope, receive, send)
+
+        room.asynchronous = room.synchronous = leaking
+        with pytest.raises(DishonestError, match=r"memory: each connection leaves [23]\d\d bytes"):
+            soak.measure(room, self.row, QUICK)
+
+    def test_a_lost_broadcast_is_named(self) -> None:
+        room = soak.limit(self.row)
+        broadcast = room.broadcast
+
+        async def lossy(text: str) -> None:
+            if text != "set 3, broadcast 2":
+                await broadcast(text)
+
+        room.broadcast = lossy
+        problem = (
+            "1 lost; of 5, number 2 should be 'set 3, broadcast 2' and is 'set 3, broadcast 3'"
+        )
+        with pytest.raises(DishonestError, match=problem):
+            soak.measure(room, self.row, QUICK)
+
+    def test_a_process_may_take_the_minutes_that_are_asked_for(self) -> None:
+        assert Scale(soak=54).more(self.row) == 54 * 60
+        assert Scale(soak=54).more(layer.CASE.rows[0]) == 0
+
+    def test_the_runner_waits_for_so_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        row = replace(self.row, timeout=0.2)
+        hanging = [sys.executable, "-c", "import time; time.sleep(600)"]
+        monkeypatch.setattr("benchmarks.runner.command", lambda *args, **kwargs: hanging)
+        with pytest.raises(FailedError, match=r"not done after 0\.8 seconds"):
+            measure_once(
+                Job("soak", soak.CASE, (row,), ("limit",)),
+                "limit",
+                Path(sys.executable),
+                scale=Scale(soak=0.01),
+            )
+
+    @pytest.mark.parametrize("text", ["-1", "nan", "inf", "long"])
+    def test_a_time_that_is_none_is_refused(
+        self, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("sys.argv", ["worker", "soak", "connections", "limit", "--soak", text])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 2
+        said = capsys.readouterr().err
+        assert said.endswith(f"argument --soak: {text} is not a number of minutes, such as 30\n")
+
+    def test_a_time_is_read(self) -> None:
+        assert [minutes("0"), minutes("0.5"), minutes("54")] == [0, 0.5, 54]
