@@ -39,7 +39,7 @@ CASE = Case(
 
 def part(number: int) -> bytes:
     """Return a part of 100 bytes, different from the others."""
-    return b"%0100d" % number
+    return b"part %04d of a stream" % number + b"." * 79
 
 
 PARTS = [part(number) for number in range(CHUNKS)]
