@@ -35,6 +35,7 @@ class Row:
             first of them and returns the figures of all.
         needs: A program that must be on the PATH.
         absolute: Whether tables show figures, not ratios.
+        soaks: Whether it takes as many minutes more as `--soak` says.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Row:
     together: str = ""
     needs: str = ""
     absolute: bool = False
+    soaks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,10 @@ class Scale:
     def count(self, full: int, quick: int) -> int:
         """Return how many of something to do."""
         return quick if self.quick else full
+
+    def more(self, row: Row) -> float:
+        """Return the seconds that a process may take beyond the row's timeout."""
+        return self.soak * 60 if row.soaks else 0
 
     @property
     def repetitions(self) -> int:

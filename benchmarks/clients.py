@@ -105,10 +105,15 @@ class Client:
             DishonestError: It did something else.
         """
         arrived = asyncio.ensure_future(self.until(1))
-        await asyncio.wait(
-            {arrived, self.task}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
-        )
-        arrived.cancel()
+        try:
+            await asyncio.wait(
+                {arrived, self.task}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+            )
+        except asyncio.CancelledError:
+            # `clock.run` ends the wait for what was lost.
+            raise DishonestError("the handshake was not answered") from None
+        finally:
+            arrived.cancel()
         if not self.sent:
             if self.task.done():
                 self.task.result()
@@ -116,9 +121,16 @@ class Client:
         check_equal("the answer to the handshake", "websocket.accept", self.sent[0]["type"])
 
     async def leave(self) -> None:
-        """Disconnect, and wait until the application has ended."""
+        """Disconnect, and wait until the application has ended.
+
+        Raises:
+            DishonestError: It does not.
+        """
         self.feed({"type": "websocket.disconnect", "code": 1000, "reason": ""})
-        await asyncio.wait_for(self.task, PATIENCE)
+        try:
+            await asyncio.wait_for(self.task, PATIENCE)
+        except (TimeoutError, asyncio.CancelledError):
+            raise DishonestError("a connection did not end when its client had left") from None
 
     def texts(self) -> list[Any]:
         """Return the content of the frames that arrived."""

@@ -67,10 +67,14 @@ def check_copies(what: str, copies: Sequence[Any], spoil: Callable[[Any], object
     """
     for copy in copies[1:]:
         check_equal(what, copies[0], copy)
-    for number, copy in enumerate(copies[:-1]):
-        before = repr(copies[number + 1])
+    before = repr(copies[0])
+    for number, copy in enumerate(copies):
+        if repr(copy) != before:
+            raise DishonestError(f"{what}: receiver {number} shares a value with an earlier one")
+        following = copies[number + 1 : number + 2]
+        texts = repr(following)
         spoil(copy)
-        if repr(copies[number + 1]) != before:
+        if repr(following) != texts:
             raise DishonestError(f"{what}: receivers {number} and {number + 1} share a value")
 
 

@@ -118,6 +118,7 @@ def measure_once(job: Job, peer: str, python: Path, *, scale: Scale) -> dict[str
         FailedError: It failed, with what it said.
     """
     what = f"{job.key()} for {peer}"
+    timeout = job.row.timeout + scale.more(job.row)
     with subprocess.Popen(
         command(job, peer, python, scale=scale),
         cwd=ROOT,
@@ -129,9 +130,9 @@ def measure_once(job: Job, peer: str, python: Path, *, scale: Scale) -> dict[str
         start_new_session=True,
     ) as process:
         try:
-            out, said = process.communicate(timeout=job.row.timeout)
+            out, said = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise FailedError(f"{what}: not done after {job.row.timeout:g} seconds") from None
+            raise FailedError(f"{what}: not done after {timeout:g} seconds") from None
         finally:
             _end_group(process)
     if process.returncode == DISHONEST:

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.case import Case, Row, Scale
 from benchmarks.clients import Client
 from benchmarks.clock import cpu, run
-from benchmarks.honesty import check_equal, check_sequence
+from benchmarks.honesty import check_copies, check_equal, check_sequence
 from benchmarks.site import MEMORY, set_up
 
 PEERS = ("ours", "upstream", "litestar", "limit")
@@ -29,11 +29,19 @@ CASE = Case(
 
 
 class Room:
-    """An application, and how a message gets to all its connections."""
+    """An application, and how a message gets to all its connections.
 
-    def __init__(self, application: Any, broadcast: Any, startup: Any = None) -> None:
+    `copies` sends one more message, and returns the list of what each connection receives, which is
+    complete when the frames have arrived. It is None where messages are bytes: nobody can change
+    those.
+    """
+
+    def __init__(
+        self, application: Any, broadcast: Any, *, copies: Any = None, startup: Any = None
+    ) -> None:
         self.application = application
         self.broadcast = broadcast
+        self.copies = copies
         self.startup = startup
 
 
@@ -43,17 +51,27 @@ def channels(row: Row) -> Any:
     from channels.generic.websocket import AsyncWebsocketConsumer
     from channels.layers import get_channel_layer
 
+    received: list[Any] = []
+
     class Member(AsyncWebsocketConsumer):
         groups = ["room"]
 
         async def chat_message(self, event: Any) -> None:
             await self.send(text_data=event["text"])
 
-    async def broadcast(text: str) -> None:
-        layer: Any = get_channel_layer()
-        await layer.group_send("room", {"type": "chat.message", "text": text})
+        async def chat_copy(self, event: Any) -> None:
+            received.append(event)
+            await self.send(text_data=event["text"])
 
-    return Room(Member.as_asgi(), broadcast)
+    async def broadcast(text: str, kind: str = "chat.message") -> None:
+        layer: Any = get_channel_layer()
+        await layer.group_send("room", {"type": kind, "text": text})
+
+    async def copies(text: str) -> list[Any]:
+        await broadcast(text, "chat.copy")
+        return received
+
+    return Room(Member.as_asgi(), broadcast, copies=copies)
 
 
 def litestar(row: Row) -> Any:
@@ -89,7 +107,8 @@ def litestar(row: Row) -> Any:
         # What the server's lifespan does.
         await plugin._on_startup()
 
-    return Room(Litestar([member], plugins=[plugin], openapi_config=None), broadcast, startup)
+    application = Litestar([member], plugins=[plugin], openapi_config=None)
+    return Room(application, broadcast, startup=startup)
 
 
 def limit(row: Row) -> Any:
@@ -127,7 +146,11 @@ def limit(row: Row) -> Any:
                 mailbox[1].set_result(None)
                 mailbox[1] = None
 
-    return Room(application, broadcast)
+    async def copies(text: str) -> list[Any]:
+        await broadcast(text)
+        return [mailbox[0][-1] for mailbox in members.values()]
+
+    return Room(application, broadcast, copies=copies)
 
 
 PROGRAMS = {"ours": channels, "upstream": channels, "litestar": litestar, "limit": limit}
@@ -162,23 +185,51 @@ async def chat(room: Room, size: int, count: int) -> float:
         await member.accepted()
     for _ in range(10):
         await asyncio.sleep(0)
-    figures = []
+    figures: list[float] = []
+    texts = [f"hello {number}" for number in range(count + 2)]
     gc.collect()
-    for number in range(count + 1):
-        Member.left[0] = size
-        Member.done = asyncio.get_running_loop().create_future()
-        start = cpu()
-        await room.broadcast(f"hello {number}")
-        await Member.done
-        figures.append((cpu() - start) / size)
+    try:
+        for text in texts[:-1]:
+            arrived = all_arrive(size)
+            start = cpu()
+            await room.broadcast(text)
+            await arrived
+            figures.append((cpu() - start) / size)
+        # What is shared could not be seen in the frames, so one more message is for that.
+        arrived = all_arrive(size)
+        received = await (room.copies or room.broadcast)(texts[-1])
+        await arrived
+    except asyncio.CancelledError:
+        # `run` ends the wait for a frame that was lost.
+        check_frames(members, texts[: len(figures) + 1])
+        raise
     Member.done = None
-    expected = [f"hello {number}" for number in range(count + 1)]
-    for member in members:
-        check_sequence("frames of a member", expected, member.texts())
+    check_frames(members, texts)
+    if room.copies:
+        check_equal("messages that connections received", size, len(received))
+        check_copies("a message to the room", received, spoil)
     frames = {id(message) for member in members for message in member.sent}
     check_equal(
-        "messages to servers that are objects of their own", size * (count + 2), len(frames)
+        "messages to servers that are objects of their own", size * (count + 3), len(frames)
     )
     for member in members:
         await member.leave()
     return min(figures[1:])
+
+
+def all_arrive(size: int) -> asyncio.Future[None]:
+    """Return a future that is done when so many frames have arrived."""
+    Member.left[0] = size
+    Member.done = asyncio.get_running_loop().create_future()
+    return Member.done
+
+
+def check_frames(members: list[Member], texts: list[str]) -> None:
+    """Check that each member got a frame for each text."""
+    for number, member in enumerate(members):
+        check_sequence(f"frames of member {number}", texts, member.texts())
+
+
+def spoil(message: dict[str, Any]) -> None:
+    """Change a message."""
+    message["text"] = "spoiled"

@@ -1,6 +1,8 @@
 """Connect, accept and disconnect, through the authentication stack and a group."""
 
+import asyncio
 import tempfile
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from benchmarks.case import Case, Row, Scale
 from benchmarks.clients import Client
 from benchmarks.clock import cheapest, cpu, run
-from benchmarks.honesty import check_equal
+from benchmarks.honesty import DishonestError, check_equal
 from benchmarks.site import MEMORY, set_up
 
 CHANNELS = ("ours", "upstream", "limit")
@@ -59,19 +61,40 @@ CASE = Case(
 
 
 class Site:
-    """An application that lists the users of its connections."""
+    """An application that lists the users of its connections.
 
-    def __init__(self, application: Any, seen: list[str], cookie: str = "") -> None:
+    `tell` sends a text to the group of the connections. `folder` has the site's database.
+    """
+
+    def __init__(
+        self,
+        application: Any,
+        seen: list[str],
+        tell: Any,
+        cookie: str = "",
+        folder: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> None:
         self.application = application
         self.seen = seen
+        self.tell = tell
         self.cookie = cookie
+        self._folder = folder
+
+    def close(self) -> None:
+        """Remove the database."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
-def django_site(row: Row, *apps: str) -> str:
-    """Set up Django with the row's kind of session, and return a visitor's session key."""
+def django_site(row: Row, *apps: str) -> tuple[str, tempfile.TemporaryDirectory[str]]:
+    """Set up Django with the row's kind of session.
+
+    Returns:
+        A visitor's session key, and the folder of the database, which has to be removed.
+    """
     kind = row.name.partition("-")[0]
     engine = "db" if kind == "database" else "signed_cookies"
-    folder = tempfile.mkdtemp(prefix="bench-")
+    folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
     set_up(
         SECRET_KEY="long enough for a benchmark, and not a secret of any site",
         INSTALLED_APPS=[
@@ -83,14 +106,14 @@ def django_site(row: Row, *apps: str) -> str:
         DATABASES={
             "default": {
                 "ENGINE": "django.db.backends.sqlite3",
-                "NAME": str(Path(folder, "db.sqlite3")),
+                "NAME": str(Path(folder.name, "db.sqlite3")),
             }
         },
         SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}",
         CHANNEL_LAYERS=MEMORY if apps else {},
     )
     if kind not in {"cookie", "database"}:
-        return ""
+        return "", folder
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.auth.models import User
     from django.core.management import call_command
@@ -105,14 +128,15 @@ def django_site(row: Row, *apps: str) -> str:
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.save()
     connections.close_all()
-    return str(session.session_key)
+    return str(session.session_key), folder
 
 
 def channels(row: Row) -> Any:
     """Return a consumer of Channels in a group, behind the stack that its tutorial has."""
-    cookie = django_site(row, "channels")
+    cookie, folder = django_site(row, "channels")
     from channels.auth import AuthMiddlewareStack
     from channels.generic.websocket import AsyncWebsocketConsumer
+    from channels.layers import get_channel_layer
     from channels.routing import ProtocolTypeRouter, URLRouter
     from django.urls import path
 
@@ -128,8 +152,16 @@ def channels(row: Row) -> Any:
         async def disconnect(self, code: int) -> None:
             seen.append(f"left {code}")
 
+        async def room_text(self, event: Any) -> None:
+            await self.send(text_data=event["text"])
+
+    async def tell(text: str) -> None:
+        layer: Any = get_channel_layer()
+        await layer.group_send("room", {"type": "room.text", "text": text})
+
     routes = URLRouter([path("room/", Member.as_asgi())])
-    return Site(ProtocolTypeRouter({"websocket": AuthMiddlewareStack(routes)}), seen, cookie)
+    application = ProtocolTypeRouter({"websocket": AuthMiddlewareStack(routes)})
+    return Site(application, seen, tell, cookie, folder)
 
 
 def starlette(row: Row) -> Any:
@@ -158,34 +190,43 @@ def starlette(row: Row) -> Any:
             members.remove(websocket)
             seen.append(f"left {close_code}")
 
+    async def tell(text: str) -> None:
+        for websocket in members:
+            await websocket.send_text(text)
+
     middleware = [Middleware(AuthenticationMiddleware, backend=Anonymous())]
-    return Site(Starlette(routes=[WebSocketRoute("/room/", Member)], middleware=middleware), seen)
+    application = Starlette(routes=[WebSocketRoute("/room/", Member)], middleware=middleware)
+    return Site(application, seen, tell)
 
 
 def limit(row: Row) -> Any:
     """Return the same by hand: Django's sessions and users, one thread hop, and a set."""
     seen: list[str] = []
     members: set[Any] = set()
-    cookie = ""
+    cookie, folder = "", None
     user_of: Any = None
     if row.name.startswith(("cookie", "database")):
-        cookie = django_site(row)
+        cookie, folder = django_site(row)
         user_of = user_in_thread()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         name = await user_of(scope) if user_of else ""
         await receive()
-        members.add(receive)
+        members.add(send)
         seen.append(name)
         try:
             await send({"type": "websocket.accept"})
             while (message := await receive())["type"] != "websocket.disconnect":
                 pass
         finally:
-            members.remove(receive)
+            members.remove(send)
         seen.append(f"left {message['code']}")
 
-    return Site(application, seen, cookie)
+    async def tell(text: str) -> None:
+        for send in members:
+            await send({"type": "websocket.send", "text": text})
+
+    return Site(application, seen, tell, cookie, folder)
 
 
 def user_in_thread() -> Any:
@@ -220,7 +261,10 @@ PROGRAMS = {"ours": channels, "upstream": channels, "starlette": starlette, "lim
 
 def measure(program: Any, row: Row, scale: Scale) -> float:
     """Return the CPU seconds for one connection."""
-    return run(connections(program, row, scale), row)
+    try:
+        return run(connections(program, row, scale), row)
+    finally:
+        program.close()
 
 
 class Visit(Client):
@@ -256,11 +300,55 @@ async def connections(site: Site, row: Row, scale: Scale) -> float:
             check_equal(
                 "what a connection was sent",
                 ["websocket.accept"],
-                [message["type"] for message in visit.sent],
+                kinds(visit),
             )
         user = USER if site.cookie else ""
         check_equal("users that connected", count, site.seen.count(user))
         check_equal("connections that left", count, site.seen.count("left 1001"))
         return seconds / count
 
-    return await cheapest(once, scale.repetitions)
+    figure = await cheapest(once, scale.repetitions)
+    # Those above leave too soon to hear from their group.
+    listening = [Client(site.application, "/room/", headers) for _ in range(50)]
+    for client in listening:
+        await client.accepted()
+    await check_held(site, [*held, *listening])
+    site.seen.clear()
+    for client in listening:
+        await client.leave()
+    check_equal("connections that left", len(listening), site.seen.count("left 1000"))
+    return figure
+
+
+async def check_held(site: Site, clients: Sequence[Client]) -> None:
+    """Check that connections are open, and that each one gets a message to its group, once.
+
+    Raises:
+        DishonestError: One is not, or does not.
+    """
+    named = {
+        f"connection {number} of {len(clients)} that are held": client
+        for number, client in enumerate(clients)
+    }
+    for which, client in named.items():
+        check_equal(f"{which}: what it was sent", ["websocket.accept"], kinds(client))
+        check_equal(f"{which}: has its application ended", False, client.task.done())
+    await site.tell("to the group")
+    for which, client in named.items():
+        try:
+            await client.until(2)
+        except asyncio.CancelledError:
+            # `run` ends the wait for a message that was lost.
+            raise DishonestError(f"{which}: a message to its group did not arrive") from None
+    # Until one that comes twice has come.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    for which, client in named.items():
+        expected = ["websocket.accept", "websocket.send"]
+        check_equal(f"{which}: what it was sent", expected, kinds(client))
+        check_equal(f"{which}: its message", ["to the group"], client.texts())
+
+
+def kinds(client: Client) -> list[str]:
+    """Return the types of the messages that a client was sent."""
+    return [message["type"] for message in client.sent]

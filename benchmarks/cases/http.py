@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.case import Case, Row, Scale
 from benchmarks.clients import request
 from benchmarks.clock import cheapest, cpu, run
-from benchmarks.honesty import check_equal
+from benchmarks.honesty import check_equal, check_sequence
 from benchmarks.site import MEMORY, set_up
 
 PEERS = ("ours", "upstream", "starlette", "litestar", "django", "limit")
@@ -17,7 +18,6 @@ EVENTS = ("ours", "starlette", "limit")
 BODY = b"hello, world"
 PLAIN = b"text/plain; charset=utf-8"
 CHUNKS = 1000
-EVENT = b"data: hello, world\n\n"
 STREAM = b"text/event-stream; charset=utf-8"
 
 CASE = Case(
@@ -39,10 +39,13 @@ CASE = Case(
 
 def part(number: int) -> bytes:
     """Return a part of 100 bytes, different from the others."""
-    return b"%0100d" % number
+    return b"part %04d of a stream" % number + b"." * 79
 
 
 PARTS = [part(number) for number in range(CHUNKS)]
+#: The data of events, of one length, and their frames.
+TEXTS = [f"hello, world {number:04}" for number in range(CHUNKS)]
+FRAMES = [b"data: %s\n\n" % text.encode() for text in TEXTS]
 
 
 def channels(row: Row) -> Any:
@@ -67,8 +70,8 @@ def channels(row: Row) -> Any:
 
     class Events(AsyncSseConsumer):
         async def connect(self) -> None:
-            for _ in range(CHUNKS):
-                await self.send_event("hello, world")
+            for text in TEXTS:
+                await self.send_event(text)
             await self.close()
 
     return Events.as_asgi()
@@ -84,8 +87,8 @@ def starlette(row: Row) -> Any:
             yield one
 
     async def events() -> AsyncIterator[bytes]:
-        for _ in range(CHUNKS):
-            yield f"data: {'hello, world'}\n\n".encode()
+        for text in TEXTS:
+            yield f"data: {text}\n\n".encode()
 
     class Small(HTTPEndpoint):
         async def get(self, request: Any) -> Any:
@@ -173,8 +176,8 @@ def limit(row: Row) -> Any:
         await receive()
         headers = [(b"content-type", STREAM)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for _ in range(CHUNKS):
-            body = f"data: {'hello, world'}\n\n".encode()
+        for text in TEXTS:
+            body = f"data: {text}\n\n".encode()
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -196,59 +199,59 @@ def measure(program: Any, row: Row, scale: Scale) -> float:
     return run(responses(program, row, scale), row)
 
 
-async def check(application: Any, row: Row) -> None:
-    """Check one response."""
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await request(application, send)
-    kinds = ["http.response.start", *["http.response.body"] * (len(sent) - 1)]
-    check_equal("the messages of a response", kinds, [message["type"] for message in sent])
-    check_equal("the status", 200, sent[0]["status"])
-    more = [bool(message.get("more_body")) for message in sent[1:]]
-    check_equal("more_body", [*[True] * (len(more) - 1), False], more)
-    parts = [body for message in sent[1:] if (body := bytes(message.get("body", b"")))]
-    headers = {bytes(name).lower(): bytes(value) for name, value in sent[0]["headers"]}
-    kind = STREAM if row.name == "events" else PLAIN
-    check_equal("content-type", kind, headers[b"content-type"])
-    if row.name.startswith("small"):
-        check_equal("the body", BODY, b"".join(parts))
-    elif row.name.startswith("chunks"):
-        check_equal("the parts", PARTS, parts)
-    else:
-        events = [one for one in parts if not one.startswith((b":", b"retry:"))]
-        check_equal("the events", [EVENT] * CHUNKS, events)
-
-
 async def responses(application: Any, row: Row, scale: Scale) -> float:
-    """Measure requests that are made one after the other."""
-    await check(application, row)
-    count = 0
+    """Measure requests that are made one after the other, and check each answer."""
+    sent: list[Any] = []
+    keep = sent.append
 
     async def ignore(message: Any) -> None:
-        nonlocal count
-        count += 1
+        keep(message)
 
     async def turn(message: Any) -> None:
-        nonlocal count
-        count += 1
+        keep(message)
         await asyncio.sleep(0)
 
     send = turn if row.name.endswith("turns") else ignore
-    small = row.name.startswith("small")
-    requests = scale.count(500 if small else 10, 20 if small else 2)
+    if row.name.startswith("small"):
+        sections, requests, parts = 1, scale.count(500, 20), 1
+    else:
+        # A section for each stream, so that only one is kept: many messages that stay would cost
+        # those peers more whose messages are new.
+        sections, requests, parts = scale.count(10, 2), 1, CHUNKS
 
     async def once() -> float:
-        nonlocal count
-        count = 0
-        start = cpu()
-        for _ in range(requests):
-            await request(application, send)
-        seconds = cpu() - start
-        if count < requests * (2 if small else CHUNKS):
-            check_equal("messages that arrived", requests * (2 if small else CHUNKS), count)
-        return seconds / requests / (1 if small else CHUNKS)
+        seconds = 0.0
+        for number in range(sections):
+            sent.clear()
+            ends = []
+            start = cpu()
+            for _ in range(requests):
+                await request(application, send)
+                ends.append(len(sent))
+            seconds += cpu() - start
+            for at, (first, last) in enumerate(pairwise([0, *ends])):
+                check(row, f"answer {number + at}", sent[first:last])
+        return seconds / sections / requests / parts
 
     return await cheapest(once, scale.repetitions)
+
+
+def check(row: Row, which: str, sent: list[Any]) -> None:
+    """Check the messages of one answer."""
+    kinds = ["http.response.start", *["http.response.body"] * max(1, len(sent) - 1)]
+    check_equal(f"{which}: its messages", kinds, [message["type"] for message in sent])
+    check_equal(f"{which}: the status", 200, sent[0]["status"])
+    headers = {bytes(name).lower(): bytes(value) for name, value in sent[0]["headers"]}
+    kind = STREAM if row.name == "events" else PLAIN
+    check_equal(f"{which}: content-type", kind, headers.get(b"content-type"))
+    for number, message in enumerate(sent[1:], 1):
+        more = bool(message.get("more_body"))
+        check_equal(f"{which}: more_body of message {number}", number < len(sent) - 1, more)
+    parts = [body for message in sent[1:] if (body := bytes(message.get("body", b"")))]
+    if row.name.startswith("small"):
+        check_equal(f"{which}: the body", BODY, b"".join(parts))
+    elif row.name.startswith("chunks"):
+        check_sequence(f"{which}: the parts", PARTS, parts)
+    else:
+        events = [one for one in parts if not one.startswith((b":", b"retry:"))]
+        check_sequence(f"{which}: the events", FRAMES, events)

@@ -7,7 +7,7 @@ from benchmarks.case import Case, Row, Scale
 from benchmarks.cases.fan_out import PROGRAMS
 from benchmarks.clock import cheapest, cpu, run
 from benchmarks.honesty import check_sequence
-from benchmarks.layers import small
+from benchmarks.layers import check_layer, small
 
 __all__ = ["CASE", "PROGRAMS", "measure"]
 
@@ -55,6 +55,7 @@ def measure(program: Any, row: Row, scale: Scale) -> float:
 
 async def beside(layer: Any, idle: int, scale: Scale) -> float:
     """Measure one pair."""
+    await check_layer(layer, small)
     tasks = [asyncio.ensure_future(layer.receive(f"idle.{number}")) for number in range(idle)]
     await asyncio.sleep(0)
     # Enough for a clock with a resolution of a microsecond, and not minutes beside many.

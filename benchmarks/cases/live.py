@@ -238,7 +238,7 @@ def measure(peer: str, row: Row, scale: Scale) -> dict[str, float]:
             servers.append(server := LiveServer("live", row.name, peer, kind, processors))
             stack.callback(server.close)
         clients = scale.count(2000 if name.endswith("2000") else 200, 20)
-        found = run(room(servers, clients, scale), row)
+        found = run(room(servers, clients, scale), row, waits=True)
     return {f"{name}-{figure}": value for figure, value in found.items()}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import BYTES, Case, Row, Scale
-from benchmarks.cases.connect import channels, limit, starlette
+from benchmarks.cases.connect import channels, check_held, limit, starlette
 from benchmarks.clients import Client
 from benchmarks.clock import run
 from benchmarks.honesty import check_equal
@@ -31,7 +31,10 @@ PROGRAMS = {"ours": channels, "upstream": channels, "starlette": starlette, "lim
 
 def measure(program: Any, row: Row, scale: Scale) -> float:
     """Return the bytes, or the tasks, of one connection."""
-    return run(idle(program, row, scale.count(2000, 100)), row)
+    try:
+        return run(idle(program, row, scale.count(2000, 100)), row)
+    finally:
+        program.close()
 
 
 def resident() -> int:
@@ -60,5 +63,11 @@ async def idle(site: Any, row: Row, count: int) -> float:
         await asyncio.sleep(0)
     gc.collect()
     memory, tasks = resident() - memory, len(asyncio.all_tasks()) - tasks
-    check_equal("connections that were held", count, sum(not client.task.done() for client in held))
+    await check_held(site, [*first, *held])
+    site.seen.clear()
+    for client in [*first, *held]:
+        await client.leave()
+    check_equal(
+        "connections that left at the end", len(first) + count, site.seen.count("left 1000")
+    )
     return (memory if row.unit == BYTES else tasks) / count

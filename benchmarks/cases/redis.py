@@ -231,15 +231,15 @@ def measure(peer: str, row: Row, scale: Scale) -> float | dict[str, float]:
             port = stack.enter_context(slow_network(port, DELAY))
         kind = kind_of(row)
         if together.startswith(("send", "slow")):
-            return named(together, run(sending(peer, kind, port, scale), row))
+            return named(together, run(sending(peer, kind, port, scale), row, waits=True))
         if together.startswith("take"):
-            return run(taking(peer, kind, port, direct, scale), row)
+            return run(taking(peer, kind, port, direct, scale), row, waits=True)
         if together.startswith("worker"):
             count = int(together.rpartition("-")[2])
-            return named(together, run(working(peer, kind, port, count, scale), row))
+            return named(together, run(working(peer, kind, port, count, scale), row, waits=True))
         if together.startswith("recovery"):
-            return named(together, run(recovering(port, scale), row))
-        return named(together, run(holding(peer, together, port, scale), row))
+            return named(together, run(recovering(port, scale), row, waits=True))
+        return named(together, run(holding(peer, together, port, scale), row, waits=True))
 
 
 def named(together: str, figures: dict[str, float]) -> dict[str, float]:
@@ -356,7 +356,7 @@ def in_room(peer: str, row: Row, scale: Scale, port: int) -> dict[str, float]:
         for _ in range(2):
             servers.append(server := LiveServer("redis", row.name, peer, "uvicorn", processors))
             stack.callback(server.close)
-        return run(live.room(servers, scale.count(200, 20), scale), row)
+        return run(live.room(servers, scale.count(200, 20), scale), row, waits=True)
 
 
 async def commands(client: Any) -> int:

@@ -9,7 +9,7 @@ from benchmarks.cases import echo_text
 from benchmarks.cases.echo_sync import in_threads
 from benchmarks.clients import Client
 from benchmarks.clock import run
-from benchmarks.honesty import check_sequence
+from benchmarks.honesty import DishonestError, check_equal, check_sequence
 from benchmarks.site import set_up
 
 PEERS = ("ours", "upstream", "starlette", "limit")
@@ -29,6 +29,17 @@ CASE = Case(
 )
 
 
+#: The seconds that each handler has slept.
+slept: list[float] = []
+
+
+def sleep() -> None:
+    """Sleep in a handler, and note for how long."""
+    start = time.perf_counter()
+    time.sleep(SECONDS)
+    slept.append(time.perf_counter() - start)
+
+
 class Pair:
     """An application that blocks a thread, and one that does not."""
 
@@ -44,7 +55,7 @@ def channels(row: Row) -> Any:
 
     class Sleeper(WebsocketConsumer):
         def receive(self, text_data: str | None = None, bytes_data: Any = None) -> None:
-            time.sleep(SECONDS)
+            sleep()
             self.send(text_data=text_data)
 
     class Echo(AsyncWebsocketConsumer):
@@ -67,7 +78,7 @@ def starlette(row: Row) -> Any:
 
     class Sleeper(Echo):
         async def on_receive(self, websocket: Any, data: Any) -> None:
-            await run_in_threadpool(time.sleep, SECONDS)
+            await run_in_threadpool(sleep)
             await websocket.send_text(data)
 
     def application(endpoint: Any) -> Any:
@@ -83,7 +94,7 @@ def limit(row: Row) -> Any:
     """Return ASGI functions, one with a thread for each connection."""
 
     def answer(text: str) -> str:
-        time.sleep(SECONDS)
+        sleep()
         return text
 
     return Pair(in_threads(answer, HANDLERS), echo_text.limit(row))
@@ -94,7 +105,7 @@ PROGRAMS = {"ours": channels, "upstream": channels, "starlette": starlette, "lim
 
 def measure(program: Any, row: Row, scale: Scale) -> dict[str, float]:
     """Return the seconds of a round of handlers, and the 99th percentile of the echo."""
-    return run(beside(program, scale.count(3, 1)), row)
+    return run(beside(program, scale.count(3, 1)), row, waits=True)
 
 
 async def beside(pair: Pair, frames: int) -> dict[str, float]:
@@ -104,6 +115,7 @@ async def beside(pair: Pair, frames: int) -> dict[str, float]:
     for client in [*sleepers, beside]:
         await client.accepted()
     texts = [f"hello {number}" for number in range(frames)]
+    slept.clear()
     start = time.perf_counter()
     for client in sleepers:
         client.feed(*({"type": "websocket.receive", "text": text} for text in texts))
@@ -125,4 +137,12 @@ async def beside(pair: Pair, frames: int) -> dict[str, float]:
     for client in sleepers:
         check_sequence("answers of a handler that sleeps", texts, client.texts())
     check_sequence("echoes beside handlers that sleep", echoed, beside.texts())
+    check_equal("handlers that slept", HANDLERS * frames, len(slept))
+    # The clock of the system may be a little behind the one that counts here.
+    least = SECONDS * 0.9
+    if (shortest := min(slept)) < least:
+        raise DishonestError(f"a handler slept for {shortest:.4f} s, not for {SECONDS} s")
+    if seconds < least:
+        # The frames of a connection are handled one after the other.
+        raise DishonestError(f"a round of handlers that sleep {SECONDS} s took {seconds:.4f} s")
     return {"handlers": seconds, "echo-p99": sorted(delays)[int(len(delays) * 0.99)]}

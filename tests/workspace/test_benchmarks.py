@@ -151,7 +151,10 @@ class TestBadApplications:
     @pytest.mark.parametrize(
         ("frames", "problem"),
         [
-            (lambda number, text: [], "not all of it arrived"),
+            (
+                lambda number, text: [],
+                "100 lost; of 100, number 0 should be 'hello 0'",
+            ),
             (lambda number, text: [text] * 2, "repeated"),
             (lambda number, text: [text.upper()], "changed"),
         ],
