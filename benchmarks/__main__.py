@@ -22,7 +22,7 @@ from benchmarks.page import publish
 from benchmarks.peers import PEERS, Peer, before
 from benchmarks.results import DEFAULT, Results
 from benchmarks.runner import FailedError, Job, jobs_of, run_round
-from benchmarks.table import table
+from benchmarks.table import LEGEND, block
 from tools.env import exclusive
 
 __all__ = ["alone", "main", "parser", "selected_cases", "selected_peers"]
@@ -75,6 +75,7 @@ def selected_peers(names: str, tree: Path | None) -> list[Peer]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line asks for, and show the results."""
     options = parser().parse_args(arguments)
+    # A file or a pipe has no width.
     console = Console() if sys.stdout.isatty() else Console(width=200)
     chosen = selected_cases(options.cases)
     if options.list:
@@ -95,10 +96,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # An exit ends the process that measures, too.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("The run was ended."))
         alone(lambda: run(jobs, peers, results, options, console))
-    found = [(job, row, results.rounds.get(job.key(row), [])) for job in jobs for row in job.rows]
-    console.print(table(found, peers))
+    show(jobs, peers, results, console)
     if options.publish:
         publish(jobs, results)
+
+
+def show(jobs: Sequence[Job], peers: Sequence[Peer], results: Results, console: Console) -> None:
+    """Print the results of these jobs, a block for each case."""
+    console.print(LEGEND)
+    missing = []
+    for name in dict.fromkeys(job.case_name for job in jobs):
+        own = [job for job in jobs if job.case_name == name]
+        measured = [
+            (row, rounds)
+            for job in own
+            for row in job.rows
+            if (rounds := results.rounds.get(job.key(row)))
+        ]
+        if measured:
+            title = f"{own[0].case.number} {name}: {own[0].case.title}"
+            console.print("", block(title, measured, peers, console.width))
+        else:
+            missing.append(name)
+    if missing:
+        console.print(f"\nWithout results in {results.path.name}: {', '.join(missing)}.")
 
 
 def alone(work: Callable[[], object]) -> None:

@@ -11,7 +11,7 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.plots import plots
 from benchmarks.results import Results
 from benchmarks.runner import Job
-from benchmarks.table import base_of, cost_text, ratio_text
+from benchmarks.table import base_of, cost_text, figure_text
 from tools.packages import ROOT
 
 __all__ = ["FOLDER", "publish", "tables"]
@@ -86,16 +86,17 @@ def _table(jobs: Sequence[Job], results: Results, peers: Sequence[Peer]) -> str:
         if not rounds:
             continue
         base = costs(rounds, UPSTREAM)
-        cells = [f"{cost_text(row, base.median)} for a {row.per}" if base else ""]
+        cells = [f"{cost_text(row, base.median)} {_for(row)} {row.per}" if base else ""]
         cells += [_cell(row, rounds, peer) for peer in shown]
         lines.append(f"| {row.title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def _for(row: Row) -> str:
+    return "for an" if row.per.startswith(("a", "e", "i", "o")) else "for a"
+
+
 def _cell(row: Row, rounds: Sequence[Round], peer: Peer) -> str:
-    """Return how many times better than upstream a peer is, or its cost where there is no ratio."""
-    if base_of(row) == UPSTREAM:
-        text = ratio_text(ratios(rounds, peer.name, UPSTREAM))
-        return f"**{text}**" if text and peer.name == OURS else text
-    own = costs(rounds, peer.name)
-    return cost_text(row, own.median) if own else ""
+    text = figure_text(row, rounds, peer.name, _for(row))
+    is_ratio = base_of(row) == UPSTREAM and ratios(rounds, peer.name, UPSTREAM)
+    return f"**{text}**" if is_ratio and peer.name == OURS else text

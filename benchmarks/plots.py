@@ -8,9 +8,10 @@ from typing import Any, Final
 import pygal
 from pygal.style import Style
 
-from benchmarks.case import UPSTREAM, Row
-from benchmarks.figures import Round, costs, ratios
+from benchmarks.case import UPSTREAM
+from benchmarks.figures import costs, ratios
 from benchmarks.peers import Peer
+from benchmarks.table import Measured
 
 __all__ = ["bars", "line", "plots"]
 
@@ -20,9 +21,6 @@ sys.meta_path[:] = [
 ]
 
 FONT: Final = "sans-serif"
-
-#: Rows of a case with their rounds.
-Measured = Sequence[tuple[Row, Sequence[Round]]]
 
 
 def _options(name: str, peers: Sequence[Peer]) -> dict[str, Any]:

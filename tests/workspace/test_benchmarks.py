@@ -8,10 +8,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks import cases, redis_process
 from benchmarks.__main__ import alone, main, selected_cases, selected_peers
@@ -27,7 +30,7 @@ from benchmarks.peers import PEERS, before
 from benchmarks.results import Results
 from benchmarks.runner import FailedError, Job, command, environment, jobs_of, measure_once, order
 from benchmarks.slow_network import slow_network
-from benchmarks.table import cost_text, ratio_text, table
+from benchmarks.table import block, cost_text, ratio_text
 from benchmarks.worker import module_of
 from tools.packages import ROOT
 
@@ -429,24 +432,49 @@ class TestResults:
         assert again.days() == ["2026-01-31", "2026-02-01"]
 
 
+def cells_of(row: Row, rounds: list[Round]) -> list[str]:
+    """Return the cells of a row in the terminal."""
+    found = block("1 case: a case", [(row, rounds)], list(PEERS.values()), 200)
+    assert isinstance(found, Table)
+    return [str(next(iter(column.cells))) for column in found.columns]
+
+
 class TestTable:
     def test_it_shows_ratios_and_the_load(self) -> None:
         rounds = [
             Round({"ours": 2e-6, "upstream": 4e-6}, 0.5),
             Round({"ours": 1e-6, "upstream": 4e-6}, 1),
         ]
-        job = Job("case", Case(1, "a case", "", (ROW,)), (ROW,), ROW.peers)
-        found = table([(job, ROW, rounds)], list(PEERS.values()))
-        cells = [next(iter(column.cells)) for column in found.columns]
-        assert cells[:3] == ["1  a row", "4 µs / frame", "3.00 (2.00 to 4.00)"]
-        assert cells[-1] == "0.5 to 1.0"
+        assert cells_of(ROW, rounds) == [
+            *("a row", "4 µs / frame", "3.00 (2.00 to 4.00)"),
+            "0.5 to 1.0",
+        ]
 
     def test_a_row_without_ratios_shows_figures(self) -> None:
         row = replace(ROW, unit="commands", absolute=True)
-        job = Job("case", Case(1, "a case", "", (row,)), (row,), row.peers)
-        found = table([(job, row, [Round({"ours": 0, "upstream": 4}, 0.5)])], list(PEERS.values()))
-        cells = [next(iter(column.cells)) for column in found.columns]
-        assert cells[:3] == ["1  a row", "4 commands / frame", "0 commands"]
+        found = cells_of(row, [Round({"ours": 0, "upstream": 4}, 0.5)])
+        assert found == ["a row", "4 commands / frame", "0 commands", "0.5"]
+
+    def test_costs_are_shown_without_upstream(self) -> None:
+        found = cells_of(ROW, [Round({"ours": 2e-6, "limit": 1e-6}, 0.5)])
+        assert found == ["a row", "2 µs / frame", "1 µs / frame", "0.5"]
+
+    @pytest.mark.parametrize("width", [60, 80, 120, 200])
+    def test_each_figure_is_whole(self, width: int) -> None:
+        row = replace(ROW, title="a row with a title of so many words that it may need two lines")
+        figures = {"upstream": 72e-3, "ours": 1e-6, "starlette": 2e-6, "limit": 3e-6}
+        rounds = [Round(figures, 0.5), Round({**figures, "upstream": 90e-3}, 10.0)]
+        console = Console(width=width, file=StringIO(), color_system=None)
+        console.print(block("1 case: a case", [(row, rounds)] * 2, list(PEERS.values()), width))
+        assert isinstance(console.file, StringIO)
+        shown = console.file.getvalue()
+        assert "…" not in shown
+        assert max(map(len, shown.splitlines())) <= width
+        for figure in [
+            *("81 ms / frame", "81,000 (72,000 to 90,000)", "40,500 (36,000 to 45,000)"),
+            *("27,000 (24,000 to 30,000)", "0.5 to 10.0", "Channels 4.3.2", "this tree"),
+        ]:
+            assert figure in shown
 
     @pytest.mark.parametrize(
         ("unit", "figure", "text"),
