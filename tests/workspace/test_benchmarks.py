@@ -25,6 +25,7 @@ from benchmarks.figures import Round, Spread, costs, ratios
 from benchmarks.honesty import DishonestError, check_copies, check_equal, check_sequence
 from benchmarks.layers import Mailboxes, small
 from benchmarks.live_clients import LiveClient
+from benchmarks.mistake import MistakeError
 from benchmarks.page import publish
 from benchmarks.peers import PEERS, before
 from benchmarks.results import Results
@@ -501,11 +502,11 @@ class TestPage:
     )
     case = Case(1, "a case", "What it measures.", (ROW, *line))
 
-    def publish(self, folder: Path, *days: str) -> dict[str, str]:
-        """Publish made-up results, and return the files."""
+    def results(self, path: Path, *days: str) -> tuple[list[Job], Results]:
+        """Return made-up results."""
         first, last = days or ("2026-01-31", "2026-01-31")
         peers = [PEERS["ours"], PEERS["upstream"], PEERS["limit"]]
-        results = Results.new(folder / "results.json", peers, quick=False)
+        results = Results.new(path, peers, quick=False)
         jobs = jobs_of({"a-case": self.case}, [peer.name for peer in peers], quick=False)
         for job in jobs:
             results.add(
@@ -514,7 +515,11 @@ class TestPage:
             results.add(
                 job.key(), Round({"ours": 2e-6, "upstream": 5e-6, "limit": 1e-6}, 1.5, last)
             )
-        publish(jobs, results, folder / "page")
+        return jobs, results
+
+    def publish(self, folder: Path, *days: str) -> dict[str, str]:
+        """Publish made-up results, and return the files."""
+        publish(*self.results(folder / "results.json", *days), folder / "page")
         return {path.name: path.read_text() for path in (folder / "page").iterdir()}
 
     def test_a_case_has_a_table_a_plot_of_ratios_and_one_for_each_line(
@@ -532,10 +537,10 @@ class TestPage:
         assert "![a case: a-case](/performance/a-case.svg)" in page
         assert "![a case: a-case-size](/performance/a-case-size.svg)" in page
 
-    def test_cases_of_different_days_are_told(self, tmp_path: Path) -> None:
+    def test_days_are_told(self, tmp_path: Path) -> None:
         page = self.publish(tmp_path, "2026-01-31", "2026-02-01")["results.md"]
         assert page.startswith("Measured from 2026-01-31 to 2026-02-01 with Python")
-        assert "Each case is from one run, with the tree as it was then." in page
+        assert "Measured from 2026-01-31 to 2026-02-01, at commit " in page
 
     def test_plots_name_peers_and_rows_and_load_nothing(self, tmp_path: Path) -> None:
         files = self.publish(tmp_path)
@@ -591,13 +596,13 @@ class TestCases:
     def test_cases_are_selected_by_name_and_number(self) -> None:
         assert list(selected_cases(["layer", "2"])) == ["layer", "fan-out"]
         assert tuple(selected_cases([])) == cases.NAMES
-        with pytest.raises(SystemExit, match="There is no case nothing: choose from layer,"):
+        with pytest.raises(MistakeError, match="There is no case nothing: choose from layer,"):
             selected_cases(["nothing"])
 
     def test_peers_are_selected_by_name(self) -> None:
         assert [peer.name for peer in selected_peers("limit,ours", None)] == ["ours", "limit"]
         assert [peer.name for peer in selected_peers("ours", ROOT)] == ["ours", "before"]
-        with pytest.raises(SystemExit, match="There is no peer nobody: choose from ours,"):
+        with pytest.raises(MistakeError, match="There is no peer nobody: choose from ours,"):
             selected_peers("nobody", None)
 
 
@@ -605,7 +610,7 @@ class TestCommandLine:
     def test_one_run_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("benchmarks.__main__.FOLDER", tmp_path / "benchmarks")
         done = []
-        with pytest.raises(SystemExit, match="Another run"):
+        with pytest.raises(MistakeError, match="Another run"):
             alone(lambda: alone(lambda: done.append(1)))
         alone(lambda: done.append(2))
         assert done == [2]
@@ -618,8 +623,9 @@ class TestCommandLine:
         results.add("layer/small-buffered", Round({"ours": 1e-6, "upstream": 5e-6}, 0.5))
         main(["layer", "--show", "--results", str(path)])
         assert re.search(r"small: buffered +│ +5 µs / message │ +5\.00", capsys.readouterr().out)
-        with pytest.raises(SystemExit, match="There are no results in"):
-            main(["--resume", "--results", str(tmp_path / "nothing.json")])
+        with pytest.raises(SystemExit, match="2"):
+            main(["--show", "--results", str(tmp_path / "nothing.json")])
+        assert "There are no results in" in capsys.readouterr().err
 
     def test_the_cases_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
         main(["--list", "layer"])
