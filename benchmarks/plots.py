@@ -73,7 +73,7 @@ def bars(name: str, title: str, measured: Measured, peers: Sequence[Peer]) -> st
     """
     shown = [peer for peer in peers if peer.name != UPSTREAM and _takes_part(peer, measured)]
     chart = pygal.HorizontalBar(
-        title=f"{title}: times better than Channels 4.3.2",
+        title=f"{title}: times better than Channels 4.3.2 (left of 1: worse)",
         height=110 + len(measured) * (18 * len(shown) + 14),
         print_values=True,
         # As good as upstream: what is worse goes to the left.
