@@ -291,7 +291,8 @@ def run(
             pythons[peer.name] = install(peer)
             progress.advance(bar)
         wanted = {job.key(): min(rounds, job.row.rounds or rounds) for job in jobs}
-        todo = [(job, wanted[job.key()] - len(results.rounds.get(job.key(), []))) for job in jobs]
+        # A round that lacks a peer has no ratio with it.
+        todo = [(job, wanted[job.key()] - results.complete(job.key(), job.peers)) for job in jobs]
         progress.reset(bar, total=sum(max(left, 0) * len(job.peers) for job, left in todo))
         for job, left in todo:
             if left <= 0:

@@ -168,6 +168,10 @@ class Results:
         """Return the peers that have figures of a row."""
         return {peer for each in self.rounds.get(key, []) for peer in each.figures}
 
+    def complete(self, key: str, peers: Iterable[str]) -> int:
+        """Return how many rounds of a row have all of these peers."""
+        return sum({*peers} <= each.figures.keys() for each in self.rounds.get(key, []))
+
     def days(self) -> list[str]:
         """Return the first and the last day on which a row was measured, or the only one."""
         found = {each.at[:10] for rounds in self.rounds.values() for each in rounds}

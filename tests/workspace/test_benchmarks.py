@@ -540,7 +540,7 @@ class TestPage:
     def test_days_are_told(self, tmp_path: Path) -> None:
         page = self.publish(tmp_path, "2026-01-31", "2026-02-01")["results.md"]
         assert page.startswith("Measured from 2026-01-31 to 2026-02-01 with Python")
-        assert "Measured from 2026-01-31 to 2026-02-01, at commit " in page
+        assert page.count("\n\nMeasured from 2026-01-31 to 2026-02-01") == 1
 
     def test_plots_name_peers_and_rows_and_load_nothing(self, tmp_path: Path) -> None:
         files = self.publish(tmp_path)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from rich.console import Console
 
 from benchmarks import __main__ as command
 from benchmarks.__main__ import main, opened, parser
-from benchmarks.case import Case, Row
+from benchmarks.case import Case, Row, Scale
+from benchmarks.cases import layer
 from benchmarks.environments import copy_tree
 from benchmarks.figures import Round
 from benchmarks.mistake import MistakeError
 from benchmarks.page import publish
 from benchmarks.peers import PEERS
 from benchmarks.results import DEFAULT, QUICK, Results, commit
-from benchmarks.runner import FailedError, Job, jobs_of, with_parts
+from benchmarks.runner import FailedError, Job, jobs_of, run_round, with_parts
 from tools.packages import ROOT
 
 PEOPLE = ("ours", "upstream", "limit")
@@ -216,6 +218,14 @@ class TestWhatIsKept:
         assert no_runs == ["layer/small-waiting", "layer/nested-buffered", "layer/nested-waiting"]
         assert [*tmp_path.glob("results-until-*")] == []
 
+    def test_a_round_without_a_peer_is_not_enough(self, no_runs: list[str], tmp_path: Path) -> None:
+        path = tmp_path / "results.json"
+        results = saved(path, LAYER)
+        results.add(LAYER, Round({"ours": 1e-6, "limit": 1e-6}, 0.5))
+        peers = ["--peers", "ours,upstream,limit"]
+        main(["layer", "--resume", "--rounds", "2", *peers, "--results", str(path)])
+        assert no_runs.count(LAYER) == 1
+
     @pytest.mark.parametrize(("quick", "kind"), [(True, "quick"), (False, "full")])
     def test_quick_and_full_rounds_do_not_mix(self, quick: bool, kind: str, tmp_path: Path) -> None:
         path = saved(tmp_path / "results.json", LAYER, quick=quick).path
@@ -240,6 +250,12 @@ class TestOrigins:
         assert about["commit"] == commit()
         assert about["peers"]["ours"]["pins"]["django"].startswith("5.2")
         assert about["quick"] is False
+
+    def test_a_round_has_its_time(self) -> None:
+        job = Job("layer", layer.CASE, (layer.CASE.row("small-buffered"),), ("limit",))
+        before = datetime.now(UTC).replace(microsecond=0)
+        found = run_round(job, 0, {"limit": Path(sys.executable)}, scale=Scale(quick=True))
+        assert before <= datetime.fromisoformat(found[LAYER].at) <= datetime.now(UTC)
 
     def test_a_commit_tells_of_changes_in_what_is_measured(self, tmp_path: Path) -> None:
         def git(*arguments: str) -> None:
@@ -319,12 +335,13 @@ class TestPage:
 
     def test_several_runs_of_a_case_are_told(self, tmp_path: Path) -> None:
         results = self.complete(tmp_path / "results.json")
+        results.about["commit"] = "1234567"
         results.begin(list(PEERS.values()), quick=False)
         results.about["commit"] = ""
         results.add(self.keys[0], Round(FIGURES, 0.1, "2026-02-01T09:00:00+00:00"))
         page = self.page(results, tmp_path / "page")
         assert "Not every case is from one run." in page
-        assert "Measured from 2026-01-31 12:30 to 12:52 UTC, at commit " in page
+        assert "Measured from 2026-01-31 12:30 to 12:52 UTC, at commit 1234567; " in page
         assert "Measured on 2026-02-01 09:00 UTC; the load was 0.1." in page
 
     def test_cases_of_different_runs_are_told(self, tmp_path: Path) -> None:
