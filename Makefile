@@ -66,7 +66,7 @@ bench: interpreter ## Compare with the peers: over an hour (ARGS='echo-text --ro
 	$(IN_ENV) python -m benchmarks $(ARGS)
 
 bench-quick: interpreter ## Check in small counts that each peer does what the benchmarks count
-	$(IN_ENV) python -m benchmarks --quick --results build/benchmarks/quick.json $(ARGS)
+	$(IN_ENV) python -m benchmarks --quick $(ARGS)
 
 build: interpreter ## Build wheels and source archives into dist/, and check their content
 	$(IN_ENV) python -m tools.build $(P)

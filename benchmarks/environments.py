@@ -13,9 +13,9 @@ from typing import Final
 
 from benchmarks.peers import Peer
 from tools.env import programs
-from tools.packages import ROOT
+from tools.packages import PACKAGES, ROOT
 
-__all__ = ["FOLDER", "copy_tree", "install", "versions"]
+__all__ = ["FOLDER", "copy_tree", "import_packages", "install", "versions"]
 
 FOLDER: Final = ROOT / "build" / "benchmarks"
 STAMP: Final = "installed"
@@ -47,11 +47,18 @@ def install(peer: Peer) -> Path:
 
 def copy_tree(tree: Path, target: Path) -> None:
     """Copy the import packages of a tree of ours, in place of those of an earlier copy."""
-    for source in sorted(tree.glob("packages/*/src/*")):
-        if (source / "__init__.py").is_file():
-            shutil.rmtree(target / source.name, ignore_errors=True)
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, target / source.name, ignore=ignored)
+    for package in PACKAGES:
+        # Also what the tree does not have: the earlier copy may be of another tree.
+        shutil.rmtree(target / package.import_name, ignore_errors=True)
+    for source in import_packages(tree):
+        shutil.rmtree(target / source.name, ignore_errors=True)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, target / source.name, ignore=ignored)
+
+
+def import_packages(tree: Path) -> list[Path]:
+    """Return the folders of the import packages of a tree of ours; none if it is not one."""
+    return [path.parent for path in sorted(tree.glob("packages/*/src/*/__init__.py"))]
 
 
 def versions(peer: Peer) -> dict[str, str]:

@@ -26,12 +26,15 @@ class Round(NamedTuple):
     Attributes:
         figures: The cost for each peer.
         load: The machine's load when it began: processes that run or want to run.
-        day: When it was measured, as `2026-01-31`; "" for a round of a test.
+        at: When it began, as `2026-01-31T12:30:00+00:00`. The files of earlier versions
+            have only the day. It is "" for a round of a test.
+        run: The number of the run that it is from, in the list of the results.
     """
 
     figures: Mapping[str, float]
     load: float
-    day: str = ""
+    at: str = ""
+    run: int = 0
 
 
 def costs(rounds: Sequence[Round], peer: str) -> Spread | None:

@@ -8,9 +8,10 @@ from typing import Any, Final
 import pygal
 from pygal.style import Style
 
-from benchmarks.case import UPSTREAM, Row
-from benchmarks.figures import Round, costs, ratios
+from benchmarks.case import UPSTREAM
+from benchmarks.figures import costs, ratios
 from benchmarks.peers import Peer
+from benchmarks.table import Measured
 
 __all__ = ["bars", "line", "plots"]
 
@@ -20,9 +21,6 @@ sys.meta_path[:] = [
 ]
 
 FONT: Final = "sans-serif"
-
-#: Rows of a case with their rounds.
-Measured = Sequence[tuple[Row, Sequence[Round]]]
 
 
 def _options(name: str, peers: Sequence[Peer]) -> dict[str, Any]:
@@ -75,7 +73,7 @@ def bars(name: str, title: str, measured: Measured, peers: Sequence[Peer]) -> st
     """
     shown = [peer for peer in peers if peer.name != UPSTREAM and _takes_part(peer, measured)]
     chart = pygal.HorizontalBar(
-        title=f"{title}: times better than Channels 4.3.2",
+        title=f"{title}: times better than Channels 4.3.2 (left of 1: worse)",
         height=110 + len(measured) * (18 * len(shown) + 14),
         print_values=True,
         # As good as upstream: what is worse goes to the left.

@@ -13,11 +13,21 @@ from typing import Final, NamedTuple
 
 from benchmarks.case import OURS, Case, Row, Scale
 from benchmarks.figures import Round
+from benchmarks.mistake import MistakeError
 from benchmarks.peers import BEFORE
 from benchmarks.worker import DISHONEST
 from tools.packages import ROOT
 
-__all__ = ["FailedError", "Job", "jobs_of", "load", "measure_once", "order", "run_round"]
+__all__ = [
+    "FailedError",
+    "Job",
+    "jobs_of",
+    "load",
+    "measure_once",
+    "order",
+    "run_round",
+    "with_parts",
+]
 
 
 class FailedError(Exception):
@@ -51,22 +61,24 @@ def jobs_of(cases: Mapping[str, Case], peers: Sequence[str], *, quick: bool) -> 
                 found[-1] = found[-1]._replace(rows=(*found[-1].rows, row))
                 continue
             able = tuple(peer for peer in peers if program_of(peer) in row.peers)
-            if able and (row.quick or not quick) and has_part(row):
+            if able and (row.quick or not quick):
                 found.append(Job(name, case, (row,), able))
     return found
 
 
-def has_part(row: Row) -> bool:
-    """Return whether the program that a row needs is here; in CI, it must be.
+def with_parts(jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
+    """Return the jobs that can run here, and the programs that the others lack.
 
     Raises:
-        FailedError: It is not, and `CHANNELS_REQUIRE_PARTS` is set.
+        MistakeError: A program is not here, and `CHANNELS_REQUIRE_PARTS` is set, as in CI.
     """
-    if not row.needs or shutil.which(row.needs):
-        return True
-    if os.environ.get("CHANNELS_REQUIRE_PARTS"):
-        raise FailedError(f"{row.title} needs {row.needs}, which is not installed")
-    return False
+    lacking = {job.row.needs for job in jobs if job.row.needs and not shutil.which(job.row.needs)}
+    if lacking and os.environ.get("CHANNELS_REQUIRE_PARTS"):
+        raise MistakeError(
+            f"Some rows need {' and '.join(sorted(lacking))}, which is not installed, and "
+            "CHANNELS_REQUIRE_PARTS does not let them be left out."
+        )
+    return [job for job in jobs if job.row.needs not in lacking], sorted(lacking)
 
 
 def program_of(peer: str) -> str:
@@ -178,12 +190,11 @@ def run_round(
     Raises:
         FailedError: A process failed.
     """
-    now = load()
+    now, at = load(), datetime.now(UTC).isoformat(timespec="seconds")
     figures: dict[str, dict[str, float]] = {job.key(row): {} for row in job.rows}
     for peer in order(list(peers or job.peers), number):
         measured = measure_once(job, peer, pythons[peer], scale=scale)
         for row in job.rows:
             figures[job.key(row)][peer] = measured[row.name]
         done(peer)
-    today = datetime.now(UTC).date().isoformat()
-    return {key: Round(each, now, today) for key, each in figures.items()}
+    return {key: Round(each, now, at) for key, each in figures.items()}

@@ -23,6 +23,7 @@ NAMES: Final = (
     "imports",
     "live",
     "redis",
+    "queries",
     "sleepers",
     "soak",
 )

@@ -8,10 +8,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks import cases, redis_process
 from benchmarks.__main__ import alone, main, selected_cases, selected_peers
@@ -22,12 +25,13 @@ from benchmarks.figures import Round, Spread, costs, ratios
 from benchmarks.honesty import DishonestError, check_copies, check_equal, check_sequence
 from benchmarks.layers import Mailboxes, small
 from benchmarks.live_clients import LiveClient
+from benchmarks.mistake import MistakeError
 from benchmarks.page import publish
 from benchmarks.peers import PEERS, before
 from benchmarks.results import Results
 from benchmarks.runner import FailedError, Job, command, environment, jobs_of, measure_once, order
 from benchmarks.slow_network import slow_network
-from benchmarks.table import cost_text, ratio_text, table
+from benchmarks.table import block, cost_text, ratio_text
 from benchmarks.worker import module_of
 from tools.packages import ROOT
 
@@ -432,24 +436,49 @@ class TestResults:
         assert again.days() == ["2026-01-31", "2026-02-01"]
 
 
+def cells_of(row: Row, rounds: list[Round]) -> list[str]:
+    """Return the cells of a row in the terminal."""
+    found = block("1 case: a case", [(row, rounds)], list(PEERS.values()), 200)
+    assert isinstance(found, Table)
+    return [str(next(iter(column.cells))) for column in found.columns]
+
+
 class TestTable:
     def test_it_shows_ratios_and_the_load(self) -> None:
         rounds = [
             Round({"ours": 2e-6, "upstream": 4e-6}, 0.5),
             Round({"ours": 1e-6, "upstream": 4e-6}, 1),
         ]
-        job = Job("case", Case(1, "a case", "", (ROW,)), (ROW,), ROW.peers)
-        found = table([(job, ROW, rounds)], list(PEERS.values()))
-        cells = [next(iter(column.cells)) for column in found.columns]
-        assert cells[:3] == ["1  a row", "4 µs / frame", "3.00 (2.00 to 4.00)"]
-        assert cells[-1] == "0.5 to 1.0"
+        assert cells_of(ROW, rounds) == [
+            *("a row", "4 µs / frame", "3.00 (2.00 to 4.00)"),
+            "0.5 to 1.0",
+        ]
 
     def test_a_row_without_ratios_shows_figures(self) -> None:
         row = replace(ROW, unit="commands", absolute=True)
-        job = Job("case", Case(1, "a case", "", (row,)), (row,), row.peers)
-        found = table([(job, row, [Round({"ours": 0, "upstream": 4}, 0.5)])], list(PEERS.values()))
-        cells = [next(iter(column.cells)) for column in found.columns]
-        assert cells[:3] == ["1  a row", "4 commands / frame", "0 commands"]
+        found = cells_of(row, [Round({"ours": 0, "upstream": 4}, 0.5)])
+        assert found == ["a row", "4 commands / frame", "0 commands", "0.5"]
+
+    def test_costs_are_shown_without_upstream(self) -> None:
+        found = cells_of(ROW, [Round({"ours": 2e-6, "limit": 1e-6}, 0.5)])
+        assert found == ["a row", "2 µs / frame", "1 µs / frame", "0.5"]
+
+    @pytest.mark.parametrize("width", [60, 80, 120, 200])
+    def test_each_figure_is_whole(self, width: int) -> None:
+        row = replace(ROW, title="a row with a title of so many words that it may need two lines")
+        figures = {"upstream": 72e-3, "ours": 1e-6, "starlette": 2e-6, "limit": 3e-6}
+        rounds = [Round(figures, 0.5), Round({**figures, "upstream": 90e-3}, 10.0)]
+        console = Console(width=width, file=StringIO(), color_system=None)
+        console.print(block("1 case: a case", [(row, rounds)] * 2, list(PEERS.values()), width))
+        assert isinstance(console.file, StringIO)
+        shown = console.file.getvalue()
+        assert "…" not in shown
+        assert max(map(len, shown.splitlines())) <= width
+        for figure in [
+            *("81 ms / frame", "81,000 (72,000 to 90,000)", "40,500 (36,000 to 45,000)"),
+            *("27,000 (24,000 to 30,000)", "0.5 to 10.0", "Channels 4.3.2", "this tree"),
+        ]:
+            assert figure in shown
 
     @pytest.mark.parametrize(
         ("unit", "figure", "text"),
@@ -476,11 +505,11 @@ class TestPage:
     )
     case = Case(1, "a case", "What it measures.", (ROW, *line))
 
-    def publish(self, folder: Path, *days: str) -> dict[str, str]:
-        """Publish made-up results, and return the files."""
+    def results(self, path: Path, *days: str) -> tuple[list[Job], Results]:
+        """Return made-up results."""
         first, last = days or ("2026-01-31", "2026-01-31")
         peers = [PEERS["ours"], PEERS["upstream"], PEERS["limit"]]
-        results = Results.new(folder / "results.json", peers, quick=False)
+        results = Results.new(path, peers, quick=False)
         jobs = jobs_of({"a-case": self.case}, [peer.name for peer in peers], quick=False)
         for job in jobs:
             results.add(
@@ -489,7 +518,11 @@ class TestPage:
             results.add(
                 job.key(), Round({"ours": 2e-6, "upstream": 5e-6, "limit": 1e-6}, 1.5, last)
             )
-        publish(jobs, results, folder / "page")
+        return jobs, results
+
+    def publish(self, folder: Path, *days: str) -> dict[str, str]:
+        """Publish made-up results, and return the files."""
+        publish(*self.results(folder / "results.json", *days), folder / "page")
         return {path.name: path.read_text() for path in (folder / "page").iterdir()}
 
     def test_a_case_has_a_table_a_plot_of_ratios_and_one_for_each_line(
@@ -507,15 +540,18 @@ class TestPage:
         assert "![a case: a-case](/performance/a-case.svg)" in page
         assert "![a case: a-case-size](/performance/a-case-size.svg)" in page
 
-    def test_cases_of_different_days_are_told(self, tmp_path: Path) -> None:
+    def test_days_are_told(self, tmp_path: Path) -> None:
         page = self.publish(tmp_path, "2026-01-31", "2026-02-01")["results.md"]
         assert page.startswith("Measured from 2026-01-31 to 2026-02-01 with Python")
-        assert "Each case is from one run, with the tree as it was then." in page
+        assert page.count("\n\nMeasured from 2026-01-31 to 2026-02-01") == 1
 
     def test_plots_name_peers_and_rows_and_load_nothing(self, tmp_path: Path) -> None:
         files = self.publish(tmp_path)
         for name, texts in {
-            "a-case.svg": ["this tree", "the limit", "a row", "times better than Channels 4.3.2"],
+            "a-case.svg": [
+                *("this tree", "the limit", "a row"),
+                "times better than Channels 4.3.2 (left of 1: worse)",
+            ],
             "a-case-size.svg": ["this tree", "Channels 4.3.2", "1,000", "microseconds"],
         }.items():
             assert all(text in files[name] for text in texts)
@@ -566,13 +602,13 @@ class TestCases:
     def test_cases_are_selected_by_name_and_number(self) -> None:
         assert list(selected_cases(["layer", "2"])) == ["layer", "fan-out"]
         assert tuple(selected_cases([])) == cases.NAMES
-        with pytest.raises(SystemExit, match="There is no case nothing: choose from layer,"):
+        with pytest.raises(MistakeError, match="There is no case nothing: choose from layer,"):
             selected_cases(["nothing"])
 
     def test_peers_are_selected_by_name(self) -> None:
         assert [peer.name for peer in selected_peers("limit,ours", None)] == ["ours", "limit"]
         assert [peer.name for peer in selected_peers("ours", ROOT)] == ["ours", "before"]
-        with pytest.raises(SystemExit, match="There is no peer nobody: choose from ours,"):
+        with pytest.raises(MistakeError, match="There is no peer nobody: choose from ours,"):
             selected_peers("nobody", None)
 
 
@@ -580,7 +616,7 @@ class TestCommandLine:
     def test_one_run_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("benchmarks.__main__.FOLDER", tmp_path / "benchmarks")
         done = []
-        with pytest.raises(SystemExit, match="Another run"):
+        with pytest.raises(MistakeError, match="Another run"):
             alone(lambda: alone(lambda: done.append(1)))
         alone(lambda: done.append(2))
         assert done == [2]
@@ -593,8 +629,9 @@ class TestCommandLine:
         results.add("layer/small-buffered", Round({"ours": 1e-6, "upstream": 5e-6}, 0.5))
         main(["layer", "--show", "--results", str(path)])
         assert re.search(r"small: buffered +│ +5 µs / message │ +5\.00", capsys.readouterr().out)
-        with pytest.raises(SystemExit, match="There are no results in"):
-            main(["--resume", "--results", str(tmp_path / "nothing.json")])
+        with pytest.raises(SystemExit, match="2"):
+            main(["--show", "--results", str(tmp_path / "nothing.json")])
+        assert "There are no results in" in capsys.readouterr().err
 
     def test_the_cases_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
         main(["--list", "layer"])
