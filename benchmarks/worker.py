@@ -7,7 +7,6 @@ runs in the peer's environment and prints the figures by row as JSON in its last
 
 import argparse
 import json
-import math
 import os
 import sys
 import time
@@ -17,7 +16,7 @@ from typing import Final
 from benchmarks.case import Scale
 from benchmarks.honesty import DishonestError
 
-__all__ = ["DISHONEST", "main", "minutes", "module_of"]
+__all__ = ["DISHONEST", "main", "module_of"]
 
 #: The exit status when a check of honesty failed.
 DISHONEST: Final = 70
@@ -28,21 +27,6 @@ def module_of(case: str) -> str:
     return f"benchmarks.cases.{case.replace('-', '_')}"
 
 
-def minutes(text: str) -> float:
-    """Return the number of minutes that an argument of the command line says.
-
-    Raises:
-        ArgumentTypeError: It says none.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of minutes, such as 30")
-    return number
-
-
 def main() -> None:
     """Measure, and print the figure and what it took."""
     parser = argparse.ArgumentParser(prog="benchmarks.worker")
@@ -50,7 +34,7 @@ def main() -> None:
     parser.add_argument("row")
     parser.add_argument("peer")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--soak", type=minutes, default=0)
+    parser.add_argument("--soak", type=float, default=0)
     parser.add_argument("--processor", type=int)
     options = parser.parse_args()
     if options.processor is not None and hasattr(os, "sched_setaffinity"):

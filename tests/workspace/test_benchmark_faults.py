@@ -30,7 +30,6 @@ from benchmarks.cases import (
 from benchmarks.honesty import DishonestError, check_copies
 from benchmarks.layers import Mailboxes
 from benchmarks.runner import FailedError, Job, measure_once
-from benchmarks.worker import main, minutes
 
 QUICK = Scale(quick=True)
 
@@ -432,17 +431,3 @@ class TestSoak:
                 Path(sys.executable),
                 scale=Scale(soak=0.01),
             )
-
-    @pytest.mark.parametrize("text", ["-1", "nan", "inf", "long"])
-    def test_a_time_that_is_none_is_refused(
-        self, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setattr("sys.argv", ["worker", "soak", "connections", "limit", "--soak", text])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        assert caught.value.code == 2
-        said = capsys.readouterr().err
-        assert said.endswith(f"argument --soak: {text} is not a number of minutes, such as 30\n")
-
-    def test_a_time_is_read(self) -> None:
-        assert [minutes("0"), minutes("0.5"), minutes("54")] == [0, 0.5, 54]
