@@ -90,11 +90,13 @@ class Site(NamedTuple):
     """A site with a database.
 
     Attributes:
+        folder: The folder of the database, which has to be removed.
         database: The file of the database.
         keys: The session key of each visitor.
         saves: Whether the application saves a session that it has changed on a WebSocket.
     """
 
+    folder: tempfile.TemporaryDirectory[str]
     database: Path
     keys: dict[str, str | None]
     saves: bool
@@ -112,7 +114,8 @@ def upstream(row: Row) -> Site:
 
 def site(*, saves: bool) -> Site:
     """Set up Django with a database file, a user and the visitors' sessions."""
-    database = Path(tempfile.mkdtemp(prefix="bench-"), "db.sqlite3")
+    folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
+    database = Path(folder.name, "db.sqlite3")
     set_up(
         SECRET_KEY="long enough for a benchmark, and not a secret of any site",
         INSTALLED_APPS=[
@@ -143,7 +146,7 @@ def site(*, saves: bool) -> Site:
         "anonymous": anonymous.session_key,
         "member": member.session.session_key,
     }
-    return Site(database, keys, saves)
+    return Site(folder, database, keys, saves)
 
 
 PROGRAMS = {"ours": ours, "upstream": upstream}
@@ -151,7 +154,8 @@ PROGRAMS = {"ours": ours, "upstream": upstream}
 
 def measure(program: Site, row: Row, scale: Scale) -> dict[str, float]:
     """Return the queries and the thread entries of all visits."""
-    return run(visits(program), row)
+    with program.folder:
+        return run(visits(program), row)
 
 
 async def visits(program: Site) -> dict[str, float]:
