@@ -4,14 +4,13 @@ import asyncio
 import tempfile
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case, Row, Scale
 from benchmarks.clients import Client
 from benchmarks.clock import cheapest, cpu, run
 from benchmarks.honesty import DishonestError, check_equal
-from benchmarks.site import MEMORY, set_up
+from benchmarks.site import MEMORY, set_up_with_users
 
 CHANNELS = ("ours", "upstream", "limit")
 PEERS = ("ours", "upstream", "starlette", "limit")
@@ -94,21 +93,8 @@ def django_site(row: Row, *apps: str) -> tuple[str, tempfile.TemporaryDirectory[
     """
     kind = row.name.partition("-")[0]
     engine = "db" if kind == "database" else "signed_cookies"
-    folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
-    set_up(
-        SECRET_KEY="long enough for a benchmark, and not a secret of any site",
-        INSTALLED_APPS=[
-            "django.contrib.auth",
-            "django.contrib.contenttypes",
-            "django.contrib.sessions",
-            *apps,
-        ],
-        DATABASES={
-            "default": {
-                "ENGINE": "django.db.backends.sqlite3",
-                "NAME": str(Path(folder.name, "db.sqlite3")),
-            }
-        },
+    folder = set_up_with_users(
+        *apps,
         SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}",
         CHANNEL_LAYERS=MEMORY if apps else {},
     )

@@ -8,14 +8,13 @@ import asyncio
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest import mock
 
 from benchmarks.case import Case, Row, Scale
 from benchmarks.clock import run
 from benchmarks.honesty import DishonestError, check_equal
-from benchmarks.site import set_up
+from benchmarks.site import database_of, set_up_with_users
 
 VERBS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 KINDS: Final = {"http": "HTTP", "websocket": "WebSocket"}
@@ -91,13 +90,11 @@ class Site(NamedTuple):
 
     Attributes:
         folder: The folder of the database, which has to be removed.
-        database: The file of the database.
         keys: The session key of each visitor.
         saves: Whether the application saves a session that it has changed on a WebSocket.
     """
 
     folder: tempfile.TemporaryDirectory[str]
-    database: Path
     keys: dict[str, str | None]
     saves: bool
 
@@ -114,17 +111,7 @@ def upstream(row: Row) -> Site:
 
 def site(*, saves: bool) -> Site:
     """Set up Django with a database file, a user and the visitors' sessions."""
-    folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
-    database = Path(folder.name, "db.sqlite3")
-    set_up(
-        SECRET_KEY="long enough for a benchmark, and not a secret of any site",
-        INSTALLED_APPS=[
-            "django.contrib.auth",
-            "django.contrib.contenttypes",
-            "django.contrib.sessions",
-        ],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(database)}},
-    )
+    folder = set_up_with_users()
     from django.contrib.auth import login
     from django.contrib.auth.models import User
     from django.contrib.sessions.backends.db import SessionStore
@@ -146,7 +133,7 @@ def site(*, saves: bool) -> Site:
         "anonymous": anonymous.session_key,
         "member": member.session.session_key,
     }
-    return Site(folder, database, keys, saves)
+    return Site(folder, keys, saves)
 
 
 PROGRAMS = {"ours": ours, "upstream": upstream}
@@ -161,7 +148,8 @@ def measure(program: Site, row: Row, scale: Scale) -> dict[str, float]:
 async def visits(program: Site) -> dict[str, float]:
     """Count what each visit takes, from the same content of the database."""
     figures: dict[str, float] = {}
-    content = program.database.read_bytes()
+    database = database_of(program.folder)
+    content = database.read_bytes()
     counter = Counter()
     for visit in VISITS:
         for kind in visit.kinds:
@@ -174,7 +162,7 @@ async def visits(program: Site) -> dict[str, float]:
             check_threads(what, counter.queries, entries)
             check_effect(what, visit, seen, await asyncio.to_thread(stored))
             await asyncio.to_thread(close_connections)
-            program.database.write_bytes(content)
+            database.write_bytes(content)
     return figures
 
 

@@ -54,8 +54,8 @@ def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def our_layer(monkeypatch: pytest.MonkeyPatch) -> InMemoryChannelLayer:
     """Let the programs of Channels run with the settings of these tests, and return their layer."""
-    for module in (chat, connect):
-        monkeypatch.setattr(module, "set_up", lambda **changes: None)
+    for module in ("benchmarks.cases.chat", "benchmarks.site"):
+        monkeypatch.setattr(f"{module}.set_up", lambda **changes: None)
     found = InMemoryChannelLayer()
     monkeypatch.setattr(channel_layers, "backends", {"default": found})
     return found
